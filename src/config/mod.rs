@@ -1,0 +1,3 @@
+//! Typed configuration: loading, environment overlay, validation.
+
+pub mod model;

@@ -1,0 +1,161 @@
+//! The typed configuration: what remains when every problem has been found.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::state::settings::Settings;
+use crate::wire::layout::LayoutSpec;
+
+/// Everything that `--config FILE` says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where events go.
+    pub kafka: Kafka,
+    /// Health, metrics and API.
+    pub http: Http,
+    /// What the service must remember.
+    pub store: Store,
+    /// One per CMS session.
+    pub integrations: Vec<Integration>,
+    /// `[layout.NAME]`, for those who ask for a layout by name; integrations carry theirs.
+    pub layouts: BTreeMap<String, Arc<LayoutSpec>>,
+}
+
+/// `[kafka]`.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// The cluster.
+    pub bootstrap: Bootstrap,
+    /// How values are encoded.
+    pub format: Format,
+    /// Names of the topics.
+    pub topics: Topics,
+    /// Handed to librdkafka.
+    pub properties: BTreeMap<String, String>,
+    /// Whether missing topics are created.
+    pub create_topics: bool,
+    /// Partitions of a topic that is created.
+    pub partitions: i32,
+    /// Replication factor of a topic that is created; `None` takes the broker's default.
+    pub replication_factor: Option<i32>,
+    /// How long the producer waits for more messages of a batch (`linger.ms`).
+    pub linger: Duration,
+    /// Most events per integration that wait for Kafka before the socket waits.
+    pub queue_events: usize,
+}
+
+/// `kafka.bootstrap_servers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bootstrap {
+    /// `"embedded"`: a cluster inside the process, for trying out.
+    Embedded,
+    /// `host:port`, comma-separated.
+    Servers(String),
+}
+
+/// `kafka.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The messages of `proto/rtalink/v1`.
+    Protobuf,
+    /// Their JSON form.
+    Json,
+}
+
+/// `[kafka.topics]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Every transition.
+    pub events: String,
+    /// Each agent's last event, compacted.
+    pub current: String,
+    /// Connections, gaps, outages.
+    pub feed_status: String,
+    /// Records that could not be read.
+    pub dead_letter: String,
+    /// For exactly-once delivery.
+    pub checkpoint: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            events: "rta.agent-state.events".to_owned(),
+            current: "rta.agent-state.current".to_owned(),
+            feed_status: "rta.feed-status".to_owned(),
+            dead_letter: "rta.dead-letter".to_owned(),
+            checkpoint: "rta.checkpoint".to_owned(),
+        }
+    }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Address to serve on.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Made when missing.
+    pub directory: PathBuf,
+}
+
+/// `[[integration]]`.
+#[derive(Clone, Debug)]
+pub struct Integration {
+    /// Unique and unchangeable: in keys, metrics, files and URLs.
+    pub id: Arc<str>,
+    /// For people.
+    pub name: String,
+    /// IANA name of the zone of civil times in the feed.
+    pub time_zone: String,
+    /// How records become states.
+    pub settings: Settings,
+    /// Absent where the integration has no real time.
+    pub realtime: Option<Realtime>,
+    /// Users and activities.
+    pub mapping: Mapping,
+}
+
+/// `[integration.realtime]`, less what [`Settings`] holds.
+#[derive(Clone, Debug)]
+pub struct Realtime {
+    /// Where CMS dials in: `bind` and `port`.
+    pub listen: SocketAddr,
+    /// Name of the layout.
+    pub layout_name: String,
+    /// The layout.
+    pub layout: Arc<LayoutSpec>,
+    /// Who may connect; empty: anybody.
+    pub allow: Vec<IpNet>,
+}
+
+/// `[integration.mapping]`.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// What users are looked up with.
+    pub identify_by: IdentifyBy,
+    /// CSV file; without one nobody is mapped.
+    pub users: Option<PathBuf>,
+    /// CSV file; without one every activity takes the default.
+    pub activities: Option<PathBuf>,
+    /// Id and name of the activity for keys without a row.
+    pub default_activity: (String, String),
+}
+
+/// `mapping.identify_by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentifyBy {
+    /// The CMS login id.
+    LoginId,
+    /// The CMS user name.
+    Name,
+}

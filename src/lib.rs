@@ -1,0 +1,8 @@
+//! rtalink: Avaya CMS agent states to Kafka.
+
+pub mod config;
+pub mod proto;
+pub mod publish;
+pub mod state;
+pub mod time;
+pub mod wire;

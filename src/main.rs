@@ -1,0 +1,2 @@
+//! rtalink.
+fn main() {}

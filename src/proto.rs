@@ -1,0 +1,83 @@
+//! The published contract, generated from `proto/rtalink/v1`, and its JSON form.
+//!
+//! JSON is the proto3 mapping with default values printed, so that every event has every scalar field: consumers need
+//! no table of defaults. 64-bit integers are strings there and times end in `Z`.
+
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+
+use crate::time::Timestamp;
+
+/// Messages of package `rtalink.v1`.
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/rtalink.v1.rs"));
+}
+
+static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rtalink.v1.bin"));
+
+#[allow(clippy::expect_used)] // compiled in by build.rs: broken only if the build is
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("descriptors compiled by build.rs"));
+
+/// Full name of the message on the events and current topics, header `schema`.
+pub const AGENT_STATE_EVENT: &str = "rtalink.v1.AgentStateEvent";
+/// Full name of the message on the feed-status topic, header `schema`.
+pub const FEED_STATUS: &str = "rtalink.v1.FeedStatus";
+
+/// Why bytes could not be shown as JSON.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// The schema is not one of ours.
+    #[error("unknown schema {0:?}: expected {AGENT_STATE_EVENT} or {FEED_STATUS}")]
+    UnknownSchema(String),
+    /// The bytes are no message of that schema.
+    #[error("not a {schema}: {source}")]
+    Decode {
+        /// The schema that was asked for.
+        schema: String,
+        /// What the decoder said.
+        source: prost::DecodeError,
+    },
+    /// The message could not be serialised.
+    #[error("no JSON form: {0}")]
+    Serialise(#[from] serde_json::Error),
+}
+
+/// The JSON form of an encoded message of `schema`.
+///
+/// # Errors
+/// For a schema that is not published here, and for bytes that are no message of it.
+pub fn to_json(schema: &str, encoded: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let descriptor = POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))?;
+    let message = DynamicMessage::decode(descriptor, encoded)
+        .map_err(|source| JsonError::Decode { schema: schema.to_owned(), source })?;
+    let options = SerializeOptions::new().skip_default_fields(false);
+    let mut json = serde_json::Serializer::new(Vec::with_capacity(1024));
+    message.serialize_with_options(&mut json, &options)?;
+    Ok(json.into_inner())
+}
+
+/// The JSON form of a message.
+///
+/// # Errors
+/// As [`to_json`].
+pub fn message_to_json(schema: &str, message: &impl Message) -> Result<Vec<u8>, JsonError> {
+    to_json(schema, &message.encode_to_vec())
+}
+
+/// A time as protobuf has it.
+pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let micros = at.as_micros();
+    prost_types::Timestamp {
+        seconds: micros.div_euclid(1_000_000),
+        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}
+
+/// A time back from protobuf.
+pub fn from_timestamp(at: &prost_types::Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
+}

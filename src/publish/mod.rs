@@ -1,0 +1,3 @@
+//! Events to Kafka: encoding, outbox, producer, topics.
+
+pub mod message;

@@ -1,0 +1,47 @@
+//! What configuration says about how a feed is read.
+
+use std::time::Duration;
+
+/// How an integration's records become states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The integration's ACD number; a column `acd` wins over it.
+    pub acd: u32,
+    /// Whether work split and skills are part of the state.
+    pub details: bool,
+    /// What absence means.
+    pub mode: FeedMode,
+    /// What ends a snapshot.
+    pub snapshot_end: SnapshotEnd,
+    /// Silence that ends a snapshot under [`SnapshotEnd::Idle`]; under [`SnapshotEnd::Repeat`], how close together two
+    /// records of one agent are changes of one snapshot.
+    pub snapshot_idle: Duration,
+    /// Complete snapshots in a row without an agent that log him out.
+    pub logout_after: u32,
+    /// How much later a computed start must be to prove that a state was left and entered again.
+    pub restart_tolerance: Duration,
+    /// Time without a valid record after which a feed is stale.
+    pub stale_after: Duration,
+}
+
+/// What absence from a snapshot means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedMode {
+    /// Every refresh carries all agents: absence logs out.
+    Snapshot,
+    /// A refresh carries the changed ones: absence means unchanged.
+    Delta,
+    /// Records come as they happen, without boundaries.
+    Event,
+}
+
+/// What ends a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotEnd {
+    /// A source key seen again.
+    Repeat,
+    /// Silence.
+    Idle,
+    /// A line of its own.
+    Marker,
+}

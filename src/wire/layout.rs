@@ -1,0 +1,247 @@
+//! What a site's feed looks like, as configuration says it.
+//!
+//! There is no public byte layout of Generic RTA, so the layout is data. A [`LayoutSpec`] has been checked for its
+//! spelling (names, sizes) by `config`; whether its parts fit together is checked when it is compiled
+//! ([`super::plan::Plan::compile`]).
+
+use super::encoding::Encoding;
+use super::states::StateTable;
+
+/// Default of `max_record`.
+pub const DEFAULT_MAX_RECORD: usize = 4 * 1024;
+
+/// A layout as it is written down.
+#[derive(Clone, Debug)]
+pub struct LayoutSpec {
+    /// Of all text in a record.
+    pub encoding: Encoding,
+    /// How a record ends.
+    pub framing: Framing,
+    /// Longest record in bytes without its end; a longer one is invalid.
+    pub max_record: usize,
+    /// How fields are told apart.
+    pub fields: FieldStyle,
+    /// The byte around quoted fields; doubled inside, it stands for itself.
+    pub quote: Option<u8>,
+    /// Regular expressions of lines that are no records.
+    pub skip: Vec<String>,
+    /// Regular expression of the line that ends a snapshot; looked for before `skip`.
+    pub marker: Option<String>,
+    /// In the order of the record.
+    pub columns: Vec<ColumnSpec>,
+    /// Repeated groups after the columns.
+    pub skills: Option<SkillGroups>,
+    /// Meaning of the state column.
+    pub states: StateTable,
+    /// Spellings of null in every column.
+    pub null: Vec<String>,
+    /// What to do with fields after the last known one.
+    pub extra_fields: ExtraFields,
+}
+
+/// How a record ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// With these bytes; where they begin with LF, a CR before them is dropped.
+    Terminator(Vec<u8>),
+    /// After so many bytes.
+    Length(usize),
+}
+
+/// How fields are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldStyle {
+    /// One byte between two fields.
+    Separator(u8),
+    /// Runs of blanks and tabs between two fields; those at either end of the record do not count.
+    Whitespace,
+    /// Every column has its place, in bytes.
+    FixedWidth,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Column {
+    /// Required; text, leading zeros count.
+    LoginId,
+    /// Required; looked up in the state table.
+    State,
+    /// The agent's name.
+    Name,
+    /// AUX reason, a number.
+    AuxReason,
+    /// in, out, none, 0, 1, 2; beats the direction of the state code.
+    Direction,
+    /// Split or skill that the agent works for at the moment.
+    WorkSplit,
+    /// Extension.
+    Extension,
+    /// Time in the current mode and direction: s, mm:ss or hh:mm:ss.
+    Duration,
+    /// Time of the record.
+    Timestamp,
+    /// When the state began.
+    StateStart,
+    /// ACD number, wins over the integration's.
+    Acd,
+    /// Role of the agent in the skill.
+    Role,
+    /// 1, 0, Y or N.
+    OnHold,
+    /// Location.
+    Location,
+    /// Log-out reason.
+    LogoutReason,
+    /// Skill of this row, where there is one row per agent and skill.
+    Skill,
+    /// Level of that skill.
+    Level,
+    /// Not looked at.
+    Ignored,
+}
+
+impl Column {
+    /// Every column with the name that configuration has for it.
+    pub const NAMES: [(&'static str, Self); 18] = [
+        ("login_id", Self::LoginId),
+        ("state", Self::State),
+        ("name", Self::Name),
+        ("aux_reason", Self::AuxReason),
+        ("direction", Self::Direction),
+        ("work_split", Self::WorkSplit),
+        ("extension", Self::Extension),
+        ("duration", Self::Duration),
+        ("timestamp", Self::Timestamp),
+        ("state_start", Self::StateStart),
+        ("acd", Self::Acd),
+        ("role", Self::Role),
+        ("on_hold", Self::OnHold),
+        ("location", Self::Location),
+        ("logout_reason", Self::LogoutReason),
+        ("skill", Self::Skill),
+        ("level", Self::Level),
+        ("-", Self::Ignored),
+    ];
+
+    /// The name that configuration has for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, column)| *column == self).map_or("-", |(name, _)| name)
+    }
+}
+
+/// One column.
+#[derive(Clone, Debug)]
+pub struct ColumnSpec {
+    /// What it holds.
+    pub column: Column,
+    /// Spellings of null, beside those of the layout.
+    pub null: Vec<String>,
+    /// Place and width in bytes; with [`FieldStyle::FixedWidth`] only, and then always.
+    pub place: Option<Place>,
+    /// Form of a civil time (`%d.%m.%Y %H:%M:%S`); without it the column is UNIX seconds or milliseconds.
+    pub format: Option<String>,
+}
+
+impl ColumnSpec {
+    /// A column with nothing special about it.
+    pub const fn plain(column: Column) -> Self {
+        Self { column, null: Vec::new(), place: None, format: None }
+    }
+}
+
+/// Where a field of fixed width stands, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Of its first byte, from 0.
+    pub at: usize,
+    /// Number of bytes.
+    pub width: usize,
+}
+
+/// Groups of skill columns that repeat to the right.
+#[derive(Clone, Debug)]
+pub struct SkillGroups {
+    /// Skill, Level or Ignored, in the order of a group; exactly one Skill. With fixed width each has its place
+    /// relative to the group's first byte.
+    pub columns: Vec<ColumnSpec>,
+    /// How many groups there are.
+    pub repeat: Repeat,
+    /// Spelling of the skill in an empty group, which is skipped.
+    pub empty: Option<String>,
+    /// With fixed width: byte at which the first group begins.
+    pub at: Option<usize>,
+}
+
+/// How many groups follow the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Exactly so many.
+    Times(usize),
+    /// As many as the record has.
+    Rest,
+}
+
+/// What to do with fields after the last known one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtraFields {
+    /// The record is invalid.
+    Error,
+    /// They are not looked at.
+    Ignore,
+}
+
+/// The layouts that need no configuration.
+pub mod builtin {
+    use super::{
+        Column, ColumnSpec, DEFAULT_MAX_RECORD, Encoding, ExtraFields, FieldStyle, Framing, LayoutSpec, Repeat,
+        SkillGroups, StateTable,
+    };
+
+    /// Names of the built-in layouts.
+    pub const NAMES: [&str; 2] = ["cisco-icm-20", "cisco-icm-60"];
+
+    /// The built-in layout of that name.
+    pub fn get(name: &str) -> Option<LayoutSpec> {
+        match name {
+            "cisco-icm-20" => Some(cisco_icm(20)),
+            "cisco-icm-60" => Some(cisco_icm(60)),
+            _ => None,
+        }
+    }
+
+    /// The Cisco ICM variant of Generic RTA: 9 leading fields and (skill, level) pairs, filled up with zeros, separated
+    /// by single blanks. Source: the one public record, a Cisco PG log (manualsbrain.com manual 1695638, p. 39).
+    fn cisco_icm(pairs: usize) -> LayoutSpec {
+        let plain = ColumnSpec::plain;
+        let work_split = ColumnSpec { null: vec!["0".to_owned()], ..plain(Column::WorkSplit) };
+        LayoutSpec {
+            encoding: Encoding::Utf8,
+            framing: Framing::Terminator(b"\n".to_vec()),
+            max_record: DEFAULT_MAX_RECORD,
+            fields: FieldStyle::Whitespace,
+            quote: None,
+            skip: Vec::new(),
+            marker: None,
+            columns: vec![
+                plain(Column::LoginId),
+                plain(Column::State),
+                plain(Column::AuxReason),
+                plain(Column::Ignored),
+                plain(Column::Ignored),
+                work_split,
+                plain(Column::Ignored),
+                plain(Column::Ignored),
+                plain(Column::Extension),
+            ],
+            skills: Some(SkillGroups {
+                columns: vec![plain(Column::Skill), plain(Column::Level)],
+                repeat: Repeat::Times(pairs),
+                empty: Some("0".to_owned()),
+                at: None,
+            }),
+            states: StateTable::rta_codes(),
+            null: vec![String::new(), "N/A".to_owned()],
+            extra_fields: ExtraFields::Error,
+        }
+    }
+}
