@@ -1,6 +1,15 @@
 //! Records to events: the agent table, the ends of snapshots and the rules of the tracker.
 //!
-//! Pure: time is an argument, nothing here reads a clock, logs or waits.
+//! Pure: time is an argument, nothing here reads a clock, logs or waits. [`tracker::Tracker`] is the way in; what it finds
+//! out is in [`event`]. The rules, to the letter, are in `docs/tracker.md`; scenarios for each are in `tests/scenarios`.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+mod ending;
+pub mod event;
+mod held;
 pub mod settings;
+pub mod since;
+mod snapshot;
+pub mod table;
+pub mod tracker;

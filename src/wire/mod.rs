@@ -5,6 +5,14 @@
 //! [`decode::Decoder`] reads one. [`unchanged`] knows which bytes of a record may differ without saying anything new.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod encoding;
+mod fields;
+pub mod framing;
 pub mod layout;
+pub mod lines;
+pub mod plan;
+pub mod reason;
+pub mod record;
 pub mod states;
+pub mod unchanged;

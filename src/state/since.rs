@@ -1,0 +1,127 @@
+//! Since when an agent is in a state, and how good that is (rule 5).
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::wire::record::Times;
+use crate::wire::states::Mode;
+
+use super::agent::AgentState;
+
+/// How good the beginning of a state is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// As the feed tells it.
+    Exact,
+    /// Some time between two refreshes.
+    WithinRefresh,
+    /// Some time in a gap.
+    AfterGap,
+}
+
+/// What a record tells about time, against the time of its receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordTime {
+    /// Receipt of its last byte.
+    pub received_at: Timestamp,
+    /// What it says itself.
+    pub times: Times,
+}
+
+/// When the state of a record began, by the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComputedStart {
+    /// As told. A `state_start` ahead of our clock stays as it is here, so that the same one never looks moved.
+    pub at: Timestamp,
+    /// What it was computed from.
+    pub time: RecordTime,
+}
+
+impl RecordTime {
+    /// The time of the record, at most its receipt; and whether it had to be moved there.
+    fn base(&self) -> (Timestamp, bool) {
+        match self.times.timestamp {
+            Some(timestamp) => (timestamp.min(self.received_at), timestamp > self.received_at),
+            None => (self.received_at, false),
+        }
+    }
+
+    /// When the state began, where the record tells it.
+    pub fn computed_start(&self) -> Option<ComputedStart> {
+        let from_duration = || self.times.duration.map(|duration| self.base().0.minus(duration));
+        let at = self.times.state_start.or_else(from_duration)?;
+        Some(ComputedStart { at, time: *self })
+    }
+
+    /// How far ahead of our clock the feed's is, in seconds; negative when it is behind.
+    pub fn clock_skew_seconds(&self) -> Option<f64> {
+        let timestamp = self.times.timestamp?;
+        #[allow(clippy::cast_precision_loss)] // microseconds of a skew
+        let micros = (timestamp.as_micros() - self.received_at.as_micros()) as f64;
+        Some(micros / 1e6)
+    }
+}
+
+/// What kind of change a beginning is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Nothing was known, or the agent was logged out.
+    FirstSight,
+    /// Mode or direction are new.
+    NewMode,
+    /// Something else of the state is new: the duration is not about that.
+    SameMode,
+    /// The same state again; the feed is late by so much.
+    Again { delay: Duration },
+}
+
+/// Why and where a beginning is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    pub(super) beginning: Beginning,
+    /// Of the previous state.
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) after_gap: bool,
+    /// The event's cause is OBSERVED.
+    pub(super) observed: bool,
+}
+
+/// Since when `state` lasts.
+pub(super) fn since(state: &AgentState, time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
+    let told = told(state, time, context);
+    let (mut at, mut is_exact) = told;
+    if let Some(not_before) = context.not_before
+        && at < not_before
+    {
+        at = not_before;
+        is_exact = false;
+    }
+    let quality = match (is_exact, context.after_gap || context.observed) {
+        (true, _) => Quality::Exact,
+        (false, true) => Quality::AfterGap,
+        (false, false) => Quality::WithinRefresh,
+    };
+    (at, quality)
+}
+
+/// What the record says, and whether that is exact.
+fn told(state: &AgentState, time: &RecordTime, context: &Context) -> (Timestamp, bool) {
+    if let Some(state_start) = time.times.state_start {
+        let at = state_start.min(time.received_at);
+        if context.not_before.is_none_or(|previous| at > previous) {
+            return (at, at == state_start);
+        }
+    }
+    let (base, base_was_moved) = time.base();
+    let delay = match context.beginning {
+        Beginning::SameMode => return (base, false),
+        Beginning::Again { delay } => delay,
+        Beginning::FirstSight | Beginning::NewMode => Duration::ZERO,
+    };
+    let Some(duration) = time.times.duration else { return (base, false) };
+    // The duration is AUX's, not the reason's: who is seen for the first time may have changed the reason since.
+    let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap)
+        && state.mode == Mode::Aux
+        && state.aux_reason.is_some();
+    (base.minus(duration).minus(delay), !base_was_moved && !is_of_the_mode_only)
+}

@@ -1,0 +1,90 @@
+//! The snapshot that is being read.
+
+use crate::time::Timestamp;
+
+use super::table::AgentIndex;
+
+/// An open snapshot.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// From 1.
+    pub(super) number: u64,
+    /// Receipt of its first record, or of the marker where it has none.
+    pub(super) began_at: Timestamp,
+    /// Receipt of its last record.
+    pub(super) last_at: Timestamp,
+    /// Agents with a valid record in it, in the order of their first.
+    pub(super) members: Vec<AgentIndex>,
+    /// False once a record came in of which nobody knows whose it is.
+    pub(super) proves_absence: bool,
+    /// Nothing complete came since the last gap.
+    pub(super) first_after_gap: bool,
+    /// Records whose outcome shows at its end.
+    pub(super) undecided: u64,
+}
+
+/// Why a snapshot ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is whole.
+    Complete,
+    /// Something cut it off.
+    Incomplete,
+    /// The input ends: what waited is published, but nobody is absent and no rows are merged.
+    OfInput,
+}
+
+/// The one open snapshot, and the memory that the next one uses again.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots {
+    open: Option<Snapshot>,
+    number: u64,
+    spare: Vec<AgentIndex>,
+}
+
+impl Snapshots {
+    /// Number of the open snapshot; 0 where none is.
+    #[inline]
+    pub(super) fn number(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.number)
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    pub(super) const fn open_mut(&mut self) -> Option<&mut Snapshot> {
+        self.open.as_mut()
+    }
+
+    pub(super) const fn open(&self) -> Option<&Snapshot> {
+        self.open.as_ref()
+    }
+
+    /// The open snapshot; a new one where there is none.
+    #[inline]
+    pub(super) fn enter(&mut self, at: Timestamp, first_after_gap: bool) -> &mut Snapshot {
+        let Self { open, number, spare } = self;
+        open.get_or_insert_with(|| {
+            *number += 1;
+            Snapshot {
+                number: *number,
+                began_at: at,
+                last_at: at,
+                members: std::mem::take(spare),
+                proves_absence: true,
+                first_after_gap,
+                undecided: 0,
+            }
+        })
+    }
+
+    pub(super) const fn close(&mut self) -> Option<Snapshot> {
+        self.open.take()
+    }
+
+    pub(super) fn recycle(&mut self, snapshot: Snapshot) {
+        self.spare = snapshot.members;
+        self.spare.clear();
+    }
+}

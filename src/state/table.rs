@@ -1,0 +1,100 @@
+//! The agents of one integration, by source key.
+//!
+//! Agents are never removed while the service runs: an agent's number is stable and may index tables elsewhere.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use super::agent::Agent;
+use crate::time::Timestamp;
+
+/// Most agents of one integration. Far above what a CMS has; a feed that makes up login ids stops here.
+pub const MAX_AGENTS: usize = 200_000;
+
+/// Number of an agent in its table, from 0.
+pub type AgentIndex = u32;
+
+/// The table.
+#[derive(Debug)]
+pub struct AgentTable {
+    agents: Vec<Agent>,
+    by_key: HashTable<AgentIndex>,
+    hasher: FixedState,
+    logged_in: usize,
+}
+
+impl Default for AgentTable {
+    fn default() -> Self {
+        let hasher = FixedState::with_seed(0x7261_6c69_6e6b);
+        Self { agents: Vec::new(), by_key: HashTable::new(), hasher, logged_in: 0 }
+    }
+}
+
+impl AgentTable {
+    /// The agent with that source key.
+    #[inline]
+    pub fn find(&self, acd: u32, login_id: &str) -> Option<AgentIndex> {
+        let hash = self.hasher.hash_one((acd, login_id));
+        let is_it = |index: &AgentIndex| {
+            self.agents.get(*index as usize).is_some_and(|agent| agent.acd == acd && *agent.login_id == *login_id)
+        };
+        self.by_key.find(hash, is_it).copied()
+    }
+
+    /// Adds an agent who is not in the table; `None` when it is full.
+    pub(super) fn add(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
+        if self.agents.len() >= MAX_AGENTS {
+            return None;
+        }
+        let index = AgentIndex::try_from(self.agents.len()).ok()?;
+        self.agents.push(Agent::new(login_id, acd, at));
+        let Self { agents, by_key, hasher, .. } = self;
+        let hash_of = |index: &AgentIndex| {
+            agents.get(*index as usize).map_or(0, |agent| hasher.hash_one((agent.acd, &*agent.login_id)))
+        };
+        by_key.insert_unique(hasher.hash_one((acd, login_id)), index, hash_of);
+        Some(index)
+    }
+
+    /// The agent of that number, which came from this table.
+    #[inline]
+    pub fn get(&self, index: AgentIndex) -> &Agent {
+        &self.agents[index as usize]
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, index: AgentIndex) -> &mut Agent {
+        &mut self.agents[index as usize]
+    }
+
+    /// Every agent with his number.
+    pub fn iter(&self) -> impl Iterator<Item = (AgentIndex, &Agent)> {
+        (0..).zip(&self.agents)
+    }
+
+    /// Numbers of all agents.
+    pub fn indices(&self) -> impl Iterator<Item = AgentIndex> + use<> {
+        0..AgentIndex::try_from(self.agents.len()).unwrap_or(AgentIndex::MAX)
+    }
+
+    /// How many agents are known, logged in or not.
+    pub fn len(&self) -> usize {
+        self.agents.len()
+    }
+
+    /// Whether nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.agents.is_empty()
+    }
+
+    /// How many are logged in.
+    pub const fn logged_in(&self) -> usize {
+        self.logged_in
+    }
+
+    pub(super) fn count_login(&mut self, was_logged_in: bool, is_logged_in: bool) {
+        self.logged_in += usize::from(is_logged_in);
+        self.logged_in -= usize::from(was_logged_in);
+    }
+}

@@ -1,0 +1,264 @@
+//! The nom parsers of fields and of the values in them.
+//!
+//! All work on one frame, so `complete` parsers do. Fields are a few bytes long: a loop over bytes beats memchr there.
+
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use nom::bytes::complete::{tag, take_till, take_while};
+use nom::error::{ErrorKind, ParseError};
+use nom::{IResult, Parser};
+
+use super::reason::Reason;
+use super::states::Direction;
+use crate::time::Timestamp;
+
+/// nom's error type here: the reason, or the plain fact that a parser did not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mismatch {
+    Reason(Reason),
+    Kind,
+}
+
+impl ParseError<&[u8]> for Mismatch {
+    fn from_error_kind(_: &[u8], _: ErrorKind) -> Self {
+        Self::Kind
+    }
+
+    fn append(_: &[u8], _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+/// What a parser of this module returns.
+pub(super) type Parsed<'a, T> = IResult<&'a [u8], T, Mismatch>;
+
+/// One field, without the blanks around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field<'a> {
+    /// Without quotes.
+    pub(super) bytes: &'a [u8],
+    /// A quote stands doubled inside.
+    pub(super) doubled: bool,
+    pub(super) quoted: bool,
+}
+
+impl<'a> Field<'a> {
+    pub(super) const fn plain(bytes: &'a [u8]) -> Self {
+        Self { bytes, doubled: false, quoted: false }
+    }
+}
+
+#[inline]
+pub(super) const fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn failure<'a, T>(reason: Reason) -> Parsed<'a, T> {
+    Err(nom::Err::Failure(Mismatch::Reason(reason)))
+}
+
+/// Blanks, except those that separate.
+#[inline]
+fn blanks(separator: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, &[u8]> {
+    move |input| take_while(|byte| is_blank(byte) && Some(byte) != separator).parse(input)
+}
+
+/// A field up to `separator`, which is not consumed, or to the end.
+#[inline]
+pub(super) fn separated(separator: u8, quote: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
+    move |input| {
+        let (input, _) = blanks(Some(separator))(input)?;
+        if let Some(quote) = quote
+            && input.first() == Some(&quote)
+        {
+            let (rest, field) = quoted(quote)(input)?;
+            let (rest, _) = blanks(Some(separator))(rest)?;
+            return match rest.first() {
+                Some(&byte) if byte != separator => failure(Reason::BadQuote),
+                _ => Ok((rest, field)),
+            };
+        }
+        let (rest, bytes) = take_till(|byte| byte == separator).parse(input)?;
+        Ok((rest, Field::plain(trim_end(bytes))))
+    }
+}
+
+/// A field up to a blank or the end.
+#[inline]
+pub(super) fn blank_separated(quote: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
+    move |input| {
+        if let Some(quote) = quote
+            && input.first() == Some(&quote)
+        {
+            let (rest, field) = quoted(quote)(input)?;
+            return match rest.first() {
+                Some(&byte) if !is_blank(byte) => failure(Reason::BadQuote),
+                _ => Ok((rest, field)),
+            };
+        }
+        let (rest, bytes) = take_till(is_blank).parse(input)?;
+        Ok((rest, Field::plain(bytes)))
+    }
+}
+
+/// A quoted field; two quotes inside are one.
+fn quoted(quote: u8) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
+    move |input| {
+        let (body, _) = tag(&[quote][..]).parse(input)?;
+        let mut end = 0;
+        let mut doubled = false;
+        loop {
+            match (body.get(end), body.get(end + 1)) {
+                (None, _) => return failure(Reason::BadQuote),
+                (Some(byte), Some(next)) if *byte == quote && *next == quote => {
+                    doubled = true;
+                    end += 2;
+                }
+                (Some(byte), _) if *byte == quote => break,
+                _ => end += 1,
+            }
+        }
+        Ok((&body[end + 1..], Field { bytes: &body[..end], doubled, quoted: true }))
+    }
+}
+
+#[inline]
+pub(super) fn trim_end(bytes: &[u8]) -> &[u8] {
+    let blank = bytes.iter().rev().take_while(|byte| is_blank(**byte)).count();
+    &bytes[..bytes.len() - blank]
+}
+
+#[inline]
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let blank = bytes.iter().take_while(|byte| is_blank(**byte)).count();
+    trim_end(&bytes[blank..])
+}
+
+/// A whole field of decimal digits.
+#[inline]
+pub(super) fn number(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 19 {
+        return None;
+    }
+    let digit = |value: u64, byte: &u8| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'));
+    bytes.iter().try_fold(0, digit)
+}
+
+/// s, mm:ss or hh:mm:ss.
+pub(super) fn duration(bytes: &[u8]) -> Option<Duration> {
+    let mut parts = [0_u64; 3];
+    let mut count = 0;
+    for part in bytes.split(|byte| *byte == b':') {
+        *parts.get_mut(count)? = number(part).filter(|value| *value <= u64::from(u32::MAX))?;
+        count += 1;
+    }
+    let below_sixty = parts.get(1..count)?.iter().all(|part| *part < 60);
+    let seconds = parts[..count].iter().fold(0, |seconds, part| seconds * 60 + part);
+    below_sixty.then(|| Duration::from_secs(seconds))
+}
+
+/// UNIX times from here on are milliseconds: 10^11 s are in the year 5138.
+const FIRST_MILLISECONDS: u64 = 100_000_000_000;
+
+/// UNIX seconds or milliseconds, or a civil time of `format` in `zone`. Of a time that the clocks show twice in autumn
+/// the first is taken, one that they skip in spring is moved by the gap.
+pub(super) fn time(bytes: &[u8], format: Option<&str>, zone: &TimeZone) -> Option<Timestamp> {
+    let Some(format) = format else {
+        let value = number(bytes)?;
+        let seconds_or_millis = i64::try_from(value).ok()?;
+        let millis =
+            if value >= FIRST_MILLISECONDS { seconds_or_millis } else { seconds_or_millis.checked_mul(1_000)? };
+        // Beyond the calendar's range nothing could be published.
+        return (millis < 253_402_300_800_000).then(|| Timestamp::from_millis(millis));
+    };
+    let civil = DateTime::strptime(format, bytes).ok()?;
+    let instant = zone.to_ambiguous_zoned(civil).compatible().ok()?;
+    Some(Timestamp::from_micros(instant.timestamp().as_microsecond()))
+}
+
+/// in, out, none, 0, 1, 2 in any case.
+pub(super) fn direction(bytes: &[u8]) -> Option<Direction> {
+    let spellings = [
+        (&b"none"[..], Direction::None),
+        (b"0", Direction::None),
+        (b"out", Direction::Out),
+        (b"1", Direction::Out),
+        (b"in", Direction::In),
+        (b"2", Direction::In),
+    ];
+    spellings.into_iter().find(|(spelling, _)| bytes.eq_ignore_ascii_case(spelling)).map(|(_, direction)| direction)
+}
+
+/// 1, 0, Y, N in any case.
+pub(super) fn yes_or_no(bytes: &[u8]) -> Option<bool> {
+    match bytes {
+        b"1" | b"Y" | b"y" => Some(true),
+        b"0" | b"N" | b"n" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_forms() {
+        let cases = [
+            ("0", Some(0)),
+            ("75", Some(75)),
+            ("1:15", Some(75)),
+            ("01:00:05", Some(3_605)),
+            ("100:00:00", Some(360_000)),
+            ("1:60", None),
+            ("1:", None),
+            (":1", None),
+            ("1:2:3:4", None),
+            ("-5", None),
+            ("", None),
+            ("99999999999", None),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(duration(text.as_bytes()), seconds.map(Duration::from_secs), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_milliseconds_or_civil() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let civil = Some("%d.%m.%Y %H:%M:%S");
+        let cases = [
+            ("1767600000", None, Some("2026-01-05T08:00:00.000Z")),
+            ("1767600000250", None, Some("2026-01-05T08:00:00.250Z")),
+            ("05.01.2026 09:00:00", civil, Some("2026-01-05T08:00:00.000Z")),
+            ("25.10.2026 02:30:00", civil, Some("2026-10-25T00:30:00.000Z")),
+            ("05.13.2026 09:00:00", civil, None),
+            ("17676x0000", None, None),
+            ("999999999999999999", None, None),
+        ];
+        for (text, format, expected) in cases {
+            let read = time(text.as_bytes(), format, &berlin).map(|at| at.to_string());
+            assert_eq!(read.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_separators_and_doubled_quotes() {
+        let parse = separated(b',', Some(b'"'));
+        let cases = [
+            (r#" "a,b" ,c"#, r"a,b", ",c", false),
+            (r#""a""b","#, r#"a""b"#, ",", true),
+            ("  plain  ,x", "plain", ",x", false),
+            ("", "", "", false),
+        ];
+        for (input, bytes, rest, doubled) in cases {
+            let (left, field) = parse(input.as_bytes()).unwrap();
+            assert_eq!((field.bytes, left, field.doubled), (bytes.as_bytes(), rest.as_bytes(), doubled), "{input}");
+        }
+        for broken in [r#""a"#, r#""a"b,"#] {
+            assert!(parse(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+}

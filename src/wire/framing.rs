@@ -1,0 +1,306 @@
+//! A byte stream, cut into records.
+//!
+//! Two layers. [`Framer`] stands at the socket: it splits whatever has been received into a run of whole records, which
+//! crosses to the worker without a copy, and a rest. [`Records`] walks such a run. What comes out does not depend on how
+//! the stream was chunked.
+//!
+//! Bounds: the rest never exceeds `max_record` plus a terminator. A longer record is reported once, with its first
+//! `max_record` bytes; what follows is dropped up to the next terminator without looking at any byte twice.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
+
+use super::layout::Framing;
+
+/// What the framer found at the front of the buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// One or more whole records with their ends.
+    Records(Run),
+    /// The first `max_record` bytes of a record that is longer. The rest of it is being skipped.
+    TooLong(Run),
+}
+
+/// Bytes with their place in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Distance of the first one from the beginning of the connection.
+    pub offset: u64,
+}
+
+/// Where records end.
+#[derive(Debug)]
+pub struct Ends {
+    framing: Framing,
+    finder: Finder<'static>,
+    max_record: usize,
+}
+
+impl Ends {
+    /// For a checked layout: the terminator is not empty, the length not zero.
+    pub fn new(framing: Framing, max_record: usize) -> Self {
+        let needle = match &framing {
+            Framing::Terminator(end) => end.as_slice(),
+            Framing::Length(_) => b"",
+        };
+        let finder = Finder::new(needle).into_owned();
+        Self { framing, finder, max_record }
+    }
+
+    /// Whether both cut every stream alike.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.framing == other.framing && self.max_record == other.max_record
+    }
+
+    /// Longest record in bytes.
+    pub const fn max_record(&self) -> usize {
+        self.max_record
+    }
+
+    /// The whole records of `run`, one after the other.
+    pub fn records<'a>(&'a self, run: &'a Run) -> Records<'a> {
+        Records { ends: self, rest: &run.bytes, offset: run.offset }
+    }
+
+    /// Length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one.
+    fn whole(&self, bytes: &[u8], from: usize) -> usize {
+        match &self.framing {
+            Framing::Length(length) => bytes.len() - bytes.len() % length,
+            Framing::Terminator(end) => match end.as_slice() {
+                [byte] => memchr::memrchr(*byte, &bytes[from..]).map_or(0, |at| from + at + 1),
+                // From the front: a terminator may overlap itself.
+                _ => self.finder.find_iter(&bytes[from..]).last().map_or(0, |at| from + at + end.len()),
+            },
+        }
+    }
+
+    /// A CR before LF belongs to the end of the line.
+    fn drops_cr(&self) -> bool {
+        matches!(&self.framing, Framing::Terminator(end) if end.first() == Some(&b'\n'))
+    }
+
+    #[inline]
+    fn without_cr<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        match record {
+            [line @ .., b'\r'] if self.drops_cr() => line,
+            _ => record,
+        }
+    }
+
+    fn terminator_len(&self) -> usize {
+        match &self.framing {
+            Framing::Terminator(end) => end.len(),
+            Framing::Length(_) => 0,
+        }
+    }
+}
+
+/// Cuts what a connection receives.
+#[derive(Debug, Default)]
+pub struct Framer {
+    /// Bytes at the front of the buffer that are known to hold no terminator.
+    scanned: usize,
+    /// A record was too long; everything up to its end is dropped.
+    skipping: bool,
+    /// Of the first byte in the buffer.
+    offset: u64,
+}
+
+impl Framer {
+    /// Takes the next piece from the front of `buffer`; `None` when more bytes are needed.
+    pub fn next(&mut self, ends: &Ends, buffer: &mut BytesMut) -> Option<Piece> {
+        if self.skipping && !self.skip(ends, buffer) {
+            return None;
+        }
+        let whole = ends.whole(buffer, self.scanned);
+        if whole > 0 {
+            self.scanned = 0;
+            return Some(Piece::Records(self.take(buffer, whole)));
+        }
+        let keep = ends.terminator_len().saturating_sub(1);
+        if ends.terminator_len() > 0 && buffer.len() > ends.max_record + keep + usize::from(ends.drops_cr()) {
+            self.skipping = true;
+            self.scanned = 0;
+            let mut run = self.take(buffer, ends.max_record);
+            run.bytes = Bytes::copy_from_slice(&run.bytes);
+            return Some(Piece::TooLong(run));
+        }
+        self.scanned = buffer.len().saturating_sub(keep);
+        None
+    }
+
+    /// Whether the last record has begun and not ended.
+    pub fn is_half_read(&self, buffer: &BytesMut) -> bool {
+        self.skipping || !buffer.is_empty()
+    }
+
+    /// The stream has ended: what is left of a record that has no end. One that was reported as too long is not
+    /// reported again.
+    pub fn finish(&mut self, buffer: &mut BytesMut) -> Option<Run> {
+        let skipping = std::mem::take(&mut self.skipping);
+        self.scanned = 0;
+        let rest = self.take(buffer, buffer.len());
+        (!skipping && !rest.bytes.is_empty()).then_some(rest)
+    }
+
+    /// Drops bytes up to the end of the record that was too long. True when it was found.
+    fn skip(&mut self, ends: &Ends, buffer: &mut BytesMut) -> bool {
+        let found = ends.finder.find(buffer);
+        let dropped = match found {
+            Some(at) => at + ends.terminator_len(),
+            None => buffer.len().saturating_sub(ends.terminator_len().saturating_sub(1)),
+        };
+        self.take(buffer, dropped);
+        self.skipping = found.is_none();
+        !self.skipping
+    }
+
+    fn take(&mut self, buffer: &mut BytesMut, length: usize) -> Run {
+        let run = Run { bytes: buffer.split_to(length).freeze(), offset: self.offset };
+        self.offset += length as u64;
+        run
+    }
+}
+
+/// One record's bytes without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The record. Where it is longer than `max_record`, only so many bytes of it.
+    pub bytes: &'a [u8],
+    /// Distance of its first byte from the beginning of the connection.
+    pub offset: u64,
+    /// It is longer than `max_record`.
+    pub too_long: bool,
+}
+
+/// Walks a run of whole records.
+#[derive(Debug)]
+pub struct Records<'a> {
+    ends: &'a Ends,
+    rest: &'a [u8],
+    offset: u64,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Frame<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (length, consumed) = match &self.ends.framing {
+            Framing::Length(length) => (*length, *length),
+            Framing::Terminator(end) => {
+                let at = match end.as_slice() {
+                    [byte] => memchr::memchr(*byte, self.rest)?,
+                    _ => self.ends.finder.find(self.rest)?,
+                };
+                (at, at + end.len())
+            }
+        };
+        let (record, rest) = self.rest.split_at_checked(consumed)?;
+        let offset = self.offset;
+        self.rest = rest;
+        self.offset += consumed as u64;
+        let line = self.ends.without_cr(&record[..length]);
+        let too_long = line.len() > self.ends.max_record;
+        let bytes = &line[..line.len().min(self.ends.max_record)];
+        Some(Frame { bytes, offset, too_long })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Everything that comes out of `chunks`: records as text, `>` before one that is too long, `~` before a torn one.
+    fn cut(ends: &Ends, chunks: &[&[u8]]) -> Vec<(u64, String)> {
+        let mut framer = Framer::default();
+        let mut buffer = BytesMut::new();
+        let mut out = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        for chunk in chunks {
+            buffer.extend_from_slice(chunk);
+            while let Some(piece) = framer.next(ends, &mut buffer) {
+                match piece {
+                    Piece::TooLong(run) => out.push((run.offset, format!(">{}", text(&run.bytes)))),
+                    Piece::Records(run) => out.extend(ends.records(&run).map(|frame| {
+                        let mark = if frame.too_long { ">" } else { "" };
+                        (frame.offset, format!("{mark}{}", text(frame.bytes)))
+                    })),
+                }
+            }
+            let most = ends.max_record + ends.terminator_len() + 1;
+            assert!(buffer.len() <= most || matches!(ends.framing, Framing::Length(_)));
+        }
+        if let Some(rest) = framer.finish(&mut buffer) {
+            out.push((rest.offset, format!("~{}", text(&rest.bytes))));
+        }
+        out
+    }
+
+    fn terminated(end: &str, max_record: usize) -> Ends {
+        Ends::new(Framing::Terminator(end.as_bytes().to_vec()), max_record)
+    }
+
+    #[test]
+    fn records_end_where_the_layout_says() {
+        let cases: [(Ends, &str, &str); 7] = [
+            (terminated("\n", 9), "a\nb\r\n\nc", "a|b||~c"),
+            (terminated("\r\n", 9), "a\r\nb\nc\r\n", "a|b\nc"),
+            (terminated("||", 9), "a||b|||", "a|b|~|"),
+            (terminated("\n", 4), "abcd\r\nabcde\nx\n", "abcd|>abcd|x"),
+            (terminated("\n", 4), "abcdefghijkl", ">abcd"),
+            (Ends::new(Framing::Length(3), 9), "abcdefgh", "abc|def|~gh"),
+            (terminated("\0", 9), "a\0b\0", "a|b"),
+        ];
+        for (ends, input, expected) in cases {
+            let records: Vec<String> = cut(&ends, &[input.as_bytes()]).into_iter().map(|(_, text)| text).collect();
+            assert_eq!(records.join("|"), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn an_endless_record_is_reported_once_and_holds_no_memory() {
+        let ends = terminated("\n", 64);
+        let mut framer = Framer::default();
+        let mut buffer = BytesMut::new();
+        let mut reported = 0;
+        for _ in 0..1_000 {
+            buffer.extend_from_slice(&[b'x'; 1_000]);
+            while framer.next(&ends, &mut buffer).is_some() {
+                reported += 1;
+            }
+            assert!(buffer.len() < 1_000);
+        }
+        assert_eq!(reported, 1);
+        buffer.extend_from_slice(b"\nnext\n");
+        let Some(Piece::Records(run)) = framer.next(&ends, &mut buffer) else { panic!("resynchronised") };
+        assert_eq!((run.bytes.as_ref(), run.offset), (&b"next\n"[..], 1_000_001));
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_changes_nothing(
+            input in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'|'), Just(b'\n'), Just(b'\r')], 0..60),
+            cuts in proptest::collection::vec(0_usize..60, 0..6),
+            end in prop_oneof![Just("\n"), Just("||"), Just("\n\n"), Just("|a|")],
+        ) {
+            let ends = terminated(end, 5);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(input.len())).collect();
+            cuts.sort_unstable();
+            let mut chunks = Vec::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([input.len()]) {
+                chunks.push(&input[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(cut(&ends, &chunks), cut(&ends, &[&input]));
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A layout, compiled once.
+//!
+//! The plan knows for every column where its null spellings are, which columns identify an agent, and which may change
+//! from record to record without the agent's state changing (durations, timestamps). Everything that can be decided
+//! before the first record is decided here.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::encoding::Encoding;
+use super::framing::Ends;
+use super::layout::{Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups};
+use super::lines::LinePatterns;
+use super::states::StateTable;
+
+/// Most columns, skill groups not counted.
+pub const MAX_COLUMNS: usize = 256;
+
+/// Why a layout cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// `skip` or `marker` is no regular expression.
+    #[error("not a regular expression: {0}")]
+    Pattern(#[from] regex::Error),
+    /// A required column is missing.
+    #[error("the layout has no column {:?}", .0.name())]
+    MissingColumn(Column),
+    /// A column stands twice.
+    #[error("column {:?} stands twice", .0.name())]
+    RepeatedColumn(Column),
+    /// More columns than [`MAX_COLUMNS`].
+    #[error("more than {MAX_COLUMNS} columns")]
+    TooManyColumns,
+    /// A null spelling that the encoding does not have.
+    #[error("the encoding does not have the character {0:?} of a null value")]
+    NullNotEncodable(char),
+    /// Fixed width without a place, or a place without fixed width.
+    #[error("column {:?} needs a place exactly where the layout is of fixed width", .0.name())]
+    Place(Column),
+    /// Skill groups together with plain skill columns, or groups without a skill.
+    #[error("skill groups need one column \"skill\" and exclude plain columns \"skill\" and \"level\"")]
+    SkillGroups,
+    /// An empty terminator or a record of no length.
+    #[error("a record needs an end or a length")]
+    NoEnd,
+    /// An IANA zone that the bundled database does not have.
+    #[error("unknown time zone {0:?}")]
+    TimeZone(String),
+}
+
+/// A compiled column.
+#[derive(Debug)]
+pub(super) struct PlanColumn {
+    pub(super) column: Column,
+    pub(super) null: Vec<Box<[u8]>>,
+    pub(super) place: Place,
+    pub(super) format: Option<String>,
+}
+
+/// Compiled skill groups.
+#[derive(Debug)]
+pub(super) struct PlanGroups {
+    pub(super) columns: Vec<PlanColumn>,
+    pub(super) repeat: Repeat,
+    pub(super) empty: Option<Box<[u8]>>,
+    /// Fixed width only: first byte of the first group, and bytes per group.
+    pub(super) at: usize,
+    pub(super) width: usize,
+}
+
+/// A compiled layout. Immutable and shared; every batch carries the one it was framed with.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) encoding: Encoding,
+    pub(super) style: FieldStyle,
+    pub(super) quote: Option<u8>,
+    pub(super) columns: Vec<PlanColumn>,
+    pub(super) groups: Option<PlanGroups>,
+    pub(super) states: StateTable,
+    pub(super) extra_fields: ExtraFields,
+    pub(super) time_zone: TimeZone,
+    /// Index of the last column that identifies an agent.
+    pub(super) identified_by: usize,
+    /// Indices of the columns that may differ between records of an unchanged state.
+    pub(super) volatile: Vec<usize>,
+    merges_rows: bool,
+    computes_start: bool,
+    ends: Ends,
+    lines: LinePatterns,
+}
+
+impl Plan {
+    /// Compiles `spec`; civil times in the feed are of the IANA zone `time_zone`.
+    ///
+    /// # Errors
+    /// When the parts of the layout do not fit together. `config` finds the same with file and line before.
+    pub fn compile(spec: &LayoutSpec, time_zone: &str) -> Result<Arc<Self>, PlanError> {
+        if spec.columns.len() > MAX_COLUMNS {
+            return Err(PlanError::TooManyColumns);
+        }
+        if matches!(&spec.framing, Framing::Length(0)) || spec.framing == Framing::Terminator(Vec::new()) {
+            return Err(PlanError::NoEnd);
+        }
+        let compiler = Compiler { spec };
+        let columns = spec.columns.iter().map(|column| compiler.column(column)).collect::<Result<Vec<_>, _>>()?;
+        let position = |wanted| columns.iter().position(|column| column.column == wanted);
+        for column in &columns {
+            let times = columns.iter().filter(|other| other.column == column.column).count();
+            if times > 1 && column.column != Column::Ignored {
+                return Err(PlanError::RepeatedColumn(column.column));
+            }
+        }
+        let login = position(Column::LoginId).ok_or(PlanError::MissingColumn(Column::LoginId))?;
+        position(Column::State).ok_or(PlanError::MissingColumn(Column::State))?;
+        let acd = position(Column::Acd);
+        let merges_rows = position(Column::Skill).is_some();
+        if position(Column::Level).is_some() && !merges_rows {
+            return Err(PlanError::MissingColumn(Column::Skill));
+        }
+        if merges_rows && spec.skills.is_some() {
+            return Err(PlanError::SkillGroups);
+        }
+        let volatile = [Column::Duration, Column::Timestamp].into_iter().filter_map(position);
+        let mut volatile: Vec<usize> = volatile.collect();
+        volatile.sort_unstable();
+        let end_of_columns = columns.iter().map(|column| column.place.at + column.place.width).max().unwrap_or(0);
+        Ok(Arc::new(Self {
+            encoding: spec.encoding,
+            style: spec.fields,
+            quote: spec.quote,
+            groups: spec.skills.as_ref().map(|groups| compiler.groups(groups, end_of_columns)).transpose()?,
+            states: spec.states.clone(),
+            extra_fields: spec.extra_fields,
+            time_zone: TimeZone::get(time_zone).map_err(|_| PlanError::TimeZone(time_zone.to_owned()))?,
+            identified_by: acd.map_or(login, |acd| acd.max(login)),
+            merges_rows,
+            computes_start: position(Column::Duration).or_else(|| position(Column::StateStart)).is_some(),
+            ends: Ends::new(spec.framing.clone(), spec.max_record),
+            lines: LinePatterns::compile(spec.marker.as_deref(), &spec.skip)?,
+            columns,
+            volatile,
+        }))
+    }
+
+    /// How a byte stream of this layout is cut.
+    pub const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// Which lines are no records.
+    pub const fn lines(&self) -> &LinePatterns {
+        &self.lines
+    }
+
+    /// One row per agent and skill: the rows of an agent have to be merged.
+    pub const fn merges_rows(&self) -> bool {
+        self.merges_rows
+    }
+
+    /// Records tell when the state began, directly or by its duration.
+    pub const fn computes_start(&self) -> bool {
+        self.computes_start
+    }
+}
+
+struct Compiler<'a> {
+    spec: &'a LayoutSpec,
+}
+
+impl Compiler<'_> {
+    fn column(&self, column: &ColumnSpec) -> Result<PlanColumn, PlanError> {
+        let is_fixed = self.spec.fields == FieldStyle::FixedWidth;
+        if column.place.is_some() != is_fixed {
+            return Err(PlanError::Place(column.column));
+        }
+        let spellings = self.spec.null.iter().chain(&column.null);
+        Ok(PlanColumn {
+            column: column.column,
+            null: spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?,
+            place: column.place.unwrap_or(Place { at: 0, width: 0 }),
+            format: column.format.clone(),
+        })
+    }
+
+    fn groups(&self, groups: &SkillGroups, end_of_columns: usize) -> Result<PlanGroups, PlanError> {
+        let allowed = |column: &ColumnSpec| matches!(column.column, Column::Skill | Column::Level | Column::Ignored);
+        let skills = groups.columns.iter().filter(|column| column.column == Column::Skill).count();
+        if skills != 1 || !groups.columns.iter().all(allowed) {
+            return Err(PlanError::SkillGroups);
+        }
+        let columns = groups.columns.iter().map(|column| self.column(column)).collect::<Result<Vec<_>, _>>()?;
+        Ok(PlanGroups {
+            width: columns.iter().map(|column| column.place.at + column.place.width).max().unwrap_or(0),
+            columns,
+            repeat: groups.repeat,
+            empty: groups.empty.as_deref().map(|text| self.encode(text)).transpose()?,
+            at: groups.at.unwrap_or(end_of_columns),
+        })
+    }
+
+    fn encode(&self, text: &str) -> Result<Box<[u8]>, PlanError> {
+        let bytes = self.spec.encoding.encode(text).map_err(PlanError::NullNotEncodable)?;
+        Ok(bytes.into_boxed_slice())
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a record is invalid: the reason in dead letters, counters and the output of `decode`.
+
+use super::layout::Column;
+
+/// Why bytes are no valid record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Longer than `max_record`.
+    #[error("longer than max_record")]
+    TooLong,
+    /// The connection or file ended before the record did.
+    #[error("the input ended before the record did")]
+    Truncated,
+    /// A byte 0.
+    #[error("contains a NUL byte")]
+    NulByte,
+    /// Bytes that the layout's encoding does not have.
+    #[error("contains bytes that the layout's encoding does not have")]
+    Undecodable,
+    /// Fewer fields than the layout has.
+    #[error("fewer fields than the layout has")]
+    TooFewFields,
+    /// More fields than the layout has, and `extra_fields` is `error`.
+    #[error("more fields than the layout has")]
+    TooManyFields,
+    /// A required column is null.
+    #[error("{} is empty", .0.name())]
+    Missing(Column),
+    /// A column that must be a number is none, or one out of range.
+    #[error("{} is not a number in range", .0.name())]
+    BadNumber(Column),
+    /// A column that must be a time or a duration is none.
+    #[error("{} is not a time of the expected form", .0.name())]
+    BadTime(Column),
+    /// A column with fixed spellings has another.
+    #[error("{} has none of its allowed values", .0.name())]
+    BadValue(Column),
+    /// A level without a skill, a level out of range, or a group that is cut off.
+    #[error("impossible skill group")]
+    BadSkillGroup,
+    /// A quote that is not closed, or text after the closing one.
+    #[error("broken quotes")]
+    BadQuote,
+    /// The agent table is full and this would be a new agent.
+    #[error("more agents than the table holds")]
+    TooManyAgents,
+}
+
+impl Reason {
+    /// The label in metrics and headers: a small fixed set.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Truncated => "truncated",
+            Self::NulByte => "nul_byte",
+            Self::Undecodable => "undecodable",
+            Self::TooFewFields => "too_few_fields",
+            Self::TooManyFields => "too_many_fields",
+            Self::Missing(_) => "missing_value",
+            Self::BadNumber(_) => "bad_number",
+            Self::BadTime(_) => "bad_time",
+            Self::BadValue(_) => "bad_value",
+            Self::BadSkillGroup => "bad_skill_group",
+            Self::BadQuote => "bad_quote",
+            Self::TooManyAgents => "too_many_agents",
+        }
+    }
+}

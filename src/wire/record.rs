@@ -1,0 +1,133 @@
+//! One decoded record. It borrows from the bytes that were received.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::encoding::Encoding;
+use super::states::{Direction, Mode};
+use crate::time::Timestamp;
+
+/// A field that stays as it was received until somebody needs its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawText<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) encoding: Encoding,
+    /// The quote that stands doubled inside, where one does.
+    pub(super) doubled: Option<u8>,
+}
+
+impl<'a> RawText<'a> {
+    /// The text; borrowed where the bytes are UTF-8 and hold no doubled quote.
+    pub fn text(self) -> Cow<'a, str> {
+        let text = self.encoding.decode(self.bytes);
+        match self.doubled {
+            None => text,
+            Some(quote) => {
+                let quote = char::from(quote);
+                Cow::Owned(text.replace(&format!("{quote}{quote}"), &quote.to_string()))
+            }
+        }
+    }
+
+    /// Whether the text is `other`.
+    pub fn is(self, other: &str) -> bool {
+        self.bytes == other.as_bytes() && self.doubled.is_none() && other.is_ascii() || self.text() == other
+    }
+}
+
+/// A skill of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordSkill<'a> {
+    /// Number or name.
+    pub skill: RawText<'a>,
+    /// 1-16, or 51 and 52 for reserve; `None` where the layout has none.
+    pub level: Option<u16>,
+}
+
+/// Place of a skill in the frame: the decoder's scratch memory, without a lifetime.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SkillSlot {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) doubled: bool,
+    pub(super) level: Option<u16>,
+}
+
+/// The skills of a record, in the order of the feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Skills<'a> {
+    pub(super) frame: &'a [u8],
+    pub(super) slots: &'a [SkillSlot],
+    pub(super) encoding: Encoding,
+    pub(super) quote: Option<u8>,
+}
+
+impl<'a> Skills<'a> {
+    /// How many.
+    pub const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = RecordSkill<'a>> + use<'a> {
+        let Self { frame, slots, encoding, quote } = *self;
+        slots.iter().map(move |slot| {
+            let bytes = frame.get(slot.from as usize..slot.to as usize).unwrap_or_default();
+            let doubled = if slot.doubled { quote } else { None };
+            RecordSkill { skill: RawText { bytes, encoding, doubled }, level: slot.level }
+        })
+    }
+}
+
+/// A valid record.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Text; leading zeros count.
+    pub login_id: &'a str,
+    /// Where the layout has the column.
+    pub acd: Option<u32>,
+    /// Work mode.
+    pub mode: Mode,
+    /// Direction, from its column or else from the code.
+    pub direction: Direction,
+    /// An ACD call waits on hold, by the code or by its column.
+    pub on_hold: bool,
+    /// The code is in the state table. False makes the mode [`Mode::Unknown`].
+    pub recognised: bool,
+    /// The code or name as it came.
+    pub raw_state: RawText<'a>,
+    /// From its column, or else from the code. Counts in AUX only.
+    pub aux_reason: Option<u32>,
+    /// Split or skill of the work at hand.
+    pub work_split: Option<RawText<'a>>,
+    /// Extension.
+    pub extension: Option<RawText<'a>>,
+    /// Name.
+    pub name: Option<RawText<'a>>,
+    /// Role.
+    pub role: Option<RawText<'a>>,
+    /// Location.
+    pub location: Option<RawText<'a>>,
+    /// Log-out reason.
+    pub logout_reason: Option<RawText<'a>>,
+    /// What the feed tells about time.
+    pub times: Times,
+    /// Skills, in the order of the feed.
+    pub skills: Skills<'a>,
+}
+
+/// What a record tells about time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Times {
+    /// In the current mode and direction.
+    pub duration: Option<Duration>,
+    /// Of the record.
+    pub timestamp: Option<Timestamp>,
+    /// Beginning of the state.
+    pub state_start: Option<Timestamp>,
+}
