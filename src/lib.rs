@@ -1,6 +1,7 @@
 //! rtalink: Avaya CMS agent states to Kafka.
 
 pub mod config;
+pub mod mapping;
 pub mod proto;
 pub mod publish;
 pub mod state;

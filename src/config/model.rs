@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use crate::mapping::tables::IdentifyBy;
 use crate::state::settings::Settings;
 use crate::wire::layout::LayoutSpec;
 
@@ -149,13 +150,4 @@ pub struct Mapping {
     pub activities: Option<PathBuf>,
     /// Id and name of the activity for keys without a row.
     pub default_activity: (String, String),
-}
-
-/// `mapping.identify_by`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentifyBy {
-    /// The CMS login id.
-    LoginId,
-    /// The CMS user name.
-    Name,
 }

@@ -1,0 +1,145 @@
+//! What a transition means in injixo: its user, its activity, and since when that activity lasts.
+
+use std::sync::Arc;
+
+use crate::state::event::{AgentEvent, Cause};
+use crate::state::table::AgentIndex;
+use crate::time::Timestamp;
+
+use super::key::{ActivityKey, Level};
+use super::names::NameIndex;
+use super::tables::{Activity, IdentifyBy, MappingTables, User};
+
+/// Why an event has no user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoUser {
+    /// No row for the external user.
+    Unmapped,
+    /// Two logins share the name.
+    Ambiguous,
+    /// The feed told no name.
+    Nameless,
+}
+
+/// What the mapping says about an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// What the user was looked up with.
+    pub external_user: Arc<str>,
+    /// The user, or why there is none.
+    pub user: Result<Arc<User>, NoUser>,
+    /// Activity key of the state.
+    pub external_activity: Arc<str>,
+    /// The same without its split: what a planner maps.
+    pub activity_base: Arc<str>,
+    /// The activity.
+    pub activity: Option<Arc<Activity>>,
+    /// How it was found.
+    pub level: Level,
+    /// Activity key of the previous state.
+    pub previous_external_activity: Option<Arc<str>>,
+    /// Activity of the previous state, as it was published.
+    pub previous_activity: Option<Arc<Activity>>,
+    /// Since when the activity is the same.
+    pub activity_since: Timestamp,
+    /// Of the mapping.
+    pub version: u64,
+}
+
+/// What was last published of an agent.
+#[derive(Clone, Debug)]
+struct Last {
+    user: Option<Arc<User>>,
+    activity: Option<Arc<Activity>>,
+    activity_since: Timestamp,
+}
+
+/// Annotates the events of one integration.
+#[derive(Debug)]
+pub struct Annotator {
+    tables: Arc<MappingTables>,
+    names: NameIndex,
+    last: Vec<Option<Last>>,
+}
+
+impl Annotator {
+    /// With the mapping that is in force.
+    pub fn new(tables: Arc<MappingTables>) -> Self {
+        Self { tables, names: NameIndex::default(), last: Vec::new() }
+    }
+
+    /// The mapping in force.
+    pub const fn tables(&self) -> &Arc<MappingTables> {
+        &self.tables
+    }
+
+    /// Another version. The caller asks [`Self::is_outdated`] for every agent.
+    pub fn set_tables(&mut self, tables: Arc<MappingTables>) {
+        self.tables = tables;
+    }
+
+    /// An agent's name, as the feed told it. The agents returned may be mapped otherwise now.
+    pub fn set_name(&mut self, agent: AgentIndex, login_id: &Arc<str>, name: &Arc<str>) -> Vec<AgentIndex> {
+        if self.tables.identify_by != IdentifyBy::Name {
+            return Vec::new();
+        }
+        self.names.set(agent, login_id, name)
+    }
+
+    /// What the mapping says about `event`, which is remembered as published.
+    pub fn annotate(&mut self, event: &AgentEvent) -> Annotation {
+        let (external_user, user) = self.user(&event.login_id, event.ride_along.name.as_ref());
+        let key = ActivityKey::of(&event.state);
+        let (activity, level) = self.tables.activity(&key);
+        let previous_key = event.previous.as_ref().map(|previous| ActivityKey::of(&previous.state));
+        let slot = event.agent as usize;
+        if self.last.len() <= slot {
+            self.last.resize(slot + 1, None);
+        }
+        let last = self.last[slot].take();
+        // A remembered log-out was never published: what it is called now is what it would have been called.
+        let previous_activity = match &last {
+            Some(last) => last.activity.clone(),
+            None => previous_key.as_ref().and_then(|key| self.tables.activity(key).0),
+        };
+        let id = |activity: &Option<Arc<Activity>>| activity.as_ref().map(|activity| activity.activity_id.clone());
+        let is_the_same = event.cause != Cause::Reentered && id(&previous_activity) == id(&activity);
+        let activity_since = match &last {
+            Some(last) if is_the_same => last.activity_since,
+            _ => event.since,
+        };
+        self.last[slot] = Some(Last { user: user.clone().ok(), activity: activity.clone(), activity_since });
+        Annotation {
+            external_user,
+            user,
+            external_activity: key.full().into(),
+            activity_base: key.without_split().into(),
+            activity,
+            level,
+            previous_external_activity: previous_key.map(|key| key.full().into()),
+            previous_activity,
+            activity_since,
+            version: self.tables.version,
+        }
+    }
+
+    /// Whether the mapping in force says something else about an agent's known state than what was published.
+    pub fn is_outdated(&self, agent: &crate::state::agent::Agent, index: AgentIndex) -> bool {
+        let (Some(known), Some(Some(last))) = (&agent.known, self.last.get(index as usize)) else { return false };
+        let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref());
+        let (activity, _) = self.tables.activity(&ActivityKey::of(&known.state));
+        user.ok() != last.user || activity != last.activity
+    }
+
+    fn user(&self, login_id: &Arc<str>, name: Option<&Arc<str>>) -> (Arc<str>, Result<Arc<User>, NoUser>) {
+        let external = match (self.tables.identify_by, name) {
+            (IdentifyBy::LoginId, _) => login_id,
+            (IdentifyBy::Name, Some(name)) => name,
+            (IdentifyBy::Name, None) => return ("".into(), Err(NoUser::Nameless)),
+        };
+        if self.tables.identify_by == IdentifyBy::Name && self.names.is_ambiguous(external) {
+            return (external.clone(), Err(NoUser::Ambiguous));
+        }
+        (external.clone(), self.tables.user(external).ok_or(NoUser::Unmapped))
+    }
+}

@@ -1,0 +1,75 @@
+//! Users and activities of injixo, by the names that CMS has for them. Immutable: a change is a new version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::key::{ActivityKey, Level};
+
+/// What users are looked up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentifyBy {
+    /// The CMS login id.
+    LoginId,
+    /// The CMS user name.
+    Name,
+}
+
+/// An employee.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct User {
+    /// injixo's id.
+    pub employee_id: String,
+    /// For people.
+    pub employee_name: String,
+}
+
+/// An activity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Activity {
+    /// injixo's id.
+    pub activity_id: String,
+    /// For people.
+    pub activity_name: String,
+}
+
+/// One version of an integration's mapping.
+#[derive(Clone, Debug)]
+pub struct MappingTables {
+    /// Grows with every change of content, over restarts too.
+    pub version: u64,
+    /// What users are looked up with.
+    pub identify_by: IdentifyBy,
+    /// By external user: exact, blanks and case count.
+    pub users: HashMap<String, Arc<User>>,
+    /// By activity key.
+    pub activities: HashMap<String, Arc<Activity>>,
+    /// For keys without a row.
+    pub default_activity: Arc<Activity>,
+}
+
+impl MappingTables {
+    /// The employee of an external user.
+    pub fn user(&self, external_user: &str) -> Option<Arc<User>> {
+        self.users.get(external_user).cloned()
+    }
+
+    /// The activity of a key: the most specific row, else the default where the key takes it.
+    pub fn activity(&self, key: &ActivityKey) -> (Option<Arc<Activity>>, Level) {
+        let row = |(key, level)| self.activities.get(key).map(|activity| (Some(activity.clone()), level));
+        key.lookups().find_map(row).unwrap_or_else(|| {
+            if key.takes_default() {
+                (Some(self.default_activity.clone()), Level::Default)
+            } else {
+                (None, Level::None)
+            }
+        })
+    }
+
+    /// Whether both would map everything alike.
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        self.identify_by == other.identify_by
+            && self.users == other.users
+            && self.activities == other.activities
+            && self.default_activity == other.default_activity
+    }
+}

@@ -1,0 +1,112 @@
+//! What nobody has mapped yet, for the planner who is going to.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::time::Timestamp;
+
+use super::annotate::{Annotation, NoUser};
+use super::key::{LOGGED_OUT, Level};
+use super::tables::MappingTables;
+
+/// Most distinct users, and most distinct activities, that are listed; more are counted.
+pub const MAX_LISTED: usize = 10_000;
+
+/// One entry of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// First event with it.
+    pub first_seen: Timestamp,
+    /// Last event with it.
+    pub last_seen: Timestamp,
+    /// Number of events.
+    pub count: u64,
+    /// For users.
+    pub reason: NoUser,
+}
+
+/// Users and activities without a mapping.
+#[derive(Debug)]
+pub struct Unmapped {
+    users: HashMap<Arc<str>, Seen, FixedState>,
+    activities: HashMap<Arc<str>, Seen, FixedState>,
+    not_listed: u64,
+}
+
+impl Default for Unmapped {
+    fn default() -> Self {
+        let hasher = || FixedState::with_seed(2);
+        Self { users: HashMap::with_hasher(hasher()), activities: HashMap::with_hasher(hasher()), not_listed: 0 }
+    }
+}
+
+impl Unmapped {
+    /// Notes what an event tells.
+    pub fn note(&mut self, annotation: &Annotation, at: Timestamp) {
+        match annotation.user {
+            Err(reason) if reason != NoUser::Nameless => {
+                self.not_listed += note(&mut self.users, &annotation.external_user, at, reason);
+            }
+            Err(_) => {}
+            Ok(_) if self.users.is_empty() => {}
+            Ok(_) => {
+                self.users.remove(&annotation.external_user);
+            }
+        }
+        let is_unmapped = matches!(annotation.level, Level::Default | Level::None);
+        if is_unmapped && *annotation.activity_base != *LOGGED_OUT {
+            self.not_listed += note(&mut self.activities, &annotation.activity_base, at, NoUser::Unmapped);
+        }
+    }
+
+    /// Another mapping: what it maps leaves the list.
+    pub fn prune(&mut self, tables: &MappingTables) {
+        self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || tables.user(user).is_none());
+        self.activities.retain(|key, _| {
+            let shorter = key.match_indices(':').map(|(cut, _)| &key[..cut]);
+            !shorter.chain([&**key]).any(|key| tables.activities.contains_key(key))
+        });
+    }
+
+    /// Users, the most frequent first.
+    pub fn users(&self) -> Vec<(&str, Seen)> {
+        sorted(&self.users)
+    }
+
+    /// Activity keys, the most frequent first.
+    pub fn activities(&self) -> Vec<(&str, Seen)> {
+        sorted(&self.activities)
+    }
+
+    /// How many users and activities are listed.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.users.len(), self.activities.len())
+    }
+
+    /// Events whose user or activity was not listed because the list is full.
+    pub const fn not_listed(&self) -> u64 {
+        self.not_listed
+    }
+}
+
+fn note(list: &mut HashMap<Arc<str>, Seen, FixedState>, key: &Arc<str>, at: Timestamp, reason: NoUser) -> u64 {
+    if let Some(seen) = list.get_mut(key) {
+        seen.last_seen = at;
+        seen.count += 1;
+        seen.reason = reason;
+        return 0;
+    }
+    if list.len() >= MAX_LISTED {
+        return 1;
+    }
+    list.insert(key.clone(), Seen { first_seen: at, last_seen: at, count: 1, reason });
+    0
+}
+
+fn sorted(list: &HashMap<Arc<str>, Seen, FixedState>) -> Vec<(&str, Seen)> {
+    let mut entries: Vec<(&str, Seen)> = list.iter().map(|(key, seen)| (&**key, *seen)).collect();
+    entries.sort_unstable_by(|(a, left), (b, right)| right.count.cmp(&left.count).then(a.cmp(b)));
+    entries
+}
