@@ -1,7 +1,9 @@
 //! rtalink: Avaya CMS agent states to Kafka.
 
 pub mod config;
+pub mod feed;
 pub mod mapping;
+pub mod pipeline;
 pub mod proto;
 pub mod publish;
 pub mod state;

@@ -1,3 +1,4 @@
 //! Events to Kafka: encoding, outbox, producer, topics.
 
+pub mod encode;
 pub mod message;

@@ -143,9 +143,9 @@ pub struct RideAlong {
 }
 
 impl RideAlong {
-    /// Takes over what a record tells; a null leaves what was known, save the log-out reason.
-    pub fn update(&mut self, record: &Record<'_>) {
-        replace(&mut self.name, record.name);
+    /// Takes over what a record tells; a null leaves what was known, save the log-out reason. True if the name is new.
+    pub fn update(&mut self, record: &Record<'_>) -> bool {
+        let is_renamed = replace(&mut self.name, record.name);
         replace(&mut self.extension, record.extension);
         replace(&mut self.role, record.role);
         replace(&mut self.location, record.location);
@@ -153,14 +153,17 @@ impl RideAlong {
             self.logout_reason = None;
         }
         replace(&mut self.logout_reason, record.logout_reason);
+        is_renamed
     }
 }
 
-fn replace(known: &mut Option<Arc<str>>, told: Option<RawText<'_>>) {
-    let Some(told) = told else { return };
-    if known.as_deref().is_none_or(|known| !told.is(known)) {
-        *known = Some(told.text().into());
+fn replace(known: &mut Option<Arc<str>>, told: Option<RawText<'_>>) -> bool {
+    let Some(told) = told else { return false };
+    if known.as_deref().is_some_and(|known| told.is(known)) {
+        return false;
     }
+    *known = Some(told.text().into());
+    true
 }
 
 /// An agent's last state.

@@ -141,6 +141,9 @@ impl Tracker {
                 Held::Rows(_) if end == End::OfInput || agent.bad_in == snapshot.number => {}
                 Held::Rows(rows) => {
                     let (held, ride_along) = rows.finish();
+                    if agent.ride_along.name != ride_along.name {
+                        self.renamed.push(*index);
+                    }
                     agent.ride_along = ride_along;
                     self.take(*index, held.state, held.time, snapshot.first_after_gap, out);
                 }

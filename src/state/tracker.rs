@@ -92,6 +92,7 @@ pub struct Tracker {
     pub(super) last_began: Option<Timestamp>,
     pub(super) counts: RecordCounts,
     pub(super) shifts: Vec<i64>,
+    pub(super) renamed: Vec<AgentIndex>,
     liveness: Liveness,
     connection: Connection,
     clock_skew_seconds: Option<f64>,
@@ -115,6 +116,7 @@ impl Tracker {
             last_began: None,
             counts: RecordCounts::default(),
             shifts: Vec::new(),
+            renamed: Vec::new(),
             liveness: Liveness::default(),
             connection: Connection::default(),
             clock_skew_seconds: None,
@@ -134,6 +136,11 @@ impl Tracker {
     /// Timestamp less receipt of the last record with a timestamp.
     pub const fn clock_skew_seconds(&self) -> Option<f64> {
         self.clock_skew_seconds
+    }
+
+    /// Agents whose name has changed since the last call.
+    pub fn take_renamed(&mut self) -> Vec<AgentIndex> {
+        std::mem::take(&mut self.renamed)
     }
 
     /// Receipt of the last valid record.
@@ -323,7 +330,9 @@ impl Tracker {
             self.count(Taken::Undecided);
             return Ok(());
         }
-        agent.ride_along.update(record);
+        if agent.ride_along.update(record) {
+            self.renamed.push(index);
+        }
         agent.last_record.remember(frame, decoded);
         let time = RecordTime { received_at: at, times: record.times };
         let state = AgentState::of(record, details);

@@ -136,6 +136,12 @@ impl Framer {
         self.skipping || !buffer.is_empty()
     }
 
+    /// Another layout cuts from here on: what was known about the buffer says nothing any more.
+    pub fn reset(&mut self) {
+        self.scanned = 0;
+        self.skipping = false;
+    }
+
     /// The stream has ended: what is left of a record that has no end. One that was reported as too long is not
     /// reported again.
     pub fn finish(&mut self, buffer: &mut BytesMut) -> Option<Run> {

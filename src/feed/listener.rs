@@ -1,0 +1,151 @@
+//! The port that CMS dials: one listener per integration.
+//!
+//! Who is not on the allow-list is closed and counted before a byte is read. Errors of `accept` (no file descriptors
+//! left) are waited out with a growing pause instead of a busy loop. Connections are bounded; the session bounds those
+//! that are of any use further (`session`).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::telemetry::metrics::FeedMetrics;
+use crate::wire::plan::Plan;
+
+use super::connection::Connection;
+use super::inbox::Outlet;
+use super::session::ConnectionId;
+
+/// Most open connections of one listener; the session lets five of them be of any use.
+pub const MAX_CONNECTIONS: usize = 16;
+
+/// A dead peer is noticed after 60 s of silence and 3 unanswered probes, 10 s apart.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What can change while a port is open.
+#[derive(Debug)]
+pub struct FeedSettings {
+    /// The layout.
+    pub plan: Arc<Plan>,
+    /// Who may connect; empty: anybody.
+    pub allow: Vec<IpNet>,
+    /// Silence that is told to the worker, where it ends snapshots.
+    pub idle_after: Option<Duration>,
+}
+
+impl FeedSettings {
+    fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.allow.is_empty() || self.allow.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// Binds a port.
+///
+/// # Errors
+/// When it is in use or may not be bound.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A bound port with all that its connections need.
+#[derive(Debug)]
+pub struct Feed<C> {
+    /// Position of the integration in the configuration.
+    pub integration: usize,
+    /// Its id, for logs.
+    pub id: Arc<str>,
+    /// What can change.
+    pub settings: Arc<ArcSwap<FeedSettings>>,
+    /// To the worker.
+    pub outlet: Outlet<C>,
+    /// Counts.
+    pub metrics: FeedMetrics,
+    /// Ends the listener and its connections.
+    pub stop: CancellationToken,
+}
+
+/// Numbers of connections, unique in the process.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+
+impl<C: Send + Sync + 'static> Feed<C> {
+    /// Accepts until it is stopped; returns when the last connection has ended.
+    pub async fn listen(self, listener: TcpListener) {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pause = SHORTEST_PAUSE;
+                    self.admit(stream, peer, &places, &connections);
+                }
+                Err(error) => {
+                    tracing::warn!(integration = %self.id, %error, pause_ms = pause.as_millis(), "accept failed");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+        connections.close();
+        connections.wait().await;
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, places: &Arc<Semaphore>, connections: &TaskTracker) {
+        if !self.settings.load().allows(peer.ip()) {
+            self.refuse(peer, "not_allowed");
+            return;
+        }
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            self.refuse(peer, "too_many_connections");
+            return;
+        };
+        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {
+            tracing::debug!(integration = %self.id, %error, "no TCP keepalive");
+        }
+        let id: ConnectionId = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(integration = %self.id, connection = id, %peer, "accepted");
+        let connection = Connection {
+            integration: self.integration,
+            id,
+            settings: Arc::clone(&self.settings),
+            outlet: self.outlet.clone(),
+            close: self.stop.child_token(),
+            bytes: self.metrics.bytes.clone(),
+        };
+        connections.spawn(async move {
+            if let Err(error) = connection.run(stream, peer.to_string().into()).await {
+                tracing::debug!(connection = id, %error, "connection given up");
+            }
+            drop(place);
+        });
+    }
+
+    fn refuse(&self, peer: SocketAddr, reason: &'static str) {
+        self.metrics.refused(reason);
+        tracing::warn!(integration = %self.id, %peer, reason, "connection refused");
+    }
+}

@@ -1,0 +1,461 @@
+//! One integration from bytes to annotated events: wire, session, state and mapping, wired together.
+//!
+//! No I/O and no waiting: `run` drives it from sockets, `replay` from a capture, and both get the same findings for the
+//! same input. The engine belongs to one thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::feed::session::{Admission, ConnectionId, Session, Successor};
+use crate::mapping::annotate::{Annotation, Annotator};
+use crate::mapping::tables::MappingTables;
+use crate::state::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
+use crate::state::settings::Settings;
+use crate::state::tracker::{RecordCounts, Tracker};
+use crate::time::Timestamp;
+use crate::wire::decode::{Decoder, Identity};
+use crate::wire::framing::{Frame, Piece, Run};
+use crate::wire::lines::LineKind;
+use crate::wire::plan::Plan;
+use crate::wire::reason::Reason;
+
+/// What comes out, in order.
+#[derive(Debug)]
+pub enum Finding {
+    /// A transition with its mapping.
+    Event(Box<AgentEvent>, Box<Annotation>),
+    /// Something happened to the feed.
+    Status(Box<FeedStatus>),
+    /// Bytes that are no valid record.
+    DeadLetter(DeadLetter),
+    /// A snapshot has ended.
+    Snapshot(SnapshotEvent),
+    /// A connection is to be closed.
+    Close(ConnectionId, CloseReason),
+}
+
+/// A feed status with the figures of its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedStatus {
+    /// What and when.
+    pub event: StatusEvent,
+    /// Address and port of the connection that it is about.
+    pub peer: Option<Arc<str>>,
+    /// Receipt of the last valid record.
+    pub last_record_at: Option<Timestamp>,
+    /// Figures since the start.
+    pub totals: Totals,
+    /// Agents logged in.
+    pub logged_in: u32,
+}
+
+/// Bytes that are no valid record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Why.
+    pub reason: Reason,
+    /// Distance of the record from the beginning of its connection, in bytes.
+    pub offset: u64,
+    /// At most `max_record` bytes of it.
+    pub raw: Vec<u8>,
+    /// Receipt.
+    pub received_at: Timestamp,
+}
+
+/// Why the engine wants a connection closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Another one took over.
+    Replaced,
+    /// It sent no valid record in time.
+    NoValidRecord,
+    /// Too many wait already.
+    TooManyWaiting,
+}
+
+impl CloseReason {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::NoValidRecord => "no_valid_record",
+            Self::TooManyWaiting => "too_many_waiting",
+        }
+    }
+}
+
+/// Figures since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Valid records by outcome.
+    pub records: RecordCounts,
+    /// Invalid records.
+    pub invalid: u64,
+    /// Complete snapshots.
+    pub complete_snapshots: u64,
+    /// Incomplete snapshots.
+    pub incomplete_snapshots: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// Time spent in a batch, by stage. What is in neither is decoding.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTimes {
+    /// In the tracker, for records that had to be decoded.
+    pub track: Duration,
+    /// In the mapping.
+    pub map: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    decoder: Decoder,
+    session: Session,
+    tracker: Tracker,
+    annotator: Annotator,
+    totals: Totals,
+    outputs: Vec<Output>,
+    clock: quanta::Clock,
+    stages: StageTimes,
+}
+
+impl Engine {
+    /// For one integration.
+    pub fn new(settings: Settings, plan: Arc<Plan>, mapping: Arc<MappingTables>) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            session: Session::new(settings.stale_after),
+            tracker: Tracker::new(settings, &plan),
+            annotator: Annotator::new(mapping),
+            totals: Totals::default(),
+            outputs: Vec::new(),
+            clock: quanta::Clock::new(),
+            stages: StageTimes::default(),
+            plan,
+        }
+    }
+
+    /// The tracker, for figures about agents.
+    pub const fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// The connections.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Figures since the start.
+    pub fn totals(&self) -> Totals {
+        Totals { records: self.tracker.counts(), ..self.totals }
+    }
+
+    /// Time spent since the last call, by stage.
+    pub fn take_stage_times(&mut self) -> StageTimes {
+        std::mem::take(&mut self.stages)
+    }
+
+    /// A connection has been accepted.
+    pub fn open(&mut self, id: ConnectionId, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
+        match self.session.open(id, peer, at) {
+            Admission::Speaks => self.speaks(peer, at, out),
+            Admission::Waits => {}
+            Admission::Refused => out.push(Finding::Close(id, CloseReason::TooManyWaiting)),
+        }
+    }
+
+    /// A connection has ended.
+    pub fn close(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
+        let peer = self.session.peer().cloned();
+        let Some(successor) = self.session.closed(id) else { return };
+        self.falls_silent(peer, at, out);
+        if let Some(successor) = successor {
+            self.follow(&successor, at, out);
+        }
+    }
+
+    fn speaks(&mut self, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.tracker.connected(at, &mut self.outputs);
+        self.drain(at, out);
+        self.status(StatusKind::Connected, Some(peer.clone()), at, out);
+    }
+
+    fn falls_silent(&mut self, peer: Option<Arc<str>>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.tracker.disconnected(at, &mut self.outputs);
+        self.drain(at, out);
+        self.status(StatusKind::Disconnected, peer, at, out);
+    }
+
+    fn follow(&mut self, successor: &Successor, at: Timestamp, out: &mut Vec<Finding>) {
+        self.speaks(&successor.peer, at, out);
+        for bad in &successor.bad_records {
+            let identity = bad.agent.as_ref().map(|(acd, login_id)| Identity { login_id, acd: *acd });
+            self.tracker.invalid(identity, bad.at);
+        }
+    }
+
+    /// Bytes of a connection, cut by the framing of `plan`. True while the connection is known.
+    pub fn receive(
+        &mut self,
+        id: ConnectionId,
+        plan: &Arc<Plan>,
+        piece: &Piece,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        self.set_plan(plan, at, out);
+        let plan = Arc::clone(&self.plan);
+        match piece {
+            Piece::Records(run) => {
+                for frame in plan.ends().records(run) {
+                    self.frame(id, &plan, frame, at, out);
+                }
+            }
+            Piece::TooLong(run) => {
+                let frame = Frame { bytes: &run.bytes, offset: run.offset, too_long: true };
+                self.frame(id, &plan, frame, at, out);
+            }
+        }
+    }
+
+    /// What a connection left of a record that has no end.
+    pub fn torn(&mut self, id: ConnectionId, run: &Run, at: Timestamp, out: &mut Vec<Finding>) {
+        let plan = Arc::clone(&self.plan);
+        let most = run.bytes.len().min(plan.ends().max_record());
+        let frame = Frame { bytes: &run.bytes[..most], offset: run.offset, too_long: false };
+        self.invalid(id, &plan, frame, Reason::Truncated, at, out);
+    }
+
+    /// No byte came on a connection for `snapshot_idle` while it was read, and no record is half read.
+    pub fn idle(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
+        if self.session.speaks(id) {
+            self.tracker.idle(at, &mut self.outputs);
+            self.drain(at, out);
+        }
+    }
+
+    /// When [`Self::tick`] has to be called if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        [self.tracker.next_deadline(), self.session.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Finding>) {
+        for id in self.session.give_up(now) {
+            out.push(Finding::Close(id, CloseReason::NoValidRecord));
+        }
+        self.tracker.tick(now, &mut self.outputs);
+        self.drain(now, out);
+    }
+
+    /// The input has ended for good.
+    pub fn end_of_input(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.tracker.end_of_input(at, &mut self.outputs);
+        self.drain(at, out);
+    }
+
+    /// Takes new thresholds.
+    pub fn set_thresholds(&mut self, settings: &Settings) {
+        self.tracker.set_thresholds(settings);
+        self.session.set_patience(settings.stale_after);
+    }
+
+    /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
+    pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.annotator.set_tables(tables);
+        let table = self.tracker.table();
+        let names: Vec<_> = table
+            .iter()
+            .filter_map(|(index, agent)| Some((index, agent.login_id.clone(), agent.ride_along.name.clone()?)))
+            .collect();
+        for (index, login_id, name) in names {
+            self.annotator.set_name(index, &login_id, &name);
+        }
+        for index in self.tracker.table().indices() {
+            self.remap(index, at, out);
+        }
+    }
+
+    fn remap(&mut self, index: crate::state::table::AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        let agent = self.tracker.table().get(index);
+        if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
+            return;
+        }
+        if let Some(event) = self.tracker.remapped(index, at) {
+            self.publish(Box::new(event), out);
+        }
+    }
+
+    fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
+        let annotation = Box::new(self.annotator.annotate(&event));
+        self.totals.events += 1;
+        out.push(Finding::Event(event, annotation));
+    }
+
+    /// A batch carries the plan it was framed with: another one than the last begins another snapshot.
+    fn set_plan(&mut self, plan: &Arc<Plan>, at: Timestamp, out: &mut Vec<Finding>) {
+        if Arc::ptr_eq(&self.plan, plan) {
+            return;
+        }
+        self.plan = Arc::clone(plan);
+        self.tracker.set_layout(plan, at, &mut self.outputs);
+        self.drain(at, out);
+    }
+
+    #[inline]
+    fn frame(&mut self, id: ConnectionId, plan: &Plan, frame: Frame<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+        if frame.too_long {
+            self.invalid(id, plan, frame, Reason::TooLong, at, out);
+            return;
+        }
+        let speaks = self.session.speaks(id);
+        match plan.lines().classify(frame.bytes) {
+            LineKind::Skipped => {}
+            LineKind::Marker if speaks => {
+                self.tracker.marker(at, &mut self.outputs);
+                self.drain(at, out);
+            }
+            LineKind::Marker => {}
+            LineKind::Record if speaks => self.record(id, plan, frame, at, out),
+            LineKind::Record if self.session.waits(id) => self.record_of_waiting(id, plan, frame, at, out),
+            LineKind::Record => {}
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, id: ConnectionId, plan: &Plan, frame: Frame<'_>, at: Timestamp, out: &mut Vec<Finding>) {
+        if !plan.merges_rows()
+            && let Some(identity) = self.decoder.identify(plan, frame.bytes, true)
+            && self.tracker.same_record(identity, plan, frame.bytes, at, &mut self.outputs)
+        {
+            if !self.outputs.is_empty() {
+                self.drain(at, out);
+            }
+            return;
+        }
+        let reason = match self.decoder.decode(plan, frame.bytes) {
+            Ok(decoded) => {
+                let begin = self.clock.raw();
+                let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
+                self.stages.track += self.clock.delta(begin, self.clock.raw());
+                taken.err().map(|_| Reason::TooManyAgents)
+            }
+            Err(reason) => Some(reason),
+        };
+        match reason {
+            None => self.drain(at, out),
+            Some(reason) => self.invalid(id, plan, frame, reason, at, out),
+        }
+    }
+
+    /// The first valid record of a waiting connection takes over.
+    fn record_of_waiting(
+        &mut self,
+        id: ConnectionId,
+        plan: &Plan,
+        frame: Frame<'_>,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        if let Err(reason) = self.decoder.decode(plan, frame.bytes) {
+            self.invalid(id, plan, frame, reason, at, out);
+            return;
+        }
+        let Some(takeover) = self.session.take_over(id, at) else { return };
+        if let Some((replaced, peer)) = takeover.replaced {
+            self.falls_silent(Some(peer), at, out);
+            out.push(Finding::Close(replaced, CloseReason::Replaced));
+        }
+        self.follow(&takeover.successor, at, out);
+        if takeover.is_flapping {
+            self.status(StatusKind::Flapping, Some(takeover.successor.peer), at, out);
+        }
+        self.record(id, plan, frame, at, out);
+    }
+
+    fn invalid(
+        &mut self,
+        id: ConnectionId,
+        plan: &Plan,
+        frame: Frame<'_>,
+        reason: Reason,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        let speaks = self.session.speaks(id);
+        if !speaks && !self.session.waits(id) {
+            return;
+        }
+        self.totals.invalid += 1;
+        let is_whole = !frame.too_long && reason != Reason::Truncated;
+        let identity = self.decoder.identify(plan, frame.bytes, is_whole);
+        if speaks {
+            self.tracker.invalid(identity, at);
+        } else {
+            self.session.bad_record(id, identity, at);
+        }
+        let raw = frame.bytes.to_vec();
+        out.push(Finding::DeadLetter(DeadLetter { reason, offset: frame.offset, raw, received_at: at }));
+    }
+
+    /// Passes on what the tracker has told. Names come first: who shares one is nobody's from this record on.
+    fn drain(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        let renamed = self.tracker.take_renamed();
+        if self.outputs.is_empty() && renamed.is_empty() {
+            return;
+        }
+        let begin = self.clock.raw();
+        let mut affected = Vec::new();
+        for index in renamed {
+            let agent = self.tracker.table().get(index);
+            if let Some(name) = &agent.ride_along.name {
+                affected.extend(self.annotator.set_name(index, &agent.login_id, name));
+            }
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            match output {
+                Output::Agent(event) => self.publish(event, out),
+                Output::Status(event) => {
+                    let peer = self.session.peer().cloned();
+                    self.push_status(event, peer, out);
+                }
+                Output::Snapshot(snapshot) => {
+                    if snapshot.complete {
+                        self.totals.complete_snapshots += 1;
+                    } else {
+                        self.totals.incomplete_snapshots += 1;
+                    }
+                    out.push(Finding::Snapshot(snapshot));
+                }
+            }
+        }
+        self.outputs = outputs;
+        for index in affected {
+            self.remap(index, at, out);
+        }
+        self.stages.map += self.clock.delta(begin, self.clock.raw());
+    }
+
+    fn status(&mut self, kind: StatusKind, peer: Option<Arc<str>>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.push_status(StatusEvent { kind, at, affected: 0 }, peer, out);
+    }
+
+    fn push_status(&self, event: StatusEvent, peer: Option<Arc<str>>, out: &mut Vec<Finding>) {
+        out.push(Finding::Status(Box::new(self.status_now(event, peer))));
+    }
+
+    /// A status with the figures of this moment.
+    pub fn status_now(&self, event: StatusEvent, peer: Option<Arc<str>>) -> FeedStatus {
+        FeedStatus {
+            event,
+            peer,
+            last_record_at: self.tracker.last_valid(),
+            totals: self.totals(),
+            logged_in: u32::try_from(self.tracker.table().logged_in()).unwrap_or(u32::MAX),
+        }
+    }
+}

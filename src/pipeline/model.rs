@@ -1,0 +1,156 @@
+//! The read model: what the HTTP side shows.
+//!
+//! Fed by the workers over a bounded channel, batch by batch, and read under a lock that the workers never take: a slow
+//! request cannot slow down a feed. It holds each agent's last event, and what nobody has mapped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use crate::mapping::annotate::Annotation;
+use crate::mapping::tables::MappingTables;
+use crate::mapping::unmapped::Unmapped;
+use crate::state::event::AgentEvent;
+use crate::telemetry::metrics::FeedMetrics;
+use crate::time::Timestamp;
+use crate::wire::states::Mode;
+
+use super::engine::FeedStatus;
+
+/// Updates that may wait for the model before a worker waits.
+const CAPACITY: usize = 1_024;
+
+/// What a worker tells.
+#[derive(Debug)]
+pub enum Update {
+    /// Events of one batch.
+    Events(Vec<(Box<AgentEvent>, Box<Annotation>)>),
+    /// Another version of the mapping.
+    Mapping(Arc<MappingTables>),
+    /// How the feed stands.
+    Feed(Box<FeedView>),
+}
+
+/// How a feed stands, as of its last news.
+#[derive(Clone, Debug, Default)]
+pub struct FeedView {
+    /// Address and port of the connection that speaks.
+    pub peer: Option<Arc<str>>,
+    /// Open connections.
+    pub connections: usize,
+    /// Last feed status.
+    pub status: Option<FeedStatus>,
+    /// Receipt of the last valid record.
+    pub last_record_at: Option<Timestamp>,
+    /// When the last complete snapshot ended.
+    pub last_snapshot_at: Option<Timestamp>,
+}
+
+/// What is known of one integration.
+#[derive(Debug)]
+pub struct IntegrationModel {
+    /// Its id.
+    pub id: Arc<str>,
+    /// For people.
+    pub name: String,
+    /// Where CMS dials in; absent without real time.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Name of the layout.
+    pub layout: String,
+    /// Last event of each agent, by ACD and login id.
+    pub agents: BTreeMap<(u32, Arc<str>), (Box<AgentEvent>, Box<Annotation>)>,
+    /// How the feed stands.
+    pub feed: FeedView,
+    /// Without a mapping.
+    pub unmapped: Unmapped,
+    /// Of the mapping in force.
+    pub mapping_version: u64,
+    counts: [usize; Mode::ALL.len()],
+    metrics: FeedMetrics,
+}
+
+impl IntegrationModel {
+    /// Nothing known yet.
+    pub fn new(id: Arc<str>, name: String, metrics: FeedMetrics) -> Self {
+        Self {
+            id,
+            name,
+            listen: None,
+            layout: String::new(),
+            agents: BTreeMap::new(),
+            feed: FeedView::default(),
+            unmapped: Unmapped::default(),
+            mapping_version: 0,
+            counts: [0; Mode::ALL.len()],
+            metrics,
+        }
+    }
+
+    fn apply(&mut self, update: Update) {
+        match update {
+            Update::Events(events) => {
+                for (event, annotation) in events {
+                    self.unmapped.note(&annotation, event.observed_at);
+                    self.count(event.state.mode, 1);
+                    let key = (event.acd, Arc::clone(&event.login_id));
+                    if let Some((before, _)) = self.agents.insert(key, (event, annotation)) {
+                        self.count(before.state.mode, -1);
+                    }
+                }
+                self.metrics.agents(&self.counts);
+                self.metrics.unmapped(&self.unmapped);
+            }
+            Update::Mapping(tables) => {
+                self.mapping_version = tables.version;
+                self.unmapped.prune(&tables);
+                self.metrics.unmapped(&self.unmapped);
+            }
+            Update::Feed(feed) => self.feed = *feed,
+        }
+    }
+
+    fn count(&mut self, mode: Mode, by: isize) {
+        if let Some(position) = Mode::ALL.iter().position(|known| *known == mode) {
+            self.counts[position] = self.counts[position].saturating_add_signed(by);
+        }
+    }
+}
+
+/// Reads the model. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReadModel(Arc<RwLock<Vec<IntegrationModel>>>);
+
+impl ReadModel {
+    /// All integrations, in the order of the configuration. Held shortly: it keeps updates waiting.
+    pub fn read(&self) -> RwLockReadGuard<'_, Vec<IntegrationModel>> {
+        self.0.read()
+    }
+}
+
+/// Starts the model's thread. It ends when the last sender is gone.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(
+    integrations: Vec<IntegrationModel>,
+) -> std::io::Result<(ReadModel, Sender<(usize, Update)>, thread::JoinHandle<()>)> {
+    let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
+    let model = ReadModel(Arc::new(RwLock::new(integrations)));
+    let thread = {
+        let model = model.clone();
+        thread::Builder::new().name("read-model".to_owned()).spawn(move || follow(&model, &receiver))?
+    };
+    Ok((model, sender, thread))
+}
+
+fn follow(model: &ReadModel, updates: &Receiver<(usize, Update)>) {
+    while let Ok((integration, update)) = updates.recv() {
+        let mut integrations = model.0.write();
+        if let Some(integration) = integrations.get_mut(integration) {
+            integration.apply(update);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A capture through the engine: the same code as `run`, with the capture's times for a clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::feed::capture::{Entry, Happening};
+use crate::feed::session::ConnectionId;
+use crate::time::Timestamp;
+use crate::wire::framing::Framer;
+use crate::wire::plan::Plan;
+
+use super::engine::{Engine, Finding};
+
+/// One connection of the capture.
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    framer: Framer,
+    buffer: BytesMut,
+    /// When its silence will have lasted `snapshot_idle`.
+    idle_at: Option<Timestamp>,
+}
+
+/// Plays entries into an engine, in the order of the file.
+#[derive(Debug)]
+pub struct Replay {
+    engine: Engine,
+    plan: Arc<Plan>,
+    snapshot_idle: Duration,
+    connections: HashMap<u64, Connection>,
+    opened: ConnectionId,
+    now: Option<Timestamp>,
+}
+
+impl Replay {
+    /// Into an engine that has seen nothing yet.
+    pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
+        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None }
+    }
+
+    /// The engine, for its figures.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
+    pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
+        let at = self.now.map_or(entry.at, |now| now.max(entry.at));
+        self.pass_time(at, out);
+        self.now = Some(at);
+        match &entry.happening {
+            Happening::Open { peer } => {
+                self.close(entry.connection, at, out);
+                self.open(entry.connection, peer, at, out);
+            }
+            Happening::Data(bytes) => {
+                if !self.connections.contains_key(&entry.connection) {
+                    self.open(entry.connection, "", at, out);
+                }
+                self.receive(entry.connection, bytes, at, out);
+            }
+            Happening::Close => self.close(entry.connection, at, out),
+        }
+    }
+
+    /// The capture has ended: half a record is invalid, what waited is published.
+    pub fn finish(&mut self, out: &mut Vec<Finding>) {
+        let Some(at) = self.now else { return };
+        let mut open: Vec<&mut Connection> = self.connections.values_mut().collect();
+        open.sort_unstable_by_key(|connection| connection.id);
+        for connection in open {
+            if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+                self.engine.torn(connection.id, &torn, at, out);
+            }
+        }
+        self.engine.end_of_input(at, out);
+    }
+
+    /// Everything that is due up to `until`, in the order of time.
+    fn pass_time(&mut self, until: Timestamp, out: &mut Vec<Finding>) {
+        loop {
+            let idle = self.connections.values_mut().filter(|connection| connection.idle_at.is_some());
+            let idle = idle.min_by_key(|connection| (connection.idle_at, connection.id));
+            let idle_at = idle.as_ref().and_then(|connection| connection.idle_at);
+            let tick_at = self.engine.next_deadline();
+            let Some(due) = [idle_at, tick_at].into_iter().flatten().min().filter(|due| *due <= until) else { return };
+            match idle {
+                Some(connection) if idle_at == Some(due) => {
+                    connection.idle_at = None;
+                    self.engine.idle(connection.id, due, out);
+                }
+                _ => self.engine.tick(due, out),
+            }
+        }
+    }
+
+    fn open(&mut self, number: u64, peer: &str, at: Timestamp, out: &mut Vec<Finding>) {
+        self.opened += 1;
+        let id = self.opened;
+        let connection = Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None };
+        self.connections.insert(number, connection);
+        self.engine.open(id, &peer.into(), at, out);
+    }
+
+    fn receive(&mut self, number: u64, bytes: &[u8], at: Timestamp, out: &mut Vec<Finding>) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        connection.buffer.extend_from_slice(bytes);
+        while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
+            self.engine.receive(connection.id, &self.plan, &piece, at, out);
+        }
+        let is_half_read = connection.framer.is_half_read(&connection.buffer);
+        connection.idle_at = (!is_half_read).then(|| at.plus(self.snapshot_idle));
+    }
+
+    fn close(&mut self, number: u64, at: Timestamp, out: &mut Vec<Finding>) {
+        let Some(mut connection) = self.connections.remove(&number) else { return };
+        if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+            self.engine.torn(connection.id, &torn, at, out);
+        }
+        self.engine.close(connection.id, at, out);
+    }
+}

@@ -1,0 +1,227 @@
+//! Handles of the metrics, registered once. Counting is done per batch, never in a loop over records.
+//!
+//! The recorder is an object, not a global: two services in one process (a test) do not mix their figures.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram, Label};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::mapping::unmapped::Unmapped;
+use crate::state::event::Cause;
+use crate::wire::reason::Reason;
+use crate::wire::states::Mode;
+
+use super::names::{self, Kind, Metric};
+
+/// Upper bounds of the histograms: 1-2-5 steps from 10 µs to 60 s.
+const BUCKETS: [f64; 21] = [
+    1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0,
+    60.0,
+];
+
+/// The registry of one service.
+#[derive(Clone)]
+pub struct Metrics {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// An empty registry.
+    ///
+    /// # Errors
+    /// When the buckets are refused.
+    pub fn new() -> Result<Self, BuildError> {
+        let mut builder = PrometheusBuilder::new();
+        for metric in names::ALL.iter().filter(|metric| metric.kind == Kind::Histogram) {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), &BUCKETS)?;
+        }
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        let metrics = Self { recorder: Arc::new(recorder), handle };
+        metrics::with_local_recorder(&*metrics.recorder, || {
+            for metric in names::ALL {
+                match metric.kind {
+                    Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
+                    Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+                    Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+                }
+            }
+        });
+        metrics.gauge(names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Ok(metrics)
+    }
+
+    /// The exposition.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Moves histogram samples out of their buffers; to be called every few seconds.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// A counter; values in the order of the metric's labels.
+    pub fn counter(&self, metric: Metric, values: &[&str]) -> Counter {
+        metrics::with_local_recorder(&*self.recorder, || metrics::counter!(metric.name, labels(metric, values)))
+    }
+
+    /// A gauge.
+    pub fn gauge(&self, metric: Metric, values: &[&str]) -> Gauge {
+        metrics::with_local_recorder(&*self.recorder, || metrics::gauge!(metric.name, labels(metric, values)))
+    }
+
+    /// A histogram.
+    pub fn histogram(&self, metric: Metric, values: &[&str]) -> Histogram {
+        metrics::with_local_recorder(&*self.recorder, || metrics::histogram!(metric.name, labels(metric, values)))
+    }
+}
+
+fn labels(metric: Metric, values: &[&str]) -> Vec<Label> {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+    metric.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+}
+
+/// Handles of one integration.
+#[derive(Clone)]
+pub struct FeedMetrics {
+    metrics: Metrics,
+    integration: Arc<str>,
+    /// `rtalink_feed_up`.
+    pub up: Gauge,
+    /// `rtalink_feed_connections`.
+    pub connections: Gauge,
+    /// `rtalink_feed_bytes_total`.
+    pub bytes: Counter,
+    /// `rtalink_feed_records_total`, changed.
+    pub changed: Counter,
+    /// `rtalink_feed_records_total`, unchanged.
+    pub unchanged: Counter,
+    /// `rtalink_feed_records_total`, invalid.
+    pub invalid: Counter,
+    /// `rtalink_feed_snapshots_total`, complete.
+    pub complete: Counter,
+    /// `rtalink_feed_snapshots_total`, incomplete.
+    pub incomplete: Counter,
+    /// `rtalink_feed_snapshot_period_seconds`.
+    pub period: Gauge,
+    /// `rtalink_feed_last_record_timestamp_seconds`.
+    pub last_record: Gauge,
+    /// `rtalink_feed_link_down`.
+    pub link_down: Gauge,
+    /// `rtalink_unmapped_users`.
+    pub unmapped_users: Gauge,
+    /// `rtalink_unmapped_activities`.
+    pub unmapped_activities: Gauge,
+    /// `rtalink_event_latency_seconds`.
+    pub latency: Histogram,
+    /// `rtalink_stage_duration_seconds`, decode.
+    pub decode: Histogram,
+    /// `rtalink_stage_duration_seconds`, track.
+    pub track: Histogram,
+    /// `rtalink_stage_duration_seconds`, map.
+    pub map: Histogram,
+    /// `rtalink_stage_duration_seconds`, publish.
+    pub publish: Histogram,
+    /// `rtalink_journal_pending_events`.
+    pub pending: Gauge,
+    /// `rtalink_journal_oldest_seconds`.
+    pub oldest: Gauge,
+    events: [Counter; Cause::ALL.len()],
+    agents: [Gauge; Mode::ALL.len()],
+}
+
+impl std::fmt::Debug for FeedMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedMetrics").field("integration", &self.integration).finish_non_exhaustive()
+    }
+}
+
+impl FeedMetrics {
+    /// Registers them; all but those of rare reasons are exported from the start, at 0.
+    pub fn new(metrics: &Metrics, integration: &Arc<str>) -> Self {
+        let id: &str = integration;
+        let counter = |metric, value: &str| metrics.counter(metric, &[id, value]);
+        let gauge = |metric| metrics.gauge(metric, &[id]);
+        let stage = |stage| metrics.histogram(names::STAGE_DURATION, &[id, stage]);
+        Self {
+            up: gauge(names::FEED_UP),
+            connections: gauge(names::FEED_CONNECTIONS),
+            bytes: metrics.counter(names::FEED_BYTES, &[id]),
+            changed: counter(names::FEED_RECORDS, "changed"),
+            unchanged: counter(names::FEED_RECORDS, "unchanged"),
+            invalid: counter(names::FEED_RECORDS, "invalid"),
+            complete: counter(names::FEED_SNAPSHOTS, "true"),
+            incomplete: counter(names::FEED_SNAPSHOTS, "false"),
+            period: gauge(names::FEED_SNAPSHOT_PERIOD),
+            last_record: gauge(names::FEED_LAST_RECORD),
+            link_down: gauge(names::FEED_LINK_DOWN),
+            unmapped_users: gauge(names::UNMAPPED_USERS),
+            unmapped_activities: gauge(names::UNMAPPED_ACTIVITIES),
+            latency: metrics.histogram(names::EVENT_LATENCY, &[id]),
+            decode: stage("decode"),
+            track: stage("track"),
+            map: stage("map"),
+            publish: stage("publish"),
+            pending: gauge(names::JOURNAL_PENDING),
+            oldest: gauge(names::JOURNAL_OLDEST),
+            events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
+            agents: Mode::ALL.map(|mode| metrics.gauge(names::AGENTS, &[id, mode.name()])),
+            metrics: metrics.clone(),
+            integration: Arc::clone(integration),
+        }
+    }
+
+    /// One event of that cause.
+    pub fn event(&self, cause: Cause) {
+        if let Some((_, counter)) = Cause::ALL.iter().zip(&self.events).find(|(known, _)| **known == cause) {
+            counter.increment(1);
+        }
+    }
+
+    /// One invalid record.
+    pub fn dead_letter(&self, reason: Reason) {
+        self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason.label()]).increment(1);
+    }
+
+    /// A message that Kafka will never take.
+    pub fn undeliverable(&self, reason: &str) {
+        self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);
+    }
+
+    /// A connection that was closed.
+    pub fn refused(&self, reason: &str) {
+        self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
+    }
+
+    /// Skew of the feed's clock; exported once there is one.
+    pub fn clock_skew(&self, seconds: f64) {
+        self.metrics.gauge(names::FEED_CLOCK_SKEW, &[&self.integration]).set(seconds);
+    }
+
+    /// How many agents are in each mode, in the order of [`Mode::ALL`].
+    pub fn agents(&self, counts: &[usize; Mode::ALL.len()]) {
+        for (gauge, count) in self.agents.iter().zip(counts) {
+            #[allow(clippy::cast_precision_loss)] // agents of one site
+            gauge.set(*count as f64);
+        }
+    }
+
+    /// How many users and activities are unmapped.
+    pub fn unmapped(&self, unmapped: &Unmapped) {
+        let (users, activities) = unmapped.counts();
+        #[allow(clippy::cast_precision_loss)] // at most ten thousand
+        {
+            self.unmapped_users.set(users as f64);
+            self.unmapped_activities.set(activities as f64);
+        }
+    }
+}

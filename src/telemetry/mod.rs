@@ -1,0 +1,6 @@
+//! What the service tells about itself: metrics and logs.
+
+pub mod logs;
+pub mod metrics;
+pub mod names;
+pub mod repeats;

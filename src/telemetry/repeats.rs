@@ -1,0 +1,46 @@
+//! Bounded repetition: a log line of one kind at most once in a while, with the number of those that were left out.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Lets one line through per interval.
+#[derive(Debug)]
+pub struct Repeats {
+    every: Duration,
+    last: Option<Timestamp>,
+    suppressed: u64,
+}
+
+impl Repeats {
+    /// One per `every`.
+    pub const fn new(every: Duration) -> Self {
+        Self { every, last: None, suppressed: 0 }
+    }
+
+    /// Whether a line may be written now; if so, how many were not since the last one.
+    pub fn admit(&mut self, now: Timestamp) -> Option<u64> {
+        if self.last.is_some_and(|last| now.since(last) < self.every && now >= last) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_per_interval_counts_the_others() {
+        let mut repeats = Repeats::new(Duration::from_secs(1));
+        let admitted: Vec<_> = [0, 10, 999, 1_000, 1_001, 5_000]
+            .map(|millis| repeats.admit(Timestamp::from_millis(millis)))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(admitted, [0, 2, 1]);
+    }
+}
