@@ -1,3 +1,165 @@
-//! Typed configuration: loading, environment overlay, validation.
+//! Typed configuration: a TOML file, the environment laid over it, and every problem of both at once.
+//!
+//! ```text
+//! text --tree--> nodes with line and column --environment--> the same, overlaid --readers--> Config + problems
+//! ```
+//!
+//! Nothing here stops at the first mistake: readers add a [`Problem`] and go on with a stand-in, and a [`Config`] comes
+//! out only where no problem is an error. After a syntax error the readable part is still looked at, but what seems to
+//! be missing is not reported. Nothing is opened but the configuration file and what `_FILE` variables name.
 
+pub mod environment;
 pub mod model;
+pub mod problem;
+pub mod schema;
+
+mod columns;
+mod cross;
+mod fit;
+mod integration;
+mod kafka;
+mod layout;
+mod reader;
+mod service;
+mod tree;
+mod units;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::integration::{Surroundings, WrittenIntegration};
+use self::layout::NamedLayout;
+use self::model::Config;
+use self::problem::Problems;
+use self::reader::{Reader, Slot};
+use self::tree::{Node, Value};
+
+pub use self::problem::{Origin, Problem, Severity};
+
+/// What came of a configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// There exactly when no problem is an error.
+    pub config: Option<Config>,
+    /// In the order of the file, those of the environment last.
+    pub problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// Adds what others have found in files that the configuration names; after an error there is no `config` any more.
+    pub fn add(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+        if self.problems.iter().any(Problem::is_error) {
+            self.config = None;
+        }
+    }
+
+    fn new(config: Option<Config>, problems: Vec<Problem>) -> Self {
+        let mut loaded = Self { config, problems: Vec::new() };
+        loaded.add(problems);
+        loaded
+    }
+}
+
+/// Reads the file at `path`, lays `environment` over it (see [`environment::of_process`]) and validates the result.
+pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
+    let file = || Origin::File(path.into());
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let problem = Problem::error(file(), format!("cannot read the configuration: {error}"));
+            return Loaded::new(None, vec![problem]);
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&text, path, environment),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
+            let problem = Problem::error(Origin::line(path, line), "not valid TOML: the file must be UTF-8");
+            Loaded::new(None, vec![problem])
+        }
+    }
+}
+
+/// The same for text at hand; `path` gives problems their file, and relative paths their folder.
+pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
+    let file: Arc<Path> = path.into();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut parsed = tree::parse(text, &file);
+    let problems = Problems::new(!parsed.errors.is_empty());
+    environment::overlay(&mut parsed.root, environment, folder, &problems);
+    let config = read(&parsed.root, folder, &problems);
+
+    let is_certain = |problem: &Problem| match &problem.origin {
+        Origin::Place { line, .. } => {
+            let same_line =
+                |error: &Problem| matches!(&error.origin, Origin::Place { line: other, .. } if other == line);
+            *line < parsed.doubtful_from && !parsed.errors.iter().any(same_line)
+        }
+        Origin::File(_) | Origin::Variable(_) => true,
+    };
+    let mut found: Vec<Problem> = problems.into_vec().into_iter().filter(is_certain).collect();
+    found.extend(parsed.errors.iter().cloned());
+    found.sort_by(|a, b| a.origin.cmp(&b.origin));
+    Loaded::new(Some(config), found)
+}
+
+fn read(root: &Node, folder: &Path, problems: &Problems) -> Config {
+    let root = Reader::open(Slot { node: root, name: "the file", problems }, schema::ROOT);
+    let layouts = read_layouts(&root);
+    let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
+    let http = service::http(&root.table("http", schema::HTTP));
+    cross::check(&integrations, http.listen, problems);
+    Config {
+        kafka: kafka::read(&root.table("kafka", schema::KAFKA)),
+        store: service::store(&root.table("store", schema::STORE), folder),
+        log: service::log(&root.table("log", schema::LOG)),
+        http,
+        integrations: integrations.into_iter().map(|written| written.integration).collect(),
+        layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),
+    }
+}
+
+fn read_layouts(root: &Reader<'_>) -> Vec<NamedLayout> {
+    let Some(slot) = root.slot("layout") else { return Vec::new() };
+    let named = Reader::open_any(slot, "[layout]");
+    let read = |entry: &tree::Entry| {
+        let slot = Slot { node: &entry.node, name: &entry.key, problems: root.problems };
+        let reader = Reader::open_as(slot, schema::LAYOUT, &format!("[layout.{}]", entry.key));
+        layout::check_name(&entry.key, &entry.origin, &reader);
+        layout::read(&entry.key, &reader)
+    };
+    named.entries().iter().map(read).collect()
+}
+
+fn read_integrations(root: &Reader<'_>, around: &Surroundings<'_>) -> Vec<WrittenIntegration> {
+    let slot = root.slot("integration");
+    let expanded = slot.and_then(|slot| slot.node.expanded().ok().flatten());
+    let nodes: &[Node] = match expanded.as_ref().or(slot.map(|slot| slot.node)).map(|node| &node.value) {
+        Some(Value::List(nodes)) => nodes,
+        Some(Value::Table(_)) => {
+            let hint = "write [[integration]], with double brackets: there can be several".to_owned();
+            slot.and_then(|slot| slot.error::<()>("is a single table", Some(hint)));
+            slot.map_or(&[], |slot| std::slice::from_ref(slot.node))
+        }
+        Some(_) => {
+            slot.and_then(|slot| slot.wrong::<()>("a list of tables, [[integration]]", None));
+            return Vec::new();
+        }
+        None => &[],
+    };
+    if nodes.is_empty() {
+        let problem = Problem::error(root.origin.clone(), "there is no integration");
+        root.problems.missing(problem.hint("add [[integration]] with id, kind and acd"));
+    }
+    let read = |node: &Node| {
+        let slot = Slot { node, name: "integration", problems: root.problems };
+        integration::read(&Reader::open(slot, schema::INTEGRATION), around)
+    };
+    nodes.iter().map(read).collect()
+}

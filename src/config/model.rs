@@ -1,6 +1,7 @@
 //! The typed configuration: what remains when every problem has been found.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Config {
     pub http: Http,
     /// What the service must remember.
     pub store: Store,
+    /// What is written to stderr.
+    pub log: Log,
     /// One per CMS session.
     pub integrations: Vec<Integration>,
     /// `[layout.NAME]`, for those who ask for a layout by name; integrations carry theirs.
@@ -28,7 +31,7 @@ pub struct Config {
 }
 
 /// `[kafka]`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kafka {
     /// The cluster.
     pub bootstrap: Bootstrap,
@@ -48,6 +51,23 @@ pub struct Kafka {
     pub linger: Duration,
     /// Most events per integration that wait for Kafka before the socket waits.
     pub queue_events: usize,
+}
+
+impl fmt::Debug for Kafka {
+    /// Of the properties, which hold passwords, only the names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("bootstrap", &self.bootstrap)
+            .field("format", &self.format)
+            .field("topics", &self.topics)
+            .field("properties", &self.properties.keys())
+            .field("create_topics", &self.create_topics)
+            .field("partitions", &self.partitions)
+            .field("replication_factor", &self.replication_factor)
+            .field("linger", &self.linger)
+            .field("queue_events", &self.queue_events)
+            .finish()
+    }
 }
 
 /// `kafka.bootstrap_servers`.
@@ -107,6 +127,24 @@ pub struct Http {
 pub struct Store {
     /// Made when missing.
     pub directory: PathBuf,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level (`info`) or the directives of an `EnvFilter` (`info,rtalink::feed=debug`).
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 /// `[[integration]]`.

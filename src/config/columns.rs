@@ -1,0 +1,118 @@
+//! The columns of a layout and the groups of skills behind them: how each is written down. Whether they fit together is
+//! [`super::fit`]'s.
+
+use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
+
+use super::problem::Origin;
+use super::reader::{Reader, Slot};
+use super::schema;
+use super::tree::{Node, Value};
+use super::values;
+
+/// A column and where it is written.
+pub(super) struct Written {
+    pub(super) spec: ColumnSpec,
+    pub(super) origin: Origin,
+    /// `at` or `width` is given, if only one of them.
+    pub(super) is_placed: bool,
+}
+
+/// Groups of skills and where they are written.
+pub(super) struct WrittenSkills {
+    pub(super) groups: SkillGroups,
+    pub(super) columns: Vec<Written>,
+    pub(super) origin: Origin,
+}
+
+/// One item of `columns`: a name, or a table with `field`.
+pub(super) fn column(slot: Slot<'_>) -> Option<Written> {
+    let origin = slot.node.origin.clone();
+    let is_name = slot.as_text().is_some_and(|text| !(slot.node.origin.is_variable() && text.starts_with('{')));
+    if is_name {
+        let column = field(slot)?;
+        return Some(Written { spec: ColumnSpec::plain(column), origin, is_placed: false });
+    }
+    if !matches!(slot.node.value, Value::Table(_) | Value::Text(_)) {
+        return slot.wrong("the name of a column, or { field = \"…\" }", None);
+    }
+    let table = Reader::open(slot, schema::COLUMN);
+    let column = table.required("field", "\"login_id\", or another column", field);
+    let at = table.optional("at", values::integer(0..=usize::MAX));
+    let width = table.optional("width", values::integer(1..=usize::MAX));
+    let is_placed = table.has("at") || table.has("width");
+    if table.has("at") != table.has("width") {
+        slot.error::<()>("at and width go together", Some("give both, in bytes".to_owned()));
+    }
+    let column = column?;
+    let format = table.optional("format", |slot| format(slot, column));
+    let place = at.zip(width).map(|(at, width)| Place { at, width });
+    let null = table.or("null", Vec::new(), values::list(values::text));
+    Some(Written { spec: ColumnSpec { column, null, place, format }, origin, is_placed })
+}
+
+fn field(slot: Slot<'_>) -> Option<Column> {
+    values::choice(&Column::NAMES)(slot)
+}
+
+/// A form of civil times. It must say a date and a time: a sample is written with it and read back.
+fn format(slot: Slot<'_>, column: Column) -> Option<String> {
+    if !matches!(column, Column::Timestamp | Column::StateStart) {
+        return slot.error(
+            format!("column {:?} holds no time", column.name()),
+            Some("only timestamp and state_start have a format".to_owned()),
+        );
+    }
+    let form = values::filled_text(slot)?;
+    let sample = jiff::civil::datetime(2026, 3, 9, 17, 5, 42, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let written = jiff::fmt::strtime::format(&form, &sample);
+    let read = written.and_then(|text| jiff::fmt::strtime::parse(&form, text)?.to_datetime());
+    match read {
+        Ok(_) => Some(form),
+        Err(error) => slot.error(
+            format!("{form:?} is no form of a date and time: {error}"),
+            Some("write it like \"%d.%m.%Y %H:%M:%S\"".to_owned()),
+        ),
+    }
+}
+
+/// `skills = { columns = [...], repeat = ..., empty = ... }`.
+pub(super) fn skills(slot: Slot<'_>) -> Option<WrittenSkills> {
+    let table = Reader::open(slot, schema::SKILLS);
+    let columns = table.required("columns", "[\"skill\", \"level\"]", values::list(column));
+    let repeat = table.required("repeat", "20, or \"rest\"", repeat);
+    let empty = table.optional("empty", values::text);
+    let at = table.optional("at", values::integer(0..=usize::MAX));
+    let columns = columns?;
+    check_group(slot, &columns);
+    let specs = columns.iter().map(|column| column.spec.clone()).collect();
+    let groups = SkillGroups { columns: specs, repeat: repeat.unwrap_or(Repeat::Rest), empty, at };
+    Some(WrittenSkills { groups, columns, origin: slot.node.origin.clone() })
+}
+
+fn repeat(slot: Slot<'_>) -> Option<Repeat> {
+    const MOST: usize = 1_000;
+    if slot.as_text() == Some("rest") {
+        return Some(Repeat::Rest);
+    }
+    let is_number = matches!(slot.node.value, Value::Integer(_)) || slot.as_variable().is_some();
+    if !is_number {
+        return slot.wrong("a number of groups or \"rest\"", None);
+    }
+    values::integer(1..=MOST)(slot).map(Repeat::Times)
+}
+
+fn check_group(slot: Slot<'_>, columns: &[Written]) {
+    for written in columns {
+        let column = written.spec.column;
+        if !matches!(column, Column::Skill | Column::Level | Column::Ignored) {
+            let message = format!("column {:?} cannot repeat", column.name());
+            let node = Node::new(written.origin.clone(), Value::Boolean(false));
+            let hint = "a group has skill, level and - only".to_owned();
+            Slot { node: &node, ..slot }.error::<()>(message, Some(hint));
+        }
+    }
+    let count = |wanted| columns.iter().filter(|written| written.spec.column == wanted).count();
+    if count(Column::Skill) != 1 || count(Column::Level) > 1 {
+        slot.error::<()>("a group has exactly one skill and at most one level", None);
+    }
+}

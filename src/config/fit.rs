@@ -1,0 +1,171 @@
+//! Whether the parts of a layout fit together: framing, separator or fixed width, columns, skills.
+
+use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, Place, Repeat, SkillGroups};
+
+use super::columns::{Written, WrittenSkills};
+use super::problem::{Origin, Problem};
+use super::reader::Reader;
+
+/// What has been read of a layout.
+pub(super) struct Parts<'r> {
+    pub(super) layout: &'r Reader<'r>,
+    pub(super) framing: Framing,
+    pub(super) max_record: usize,
+    pub(super) separator: Option<FieldStyle>,
+    pub(super) quote: Option<u8>,
+    /// `None` where they could not be read at all.
+    pub(super) columns: Option<Vec<Written>>,
+    pub(super) skills: Option<WrittenSkills>,
+}
+
+impl Parts<'_> {
+    fn error(&self, origin: Origin, message: impl Into<String>, hint: &str) {
+        self.layout.problems.add(Problem::error(origin, message).hint(hint));
+    }
+
+    fn written(&self) -> &[Written] {
+        self.columns.as_deref().unwrap_or_default()
+    }
+}
+
+/// Adds a problem for everything that does not fit; gives how fields are told apart, and the groups of skills with
+/// their place.
+pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
+    if parts.columns.is_some() {
+        check_occurrences(parts);
+    }
+    check_bytes(parts);
+    if let Framing::Length(length) = parts.framing
+        && length > parts.max_record
+    {
+        let message = format!("record_length: {length} is more than max_record, {} bytes", parts.max_record);
+        parts.error(parts.layout.origin_of("record_length"), message, "set max_record to at least the same");
+    }
+    let groups = parts.skills.as_ref().map(|skills| skills.groups.clone());
+    let in_skills = parts.skills.iter().flat_map(|skills| &skills.columns);
+    let is_fixed = parts.written().iter().chain(in_skills).any(|column| column.is_placed);
+    if is_fixed {
+        check_fixed_width(parts);
+        let end = end_of(parts.written().iter().map(|column| &column.spec));
+        return (FieldStyle::FixedWidth, groups.map(|groups| SkillGroups { at: groups.at.or(Some(end)), ..groups }));
+    }
+    if !parts.layout.has("separator") && parts.columns.is_some() {
+        let problem = Problem::error(parts.layout.origin.clone(), "nothing tells fields apart");
+        let hint = "add a separator (one byte, or \"whitespace\"), or give every column its at and width";
+        parts.layout.problems.missing(problem.hint(hint));
+    }
+    if let Some(skills) = parts.skills.as_ref().filter(|skills| skills.groups.at.is_some()) {
+        let message = "skills: at is for columns of fixed width";
+        parts.error(skills.origin.clone(), message, "remove it: groups follow the columns");
+    }
+    (parts.separator.unwrap_or(FieldStyle::Whitespace), groups)
+}
+
+fn check_occurrences(parts: &Parts<'_>) {
+    let columns = parts.written();
+    let find = |column| columns.iter().find(|written| written.spec.column == column);
+    for required in [Column::LoginId, Column::State] {
+        if find(required).is_none() {
+            let message = format!("columns: {:?} is missing", required.name());
+            let problem = Problem::error(parts.layout.origin_of("columns"), message);
+            parts.layout.problems.missing(problem.hint("every record must say who and in what state"));
+        }
+    }
+    for (index, written) in columns.iter().enumerate() {
+        let column = written.spec.column;
+        if column != Column::Ignored && columns[..index].iter().any(|other| other.spec.column == column) {
+            let message = format!("columns: {:?} occurs twice", column.name());
+            parts.error(written.origin.clone(), message, "a column that is not needed is called \"-\"");
+        }
+    }
+    let plain = find(Column::Skill).or_else(|| find(Column::Level));
+    match (&parts.skills, plain) {
+        (Some(_), Some(plain)) => {
+            let message = format!("columns: {:?} beside skills = {{ … }}", plain.spec.column.name());
+            let hint = "a feed has several skills in a row, or one row per agent and skill: keep one of the two";
+            parts.error(plain.origin.clone(), message, hint);
+        }
+        (None, Some(plain)) if plain.spec.column == Column::Level => {
+            parts.error(
+                plain.origin.clone(),
+                "columns: \"level\" without \"skill\"",
+                "add \"skill\", or call it \"-\"",
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Separator, quote and record end must be told from each other.
+fn check_bytes(parts: &Parts<'_>) {
+    let end = match &parts.framing {
+        Framing::Terminator(end) => end.as_slice(),
+        Framing::Length(_) => &[],
+    };
+    let separator = match parts.separator {
+        Some(FieldStyle::Separator(byte)) => Some(byte),
+        _ => None,
+    };
+    if separator.is_some_and(|byte| end.contains(&byte)) {
+        let origin = parts.layout.origin_of("separator");
+        parts.error(origin, "separator: is part of record_end", "fields could not be told from records");
+    }
+    let Some(quote) = parts.quote else { return };
+    let is_blank = quote == b' ' || quote == b'\t';
+    if separator == Some(quote) || end.contains(&quote) || is_blank {
+        let origin = parts.layout.origin_of("quote");
+        parts.error(origin, "quote: is a blank, the separator or part of record_end", "use another byte");
+    }
+}
+
+fn check_fixed_width(parts: &Parts<'_>) {
+    let fixed = "columns have at and width";
+    if parts.layout.has("separator") {
+        let message = format!("separator: {fixed} as well");
+        parts.error(parts.layout.origin_of("separator"), message, "fields have a separator or fixed places: keep one");
+    }
+    if parts.layout.has("quote") {
+        let message = format!("quote: has no meaning where {fixed}");
+        parts.error(parts.layout.origin_of("quote"), message, "remove it");
+    }
+    let in_skills = parts.skills.iter().flat_map(|skills| &skills.columns);
+    for written in parts.written().iter().chain(in_skills).filter(|column| !column.is_placed) {
+        let message = format!("column {:?} has no place, but others do", written.spec.column.name());
+        let hint = "with fixed width every column has at and width; what is not needed is left out";
+        parts.error(written.origin.clone(), message, hint);
+    }
+    let (limit, limit_name) = match parts.framing {
+        Framing::Length(length) => (length.min(parts.max_record), "record_length"),
+        Framing::Terminator(_) => (parts.max_record, "max_record"),
+    };
+    for written in parts.written() {
+        let end = written.spec.place.map_or(0, end_of_place);
+        if end > limit {
+            let message = format!(
+                "column {:?} ends at byte {end}, beyond {limit_name}, {limit} bytes",
+                written.spec.column.name()
+            );
+            parts.error(written.origin.clone(), message, "places count from 0");
+        }
+    }
+    let Some(WrittenSkills { groups, origin, .. }) = &parts.skills else { return };
+    let at = groups.at.unwrap_or_else(|| end_of(parts.written().iter().map(|column| &column.spec)));
+    let repeat = match groups.repeat {
+        Repeat::Times(times) => times,
+        Repeat::Rest => 1,
+    };
+    let end = end_of(&groups.columns).saturating_mul(repeat).saturating_add(at);
+    if end > limit {
+        let message = format!("skills: the groups end at byte {end}, beyond {limit_name}, {limit} bytes");
+        let hint = "a group is as wide as its columns reach, and follows the one before it at once";
+        parts.error(origin.clone(), message, hint);
+    }
+}
+
+fn end_of<'c>(columns: impl IntoIterator<Item = &'c ColumnSpec>) -> usize {
+    columns.into_iter().filter_map(|column| column.place).map(end_of_place).max().unwrap_or(0)
+}
+
+fn end_of_place(place: Place) -> usize {
+    place.at.saturating_add(place.width)
+}

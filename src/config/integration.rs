@@ -1,0 +1,207 @@
+//! `[[integration]]`: one CMS session, how its records become states, and how those are mapped.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::state::settings::{FeedMode, Settings, SnapshotEnd};
+use crate::wire::layout::{Column, LayoutSpec, builtin};
+
+use super::layout::NamedLayout;
+use super::model::{IdentifyBy, Integration, Mapping, Realtime};
+use super::problem::{Origin, Problem};
+use super::reader::{Reader, Slot};
+use super::schema::{self, nearest};
+use super::tree::Value;
+use super::values;
+
+/// An integration and where its parts are written, for checks across integrations.
+pub(super) struct WrittenIntegration {
+    pub(super) integration: Integration,
+    pub(super) id_origin: Origin,
+    pub(super) port_origin: Origin,
+}
+
+/// What all integrations share.
+pub(super) struct Surroundings<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) layouts: &'a [NamedLayout],
+}
+
+/// Reads one integration.
+pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenIntegration {
+    let id = table.required("id", "\"avaya-1\"", id).unwrap_or_default();
+    table.required("kind", "\"avaya-cms\"", values::choice(&[("avaya-cms", ())]));
+    let acd = table.required("acd", "1", values::integer(0..=u32::MAX)).unwrap_or_default();
+    let details = table.or("details", false, values::boolean);
+    let realtime = table.table("realtime", schema::REALTIME);
+    let settings = settings(&realtime, acd, details);
+    let integration = Integration {
+        name: table.or("name", id.clone(), values::filled_text),
+        time_zone: table.or("time_zone", "UTC".to_owned(), time_zone),
+        realtime: table.has("realtime").then(|| read_realtime(&realtime, around)).flatten(),
+        mapping: mapping(&table.table("mapping", schema::MAPPING), around.folder),
+        settings,
+        id: id.into(),
+    };
+    if !table.has("realtime") {
+        let problem = Problem::warning(table.origin.clone(), "this integration does nothing yet");
+        table.problems.missing(problem.hint("add [integration.realtime] with port and layout"));
+    }
+    let port_origin = realtime.origin_of("port");
+    check_layout_use(&realtime, table, &integration);
+    WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin }
+}
+
+fn id(slot: Slot<'_>) -> Option<String> {
+    let id = values::text(slot)?;
+    let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if is_id {
+        return Some(id);
+    }
+    slot.wrong("lower-case letters, digits and hyphens", None)
+}
+
+fn time_zone(slot: Slot<'_>) -> Option<String> {
+    let name = values::filled_text(slot)?;
+    if jiff::tz::TimeZone::get(&name).is_ok() {
+        return Some(name);
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let hint = nearest(&name, known.iter().map(String::as_str)).map(|name| format!("did you mean {name:?}?"));
+    slot.wrong("the IANA name of a time zone, such as \"Europe/Berlin\"", hint)
+}
+
+fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
+    let modes = [("snapshot", FeedMode::Snapshot), ("delta", FeedMode::Delta), ("event", FeedMode::Event)];
+    let ends = [("repeat", SnapshotEnd::Repeat), ("idle", SnapshotEnd::Idle), ("marker", SnapshotEnd::Marker)];
+    Settings {
+        acd,
+        details,
+        mode: realtime.or("mode", FeedMode::Snapshot, values::choice(&modes)),
+        snapshot_end: realtime.or("snapshot_end", SnapshotEnd::Repeat, values::choice(&ends)),
+        snapshot_idle: realtime.or("snapshot_idle", Duration::from_millis(500), values::positive_duration),
+        logout_after: realtime.or("logout_after", 2, values::integer(1..=1_000)),
+        restart_tolerance: realtime.or("restart_tolerance", Duration::from_secs(2), values::duration),
+        stale_after: realtime.or("stale_after", Duration::from_secs(30), values::positive_duration),
+    }
+}
+
+fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> Option<Realtime> {
+    let port = table.required("port", "7001", values::integer(0..=u16::MAX));
+    let expected = "an IP address, such as \"0.0.0.0\" or \"::\"";
+    let bind = table.or("bind", IpAddr::V4(Ipv4Addr::UNSPECIFIED), values::parsed(expected));
+    let layout =
+        table.required("layout", "\"cisco-icm-20\", or the name of a [layout.NAME]", |slot| layout(slot, around));
+    let allow = table.or("allow", Vec::new(), values::list(network));
+    if let Some(forward) = table.slot("forward")
+        && values::list(values::text)(forward).is_some_and(|targets| !targets.is_empty())
+    {
+        forward.error::<()>("forwarding is not available in this version", Some("leave it empty".to_owned()));
+    }
+    if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.is_unspecified() {
+        let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
+        let problem = Problem::warning(table.origin_of("allow"), message);
+        table.problems.missing(problem.hint("list the CMS in allow, such as [\"10.1.2.3/32\"]"));
+    }
+    if port == Some(0) {
+        let problem =
+            Problem::warning(table.origin_of("port"), "port: 0 takes any free port, another one at each start");
+        table.problems.add(problem.hint("give the port that CMS dials"));
+    }
+    let (layout_name, layout) = layout?;
+    Some(Realtime { listen: SocketAddr::new(bind, port?), layout_name, layout, allow })
+}
+
+fn is_empty_list(slot: Slot<'_>) -> bool {
+    match &slot.node.value {
+        Value::List(items) => items.is_empty(),
+        Value::Text(text) => matches!(text.trim(), "" | "[]"),
+        _ => false,
+    }
+}
+
+/// A network, or an address that stands for itself.
+fn network(slot: Slot<'_>) -> Option<ipnet::IpNet> {
+    match slot.as_text().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
+        Some(address) => Some(address.into()),
+        None => values::parsed("a network, such as \"10.1.2.0/24\", or an address")(slot),
+    }
+}
+
+fn layout(slot: Slot<'_>, around: &Surroundings<'_>) -> Option<(String, Arc<LayoutSpec>)> {
+    let name = values::text(slot)?;
+    if let Some(layout) = around.layouts.iter().find(|layout| layout.name == name) {
+        return Some((name, layout.spec.clone()));
+    }
+    if let Some(spec) = builtin::get(&name) {
+        return Some((name, Arc::new(spec)));
+    }
+    let own = around.layouts.iter().map(|layout| layout.name.as_str());
+    let known: Vec<&str> = builtin::NAMES.into_iter().chain(own).collect();
+    let hint = match nearest(&name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("known are {}; [layout.NAME] adds another", known.join(", ")),
+    };
+    slot.error(format!("unknown layout {name:?}"), Some(hint))
+}
+
+fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
+    let identify = [("login_id", IdentifyBy::LoginId), ("name", IdentifyBy::Name)];
+    let default_activity = table.optional("default_activity", |slot| {
+        let activity = Reader::open(slot, schema::DEFAULT_ACTIVITY);
+        let id = activity.required("id", "\"1\"", values::filled_text);
+        let name = activity.required("name", "\"Present\"", values::filled_text);
+        id.zip(name)
+    });
+    Mapping {
+        identify_by: table.or("identify_by", IdentifyBy::LoginId, values::choice(&identify)),
+        users: mapping_file(table, "users", folder),
+        activities: mapping_file(table, "activities", folder),
+        default_activity: default_activity.unwrap_or_else(|| ("1".to_owned(), "Present".to_owned())),
+    }
+}
+
+/// A file that is named must be there; the one of the default is taken if it is there.
+fn mapping_file(table: &Reader<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
+    let Some(slot) = table.slot(key) else {
+        return Some(folder.join(format!("mapping/{key}.csv"))).filter(|file| file.is_file());
+    };
+    let file = values::path(folder)(slot)?;
+    if file.is_file() {
+        return Some(file);
+    }
+    let hint = "relative names are relative to the configuration file".to_owned();
+    slot.error(format!("there is no file {}", file.display()), Some(hint))
+}
+
+/// What an integration asks of its layout.
+fn check_layout_use(table: &Reader<'_>, integration: &Reader<'_>, read: &Integration) {
+    let Some(realtime) = &read.realtime else { return };
+    let has_column = |wanted| realtime.layout.columns.iter().any(|column| column.column == wanted);
+    let name = &realtime.layout_name;
+    let settings = &read.settings;
+    let error = |key: &str, message: String, hint: &str| {
+        table.problems.missing(Problem::error(table.origin_of(key), message).hint(hint));
+    };
+    if settings.snapshot_end == SnapshotEnd::Marker && realtime.layout.marker.is_none() {
+        let message = format!("snapshot_end: layout {name:?} has no marker");
+        error("snapshot_end", message, "add a marker to the layout, or use \"repeat\" or \"idle\"");
+    }
+    if has_column(Column::Skill) {
+        let rows = format!("layout {name:?} has one row per agent and skill");
+        if settings.mode == FeedMode::Event {
+            error("mode", format!("mode: {rows}, which \"event\" cannot merge"), "use \"snapshot\" or \"delta\"");
+        } else if settings.snapshot_end == SnapshotEnd::Repeat {
+            let key = if table.has("snapshot_end") { "snapshot_end" } else { "layout" };
+            let message = format!("snapshot_end: {rows}: a login id seen again ends nothing");
+            error(key, message, "use \"marker\" or \"idle\"");
+        }
+    }
+    if read.mapping.identify_by == IdentifyBy::Name && !has_column(Column::Name) {
+        let origin = integration.slot("mapping").map_or(integration.origin.clone(), |slot| slot.node.origin.clone());
+        let message = format!("identify_by: layout {name:?} has no column \"name\": nobody can be mapped");
+        integration.problems.missing(Problem::warning(origin, message).hint("use \"login_id\""));
+    }
+}

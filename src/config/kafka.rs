@@ -1,0 +1,164 @@
+//! `[kafka]`: the cluster, the topics, and what is handed to librdkafka.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::model::{Bootstrap, Format, Kafka, Topics};
+use super::problem::Problem;
+use super::reader::{Reader, Slot};
+use super::schema;
+use super::tree::{Node, Value};
+use super::values;
+
+/// Properties that are ours, and why.
+const REFUSED: [(&str, &str); 7] = [
+    ("acks", "events count as delivered only when all in-sync replicas have them"),
+    ("request.required.acks", "events count as delivered only when all in-sync replicas have them"),
+    ("enable.idempotence", "without it retries could reorder or double the events of an agent"),
+    ("transactional.id", "it belongs to exactly-once delivery, which names its own"),
+    ("message.timeout.ms", "events must wait for as long as Kafka is away, or those of one agent would be reordered"),
+    ("delivery.timeout.ms", "events must wait for as long as Kafka is away, or those of one agent would be reordered"),
+    ("partitioner", "murmur2_random puts an agent's events where Java consumers expect them"),
+];
+
+/// Properties that a key of `[kafka]` sets.
+const BOOTSTRAP: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
+
+const DEFAULT_LINGER: Duration = Duration::from_millis(1);
+
+/// The longest that librdkafka takes.
+const LONGEST_LINGER: Duration = Duration::from_secs(900);
+
+/// Reads `[kafka]`.
+pub(super) fn read(kafka: &Reader<'_>) -> Kafka {
+    let servers = kafka.required("bootstrap_servers", "\"HOST:9092\", or \"embedded\" to try out", bootstrap);
+    let bootstrap = servers.unwrap_or(Bootstrap::Embedded);
+    kafka.optional("delivery", |slot| delivery(slot, &bootstrap));
+    Kafka {
+        bootstrap,
+        format: kafka.or(
+            "format",
+            Format::Protobuf,
+            values::choice(&[("protobuf", Format::Protobuf), ("json", Format::Json)]),
+        ),
+        topics: topics(&kafka.table("topics", schema::TOPICS)),
+        properties: properties(kafka),
+        create_topics: kafka.or("create_topics", true, values::boolean),
+        partitions: kafka.or("partitions", 6, values::integer(1..=100_000)),
+        replication_factor: kafka.optional("replication_factor", values::integer(1..=32_767)),
+        linger: kafka.or("linger", DEFAULT_LINGER, linger),
+        queue_events: kafka.or("queue_events", 100_000, values::integer(1..=10_000_000)),
+    }
+}
+
+fn bootstrap(slot: Slot<'_>) -> Option<Bootstrap> {
+    const EXPECTED: &str = "host:port, several parted by commas, or \"embedded\"";
+    let text = values::filled_text(slot)?;
+    if text == "embedded" {
+        return Some(Bootstrap::Embedded);
+    }
+    let servers: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_server = |server: &&str| {
+        let host_and_port = server.rsplit_once("://").map_or(*server, |(_, rest)| rest);
+        let (host, port) = match host_and_port.rsplit_once(':') {
+            Some((host, port)) if !host_and_port.ends_with(']') => (host, port),
+            _ => (host_and_port, "9092"),
+        };
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    if servers.iter().all(is_server) { Some(Bootstrap::Servers(servers.join(","))) } else { slot.wrong(EXPECTED, None) }
+}
+
+fn delivery(slot: Slot<'_>, bootstrap: &Bootstrap) -> Option<()> {
+    let exactly_once = values::choice(&[("at-least-once", false), ("exactly-once", true)])(slot)?;
+    let hint = Some("use \"at-least-once\": an event keeps its id over retries and restarts".to_owned());
+    match bootstrap {
+        _ if !exactly_once => Some(()),
+        Bootstrap::Embedded => slot.error("\"exactly-once\" is refused with the embedded cluster", hint),
+        Bootstrap::Servers(_) => slot.error("\"exactly-once\" is not available in this version", hint),
+    }
+}
+
+fn linger(slot: Slot<'_>) -> Option<Duration> {
+    let linger = values::duration(slot)?;
+    if linger > LONGEST_LINGER { slot.error("must be at most 15m", None) } else { Some(linger) }
+}
+
+fn topics(topics: &Reader<'_>) -> Topics {
+    let Topics { events, current, feed_status, dead_letter, checkpoint } = Topics::default();
+    let read = Topics {
+        events: topics.or("events", events, topic),
+        current: topics.or("current", current, topic),
+        feed_status: topics.or("feed_status", feed_status, topic),
+        dead_letter: topics.or("dead_letter", dead_letter, topic),
+        checkpoint: topics.or("checkpoint", checkpoint, topic),
+    };
+    let named = [
+        ("events", &read.events),
+        ("current", &read.current),
+        ("feed_status", &read.feed_status),
+        ("dead_letter", &read.dead_letter),
+        ("checkpoint", &read.checkpoint),
+    ];
+    for (index, (key, name)) in named.iter().enumerate() {
+        if let Some((other, _)) = named.iter().take(index).find(|(_, other)| other == name) {
+            let origin = if topics.has(key) { topics.origin_of(key) } else { topics.origin_of(other) };
+            let message = format!("{key} and {other} are the same topic {name:?}");
+            topics.problems.add(Problem::error(origin, message).hint("every kind of message needs its own topic"));
+        }
+    }
+    read
+}
+
+fn topic(slot: Slot<'_>) -> Option<String> {
+    const LONGEST: usize = 249;
+    let name = values::text(slot)?;
+    let spelled = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_name = !name.is_empty() && name.len() <= LONGEST && name.bytes().all(spelled) && name != "." && name != "..";
+    if is_name {
+        return Some(name);
+    }
+    slot.wrong("a topic name: up to 249 letters, digits, dots, underscores and hyphens", None)
+}
+
+fn properties(kafka: &Reader<'_>) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    if let Some(slot) = kafka.slot("properties") {
+        collect_properties(slot, "", &mut properties);
+    }
+    if !properties.contains_key("compression.type") && !properties.contains_key("compression.codec") {
+        properties.insert("compression.type".to_owned(), "lz4".to_owned());
+    }
+    properties
+}
+
+/// Unquoted `a.b = 1` is a table in a table to TOML, and the property `a.b` to us.
+fn collect_properties(slot: Slot<'_>, prefix: &str, properties: &mut BTreeMap<String, String>) {
+    let table = Reader::open_any(slot, "[kafka.properties]");
+    for entry in table.entries() {
+        let name = format!("{prefix}{}", entry.key);
+        let slot = Slot { node: &entry.node, name: &name, problems: table.problems };
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            slot.error::<()>("is not yours to set", Some(format!("remove it: {why}")));
+        } else if BOOTSTRAP.contains(&name.as_str()) {
+            let problem = Problem::warning(entry.node.origin.clone(), format!("{name}: has no effect"));
+            slot.problems.add(problem.hint("kafka.bootstrap_servers is what counts"));
+        } else if let Value::Table(_) = entry.node.value {
+            collect_properties(slot, &format!("{name}."), properties);
+        } else if let Some(value) = property(&entry.node) {
+            properties.insert(name, value);
+        } else {
+            slot.wrong::<()>("text, a number, true or false", None);
+        }
+    }
+}
+
+fn property(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Float(number) => Some(number.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Boolean(value) => Some(value.to_string()),
+        Value::Other(_) | Value::List(_) | Value::Table(_) => None,
+    }
+}

@@ -1,0 +1,124 @@
+//! Every key that configuration knows. What is not listed here is refused, and what is listed here must be explained in
+//! `docs/configuration.md`: a test compares the two.
+
+/// A table of the configuration and its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// As it is written in a file.
+    pub heading: &'static str,
+    /// In the order of the documentation; empty where any key goes.
+    pub keys: &'static [&'static str],
+}
+
+pub(super) const ROOT: Section =
+    Section { heading: "the file", keys: &["kafka", "http", "store", "log", "integration", "layout"] };
+
+pub(super) const KAFKA: Section = Section {
+    heading: "[kafka]",
+    keys: &[
+        "bootstrap_servers",
+        "format",
+        "delivery",
+        "create_topics",
+        "partitions",
+        "replication_factor",
+        "linger",
+        "queue_events",
+        "topics",
+        "properties",
+    ],
+};
+
+pub(super) const TOPICS: Section =
+    Section { heading: "[kafka.topics]", keys: &["events", "current", "feed_status", "dead_letter", "checkpoint"] };
+
+pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen"] };
+
+pub(super) const STORE: Section = Section { heading: "[store]", keys: &["directory", "journal_max_size", "sync"] };
+
+pub(super) const LOG: Section = Section { heading: "[log]", keys: &["level", "format"] };
+
+pub(super) const INTEGRATION: Section = Section {
+    heading: "[[integration]]",
+    keys: &["id", "name", "kind", "acd", "time_zone", "details", "realtime", "mapping"],
+};
+
+pub(super) const REALTIME: Section = Section {
+    heading: "[integration.realtime]",
+    keys: &[
+        "port",
+        "bind",
+        "layout",
+        "mode",
+        "snapshot_end",
+        "snapshot_idle",
+        "logout_after",
+        "restart_tolerance",
+        "stale_after",
+        "allow",
+        "forward",
+    ],
+};
+
+pub(super) const MAPPING: Section =
+    Section { heading: "[integration.mapping]", keys: &["identify_by", "users", "activities", "default_activity"] };
+
+pub(super) const DEFAULT_ACTIVITY: Section = Section { heading: "default_activity", keys: &["id", "name"] };
+
+pub(super) const LAYOUT: Section = Section {
+    heading: "[layout.NAME]",
+    keys: &[
+        "encoding",
+        "record_end",
+        "record_length",
+        "max_record",
+        "separator",
+        "quote",
+        "skip",
+        "marker",
+        "columns",
+        "skills",
+        "states",
+        "null",
+        "extra_fields",
+    ],
+};
+
+pub(super) const COLUMN: Section = Section { heading: "a column", keys: &["field", "at", "width", "null", "format"] };
+
+pub(super) const SKILLS: Section = Section { heading: "skills", keys: &["columns", "repeat", "empty", "at"] };
+
+/// Every section with fixed keys.
+pub const SECTIONS: [Section; 13] =
+    [ROOT, KAFKA, TOPICS, HTTP, STORE, LOG, INTEGRATION, REALTIME, MAPPING, DEFAULT_ACTIVITY, LAYOUT, COLUMN, SKILLS];
+
+/// The name among `names` that `name` was probably meant to be.
+pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const NEAR: f64 = 0.6;
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let lower = name.to_lowercase().replace('-', "_");
+    let likeness =
+        |other: &str| strsim::normalized_damerau_levenshtein(&lower, &other.to_lowercase().replace('-', "_"));
+    let scored = names.into_iter().map(|other| (likeness(other), other));
+    let best = scored.filter(|(score, _)| *score >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, other)| other)
+}
+
+/// Advice about a key that `section` does not have.
+pub(super) fn advice(key: &str, section: Section) -> String {
+    if let Some(known) = nearest(key, section.keys.iter().copied()) {
+        return format!("did you mean {known:?}?");
+    }
+    let elsewhere = SECTIONS.iter().filter(|other| other.heading.starts_with('['));
+    if let Some(other) = elsewhere.clone().find(|other| other.keys.contains(&key)) {
+        return format!("{key:?} belongs in {}", other.heading);
+    }
+    let near = elsewhere.filter_map(|other| Some((nearest(key, other.keys.iter().copied())?, other.heading))).next();
+    match near {
+        Some((known, heading)) => format!("did you mean {known:?} in {heading}?"),
+        None => format!("known here: {}", section.keys.join(", ")),
+    }
+}

@@ -1,0 +1,332 @@
+//! Everything but layouts and environment.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::model::{Bootstrap, Format, LogFormat};
+
+#[test]
+fn defaults_are_those_of_the_example() {
+    let config = config(&valid(), &[]);
+    assert_eq!(config.kafka.bootstrap, Bootstrap::Servers("k:9092".to_owned()));
+    assert_eq!(config.kafka.format, Format::Protobuf);
+    assert_eq!(config.kafka.topics, model::Topics::default());
+    assert_eq!(config.kafka.properties["compression.type"], "lz4");
+    assert_eq!((config.kafka.create_topics, config.kafka.partitions), (true, 6));
+    assert_eq!((config.kafka.replication_factor, config.kafka.linger), (None, Duration::from_millis(1)));
+    assert_eq!(config.kafka.queue_events, 100_000);
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
+    assert_eq!(config.store.directory, Path::new("nowhere/data"));
+    assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+    let integration = &config.integrations[0];
+    assert_eq!((&*integration.id, integration.name.as_str(), integration.time_zone.as_str()), ("a", "a", "UTC"));
+    insta::assert_debug_snapshot!(integration.settings, @r"
+    Settings {
+        acd: 1,
+        details: false,
+        mode: Snapshot,
+        snapshot_end: Repeat,
+        snapshot_idle: 500ms,
+        logout_after: 2,
+        restart_tolerance: 2s,
+        stale_after: 30s,
+    }
+    ");
+    assert_eq!(integration.mapping.users, None);
+    assert_eq!(integration.mapping.default_activity, ("1".to_owned(), "Present".to_owned()));
+}
+
+#[test]
+fn many_problems_at_once() {
+    let text = r#"[kafka]
+bootstrap_server = "k:9092"
+format = "jsn"
+partitions = "6"
+linger = 5
+[kafka.properties]
+acks = 1
+[htp]
+listen = "x"
+[store]
+journal_max_size = "2GB"
+[[integration]]
+id = "Avaya 1"
+kind = "avaya"
+prot = 7001
+time_zone = "Europe/Berlln"
+[integration.realtime]
+port = 70000
+layout = "cisco-icm-2O"
+mode = "snapshots"
+logout_after = true
+allow = ["10.0.0.0/33", "10.1.1.1"]
+[layout.mine]
+separater = ","
+columns = ["login", "state"]
+states = "rta-code"
+"#;
+    insta::assert_snapshot!(report(text, &[]), @r#"
+    error: r.toml:1:1: "bootstrap_servers" is missing in [kafka]
+      hint: add bootstrap_servers = "HOST:9092", or "embedded" to try out
+    error: r.toml:2:1: unknown key "bootstrap_server" in [kafka]
+      hint: did you mean "bootstrap_servers"?
+    error: r.toml:3:10: format: expected "protobuf" or "json", found "jsn"
+      hint: did you mean "json"?
+    error: r.toml:4:14: partitions: expected a whole number from 1 to 100000, found "6"
+      hint: write it without quotes
+    error: r.toml:5:10: linger: expected a whole number with ms, s, m, h or d, such as "500ms", "3s", "15m", found 5
+      hint: did you mean "5s"?
+    error: r.toml:7:8: acks: is not yours to set
+      hint: remove it: events count as delivered only when all in-sync replicas have them
+    error: r.toml:8:2: unknown key "htp" in the file
+      hint: did you mean "http"?
+    error: r.toml:11:20: journal_max_size: expected a number of bytes, or a whole number with KiB, MiB or GiB, such as "64KiB", found "2GB"
+    error: r.toml:12:1: "acd" is missing in [[integration]]
+      hint: add acd = 1
+    error: r.toml:13:6: id: expected lower-case letters, digits and hyphens, found "Avaya 1"
+    error: r.toml:14:8: kind: expected "avaya-cms", found "avaya"
+    error: r.toml:15:1: unknown key "prot" in [[integration]]
+      hint: did you mean "port" in [integration.realtime]?
+    error: r.toml:16:13: time_zone: expected the IANA name of a time zone, such as "Europe/Berlin", found "Europe/Berlln"
+      hint: did you mean "Europe/Berlin"?
+    error: r.toml:18:8: port: expected a whole number from 0 to 65535, found 70000
+    error: r.toml:19:10: layout: unknown layout "cisco-icm-2O"
+      hint: did you mean "cisco-icm-20"?
+    error: r.toml:20:8: mode: expected "snapshot", "delta" or "event", found "snapshots"
+      hint: did you mean "snapshot"?
+    error: r.toml:21:16: logout_after: expected a whole number from 1 to 1000, found true
+    error: r.toml:22:10: allow: expected a network, such as "10.1.2.0/24", or an address, found "10.0.0.0/33"
+    error: r.toml:23:1: nothing tells fields apart
+      hint: add a separator (one byte, or "whitespace"), or give every column its at and width
+    error: r.toml:24:1: unknown key "separater" in [layout.mine]
+      hint: did you mean "separator"?
+    error: r.toml:25:11: columns: "login_id" is missing
+      hint: every record must say who and in what state
+    error: r.toml:25:12: columns: expected "login_id", "state", "name", "aux_reason", "direction", "work_split", "extension", "duration", "timestamp", "state_start", "acd", "role", "on_hold", "location", "logout_reason", "skill", "level" or "-", found "login"
+      hint: did you mean "login_id"?
+    error: r.toml:26:10: states: expected "rta-codes" or "cms-names", found "rta-code"
+      hint: did you mean "rta-codes"?
+    "#);
+}
+
+#[test]
+fn syntax_errors_have_a_place_and_do_not_hide_the_rest() {
+    let duplicate =
+        "[kafka]\nbootstrap_servers = \"k:9092\"\nformat = \"jsn\"\nformat = \"json\"\n[http]\nlisten = 1\n";
+    insta::assert_snapshot!(report(duplicate, &[]), @r#"
+    error: r.toml:3:10: format: expected "protobuf" or "json", found "jsn"
+      hint: did you mean "json"?
+    error: r.toml:4:1: duplicate key "format"
+    error: r.toml:6:10: listen: expected an IP address and a port, such as "127.0.0.1:9464" or "[::1]:9464", found 1
+    "#);
+    let unclosed = "[kafka]\nfrmat = \"json\"\nbootstrap_servers = \"k\n[http]\nlistn = 1\n";
+    insta::assert_snapshot!(report(unclosed, &[]), @r#"
+    error: r.toml:2:1: unknown key "frmat" in [kafka]
+      hint: did you mean "format"?
+    error: r.toml:3:23: not valid TOML: invalid basic string, expected `"`
+    error: r.toml:5:1: unknown key "listn" in [http]
+      hint: did you mean "listen"?
+    "#);
+    insta::assert_snapshot!(report("[kafka", &[]), @"error: r.toml:1:7: not valid TOML: unclosed table, expected `]`");
+}
+
+#[test]
+fn kafka() {
+    let properties = |line: &str| format!("{}[kafka.properties]\n{line}\n", KAFKA) + INTEGRATION + REALTIME;
+    let kafka = |line: &str| format!("{KAFKA}{line}\n") + INTEGRATION + REALTIME;
+    let embedded = |line: &str| format!("[kafka]\nbootstrap_servers = \"embedded\"\n{line}\n") + INTEGRATION + REALTIME;
+    let servers = |value: &str| format!("[kafka]\nbootstrap_servers = {value}\n") + INTEGRATION + REALTIME;
+    let cases: &[(String, &[&str])] = &[
+        (kafka("delivery = \"at-least-once\""), &[]),
+        (kafka("delivery = \"exactly-once\""), &["r.toml:3:12: delivery: \"exactly-once\" is not available in this"]),
+        (embedded("delivery = \"exactly-once\""), &["\"exactly-once\" is refused with the embedded cluster"]),
+        (kafka("delivery = \"at-most-once\""), &["expected \"at-least-once\" or \"exactly-once\""]),
+        (kafka("replication_factor = 0"), &["replication_factor: expected a whole number from 1 to 32767, found 0"]),
+        (kafka("linger = \"1h\""), &["linger: must be at most 15m"]),
+        (kafka("create_topics = \"yes\""), &["create_topics: expected true or false, found \"yes\""]),
+        (kafka("topics = { events = \"a b\" }"), &["events: expected a topic name"]),
+        (kafka("topics = { current = \"rta.agent-state.events\" }"), &["current and events are the same topic"]),
+        (kafka("topics = { checkpoint = \"mine\" }"), &[]),
+        (kafka("topics = 1"), &["topics: expected a table, found 1"]),
+        (servers("\"\""), &["bootstrap_servers: is empty"]),
+        (servers("\"a:9092,,b\""), &["bootstrap_servers: expected host:port"]),
+        (servers("\"a:x\""), &["bootstrap_servers: expected host:port"]),
+        (servers("[\"a\"]"), &["bootstrap_servers: expected text, found a list"]),
+        (servers("\"SSL://a:9093, [::1]:9092, b\""), &[]),
+        (properties("acks = \"1\""), &["error: r.toml:4:8: acks: is not yours to set", "hint: remove it: events"]),
+        (properties("enable.idempotence = false"), &["enable.idempotence: is not yours to set"]),
+        (properties("\"transactional.id\" = \"x\""), &["transactional.id: is not yours to set"]),
+        (properties("\"message.timeout.ms\" = 5"), &["message.timeout.ms: is not yours to set"]),
+        (properties("partitioner = \"random\""), &["partitioner: is not yours to set"]),
+        (properties("\"bootstrap.servers\" = \"x\""), &["warning: r.toml:4:23: bootstrap.servers: has no effect"]),
+        (properties("x = [1]"), &["x: expected text, a number, true or false, found a list"]),
+        (properties("security.protocol = \"SSL\"\n\"linger.ms\" = 5\nlog.connection.close = false"), &[]),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+    }
+    let properties = config(&properties("compression.type = \"zstd\"\n\"linger.ms\" = 0.5"), &[]).kafka.properties;
+    let listed: Vec<_> = properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(listed, ["compression.type=zstd", "linger.ms=0.5"]);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let text = format!("{KAFKA}[kafka.properties]\n\"sasl.password\" = \"hush\"\n{INTEGRATION}{REALTIME}");
+    assert!(!format!("{:?}", config(&text, &[])).contains("hush"));
+}
+
+#[test]
+fn http_store_log() {
+    let with = |lines: &str| format!("{}{lines}\n", valid());
+    let cases: &[(String, &[&str])] = &[
+        (with("[http]\nlisten = \"localhost\""), &["listen: expected an IP address and a port"]),
+        (
+            with("[http]\nlisten = \"0.0.0.0:7001\""),
+            &["error: r.toml:8:8: port: 127.0.0.1:7001 is taken by http.listen"],
+        ),
+        (with("[store]\njournal_max_size = \"1GiB\"\nsync = \"full\""), &[]),
+        (with("[store]\njournal_max_size = \"2GiB\""), &["warning: r.toml:12:20: journal_max_size: has no effect"]),
+        (with("[store]\nsync = \"normal\""), &["warning: r.toml:12:8: sync: has no effect in this version"]),
+        (with("[store]\nsync = \"ful\""), &["expected \"full\" or \"normal\"", "hint: did you mean \"full\"?"]),
+        (with("[store]\ndirectory = 1"), &["directory: expected text, found 1", "hint: put it in quotes"]),
+        (with("[log]\nlevel = \"inof\""), &["level: expected trace, debug", "hint: did you mean \"info\"?"]),
+        (with("[log]\nlevel = \"warn,rtalink::feed=debgu\""), &["level: expected trace"]),
+        (with("[log]\nlevel = \"warn,rtalink::feed=debug\"\nformat = \"json\""), &[]),
+        (with("[log]\nformat = \"xml\""), &["format: expected \"text\" or \"json\", found \"xml\""]),
+        (with("[logs]"), &["unknown key \"logs\" in the file", "hint: did you mean \"log\"?"]),
+        (
+            with("[log]\nport = 1"),
+            &["unknown key \"port\" in [log]", "hint: \"port\" belongs in [integration.realtime]"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+    }
+}
+
+#[test]
+fn integrations() {
+    let integration = |lines: &str| format!("{KAFKA}{INTEGRATION}{lines}\n{REALTIME}");
+    let realtime = |lines: &str| format!("{}{lines}\n", valid());
+    let second = |lines: &str| format!("{}[[integration]]\nkind = \"avaya-cms\"\nacd = 2\n{lines}\n", valid());
+    let own = |integration: &str| format!("{KAFKA}[[integration]]\n{integration}\n");
+    let bare = "layout = \"cisco-icm-20\"";
+    let cases: &[(String, &[&str])] = &[
+        (KAFKA.to_owned(), &["error: r.toml: there is no integration"]),
+        (
+            format!("{KAFKA}[integration]\nid = \"a\""),
+            &[
+                "integration: is a single table",
+                "hint: write [[integration]]",
+                "\"kind\" is missing",
+                "\"acd\" is missing",
+                "warning: r.toml:3:1: this integration does nothing yet",
+            ],
+        ),
+        (
+            own("id = \"\"\nkind = \"avaya-cms\"\nacd = -1"),
+            &[
+                "id: expected lower-case letters, digits and hyphens, found \"\"",
+                "acd: expected a whole number from 0 to 4294967295, found -1",
+                "does nothing yet",
+            ],
+        ),
+        (
+            integration("time_zone = \"Europe/Berln\""),
+            &["time_zone: expected the IANA name", "hint: did you mean \"Europe/Berlin\"?"],
+        ),
+        (integration("details = 1"), &["details: expected true or false, found 1"]),
+        (
+            second("id = \"a\"\nrealtime = { port = 7002, bind = \"::1\", layout = \"cisco-icm-60\" }"),
+            &["error: r.toml:14:6: id: \"a\" is taken by another integration (r.toml:4:6)"],
+        ),
+        (
+            second(
+                "id = \"b\"\nrealtime = { port = 7001, bind = \"0.0.0.0\", allow = [\"10.0.0.1\"], layout = \"cisco-icm-60\" }",
+            ),
+            &["port: 0.0.0.0:7001 is taken by integration \"a\""],
+        ),
+        (second("id = \"b\"\nrealtime = { port = 7001, bind = \"127.0.0.2\", layout = \"cisco-icm-60\" }"), &[]),
+        (
+            realtime("mode = \"deltas\""),
+            &["mode: expected \"snapshot\", \"delta\" or \"event\"", "hint: did you mean \"delta\"?"],
+        ),
+        (realtime("snapshot_end = \"marker\""), &["snapshot_end: layout \"cisco-icm-20\" has no marker"]),
+        (realtime("snapshot_idle = \"0ms\""), &["snapshot_idle: must be longer than zero"]),
+        (
+            realtime("stale_after = \"30\""),
+            &["stale_after: expected a whole number with", "hint: did you mean \"30s\"?"],
+        ),
+        (realtime("restart_tolerance = \"0s\""), &[]),
+        (realtime("logout_after = 0"), &["logout_after: expected a whole number from 1 to 1000"]),
+        (realtime("allow = [\"10.0.0.0/33\"]"), &["error: r.toml:11:10: allow: expected a network"]),
+        (realtime("allow = [\"10.0.0.0/8\", \"::1\"]"), &[]),
+        (realtime("allow = \"10.0.0.0/8\""), &["allow: expected a list, found \"10.0.0.0/8\""]),
+        (realtime("forward = []"), &[]),
+        (realtime("forward = [\"other:7001\"]"), &["forward: forwarding is not available in this version"]),
+        (realtime("prot = 1"), &["unknown key \"prot\" in [integration.realtime]", "hint: did you mean \"port\"?"]),
+        (
+            format!("{KAFKA}{INTEGRATION}[integration.realtime]\nport = 0\n{bare}"),
+            &[
+                "warning: r.toml:7:1: anybody who reaches this machine may connect: bind is 0.0.0.0 and allow is empty",
+                "warning: r.toml:8:8: port: 0 takes any free port",
+            ],
+        ),
+        (
+            format!("{KAFKA}{INTEGRATION}[integration.realtime]\nbind = \"localhost\"\nallow = [\"::1\"]"),
+            &[
+                "error: r.toml:7:1: \"port\" is missing in [integration.realtime]",
+                "\"layout\" is missing in [integration.realtime]",
+                "bind: expected an IP address",
+            ],
+        ),
+        (format!("{KAFKA}{INTEGRATION}"), &["warning: r.toml:3:1: this integration does nothing yet"]),
+        (
+            format!("{KAFKA}{INTEGRATION}realtime = 5"),
+            &["realtime: expected a table, found 5", "\"port\" is missing", "\"layout\" is missing", "anybody"],
+        ),
+        (format!("integration = 5\n{KAFKA}"), &["integration: expected a list of tables"]),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+    }
+}
+
+#[test]
+fn mappings() {
+    let mapping = |lines: &str| format!("{}[integration.mapping]\n{lines}\n", valid());
+    let cases: &[(String, &[&str])] = &[
+        (
+            mapping("identify_by = \"login-id\""),
+            &["expected \"login_id\" or \"name\"", "hint: did you mean \"login_id\"?"],
+        ),
+        (
+            mapping("identify_by = \"name\""),
+            &["warning: r.toml:11:1: identify_by: layout \"cisco-icm-20\" has no column"],
+        ),
+        (
+            mapping("users = \"users.csv\""),
+            &["error: r.toml:12:9: users: there is no file r.toml".trim_end_matches("r.toml")],
+        ),
+        (mapping("activities = \"\""), &["activities: is empty"]),
+        (
+            mapping("default_activity = { id = 1 }"),
+            &["id: expected text, found 1", "\"name\" is missing in default_activity"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+    }
+}
+
+#[test]
+fn mapping_files_are_found_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.toml");
+    std::fs::create_dir(folder.path().join("mapping")).unwrap();
+    let users = folder.path().join("mapping/users.csv");
+    std::fs::write(&users, "external_user,employee_id,employee_name\n").unwrap();
+    let mapping = parse(&valid(), &file, []).config.unwrap().integrations.remove(0).mapping;
+    assert_eq!((mapping.users, mapping.activities), (Some(users), None));
+}
