@@ -1,0 +1,106 @@
+# rtalink: what developers and CI run. `make help` lists it.
+#
+# Downloads other than crates go to $XDG_CACHE_HOME/rtalink (default ~/.cache/rtalink), never into the repository.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+CARGO_DENY := 0.20.2
+# The oldest Java that the broker runs on.
+JAVA := 17
+# Arguments of `make demo`.
+DEMO ?= --duration 30s
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The totals count what cargo test reports per test binary. A binary that ends without a report, and a build that
+# fails, is one failure; a run without any test is a failure too. The log keeps cargo's exit status out of tee's hands.
+.PHONY: test
+test: tools fmt-check clippy deny ## everything CI runs; the last line is "N passed, N failed"
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	cargo test --locked --no-fail-fast 2>&1 | tee "$$log" || status=$$?; \
+	awk -v status="$$status" ' \
+	  /^test result: / { \
+	    for (i = 2; i <= NF; i++) { \
+	      if ($$i == "passed;") passed += $$(i - 1); \
+	      if ($$i == "failed;") failed += $$(i - 1); \
+	      if ($$i == "ignored;") skipped += $$(i - 1); \
+	    } \
+	  } \
+	  END { \
+	    if (status != 0 && failed == 0) { print "cargo test ended with " status " without naming a test"; failed = 1 } \
+	    if (passed + failed == 0) { print "no test was run"; status = 1 } \
+	    printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; \
+	    exit status \
+	  }' "$$log"
+
+.PHONY: unit
+unit: ## the tests that need no Kafka
+	cargo test --locked --lib --bins
+
+.PHONY: fmt
+fmt: ## format the code
+	cargo fmt
+
+.PHONY: fmt-check
+fmt-check: ## is the code formatted?
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: ## lints, as errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: deny
+deny: ## licences, banned and doubled crates, sources
+	cargo deny --locked check licenses bans sources
+
+.PHONY: bench
+bench: ## the benchmarks
+	cargo bench --locked
+
+.PHONY: demo
+demo: ## the whole system on this machine; DEMO='--agents 2000 --duration 1m' for other arguments
+	cargo run --release --locked -- demo $(DEMO)
+
+.PHONY: kafka
+kafka: tools-java ## start Apache Kafka on 127.0.0.1:9092, in the background
+	@tests/kafka/kafka.sh start
+
+.PHONY: kafka-stop
+kafka-stop: ## stop it
+	@tests/kafka/kafka.sh stop
+
+.PHONY: tools
+tools: tools-deny tools-java tools-python ## install what is missing: cargo-deny, Java and Maven, Kafka, the Python consumer
+
+# apt-get is used where it exists and may be: as root, for what is missing.
+define need
+{ \
+  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+    || { echo 'missing: $(1). Install it and run again.' >&2; exit 1; }; \
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >&2; \
+}
+endef
+
+.PHONY: tools-deny
+tools-deny:
+	@have=$$(cargo deny --version 2>/dev/null | awk '{ print $$2 }' || true); \
+	oldest=$$(printf '%s\n' $(CARGO_DENY) "$${have:-0}" | sort -V | head -n 1); \
+	[ "$$oldest" = $(CARGO_DENY) ] || cargo install --locked cargo-deny --version $(CARGO_DENY)
+
+.PHONY: tools-java
+tools-java:
+	@version=$$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' || true); \
+	[ "$${version:-0}" -ge $(JAVA) ] || $(call need,default-jre-headless)
+	@command -v mvn >/dev/null || $(call need,maven)
+	@tests/kafka/kafka.sh install
+
+.PHONY: tools-python
+tools-python:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(call need,python3 python3-venv)
+	@tests/kafka/python.sh install
