@@ -3,6 +3,7 @@
 pub mod config;
 pub mod proto;
 pub mod publish;
+pub mod simulate;
 pub mod state;
 pub mod time;
 pub mod wire;
