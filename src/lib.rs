@@ -6,6 +6,7 @@ pub mod mapping;
 pub mod pipeline;
 pub mod proto;
 pub mod publish;
+pub mod simulate;
 pub mod state;
 pub mod time;
 pub mod wire;

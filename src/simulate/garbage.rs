@@ -1,0 +1,192 @@
+//! Records that no listener may take for valid.
+//!
+//! Each kind is invalid for a reason that holds in any layout: too few or too many fields, a line that is too long, a
+//! number that is none, or a state that is null. Where records have a fixed length, garbage has it too, or everything
+//! after it would be shifted. A line that the layout would skip, or take for its marker, is not garbage and is left out.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use regex::bytes::Regex;
+
+use super::field::Field;
+use super::render::{Renderer, Snapshot, encode};
+use crate::wire::encoding::Encoding;
+use crate::wire::layout::{Column, ExtraFields, FieldStyle, Framing, LayoutSpec, Repeat};
+
+/// A login id that no agent of the centre has.
+const NOBODY: &str = "999999";
+
+/// Makes garbage for one layout.
+#[derive(Clone, Debug)]
+pub(super) struct Garbage {
+    /// Those whose login id can be read: they cast no doubt on anybody's absence.
+    readable: Vec<Vec<u8>>,
+    /// The others: a snapshot with one proves nobody absent.
+    unreadable: Vec<Vec<u8>>,
+}
+
+impl Garbage {
+    /// Every kind that the layout makes possible.
+    pub(super) fn new(renderer: &Renderer) -> Self {
+        let layout = renderer.layout().as_ref();
+        let patterns = layout.skip.iter().chain(&layout.marker).filter_map(|pattern| Regex::new(pattern).ok());
+        let patterns: Vec<Regex> = patterns.collect();
+        let finish = |kinds: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+            let is_record = |kind: &Vec<u8>| !patterns.iter().any(|pattern| pattern.is_match(kind));
+            let fits = |kind: &Vec<u8>| match &layout.framing {
+                Framing::Length(length) => kind.len() <= *length,
+                Framing::Terminator(end) => !kind.windows(end.len().max(1)).any(|window| window == end),
+            };
+            let ended = |mut kind: Vec<u8>| {
+                renderer.end_record(0, &mut kind);
+                kind
+            };
+            kinds.into_iter().filter(is_record).filter(fits).map(ended).collect()
+        };
+        Self { readable: finish(readable(renderer)), unreadable: finish(unreadable(renderer)) }
+    }
+
+    /// Some garbage; `may_hide_ids` lets kinds in whose login id cannot be read.
+    pub(super) fn some(&self, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Option<&[u8]> {
+        let hides_id = may_hide_ids && (self.readable.is_empty() || rng.random_bool(0.5));
+        let kinds = if hides_id { &self.unreadable } else { &self.readable };
+        kinds.choose(rng).map(Vec::as_slice)
+    }
+
+    /// Puts garbage between the records of a snapshot: one for each hundred records, and one more. The number of lines.
+    pub(super) fn spread(&self, snapshot: &mut Snapshot, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> u64 {
+        let mut lines = 0;
+        let mut bytes = Vec::with_capacity(snapshot.bytes.len() + 1_024);
+        let mut ends = Vec::with_capacity(snapshot.ends.len());
+        let mut begin = 0;
+        let surely = snapshot.ends.len() / 2;
+        for (number, &end) in snapshot.ends.iter().enumerate() {
+            bytes.extend_from_slice(&snapshot.bytes[begin..end]);
+            ends.push(bytes.len());
+            begin = end;
+            if (number == surely || rng.random_bool(0.01))
+                && let Some(garbage) = self.some(may_hide_ids, rng)
+            {
+                bytes.extend_from_slice(garbage);
+                lines += 1;
+            }
+        }
+        bytes.extend_from_slice(&snapshot.bytes[begin..]);
+        *snapshot = Snapshot { bytes, ends };
+        lines
+    }
+}
+
+/// Text for each column of a record of nobody, who is in no state, then changed by `change`; `None` where null can not
+/// be told for the state.
+fn stateless(renderer: &Renderer, change: impl Fn(&Field) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let layout = renderer.layout().as_ref();
+    let state = renderer.fields().iter().find(|field| field.column == Column::State)?;
+    if !state.reads_as_null(&state.null) {
+        return None;
+    }
+    Some(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))))
+}
+
+fn plain(layout: &LayoutSpec, field: &Field) -> Vec<u8> {
+    match field.column {
+        Column::LoginId => NOBODY.into(),
+        Column::State => encode(layout.encoding, &field.null),
+        _ => b"0".to_vec(),
+    }
+}
+
+/// Kinds whose login id can be read.
+fn readable(renderer: &Renderer) -> Vec<Vec<u8>> {
+    let layout = renderer.layout().as_ref();
+    let mut kinds = Vec::new();
+    let numbers = [Column::AuxReason, Column::Duration, Column::Acd];
+    let letters = |field: &Field| numbers.contains(&field.column).then(|| b"1x".to_vec());
+    // In a layout with a number, letters in it are enough: the state may be a good one.
+    let code = layout.states.rows().iter().find(|(_, code)| !code.mode.is_logged_out());
+    let has_number =
+        renderer.fields().iter().any(|field| numbers.contains(&field.column) && field.column != Column::Acd);
+    if let Some((code, _)) = code.filter(|_| has_number) {
+        let good_state = |field: &Field| (field.column == Column::State).then(|| encode(layout.encoding, code));
+        let number = |field: &Field| if field.column == Column::Acd { None } else { letters(field) };
+        let change = |field: &Field| good_state(field).or_else(|| number(field));
+        kinds.push(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))));
+    }
+    kinds.extend(stateless(renderer, |_| None));
+    let nul = |field: &Field| matches!(field.column, Column::Name | Column::Extension).then(|| b"\0\0".to_vec());
+    kinds.extend(stateless(renderer, nul));
+    kinds
+}
+
+/// Kinds whose login id cannot be read, or perhaps cannot.
+fn unreadable(renderer: &Renderer) -> Vec<Vec<u8>> {
+    let layout = renderer.layout().as_ref();
+    let mut kinds = Vec::new();
+    if layout.fields != FieldStyle::FixedWidth {
+        kinds.push(b"9".to_vec());
+        kinds.push(b"\0\0\0\0".to_vec());
+        let length = layout.max_record.saturating_add(100);
+        kinds.push(b"7".repeat(length));
+        kinds.extend(impossible_groups(renderer));
+    } else if matches!(layout.framing, Framing::Terminator(_)) {
+        kinds.push(b"7".repeat(layout.max_record.saturating_add(100)));
+    }
+    let undecodable = match layout.encoding {
+        Encoding::Ascii | Encoding::Utf8 => Some(b"\xFF\xFE".to_vec()),
+        Encoding::Windows1252 => Some(b"\x81\x8D".to_vec()),
+        Encoding::Iso8859_1 | Encoding::Iso8859_9 | Encoding::Iso8859_15 => None,
+    };
+    if let Some(bytes) = undecodable {
+        kinds.extend(stateless(renderer, |field| (field.column == Column::LoginId).then(|| bytes.clone())));
+    }
+    kinds
+}
+
+/// One field more than the groups can have.
+fn impossible_groups(renderer: &Renderer) -> Option<Vec<u8>> {
+    let layout = renderer.layout().as_ref();
+    let is_fixed = matches!(layout.skills.as_ref()?.repeat, Repeat::Times(_));
+    let mut line = stateless(renderer, |_| None)?;
+    line.push(separator(layout)?);
+    line.extend_from_slice(b"232");
+    (is_fixed && layout.extra_fields == ExtraFields::Error).then_some(line)
+}
+
+/// A record without its end; skill groups are filled with zeros.
+fn record(renderer: &Renderer, text: impl Fn(&Field) -> Vec<u8>) -> Vec<u8> {
+    let layout = renderer.layout().as_ref();
+    let mut line = Vec::new();
+    for (index, field) in renderer.fields().iter().enumerate() {
+        let mut bytes = text(field);
+        match (field.place, separator(layout)) {
+            (Some(place), None) => {
+                bytes.resize(place.width, b' ');
+                line.resize(line.len().max(place.at + place.width), b' ');
+                line[place.at..place.at + place.width].copy_from_slice(&bytes);
+            }
+            (_, separator) => {
+                line.extend(separator.filter(|_| index > 0));
+                line.extend(bytes);
+            }
+        }
+    }
+    if let (Some(groups), Some(separator)) = (&layout.skills, separator(layout))
+        && let Repeat::Times(times) = groups.repeat
+    {
+        let empty = groups.empty.as_deref().unwrap_or("0");
+        for _ in 0..times * groups.columns.len() {
+            line.push(separator);
+            line.extend_from_slice(empty.as_bytes());
+        }
+    }
+    line
+}
+
+fn separator(layout: &LayoutSpec) -> Option<u8> {
+    match layout.fields {
+        FieldStyle::Separator(separator) => Some(separator),
+        FieldStyle::Whitespace => Some(b' '),
+        FieldStyle::FixedWidth => None,
+    }
+}

@@ -1,0 +1,35 @@
+//! A CMS that dials in and streams snapshots of a plausible shift.
+//!
+//! Everything but [`dial`] is pure: seeded, synchronous, given its time. The parts, in the order of the data:
+//! [`shift`] moves agents, [`render`] spells what they do in any layout, [`scenario`] disturbs it, [`feed`] puts the three
+//! together refresh by refresh and keeps the [`truth`], the transitions that a listener can know of. [`mod@stream`] plays a
+//! feed without a socket, [`dial`] over TCP.
+//!
+//! Times: an agent's states begin and end in the time of the wire; a pace shortens how long they last. What a record
+//! says of durations is therefore true for a listener, however fast the shift goes.
+#![forbid(unsafe_code)]
+
+pub mod agent;
+mod behaviour;
+pub mod dial;
+pub mod feed;
+mod field;
+mod garbage;
+mod life;
+pub mod render;
+mod roster;
+pub mod scenario;
+pub mod settings;
+pub mod shift;
+mod sink;
+mod spell;
+mod stock;
+pub mod stream;
+pub mod truth;
+
+pub use dial::{SimulateSettings, Summary, TruthSink, run};
+pub use scenario::Scenario;
+pub use settings::{FeedSettings, SimulateError};
+pub use shift::Drive;
+pub use stream::stream;
+pub use truth::{Cause, Truth};

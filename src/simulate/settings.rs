@@ -1,0 +1,163 @@
+//! What a simulated feed is made from, and what can be wrong with that.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::render::Renderer;
+use super::scenario::Scenario;
+use super::shift::Drive;
+use crate::state::settings::{Settings, SnapshotEnd};
+use crate::wire::layout::LayoutSpec;
+
+/// What a simulated feed is made from; the same settings and the same start make the same bytes.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// How records look.
+    pub layout: Arc<LayoutSpec>,
+    /// Number of agents, logged in or not.
+    pub agents: usize,
+    /// Time from one snapshot to the next.
+    pub refresh: Duration,
+    /// The same seed makes the same shift.
+    pub seed: u64,
+    /// What happens beside an ordinary shift.
+    pub scenario: Scenario,
+    /// How fast agents change.
+    pub drive: Drive,
+    /// ACD number, for layouts that show it.
+    pub acd: u32,
+    /// IANA name of the zone of civil times, for layouts that show them.
+    pub time_zone: String,
+    /// Whether a log-out is reported as a row once, where the layout has a code for it, before the agent is absent.
+    pub logout_rows: bool,
+    /// How the listener reads the feed; only the truth depends on it.
+    pub listener: Listener,
+}
+
+/// How a listener reads the feed: decides which transitions it can know of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Work split and skills are part of the state.
+    pub details: bool,
+    /// What ends a snapshot.
+    pub snapshot_end: SnapshotEnd,
+    /// Complete snapshots in a row without an agent that log him out.
+    pub logout_after: u32,
+    /// How much later a state must begin to have been entered again.
+    pub restart_tolerance: Duration,
+}
+
+impl Default for Listener {
+    /// The defaults of an integration.
+    fn default() -> Self {
+        Self {
+            details: false,
+            snapshot_end: SnapshotEnd::Repeat,
+            logout_after: 2,
+            restart_tolerance: Duration::from_secs(2),
+        }
+    }
+}
+
+impl From<&Settings> for Listener {
+    /// The integration that will read the feed.
+    fn from(settings: &Settings) -> Self {
+        Self {
+            details: settings.details,
+            snapshot_end: settings.snapshot_end,
+            logout_after: settings.logout_after,
+            restart_tolerance: settings.restart_tolerance,
+        }
+    }
+}
+
+impl FeedSettings {
+    /// A feed of that layout with the defaults of the command `simulate`: 500 agents, a refresh of 3 s, an ordinary shift
+    /// at the pace of real life.
+    pub fn new(layout: Arc<LayoutSpec>) -> Self {
+        Self {
+            layout,
+            agents: 500,
+            refresh: Duration::from_secs(3),
+            seed: 1,
+            scenario: Scenario::Shift,
+            drive: Drive::Pace(1.0),
+            acd: 1,
+            time_zone: "UTC".to_owned(),
+            logout_rows: false,
+            listener: Listener::default(),
+        }
+    }
+
+    /// The renderer of the feed.
+    ///
+    /// # Errors
+    /// No agents, no refresh, a drive out of range, or what the layout needs and cannot have.
+    pub(super) fn renderer(&self) -> Result<Renderer, SimulateError> {
+        let is_sound = match self.drive {
+            Drive::Pace(pace) => pace.is_finite() && pace > 0.0,
+            Drive::ChangeShare(share) => (0.0..=1.0).contains(&share),
+        };
+        if self.agents == 0 {
+            return Err(SimulateError::NoAgents);
+        }
+        if self.refresh.is_zero() {
+            return Err(SimulateError::NoRefresh);
+        }
+        if !is_sound {
+            return Err(SimulateError::Drive(self.drive));
+        }
+        Renderer::new(Arc::clone(&self.layout), self.acd, &self.time_zone)
+    }
+}
+
+/// Why a feed cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulateError {
+    /// Not one agent.
+    #[error("a shift needs at least one agent")]
+    NoAgents,
+    /// A refresh of nothing.
+    #[error("the refresh must be longer than 0")]
+    NoRefresh,
+    /// A pace or share out of range.
+    #[error("{0:?} is out of range: a pace must be greater than 0, a share of changes between 0 and 1")]
+    Drive(Drive),
+    /// A name that the time zone database does not have.
+    #[error("unknown time zone {name:?}: expected an IANA name such as Europe/Berlin ({message})")]
+    TimeZone {
+        /// As given.
+        name: String,
+        /// Of the calendar library.
+        message: String,
+    },
+    /// A form of civil time that cannot be written.
+    #[error("format {format:?} of column {column} cannot be written: {message}")]
+    TimeFormat {
+        /// Name of the column.
+        column: &'static str,
+        /// As given.
+        format: String,
+        /// Of the calendar library.
+        message: String,
+    },
+    /// Nobody listened in time.
+    #[error("nobody listens on {target}: {source}; is `rtalink run` or `rtalink capture` running there?")]
+    Unreachable {
+        /// As given.
+        target: String,
+        /// Of the last attempt.
+        source: io::Error,
+    },
+    /// The truth could not be written.
+    #[error("cannot write the truth to {}: {source}", path.display())]
+    TruthFile {
+        /// As given.
+        path: PathBuf,
+        /// Of the file system.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,269 @@
+//! The transitions that a listener can know of.
+//!
+//! Only snapshots count: several changes between two collapse, and what the layout does not show does not exist. A state
+//! left and entered again shows where the layout tells when states begin. A log-out by absence is dated to the first
+//! complete snapshot without the agent and is listed once it is sure, so that the list is in the order of certainty, not
+//! of time. Under [`SnapshotEnd::Repeat`] a snapshot is complete when the next one begins; what waited for that is
+//! dropped when the connection breaks, as in the rules of the tracker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use super::agent::Skill;
+use super::render::Visible;
+use super::settings::Listener;
+use crate::state::settings::SnapshotEnd;
+use crate::time::Timestamp;
+use crate::wire::states::{Direction, Mode};
+
+/// Why a transition is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Cause {
+    /// First sight of an agent who was there already.
+    Observed,
+    /// First sight of an agent who was not there before.
+    LoggedIn,
+    /// Another state.
+    Changed,
+    /// The same state, left and entered again.
+    Reentered,
+    /// By absence or by a row.
+    LoggedOut,
+}
+
+/// One transition; as JSON a line of the truth file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Truth {
+    /// Time of the snapshot that shows it.
+    #[serde(serialize_with = "display")]
+    pub at: Timestamp,
+    /// Whose.
+    #[serde(serialize_with = "display")]
+    pub login_id: Arc<str>,
+    /// Why.
+    pub cause: Cause,
+    /// The new mode; UNSTAFF at a log-out.
+    #[serde(serialize_with = "display")]
+    pub mode: Mode,
+    /// Direction of the call.
+    #[serde(serialize_with = "direction_name")]
+    pub direction: Direction,
+    /// An ACD call waits on hold.
+    pub on_hold: bool,
+    /// In AUX, where the layout shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aux_reason: Option<u32>,
+    /// Work split, where the layout shows it; text in JSON.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "split_text")]
+    pub work_split: Option<u32>,
+    /// Where the layout shows them, in its order.
+    pub skills: Vec<Skill>,
+}
+
+/// What a snapshot says of one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// In this state, which began then.
+    Present(Visible, Timestamp),
+    /// A log-out row.
+    LogoutRow,
+    /// Nothing.
+    Absent,
+}
+
+/// Finds the transitions between snapshots.
+#[derive(Clone, Debug)]
+pub struct Truths {
+    listener: Listener,
+    shows_start: bool,
+    known: Vec<(Arc<str>, Known)>,
+    /// What waits for the end of the last snapshot; `None` once it has ended.
+    waiting: Option<(Timestamp, Vec<Waiting>)>,
+    has_complete: bool,
+    found: Vec<Truth>,
+    counts: BTreeMap<Cause, u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Known {
+    Never,
+    LoggedIn { state: Visible, since: Timestamp, absent: Option<(Timestamp, u32)> },
+    LoggedOut,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    Reentered(usize, Timestamp),
+    Absent(usize),
+}
+
+impl Truths {
+    /// Nothing seen yet of these agents; `shows_start` says whether records tell when a state began.
+    pub fn new(listener: Listener, shows_start: bool, login_ids: impl Iterator<Item = Arc<str>>) -> Self {
+        Self {
+            listener,
+            shows_start,
+            known: login_ids.map(|login_id| (login_id, Known::Never)).collect(),
+            waiting: None,
+            has_complete: false,
+            found: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a snapshot that has arrived; sights are in the order of the agents.
+    pub fn observe(&mut self, at: Timestamp, sights: Vec<Sight>) {
+        self.complete();
+        let mut waiting = Vec::new();
+        for (index, sight) in sights.into_iter().enumerate() {
+            let Some((_, known)) = self.known.get(index) else { continue };
+            let first_sight = if self.has_complete { Cause::LoggedIn } else { Cause::Observed };
+            let cause = match (known, &sight) {
+                (Known::Never, Sight::Present(..)) => first_sight,
+                (Known::LoggedOut, Sight::Present(..)) => Cause::LoggedIn,
+                (Known::LoggedIn { state, since, .. }, Sight::Present(seen, began)) => {
+                    if !same_state(state, seen, self.listener.details) {
+                        Cause::Changed
+                    } else {
+                        if self.shows_start && began != since {
+                            waiting.push(Waiting::Reentered(index, *began));
+                        }
+                        self.still_there(index);
+                        continue;
+                    }
+                }
+                (Known::LoggedIn { .. }, Sight::LogoutRow) => Cause::LoggedOut,
+                (Known::LoggedIn { .. }, Sight::Absent) => {
+                    waiting.push(Waiting::Absent(index));
+                    continue;
+                }
+                (Known::Never | Known::LoggedOut, Sight::LogoutRow | Sight::Absent) => continue,
+            };
+            match sight {
+                Sight::Present(state, since) => {
+                    self.list(at, index, cause, Some(&state));
+                    self.known[index].1 = Known::LoggedIn { state, since, absent: None };
+                }
+                Sight::LogoutRow | Sight::Absent => self.log_out(at, index),
+            }
+        }
+        self.waiting = Some((at, waiting));
+        if self.listener.snapshot_end != SnapshotEnd::Repeat {
+            self.complete();
+        }
+    }
+
+    /// The connection broke: what waits for the end of the last snapshot is dropped.
+    pub fn torn(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Whether such a snapshot says something that waits for its end, so that it had better not be torn.
+    pub fn would_wait(&self, sights: &[Sight]) -> bool {
+        self.known.iter().zip(sights).any(|((_, known), sight)| match (known, sight) {
+            (Known::LoggedIn { .. }, Sight::Absent) => true,
+            (Known::LoggedIn { since, state, .. }, Sight::Present(seen, began)) => {
+                self.shows_start && began != since && same_state(state, seen, self.listener.details)
+            }
+            (Known::Never, Sight::Present(..)) => !self.has_complete,
+            _ => false,
+        })
+    }
+
+    /// Whether such a snapshot lacks an agent who is not known to be logged out.
+    pub fn would_miss(&self, sights: &[Sight]) -> bool {
+        let is_missed =
+            |(known, sight): (&Known, &Sight)| matches!((known, sight), (Known::LoggedIn { .. }, Sight::Absent));
+        self.known.iter().map(|(_, known)| known).zip(sights).any(is_missed)
+    }
+
+    /// What has been found since the last call.
+    pub fn take(&mut self) -> Vec<Truth> {
+        std::mem::take(&mut self.found)
+    }
+
+    /// How many transitions have been found of each cause.
+    pub fn counts(&self) -> &BTreeMap<Cause, u64> {
+        &self.counts
+    }
+
+    /// The last snapshot has ended.
+    fn complete(&mut self) {
+        let Some((at, waiting)) = self.waiting.take() else { return };
+        self.has_complete = true;
+        for wait in waiting {
+            match wait {
+                Waiting::Reentered(index, began) => {
+                    let Some((_, Known::LoggedIn { state, since, .. })) = self.known.get_mut(index) else { continue };
+                    *since = began;
+                    let state = state.clone();
+                    self.list(at, index, Cause::Reentered, Some(&state));
+                }
+                Waiting::Absent(index) => {
+                    let Some((_, Known::LoggedIn { absent, .. })) = self.known.get_mut(index) else { continue };
+                    let (first, times) = absent.map_or((at, 1), |(first, times)| (first, times + 1));
+                    *absent = Some((first, times));
+                    if times >= self.listener.logout_after {
+                        self.log_out(first, index);
+                    }
+                }
+            }
+        }
+    }
+
+    fn still_there(&mut self, index: usize) {
+        if let Known::LoggedIn { absent, .. } = &mut self.known[index].1 {
+            *absent = None;
+        }
+    }
+
+    fn log_out(&mut self, at: Timestamp, index: usize) {
+        self.known[index].1 = Known::LoggedOut;
+        self.list(at, index, Cause::LoggedOut, None);
+    }
+
+    fn list(&mut self, at: Timestamp, index: usize, cause: Cause, state: Option<&Visible>) {
+        *self.counts.entry(cause).or_default() += 1;
+        self.found.push(Truth {
+            at,
+            login_id: Arc::clone(&self.known[index].0),
+            cause,
+            mode: state.map_or(Mode::Unstaff, |state| state.mode),
+            direction: state.map_or(Direction::None, |state| state.direction),
+            on_hold: state.is_some_and(|state| state.on_hold),
+            aux_reason: state.and_then(|state| state.aux_reason),
+            work_split: state.and_then(|state| state.work_split),
+            skills: state.map(|state| state.skills.clone()).unwrap_or_default(),
+        });
+    }
+}
+
+/// Rule 1 of the tracker; with details the split and the set of skills count.
+fn same_state(one: &Visible, other: &Visible, details: bool) -> bool {
+    let key = |state: &Visible| (state.mode, state.direction, state.on_hold, state.aux_reason, state.raw);
+    let sorted = |state: &Visible| {
+        let mut skills = state.skills.clone();
+        skills.sort_unstable();
+        skills
+    };
+    key(one) == key(other) && (!details || (one.work_split == other.work_split && sorted(one) == sorted(other)))
+}
+
+fn display<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}
+
+fn split_text<S: Serializer>(split: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    split.map(|split| split.to_string()).serialize(serializer)
+}
+
+fn direction_name<S: Serializer>(direction: &Direction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(direction.name())
+}
+
+#[cfg(test)]
+#[path = "truth_tests.rs"]
+mod tests;

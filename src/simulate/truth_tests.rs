@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use super::*;
+
+fn seen(mode: Mode, split: u32, since: i64) -> Sight {
+    let state = Visible {
+        mode,
+        direction: Direction::None,
+        on_hold: false,
+        aux_reason: None,
+        raw: None,
+        work_split: Some(split),
+        skills: Vec::new(),
+    };
+    Sight::Present(state, Timestamp::from_millis(since * 1_000))
+}
+
+/// Plays one agent's sights, 3 s apart; what is found as (snapshot, cause).
+fn play(listener: Listener, shows_start: bool, sights: &[Sight], torn_after: &[usize]) -> Vec<(i64, Cause)> {
+    let mut truths = Truths::new(listener, shows_start, std::iter::once(Arc::from("004711")));
+    for (number, sight) in sights.iter().enumerate() {
+        truths.observe(Timestamp::from_millis(3_000 * number as i64), vec![sight.clone()]);
+        if torn_after.contains(&number) {
+            truths.torn();
+        }
+    }
+    truths.take().iter().map(|truth| (truth.at.as_millis() / 3_000, truth.cause)).collect()
+}
+
+#[test]
+fn absence_logs_out_when_it_is_sure_and_is_dated_to_its_beginning() {
+    let avail = || seen(Mode::Avail, 1, 0);
+    let sights = [avail(), Sight::Absent, avail(), Sight::Absent, Sight::Absent, Sight::Absent, avail()];
+    let marker = Listener { snapshot_end: SnapshotEnd::Marker, ..Listener::default() };
+    let expected = [(0, Cause::Observed), (3, Cause::LoggedOut), (6, Cause::LoggedIn)];
+    assert_eq!(play(marker, false, &sights, &[]), expected);
+    assert_eq!(play(Listener::default(), false, &sights, &[]), expected);
+    // Torn at its beginning, an absence begins with the next complete snapshot.
+    assert_eq!(play(Listener::default(), false, &sights, &[3])[1], (4, Cause::LoggedOut));
+    let at_once = Listener { logout_after: 1, ..marker };
+    assert_eq!(play(at_once, false, &sights, &[])[1], (1, Cause::LoggedOut));
+}
+
+#[test]
+fn a_row_logs_out_at_once() {
+    let sights = [seen(Mode::Avail, 1, 0), Sight::LogoutRow, Sight::Absent, Sight::Absent];
+    let found = play(Listener::default(), false, &sights, &[]);
+    assert_eq!(found, [(0, Cause::Observed), (1, Cause::LoggedOut)]);
+}
+
+#[test]
+fn a_state_entered_again_shows_in_its_start_alone() {
+    let sights = [seen(Mode::Avail, 1, 0), seen(Mode::Avail, 1, 5), seen(Mode::Avail, 1, 5), seen(Mode::Acd, 1, 8)];
+    let first = (0, Cause::Observed);
+    assert_eq!(play(Listener::default(), false, &sights, &[]), [first, (3, Cause::Changed)]);
+    let found = play(Listener::default(), true, &sights, &[]);
+    assert_eq!(found, [first, (1, Cause::Reentered), (3, Cause::Changed)]);
+    let found = play(Listener::default(), true, &sights, &[1]);
+    assert_eq!(found, [first, (2, Cause::Reentered), (3, Cause::Changed)]);
+}
+
+#[test]
+fn splits_count_with_details_only() {
+    let sights = [seen(Mode::Acd, 1, 0), seen(Mode::Acd, 2, 0)];
+    assert_eq!(play(Listener::default(), true, &sights, &[]).len(), 1);
+    let details = Listener { details: true, ..Listener::default() };
+    assert_eq!(play(details, true, &sights, &[])[1], (1, Cause::Changed));
+}
+
+#[test]
+fn a_line_of_the_file_is_json() {
+    let mut truths = Truths::new(Listener::default(), false, std::iter::once(Arc::from("004711")));
+    let Sight::Present(mut state, since) = seen(Mode::Aux, 232, 0) else { unreachable!() };
+    state.aux_reason = Some(3);
+    state.skills = vec![Skill { skill: 232, level: 51 }];
+    truths.observe(since.plus(Duration::from_millis(120)), vec![Sight::Present(state, since)]);
+    assert_eq!(
+        serde_json::to_string(&truths.take()[0]).unwrap(),
+        r#"{"at":"1970-01-01T00:00:00.120Z","login_id":"004711","cause":"OBSERVED","mode":"AUX","direction":"NONE","on_hold":false,"aux_reason":3,"work_split":"232","skills":[{"skill":"232","level":51}]}"#
+    );
+}
