@@ -1,9 +1,37 @@
 //! What goes to Kafka: encoded once, before it is queued, so that every retry sends the same bytes.
+//!
+//! The names that consumers rely on are here and nowhere else: the headers, the content types, and which route leads
+//! to which topics.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+
+use crate::config::model::Topics;
+
+/// Names of Kafka headers and the values that are fixed.
+pub mod header {
+    /// The event's id, the same over retries and restarts.
+    pub const EVENT_ID: &str = "event_id";
+    /// How the value is encoded: [`PROTOBUF`] or [`JSON`].
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// Full name of the protobuf message in the value.
+    pub const SCHEMA: &str = "schema";
+    /// Dead letters: the integration whose record it was.
+    pub const INTEGRATION: &str = "integration";
+    /// Dead letters: why it was refused.
+    pub const REASON: &str = "reason";
+    /// Dead letters: offset of the record in its connection, decimal.
+    pub const OFFSET: &str = "offset";
+    /// Dead letters: when it was read, RFC 3339.
+    pub const RECEIVED_AT: &str = "received_at";
+
+    /// [`CONTENT_TYPE`] of encoded protobuf messages.
+    pub const PROTOBUF: &str = "application/x-protobuf";
+    /// [`CONTENT_TYPE`] of their JSON form.
+    pub const JSON: &str = "application/json";
+}
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +42,45 @@ pub enum Route {
     FeedStatus,
     /// The dead-letter topic.
     DeadLetter,
+}
+
+impl Route {
+    /// The topics that a message of this route goes to.
+    pub const fn topics(self) -> &'static [Topic] {
+        match self {
+            Self::AgentState => &[Topic::Events, Topic::Current],
+            Self::FeedStatus => &[Topic::FeedStatus],
+            Self::DeadLetter => &[Topic::DeadLetter],
+        }
+    }
+}
+
+/// One of the topics that are published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Every transition.
+    Events,
+    /// Each agent's last event, compacted.
+    Current,
+    /// Connections, gaps, outages.
+    FeedStatus,
+    /// Records that could not be read.
+    DeadLetter,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter];
+
+    /// Its configured name.
+    pub fn name(self, topics: &Topics) -> &str {
+        match self {
+            Self::Events => &topics.events,
+            Self::Current => &topics.current,
+            Self::FeedStatus => &topics.feed_status,
+            Self::DeadLetter => &topics.dead_letter,
+        }
+    }
 }
 
 /// One message.
@@ -29,6 +96,14 @@ pub struct Message {
     pub headers: Vec<(&'static str, Bytes)>,
     /// When its bytes were read from the socket: the start of the event latency. `None` where no socket read caused it.
     pub read_at: Option<Instant>,
+}
+
+impl Message {
+    /// Bytes of key, value and headers: what it counts for in a queue.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.payload.len() + headers
+    }
 }
 
 /// What one worker hands over at a time, all of one integration and in order.
