@@ -13,13 +13,18 @@ use rdkafka::error::KafkaError;
 
 use crate::config::model::Kafka;
 
+/// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
+/// particular order, so that an alias could win.
+const ALIASES_OF_OURS: [&str; 4] =
+    ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id"];
+
 /// Settings that every client has: where the cluster is, and how to get in.
 pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings.set("client.id", client_id);
     // Ten seconds, librdkafka's default, are long for a feed that has come back.
     settings.set("reconnect.backoff.max.ms", "2000");
-    for (name, value) in properties {
+    for (name, value) in properties.iter().filter(|(name, _)| !ALIASES_OF_OURS.contains(&name.as_str())) {
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", servers);
@@ -48,6 +53,9 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         ("statistics.interval.ms".to_owned(), "5000".to_owned()),
         ("allow.auto.create.topics".to_owned(), "false".to_owned()),
     ]);
+    if kafka.properties.contains_key("queue.buffering.max.ms") {
+        properties.remove("linger.ms"); // another name of the same
+    }
     properties.extend(kafka.properties.clone());
     let mut settings = settings(servers, &properties, &format!("rtalink-{integration}"));
     match sizing {
@@ -64,6 +72,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
         .set("message.timeout.ms", "0")
+        .set("delivery.report.only.error", "false")
         .set("partitioner", "murmur2_random");
     settings
 }
@@ -97,6 +106,22 @@ impl ConsumerContext for Quiet {}
 mod tests {
     use super::*;
     use crate::publish::testing;
+
+    #[test]
+    fn no_alias_gets_past_the_guarantee() {
+        let mut kafka = testing::kafka("broker:9092");
+        for name in ALIASES_OF_OURS.into_iter().chain(["queue.buffering.max.ms"]) {
+            kafka.properties.insert(name.to_owned(), "1".to_owned());
+        }
+        let native =
+            producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None)).create_native_config().unwrap();
+        let value = |name| native.get(name).unwrap();
+        assert_eq!(
+            (value("acks"), value("message.timeout.ms"), value("linger.ms")),
+            ("-1".into(), "0".into(), "1".into())
+        );
+        assert_eq!(value("bootstrap.servers"), "broker:9092");
+    }
 
     #[test]
     fn properties_change_defaults_but_not_the_guarantee() {
