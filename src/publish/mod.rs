@@ -1,4 +1,33 @@
-//! Events to Kafka: encoding, outbox, producer, topics.
+//! Events to Kafka.
+//!
+//! ```text
+//! worker ──Batch──> outbox ──in order──> producer ──> Kafka
+//!                     ^                     │
+//!                     └── delivery reports ─┘
+//! ```
+//!
+//! * [`message`]: what is published: routes, topics, headers;
+//! * [`publisher`]: the facade, from start to drain;
+//! * [`outbox`]: what Kafka has not acknowledged yet; the seam for a durable journal;
+//! * `producer`, `delivery`: the thread that sends, and what comes back; `client`: librdkafka's settings;
+//! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
+//! * [`dead_letter`]: what could not be read or will never be taken;
+//! * [`observer`]: what there is to see;
+//! * [`tail`], [`lines`]: reading a topic back.
 
-pub mod encode;
+mod client;
+pub mod dead_letter;
+mod delivery;
+pub mod embedded;
+pub mod lines;
 pub mod message;
+pub mod observer;
+pub mod outbox;
+mod producer;
+pub mod publisher;
+pub mod tail;
+#[cfg(test)]
+mod testing;
+pub mod topics;
+
+pub use publisher::{PublishHandle, Publisher};

@@ -1,0 +1,138 @@
+//! Settings of librdkafka clients: producers, the administrator, the reader of `tail`.
+//!
+//! Policy: defaults first, then `[kafka.properties]`, then what the delivery guarantee rests on, which therefore wins
+//! whatever the properties say. librdkafka's own log lines go to `debug`: what matters of them comes as errors too.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+
+use crate::config::model::Kafka;
+
+/// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
+/// particular order, so that an alias could win.
+const ALIASES_OF_OURS: [&str; 4] =
+    ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id"];
+
+/// Settings that every client has: where the cluster is, and how to get in.
+pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings.set("client.id", client_id);
+    // Ten seconds, librdkafka's default, are long for a feed that has come back.
+    settings.set("reconnect.backoff.max.ms", "2000");
+    for (name, value) in properties.iter().filter(|(name, _)| !ALIASES_OF_OURS.contains(&name.as_str())) {
+        settings.set(name, value);
+    }
+    settings.set("bootstrap.servers", servers);
+    settings
+}
+
+/// How many messages share a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sizing {
+    /// As configured, but at most so many bytes where a limit had to be learnt.
+    Batches(Option<usize>),
+    /// One, to find out which of several is refused.
+    Single,
+}
+
+/// Settings of an integration's producer.
+///
+/// `enable.gapless.guarantee` makes any message that fails for good stop the producer: without it the messages behind
+/// would be delivered first, and the order per key would be lost before anybody could intervene. `message.timeout.ms`
+/// 0 is "for ever" and keeps an outage from failing early messages and passing later ones. Topics are not created by
+/// asking for them: the broker would give `current` its default clean-up and delete what must be kept.
+pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str, sizing: Sizing) -> ClientConfig {
+    let linger_ms = (kafka.linger.as_secs_f64() * 1_000.0).to_string();
+    let mut properties = BTreeMap::from([
+        ("linger.ms".to_owned(), linger_ms),
+        ("statistics.interval.ms".to_owned(), "5000".to_owned()),
+        ("allow.auto.create.topics".to_owned(), "false".to_owned()),
+    ]);
+    if kafka.properties.contains_key("queue.buffering.max.ms") {
+        properties.remove("linger.ms"); // another name of the same
+    }
+    properties.extend(kafka.properties.clone());
+    let mut settings = settings(servers, &properties, &format!("rtalink-{integration}"));
+    match sizing {
+        Sizing::Batches(None) => {}
+        Sizing::Batches(Some(bytes)) => {
+            settings.set("batch.size", bytes.to_string());
+        }
+        Sizing::Single => {
+            settings.set("batch.num.messages", "1");
+        }
+    }
+    settings
+        .set("enable.idempotence", "true")
+        .set("enable.gapless.guarantee", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", "0")
+        .set("delivery.report.only.error", "false")
+        .set("partitioner", "murmur2_random");
+    settings
+}
+
+/// Passes a log line of librdkafka on.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, "{message}");
+        }
+        _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+/// A client whose errors are seen where its calls fail.
+pub(crate) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::testing;
+
+    #[test]
+    fn no_alias_gets_past_the_guarantee() {
+        let mut kafka = testing::kafka("broker:9092");
+        for name in ALIASES_OF_OURS.into_iter().chain(["queue.buffering.max.ms"]) {
+            kafka.properties.insert(name.to_owned(), "1".to_owned());
+        }
+        let native =
+            producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None)).create_native_config().unwrap();
+        let value = |name| native.get(name).unwrap();
+        assert_eq!(
+            (value("acks"), value("message.timeout.ms"), value("linger.ms")),
+            ("-1".into(), "0".into(), "1".into())
+        );
+        assert_eq!(value("bootstrap.servers"), "broker:9092");
+    }
+
+    #[test]
+    fn properties_change_defaults_but_not_the_guarantee() {
+        let mut kafka = testing::kafka("broker:9092");
+        for (name, value) in [("linger.ms", "7"), ("acks", "0"), ("compression.type", "lz4")] {
+            kafka.properties.insert(name.to_owned(), value.to_owned());
+        }
+        let settings = producer_settings("broker:9092", &kafka, "avaya-1", Sizing::Batches(Some(4096)));
+        let value = |name| settings.get(name).unwrap_or("-");
+        assert_eq!((value("linger.ms"), value("acks"), value("compression.type")), ("7", "all", "lz4"));
+        assert_eq!((value("client.id"), value("batch.size")), ("rtalink-avaya-1", "4096"));
+        assert!(settings.create_native_config().is_ok());
+    }
+}

@@ -1,0 +1,292 @@
+//! What librdkafka reports back: delivery reports, errors, statistics.
+//!
+//! One [`Reports`] belongs to one producer and runs on its polling thread. A success acknowledges a position in the
+//! outbox. A failure is only written down ([`Failures`]) and the publisher thread woken: what to do about it is decided
+//! there, after the producer has been destroyed and no report can follow. Cost: per message one lock of the outbox.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+
+use super::client;
+use super::message::Topic;
+use super::observer::{KafkaHealth, LastError, Observer, Statistics};
+use super::outbox::Outbox;
+use crate::time::Timestamp;
+
+/// The same error is logged once in so long.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A position and a topic, packed into what librdkafka carries along with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) position: u64,
+    pub(crate) topic: Topic,
+}
+
+impl Ticket {
+    #[allow(clippy::cast_possible_truncation)] // 62 bits of positions; 30 on 32-bit machines
+    pub(crate) const fn pack(self) -> usize {
+        (self.position as usize) << 2 | self.topic as usize
+    }
+
+    pub(crate) const fn unpack(packed: usize) -> Self {
+        Self { position: (packed >> 2) as u64, topic: Topic::ALL[packed & 3] }
+    }
+}
+
+/// What a failed delivery means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// We discarded it ourselves.
+    Purged,
+    /// This message, or one that shared its request, will never be taken.
+    Refused,
+    /// The producer has stopped because of another failure, whose report may come later than this one.
+    Consequence,
+    /// Anything else: the producer is at its end, the messages are not.
+    Broken,
+}
+
+fn verdict(code: RDKafkaErrorCode) -> Verdict {
+    match code {
+        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => Verdict::Purged,
+        RDKafkaErrorCode::MessageSizeTooLarge
+        | RDKafkaErrorCode::MessageBatchTooLarge
+        | RDKafkaErrorCode::InvalidRecord => Verdict::Refused,
+        RDKafkaErrorCode::Fatal | RDKafkaErrorCode::GaplessGuarantee => Verdict::Consequence,
+        _ => Verdict::Broken,
+    }
+}
+
+/// Why a producer had to end.
+#[derive(Default)]
+pub(crate) struct Failures {
+    any: AtomicBool,
+    list: Mutex<FailureList>,
+}
+
+/// What [`Failures`] holds.
+#[derive(Debug, Default)]
+pub(crate) struct FailureList {
+    /// The first failure that was neither one of `refused` nor a consequence.
+    pub(crate) broken: Option<RDKafkaErrorCode>,
+    /// Positions of messages that were refused, alone or with others.
+    pub(crate) refused: Vec<(u64, RDKafkaErrorCode)>,
+}
+
+impl Failures {
+    /// Whether there is one.
+    pub(crate) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Writes one down. True for those that an observer should hear of.
+    pub(crate) fn record(&self, position: u64, code: RDKafkaErrorCode) -> bool {
+        let mut list = self.list.lock();
+        let news = match verdict(code) {
+            Verdict::Purged => return false,
+            Verdict::Refused => {
+                list.refused.push((position, code));
+                true
+            }
+            Verdict::Consequence => false,
+            Verdict::Broken => {
+                let first = list.broken.is_none() && list.refused.is_empty();
+                list.broken.get_or_insert(code);
+                first
+            }
+        };
+        self.any.store(true, Ordering::Release);
+        news
+    }
+
+    /// All of them.
+    pub(crate) fn take(&self) -> FailureList {
+        std::mem::take(&mut self.list.lock())
+    }
+}
+
+/// The health of one integration's producers, kept over their changes.
+pub(crate) struct Monitor {
+    integration: Arc<str>,
+    observer: Arc<dyn Observer>,
+    health: Mutex<KafkaHealth>,
+    logged: Mutex<Option<(RDKafkaErrorCode, Instant)>>,
+}
+
+impl Monitor {
+    pub(crate) fn new(integration: Arc<str>, observer: Arc<dyn Observer>) -> Self {
+        Self { integration, observer, health: Mutex::default(), logged: Mutex::default() }
+    }
+
+    pub(crate) fn health(&self) -> KafkaHealth {
+        self.health.lock().clone()
+    }
+
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    /// An error of Kafka: counted, kept for the health body, logged where it is news.
+    pub(crate) fn error(&self, code: RDKafkaErrorCode, message: &str) {
+        let kind = format!("{code:?}");
+        self.observer.kafka_error(&kind);
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            self.set_connected(false);
+        }
+        let mut logged = self.logged.lock();
+        if logged.is_none_or(|(last, at)| last != code || at.elapsed() >= LOG_INTERVAL) {
+            tracing::warn!(integration = &*self.integration, kind, message, "kafka error, will be retried");
+            *logged = Some((code, Instant::now()));
+        }
+        drop(logged);
+        self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
+    }
+
+    fn acknowledged(&self) {
+        let was_connected = {
+            let mut health = self.health.lock();
+            health.last_acknowledged = Some(Timestamp::now());
+            health.connected
+        };
+        if !was_connected {
+            self.set_connected(true);
+        }
+    }
+
+    fn statistics(&self, statistics: &Statistics) {
+        {
+            let mut health = self.health.lock();
+            health.brokers_up = statistics.brokers_up;
+            health.brokers = statistics.brokers;
+        }
+        // None up is no proof of an outage: brokers close idle connections.
+        if statistics.brokers_up > 0 {
+            self.set_connected(true);
+        }
+        self.observer.statistics(statistics);
+    }
+
+    fn set_connected(&self, connected: bool) {
+        let before = std::mem::replace(&mut self.health.lock().connected, connected);
+        if before == connected {
+            return;
+        }
+        if connected {
+            tracing::info!(integration = &*self.integration, "kafka connected");
+            *self.logged.lock() = None;
+        } else {
+            tracing::warn!(integration = &*self.integration, "kafka unreachable, messages wait");
+        }
+        self.observer.connected(connected);
+    }
+}
+
+/// The callbacks of one producer.
+pub(crate) struct Reports {
+    outbox: Arc<Outbox>,
+    monitor: Arc<Monitor>,
+    failures: Arc<Failures>,
+    /// rdkafka 0.39 hands every error to the context twice in a row: the first of a pair, until the second came.
+    half_of_pair: Mutex<Option<(KafkaError, String)>>,
+}
+
+impl Reports {
+    pub(crate) fn new(outbox: Arc<Outbox>, monitor: Arc<Monitor>, failures: Arc<Failures>) -> Self {
+        Self { outbox, monitor, failures, half_of_pair: Mutex::default() }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.monitor.statistics(&Statistics::from(&statistics));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut half = self.half_of_pair.lock();
+        if half.take_if(|(first, first_reason)| *first == error && first_reason.as_str() == reason).is_some() {
+            return;
+        }
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        *half = Some((error, reason.to_owned()));
+        drop(half);
+        self.monitor.error(code, reason);
+        if code == RDKafkaErrorCode::Fatal {
+            self.failures.record(0, code); // no message in particular
+            self.outbox.interrupt();
+        }
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, packed: usize) {
+        let ticket = Ticket::unpack(packed);
+        match result {
+            Ok(_) => {
+                if let Some(done) = self.outbox.acknowledge(ticket.position, ticket.topic) {
+                    self.monitor.acknowledged();
+                    self.monitor.observer.acknowledged(done.route, done.read_at.map(|read_at| read_at.elapsed()));
+                }
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                if self.failures.record(ticket.position, code) {
+                    self.monitor.error(code, &error.to_string());
+                }
+                if self.failures.any() {
+                    self.outbox.interrupt();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_survives_the_journey() {
+        for topic in Topic::ALL {
+            let ticket = Ticket { position: 123_456_789_012, topic };
+            assert_eq!(Ticket::unpack(ticket.pack()), ticket);
+        }
+    }
+
+    #[test]
+    fn what_we_purge_is_no_failure_and_only_the_first_breakage_is_news() {
+        let failures = Failures::default();
+        assert!(!failures.record(1, RDKafkaErrorCode::PurgeQueue));
+        assert!(!failures.any());
+        assert!(failures.record(2, RDKafkaErrorCode::MessageSizeTooLarge));
+        assert!(!failures.record(3, RDKafkaErrorCode::UnknownTopic));
+        let list = failures.take();
+        assert_eq!(
+            (list.refused, list.broken),
+            (vec![(2, RDKafkaErrorCode::MessageSizeTooLarge)], Some(RDKafkaErrorCode::UnknownTopic))
+        );
+    }
+
+    #[test]
+    fn the_cause_is_news_even_when_its_consequence_is_reported_first() {
+        let failures = Failures::default();
+        assert!(!failures.record(0, RDKafkaErrorCode::Fatal));
+        assert!(failures.any(), "the producer is at its end already");
+        assert!(failures.record(5, RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert_eq!(failures.take().broken, Some(RDKafkaErrorCode::TopicAuthorizationFailed));
+    }
+}

@@ -1,0 +1,173 @@
+//! What there is to see of publishing: callbacks for metrics, a snapshot for the health body.
+//!
+//! Policy: publishing decides nothing from what is observed, and an observer has no way to influence it. Cost: the
+//! callbacks run on the thread that reads delivery reports, so an observer must not block; one virtual call per message.
+
+use std::time::Duration;
+
+use super::message::Route;
+use crate::time::Timestamp;
+
+/// Told what happens to one integration's messages. Every method does nothing unless implemented.
+pub trait Observer: Send + Sync + 'static {
+    /// All topics of a message have acknowledged it; called once per message, however often it was sent. `latency` is
+    /// the time since its bytes were read from the socket.
+    fn acknowledged(&self, _route: Route, _latency: Option<Duration>) {}
+
+    /// Something went wrong with Kafka; it is retried. `kind` is the name of a librdkafka error code: a bounded set.
+    fn kafka_error(&self, _kind: &str) {}
+
+    /// A message that Kafka will never take was given up, and a dead letter sent for it. `reason` is of a bounded set.
+    fn dropped(&self, _reason: &str) {}
+
+    /// Figures of the producer, every few seconds.
+    fn statistics(&self, _statistics: &Statistics) {}
+
+    /// Whether a broker can be reached; called when that changes.
+    fn connected(&self, _connected: bool) {}
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}
+
+/// Figures of one producer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Messages in the producer's queues, one per topic.
+    pub queue_messages: u64,
+    /// Their bytes.
+    pub queue_bytes: u64,
+    /// Round trips, of the slowest broker where there are several; absent without traffic.
+    pub broker_rtt: Option<RoundTrip>,
+    /// Brokers that are connected.
+    pub brokers_up: usize,
+    /// Brokers that are known.
+    pub brokers: usize,
+}
+
+/// How long requests to a broker took in the last interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// Mean.
+    pub average: Duration,
+    /// Median.
+    pub p50: Duration,
+    /// 99th percentile.
+    pub p99: Duration,
+}
+
+impl From<&rdkafka::Statistics> for Statistics {
+    fn from(native: &rdkafka::Statistics) -> Self {
+        // Bootstrap addresses are brokers too, with negative ids, and stay "up" beside the broker they led to.
+        let named = native.brokers.values().filter(|broker| broker.nodeid >= 0);
+        let broker_rtt = named
+            .clone()
+            .filter_map(|broker| broker.rtt.as_ref())
+            .filter(|window| window.cnt > 0)
+            .map(|window| RoundTrip { average: micros(window.avg), p50: micros(window.p50), p99: micros(window.p99) })
+            .max_by_key(|round_trip| round_trip.p99);
+        Self {
+            queue_messages: native.msg_cnt,
+            queue_bytes: native.msg_size,
+            broker_rtt,
+            brokers_up: named.clone().filter(|broker| broker.state == "UP").count(),
+            brokers: named.count(),
+        }
+    }
+}
+
+fn micros(count: i64) -> Duration {
+    Duration::from_micros(u64::try_from(count).unwrap_or(0))
+}
+
+/// How things stand with Kafka.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KafkaHealth {
+    /// A broker can be reached, as far as is known. False until the first sign of one.
+    pub connected: bool,
+    /// Brokers that are connected, by the last statistics.
+    pub brokers_up: usize,
+    /// Brokers that are known, by the last statistics.
+    pub brokers: usize,
+    /// The last error, however long ago.
+    pub last_error: Option<LastError>,
+    /// When the last acknowledgement came.
+    pub last_acknowledged: Option<Timestamp>,
+}
+
+/// An error as people read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// Name of the librdkafka error code.
+    pub kind: String,
+    /// What librdkafka says about it.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl KafkaHealth {
+    /// Two integrations' views of the same cluster as one: connected if both are, the later of what has a time.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let last_error = match (self.last_error, other.last_error) {
+            (Some(left), Some(right)) => Some(if left.at >= right.at { left } else { right }),
+            (left, right) => left.or(right),
+        };
+        Self {
+            connected: self.connected && other.connected,
+            brokers_up: self.brokers_up.max(other.brokers_up),
+            brokers: self.brokers.max(other.brokers),
+            last_error,
+            last_acknowledged: self.last_acknowledged.max(other.last_acknowledged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(at: i64) -> Option<LastError> {
+        Some(LastError { kind: "Fail".to_owned(), message: at.to_string(), at: Timestamp::from_millis(at) })
+    }
+
+    #[test]
+    fn merging_keeps_the_later_and_the_worse() {
+        let here =
+            KafkaHealth { connected: true, brokers_up: 2, brokers: 3, last_error: error(5), ..Default::default() };
+        let there = KafkaHealth {
+            brokers_up: 1,
+            brokers: 3,
+            last_error: error(9),
+            last_acknowledged: Some(Timestamp::from_millis(1)),
+            ..Default::default()
+        };
+        let merged = here.merge(there);
+        assert!(!merged.connected);
+        assert_eq!((merged.brokers_up, merged.brokers), (2, 3));
+        assert_eq!(merged.last_error, error(9));
+        assert_eq!(merged.last_acknowledged, Some(Timestamp::from_millis(1)));
+    }
+
+    #[test]
+    fn statistics_take_the_slowest_broker_and_leave_bootstrap_addresses_out() {
+        use rdkafka::statistics::{Broker, Window};
+        let broker = |nodeid, p99| Broker {
+            nodeid,
+            state: "UP".to_owned(),
+            rtt: Some(Window { cnt: 1, p99, ..Default::default() }),
+            ..Default::default()
+        };
+        let mut native = rdkafka::Statistics { msg_cnt: 7, ..Default::default() };
+        native.brokers.insert("bootstrap".to_owned(), broker(-1, 9_000));
+        native.brokers.insert("one".to_owned(), broker(1, 500));
+        native.brokers.insert("two".to_owned(), Broker { state: "DOWN".to_owned(), ..broker(2, 800) });
+        let statistics = Statistics::from(&native);
+        assert_eq!((statistics.queue_messages, statistics.brokers_up, statistics.brokers), (7, 1, 2));
+        assert_eq!(statistics.broker_rtt.unwrap().p99, Duration::from_micros(800));
+    }
+}

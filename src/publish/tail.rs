@@ -1,0 +1,162 @@
+//! Reading a topic, for the `tail` command and for tests.
+//!
+//! Purpose: all partitions of one topic, from the beginning or the end, as lines of JSON (see `lines`). Policy: joins no
+//! consumer group and commits nothing, so that it disturbs nobody; reads committed messages only; an outage is reported
+//! as [`Tailed::Trouble`] and waited out. Prints nothing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use super::client::{Quiet, settings};
+use super::lines::{Parts, json_line};
+
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where reading starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest message that is kept.
+    Beginning,
+    /// With the next one.
+    End,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Partition that it is in.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Kafka key.
+    pub key: String,
+    /// One line of JSON, without its end.
+    pub json: String,
+}
+
+/// What [`Tail::next`] came back with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tailed {
+    /// A message.
+    Line(Line),
+    /// Everything that there is now has been read. Comes once, and again after further messages.
+    End,
+    /// The time is up, nothing came.
+    Nothing,
+    /// Something is wrong; reading goes on by itself where it can.
+    Trouble(String),
+}
+
+/// Why a topic cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// A setting is not accepted, or no broker answers.
+    #[error("kafka at {servers}: {source}")]
+    Kafka {
+        /// Where it was looked for.
+        servers: String,
+        /// What librdkafka said.
+        source: KafkaError,
+    },
+    /// There is no such topic.
+    #[error("no topic {topic:?} at {servers}: has anything been published yet?")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+        /// Where it was looked for.
+        servers: String,
+    },
+}
+
+/// A topic that is being read.
+pub struct Tail {
+    consumer: BaseConsumer<Quiet>,
+    partitions: usize,
+    at_end: HashSet<i32>,
+}
+
+impl Tail {
+    /// Starts to read.
+    ///
+    /// # Errors
+    /// When the properties are not accepted, no broker answers within 10 s, or the topic does not exist.
+    pub fn open(
+        servers: &str,
+        properties: &BTreeMap<String, String>,
+        topic: &str,
+        start: Start,
+    ) -> Result<Self, TailError> {
+        let failed = |source| TailError::Kafka { servers: servers.to_owned(), source };
+        let mut settings = settings(servers, properties, "rtalink-tail");
+        settings
+            // librdkafka wants a name even of those who join no group.
+            .set("group.id", "rtalink-tail")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .set("allow.auto.create.topics", "false");
+        let consumer = BaseConsumer::from_config_and_context(&settings, Quiet).map_err(failed)?;
+        let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(failed)?;
+        let partitions: Vec<i32> = metadata
+            .topics()
+            .iter()
+            .filter(|found| found.name() == topic && found.error().is_none())
+            .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
+            .collect();
+        if partitions.is_empty() {
+            return Err(TailError::NoTopic { topic: topic.to_owned(), servers: servers.to_owned() });
+        }
+        let offset = match start {
+            Start::Beginning => Offset::Beginning,
+            Start::End => Offset::End,
+        };
+        let mut assignment = TopicPartitionList::new();
+        for &partition in &partitions {
+            assignment.add_partition_offset(topic, partition, offset).map_err(failed)?;
+        }
+        consumer.assign(&assignment).map_err(failed)?;
+        Ok(Self { consumer, partitions: partitions.len(), at_end: HashSet::new() })
+    }
+
+    /// The next thing to know, waiting at most so long.
+    pub fn next(&mut self, wait: Duration) -> Tailed {
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.consumer.poll(left) {
+                None if left.is_zero() => return Tailed::Nothing,
+                None => {}
+                Some(Ok(message)) => {
+                    let line = line(&message);
+                    self.at_end.remove(&line.partition);
+                    return Tailed::Line(line);
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    let news = self.at_end.insert(partition);
+                    if news && self.at_end.len() == self.partitions {
+                        return Tailed::End;
+                    }
+                }
+                Some(Err(error)) => return Tailed::Trouble(error.to_string()),
+            }
+        }
+    }
+}
+
+fn line(message: &BorrowedMessage<'_>) -> Line {
+    let headers: Vec<(String, Vec<u8>)> = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    });
+    Line {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+        json: json_line(&Parts { headers: &headers, value: message.payload().unwrap_or_default() }),
+    }
+}

@@ -1,0 +1,297 @@
+//! The topics: created where they are missing, looked at where they exist.
+//!
+//! Policy: existing topics are never changed. What is wrong with them is a WARN, once: a `current` topic that is not
+//! compacted grows without bound or forgets agents, and events and current with different numbers of partitions do not
+//! join. Runs on a thread of its own with a back-off from 1 s to 60 s, since Kafka may be down or the topics may be
+//! the business of somebody else; publishing does not wait for it (its producer waits for the topics). Ends when all
+//! topics exist and have been looked at.
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use tokio::runtime::Runtime;
+
+use super::client::{Quiet, settings};
+use super::message::Topic;
+use crate::config::model::Kafka;
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request goes on after it was to stop.
+const STEP: Duration = Duration::from_millis(500);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// A topic as it is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Its configured name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Number of replicas; -1 is the broker's default.
+    pub replication: i32,
+    /// Settings of the topic.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// How each topic is created.
+pub fn plan(kafka: &Kafka) -> Vec<TopicPlan> {
+    Topic::ALL.into_iter().map(|topic| plan_of(topic, kafka)).collect()
+}
+
+fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
+    let keep = |days: u64| {
+        let retention = Duration::from_secs(days * 24 * 3600).as_millis().to_string();
+        vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", retention)]
+    };
+    let (partitions, settings) = match topic {
+        Topic::Events => (kafka.partitions, keep(7)),
+        // The same number of partitions as events, so that the two can be joined partition by partition.
+        Topic::Current => {
+            let segment = Duration::from_secs(3600).as_millis().to_string();
+            let settings = vec![
+                ("cleanup.policy", "compact".to_owned()),
+                ("segment.ms", segment),
+                ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+            ];
+            (kafka.partitions, settings)
+        }
+        Topic::FeedStatus => (1, keep(30)),
+        Topic::DeadLetter => (kafka.partitions, keep(7)),
+    };
+    TopicPlan {
+        name: topic.name(&kafka.topics).to_owned(),
+        partitions,
+        replication: kafka.replication_factor.unwrap_or(-1),
+        settings,
+    }
+}
+
+/// Why the topics could not be seen to; it is tried again.
+#[derive(Debug, thiserror::Error)]
+enum TopicsError {
+    #[error("{0}")]
+    Kafka(#[from] KafkaError),
+    #[error("topic {topic:?} could not be created: {code}")]
+    Create { topic: String, code: RDKafkaErrorCode },
+    #[error("topic {0:?} does not exist: create it, or set kafka.create_topics")]
+    Missing(String),
+    #[error("stopped")]
+    Stopped,
+}
+
+/// The thread that sees to the topics; dropping this ends it within [`STEP`] or two.
+pub(crate) struct TopicKeeper {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TopicKeeper {
+    pub(crate) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let (servers, kafka) = (servers.to_owned(), kafka.clone());
+        let thread = thread::Builder::new()
+            .name("topics".to_owned())
+            .spawn(move || keep(&servers, &kafka, &runtime, &stopped))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for TopicKeeper {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>) {
+    let mut backoff = FIRST_BACKOFF;
+    let mut last_problem = String::new();
+    let mut admin = None;
+    loop {
+        let outcome = match &admin {
+            Some(admin) => see_to_topics(&Admin { client: admin, runtime, stopped }, kafka),
+            None => match client(servers, kafka) {
+                Ok(client) => {
+                    admin = Some(client);
+                    continue;
+                }
+                Err(error) => Err(error.into()),
+            },
+        };
+        let Err(error) = outcome else { return };
+        let problem = error.to_string();
+        if problem == last_problem {
+            tracing::debug!(%error, "topics not seen to");
+        } else if !matches!(error, TopicsError::Stopped) {
+            tracing::warn!(%error, "topics not seen to, will be retried");
+            last_problem = problem;
+        }
+        if stopped.recv_timeout(backoff) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
+    let mut client = settings(servers, &kafka.properties, "rtalink-topics");
+    client.set("allow.auto.create.topics", "false");
+    AdminClient::from_config_and_context(&client, Quiet)
+}
+
+/// The administrator's requests, in steps between which it can be stopped.
+struct Admin<'a> {
+    client: &'a AdminClient<Quiet>,
+    runtime: &'a Runtime,
+    stopped: &'a Receiver<()>,
+}
+
+impl Admin<'_> {
+    fn go_on(&self) -> Result<(), TopicsError> {
+        match self.stopped.try_recv() {
+            Err(TryRecvError::Empty) => Ok(()),
+            _ => Err(TopicsError::Stopped),
+        }
+    }
+
+    fn metadata(&self) -> Result<Metadata, TopicsError> {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            self.go_on()?;
+            match self.client.inner().fetch_metadata(None, STEP) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) if Instant::now() >= deadline => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn wait<T>(&self, request: impl Future<Output = Result<T, KafkaError>>) -> Result<T, TopicsError> {
+        let mut request = std::pin::pin!(request);
+        loop {
+            self.go_on()?;
+            let step = self.runtime.block_on(async { tokio::time::timeout(STEP, request.as_mut()).await });
+            if let Ok(outcome) = step {
+                return Ok(outcome?);
+            }
+        }
+    }
+}
+
+fn see_to_topics(admin: &Admin<'_>, kafka: &Kafka) -> Result<(), TopicsError> {
+    let plans = plan(kafka);
+    let metadata = admin.metadata()?;
+    let missing = missing(&metadata, &plans);
+    match missing.first() {
+        None => {}
+        Some(_) if kafka.create_topics => create(admin, &missing)?,
+        Some(plan) => return Err(TopicsError::Missing(plan.name.clone())),
+    }
+    look_at(admin, &metadata, kafka)
+}
+
+fn missing<'a>(metadata: &Metadata, plans: &'a [TopicPlan]) -> Vec<&'a TopicPlan> {
+    plans.iter().filter(|plan| partitions(metadata, &plan.name).is_none()).collect()
+}
+
+fn create(admin: &Admin<'_>, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
+    let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|plan| plan.as_new_topic()).collect();
+    for result in admin.wait(admin.client.create_topics(&new_topics, &options()))? {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => return Err(TopicsError::Create { topic, code }),
+        }
+    }
+    Ok(())
+}
+
+/// Says what is wrong with topics that somebody else has made.
+fn look_at(admin: &Admin<'_>, metadata: &Metadata, kafka: &Kafka) -> Result<(), TopicsError> {
+    let (events, current) = (&kafka.topics.events, &kafka.topics.current);
+    let Some(of_current) = partitions(metadata, current) else { return Ok(()) };
+    match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(current)], &options())) {
+        Ok(results) => warn_unless_compacted(current, results.iter().flatten()),
+        Err(TopicsError::Stopped) => return Err(TopicsError::Stopped),
+        // The right to read settings is a right of its own.
+        Err(error) => tracing::debug!(%error, topic = current, "settings of the topic could not be read"),
+    }
+    if let Some(of_events) = partitions(metadata, events).filter(|of_events| *of_events != of_current) {
+        tracing::warn!(events, of_events, current, of_current, "topics have different numbers of partitions");
+    }
+    Ok(())
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
+}
+
+impl TopicPlan {
+    fn as_new_topic(&self) -> NewTopic<'_> {
+        let topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(self.replication));
+        self.settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
+    }
+}
+
+/// Number of a topic's partitions; `None` if it does not exist.
+fn partitions(metadata: &Metadata, name: &str) -> Option<usize> {
+    let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
+    Some(topic.partitions().len()).filter(|count| *count > 0 && topic.error().is_none())
+}
+
+fn warn_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
+    let policy = resources.filter_map(|resource| resource.get("cleanup.policy")).find_map(|entry| entry.value.clone());
+    if let Some(policy) = policy.filter(|policy| !policy.contains("compact")) {
+        tracing::warn!(topic, policy, "topic is not compacted: it will lose agents, set cleanup.policy=compact");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::testing;
+
+    #[test]
+    fn events_and_current_are_partitioned_alike() {
+        let plans = plan(&testing::kafka("broker:9092"));
+        let lines: Vec<String> = plans
+            .iter()
+            .map(|plan| format!("{} {} {} {:?}", plan.name, plan.partitions, plan.replication, plan.settings))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        rta.agent-state.events 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000")]
+        rta.agent-state.current 3 -1 [("cleanup.policy", "compact"), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.1")]
+        rta.feed-status 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "2592000000")]
+        rta.dead-letter 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000")]
+        "#);
+    }
+
+    #[test]
+    fn missing_topics_are_found() {
+        let cluster = testing::cluster();
+        let servers = cluster.bootstrap_servers();
+        let mut kafka = testing::kafka(&servers);
+        let metadata = client(&servers, &kafka).unwrap().inner().fetch_metadata(None, testing::LONG).unwrap();
+        assert_eq!(missing(&metadata, &plan(&kafka)), Vec::<&TopicPlan>::new());
+        kafka.topics.dead_letter = "nowhere".to_owned();
+        let plans = plan(&kafka);
+        assert_eq!(missing(&metadata, &plans), [&plans[3]]);
+    }
+
+    #[test]
+    fn the_keeper_ends_while_kafka_is_down() {
+        let cluster = testing::cluster();
+        cluster.broker_down(-1).unwrap();
+        let servers = cluster.bootstrap_servers();
+        drop(TopicKeeper::spawn(&servers, &testing::kafka(&servers)).unwrap());
+    }
+}
