@@ -22,7 +22,7 @@ mod layout;
 mod reader;
 mod service;
 mod tree;
-mod units;
+pub mod units;
 mod values;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub(super) const DURATION_FORM: &str = "a whole number with ms, s, m, h or d, su
 pub(super) const SIZE_FORM: &str = "a number of bytes, or a whole number with KiB, MiB or GiB, such as \"64KiB\"";
 
 /// Parses `500ms`, `3s`, `15m`, `1h`, `2d`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     scaled(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 

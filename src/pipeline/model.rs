@@ -13,12 +13,12 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use crate::mapping::annotate::Annotation;
 use crate::mapping::tables::MappingTables;
 use crate::mapping::unmapped::Unmapped;
-use crate::state::event::AgentEvent;
+use crate::state::event::{AgentEvent, Cause};
 use crate::telemetry::metrics::FeedMetrics;
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
 
-use super::engine::FeedStatus;
+use super::engine::{FeedStatus, Totals};
 
 /// Updates that may wait for the model before a worker waits.
 const CAPACITY: usize = 1_024;
@@ -27,12 +27,15 @@ const CAPACITY: usize = 1_024;
 #[derive(Debug)]
 pub enum Update {
     /// Events of one batch.
-    Events(Vec<(Box<AgentEvent>, Box<Annotation>)>),
+    Events(Vec<Published>),
     /// Another version of the mapping.
     Mapping(Arc<MappingTables>),
     /// How the feed stands.
     Feed(Box<FeedView>),
 }
+
+/// An event with its mapping.
+pub type Published = (Box<AgentEvent>, Box<Annotation>);
 
 /// How a feed stands, as of its last news.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +50,10 @@ pub struct FeedView {
     pub last_record_at: Option<Timestamp>,
     /// When the last complete snapshot ended.
     pub last_snapshot_at: Option<Timestamp>,
+    /// Figures since the start.
+    pub totals: Totals,
+    /// Agents logged in.
+    pub logged_in: usize,
 }
 
 /// What is known of one integration.
@@ -61,13 +68,15 @@ pub struct IntegrationModel {
     /// Name of the layout.
     pub layout: String,
     /// Last event of each agent, by ACD and login id.
-    pub agents: BTreeMap<(u32, Arc<str>), (Box<AgentEvent>, Box<Annotation>)>,
+    pub agents: BTreeMap<(u32, Arc<str>), Arc<Published>>,
     /// How the feed stands.
     pub feed: FeedView,
     /// Without a mapping.
     pub unmapped: Unmapped,
     /// Of the mapping in force.
     pub mapping_version: u64,
+    /// Events by cause, in the order of [`Cause::ALL`].
+    pub causes: [u64; Cause::ALL.len()],
     counts: [usize; Mode::ALL.len()],
     metrics: FeedMetrics,
 }
@@ -84,6 +93,7 @@ impl IntegrationModel {
             feed: FeedView::default(),
             unmapped: Unmapped::default(),
             mapping_version: 0,
+            causes: [0; Cause::ALL.len()],
             counts: [0; Mode::ALL.len()],
             metrics,
         }
@@ -92,12 +102,16 @@ impl IntegrationModel {
     fn apply(&mut self, update: Update) {
         match update {
             Update::Events(events) => {
-                for (event, annotation) in events {
-                    self.unmapped.note(&annotation, event.observed_at);
+                for published in events {
+                    let (event, annotation) = &published;
+                    self.unmapped.note(annotation, event.observed_at);
                     self.count(event.state.mode, 1);
+                    if let Some(position) = Cause::ALL.iter().position(|known| *known == event.cause) {
+                        self.causes[position] += 1;
+                    }
                     let key = (event.acd, Arc::clone(&event.login_id));
-                    if let Some((before, _)) = self.agents.insert(key, (event, annotation)) {
-                        self.count(before.state.mode, -1);
+                    if let Some(before) = self.agents.insert(key, Arc::new(published)) {
+                        self.count(before.0.state.mode, -1);
                     }
                 }
                 self.metrics.agents(&self.counts);
@@ -130,13 +144,14 @@ impl ReadModel {
     }
 }
 
+/// To the model: which integration, and what.
+pub type Updates = Sender<(usize, Update)>;
+
 /// Starts the model's thread. It ends when the last sender is gone.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn start(
-    integrations: Vec<IntegrationModel>,
-) -> std::io::Result<(ReadModel, Sender<(usize, Update)>, thread::JoinHandle<()>)> {
+pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel, Updates, thread::JoinHandle<()>)> {
     let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
     let model = ReadModel(Arc::new(RwLock::new(integrations)));
     let thread = {

@@ -3,12 +3,11 @@
 //! Policy: the headers decide, not the topic: `content-type` says how an event or status is encoded, a `reason` makes a
 //! dead letter. What fits neither is shown as `{"error": …, "raw": …}`, never refused.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
 use super::message::header;
 use crate::proto;
+use crate::wire::escape::escape;
 
 /// The parts of a message that a line is made of.
 #[derive(Clone, Copy, Debug)]
@@ -65,39 +64,15 @@ pub fn json_line(parts: &Parts<'_>) -> String {
                 reason,
                 offset: parts.header(header::OFFSET).and_then(|offset| offset.parse().ok()),
                 received_at: parts.header(header::RECEIVED_AT),
-                raw: escape_raw(parts.value),
+                raw: escape(parts.value),
             }),
             None => unreadable("neither a content-type header nor a dead letter's reason", parts.value),
         },
     }
 }
 
-/// Raw bytes as text: UTF-8 stays, control characters, the backslash and whatever is no UTF-8 become `\xNN`, byte by
-/// byte, so that the bytes can be had back.
-pub fn escape_raw(raw: &[u8]) -> String {
-    let mut text = String::with_capacity(raw.len());
-    for chunk in raw.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character == '\\' || character.is_control() {
-                let mut encoded = [0; 4];
-                escape_bytes(&mut text, character.encode_utf8(&mut encoded).as_bytes());
-            } else {
-                text.push(character);
-            }
-        }
-        escape_bytes(&mut text, chunk.invalid());
-    }
-    text
-}
-
-fn escape_bytes(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(text, "\\x{byte:02x}");
-    }
-}
-
 fn unreadable(error: &str, value: &[u8]) -> String {
-    json(&UnreadableLine { error: error.to_owned(), raw: escape_raw(value) })
+    json(&UnreadableLine { error: error.to_owned(), raw: escape(value) })
 }
 
 fn json(line: &impl Serialize) -> String {
@@ -149,7 +124,7 @@ mod tests {
 
     #[test]
     fn escaped_bytes_can_be_had_back() {
-        assert_eq!(escape_raw("Müller\\x41\r\n".as_bytes()), r"Müller\x5cx41\x0d\x0a");
-        assert_eq!(escape_raw(b"\x00\xff\xc3"), r"\x00\xff\xc3");
+        assert_eq!(escape("Müller\\x41\r\n".as_bytes()), r"Müller\x5cx41\x0d\x0a");
+        assert_eq!(escape(b"\x00\xff\xc3"), r"\x00\xff\xc3");
     }
 }

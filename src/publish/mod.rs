@@ -19,6 +19,7 @@ mod client;
 pub mod dead_letter;
 mod delivery;
 pub mod embedded;
+pub mod encode;
 pub mod lines;
 pub mod message;
 pub mod observer;

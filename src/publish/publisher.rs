@@ -198,3 +198,15 @@ impl Drop for Publisher {
 #[cfg(test)]
 #[path = "publisher_tests.rs"]
 mod tests;
+
+impl std::fmt::Debug for PublishHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublishHandle").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}

@@ -33,6 +33,13 @@ pub struct RecordCounts {
     pub unchanged: u64,
 }
 
+impl RecordCounts {
+    /// All of them.
+    pub const fn all(&self) -> u64 {
+        self.changed + self.unchanged
+    }
+}
+
 /// The agent table is full: a record of an agent who is not in it was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the agent table is full")]

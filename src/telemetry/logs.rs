@@ -17,7 +17,9 @@ pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level is no filter.
-    #[error("{0:?} is no log level: expected error, warn, info, debug, trace or a filter such as \"info,rtalink::feed=debug\"")]
+    #[error(
+        "{0:?} is no log level: expected error, warn, info, debug, trace or a filter such as \"info,rtalink::feed=debug\""
+    )]
     Level(String),
     /// Logging was started before.
     #[error("logging has been started before")]
@@ -48,7 +50,9 @@ pub fn start(level: &str, format: LogFormat) -> Result<LogLevel, LogError> {
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        }
     };
     started.map_err(|_| LogError::Started)?;
     Ok(LogLevel(handle))

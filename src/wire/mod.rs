@@ -7,6 +7,7 @@
 
 pub mod decode;
 pub mod encoding;
+pub mod escape;
 mod fields;
 pub mod framing;
 pub mod layout;

@@ -1,0 +1,59 @@
+//! `rtalink check`: everything that is wrong with a configuration, at once.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::config::{Origin, Problem};
+
+use super::configuration;
+use super::output::stdout;
+
+/// Validates a configuration and everything it names: every problem with file, line and a hint.
+///
+/// Exits 0 if `run` would start with it, 1 otherwise. A port that is in use is a warning here: the service may be
+/// running.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  rtalink check --config rtalink.toml")]
+pub(super) struct Args {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut loaded = configuration::load(&args.config);
+    let in_use = loaded.config.as_ref().map(|config| {
+        let http = ("[http] listen".to_owned(), config.http.listen);
+        let feeds = config.integrations.iter().filter_map(|integration| {
+            let realtime = integration.realtime.as_ref()?;
+            Some((format!("integration {:?}", integration.id), realtime.listen))
+        });
+        let ports: Vec<(String, SocketAddr)> = feeds.chain([http]).collect();
+        ports.into_iter().filter_map(|(what, address)| port_problem(args, &what, address)).collect::<Vec<_>>()
+    });
+    loaded.add(in_use.unwrap_or_default());
+    for problem in &loaded.problems {
+        eprintln!("{problem}");
+    }
+    let errors = loaded.problems.iter().filter(|problem| problem.is_error()).count();
+    let warnings = loaded.problems.len() - errors;
+    let file = args.config.display();
+    let Some(config) = loaded.config else {
+        bail!("{file}: {errors} error(s), {warnings} warning(s)");
+    };
+    let integrations = config.integrations.len();
+    writeln!(stdout(), "{file}: ok, {integrations} integration(s), {warnings} warning(s)")?;
+    Ok(())
+}
+
+fn port_problem(args: &Args, what: &str, address: SocketAddr) -> Option<Problem> {
+    let error = TcpListener::bind(address).err()?;
+    let message = format!("{what}: cannot listen on {address}: {error}");
+    Some(
+        Problem::warning(Origin::File(args.config.as_path().into()), message)
+            .hint("fine if the service is running; otherwise choose another address or port"),
+    )
+}

@@ -1,0 +1,54 @@
+//! Loading a configuration for a command.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+
+use crate::config::model::{Config, Integration, Realtime};
+use crate::config::{self, Loaded, environment};
+use crate::pipeline::mapping_files;
+use crate::wire::plan::Plan;
+
+/// The configuration with all that is wrong with it and with the files it names.
+pub(super) fn load(path: &Path) -> Loaded {
+    let mut loaded = config::load(path, environment::of_process());
+    let integrations = loaded.config.as_ref().map(|config| config.integrations.clone()).unwrap_or_default();
+    for integration in integrations {
+        loaded.add(mapping_files::read(&integration.mapping).err().unwrap_or_default());
+        if let Some(realtime) = &integration.realtime
+            && let Err(error) = Plan::compile(&realtime.layout, &integration.time_zone)
+        {
+            let message = format!("layout {:?}: {error}", realtime.layout_name);
+            loaded.add([config::Problem::error(config::Origin::File(path.into()), message)]);
+        }
+    }
+    loaded
+}
+
+/// The configuration; its warnings go to stderr, its errors into the result.
+pub(super) fn valid(path: &Path) -> anyhow::Result<Config> {
+    let loaded = load(path);
+    let Some(config) = loaded.config else {
+        let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        bail!("the configuration has problems\n{}", told.join("\n"));
+    };
+    for problem in &loaded.problems {
+        eprintln!("{problem}");
+    }
+    Ok(config)
+}
+
+/// One integration with real time.
+pub(super) fn integration(path: &Path, id: &str) -> anyhow::Result<(Config, Integration, Realtime)> {
+    let config = valid(path)?;
+    let found = config.integrations.iter().find(|integration| *integration.id == *id).cloned();
+    let integration = found.with_context(|| {
+        let known: Vec<&str> = config.integrations.iter().map(|integration| &*integration.id).collect();
+        format!("{} has no integration {id:?}: expected one of {}", path.display(), known.join(", "))
+    })?;
+    let realtime = integration
+        .realtime
+        .clone()
+        .with_context(|| format!("integration {id:?} has no [integration.realtime]: it has no feed"))?;
+    Ok((config, integration, realtime))
+}

@@ -1,0 +1,75 @@
+//! What the demo needs on disk: a configuration and mapping files like those of an installation.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::simulate::agent::Agent;
+
+/// Id of the demo's integration.
+pub(super) const INTEGRATION: &str = "demo";
+/// Its layout.
+pub(super) const LAYOUT: &str = "cisco-icm-20";
+
+/// One agent in so many is left out of the users file, so that `/api/v1/unmapped` has something to show.
+const UNMAPPED_EVERY: usize = 50;
+
+const ACTIVITIES: &str = "\
+external_activity,activity_id,activity_name
+ACD,10,Call
+DACD,10,Call
+RING,11,Ringing
+ACW,12,After-call work
+DACW,12,After-call work
+AVAIL,13,Available
+AUX:1,20,Break
+AUX:2,21,Lunch
+AUX:3,22,Training
+AUX,23,Other auxiliary work
+";
+
+/// Writes everything into `directory`; returns the path of the configuration.
+pub(super) fn write(directory: &Path, agents: &[Agent], refresh: Duration, http: SocketAddr) -> io::Result<PathBuf> {
+    let mut users = fs::File::create(directory.join("users.csv"))?;
+    writeln!(users, "external_user,employee_id,employee_name")?;
+    for (number, agent) in agents.iter().enumerate() {
+        if number % UNMAPPED_EVERY != UNMAPPED_EVERY - 1 {
+            writeln!(users, "{},{},\"{}\"", agent.login_id, 1_000 + number, agent.name)?;
+        }
+    }
+    fs::write(directory.join("activities.csv"), ACTIVITIES)?;
+    let stale_after = (refresh * 10).as_millis().max(1_000);
+    let configuration = format!(
+        r#"[kafka]
+bootstrap_servers = "embedded"
+
+[http]
+listen = "{http}"
+
+[store]
+directory = "data"
+
+[[integration]]
+id = "{INTEGRATION}"
+name = "Demo: a simulated CMS"
+kind = "avaya-cms"
+acd = 1
+details = true
+
+[integration.realtime]
+port = 0
+bind = "127.0.0.1"
+layout = "{LAYOUT}"
+stale_after = "{stale_after}ms"
+
+[integration.mapping]
+users = "users.csv"
+activities = "activities.csv"
+"#
+    );
+    let path = directory.join("rtalink.toml");
+    fs::write(&path, configuration)?;
+    Ok(path)
+}

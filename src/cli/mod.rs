@@ -1,0 +1,99 @@
+//! One file per command, each thin: read the arguments, call the library, say what came of it.
+//!
+//! Results go to stdout, diagnostics to stderr. A failure is one readable message and exit code 1; wrong usage is 2.
+
+mod capture;
+mod check;
+mod configuration;
+mod decode;
+mod demo;
+mod demo_files;
+mod output;
+mod replay;
+mod run;
+mod simulate;
+mod summary;
+mod tail;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::units;
+
+/// Avaya CMS agent states to Kafka, as injixo activities.
+///
+/// Listens for Avaya's Generic RTA feed, finds the real transitions of every agent and publishes them for Intraday.
+#[derive(Debug, Parser)]
+#[command(name = "rtalink", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Run(run::Args),
+    /// Show the whole system at work on this machine: embedded Kafka, the service, a simulated CMS.
+    Demo(demo::Args),
+    /// Validate a configuration and everything it names.
+    Check(check::Args),
+    /// Turn raw feed bytes into one JSON line per record.
+    Decode(decode::Args),
+    /// Play a capture through decode, track and map, offline.
+    Replay(replay::Args),
+    /// Record a feed as a capture.
+    Capture(capture::Args),
+    /// Play the CMS: dial in and stream snapshots of a plausible shift.
+    Simulate(simulate::Args),
+    /// Read a topic and print JSON lines.
+    Tail(tail::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, in one readable message.
+    pub fn run(self) -> anyhow::Result<()> {
+        let result = match self.command {
+            Command::Run(args) => run::run(&args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Decode(args) => decode::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Capture(args) => capture::run(&args),
+            Command::Simulate(args) => simulate::run(args),
+            Command::Tail(args) => tail::run(&args),
+        };
+        match result {
+            // Who reads our output has had enough: `rtalink decode … | head`.
+            Err(error) if output::is_broken_pipe(&error) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// `--config` and `--integration`.
+#[derive(Debug, clap::Args)]
+struct OneIntegration {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Id of the integration.
+    #[arg(long, value_name = "ID")]
+    integration: String,
+}
+
+/// `500ms`, `3s`, `15m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).ok_or_else(|| "expected a duration such as 500ms, 3s or 15m".to_owned())
+}
+
+/// A duration that is not zero.
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
+}

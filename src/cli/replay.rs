@@ -1,0 +1,103 @@
+//! `rtalink replay`: a capture through decode, track and map, offline and deterministic.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::config::model::{Format, Integration, Realtime};
+use crate::feed::capture::Entry;
+use crate::mapping::tables::MappingTables;
+use crate::pipeline::engine::{Engine, Finding};
+use crate::pipeline::mapping_files;
+use crate::pipeline::replay::Replay;
+use crate::publish::encode::Encoder;
+use crate::time::Timestamp;
+use crate::wire::plan::Plan;
+
+use super::output::stdout;
+use super::summary::Summary;
+use super::{OneIntegration, configuration};
+
+/// Plays a capture through decode, track and map, offline: one JSON line per agent event.
+///
+/// Deterministic: timers run on the capture's time, and the mapping has version 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  rtalink replay --config rtalink.toml --integration avaya-1 monday.capture")]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: OneIntegration,
+    /// The capture.
+    capture: PathBuf,
+    /// Print minutes per agent, mode and reason instead of events.
+    #[arg(long)]
+    summary: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let (_, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
+    let mut replay = replay(&integration, &realtime)?;
+    let encoder = Encoder::new(Arc::clone(&integration.id), Format::Json);
+    let name = args.capture.display();
+    let file = File::open(&args.capture).with_context(|| format!("cannot read {name}"))?;
+    let mut sink = Sink { encoder, summary: args.summary.then(Summary::default), out: stdout() };
+    let mut findings = Vec::new();
+    let mut last = None;
+    for (number, line) in (1_usize..).zip(BufReader::new(file).lines()) {
+        let line = line.with_context(|| format!("{name}:{number}: cannot be read"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let entry = Entry::parse(&line, realtime.layout.encoding).with_context(|| format!("{name}:{number}"))?;
+        last = last.max(Some(entry.at));
+        replay.play(&entry, &mut findings);
+        sink.put(&mut findings)?;
+    }
+    replay.finish(&mut findings);
+    sink.put(&mut findings)?;
+    sink.finish(last)
+}
+
+/// An engine for the integration, with nothing known.
+pub(super) fn replay(integration: &Integration, realtime: &Realtime) -> anyhow::Result<Replay> {
+    let plan = Plan::compile(&realtime.layout, &integration.time_zone)?;
+    let tables = mapping_files::read(&integration.mapping).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", told.join("\n"))
+    })?;
+    let tables = Arc::new(MappingTables { version: 1, ..tables });
+    let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
+    Ok(Replay::new(engine, plan, integration.settings.snapshot_idle))
+}
+
+struct Sink<W> {
+    encoder: Encoder,
+    summary: Option<Summary>,
+    out: W,
+}
+
+impl<W: Write> Sink<W> {
+    fn put(&mut self, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+        for finding in findings.drain(..) {
+            let Finding::Event(event, annotation) = finding else { continue };
+            if let Some(summary) = &mut self.summary {
+                summary.add(&event);
+                continue;
+            }
+            let message = self.encoder.event_message(&event, &annotation, None)?;
+            self.out.write_all(&message.payload)?;
+            self.out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, end: Option<Timestamp>) -> anyhow::Result<()> {
+        if let (Some(summary), Some(end)) = (self.summary, end) {
+            summary.write(end, &mut self.out)?;
+        }
+        self.out.flush()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! `rtalink run`: the service.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::model::Config;
+use crate::pipeline::service::{Options, Service};
+use crate::telemetry::logs::{self, LogLevel};
+use crate::telemetry::metrics::Metrics;
+
+use super::configuration;
+use super::output::{on_signal, runtime};
+
+/// How long the end may take: below the 30 s after which container engines kill.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Runs the service.
+///
+/// SIGTERM or SIGINT: takes no more bytes, publishes what has come, exits 0. SIGHUP: takes new layouts, mappings,
+/// allow-lists, thresholds and the log level without closing a socket; names in a WARN what needs a restart.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  rtalink run --config rtalink.toml")]
+pub(super) struct Args {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let config = configuration::valid(&args.config)?;
+    let log_level = logs::start(&config.log.level, config.log.format)?;
+    runtime()?.block_on(serve(args, config, &log_level))
+}
+
+async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Result<()> {
+    let stop = on_signal()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let options = Options { file: args.config.clone(), latencies: None };
+    let mut service = Service::start(config, options, Metrics::new()?).await?;
+    announce(&service);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = hangup.recv() => reload(&args.config, &mut service, log_level).await,
+        }
+    }
+    tracing::info!(pending = service.pending(), "stopping: publishing what has come");
+    let lost = service.drain(GRACE).await;
+    if lost > 0 {
+        bail!("{lost} message(s) were not acknowledged by Kafka within {} s and are lost", GRACE.as_secs());
+    }
+    tracing::info!("stopped, everything is acknowledged");
+    Ok(())
+}
+
+fn announce(service: &Service) {
+    for (integration, address) in service.feed_addresses() {
+        tracing::info!(%integration, %address, "listening for CMS");
+    }
+    let http = service.http_address();
+    tracing::info!(%http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started");
+}
+
+/// A configuration with an error is refused as a whole: what is in force stays.
+async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
+    let loaded = configuration::load(path);
+    for problem in &loaded.problems {
+        if problem.is_error() {
+            tracing::error!("reload: {problem}");
+        } else {
+            tracing::warn!("reload: {problem}");
+        }
+    }
+    let Some(config) = loaded.config else {
+        tracing::error!("reload refused: the running configuration stays in force");
+        return;
+    };
+    let level = config.log.level.clone();
+    match service.reload(config, path).await {
+        Ok(restart) => {
+            if let Err(error) = log_level.set(&level) {
+                tracing::error!(%error, "reload: the log level stays");
+            }
+            if !restart.is_empty() {
+                tracing::warn!(keys = restart.join(", "), "reload: these changes need a restart");
+            }
+            tracing::info!("reloaded");
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| tracing::error!("reload: {problem}"));
+            tracing::error!("reload refused: the running configuration stays in force");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `/api/v1/agents`: the current table, one entry per agent in the form of the `current` topic.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State as Shared};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::pipeline::model::Published;
+use crate::proto;
+use crate::publish::encode::Encoder;
+use crate::wire::states::Mode;
+
+use super::{State, problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    integration: Option<String>,
+    mode: Option<String>,
+}
+
+pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Query<Filter>) -> Response {
+    let Query(filter) = query;
+    let mode = match filter.mode.as_deref().map(|name| Mode::from_name(name).ok_or(name)) {
+        None => None,
+        Some(Ok(mode)) => Some(mode),
+        Some(Err(name)) => {
+            let modes = Mode::ALL.map(Mode::name).join(", ");
+            return problem(StatusCode::BAD_REQUEST, format!("unknown mode {name:?}: expected one of {modes}"));
+        }
+    };
+    let Some(chosen) = choose(&state, filter.integration.as_deref(), mode) else {
+        return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
+    };
+    let format = state.format;
+    match tokio::task::spawn_blocking(move || to_json(&chosen, format)).await {
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+type Chosen = Vec<(Arc<str>, Vec<Arc<Published>>)>;
+
+fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Option<Chosen> {
+    let integrations = state.model.read();
+    if let Some(wanted) = integration
+        && !integrations.iter().any(|known| *known.id == *wanted)
+    {
+        return None;
+    }
+    let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
+    let agents = |known: &crate::pipeline::model::IntegrationModel| {
+        let all = known.agents.values();
+        all.filter(|published| mode.is_none_or(|mode| published.0.state.mode == mode)).cloned().collect()
+    };
+    Some(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
+}
+
+fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<u8>, proto::JsonError> {
+    let mut body = b"{\"agents\":[".to_vec();
+    for (id, agents) in chosen {
+        let encoder = Encoder::new(Arc::clone(id), format);
+        for published in agents {
+            let (event, annotation) = &**published;
+            if body.last() == Some(&b'}') {
+                body.push(b',');
+            }
+            let message = encoder.event(event, annotation);
+            body.extend(proto::message_to_json(proto::AGENT_STATE_EVENT, &message)?);
+        }
+    }
+    body.extend_from_slice(b"]}");
+    Ok(body)
+}

@@ -1,0 +1,75 @@
+//! Health, metrics and the API, on one address; loopback unless configured otherwise.
+//!
+//! Reads the read model and nothing else of the pipeline. A request that needs much work gets its own thread, so that a
+//! scrape never waits for it.
+
+mod agents;
+mod health;
+mod integrations;
+mod unmapped;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::Format;
+use crate::pipeline::model::ReadModel;
+use crate::publish::PublishHandle;
+use crate::telemetry::metrics::Metrics;
+
+/// What the handlers read.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Agents and feeds.
+    pub model: ReadModel,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The ways to Kafka, for its state.
+    pub kafka: Vec<PublishHandle>,
+    /// Must be writable.
+    pub store: PathBuf,
+    /// Of the values on the topics.
+    pub format: Format,
+}
+
+/// Serves until it is stopped.
+pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) {
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/api/v1/agents", get(agents::list))
+        .route("/api/v1/integrations", get(integrations::list))
+        .route("/api/v1/unmapped", get(unmapped::list))
+        .fallback(not_found)
+        .with_state(Arc::new(state));
+    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "HTTP has ended");
+    }
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    let exposition = state.metrics.render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], exposition).into_response()
+}
+
+async fn not_found() -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped",
+    )
+}
+
+/// An error as JSON.
+fn problem(status: StatusCode, message: impl Into<String>) -> Response {
+    (status, axum::Json(json!({ "error": message.into() }))).into_response()
+}

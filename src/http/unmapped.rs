@@ -1,0 +1,47 @@
+//! `/api/v1/unmapped`: external users and activities that nobody has mapped, the most frequent first.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use serde_json::{Value, json};
+
+use crate::mapping::annotate::NoUser;
+use crate::mapping::unmapped::Seen;
+use crate::pipeline::model::IntegrationModel;
+
+use super::State;
+
+pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    let integrations = state.model.read();
+    let entries: Vec<Value> = integrations.iter().map(entry).collect();
+    Json(json!({ "integrations": entries }))
+}
+
+fn entry(integration: &IntegrationModel) -> Value {
+    let unmapped = &integration.unmapped;
+    let users = unmapped.users().into_iter().map(|(user, seen)| {
+        let reason = match seen.reason {
+            NoUser::Ambiguous => "ambiguous",
+            NoUser::Unmapped | NoUser::Nameless => "unmapped",
+        };
+        with_seen(json!({ "externalUser": user, "reason": reason }), seen)
+    });
+    let activities = unmapped
+        .activities()
+        .into_iter()
+        .map(|(activity, seen)| with_seen(json!({ "externalActivity": activity }), seen));
+    json!({
+        "integration": &*integration.id,
+        "users": users.collect::<Vec<_>>(),
+        "activities": activities.collect::<Vec<_>>(),
+        "notListed": unmapped.not_listed(),
+    })
+}
+
+fn with_seen(mut entry: Value, seen: Seen) -> Value {
+    entry["firstSeen"] = seen.first_seen.to_string().into();
+    entry["lastSeen"] = seen.last_seen.to_string().into();
+    entry["count"] = seen.count.into();
+    entry
+}

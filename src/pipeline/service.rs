@@ -1,0 +1,460 @@
+//! The service: starts everything in order, takes a new configuration, drains.
+//!
+//! Order of start: read the mapping, open the store, bind every port (all problems are told, not only the first), start
+//! publishing, the workers, the feeds, HTTP. Kafka may be away; the service does not wait for it. Order of the end: no
+//! new bytes, workers finish what they have, everything is acknowledged, HTTP last.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::{Config, Integration, Realtime};
+use crate::config::problem::{Origin, Problem};
+use crate::feed::inbox::{self, Letter, Outlet};
+use crate::feed::listener::{self, Feed, FeedSettings};
+use crate::http;
+use crate::publish::encode::Encoder;
+use crate::publish::{PublishHandle, Publisher};
+use crate::state::settings::SnapshotEnd;
+use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::wire::plan::Plan;
+
+use super::engine::Engine;
+use super::mapping_files::{self, Versions};
+use super::model::{self, IntegrationModel, ReadModel};
+use super::observers::{KafkaFigures, LatencySink, ProducerObserver};
+use super::worker::{self, Charge, ChargeParts, Control};
+
+/// Between two moves of histogram samples out of their buffers.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why the service could not start: every reason, each with what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct StartError(pub Vec<Problem>);
+
+impl StartError {
+    fn one(file: &std::path::Path, message: impl Into<String>) -> Self {
+        Self(vec![Problem::error(Origin::File(file.into()), message)])
+    }
+}
+
+/// What the service is started with besides its configuration.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// File of the configuration, for messages.
+    pub file: PathBuf,
+    /// Takes the latency of each event.
+    pub latencies: Option<LatencySink>,
+}
+
+/// A running feed, for reload.
+#[derive(Debug)]
+struct RunningFeed {
+    integration: Integration,
+    settings: Arc<ArcSwap<FeedSettings>>,
+    outlet: Outlet<Control>,
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    feeds: Vec<Option<RunningFeed>>,
+    versions: Versions,
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+    http_address: SocketAddr,
+    publisher: Publisher,
+    handles: Vec<PublishHandle>,
+    model: ReadModel,
+    outlets: Vec<Outlet<Control>>,
+    listeners: JoinSet<()>,
+    stop_feeds: CancellationToken,
+    workers: Vec<std::thread::JoinHandle<()>>,
+    model_thread: std::thread::JoinHandle<()>,
+    http: tokio::task::JoinHandle<()>,
+    stop_http: CancellationToken,
+}
+
+impl Service {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Everything that is in the way, at once.
+    pub async fn start(config: Config, options: Options, metrics: Metrics) -> Result<Self, StartError> {
+        let file = options.file.clone();
+        let mut problems = Vec::new();
+        let mut versions = Versions::open(&config.store.directory).map_err(|error| {
+            let directory = config.store.directory.display();
+            StartError::one(&file, format!("store directory {directory} cannot be written: {error}"))
+        })?;
+        let prepared = prepare(&config, &file, &mut versions, &mut problems);
+        let bound = bind_all(&config, &file, &mut problems);
+        let http_listener = bind_http(&config, &file, &mut problems);
+        let (Some(prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
+            return Err(StartError(problems));
+        };
+        if !problems.is_empty() {
+            return Err(StartError(problems));
+        }
+
+        let failed = |error: &dyn std::fmt::Display| StartError::one(&file, error.to_string());
+        let feed_metrics: Vec<FeedMetrics> =
+            config.integrations.iter().map(|integration| FeedMetrics::new(&metrics, &integration.id)).collect();
+        let kafka_figures = KafkaFigures::new(&metrics);
+        let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
+        let publisher = Publisher::start(&config.kafka, ids.iter().cloned(), |integration| {
+            let number = ids.iter().position(|id| id == integration).unwrap_or(0);
+            Arc::new(ProducerObserver {
+                integration: Arc::clone(&ids[number]),
+                feed: feed_metrics[number].clone(),
+                kafka: Arc::clone(&kafka_figures),
+                latencies: options.latencies.clone(),
+            })
+        })
+        .map_err(|error| failed(&error))?;
+        let handles: Vec<PublishHandle> = ids.iter().filter_map(|id| publisher.handle(id)).collect();
+
+        let models = models(&config, &feed_metrics, &prepared, &bound);
+        let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
+
+        let mut charges = Vec::new();
+        for (number, integration) in config.integrations.iter().enumerate() {
+            let Some(Prepared { plan: Some(plan), tables }) = prepared.get(number) else { continue };
+            let parts = ChargeParts {
+                id: Arc::clone(&integration.id),
+                number,
+                engine: Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables)),
+                encoder: Encoder::new(Arc::clone(&integration.id), config.kafka.format),
+                publish: handles[number].clone(),
+                metrics: feed_metrics[number].clone(),
+                model: updates.clone(),
+            };
+            charges.push((number, Charge::new(parts)));
+        }
+        drop(updates);
+        let (outlets, workers) = start_workers(charges).map_err(|error| failed(&error))?;
+
+        let stop_feeds = CancellationToken::new();
+        let mut listeners = JoinSet::new();
+        let mut feeds = Vec::new();
+        let mut addresses = Vec::new();
+        for (number, (integration, listener)) in config.integrations.iter().zip(bound).enumerate() {
+            let (Some(listener), Some(realtime), Some(plan)) =
+                (listener, &integration.realtime, &prepared[number].plan)
+            else {
+                feeds.push(None);
+                continue;
+            };
+            if let Ok(address) = listener.local_addr() {
+                addresses.push((Arc::clone(&integration.id), address));
+            }
+            let settings = Arc::new(ArcSwap::from_pointee(feed_settings(integration, realtime, plan)));
+            let outlet = outlets[number % outlets.len()].clone();
+            let feed = Feed {
+                integration: number,
+                id: Arc::clone(&integration.id),
+                settings: Arc::clone(&settings),
+                outlet: outlet.clone(),
+                metrics: feed_metrics[number].clone(),
+                stop: stop_feeds.child_token(),
+            };
+            listeners.spawn(feed.listen(listener));
+            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet }));
+        }
+
+        let http_address = http_listener.local_addr().map_err(|error| failed(&error))?;
+        let stop_http = CancellationToken::new();
+        let state = http::State {
+            model: model.clone(),
+            metrics: metrics.clone(),
+            kafka: handles.clone(),
+            store: config.store.directory.clone(),
+            format: config.kafka.format,
+        };
+        let http = tokio::spawn(http::serve(http_listener, state, stop_http.clone()));
+        let upkeep = stop_http.clone();
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(UPKEEP);
+            while upkeep.run_until_cancelled(interval.tick()).await.is_some() {
+                metrics.upkeep();
+            }
+        });
+        Ok(Self {
+            config,
+            feeds,
+            versions,
+            addresses,
+            http_address,
+            publisher,
+            handles,
+            model,
+            outlets,
+            listeners,
+            stop_feeds,
+            workers,
+            model_thread,
+            http,
+            stop_http,
+        })
+    }
+
+    /// Where CMS can dial in, by integration.
+    pub fn feed_addresses(&self) -> &[(Arc<str>, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where HTTP is served.
+    pub const fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Where Kafka is, also where it is embedded.
+    pub fn bootstrap_servers(&self) -> &str {
+        self.publisher.bootstrap_servers()
+    }
+
+    /// What the HTTP side reads.
+    pub const fn model(&self) -> &ReadModel {
+        &self.model
+    }
+
+    /// Messages that Kafka has not acknowledged yet.
+    pub fn pending(&self) -> usize {
+        self.handles.iter().map(PublishHandle::pending).sum()
+    }
+
+    /// Takes what can change while running: layouts, mappings, allow-lists, thresholds. Returns what a restart is needed
+    /// for, each as the name of a key.
+    ///
+    /// # Errors
+    /// Problems of mapping files and layouts; then nothing at all is changed.
+    pub async fn reload(&mut self, config: Config, file: &std::path::Path) -> Result<Vec<String>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut changes = Vec::new();
+        for (number, running) in self.feeds.iter().enumerate() {
+            let Some(running) = running else { continue };
+            let wanted = config.integrations.iter().find(|integration| integration.id == running.integration.id);
+            let Some((wanted, realtime)) = wanted.and_then(|wanted| Some((wanted, wanted.realtime.as_ref()?))) else {
+                continue;
+            };
+            match (Plan::compile(&realtime.layout, &wanted.time_zone), mapping_files::read(&wanted.mapping)) {
+                (Ok(plan), Ok(tables)) => changes.push((number, wanted.clone(), realtime.clone(), plan, tables)),
+                (plan, tables) => {
+                    let layout = plan.err().map(|error| layout_problem(file, realtime, &error));
+                    problems.extend(layout);
+                    problems.extend(tables.err().unwrap_or_default());
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let restart = super::reload::needs_restart(&self.config, &config);
+        for (number, wanted, realtime, plan, tables) in changes {
+            let tables = self.versions.assign(&wanted, tables).map_err(|error| {
+                vec![Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))]
+            })?;
+            let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
+            let before = running.settings.load();
+            // An unchanged layout keeps its plan: another one would begin another snapshot.
+            let before_layout = running.integration.realtime.as_ref().map(|realtime| &realtime.layout);
+            let is_same = before_layout.is_some_and(|before| format!("{before:?}") == format!("{:?}", realtime.layout))
+                && running.integration.time_zone == wanted.time_zone;
+            let plan = if is_same { Arc::clone(&before.plan) } else { plan };
+            let kept = Integration { settings: super::reload::thresholds(&running.integration, &wanted), ..wanted };
+            running.settings.store(Arc::new(feed_settings(&kept, &realtime, &plan)));
+            let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];
+            running.integration = kept;
+            for letter in letters {
+                if running.outlet.send(Letter::Control(letter)).await.is_err() {
+                    tracing::error!(integration = %running.integration.id, "its worker has ended: not reloaded");
+                }
+            }
+        }
+        Ok(restart)
+    }
+
+    /// Ends: takes no more bytes, finishes what has come, and waits for Kafka until the deadline. Returns the number of
+    /// messages that Kafka has not acknowledged by then.
+    pub async fn drain(mut self, grace: Duration) -> usize {
+        let deadline = Instant::now() + grace;
+        self.stop_feeds.cancel();
+        while self.listeners.join_next().await.is_some() {}
+        for outlet in &self.outlets {
+            // A worker that has ended needs no stop.
+            let _ = outlet.send(Letter::Control(Control::Stop)).await;
+        }
+        let Self { publisher, workers, model_thread, handles, .. } = self;
+        let lost = tokio::task::spawn_blocking(move || {
+            // A full outbox keeps a worker waiting: past the deadline it is given up.
+            let closer = publisher;
+            let joined = std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| join_all(workers));
+                while !waiting.is_finished() && Instant::now() < deadline {
+                    std::thread::park_timeout(Duration::from_millis(2));
+                }
+                if !waiting.is_finished() {
+                    closer.close();
+                }
+                waiting.join().is_ok()
+            });
+            if !joined {
+                tracing::error!("a worker has panicked");
+            }
+            drop(handles);
+            let lost = closer.drain(deadline);
+            for (integration, count) in &lost {
+                tracing::error!(%integration, count, "not acknowledged by Kafka before the end: lost");
+            }
+            if model_thread.join().is_err() {
+                tracing::error!("the read model has panicked");
+            }
+            lost.values().sum()
+        })
+        .await
+        .unwrap_or(0);
+        self.stop_http.cancel();
+        // It ends by itself; a panic in it is in the log.
+        let _ = self.http.await;
+        lost
+    }
+}
+
+fn join_all(workers: Vec<std::thread::JoinHandle<()>>) {
+    for worker in workers {
+        if worker.join().is_err() {
+            tracing::error!("a worker has panicked: what it had not handed over is lost");
+        }
+    }
+}
+
+/// What an integration needs before anything is started.
+struct Prepared {
+    plan: Option<Arc<Plan>>,
+    tables: Arc<crate::mapping::tables::MappingTables>,
+}
+
+fn layout_problem(file: &std::path::Path, realtime: &Realtime, error: &dyn std::fmt::Display) -> Problem {
+    Problem::error(Origin::File(file.into()), format!("layout {:?}: {error}", realtime.layout_name))
+}
+
+fn prepare(
+    config: &Config,
+    file: &std::path::Path,
+    versions: &mut Versions,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<Prepared>> {
+    let mut prepared = Vec::new();
+    for integration in &config.integrations {
+        let plan = integration.realtime.as_ref().map(|realtime| {
+            Plan::compile(&realtime.layout, &integration.time_zone)
+                .map_err(|error| problems.push(layout_problem(file, realtime, &error)))
+                .ok()
+        });
+        let tables = match mapping_files::read(&integration.mapping) {
+            Ok(tables) => tables,
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        match versions.assign(integration, tables) {
+            Ok(tables) => prepared.push(Prepared { plan: plan.flatten(), tables }),
+            Err(error) => problems
+                .push(Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))),
+        }
+    }
+    (prepared.len() == config.integrations.len()).then_some(prepared)
+}
+
+fn port_problem(file: &std::path::Path, what: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process has the port: stop it, or choose another port",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have the address: check `bind` or `listen`",
+        _ => "check the address and the port",
+    };
+    Problem::error(Origin::File(file.into()), format!("{what}: cannot listen on {address}: {error}")).hint(hint)
+}
+
+fn bind_all(config: &Config, file: &std::path::Path, problems: &mut Vec<Problem>) -> Option<Vec<Option<TcpListener>>> {
+    let mut bound = Vec::new();
+    for integration in &config.integrations {
+        let Some(realtime) = &integration.realtime else {
+            bound.push(None);
+            continue;
+        };
+        match listener::bind(realtime.listen) {
+            Ok(listener) => bound.push(Some(listener)),
+            Err(error) => {
+                let what = format!("integration {:?}", integration.id);
+                problems.push(port_problem(file, &what, realtime.listen, &error));
+            }
+        }
+    }
+    (bound.len() == config.integrations.len()).then_some(bound)
+}
+
+fn bind_http(config: &Config, file: &std::path::Path, problems: &mut Vec<Problem>) -> Option<TcpListener> {
+    listener::bind(config.http.listen)
+        .map_err(|error| problems.push(port_problem(file, "[http]", config.http.listen, &error)))
+        .ok()
+}
+
+fn feed_settings(integration: &Integration, realtime: &Realtime, plan: &Arc<Plan>) -> FeedSettings {
+    let settings = &integration.settings;
+    FeedSettings {
+        plan: Arc::clone(plan),
+        allow: realtime.allow.clone(),
+        idle_after: (settings.snapshot_end == SnapshotEnd::Idle).then_some(settings.snapshot_idle),
+    }
+}
+
+fn models(
+    config: &Config,
+    metrics: &[FeedMetrics],
+    prepared: &[Prepared],
+    bound: &[Option<TcpListener>],
+) -> Vec<IntegrationModel> {
+    let parts = config.integrations.iter().zip(metrics).zip(prepared).zip(bound);
+    parts
+        .map(|(((integration, metrics), prepared), listener)| {
+            let mut model =
+                IntegrationModel::new(Arc::clone(&integration.id), integration.name.clone(), metrics.clone());
+            model.listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+            model.layout =
+                integration.realtime.as_ref().map(|realtime| realtime.layout_name.clone()).unwrap_or_default();
+            model.mapping_version = prepared.tables.version;
+            model
+        })
+        .collect()
+}
+
+/// The channels of all workers, and their threads.
+type Workers = (Vec<Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
+
+/// Spreads integrations over workers: as many as there are cores to spare, and no more than integrations.
+fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Workers> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = charges.len().clamp(1, cores.saturating_sub(1).max(1));
+    let mut shares: Vec<Vec<Charge>> = (0..count).map(|_| Vec::new()).collect();
+    for (number, charge) in charges {
+        shares[number % count].push(charge);
+    }
+    let mut outlets = Vec::new();
+    let mut workers = Vec::new();
+    for (number, share) in shares.into_iter().enumerate() {
+        let (outlet, inbox) = inbox::channel(worker::INBOX);
+        let name = format!("worker-{number}");
+        workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(&inbox, share))?);
+        outlets.push(outlet);
+    }
+    Ok((outlets, workers))
+}

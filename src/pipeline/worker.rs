@@ -1,0 +1,360 @@
+//! A worker: one OS thread that owns its integrations.
+//!
+//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, runs the engine of the
+//! integration they are for, encodes what comes out and hands it to the publisher, which blocks while too much waits for
+//! Kafka: then the inbox fills, and the sockets wait. Timers run when the inbox is empty.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
+use crate::feed::session::ConnectionId;
+use crate::mapping::tables::MappingTables;
+use crate::publish::PublishHandle;
+use crate::publish::dead_letter::{self, Limiter};
+use crate::publish::encode::Encoder;
+use crate::publish::message::{Batch, Message};
+use crate::state::event::StatusKind;
+use crate::state::settings::Settings;
+use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::repeats::Repeats;
+use crate::time::Timestamp;
+
+use super::engine::{CloseReason, DeadLetter, Engine, FeedStatus, Finding, Totals};
+use super::model::{FeedView, Update, Updates};
+use super::status;
+
+/// Letters that may wait for a worker.
+pub const INBOX: usize = 256;
+
+/// Longest time without a look at the timers and gauges.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Every so often a feed says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// What the service tells a worker.
+#[derive(Debug)]
+pub enum Control {
+    /// Another version of an integration's mapping.
+    Mapping(usize, Arc<MappingTables>),
+    /// Other thresholds.
+    Thresholds(usize, Settings),
+    /// All letters that will ever come are before this one.
+    Stop,
+}
+
+/// One integration, as its worker owns it.
+#[derive(Debug)]
+pub struct Charge {
+    id: Arc<str>,
+    /// Position in the configuration, and in the model.
+    number: usize,
+    engine: Engine,
+    encoder: Encoder,
+    publish: PublishHandle,
+    metrics: FeedMetrics,
+    model: Updates,
+    limiter: Limiter,
+    lines: Repeats,
+    connections: HashMap<ConnectionId, CancellationToken>,
+    findings: Vec<Finding>,
+    /// Time never goes back, whatever the clock does.
+    now: Timestamp,
+    reported: Totals,
+    view: FeedView,
+    heartbeat_due: Timestamp,
+}
+
+/// What a charge is made of.
+#[derive(Debug)]
+pub struct ChargeParts {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Position in the configuration.
+    pub number: usize,
+    /// Its engine.
+    pub engine: Engine,
+    /// Its encoder.
+    pub encoder: Encoder,
+    /// Its way to Kafka.
+    pub publish: PublishHandle,
+    /// Its metrics.
+    pub metrics: FeedMetrics,
+    /// To the read model.
+    pub model: Updates,
+}
+
+impl Charge {
+    /// An integration that has seen nothing yet.
+    pub fn new(parts: ChargeParts) -> Self {
+        let ChargeParts { id, number, engine, encoder, publish, metrics, model } = parts;
+        let now = Timestamp::now();
+        Self {
+            id,
+            number,
+            engine,
+            encoder,
+            publish,
+            metrics,
+            model,
+            limiter: Limiter::default(),
+            lines: Repeats::new(Duration::from_secs(10)),
+            connections: HashMap::new(),
+            findings: Vec::new(),
+            now,
+            reported: Totals::default(),
+            view: FeedView::default(),
+            heartbeat_due: now.plus(HEARTBEAT),
+        }
+    }
+}
+
+/// Runs until told to stop.
+pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
+    let mut charges: HashMap<usize, Charge> = charges.into_iter().map(|charge| (charge.number, charge)).collect();
+    let mut ticked = Instant::now();
+    loop {
+        let wait = charges.values().map(Charge::until_deadline).min().unwrap_or(TICK).min(TICK);
+        match inbox.receive(wait) {
+            Received::Letter(Letter::Feed(from_feed)) => {
+                if let Some(charge) = charges.get_mut(&from_feed.integration) {
+                    charge.feed(from_feed);
+                }
+            }
+            Received::Letter(Letter::Control(Control::Stop)) | Received::Ended => break,
+            Received::Letter(Letter::Control(Control::Mapping(number, tables))) => {
+                if let Some(charge) = charges.get_mut(&number) {
+                    charge.set_mapping(tables);
+                }
+            }
+            Received::Letter(Letter::Control(Control::Thresholds(number, settings))) => {
+                if let Some(charge) = charges.get_mut(&number) {
+                    charge.engine.set_thresholds(&settings);
+                }
+            }
+            Received::TimedOut => {
+                charges.values_mut().for_each(Charge::tick);
+                ticked = Instant::now();
+            }
+        }
+        // A feed that never pauses must not keep the others' timers waiting.
+        if ticked.elapsed() >= TICK {
+            charges.values_mut().for_each(Charge::tick);
+            ticked = Instant::now();
+        }
+    }
+    charges.values_mut().for_each(Charge::end);
+}
+
+impl Charge {
+    fn until_deadline(&self) -> Duration {
+        self.engine.next_deadline().map_or(TICK, |deadline| deadline.since(Timestamp::now()))
+    }
+
+    fn advance(&mut self, to: Timestamp) -> Timestamp {
+        self.now = self.now.max(to);
+        self.now
+    }
+
+    fn feed(&mut self, from_feed: FromFeed) {
+        let FromFeed { connection, at, event, .. } = from_feed;
+        let at = self.advance(at);
+        // Whatever was due before these bytes were read happens before them.
+        self.engine.tick(at, &mut self.findings);
+        match event {
+            FeedEvent::Open { peer, close } => {
+                self.connections.insert(connection, close);
+                self.engine.open(connection, &peer, at, &mut self.findings);
+                self.conclude(None);
+            }
+            FeedEvent::Piece { plan, piece, read_at } => {
+                let begin = Instant::now();
+                self.engine.receive(connection, &plan, &piece, at, &mut self.findings);
+                let stages = self.engine.take_stage_times();
+                let decode = begin.elapsed().saturating_sub(stages.track + stages.map);
+                self.metrics.decode.record(decode.as_secs_f64());
+                self.metrics.track.record(stages.track.as_secs_f64());
+                self.metrics.map.record(stages.map.as_secs_f64());
+                self.conclude(Some(read_at));
+            }
+            FeedEvent::Idle => {
+                self.engine.idle(connection, at, &mut self.findings);
+                self.conclude(None);
+            }
+            FeedEvent::Torn(run) => {
+                self.engine.torn(connection, &run, at, &mut self.findings);
+                self.conclude(None);
+            }
+            FeedEvent::Close => {
+                self.connections.remove(&connection);
+                self.engine.close(connection, at, &mut self.findings);
+                self.conclude(None);
+            }
+        }
+    }
+
+    fn set_mapping(&mut self, tables: Arc<MappingTables>) {
+        let at = self.advance(Timestamp::now());
+        self.engine.set_mapping(Arc::clone(&tables), at, &mut self.findings);
+        self.conclude(None);
+        self.tell_model(Update::Mapping(tables));
+    }
+
+    fn tick(&mut self) {
+        let at = self.advance(Timestamp::now());
+        self.engine.tick(at, &mut self.findings);
+        self.conclude(None);
+        #[allow(clippy::cast_precision_loss)] // bounded by the queue
+        self.metrics.pending.set(self.publish.pending() as f64);
+        self.metrics.oldest.set(self.publish.oldest_age().as_secs_f64());
+        if at >= self.heartbeat_due {
+            self.heartbeat_due = at.plus(HEARTBEAT);
+            let heartbeat = status::heartbeat(&self.id, &self.engine, at);
+            let message = self.encoder.status_message(&heartbeat, None);
+            self.submit(message.into_iter().collect());
+        }
+    }
+
+    fn end(&mut self) {
+        let at = self.advance(Timestamp::now());
+        let mut open: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        open.sort_unstable();
+        for connection in open {
+            self.engine.close(connection, at, &mut self.findings);
+        }
+        self.conclude(None);
+    }
+
+    /// Publishes, shows and counts what the engine has found.
+    fn conclude(&mut self, read_at: Option<Instant>) {
+        let begin = Instant::now();
+        let has_findings = !self.findings.is_empty();
+        let mut messages = Vec::new();
+        let mut events = Vec::new();
+        for finding in std::mem::take(&mut self.findings) {
+            match finding {
+                Finding::Event(event, annotation) => {
+                    self.metrics.event(event.cause);
+                    let read_at = read_at.filter(|_| event.observed_at == self.now);
+                    self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
+                    events.push((event, annotation));
+                }
+                Finding::Status(status) => {
+                    self.log_status(&status);
+                    let message = self.encoder.status_message(&status::message(&self.id, &status), None);
+                    self.collect(&mut messages, message);
+                    self.view.status = Some(*status);
+                }
+                Finding::DeadLetter(letter) => messages.extend(self.dead_letter(letter)),
+                Finding::Snapshot(snapshot) => {
+                    if let Some(period) = snapshot.period {
+                        self.metrics.period.set(period.as_secs_f64());
+                    }
+                    if snapshot.complete {
+                        self.view.last_snapshot_at = Some(self.now);
+                    }
+                }
+                Finding::Close(connection, reason) => self.close(connection, reason),
+            }
+        }
+        self.submit(messages);
+        if has_findings || read_at.is_some() {
+            self.metrics.publish.record(begin.elapsed().as_secs_f64());
+        }
+        if !events.is_empty() {
+            self.tell_model(Update::Events(events));
+        }
+        self.report(has_findings);
+    }
+
+    fn collect(&self, messages: &mut Vec<Message>, encoded: Result<Message, crate::proto::JsonError>) {
+        match encoded {
+            Ok(message) => messages.push(message),
+            Err(error) => tracing::error!(integration = %self.id, %error, "an event cannot be encoded and is lost"),
+        }
+    }
+
+    fn submit(&self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(closed) = self.publish.submit(Batch { messages }) {
+            let lost = closed.0.messages.len();
+            tracing::error!(integration = %self.id, lost, "the publisher is closed: messages are lost");
+        }
+    }
+
+    fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
+        let DeadLetter { reason, offset, raw, received_at } = letter;
+        self.metrics.dead_letter(reason);
+        if let Some(suppressed) = self.lines.admit(received_at) {
+            tracing::warn!(integration = %self.id, reason = reason.label(), offset, suppressed, "invalid record: {reason}");
+        }
+        let is_published = self.limiter.admit(received_at);
+        is_published.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
+    }
+
+    fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
+        self.metrics.refused(reason.label());
+        tracing::info!(integration = %self.id, connection, reason = reason.label(), "connection closed");
+        if let Some(close) = self.connections.get(&connection) {
+            close.cancel();
+        }
+    }
+
+    fn log_status(&self, status: &FeedStatus) {
+        let kind = status.event.kind;
+        let peer = status.peer.as_deref().unwrap_or_default();
+        let affected = status.event.affected;
+        let kind_name = kind.name();
+        match kind {
+            StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
+                tracing::info!(integration = %self.id, kind = kind_name, peer, affected, "feed status");
+            }
+            _ => tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, "feed status"),
+        }
+    }
+
+    /// Counts what has come since the last time.
+    fn report(&mut self, has_findings: bool) {
+        let totals = self.engine.totals();
+        let before = std::mem::replace(&mut self.reported, totals);
+        self.metrics.changed.increment(totals.records.changed - before.records.changed);
+        self.metrics.unchanged.increment(totals.records.unchanged - before.records.unchanged);
+        self.metrics.invalid.increment(totals.invalid - before.invalid);
+        self.metrics.complete.increment(totals.complete_snapshots - before.complete_snapshots);
+        self.metrics.incomplete.increment(totals.incomplete_snapshots - before.incomplete_snapshots);
+        let session = self.engine.session();
+        let tracker = self.engine.tracker();
+        if let Some(at) = tracker.last_valid() {
+            #[allow(clippy::cast_precision_loss)] // microseconds fit until the year 2255
+            self.metrics.last_record.set(at.as_micros() as f64 / 1e6);
+        }
+        if let Some(skew) = tracker.clock_skew_seconds() {
+            self.metrics.clock_skew(skew);
+        }
+        self.metrics.up.set(if session.peer().is_some() { 1.0 } else { 0.0 });
+        #[allow(clippy::cast_precision_loss)] // at most five
+        self.metrics.connections.set(session.connections() as f64);
+        self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
+        let is_news = has_findings || totals != before || self.view.last_record_at != tracker.last_valid();
+        if is_news {
+            self.view.last_record_at = tracker.last_valid();
+            self.view.peer = session.peer().cloned();
+            self.view.connections = session.connections();
+            self.view.totals = totals;
+            self.view.logged_in = tracker.table().logged_in();
+            self.tell_model(Update::Feed(Box::new(self.view.clone())));
+        }
+    }
+
+    fn tell_model(&self, update: Update) {
+        // The model outlives its senders but for a shutdown, when nobody reads it any more.
+        let _ = self.model.send((self.number, update));
+    }
+}
