@@ -51,7 +51,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    logs::start("warn", crate::config::model::LogFormat::Text)?;
+    logs::start("error", crate::config::model::LogFormat::Text)?;
     runtime()?.block_on(demonstrate(args))
 }
 
@@ -76,7 +76,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
     let options = Options { file: path, latencies: Some(latencies.sink()) };
     let service = Service::start(config, options, Metrics::new()?)
         .await
-        .map_err(|error| anyhow::anyhow!("{error}\n(another address for HTTP: --http 127.0.0.1:0)"))?;
+        .context("the demo cannot start (HTTP elsewhere: --http 127.0.0.1:0)")?;
     let (_, cms) = service.feed_addresses().first().context("the demo has no feed")?;
     let cms = *cms;
     announce(&service, cms)?;

@@ -1,11 +1,12 @@
 //! What the demo needs on disk: a configuration and mapping files like those of an installation.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::mapping::files::USERS_HEADER;
 use crate::simulate::agent::Agent;
 
 /// Id of the demo's integration.
@@ -32,13 +33,14 @@ AUX,23,Other auxiliary work
 
 /// Writes everything into `directory`; returns the path of the configuration.
 pub(super) fn write(directory: &Path, agents: &[Agent], refresh: Duration, http: SocketAddr) -> io::Result<PathBuf> {
-    let mut users = fs::File::create(directory.join("users.csv"))?;
-    writeln!(users, "external_user,employee_id,employee_name")?;
+    let mut users = csv::Writer::from_path(directory.join("users.csv"))?;
+    users.write_record(USERS_HEADER)?;
     for (number, agent) in agents.iter().enumerate() {
         if number % UNMAPPED_EVERY != UNMAPPED_EVERY - 1 {
-            writeln!(users, "{},{},\"{}\"", agent.login_id, 1_000 + number, agent.name)?;
+            users.write_record([&*agent.login_id, &(1_000 + number).to_string(), &*agent.name])?;
         }
     }
+    users.flush()?;
     fs::write(directory.join("activities.csv"), ACTIVITIES)?;
     let stale_after = (refresh * 10).as_millis().max(1_000);
     let configuration = format!(
