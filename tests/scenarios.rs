@@ -75,7 +75,7 @@ fn tell(finding: &Finding, text: &mut String) {
     match finding {
         Finding::Event(event, annotation) => tell_event(event, annotation, text),
         Finding::Status(status) => {
-            let peer = status.peer.as_deref().filter(|peer| !peer.is_empty());
+            let peer = status.figures.peer.as_deref().filter(|peer| !peer.is_empty());
             write!(text, "{} feed {}", clock(status.event.at), status.event.kind.name()).unwrap();
             if let StatusKind::Restored { gap_from, gap_to } = status.event.kind {
                 write!(text, " gap {} to {}", clock(gap_from), clock(gap_to)).unwrap();

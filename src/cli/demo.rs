@@ -137,7 +137,7 @@ fn announce(service: &Service, cms: SocketAddr) -> std::io::Result<()> {
 /// Figures at a moment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
-    logged_in: usize,
+    logged_in: u32,
     records: u64,
     events: u64,
     causes: [u64; Cause::ALL.len()],
@@ -147,9 +147,9 @@ struct Figures {
 fn figures(service: &Service) -> Figures {
     let integrations = service.model().read();
     integrations.iter().fold(Figures::default(), |sum, integration| Figures {
-        logged_in: sum.logged_in + integration.feed.logged_in,
-        records: sum.records + integration.feed.totals.records.all(),
-        events: sum.events + integration.feed.totals.events,
+        logged_in: sum.logged_in + integration.feed.figures.logged_in,
+        records: sum.records + integration.feed.figures.totals.records.all(),
+        events: sum.events + integration.feed.figures.totals.events,
         causes: std::array::from_fn(|cause| sum.causes[cause] + integration.causes[cause]),
         at: sum.at,
     })

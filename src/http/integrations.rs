@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
-use crate::pipeline::model::IntegrationModel;
+use crate::http::model::IntegrationModel;
 use crate::time::Timestamp;
 
 use super::State;
@@ -21,21 +21,20 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 fn entry(integration: &IntegrationModel, pending: usize) -> Value {
     let feed = &integration.feed;
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let logged_in = integration.agents.values().filter(|agent| !agent.0.state.mode.is_logged_out()).count();
     json!({
         "id": &*integration.id,
         "name": integration.name,
         "listen": integration.listen.map(|address| address.to_string()),
         "layout": integration.layout,
-        "peer": feed.peer.as_deref(),
+        "peer": feed.figures.peer.as_deref(),
         "connections": feed.connections,
-        "lastRecordAt": text(feed.last_record_at),
+        "lastRecordAt": text(feed.figures.last_record_at),
         "lastCompleteSnapshotAt": text(feed.last_snapshot_at),
         "lastStatus": feed.status.as_ref().map(|status| json!({
             "kind": status.event.kind.name(), "at": status.event.at.to_string(),
         })),
         "agents": integration.agents.len(),
-        "agentsLoggedIn": logged_in,
+        "agentsLoggedIn": feed.figures.logged_in,
         "mappingVersion": integration.mapping_version,
         "pendingMessages": pending,
     })

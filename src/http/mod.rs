@@ -6,6 +6,7 @@
 mod agents;
 mod health;
 mod integrations;
+pub mod model;
 mod unmapped;
 
 use std::path::PathBuf;
@@ -21,9 +22,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Format;
-use crate::pipeline::model::ReadModel;
 use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
+
+use self::model::ReadModel;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
+use crate::http::model::IntegrationModel;
 use crate::mapping::annotate::NoUser;
 use crate::mapping::unmapped::Seen;
-use crate::pipeline::model::IntegrationModel;
 
 use super::State;
 

@@ -11,7 +11,8 @@ use crate::mapping::annotate::{Annotation, Annotator};
 use crate::mapping::tables::MappingTables;
 use crate::state::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
 use crate::state::settings::Settings;
-use crate::state::tracker::{RecordCounts, Tracker};
+use crate::state::status::{FeedFigures, FeedStatus, Totals};
+use crate::state::tracker::Tracker;
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoder, Identity};
 use crate::wire::framing::{Frame, Piece, Run};
@@ -32,21 +33,6 @@ pub enum Finding {
     Snapshot(SnapshotEvent),
     /// A connection is to be closed.
     Close(ConnectionId, CloseReason),
-}
-
-/// A feed status with the figures of its moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedStatus {
-    /// What and when.
-    pub event: StatusEvent,
-    /// Address and port of the connection that it is about.
-    pub peer: Option<Arc<str>>,
-    /// Receipt of the last valid record.
-    pub last_record_at: Option<Timestamp>,
-    /// Figures since the start.
-    pub totals: Totals,
-    /// Agents logged in.
-    pub logged_in: u32,
 }
 
 /// Bytes that are no valid record.
@@ -82,21 +68,6 @@ impl CloseReason {
             Self::TooManyWaiting => "too_many_waiting",
         }
     }
-}
-
-/// Figures since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Valid records by outcome.
-    pub records: RecordCounts,
-    /// Invalid records.
-    pub invalid: u64,
-    /// Complete snapshots.
-    pub complete_snapshots: u64,
-    /// Incomplete snapshots.
-    pub incomplete_snapshots: u64,
-    /// Events.
-    pub events: u64,
 }
 
 /// Time spent in a batch, by stage. What is in neither is decoding.
@@ -445,14 +416,14 @@ impl Engine {
     }
 
     fn push_status(&self, event: StatusEvent, peer: Option<Arc<str>>, out: &mut Vec<Finding>) {
-        out.push(Finding::Status(Box::new(self.status_now(event, peer))));
+        let figures = FeedFigures { peer, ..self.figures() };
+        out.push(Finding::Status(Box::new(FeedStatus { event, figures })));
     }
 
-    /// A status with the figures of this moment.
-    pub fn status_now(&self, event: StatusEvent, peer: Option<Arc<str>>) -> FeedStatus {
-        FeedStatus {
-            event,
-            peer,
+    /// How the feed stands.
+    pub fn figures(&self) -> FeedFigures {
+        FeedFigures {
+            peer: self.session.peer().cloned(),
             last_record_at: self.tracker.last_valid(),
             totals: self.totals(),
             logged_in: u32::try_from(self.tracker.table().logged_in()).unwrap_or(u32::MAX),

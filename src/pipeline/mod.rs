@@ -1,14 +1,13 @@
 //! Wires the rest together.
 //!
 //! [`engine`] is one integration without I/O; [`replay`] drives it from a capture and [`worker`] from sockets.
-//! [`service`] starts everything, reloads and drains; [`model`] is what the HTTP side reads.
+//! [`service`] starts everything, reloads and drains.
 
 pub mod engine;
 pub mod mapping_files;
-pub mod model;
 pub mod observers;
+mod preparation;
 mod reload;
 pub mod replay;
 pub mod service;
-mod status;
 pub mod worker;

@@ -10,26 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::{Config, Integration, Realtime};
+use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
-use crate::feed::inbox::{self, Letter, Outlet};
-use crate::feed::listener::{self, Feed, FeedSettings};
+use crate::feed::inbox::{Letter, Outlet};
+use crate::feed::listener::{Feed, FeedSettings};
 use crate::http;
+use crate::http::model::{self, ReadModel};
 use crate::publish::encode::Encoder;
 use crate::publish::{PublishHandle, Publisher};
-use crate::state::settings::SnapshotEnd;
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::wire::plan::Plan;
 
 use super::engine::Engine;
 use super::mapping_files::{self, Versions};
-use super::model::{self, IntegrationModel, ReadModel};
 use super::observers::{KafkaFigures, LatencySink, ProducerObserver};
-use super::worker::{self, Charge, ChargeParts, Control};
+use super::preparation::{self, Prepared};
+use super::worker::{Charge, ChargeParts, Control};
 
 /// Between two moves of histogram samples out of their buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -94,9 +93,9 @@ impl Service {
             let directory = config.store.directory.display();
             StartError::one(&file, format!("store directory {directory} cannot be written: {error}"))
         })?;
-        let prepared = prepare(&config, &file, &mut versions, &mut problems);
-        let bound = bind_all(&config, &file, &mut problems);
-        let http_listener = bind_http(&config, &file, &mut problems);
+        let prepared = preparation::prepare(&config, &file, &mut versions, &mut problems);
+        let bound = preparation::bind_all(&config, &file, &mut problems);
+        let http_listener = preparation::bind_http(&config, &file, &mut problems);
         let (Some(prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
             return Err(StartError(problems));
         };
@@ -121,7 +120,7 @@ impl Service {
         .map_err(|error| failed(&error))?;
         let handles: Vec<PublishHandle> = ids.iter().filter_map(|id| publisher.handle(id)).collect();
 
-        let models = models(&config, &feed_metrics, &prepared, &bound);
+        let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
         let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
 
         let mut charges = Vec::new();
@@ -139,7 +138,7 @@ impl Service {
             charges.push((number, Charge::new(parts)));
         }
         drop(updates);
-        let (outlets, workers) = start_workers(charges).map_err(|error| failed(&error))?;
+        let (outlets, workers) = preparation::start_workers(charges).map_err(|error| failed(&error))?;
 
         let stop_feeds = CancellationToken::new();
         let mut listeners = JoinSet::new();
@@ -155,7 +154,7 @@ impl Service {
             if let Ok(address) = listener.local_addr() {
                 addresses.push((Arc::clone(&integration.id), address));
             }
-            let settings = Arc::new(ArcSwap::from_pointee(feed_settings(integration, realtime, plan)));
+            let settings = Arc::new(ArcSwap::from_pointee(preparation::feed_settings(integration, realtime, plan)));
             let outlet = outlets[number % outlets.len()].clone();
             let feed = Feed {
                 integration: number,
@@ -247,7 +246,7 @@ impl Service {
             match (Plan::compile(&realtime.layout, &wanted.time_zone), mapping_files::read(&wanted.mapping)) {
                 (Ok(plan), Ok(tables)) => changes.push((number, wanted.clone(), realtime.clone(), plan, tables)),
                 (plan, tables) => {
-                    let layout = plan.err().map(|error| layout_problem(file, realtime, &error));
+                    let layout = plan.err().map(|error| preparation::layout_problem(file, realtime, &error));
                     problems.extend(layout);
                     problems.extend(tables.err().unwrap_or_default());
                 }
@@ -269,7 +268,7 @@ impl Service {
                 && running.integration.time_zone == wanted.time_zone;
             let plan = if is_same { Arc::clone(&before.plan) } else { plan };
             let kept = Integration { settings: super::reload::thresholds(&running.integration, &wanted), ..wanted };
-            running.settings.store(Arc::new(feed_settings(&kept, &realtime, &plan)));
+            running.settings.store(Arc::new(preparation::feed_settings(&kept, &realtime, &plan)));
             let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];
             running.integration = kept;
             for letter in letters {
@@ -333,128 +332,4 @@ fn join_all(workers: Vec<std::thread::JoinHandle<()>>) {
             tracing::error!("a worker has panicked: what it had not handed over is lost");
         }
     }
-}
-
-/// What an integration needs before anything is started.
-struct Prepared {
-    plan: Option<Arc<Plan>>,
-    tables: Arc<crate::mapping::tables::MappingTables>,
-}
-
-fn layout_problem(file: &std::path::Path, realtime: &Realtime, error: &dyn std::fmt::Display) -> Problem {
-    Problem::error(Origin::File(file.into()), format!("layout {:?}: {error}", realtime.layout_name))
-}
-
-fn prepare(
-    config: &Config,
-    file: &std::path::Path,
-    versions: &mut Versions,
-    problems: &mut Vec<Problem>,
-) -> Option<Vec<Prepared>> {
-    let mut prepared = Vec::new();
-    for integration in &config.integrations {
-        let plan = integration.realtime.as_ref().map(|realtime| {
-            Plan::compile(&realtime.layout, &integration.time_zone)
-                .map_err(|error| problems.push(layout_problem(file, realtime, &error)))
-                .ok()
-        });
-        let tables = match mapping_files::read(&integration.mapping) {
-            Ok(tables) => tables,
-            Err(wrong) => {
-                problems.extend(wrong);
-                continue;
-            }
-        };
-        match versions.assign(integration, tables) {
-            Ok(tables) => prepared.push(Prepared { plan: plan.flatten(), tables }),
-            Err(error) => problems
-                .push(Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))),
-        }
-    }
-    (prepared.len() == config.integrations.len()).then_some(prepared)
-}
-
-fn port_problem(file: &std::path::Path, what: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
-    let hint = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "another process has the port: stop it, or choose another port",
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
-        std::io::ErrorKind::AddrNotAvailable => "this machine does not have the address: check `bind` or `listen`",
-        _ => "check the address and the port",
-    };
-    Problem::error(Origin::File(file.into()), format!("{what}: cannot listen on {address}: {error}")).hint(hint)
-}
-
-fn bind_all(config: &Config, file: &std::path::Path, problems: &mut Vec<Problem>) -> Option<Vec<Option<TcpListener>>> {
-    let mut bound = Vec::new();
-    for integration in &config.integrations {
-        let Some(realtime) = &integration.realtime else {
-            bound.push(None);
-            continue;
-        };
-        match listener::bind(realtime.listen) {
-            Ok(listener) => bound.push(Some(listener)),
-            Err(error) => {
-                let what = format!("integration {:?}", integration.id);
-                problems.push(port_problem(file, &what, realtime.listen, &error));
-            }
-        }
-    }
-    (bound.len() == config.integrations.len()).then_some(bound)
-}
-
-fn bind_http(config: &Config, file: &std::path::Path, problems: &mut Vec<Problem>) -> Option<TcpListener> {
-    listener::bind(config.http.listen)
-        .map_err(|error| problems.push(port_problem(file, "[http]", config.http.listen, &error)))
-        .ok()
-}
-
-fn feed_settings(integration: &Integration, realtime: &Realtime, plan: &Arc<Plan>) -> FeedSettings {
-    let settings = &integration.settings;
-    FeedSettings {
-        plan: Arc::clone(plan),
-        allow: realtime.allow.clone(),
-        idle_after: (settings.snapshot_end == SnapshotEnd::Idle).then_some(settings.snapshot_idle),
-    }
-}
-
-fn models(
-    config: &Config,
-    metrics: &[FeedMetrics],
-    prepared: &[Prepared],
-    bound: &[Option<TcpListener>],
-) -> Vec<IntegrationModel> {
-    let parts = config.integrations.iter().zip(metrics).zip(prepared).zip(bound);
-    parts
-        .map(|(((integration, metrics), prepared), listener)| {
-            let mut model =
-                IntegrationModel::new(Arc::clone(&integration.id), integration.name.clone(), metrics.clone());
-            model.listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-            model.layout =
-                integration.realtime.as_ref().map(|realtime| realtime.layout_name.clone()).unwrap_or_default();
-            model.mapping_version = prepared.tables.version;
-            model
-        })
-        .collect()
-}
-
-/// The channels of all workers, and their threads.
-type Workers = (Vec<Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
-
-/// Spreads integrations over workers: as many as there are cores to spare, and no more than integrations.
-fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Workers> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = charges.len().clamp(1, cores.saturating_sub(1).max(1));
-    let mut shares: Vec<Vec<Charge>> = (0..count).map(|_| Vec::new()).collect();
-    for (number, charge) in charges {
-        shares[number % count].push(charge);
-    }
-    let mut outlets = Vec::new();
-    let mut workers = Vec::new();
-    for (number, share) in shares.into_iter().enumerate() {
-        let (outlet, inbox) = inbox::channel(worker::INBOX);
-        let name = format!("worker-{number}");
-        workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(&inbox, share))?);
-        outlets.push(outlet);
-    }
-    Ok((outlets, workers))
 }

@@ -13,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
+use crate::http::model::{FeedView, Update, Updates};
 use crate::mapping::tables::MappingTables;
 use crate::publish::PublishHandle;
 use crate::publish::dead_letter::{self, Limiter};
 use crate::publish::encode::Encoder;
 use crate::publish::message::{Batch, Message};
-use crate::state::event::StatusKind;
+use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
+use crate::state::status::{FeedStatus, Totals};
 use crate::telemetry::metrics::FeedMetrics;
 use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
 
-use super::engine::{CloseReason, DeadLetter, Engine, FeedStatus, Finding, Totals};
-use super::model::{FeedView, Update, Updates};
-use super::status;
+use super::engine::{CloseReason, DeadLetter, Engine, Finding};
 
 /// Letters that may wait for a worker.
 pub const INBOX: usize = 256;
@@ -214,9 +214,11 @@ impl Charge {
         self.metrics.oldest.set(self.publish.oldest_age().as_secs_f64());
         if at >= self.heartbeat_due {
             self.heartbeat_due = at.plus(HEARTBEAT);
-            let heartbeat = status::heartbeat(&self.id, &self.engine, at);
-            let message = self.encoder.status_message(&heartbeat, None);
-            self.submit(message.into_iter().collect());
+            let event = StatusEvent { kind: StatusKind::Heartbeat, at, affected: 0 };
+            let mut messages = Vec::new();
+            let heartbeat = FeedStatus { event, figures: self.engine.figures() };
+            self.collect(&mut messages, self.encoder.status_message(&heartbeat));
+            self.submit(messages);
         }
     }
 
@@ -246,8 +248,7 @@ impl Charge {
                 }
                 Finding::Status(status) => {
                     self.log_status(&status);
-                    let message = self.encoder.status_message(&status::message(&self.id, &status), None);
-                    self.collect(&mut messages, message);
+                    self.collect(&mut messages, self.encoder.status_message(&status));
                     self.view.status = Some(*status);
                 }
                 Finding::DeadLetter(letter) => messages.extend(self.dead_letter(letter)),
@@ -309,7 +310,7 @@ impl Charge {
 
     fn log_status(&self, status: &FeedStatus) {
         let kind = status.event.kind;
-        let peer = status.peer.as_deref().unwrap_or_default();
+        let peer = status.figures.peer.as_deref().unwrap_or_default();
         let affected = status.event.affected;
         let kind_name = kind.name();
         match kind {
@@ -320,7 +321,7 @@ impl Charge {
         }
     }
 
-    /// Counts what has come since the last time.
+    /// Counts what has come since the last time, and shows it.
     fn report(&mut self, has_findings: bool) {
         let totals = self.engine.totals();
         let before = std::mem::replace(&mut self.reported, totals);
@@ -342,13 +343,10 @@ impl Charge {
         #[allow(clippy::cast_precision_loss)] // at most five
         self.metrics.connections.set(session.connections() as f64);
         self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
-        let is_news = has_findings || totals != before || self.view.last_record_at != tracker.last_valid();
-        if is_news {
-            self.view.last_record_at = tracker.last_valid();
-            self.view.peer = session.peer().cloned();
+        let figures = self.engine.figures();
+        if has_findings || figures != self.view.figures {
+            self.view.figures = figures;
             self.view.connections = session.connections();
-            self.view.totals = totals;
-            self.view.logged_in = tracker.table().logged_in();
             self.tell_model(Update::Feed(Box::new(self.view.clone())));
         }
     }

@@ -16,10 +16,11 @@ use crate::proto::{self, JsonError, v1};
 use crate::state::agent::AgentState;
 use crate::state::event::{AgentEvent, Cause, Evidence};
 use crate::state::since::Quality;
-use crate::time::Timestamp;
+use crate::state::status::FeedStatus;
 use crate::wire::states::{Direction, Mode};
 
 use super::message::{Message, Route, header};
+use super::status;
 
 /// Encodes what one integration publishes.
 #[derive(Clone, Debug)]
@@ -106,10 +107,11 @@ impl Encoder {
     ///
     /// # Errors
     /// When the JSON form cannot be made.
-    pub fn status_message(&self, status: &v1::FeedStatus, read_at: Option<Instant>) -> Result<Message, JsonError> {
+    pub fn status_message(&self, status: &FeedStatus) -> Result<Message, JsonError> {
         let mut headers = Vec::new();
-        let payload = self.payload(proto::FEED_STATUS, status, &mut headers)?;
-        Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at })
+        let message = status::message(&self.integration, status);
+        let payload = self.payload(proto::FEED_STATUS, &message, &mut headers)?;
+        Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at: None })
     }
 
     fn payload(
@@ -205,9 +207,4 @@ const fn level(level: Level) -> v1::mapped::Level {
 
 fn activity(activity: &Activity) -> v1::Activity {
     v1::Activity { activity_id: activity.activity_id.clone(), activity_name: activity.activity_name.clone() }
-}
-
-/// A time, where there is one, as protobuf has it.
-pub fn optional_timestamp(at: Option<Timestamp>) -> Option<prost_types::Timestamp> {
-    at.map(proto::timestamp)
 }

@@ -26,6 +26,7 @@ pub mod observer;
 pub mod outbox;
 mod producer;
 pub mod publisher;
+mod status;
 pub mod tail;
 #[cfg(test)]
 mod testing;

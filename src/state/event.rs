@@ -121,6 +121,8 @@ pub enum StatusKind {
     Unreadable,
     /// Three takeovers within a minute.
     Flapping,
+    /// The service is there; every minute.
+    Heartbeat,
 }
 
 impl StatusKind {
@@ -136,6 +138,7 @@ impl StatusKind {
             Self::Suspect => "SUSPECT",
             Self::Unreadable => "UNREADABLE",
             Self::Flapping => "FLAPPING",
+            Self::Heartbeat => "HEARTBEAT",
         }
     }
 }

@@ -11,5 +11,6 @@ mod held;
 pub mod settings;
 pub mod since;
 mod snapshot;
+pub mod status;
 pub mod table;
 pub mod tracker;

@@ -14,11 +14,10 @@ use crate::mapping::annotate::Annotation;
 use crate::mapping::tables::MappingTables;
 use crate::mapping::unmapped::Unmapped;
 use crate::state::event::{AgentEvent, Cause};
+use crate::state::status::{FeedFigures, FeedStatus};
 use crate::telemetry::metrics::FeedMetrics;
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
-
-use super::engine::{FeedStatus, Totals};
 
 /// Updates that may wait for the model before a worker waits.
 const CAPACITY: usize = 1_024;
@@ -40,20 +39,14 @@ pub type Published = (Box<AgentEvent>, Box<Annotation>);
 /// How a feed stands, as of its last news.
 #[derive(Clone, Debug, Default)]
 pub struct FeedView {
-    /// Address and port of the connection that speaks.
-    pub peer: Option<Arc<str>>,
     /// Open connections.
     pub connections: usize,
     /// Last feed status.
     pub status: Option<FeedStatus>,
-    /// Receipt of the last valid record.
-    pub last_record_at: Option<Timestamp>,
     /// When the last complete snapshot ended.
     pub last_snapshot_at: Option<Timestamp>,
-    /// Figures since the start.
-    pub totals: Totals,
-    /// Agents logged in.
-    pub logged_in: usize,
+    /// Peer, last record, figures since the start.
+    pub figures: FeedFigures,
 }
 
 /// What is known of one integration.

@@ -1,0 +1,146 @@
+//! What the service needs before it can start: layouts compiled, mappings read, ports bound, threads.
+//!
+//! Every problem is collected; nothing is started while there is one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::config::model::{Config, Integration, Realtime};
+use crate::config::problem::{Origin, Problem};
+use crate::feed::inbox::{self, Outlet};
+use crate::feed::listener::{self, FeedSettings};
+use crate::http::model::IntegrationModel;
+use crate::mapping::tables::MappingTables;
+use crate::state::settings::SnapshotEnd;
+use crate::telemetry::metrics::FeedMetrics;
+use crate::wire::plan::Plan;
+
+use super::mapping_files::{self, Versions};
+use super::worker::{self, Charge, Control};
+
+/// What an integration needs before anything is started.
+pub(super) struct Prepared {
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) tables: Arc<MappingTables>,
+}
+
+pub(super) fn layout_problem(file: &Path, realtime: &Realtime, error: &dyn std::fmt::Display) -> Problem {
+    Problem::error(Origin::File(file.into()), format!("layout {:?}: {error}", realtime.layout_name))
+}
+
+pub(super) fn prepare(
+    config: &Config,
+    file: &Path,
+    versions: &mut Versions,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<Prepared>> {
+    let mut prepared = Vec::new();
+    for integration in &config.integrations {
+        let plan = integration.realtime.as_ref().map(|realtime| {
+            Plan::compile(&realtime.layout, &integration.time_zone)
+                .map_err(|error| problems.push(layout_problem(file, realtime, &error)))
+                .ok()
+        });
+        let tables = match mapping_files::read(&integration.mapping) {
+            Ok(tables) => tables,
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        match versions.assign(integration, tables) {
+            Ok(tables) => prepared.push(Prepared { plan: plan.flatten(), tables }),
+            Err(error) => problems
+                .push(Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))),
+        }
+    }
+    (prepared.len() == config.integrations.len()).then_some(prepared)
+}
+
+fn port_problem(file: &Path, what: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process has the port: stop it, or choose another port",
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have the address: check `bind` or `listen`",
+        _ => "check the address and the port",
+    };
+    Problem::error(Origin::File(file.into()), format!("{what}: cannot listen on {address}: {error}")).hint(hint)
+}
+
+pub(super) fn bind_all(config: &Config, file: &Path, problems: &mut Vec<Problem>) -> Option<Vec<Option<TcpListener>>> {
+    let mut bound = Vec::new();
+    for integration in &config.integrations {
+        let Some(realtime) = &integration.realtime else {
+            bound.push(None);
+            continue;
+        };
+        match listener::bind(realtime.listen) {
+            Ok(listener) => bound.push(Some(listener)),
+            Err(error) => {
+                let what = format!("integration {:?}", integration.id);
+                problems.push(port_problem(file, &what, realtime.listen, &error));
+            }
+        }
+    }
+    (bound.len() == config.integrations.len()).then_some(bound)
+}
+
+pub(super) fn bind_http(config: &Config, file: &Path, problems: &mut Vec<Problem>) -> Option<TcpListener> {
+    listener::bind(config.http.listen)
+        .map_err(|error| problems.push(port_problem(file, "[http]", config.http.listen, &error)))
+        .ok()
+}
+
+pub(super) fn feed_settings(integration: &Integration, realtime: &Realtime, plan: &Arc<Plan>) -> FeedSettings {
+    let settings = &integration.settings;
+    FeedSettings {
+        plan: Arc::clone(plan),
+        allow: realtime.allow.clone(),
+        idle_after: (settings.snapshot_end == SnapshotEnd::Idle).then_some(settings.snapshot_idle),
+    }
+}
+
+pub(super) fn models(
+    config: &Config,
+    metrics: &[FeedMetrics],
+    prepared: &[Prepared],
+    bound: &[Option<TcpListener>],
+) -> Vec<IntegrationModel> {
+    let parts = config.integrations.iter().zip(metrics).zip(prepared).zip(bound);
+    parts
+        .map(|(((integration, metrics), prepared), listener)| {
+            let mut model =
+                IntegrationModel::new(Arc::clone(&integration.id), integration.name.clone(), metrics.clone());
+            model.listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+            model.layout =
+                integration.realtime.as_ref().map(|realtime| realtime.layout_name.clone()).unwrap_or_default();
+            model.mapping_version = prepared.tables.version;
+            model
+        })
+        .collect()
+}
+
+/// The channels of all workers, and their threads.
+pub(super) type Workers = (Vec<Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
+
+/// Spreads integrations over workers: as many as there are cores to spare, and no more than integrations.
+pub(super) fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Workers> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = charges.len().clamp(1, cores.saturating_sub(1).max(1));
+    let mut shares: Vec<Vec<Charge>> = (0..count).map(|_| Vec::new()).collect();
+    for (number, charge) in charges {
+        shares[number % count].push(charge);
+    }
+    let mut outlets = Vec::new();
+    let mut workers = Vec::new();
+    for (number, share) in shares.into_iter().enumerate() {
+        let (outlet, inbox) = inbox::channel(worker::INBOX);
+        let name = format!("worker-{number}");
+        workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(&inbox, share))?);
+        outlets.push(outlet);
+    }
+    Ok((outlets, workers))
+}
