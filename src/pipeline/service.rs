@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -76,6 +77,7 @@ pub struct Service {
     listeners: JoinSet<()>,
     stop_feeds: CancellationToken,
     workers: Vec<std::thread::JoinHandle<()>>,
+    refused: Arc<AtomicUsize>,
     model_thread: std::thread::JoinHandle<()>,
     http: tokio::task::JoinHandle<()>,
     stop_http: CancellationToken,
@@ -123,6 +125,7 @@ impl Service {
         let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
         let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
 
+        let refused = Arc::new(AtomicUsize::new(0));
         let mut charges = Vec::new();
         for (number, integration) in config.integrations.iter().enumerate() {
             let Some(Prepared { plan: Some(plan), tables }) = prepared.get(number) else { continue };
@@ -134,6 +137,7 @@ impl Service {
                 publish: handles[number].clone(),
                 metrics: feed_metrics[number].clone(),
                 model: updates.clone(),
+                refused: Arc::clone(&refused),
             };
             charges.push((number, Charge::new(parts)));
         }
@@ -198,6 +202,7 @@ impl Service {
             listeners,
             stop_feeds,
             workers,
+            refused,
             model_thread,
             http,
             stop_http,
@@ -256,10 +261,17 @@ impl Service {
             return Err(problems);
         }
         let restart = super::reload::needs_restart(&self.config, &config);
+        let mut versioned = Vec::new();
         for (number, wanted, realtime, plan, tables) in changes {
-            let tables = self.versions.assign(&wanted, tables).map_err(|error| {
-                vec![Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))]
-            })?;
+            match self.versions.assign(&wanted, tables) {
+                Ok(tables) => versioned.push((number, wanted, realtime, plan, tables)),
+                Err(error) => {
+                    let message = format!("the store cannot be written: {error}");
+                    return Err(vec![Problem::error(Origin::File(file.into()), message)]);
+                }
+            }
+        }
+        for (number, wanted, realtime, plan, tables) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
             let before = running.settings.load();
             // An unchanged layout keeps its plan: another one would begin another snapshot.
@@ -282,54 +294,50 @@ impl Service {
 
     /// Ends: takes no more bytes, finishes what has come, and waits for Kafka until the deadline. Returns the number of
     /// messages that Kafka has not acknowledged by then.
-    pub async fn drain(mut self, grace: Duration) -> usize {
+    pub async fn drain(self, grace: Duration) -> usize {
         let deadline = Instant::now() + grace;
+        let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
         self.stop_feeds.cancel();
-        while self.listeners.join_next().await.is_some() {}
-        for outlet in &self.outlets {
-            // A worker that has ended needs no stop.
-            let _ = outlet.send(Letter::Control(Control::Stop)).await;
-        }
-        let Self { publisher, workers, model_thread, handles, .. } = self;
-        let lost = tokio::task::spawn_blocking(move || {
-            // A full outbox keeps a worker waiting: past the deadline it is given up.
-            let closer = publisher;
-            let joined = std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| join_all(workers));
-                while !waiting.is_finished() && Instant::now() < deadline {
-                    std::thread::park_timeout(Duration::from_millis(2));
-                }
-                if !waiting.is_finished() {
-                    closer.close();
-                }
-                waiting.join().is_ok()
-            });
-            if !joined {
-                tracing::error!("a worker has panicked");
+        let finish = async {
+            while listeners.join_next().await.is_some() {}
+            for outlet in &outlets {
+                // A worker that has ended needs no stop.
+                let _ = outlet.send(Letter::Control(Control::Stop)).await;
             }
+            let joined = tokio::task::spawn_blocking(move || join_all(workers)).await;
+            joined.unwrap_or_else(|error| tracing::error!(%error, "a worker could not be waited for"));
+        };
+        tokio::pin!(finish);
+        if tokio::time::timeout_at(deadline.into(), &mut finish).await.is_err() {
+            // A full outbox keeps the workers, and they the connections, waiting: give up what does not fit.
+            publisher.close();
+            finish.await;
+        }
+        let ended = tokio::task::spawn_blocking(move || {
             drop(handles);
-            let lost = closer.drain(deadline);
+            let lost = publisher.drain(deadline);
             for (integration, count) in &lost {
                 tracing::error!(%integration, count, "not acknowledged by Kafka before the end: lost");
             }
-            if model_thread.join().is_err() {
-                tracing::error!("the read model has panicked");
-            }
-            lost.values().sum()
-        })
-        .await
-        .unwrap_or(0);
+            join_all(vec![model_thread]);
+            lost.values().sum::<usize>()
+        });
+        let unacknowledged = ended.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the publisher could not be drained");
+            0
+        });
         self.stop_http.cancel();
         // It ends by itself; a panic in it is in the log.
         let _ = self.http.await;
-        lost
+        unacknowledged + refused.load(Ordering::Relaxed)
     }
 }
 
-fn join_all(workers: Vec<std::thread::JoinHandle<()>>) {
-    for worker in workers {
-        if worker.join().is_err() {
-            tracing::error!("a worker has panicked: what it had not handed over is lost");
+fn join_all(threads: Vec<std::thread::JoinHandle<()>>) {
+    for thread in threads {
+        let name = thread.thread().name().unwrap_or_default().to_owned();
+        if thread.join().is_err() {
+            tracing::error!(name, "a thread has panicked: what it had not handed over is lost");
         }
     }
 }

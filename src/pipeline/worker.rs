@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -59,6 +60,7 @@ pub struct Charge {
     publish: PublishHandle,
     metrics: FeedMetrics,
     model: Updates,
+    refused: Arc<AtomicUsize>,
     limiter: Limiter,
     lines: Repeats,
     connections: HashMap<ConnectionId, CancellationToken>,
@@ -87,12 +89,14 @@ pub struct ChargeParts {
     pub metrics: FeedMetrics,
     /// To the read model.
     pub model: Updates,
+    /// Counts messages that the closed publisher did not take.
+    pub refused: Arc<AtomicUsize>,
 }
 
 impl Charge {
     /// An integration that has seen nothing yet.
     pub fn new(parts: ChargeParts) -> Self {
-        let ChargeParts { id, number, engine, encoder, publish, metrics, model } = parts;
+        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused } = parts;
         let now = Timestamp::now();
         Self {
             id,
@@ -102,6 +106,7 @@ impl Charge {
             publish,
             metrics,
             model,
+            refused,
             limiter: Limiter::default(),
             lines: Repeats::new(Duration::from_secs(10)),
             connections: HashMap::new(),
@@ -114,16 +119,34 @@ impl Charge {
     }
 }
 
+/// Letters that come later than this after their time show that the worker is behind.
+const BEHIND: Duration = Duration::from_millis(50);
+
+/// How long a worker that was behind waits for letters that found no room before it believes that nothing came.
+const CATCH_UP: Duration = Duration::from_millis(200);
+
 /// Runs until told to stop.
+///
+/// Timers must not overtake letters: what was received before a deadline happens before it, however late the worker is.
+/// So the clock counts only when the inbox is empty and the worker is not behind; until then time is what letters say.
 pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
     let mut charges: HashMap<usize, Charge> = charges.into_iter().map(|charge| (charge.number, charge)).collect();
     let mut ticked = Instant::now();
+    let mut is_behind = false;
     loop {
-        let wait = charges.values().map(Charge::until_deadline).min().unwrap_or(TICK).min(TICK);
+        let due = charges.values().map(Charge::until_deadline).min().unwrap_or(TICK).min(TICK);
+        let wait = if is_behind { due.max(CATCH_UP) } else { due };
         match inbox.receive(wait) {
             Received::Letter(Letter::Feed(from_feed)) => {
+                let at = from_feed.at;
+                is_behind = Timestamp::now().since(at) > BEHIND;
                 if let Some(charge) = charges.get_mut(&from_feed.integration) {
                     charge.feed(from_feed);
+                }
+                // A feed that never pauses must not keep the others' timers waiting.
+                if ticked.elapsed() >= TICK {
+                    charges.values_mut().for_each(|charge| charge.tick(at));
+                    ticked = Instant::now();
                 }
             }
             Received::Letter(Letter::Control(Control::Stop)) | Received::Ended => break,
@@ -138,14 +161,11 @@ pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
                 }
             }
             Received::TimedOut => {
-                charges.values_mut().for_each(Charge::tick);
+                is_behind = false;
+                let now = Timestamp::now();
+                charges.values_mut().for_each(|charge| charge.tick(now));
                 ticked = Instant::now();
             }
-        }
-        // A feed that never pauses must not keep the others' timers waiting.
-        if ticked.elapsed() >= TICK {
-            charges.values_mut().for_each(Charge::tick);
-            ticked = Instant::now();
         }
     }
     charges.values_mut().for_each(Charge::end);
@@ -205,8 +225,8 @@ impl Charge {
         self.tell_model(Update::Mapping(tables));
     }
 
-    fn tick(&mut self) {
-        let at = self.advance(Timestamp::now());
+    fn tick(&mut self, now: Timestamp) {
+        let at = self.advance(now);
         self.engine.tick(at, &mut self.findings);
         self.conclude(None);
         #[allow(clippy::cast_precision_loss)] // bounded by the queue
@@ -286,6 +306,7 @@ impl Charge {
         }
         if let Err(closed) = self.publish.submit(Batch { messages }) {
             let lost = closed.0.messages.len();
+            self.refused.fetch_add(lost, Ordering::Relaxed);
             tracing::error!(integration = %self.id, lost, "the publisher is closed: messages are lost");
         }
     }
