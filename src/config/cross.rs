@@ -14,16 +14,14 @@ pub(super) fn check(integrations: &[WrittenIntegration], http: SocketAddr, probl
             let message = format!("id: {id:?} is taken by another integration ({})", other.id_origin);
             problems.missing(Problem::error(written.id_origin.clone(), message).hint("ids are unique"));
         }
-        let Some(realtime) = &written.integration.realtime else { continue };
-        let same_port = earlier.iter().find(|other| {
-            other.integration.realtime.as_ref().is_some_and(|other| collide(other.listen, realtime.listen))
-        });
+        let Some(listen) = written.listen else { continue };
+        let same_port = earlier.iter().find(|other| other.listen.is_some_and(|other| collide(other, listen)));
         let taker = same_port.map(|other| format!("integration {:?}", other.integration.id)).or_else(|| {
-            let is_http = collide(http, realtime.listen);
+            let is_http = collide(http, listen);
             is_http.then(|| "http.listen".to_owned())
         });
         if let Some(taker) = taker {
-            let message = format!("port: {} is taken by {taker}", realtime.listen);
+            let message = format!("port: {} is taken by {taker}", listen);
             problems.missing(Problem::error(written.port_origin.clone(), message).hint("each feed has its own port"));
         }
     }

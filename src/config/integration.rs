@@ -21,6 +21,8 @@ pub(super) struct WrittenIntegration {
     pub(super) integration: Integration,
     pub(super) id_origin: Origin,
     pub(super) port_origin: Origin,
+    /// Known even where something else is wrong with the feed.
+    pub(super) listen: Option<SocketAddr>,
 }
 
 /// What all integrations share.
@@ -37,10 +39,11 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
     let details = table.or("details", false, values::boolean);
     let realtime = table.table("realtime", schema::REALTIME);
     let settings = settings(&realtime, acd, details);
+    let (listen, feed) = if table.has("realtime") { read_realtime(&realtime, around) } else { (None, None) };
     let integration = Integration {
         name: table.or("name", id.clone(), values::filled_text),
         time_zone: table.or("time_zone", "UTC".to_owned(), time_zone),
-        realtime: table.has("realtime").then(|| read_realtime(&realtime, around)).flatten(),
+        realtime: feed,
         mapping: mapping(&table.table("mapping", schema::MAPPING), around.folder),
         settings,
         id: id.into(),
@@ -51,7 +54,7 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
     }
     let port_origin = realtime.origin_of("port");
     check_layout_use(&realtime, table, &integration);
-    WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin }
+    WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin, listen }
 }
 
 fn id(slot: Slot<'_>) -> Option<String> {
@@ -88,7 +91,8 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
     }
 }
 
-fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> Option<Realtime> {
+/// Where the feed listens, and the whole of it if nothing is wrong.
+fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<SocketAddr>, Option<Realtime>) {
     let port = table.required("port", "7001", values::integer(0..=u16::MAX));
     let expected = "an IP address, such as \"0.0.0.0\" or \"::\"";
     let bind = table.or("bind", IpAddr::V4(Ipv4Addr::UNSPECIFIED), values::parsed(expected));
@@ -110,8 +114,10 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> Option<Realti
             Problem::warning(table.origin_of("port"), "port: 0 takes any free port, another one at each start");
         table.problems.add(problem.hint("give the port that CMS dials"));
     }
-    let (layout_name, layout) = layout?;
-    Some(Realtime { listen: SocketAddr::new(bind, port?), layout_name, layout, allow })
+    let listen = port.map(|port| SocketAddr::new(bind, port));
+    let realtime =
+        layout.zip(listen).map(|((layout_name, layout), listen)| Realtime { listen, layout_name, layout, allow });
+    (listen, realtime)
 }
 
 fn is_empty_list(slot: Slot<'_>) -> bool {
