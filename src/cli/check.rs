@@ -1,12 +1,11 @@
 //! `rtalink check`: everything that is wrong with a configuration, at once.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::config::{Origin, Problem};
+use crate::config::Problem;
 
 use super::configuration;
 use super::output::stdout;
@@ -25,16 +24,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut loaded = configuration::load(&args.config);
-    let in_use = loaded.config.as_ref().map(|config| {
-        let http = ("[http] listen".to_owned(), config.http.listen);
-        let feeds = config.integrations.iter().filter_map(|integration| {
-            let realtime = integration.realtime.as_ref()?;
-            Some((format!("integration {:?}", integration.id), realtime.listen))
-        });
-        let ports: Vec<(String, SocketAddr)> = feeds.chain([http]).collect();
-        ports.into_iter().filter_map(|(what, address)| port_problem(args, &what, address)).collect::<Vec<_>>()
+    let in_use = configuration::ports_in_use(&loaded).into_iter().map(|(origin, message)| {
+        let hint = "fine if the service is running; otherwise choose another address or port";
+        Problem::warning(origin, message).hint(hint)
     });
-    loaded.add(in_use.unwrap_or_default());
+    loaded.add(in_use);
     for problem in &loaded.problems {
         eprintln!("{problem}");
     }
@@ -47,13 +41,4 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let integrations = config.integrations.len();
     writeln!(stdout(), "{file}: ok, {integrations} integration(s), {warnings} warning(s)")?;
     Ok(())
-}
-
-fn port_problem(args: &Args, what: &str, address: SocketAddr) -> Option<Problem> {
-    let error = TcpListener::bind(address).err()?;
-    let message = format!("{what}: cannot listen on {address}: {error}");
-    Some(
-        Problem::warning(Origin::File(args.config.as_path().into()), message)
-            .hint("fine if the service is running; otherwise choose another address or port"),
-    )
 }

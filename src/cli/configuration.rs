@@ -1,5 +1,6 @@
 //! Loading a configuration for a command.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -25,9 +26,32 @@ pub(super) fn load(path: &Path) -> Loaded {
     loaded
 }
 
+/// Ports that another process has.
+pub(super) fn ports_in_use(loaded: &Loaded) -> Vec<(config::Origin, String)> {
+    let in_use = |port: &config::Port| {
+        let error = TcpListener::bind(port.address).err()?;
+        Some((port.origin.clone(), format!("{}: cannot listen on {}: {error}", port.what, port.address)))
+    };
+    loaded.ports.iter().filter_map(in_use).collect()
+}
+
 /// The configuration; its warnings go to stderr, its errors into the result.
 pub(super) fn valid(path: &Path) -> anyhow::Result<Config> {
-    let loaded = load(path);
+    told(load(path))
+}
+
+/// The configuration for a service that is about to listen: a port in use is an error.
+pub(super) fn for_service(path: &Path) -> anyhow::Result<Config> {
+    let mut loaded = load(path);
+    let in_use = ports_in_use(&loaded).into_iter().map(|(origin, message)| {
+        let hint = "another process has it, or this machine has no such address: choose another, or stop the other";
+        config::Problem::error(origin, message).hint(hint)
+    });
+    loaded.add(in_use);
+    told(loaded)
+}
+
+fn told(loaded: Loaded) -> anyhow::Result<Config> {
     let Some(config) = loaded.config else {
         let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         bail!("the configuration has problems\n{}", told.join("\n"));

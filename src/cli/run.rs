@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = configuration::valid(&args.config)?;
+    let config = configuration::for_service(&args.config)?;
     let log_level = logs::start(&config.log.level, config.log.format)?;
     runtime()?.block_on(serve(args, config, &log_level))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::state::settings::{FeedMode, Settings, SnapshotEnd};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
+use super::Port;
 use super::layout::NamedLayout;
 use super::model::{IdentifyBy, Integration, Mapping, Realtime};
 use super::problem::{Origin, Problem};
@@ -23,6 +24,14 @@ pub(super) struct WrittenIntegration {
     pub(super) port_origin: Origin,
     /// Known even where something else is wrong with the feed.
     pub(super) listen: Option<SocketAddr>,
+}
+
+impl WrittenIntegration {
+    /// Where its feed listens.
+    pub(super) fn port(&self) -> Option<Port> {
+        let what = format!("integration {:?}", self.integration.id);
+        Some(Port { what, address: self.listen?, origin: self.port_origin.clone() })
+    }
 }
 
 /// What all integrations share.

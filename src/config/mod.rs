@@ -28,6 +28,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,6 +48,19 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// In the order of the file, those of the environment last.
     pub problems: Vec<Problem>,
+    /// Where the service would listen, as far as that is known whatever else is wrong.
+    pub ports: Vec<Port>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// What listens there.
+    pub what: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// Where it is written.
+    pub origin: Origin,
 }
 
 impl Loaded {
@@ -59,7 +73,7 @@ impl Loaded {
     }
 
     fn new(config: Option<Config>, problems: Vec<Problem>) -> Self {
-        let mut loaded = Self { config, problems: Vec::new() };
+        let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new() };
         loaded.add(problems);
         loaded
     }
@@ -93,7 +107,7 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut parsed = tree::parse(text, &file);
     let problems = Problems::new(!parsed.errors.is_empty());
     environment::overlay(&mut parsed.root, environment, folder, &problems);
-    let config = read(&parsed.root, folder, &problems);
+    let (config, ports) = read(&parsed.root, folder, &problems);
 
     let is_certain = |problem: &Problem| match &problem.origin {
         Origin::Place { line, .. } => {
@@ -106,23 +120,27 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut found: Vec<Problem> = problems.into_vec().into_iter().filter(is_certain).collect();
     found.extend(parsed.errors.iter().cloned());
     found.sort_by(|a, b| a.origin.cmp(&b.origin));
-    Loaded::new(Some(config), found)
+    Loaded { ports, ..Loaded::new(Some(config), found) }
 }
 
-fn read(root: &Node, folder: &Path, problems: &Problems) -> Config {
+fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) {
     let root = Reader::open(Slot { node: root, name: "the file", problems }, schema::ROOT);
     let layouts = read_layouts(&root);
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
-    let http = service::http(&root.table("http", schema::HTTP));
+    let http_table = root.table("http", schema::HTTP);
+    let http = service::http(&http_table);
     cross::check(&integrations, http.listen, problems);
-    Config {
+    let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
+    ports.push(Port { what: "http.listen".to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
+    let config = Config {
         kafka: kafka::read(&root.table("kafka", schema::KAFKA)),
         store: service::store(&root.table("store", schema::STORE), folder),
         log: service::log(&root.table("log", schema::LOG)),
         http,
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),
-    }
+    };
+    (config, ports)
 }
 
 fn read_layouts(root: &Reader<'_>) -> Vec<NamedLayout> {
