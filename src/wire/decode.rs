@@ -3,7 +3,8 @@
 //! The decoder owns the little memory that a record needs beside its bytes (skill slots, a login id that has to be
 //! re-encoded), so decoding allocates nothing once that has grown. Limits and encodings are checked before any field.
 
-use super::fields::{self, Field, Mismatch, blank_separated, is_blank, separated, trim, trim_end};
+use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
+use super::fields::{self, Field};
 use super::layout::{Column, ExtraFields, FieldStyle, Repeat};
 use super::plan::{Plan, PlanColumn, PlanGroups};
 use super::reason::Reason;
@@ -16,13 +17,6 @@ pub struct Decoder {
     login_id: String,
     skills: Vec<SkillSlot>,
     areas: Vec<Area>,
-}
-
-/// Bytes of a volatile column in its frame, blanks around it included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    pub(super) from: u32,
-    pub(super) to: u32,
 }
 
 /// A valid record with the places in it that may differ without a change.
@@ -57,53 +51,72 @@ impl Decoder {
         }
         self.skills.clear();
         self.areas.clear();
-        let mut cursor = Cursor::new(plan, frame);
-        let mut values = Values::default();
-        for (index, column) in plan.columns.iter().enumerate() {
-            let (field, area) = cursor.next(column)?;
-            if plan.volatile.contains(&index) {
-                self.areas.push(area);
-            }
-            values.set(plan, column, field)?;
-        }
-        match &plan.groups {
-            Some(groups) => read_groups(plan, groups, &mut cursor, &mut self.skills)?,
-            None => self.skills.extend(values.plain_skill(frame)?),
-        }
-        if plan.extra_fields == ExtraFields::Error && cursor.has_more() {
-            return Err(Reason::TooManyFields);
-        }
+        // The style of the layout is known here, and not asked for field by field.
+        let values = match plan.style {
+            FieldStyle::Separator(separator) => self.read(plan, Separated::new(frame, separator, plan.quote))?,
+            FieldStyle::Whitespace => self.read(plan, BlankSeparated::new(frame, plan.quote))?,
+            FieldStyle::FixedWidth => self.read(plan, FixedWidth::new(frame, plan.quote))?,
+        };
         let login_id = values.login_id.ok_or(Reason::Missing(Column::LoginId))?;
         let login_id = login_text(&mut self.login_id, raw_text(plan, login_id));
         let skills = Skills { frame, slots: &self.skills, encoding: plan.encoding, quote: plan.quote };
         Ok(Decoded { record: values.record(plan, login_id, skills)?, areas: &self.areas })
     }
 
+    #[inline]
+    fn read<'a>(&mut self, plan: &Plan, mut fields: impl Fields<'a>) -> Result<Values<'a>, Reason> {
+        let mut values = Values::default();
+        for column in &plan.columns {
+            let (field, area) = fields.next(column)?;
+            if column.is_volatile {
+                self.areas.push(area);
+            }
+            values.set(plan, column, field)?;
+        }
+        match &plan.groups {
+            Some(groups) => read_groups(groups, &mut fields, &mut self.skills)?,
+            None => self.skills.extend(values.plain_skill(fields.frame())?),
+        }
+        if plan.extra_fields == ExtraFields::Error && fields.has_more() {
+            return Err(Reason::TooManyFields);
+        }
+        Ok(values)
+    }
+
     /// Who `frame` is about, whatever else is wrong with it. `whole` is false where its end is missing: then a field
     /// counts only if something follows it.
     pub fn identify<'a>(&'a mut self, plan: &Plan, frame: &'a [u8], whole: bool) -> Option<Identity<'a>> {
-        let mut cursor = Cursor::new(plan, frame);
-        let mut login_id = None;
-        let mut acd = None;
-        for column in &plan.columns[..=plan.identified_by] {
-            let (field, _) = cursor.next(column).ok()?;
-            let wanted = matches!(column.column, Column::LoginId | Column::Acd);
-            if !wanted {
-                continue;
-            }
-            let is_whole = whole || cursor.field_is_whole(column);
-            if !is_whole || is_null(column, field) || field.bytes.contains(&0) || !plan.encoding.validate(field.bytes) {
-                return None;
-            }
-            if column.column == Column::LoginId {
-                login_id = Some(field);
-            } else {
-                acd = Some(small_number(field)?);
-            }
-        }
-        let login_id = login_text(&mut self.login_id, raw_text(plan, login_id?));
+        let (login_id, acd) = match plan.style {
+            FieldStyle::Separator(separator) => identity(plan, Separated::new(frame, separator, plan.quote), whole)?,
+            FieldStyle::Whitespace => identity(plan, BlankSeparated::new(frame, plan.quote), whole)?,
+            FieldStyle::FixedWidth => identity(plan, FixedWidth::new(frame, plan.quote), whole)?,
+        };
+        let login_id = login_text(&mut self.login_id, raw_text(plan, login_id));
         Some(Identity { login_id, acd })
     }
+}
+
+/// Login id and ACD, as far as they can be read.
+#[inline]
+fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option<(Field<'a>, Option<u32>)> {
+    let mut login_id = None;
+    let mut acd = None;
+    for column in &plan.columns[..=plan.identified_by] {
+        let (field, _) = fields.next(column).ok()?;
+        if !matches!(column.column, Column::LoginId | Column::Acd) {
+            continue;
+        }
+        let is_whole = whole || fields.field_is_whole(column);
+        if !is_whole || is_null(column, field) || field.bytes.contains(&0) || !plan.encoding.validate(field.bytes) {
+            return None;
+        }
+        if column.column == Column::LoginId {
+            login_id = Some(field);
+        } else {
+            acd = Some(small_number(field)?);
+        }
+    }
+    Some((login_id?, acd))
 }
 
 fn raw_text<'a>(plan: &Plan, field: Field<'a>) -> RawText<'a> {
@@ -130,116 +143,13 @@ fn small_number(field: Field<'_>) -> Option<u32> {
 
 #[inline]
 fn is_null(column: &PlanColumn, field: Field<'_>) -> bool {
-    column.null.iter().any(|spelling| **spelling == *field.bytes)
-}
-
-/// Walks the fields of a frame.
-struct Cursor<'a> {
-    frame: &'a [u8],
-    rest: &'a [u8],
-    style: FieldStyle,
-    quote: Option<u8>,
-    /// Separated fields only: the last field has been read.
-    ended: bool,
-    /// Fixed width only: first byte after the columns read so far, and that of the group being read.
-    reached: usize,
-    group_at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    #[inline]
-    fn new(plan: &Plan, frame: &'a [u8]) -> Self {
-        let rest = if plan.style == FieldStyle::Whitespace { trim(frame) } else { frame };
-        let ended = plan.style != FieldStyle::FixedWidth && rest.is_empty();
-        Self { frame, rest, style: plan.style, quote: plan.quote, ended, reached: 0, group_at: 0 }
-    }
-
-    /// The next field, and its bytes with the blanks around them.
-    #[inline]
-    fn next(&mut self, column: &PlanColumn) -> Result<(Field<'a>, Area), Reason> {
-        if self.style == FieldStyle::FixedWidth {
-            return Ok(self.fixed(column));
-        }
-        if self.ended {
-            return Err(Reason::TooFewFields);
-        }
-        // The frame may have been trimmed at its end: positions count from where `rest` begins in it.
-        let begin = self.rest.as_ptr() as usize - self.frame.as_ptr() as usize;
-        let parsed = match self.style {
-            FieldStyle::Separator(separator) => separated(separator, self.quote)(self.rest),
-            FieldStyle::Whitespace | FieldStyle::FixedWidth => blank_separated(self.quote)(self.rest),
-        };
-        let (rest, field) = parsed.map_err(reason)?;
-        let end = begin + (self.rest.len() - rest.len());
-        match self.style {
-            FieldStyle::Separator(_) => match rest.split_first() {
-                Some((_, after)) => self.rest = after,
-                None => self.end(),
-            },
-            FieldStyle::Whitespace | FieldStyle::FixedWidth => {
-                let blank = rest.iter().take_while(|byte| is_blank(**byte)).count();
-                self.rest = &rest[blank..];
-                self.ended = self.rest.is_empty();
-            }
-        }
-        Ok((field, area(begin, end)))
-    }
-
-    fn end(&mut self) {
-        self.rest = &[];
-        self.ended = true;
-    }
-
-    fn fixed(&mut self, column: &PlanColumn) -> (Field<'a>, Area) {
-        let from = self.group_at + column.place.at;
-        let to = from + column.place.width;
-        self.reached = self.reached.max(to);
-        let from = from.min(self.frame.len());
-        let to = to.min(self.frame.len());
-        let bytes = trim(&self.frame[from..to]);
-        let field = match (self.quote, bytes) {
-            (Some(quote), [first, inner @ .., last]) if *first == quote && *last == quote => {
-                let doubled = inner.windows(2).any(|pair| pair == [quote, quote]);
-                Field { bytes: inner, doubled, quoted: true }
-            }
-            _ => Field::plain(bytes),
-        };
-        (field, area(from, to))
-    }
-
-    /// In a frame without its end: whether the field just read is known to have ended.
-    fn field_is_whole(&self, column: &PlanColumn) -> bool {
-        match self.style {
-            FieldStyle::FixedWidth => self.frame.len() >= column.place.at + column.place.width,
-            // A separator was consumed behind it; of blanks at the end of the frame the trimmed rest does not tell.
-            FieldStyle::Separator(_) => !self.ended,
-            FieldStyle::Whitespace => !self.ended || self.frame.last().copied().is_some_and(is_blank),
-        }
-    }
-
-    fn has_more(&self) -> bool {
-        match self.style {
-            FieldStyle::FixedWidth => !trim(self.frame.get(self.reached..).unwrap_or_default()).is_empty(),
-            FieldStyle::Separator(_) | FieldStyle::Whitespace => !self.ended,
-        }
-    }
-}
-
-#[allow(clippy::cast_possible_truncation)] // a frame is at most max_record long
-const fn area(from: usize, to: usize) -> Area {
-    Area { from: from as u32, to: to as u32 }
-}
-
-fn reason(error: nom::Err<Mismatch>) -> Reason {
-    match error {
-        nom::Err::Error(Mismatch::Reason(reason)) | nom::Err::Failure(Mismatch::Reason(reason)) => reason,
-        _ => Reason::TooFewFields,
-    }
+    column.null.has(field.bytes)
 }
 
 /// Levels are 1-16, reserve levels appear as 51 and 52; what has more than two digits is none.
 const LEVELS: std::ops::RangeInclusive<u64> = 1..=99;
 
+#[inline]
 fn level(column: &PlanColumn, field: Field<'_>) -> Result<Option<u16>, Reason> {
     if is_null(column, field) {
         return Ok(None);
@@ -257,26 +167,23 @@ fn slot(frame: &[u8], field: Field<'_>, level: Option<u16>) -> SkillSlot {
     SkillSlot { from, to, doubled: field.doubled, level }
 }
 
-fn read_groups(
-    plan: &Plan,
+#[inline]
+fn read_groups<'a>(
     groups: &PlanGroups,
-    cursor: &mut Cursor<'_>,
+    fields: &mut impl Fields<'a>,
     skills: &mut Vec<SkillSlot>,
 ) -> Result<(), Reason> {
-    let frame = cursor.frame;
-    let is_fixed = plan.style == FieldStyle::FixedWidth;
     let mut read = 0;
     loop {
-        let done = match groups.repeat {
+        let has_another = fields.enter_group(groups, read);
+        let is_done = match groups.repeat {
             Repeat::Times(times) => read == times,
-            Repeat::Rest if is_fixed => groups.width == 0 || groups.at + read * groups.width >= trim_end(frame).len(),
-            Repeat::Rest => cursor.ended,
+            Repeat::Rest => !has_another,
         };
-        if done {
+        if is_done {
             return Ok(());
         }
-        cursor.group_at = groups.at + read * groups.width;
-        if let Some(slot) = read_group(groups, cursor)? {
+        if let Some(slot) = read_group(groups, fields)? {
             skills.push(slot);
         }
         read += 1;
@@ -285,36 +192,27 @@ fn read_groups(
 
 /// One group; `None` where it is empty. Under `repeat = "rest"` an empty skill may end the record inside its group.
 #[inline]
-fn read_group(groups: &PlanGroups, cursor: &mut Cursor<'_>) -> Result<Option<SkillSlot>, Reason> {
+fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<Option<SkillSlot>, Reason> {
     let mut skill: Option<Field<'_>> = None;
-    let mut level_field: Option<(&PlanColumn, Field<'_>)> = None;
-    let may_end = groups.repeat == Repeat::Rest;
-    let is_empty = |column: &PlanColumn, field: Field<'_>| {
-        is_null(column, field) || groups.empty.as_deref().is_some_and(|empty| empty == field.bytes)
-    };
+    let mut told_level: Option<(&PlanColumn, Field<'_>)> = None;
+    let is_filling = |field: Field<'_>| groups.empty.as_deref().is_some_and(|empty| empty == field.bytes);
     for (index, column) in groups.columns.iter().enumerate() {
-        let is_cut_off = may_end && index > 0 && cursor.ended && cursor.style != FieldStyle::FixedWidth;
+        let is_cut_off = groups.repeat == Repeat::Rest && index > 0 && fields.is_cut_off();
         if is_cut_off {
-            return if skill.is_none() && level_field.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
+            return if skill.is_none() && told_level.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
         }
-        let (field, _) = cursor.next(column)?;
+        let (field, _) = fields.next(column)?;
         match column.column {
-            Column::Skill if !is_empty(column, field) => skill = Some(field),
-            Column::Level if !is_empty(column, field) => level_field = Some((column, field)),
+            Column::Skill if !is_filling(field) && !is_null(column, field) => skill = Some(field),
+            Column::Level if !is_null(column, field) => told_level = Some((column, field)),
             _ => {}
         }
-        // A skill keeps a level of 0 as what it is: impossible.
-        if column.column == Column::Level && level_field.is_none() && skill.is_some() && !is_null(column, field) {
-            level_field = Some((column, field));
-        }
     }
-    match (skill, level_field) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Reason::BadSkillGroup),
-        (Some(skill), level_field) => {
-            let level = level_field.map_or(Ok(None), |(column, field)| level(column, field))?;
-            Ok(Some(slot(cursor.frame, skill, level)))
-        }
+    match (skill, told_level) {
+        (Some(skill), None) => Ok(Some(slot(fields.frame(), skill, None))),
+        (Some(skill), Some((column, field))) => Ok(Some(slot(fields.frame(), skill, level(column, field)?))),
+        (None, Some((_, field))) if !is_filling(field) => Err(Reason::BadSkillGroup),
+        (None, _) => Ok(None),
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`decode::Decoder`] reads one. [`unchanged`] knows which bytes of a record may differ without saying anything new.
 #![forbid(unsafe_code)]
 
+mod cursor;
 pub mod decode;
 pub mod encoding;
 pub mod escape;

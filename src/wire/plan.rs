@@ -50,11 +50,34 @@ pub enum PlanError {
     TimeZone(String),
 }
 
+/// Spellings of null. Most fields are told from all of them by their length alone.
+#[derive(Debug)]
+pub(super) struct Spellings {
+    /// Bit n: one of them is n bytes long. The highest bit stands for that length and all above.
+    lengths: u64,
+    spellings: Vec<Box<[u8]>>,
+}
+
+impl Spellings {
+    fn new(spellings: Vec<Box<[u8]>>) -> Self {
+        let lengths = spellings.iter().fold(0, |lengths, spelling| lengths | 1 << spelling.len().min(63));
+        Self { lengths, spellings }
+    }
+
+    /// Whether `field` is one of them.
+    #[inline]
+    pub(super) fn has(&self, field: &[u8]) -> bool {
+        self.lengths >> field.len().min(63) & 1 == 1 && self.spellings.iter().any(|spelling| **spelling == *field)
+    }
+}
+
 /// A compiled column.
 #[derive(Debug)]
 pub(super) struct PlanColumn {
     pub(super) column: Column,
-    pub(super) null: Vec<Box<[u8]>>,
+    /// Its records of an unchanged state may differ.
+    pub(super) is_volatile: bool,
+    pub(super) null: Spellings,
     pub(super) place: Place,
     pub(super) format: Option<String>,
 }
@@ -185,7 +208,8 @@ impl Compiler<'_> {
         let spellings = self.spec.null.iter().chain(&column.null);
         Ok(PlanColumn {
             column: column.column,
-            null: spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?,
+            is_volatile: matches!(column.column, Column::Duration | Column::Timestamp),
+            null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?),
             place: column.place.unwrap_or(Place { at: 0, width: 0 }),
             format: column.format.clone(),
         })

@@ -6,7 +6,8 @@
 //! the state of the last one: the shortcut can not be wrong. Skill columns are compared even where details are off,
 //! because a broken skill group makes a record invalid; one that differs costs a decode, nothing else.
 
-use super::decode::{Area, Decoded};
+use super::cursor::Area;
+use super::decode::Decoded;
 use super::fields;
 use super::layout::{Column, FieldStyle};
 use super::plan::Plan;
@@ -62,7 +63,7 @@ impl LastRecord {
                 Column::Duration => times.duration = Some(fields::duration(value)?),
                 _ => times.timestamp = Some(fields::time(value, column.format.as_deref(), &plan.time_zone)?),
             }
-            if column.null.iter().any(|spelling| **spelling == *value) {
+            if column.null.has(value) {
                 return None;
             }
         }
