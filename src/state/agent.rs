@@ -9,6 +9,7 @@ use crate::wire::unchanged::LastRecord;
 
 use super::held::Held;
 use super::since::{ComputedStart, Quality};
+use super::table::AgentIndex;
 
 /// What an agent is doing: the part of a record whose change is an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,6 +215,8 @@ pub struct Agent {
     pub(super) open_after_gap: bool,
     pub(super) seen_before: Timestamp,
 
+    /// Who came next, the last time.
+    pub(super) follower: AgentIndex,
     /// Number of the snapshot with the last valid record, with the last record of any kind, with the last invalid one.
     pub(super) seen_in: u64,
     pub(super) present_in: u64,
@@ -276,6 +279,7 @@ impl Agent {
             open_start: None,
             open_after_gap: false,
             seen_before: at,
+            follower: AgentIndex::MAX,
             seen_in: 0,
             present_in: 0,
             bad_in: 0,

@@ -57,6 +57,12 @@ impl AgentTable {
         Some(index)
     }
 
+    /// Whether an agent has that number.
+    #[inline]
+    pub(super) fn has(&self, index: AgentIndex) -> bool {
+        (index as usize) < self.agents.len()
+    }
+
     /// The agent of that number, which came from this table.
     #[inline]
     pub fn get(&self, index: AgentIndex) -> &Agent {

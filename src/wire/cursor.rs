@@ -21,8 +21,11 @@ pub(super) trait Fields<'a> {
     /// The frame.
     fn frame(&self) -> &'a [u8];
 
-    /// The next field, and its bytes with the blanks around them.
-    fn next(&mut self, column: &PlanColumn) -> Result<(Field<'a>, Area), Reason>;
+    /// The next field.
+    fn next(&mut self, column: &PlanColumn) -> Result<Field<'a>, Reason>;
+
+    /// Place of the field just read, with the blanks around it.
+    fn last_area(&self) -> Area;
 
     /// Goes to the group of that number. False where the frame ends before it.
     fn enter_group(&mut self, groups: &PlanGroups, number: usize) -> bool;
@@ -51,12 +54,14 @@ pub(super) struct Separated<'a> {
     separator: u8,
     quote: Option<u8>,
     ended: bool,
+    /// Bytes that were left before and after the last field.
+    last: (usize, usize),
 }
 
 impl<'a> Separated<'a> {
     #[inline]
     pub(super) const fn new(frame: &'a [u8], separator: u8, quote: Option<u8>) -> Self {
-        Self { frame, rest: frame, separator, quote, ended: frame.is_empty() }
+        Self { frame, rest: frame, separator, quote, ended: frame.is_empty(), last: (0, 0) }
     }
 }
 
@@ -66,13 +71,12 @@ impl<'a> Fields<'a> for Separated<'a> {
     }
 
     #[inline]
-    fn next(&mut self, _: &PlanColumn) -> Result<(Field<'a>, Area), Reason> {
+    fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
         if self.ended {
             return Err(Reason::TooFewFields);
         }
         let (rest, field) = separated(self.separator, self.quote)(self.rest).map_err(reason)?;
-        let begin = self.frame.len() - self.rest.len();
-        let end = self.frame.len() - rest.len();
+        self.last = (self.rest.len(), rest.len());
         match rest.split_first() {
             Some((_, after)) => self.rest = after,
             None => {
@@ -80,7 +84,11 @@ impl<'a> Fields<'a> for Separated<'a> {
                 self.ended = true;
             }
         }
-        Ok((field, area(begin, end)))
+        Ok(field)
+    }
+
+    fn last_area(&self) -> Area {
+        area(self.frame.len() - self.last.0, self.frame.len() - self.last.1)
     }
 
     #[inline]
@@ -107,12 +115,14 @@ pub(super) struct BlankSeparated<'a> {
     frame: &'a [u8],
     rest: &'a [u8],
     quote: Option<u8>,
+    /// Bytes that were left before and after the last field.
+    last: (usize, usize),
 }
 
 impl<'a> BlankSeparated<'a> {
     #[inline]
     pub(super) fn new(frame: &'a [u8], quote: Option<u8>) -> Self {
-        Self { frame, rest: trim_start(frame), quote }
+        Self { frame, rest: trim_start(frame), quote, last: (0, 0) }
     }
 }
 
@@ -122,15 +132,18 @@ impl<'a> Fields<'a> for BlankSeparated<'a> {
     }
 
     #[inline]
-    fn next(&mut self, _: &PlanColumn) -> Result<(Field<'a>, Area), Reason> {
+    fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
         if self.rest.is_empty() {
             return Err(Reason::TooFewFields);
         }
         let (rest, field) = blank_separated(self.quote)(self.rest).map_err(reason)?;
-        let begin = self.frame.len() - self.rest.len();
-        let end = self.frame.len() - rest.len();
+        self.last = (self.rest.len(), rest.len());
         self.rest = trim_start(rest);
-        Ok((field, area(begin, end)))
+        Ok(field)
+    }
+
+    fn last_area(&self) -> Area {
+        area(self.frame.len() - self.last.0, self.frame.len() - self.last.1)
     }
 
     #[inline]
@@ -160,12 +173,13 @@ pub(super) struct FixedWidth<'a> {
     base: usize,
     /// First byte after the columns read so far.
     reached: usize,
+    last: Area,
 }
 
 impl<'a> FixedWidth<'a> {
     #[inline]
     pub(super) const fn new(frame: &'a [u8], quote: Option<u8>) -> Self {
-        Self { frame, quote, base: 0, reached: 0 }
+        Self { frame, quote, base: 0, reached: 0, last: area(0, 0) }
     }
 }
 
@@ -175,7 +189,7 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
     }
 
     #[inline]
-    fn next(&mut self, column: &PlanColumn) -> Result<(Field<'a>, Area), Reason> {
+    fn next(&mut self, column: &PlanColumn) -> Result<Field<'a>, Reason> {
         let from = self.base + column.place.at;
         let to = from + column.place.width;
         self.reached = self.reached.max(to);
@@ -189,7 +203,12 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
             }
             _ => Field::plain(bytes),
         };
-        Ok((field, area(from, to)))
+        self.last = area(from, to);
+        Ok(field)
+    }
+
+    fn last_area(&self) -> Area {
+        self.last
     }
 
     #[inline]

@@ -6,7 +6,7 @@
 use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
 use super::fields::{self, Field};
 use super::layout::{Column, ExtraFields, FieldStyle, Repeat};
-use super::plan::{Plan, PlanColumn, PlanGroups};
+use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
 use super::reason::Reason;
 use super::record::{RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
@@ -67,9 +67,9 @@ impl Decoder {
     fn read<'a>(&mut self, plan: &Plan, mut fields: impl Fields<'a>) -> Result<Values<'a>, Reason> {
         let mut values = Values::default();
         for column in &plan.columns {
-            let (field, area) = fields.next(column)?;
+            let field = fields.next(column)?;
             if column.is_volatile {
-                self.areas.push(area);
+                self.areas.push(fields.last_area());
             }
             values.set(plan, column, field)?;
         }
@@ -102,7 +102,7 @@ fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option
     let mut login_id = None;
     let mut acd = None;
     for column in &plan.columns[..=plan.identified_by] {
-        let (field, _) = fields.next(column).ok()?;
+        let field = fields.next(column).ok()?;
         if !matches!(column.column, Column::LoginId | Column::Acd) {
             continue;
         }
@@ -195,13 +195,13 @@ fn read_groups<'a>(
 fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<Option<SkillSlot>, Reason> {
     let mut skill: Option<Field<'_>> = None;
     let mut told_level: Option<(&PlanColumn, Field<'_>)> = None;
-    let is_filling = |field: Field<'_>| groups.empty.as_deref().is_some_and(|empty| empty == field.bytes);
+    let is_filling = |field: Field<'_>| groups.empty.as_deref().is_some_and(|empty| is_same(empty, field.bytes));
     for (index, column) in groups.columns.iter().enumerate() {
         let is_cut_off = groups.repeat == Repeat::Rest && index > 0 && fields.is_cut_off();
         if is_cut_off {
             return if skill.is_none() && told_level.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
         }
-        let (field, _) = fields.next(column)?;
+        let field = fields.next(column)?;
         match column.column {
             Column::Skill if !is_filling(field) && !is_null(column, field) => skill = Some(field),
             Column::Level if !is_null(column, field) => told_level = Some((column, field)),
