@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Address and port that CMS dials.
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
-    /// File to write; must not exist.
+    /// File to write; must not exist, unless --append is given.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Go on with a file that exists.

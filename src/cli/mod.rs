@@ -32,23 +32,16 @@ pub struct Cli {
     command: Command,
 }
 
+// What the help says of a command stands at its arguments: a comment here would replace it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service.
     Run(run::Args),
-    /// Show the whole system at work on this machine: embedded Kafka, the service, a simulated CMS.
     Demo(demo::Args),
-    /// Validate a configuration and everything it names.
     Check(check::Args),
-    /// Turn raw feed bytes into one JSON line per record.
     Decode(decode::Args),
-    /// Play a capture through decode, track and map, offline.
     Replay(replay::Args),
-    /// Record a feed as a capture.
     Capture(capture::Args),
-    /// Play the CMS: dial in and stream snapshots of a plausible shift.
     Simulate(simulate::Args),
-    /// Read a topic and print JSON lines.
     Tail(tail::Args),
 }
 

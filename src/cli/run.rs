@@ -19,8 +19,9 @@ const GRACE: Duration = Duration::from_secs(25);
 
 /// Runs the service.
 ///
-/// SIGTERM or SIGINT: takes no more bytes, publishes what has come, exits 0. SIGHUP: takes new layouts, mappings,
-/// allow-lists, thresholds and the log level without closing a socket; names in a WARN what needs a restart.
+/// SIGTERM or SIGINT: takes no more bytes, publishes what has come, exits 0; 1 if Kafka has not acknowledged all of it
+/// within 25 s. SIGHUP: takes new layouts, mappings, allow-lists, thresholds and the log level without closing a socket;
+/// names in a WARN what needs a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink run --config rtalink.toml")]
 pub(super) struct Args {

@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Begin with the oldest message instead of the next one.
     #[arg(long)]
     from_beginning: bool,
-    /// End when the last message has been read.
+    /// Begin with the oldest message and end when the last one has been read.
     #[arg(long)]
     until_end: bool,
     /// End after so many messages.
