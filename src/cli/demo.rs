@@ -157,6 +157,9 @@ fn figures(service: &Service) -> Figures {
 
 fn show(service: &Service, latencies: &Latencies, shown: &mut Figures, begin: Instant) {
     let now = Figures { at: begin.elapsed(), ..figures(service) };
+    if now.events > 0 && service.pending() == 0 {
+        latencies.first_is_over();
+    }
     let seconds = (now.at - shown.at).as_secs_f64().max(0.001);
     #[allow(clippy::cast_precision_loss)] // figures for people
     let rate = |now: u64, before: u64| (now - before) as f64 / seconds;
@@ -166,7 +169,7 @@ fn show(service: &Service, latencies: &Latencies, shown: &mut Figures, begin: In
         now.logged_in,
         rate(now.records, shown.records),
         rate(now.events, shown.events),
-        Milliseconds(latencies.quantile(0.99)),
+        latencies.later(0.99),
     );
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K{line}");
@@ -177,29 +180,58 @@ fn show(service: &Service, latencies: &Latencies, shown: &mut Figures, begin: In
 }
 
 /// Latencies of events, from the socket read to the broker's acknowledgement.
+///
+/// Those of the first snapshot are kept apart: everybody's state is an event then, all at once, and the producer has yet
+/// to connect.
 #[derive(Clone, Debug)]
-struct Latencies(Arc<Mutex<Histogram<u64>>>);
+struct Latencies(Arc<Mutex<Histograms>>);
+
+#[derive(Debug)]
+struct Histograms {
+    first: Histogram<u64>,
+    later: Histogram<u64>,
+    is_later: bool,
+}
 
 impl Latencies {
     fn new() -> anyhow::Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(Histogram::new_with_bounds(1, 600_000_000, 3)?))))
+        let first = Histogram::new_with_bounds(1, 600_000_000, 3)?;
+        let later = first.clone();
+        Ok(Self(Arc::new(Mutex::new(Histograms { first, later, is_later: false }))))
     }
 
     fn sink(&self) -> LatencySink {
-        let histogram = Arc::clone(&self.0);
+        let histograms = Arc::clone(&self.0);
         LatencySink(Arc::new(move |latency| {
             let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-            histogram.lock().saturating_record(micros);
+            let mut histograms = histograms.lock();
+            let Histograms { first, later, is_later } = &mut *histograms;
+            if *is_later { later } else { first }.saturating_record(micros);
         }))
     }
 
-    fn quantile(&self, quantile: f64) -> Option<Duration> {
-        let histogram = self.0.lock();
-        (!histogram.is_empty()).then(|| Duration::from_micros(histogram.value_at_quantile(quantile)))
+    /// The first snapshot is over.
+    fn first_is_over(&self) {
+        self.0.lock().is_later = true;
+    }
+
+    fn first(&self, quantile: f64) -> Milliseconds {
+        Milliseconds::of(&self.0.lock().first, quantile)
+    }
+
+    fn later(&self, quantile: f64) -> Milliseconds {
+        Milliseconds::of(&self.0.lock().later, quantile)
     }
 }
 
 struct Milliseconds(Option<Duration>);
+
+impl Milliseconds {
+    fn of(histogram: &Histogram<u64>, quantile: f64) -> Self {
+        let duration = Duration::from_micros(histogram.value_at_quantile(quantile));
+        Self((!histogram.is_empty()).then_some(duration))
+    }
+}
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,8 +260,10 @@ impl fmt::Display for Summary<'_> {
         for (cause, count) in Cause::ALL.iter().zip(causes).filter(|(_, count)| *count > 0) {
             writeln!(f, "    {:<12} {count}", cause.name())?;
         }
-        let [p50, p99] = [0.5, 0.99].map(|quantile| Milliseconds(self.latencies.quantile(quantile)));
+        let [p50, p99] = [0.5, 0.99].map(|quantile| self.latencies.later(quantile));
         writeln!(f, "  latency  p50 {p50}, p99 {p99}   (socket read to Kafka's acknowledgement)")?;
+        let [p50, p99] = [0.5, 0.99].map(|quantile| self.latencies.first(quantile));
+        writeln!(f, "           p50 {p50}, p99 {p99}   (first snapshot: everybody at once, Kafka not yet connected)")?;
         writeln!(f, "  lost {}", self.lost)
     }
 }

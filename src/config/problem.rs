@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: one [`Problem`] per mistake, each with the place where it can be put right.
 //!
 //! Values never go into a message where they may be secret: whoever writes the message decides
-//! (see [`super::tree::Node::shown`]).
+//! (see `Node::shown`).
 
 use std::cell::RefCell;
 use std::fmt;

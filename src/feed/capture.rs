@@ -61,7 +61,7 @@ const fn is_zero(value: &u64) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// It is no JSON object of the expected form.
-    #[error("not a line of a capture: {0}")]
+    #[error("not a line of a capture")]
     Json(#[from] serde_json::Error),
     /// The time is none.
     #[error("{text:?} is not an RFC 3339 time: {message}")]
@@ -72,7 +72,7 @@ pub enum CaptureError {
         message: String,
     },
     /// The data is not base64.
-    #[error("data is not base64: {0}")]
+    #[error("data is not base64")]
     Base64(#[from] base64::DecodeError),
     /// The text has a character that the layout's encoding does not have.
     #[error("text has the character {0:?}, which the layout's encoding does not have: use \"data\"")]

@@ -1,6 +1,6 @@
 //! The TCP side: listener, connections, twins, captures.
 //!
-//! [`listener`] accepts, [`connection`] reads and cuts records, [`inbox`] carries them to the worker with back-pressure.
+//! [`listener`] accepts, `connection` reads and cuts records, [`inbox`] carries them to the worker with back-pressure.
 //! [`session`] decides which of several connections speaks, and [`capture`] is the form in which a feed is kept; both
 //! are pure.
 

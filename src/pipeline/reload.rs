@@ -9,6 +9,12 @@ pub(super) fn thresholds(running: &Integration, wanted: &Integration) -> Setting
     Settings { logout_after, restart_tolerance, stale_after, snapshot_idle, ..running.settings.clone() }
 }
 
+/// Whether both read a feed in the same way, so that a layout of the one fits the other.
+pub(super) fn reads_alike(running: &Integration, wanted: &Integration) -> bool {
+    let of = |integration: &Integration| (integration.settings.mode, integration.settings.snapshot_end);
+    of(running) == of(wanted)
+}
+
 /// Names of the keys that differ and need a restart.
 pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     let mut keys = Vec::new();

@@ -278,7 +278,9 @@ impl Service {
             let before_layout = running.integration.realtime.as_ref().map(|realtime| &realtime.layout);
             let is_same = before_layout.is_some_and(|before| format!("{before:?}") == format!("{:?}", realtime.layout))
                 && running.integration.time_zone == wanted.time_zone;
-            let plan = if is_same { Arc::clone(&before.plan) } else { plan };
+            // A layout may rely on the mode and the end of snapshots that it was written for.
+            let fits = super::reload::reads_alike(&running.integration, &wanted);
+            let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };
             let kept = Integration { settings: super::reload::thresholds(&running.integration, &wanted), ..wanted };
             running.settings.store(Arc::new(preparation::feed_settings(&kept, &realtime, &plan)));
             let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];

@@ -3,6 +3,8 @@
 //! ERROR: a human must act, or data is at risk. WARN: degraded, mends itself. INFO: life cycle. DEBUG: per connection.
 //! Login ids and names never stand above DEBUG.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -48,8 +50,9 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
 pub fn start(level: &str, format: LogFormat) -> Result<LogLevel, LogError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let registry = tracing_subscriber::registry().with(filter);
+    let is_terminal = std::io::stderr().is_terminal();
     let started = match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr)).try_init(),
         LogFormat::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }
