@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,8 +22,11 @@ pub(super) struct Filter {
     mode: Option<String>,
 }
 
-pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Query<Filter>) -> Response {
-    let Query(filter) = query;
+pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<Filter>, QueryRejection>) -> Response {
+    let filter = match query {
+        Ok(Query(filter)) => filter,
+        Err(rejection) => return problem(rejection.status(), rejection.body_text()),
+    };
     let mode = match filter.mode.as_deref().map(|name| Mode::from_name(name).ok_or(name)) {
         None => None,
         Some(Ok(mode)) => Some(mode),
