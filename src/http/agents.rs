@@ -25,7 +25,7 @@ pub(super) struct Filter {
 pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<Filter>, QueryRejection>) -> Response {
     let filter = match query {
         Ok(Query(filter)) => filter,
-        Err(rejection) => return problem(StatusCode::BAD_REQUEST, rejection.body_text()),
+        Err(rejection) => return problem(rejection.status(), rejection.body_text()),
     };
     let mode = match filter.mode.as_deref().map(|name| Mode::from_name(name).ok_or(name)) {
         None => None,

@@ -15,8 +15,8 @@ use crate::config::model::Kafka;
 
 /// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
 /// particular order, so that an alias could win.
-const ALIASES_OF_OURS: [&str; 4] =
-    ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id"];
+const ALIASES_OF_OURS: [&str; 5] =
+    ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id", "max.in.flight"];
 
 /// Settings that every client has: where the cluster is, and how to get in.
 pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
@@ -46,7 +46,10 @@ pub(crate) enum Sizing {
 /// Settings of an integration's producer.
 ///
 /// `enable.gapless.guarantee` makes any message that fails for good stop the producer: without it the messages behind
-/// would be delivered first, and the order per key would be lost before anybody could intervene. `message.timeout.ms`
+/// would be delivered first, and the order per key would be lost before anybody could intervene. One request in flight:
+/// a broker that knows nothing of a producer takes its messages from any sequence number on, so that the second request
+/// to a partition can get in where the first one was refused (no leader yet: a new topic, a restart of the broker); by
+/// that librdkafka takes the first one for delivered, and it is lost without a word. `message.timeout.ms`
 /// 0 is "for ever" and keeps an outage from failing early messages and passing later ones. Topics are not created by
 /// asking for them: the broker would give `current` its default clean-up and delete what must be kept.
 pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str, sizing: Sizing) -> ClientConfig {
@@ -74,6 +77,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         .set("enable.idempotence", "true")
         .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
+        .set("max.in.flight.requests.per.connection", "1")
         .set("message.timeout.ms", "0")
         .set("delivery.report.only.error", "false")
         .set("partitioner", "murmur2_random");
@@ -114,15 +118,16 @@ mod tests {
     fn no_alias_gets_past_the_guarantee() {
         let mut kafka = testing::kafka("broker:9092");
         for name in ALIASES_OF_OURS.into_iter().chain(["queue.buffering.max.ms"]) {
-            kafka.properties.insert(name.to_owned(), "1".to_owned());
+            kafka.properties.insert(name.to_owned(), "2".to_owned());
         }
         let native =
             producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None)).create_native_config().unwrap();
         let value = |name| native.get(name).unwrap();
         assert_eq!(
             (value("acks"), value("message.timeout.ms"), value("linger.ms")),
-            ("-1".into(), "0".into(), "1".into())
+            ("-1".into(), "0".into(), "2".into())
         );
+        assert_eq!(value("max.in.flight.requests.per.connection"), "1");
         assert_eq!(value("bootstrap.servers"), "broker:9092");
     }
 

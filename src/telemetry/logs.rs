@@ -43,6 +43,11 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(level).map_err(|_| LogError::Level(level.to_owned()))
 }
 
+/// Colours are for terminals, not for files, and for nobody who does not want them (<https://no-color.org>).
+fn shows_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
@@ -50,9 +55,10 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
 pub fn start(level: &str, format: LogFormat) -> Result<LogLevel, LogError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let registry = tracing_subscriber::registry().with(filter);
-    let is_terminal = std::io::stderr().is_terminal();
     let started = match format {
-        LogFormat::Text => registry.with(fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            registry.with(fmt::layer().with_ansi(shows_colours()).with_writer(std::io::stderr)).try_init()
+        }
         LogFormat::Json => {
             registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
         }

@@ -1,7 +1,8 @@
 """An independent consumer: reads a topic with other code than ours and prints one JSON line per message.
 
 The schema is compiled from proto/ by protoc, the bytes are decoded by Python's protobuf and printed as the proto3
-mapping with default values. Nothing of rtalink is involved, so what is printed is what any consumer would see. Only
+mapping with default values. Values whose content-type is application/json are read as such a mapping, and must print
+the same again. Nothing of rtalink is involved, so what is printed is what any consumer would see. Only
 committed messages are read. Fields that the schema does not have are an error: they would be ours alone.
 
     python.sh run consume.py 127.0.0.1:9092 rta.agent-state.events --schema rtalink.v1.AgentStateEvent
@@ -41,17 +42,27 @@ def compile_schema(name):
     return message_factory.GetMessageClass(descriptor)
 
 
-def decode(message_class, data):
+def decode(message_class, data, is_json):
     """The proto3 JSON mapping of `data`; its base64 form where there is no schema."""
     if data is None:
         return None
     if message_class is None:
         return base64.b64encode(data).decode()
+    if is_json:
+        message = json_format.Parse(data, message_class())
+        mapping = to_mapping(message)
+        if json.loads(data) != mapping:
+            raise ValueError(f"not the proto3 mapping with defaults printed, which is {json.dumps(mapping)}")
+        return mapping
     message = message_class.FromString(data)
     size = message.ByteSize()
     message.DiscardUnknownFields()
     if message.ByteSize() != size:
         raise ValueError("fields that the schema does not have")
+    return to_mapping(message)
+
+
+def to_mapping(message):
     return json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
 
 
@@ -105,15 +116,16 @@ def main():
 
     message_class = compile_schema(arguments.schema) if arguments.schema else None
     for message in read(arguments.bootstrap, arguments.topic, arguments.count, arguments.timeout):
+        headers = {name: text(header) for name, header in message.headers() or []}
         try:
-            value = decode(message_class, message.value())
+            value = decode(message_class, message.value(), headers.get("content-type") == "application/json")
         except Exception as error:  # whatever the decoder raises, say which message it was
             sys.exit(f"topic {arguments.topic}, {message.partition()}:{message.offset()}: no {arguments.schema}: {error}")
         line = {
             "partition": message.partition(),
             "offset": message.offset(),
             "key": text(message.key()),
-            "headers": {name: text(header) for name, header in message.headers() or []},
+            "headers": headers,
             "value": value,
         }
         print(json.dumps(line, ensure_ascii=False))

@@ -40,6 +40,39 @@ pub(crate) struct Broker {
     child: Option<Child>,
 }
 
+/// A broker that can be taken away and brought back, at the same port and with its data.
+pub(crate) struct InterruptedBroker {
+    port: u16,
+    data: tempfile::TempDir,
+    /// None while it is away.
+    broker: Option<Broker>,
+}
+
+impl InterruptedBroker {
+    /// Starts it.
+    pub(crate) fn start() -> Self {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let (port, broker) = launch_anywhere(|port| launch(port, data.path(), &[]).map(|broker| (port, broker)));
+        Self { port, data, broker: Some(broker) }
+    }
+
+    /// `host:port`, whether it is there or not.
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Takes it away without a warning.
+    pub(crate) fn kill(&mut self) {
+        self.broker = None;
+    }
+
+    /// Brings it back.
+    pub(crate) fn start_again(&mut self) {
+        let broker = launch(self.port, self.data.path(), &[]);
+        self.broker = Some(broker.unwrap_or_else(|log| panic!("Kafka did not come back. Its last words:\n{log}")));
+    }
+}
+
 impl Broker {
     /// The broker of this test process.
     pub(crate) fn shared() -> &'static Broker {
@@ -55,15 +88,14 @@ impl Broker {
 
     /// A broker for one test alone, for example one that takes it away; it ends when this is dropped.
     pub(crate) fn start() -> Broker {
-        // A port can be lost to another process between the look and the broker's bind.
-        let mut log = String::new();
-        for _ in 0..3 {
-            match launch(free_port()) {
-                Ok(broker) => return broker,
-                Err(end_of_log) => log = end_of_log,
+        launch_anywhere(|port| {
+            let directory = env::temp_dir().join(unique("rtalink-kafka"));
+            let launched = launch(port, &directory, &["--temporary"]);
+            if launched.is_err() {
+                let _ = fs::remove_dir_all(&directory);
             }
-        }
-        panic!("Kafka did not start; `make tools` installs what is missing. Its last words:\n{log}");
+            launched
+        })
     }
 
     /// `host:port` to connect to.
@@ -136,17 +168,29 @@ pub(crate) fn consume_with_python(bootstrap: &str, topic: &str, schema: &str) ->
     lines.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
 }
 
-/// Starts a broker on `port` and waits until it answers.
+/// Launches at a free port. One can be lost to another process between the look and the broker's bind.
+fn launch_anywhere<T>(launch: impl Fn(u16) -> Result<T, String>) -> T {
+    let mut log = String::new();
+    for _ in 0..3 {
+        match launch(free_port()) {
+            Ok(launched) => return launched,
+            Err(end_of_log) => log = end_of_log,
+        }
+    }
+    panic!("Kafka did not start; `make tools` installs what is missing. Its last words:\n{log}");
+}
+
+/// Starts a broker on `port`, its data in `directory`, and waits until it answers.
 ///
 /// # Errors
 /// The end of the broker's log, if it ended or did not answer in time.
-fn launch(port: u16) -> Result<Broker, String> {
-    let directory = env::temp_dir().join(unique("rtalink-kafka"));
-    fs::create_dir_all(&directory).expect("a temporary folder");
+fn launch(port: u16, directory: &Path, options: &[&str]) -> Result<Broker, String> {
+    fs::create_dir_all(directory).expect("a temporary folder");
     let spawned = Command::new(folder().join("kafka.sh"))
-        .args(["run", "--temporary", "--port", &port.to_string(), "--parent", &process::id().to_string()])
+        .args(["run", "--port", &port.to_string(), "--parent", &process::id().to_string()])
+        .args(options)
         .arg("--dir")
-        .arg(&directory)
+        .arg(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null()) // not ours: a pipe behind cargo test would stay open after the tests
         .stderr(Stdio::piped())
@@ -167,7 +211,6 @@ fn launch(port: u16) -> Result<Broker, String> {
         let _ = stderr.read_to_string(&mut complaint);
     }
     let log = fs::read_to_string(directory.join("broker.log")).unwrap_or_default();
-    let _ = fs::remove_dir_all(&directory);
     let lines: Vec<&str> = complaint.lines().chain(log.lines()).collect();
     Err(lines[lines.len().saturating_sub(20)..].join("\n"))
 }

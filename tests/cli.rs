@@ -1,0 +1,370 @@
+//! The commands as their users meet them: arguments in, output and exit code out.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+mod support;
+
+use support::process::{Process, output, rtalink, write};
+use support::service::folder;
+use support::wait::{until, until_true};
+
+/// One integration; `more` goes to the end of the file.
+fn config(port: u16, http: u16, layout: &str, more: &str) -> String {
+    format!(
+        r#"
+[kafka]
+bootstrap_servers = "embedded"
+partitions = 1
+[http]
+listen = "127.0.0.1:{http}"
+[[integration]]
+id = "avaya-1"
+kind = "avaya-cms"
+acd = 1
+[integration.realtime]
+port = {port}
+bind = "127.0.0.1"
+layout = "{layout}"
+{more}
+"#
+    )
+}
+
+const FIXED: &str = r#"
+[layout.fixed]
+record_length = 8
+columns = [{ field = "login_id", at = 0, width = 4 }, { field = "state", at = 4, width = 4 }]
+states = "rta-codes"
+"#;
+
+/// A folder with that configuration, and the file.
+fn with_config(toml: &str) -> (TempDir, String) {
+    let folder = folder(&[("rtalink.toml", toml)]);
+    let file = folder.path().join("rtalink.toml").to_str().unwrap().to_owned();
+    (folder, file)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = rtalink();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn decode(toml: &str, input: &[u8]) -> Vec<String> {
+    let (_folder, file) = with_config(toml);
+    let output = with_input(&["decode", "--config", &file, "--integration", "avaya-1"], input);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_has_an_example_and_wrong_usage_exits_2() {
+    let help = text(&output(&["--help"]).stdout);
+    let commands = ["run", "demo", "check", "decode", "replay", "capture", "simulate", "tail"];
+    for command in commands {
+        assert!(help.contains(command), "{help}");
+        let output = output(&[command, "--help"]);
+        let help = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        let example = format!("Example:\n  rtalink {command}");
+        assert!(help.contains(&example) || help.contains(&format!("| rtalink {command}")), "{command}: {help}");
+    }
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["unknown"],
+        &["run"],
+        &["check", "--conf", "x"],
+        &["decode", "--config", "x"],
+        &["tail"],
+        &["tail", "--config", "x", "--bootstrap", "y"],
+        &["simulate", "--connect", "x", "--layout", "y", "--scenario", "nights"],
+        &["capture", "--listen", "nowhere", "--output", "x"],
+    ];
+    for arguments in wrong {
+        let output = output(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn failures_exit_1_with_one_message() {
+    let (folder, file) = with_config(&config(0, 0, "cisco-icm-20", ""));
+    let missing = folder.path().join("none").to_str().unwrap().to_owned();
+    let with = |command, rest: &[&'static str]| [&[command, "--config", &file, "--integration"], rest].concat();
+    let cases: [(Vec<&str>, &str); 6] = [
+        (vec!["check", "--config", &missing], "cannot read the configuration"),
+        (with("decode", &["avaya-2"]), "has no integration \"avaya-2\": expected one of avaya-1"),
+        (with("decode", &["avaya-1", "/nowhere/feed"]), "cannot read /nowhere/feed"),
+        (with("replay", &["avaya-1", "/nowhere/feed"]), "cannot read /nowhere/feed"),
+        (vec!["simulate", "--connect", "127.0.0.1:1", "--layout", "cisco"], "expected one of cisco-icm-20"),
+        (vec!["tail", "--config", &file], "--bootstrap"),
+    ];
+    for (arguments, message) in cases {
+        let output = output(&arguments);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains(message) && !told.contains("panicked"), "{arguments:?}: {told}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_tells_every_problem_with_its_line() {
+    let toml = config(0, 0, "cisco-icm-21", FIXED)
+        .replace("acd = 1", "acd = \"one\"")
+        .replace("partitions = 1", "partitons = 1")
+        .replace("width = 4 }]", "width = 5 }]");
+    let (_folder, file) = with_config(&toml);
+    let output = output(&["check", "--config", &file]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let line_of = |wanted: &str| toml.lines().position(|line| line.contains(wanted)).unwrap() + 1;
+    let problems = [
+        ("partitons", "did you mean \"partitions\"?"),
+        ("acd = \"one\"", "acd"),
+        ("layout = \"cisco-icm-21\"", "did you mean \"cisco-icm-20\"?"),
+        ("width = 5", "ends at byte 9"),
+    ];
+    for (line, message) in problems {
+        let place = format!("error: {file}:{}:", line_of(line));
+        assert!(told.contains(&place) && told.contains(message), "{place} {message}: {told}");
+    }
+    assert!(told.contains("4 error(s)"), "{told}");
+}
+
+#[test]
+fn check_reads_the_mapping_too() {
+    let mapping = "[integration.mapping]\nusers = \"u.csv\"\nactivities = \"a.csv\"\n";
+    let (folder, file) = with_config(&config(0, 0, "cisco-icm-20", mapping));
+    write(folder.path(), "u.csv", "external_user,employee_id,employee_name\n1,E1\n");
+    write(folder.path(), "a.csv", "external_activity,activity_id,activity_name\nACD,1,Call\nLUNCH,2,Lunch\n");
+    let failed = output(&["check", "--config", &file]);
+    let told = text(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(told.contains("u.csv:2: ") && told.contains("a.csv:3: "), "{told}");
+
+    write(folder.path(), "u.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n");
+    write(folder.path(), "a.csv", "external_activity,activity_id,activity_name\nACD,1,Call\n");
+    let passed = output(&["check", "--config", &file]);
+    assert_eq!(passed.status.code(), Some(0), "{}", text(&passed.stderr));
+    assert!(text(&passed.stdout).contains("ok, 1 integration(s)"), "{}", text(&passed.stdout));
+}
+
+#[test]
+fn a_port_in_use_is_a_warning_for_check_and_an_error_for_run() {
+    let (feed, http) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (feed_address, http_address) = (feed.local_addr().unwrap(), http.local_addr().unwrap());
+    let (_folder, file) = with_config(&config(feed_address.port(), http_address.port(), "cisco-icm-20", ""));
+    for (command, code, severity) in [("check", 0, "warning"), ("run", 1, "error")] {
+        let output = output(&[command, "--config", &file]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        for address in [feed_address, http_address] {
+            let place = |line: &&str| line.contains(&format!("{severity}: ")) && line.contains(&address.to_string());
+            assert!(told.lines().any(|line| place(&line)), "{command} {address}: {told}");
+        }
+    }
+}
+
+#[test]
+fn decode_prints_one_line_per_record() {
+    let toml = config(0, 0, "cisco-icm-20", "");
+    let good = format!("301204 80 0 0 0 232 0 1 801326 232 1{}", " 0 0".repeat(19));
+    let line = |offset: usize| {
+        format!(
+            "{{\"loginId\":\"301204\",\"mode\":\"RING\",\"direction\":\"NONE\",\"rawState\":\"80\",\"auxReason\":0,\
+             \"workSplit\":\"232\",\"extension\":\"801326\",\"skills\":[{{\"skill\":\"232\",\"level\":1}}],\
+             \"offset\":{offset}}}"
+        )
+    };
+    assert_eq!(decode(&toml, good.as_bytes()), [line(0)], "a last line without its end");
+    let bad = b"a\\b \x00\xff";
+    let input = [good.as_bytes(), b"\r\n", bad, b"\n", good.as_bytes(), b"\n"].concat();
+    let lines = decode(&toml, &input);
+    assert_eq!((&lines[0], &lines[2]), (&line(0), &line(good.len() + 2 + bad.len() + 1)));
+    let error: Value = serde_json::from_str(&lines[1]).unwrap();
+    assert_eq!((&error["offset"], &error["raw"]), (&json!(good.len() + 2), &json!("a\\x5cb \\x00\\xff")));
+    assert!(error["error"].as_str().unwrap().starts_with("nul_byte"), "{error}");
+    assert_eq!(error.as_object().unwrap().len(), 3);
+    assert_eq!(decode(&toml, b""), Vec::<String>::new());
+}
+
+#[test]
+fn decode_of_fixed_length_reports_a_last_record_that_is_cut() {
+    let lines = decode(&config(0, 0, "fixed", FIXED), b"0471  200472");
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], r#"{"loginId":"0471","mode":"AVAIL","direction":"NONE","rawState":"20","offset":0}"#);
+    assert_eq!(serde_json::from_str::<Value>(&lines[1]).unwrap()["offset"], 8);
+    assert!(lines[1].starts_with("{\"error\":\"truncated"), "{}", lines[1]);
+}
+
+#[test]
+fn decode_shows_all_columns_whatever_details_says() {
+    let toml = config(0, 0, "cisco-icm-20", "").replace("acd = 1", "acd = 1\ndetails = false");
+    let record = format!("1 32 0 0 0 232 0 1 801326 232 1 233 51{}\n", " 0 0".repeat(18));
+    let line: Value = serde_json::from_str(&decode(&toml, record.as_bytes())[0]).unwrap();
+    assert_eq!(line["skills"], json!([{ "skill": "232", "level": 1 }, { "skill": "233", "level": 51 }]));
+    assert_eq!((&line["workSplit"], &line["direction"]), (&json!("232"), &json!("IN")));
+}
+
+const SHORT: &str = r#"
+snapshot_end = "marker"
+[layout.short]
+separator = "|"
+marker = "^END"
+columns = ["login_id", "state", "aux_reason"]
+states = "cms-names"
+"#;
+
+const CAPTURE: &str = r#"{"at":"2026-01-05T08:00:00.000Z","peer":"10.1.2.3:40000","open":true}
+{"at":"2026-01-05T08:00:00.120Z","text":"1|AVAIL|\n2|AUX|3\nEND\n"}
+{"at":"2026-01-05T08:06:00.120Z","data":"MXxBQ0R8CjJ8QVVYfDMKRU5ECg=="}
+{"at":"2026-01-05T08:09:00.120Z","text":"1|ACD|\nEND\n1|ACD|\nEND\n"}
+{"at":"2026-01-05T08:10:00.120Z","close":true}
+"#;
+
+fn replay(file: &str, capture: &Path, options: &[&str]) -> String {
+    let capture = capture.to_str().unwrap();
+    let arguments = [&["replay", "--config", file, "--integration", "avaya-1", capture], options].concat();
+    let output = output(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn replay_is_deterministic_and_adds_up() {
+    let (folder, file) = with_config(&config(0, 0, "short", SHORT));
+    let capture = write(folder.path(), "monday.capture", CAPTURE);
+    let events = replay(&file, &capture, &[]);
+    assert_eq!(events, replay(&file, &capture, &[]), "byte for byte");
+    let told: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|event| {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            format!("{} {} {} {}", text("loginId"), text("cause"), text("externalActivity"), text("stateSince"))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "1 OBSERVED AVAIL 2026-01-05T08:00:00.120Z",
+            "2 OBSERVED AUX:3 2026-01-05T08:00:00.120Z",
+            "1 CHANGED ACD 2026-01-05T08:06:00.120Z",
+            "2 LOGGED_OUT LOGGED_OUT 2026-01-05T08:09:00.120Z",
+        ]
+    );
+    let expected = "acd\tlogin_id\tmode\treason\tminutes\n1\t1\tAVAIL\t\t6.00\n1\t1\tACD\t\t4.00\n1\t2\tAUX\t3\t9.00\n";
+    assert_eq!(replay(&file, &capture, &["--summary"]), expected);
+
+    let broken = write(folder.path(), "broken.capture", CAPTURE.replace("\"close\"", "\"clos\""));
+    let output = output(&["replay", "--config", &file, "--integration", "avaya-1", broken.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("broken.capture:5"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_is_captured_can_be_replayed() {
+    let (folder, file) = with_config(&config(0, 0, "short", SHORT));
+    let capture = folder.path().join("feed.capture");
+    let mut command = rtalink();
+    command.args(["capture", "--listen", "127.0.0.1:0", "--output"]).arg(&capture);
+    let process = Process::spawn(command);
+    let address = process.field("recording", "address");
+    for state in ["AVAIL", "ACD"] {
+        let mut feed = TcpStream::connect(&address).unwrap();
+        feed.write_all(&[format!("1|{state}|\n").as_bytes(), b"\xfc|"].concat()).unwrap();
+        drop(feed);
+        let closes = || fs::read_to_string(&capture).unwrap_or_default().matches("\"close\":true").count();
+        until_true("a recorded connection", || closes() == if state == "AVAIL" { 1 } else { 2 });
+    }
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+
+    let recorded = fs::read_to_string(&capture).unwrap();
+    let lines: Vec<Value> = recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["open"], &lines[0]["conn"]), (&json!(true), &Value::Null));
+    assert_eq!(lines.last().unwrap()["conn"], 1);
+    let events = replay(&file, &capture, &[]);
+    assert_eq!(events.lines().count(), 2, "{events}");
+    let arguments = ["capture", "--listen", "127.0.0.1:0", "--output", capture.to_str().unwrap()];
+    let refused = output(&arguments);
+    assert_eq!(refused.status.code(), Some(1), "an existing file is not overwritten");
+    assert_eq!(fs::read_to_string(&capture).unwrap(), recorded);
+}
+
+#[test]
+fn simulate_feeds_run_tail_reads_it_and_the_truth_is_what_was_published() {
+    let (folder, file) = with_config(&config(0, 0, "cisco-icm-20", "snapshot_idle = \"20ms\""));
+    let process = Process::run(&folder, &fs::read_to_string(&file).unwrap());
+    let address = process.feed().to_string();
+    let truth = folder.path().join("truth.jsonl");
+    let arguments = [
+        "simulate",
+        "--connect",
+        &address,
+        "--layout",
+        "cisco-icm-20",
+        "--agents",
+        "20",
+        "--refresh",
+        "100ms",
+        "--duration",
+        "1500ms",
+        "--pace",
+        "100",
+        "--seed",
+        "3",
+        "--truth",
+        truth.to_str().unwrap(),
+    ];
+    let simulated = output(&arguments);
+    assert_eq!(simulated.status.code(), Some(0), "{}", text(&simulated.stderr));
+    let summary: Value = serde_json::from_slice(&simulated.stdout).unwrap();
+    assert!(summary["snapshots"].as_u64().unwrap() >= 5, "{summary}");
+    process.line("DISCONNECTED");
+
+    let truth = fs::read_to_string(truth).unwrap();
+    let count = truth.lines().count();
+    let transitions = summary["transitions"].as_object().unwrap().values().map(|count| count.as_u64().unwrap());
+    assert_eq!(transitions.sum::<u64>(), count as u64);
+    let tail = |topic: &str| {
+        let tailed = output(&["tail", "--bootstrap", &process.kafka(), "--topic", topic, "--until-end"]);
+        assert_eq!(tailed.status.code(), Some(0), "{}", text(&tailed.stderr));
+        text(&tailed.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let events = until("all events", || Some(tail("events")).filter(|events| events.len() >= count));
+    let told = |entry: &Value, mode: &Value| format!("{} {} {mode}", entry["loginId"], entry["cause"]);
+    let mut published: Vec<String> = events.iter().map(|event| told(event, &event["state"]["mode"])).collect();
+    let truths = truth.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut expected: Vec<String> = truths
+        .map(|truth| {
+            let login_id = truth.get("loginId").or(truth.get("login_id")).unwrap();
+            format!("{login_id} {} {}", truth["cause"], truth["mode"])
+        })
+        .collect();
+    published.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(published, expected);
+    assert_eq!(tail("feed-status").len(), 2);
+    assert_eq!(tail("dead-letter").len(), 0);
+    let counted =
+        output(&["tail", "--bootstrap", &process.kafka(), "--topic", "current", "--from-beginning", "--count", "3"]);
+    assert_eq!(text(&counted.stdout).lines().count(), 3);
+    assert_eq!(process.terminate().0, Some(0));
+}

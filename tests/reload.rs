@@ -1,0 +1,240 @@
+//! What a running service takes from a new configuration, and what it refuses.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use rtalink::proto::v1;
+
+mod support;
+
+use support::process::Process;
+use support::service::{Running, folder};
+use support::wait::until_true;
+
+const CONFIG: &str = r#"
+    [kafka]
+    bootstrap_servers = "embedded"
+    partitions = 1
+    [http]
+    listen = "127.0.0.1:0"
+    [[integration]]
+    id = "avaya-1"
+    kind = "avaya-cms"
+    acd = 1
+    [integration.realtime]
+    port = 0
+    bind = "127.0.0.1"
+    layout = "short"
+    snapshot_end = "marker"
+    logout_after = 2
+    stale_after = "30s"
+    allow = []
+    [integration.mapping]
+    users = "users.csv"
+    activities = "activities.csv"
+    [layout.short]
+    separator = "|"
+    marker = "^END"
+    columns = ["login_id", "state", "aux_reason"]
+    states = "cms-names"
+"#;
+
+const USERS: &str = "external_user,employee_id,employee_name\n1,E1,Ada\n2,E2,Bo\n";
+const ACTIVITIES: &str = "external_activity,activity_id,activity_name\nACD,9,Call\n";
+
+/// The configuration with one line instead of another.
+fn edited(from: &str, to: &str) -> String {
+    assert!(CONFIG.contains(from), "{from}");
+    CONFIG.replace(from, to)
+}
+
+fn start() -> Running {
+    Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), CONFIG)
+}
+
+fn send(feed: &mut TcpStream, lines: &[&str]) {
+    feed.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+}
+
+/// Login id, sequence, cause, employee, activity and mapping version.
+fn told(events: &[v1::AgentStateEvent]) -> Vec<String> {
+    let tell = |event: &v1::AgentStateEvent| {
+        let user = event.user.as_ref().map_or("-", |user| user.employee_id.as_str());
+        let activity = event.activity.as_ref().map_or("-", |activity| activity.activity_id.as_str());
+        let (login_id, sequence, cause) = (&event.login_id, event.sequence, event.cause().as_str_name());
+        format!("{login_id} #{sequence} {cause} {user} {activity} v{}", event.mapping_version)
+    };
+    events.iter().map(tell).collect()
+}
+
+#[test]
+fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|", "3|AVAIL|", "4|AVAIL|", "END", "4|UNSTAFF|", "3|ACD|", "END"]);
+    service.settle(6);
+    let before = service.events().len();
+    assert_eq!(before, 6);
+
+    // 1 stays, 2 becomes somebody else, 3 somebody at all, 4 is logged out.
+    fs::write(
+        service.path("users.csv"),
+        "external_user,employee_id,employee_name\n1,E1,Ada\n2,E9,Cy\n3,E3,Di\n4,E4,Ed\n",
+    )
+    .unwrap();
+    assert_eq!(service.reload(CONFIG).unwrap(), Vec::<String>::new());
+    assert_eq!(told(&service.events_once(before + 2)[before..]), ["2 #2 REMAPPED E9 1 v2", "3 #3 REMAPPED E3 9 v2"]);
+
+    fs::write(
+        service.path("activities.csv"),
+        "external_activity,activity_id,activity_name\nACD,9,Call\nAVAIL,7,Ready\n",
+    )
+    .unwrap();
+    service.reload(CONFIG).unwrap();
+    let events = service.events_once(before + 4);
+    assert_eq!(told(&events[before + 2..]), ["1 #2 REMAPPED E1 7 v3", "2 #3 REMAPPED E9 7 v3"]);
+    let remapped = &events[before + 2];
+    assert_eq!(remapped.state, events[0].state, "the state is the same");
+    assert_eq!(remapped.previous_activity.as_ref().unwrap().activity_id, "1");
+
+    // Nothing new: nothing to tell, the same version.
+    service.reload(CONFIG).unwrap();
+    send(&mut feed, &["1|ACD|"]);
+    service.settle(7);
+    assert_eq!(told(&service.events()[before + 4..]), ["1 #3 CHANGED E1 9 v3"]);
+
+    let (lost, folder) = service.drain();
+    assert_eq!(lost, 0);
+    let service = Running::start_in(folder, CONFIG);
+    send(&mut service.dial(), &["1|ACD|"]);
+    assert_eq!(service.events_once(1)[0].mapping_version, 3, "the same content after a restart");
+    let (_, folder) = service.drain();
+    fs::write(folder.path().join("users.csv"), USERS).unwrap();
+    let service = Running::start_in(folder, CONFIG);
+    send(&mut service.dial(), &["1|ACD|"]);
+    assert_eq!(service.events_once(1)[0].mapping_version, 4, "another content, though an old one");
+}
+
+#[test]
+fn a_broken_mapping_is_refused_as_a_whole() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|"]);
+    service.settle(2);
+    let broken = "external_user,employee_id,employee_name\n1,E8,Eve\n2,E2\n,E3,Fay\n";
+    fs::write(service.path("users.csv"), broken).unwrap();
+    let problems = service.reload(&edited("logout_after = 2", "logout_after = 1")).unwrap_err();
+    let told_problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2);
+    for (problem, place) in told_problems.iter().zip(["users.csv:3: ", "users.csv:4: "]) {
+        assert!(problem.contains(place), "{told_problems:?}");
+    }
+    // Neither the mapping nor anything else has changed: one absence logs nobody out.
+    send(&mut feed, &["END", "1|ACD|", "END", "1|ACD|"]);
+    service.settle(4);
+    let events = service.events();
+    assert_eq!(told(&events), ["1 #1 OBSERVED E1 1 v1", "2 #1 OBSERVED E2 1 v1", "1 #2 CHANGED E1 9 v1"]);
+}
+
+#[test]
+fn an_allow_list_is_for_newcomers() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|"]);
+    service.settle(1);
+    let restart = service.reload(&edited("allow = []", "allow = [\"10.0.0.0/8\"]")).unwrap();
+    assert_eq!(restart, Vec::<String>::new());
+    let _refused = service.dial();
+    until_true("a refusal", || service.metric("rtalink_feed_refused_total", "not_allowed") > 0.0);
+    send(&mut feed, &["1|ACD|"]);
+    service.settle(2);
+    assert_eq!(service.events().len(), 2);
+}
+
+#[test]
+fn a_layout_is_for_the_next_bytes_of_an_open_connection() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    service.settle(1);
+    assert_eq!(service.reload(&edited("separator = \"|\"", "separator = \";\"")).unwrap(), Vec::<String>::new());
+    send(&mut feed, &["1;AUX;3", "1|ACD|"]);
+    service.settle(3);
+    let events = service.events();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[1].external_activity, "AUX:3");
+    assert_eq!(service.dead_letters().len(), 1);
+    let kinds: Vec<_> = service.feed_statuses().iter().map(v1::FeedStatus::kind).collect();
+    assert_eq!(kinds, [v1::feed_status::Kind::Connected]);
+}
+
+#[test]
+fn thresholds_change_without_a_disconnect() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|", "END"]);
+    service.settle(2);
+    let toml =
+        edited("logout_after = 2", "logout_after = 1").replace("stale_after = \"30s\"", "stale_after = \"400ms\"");
+    assert_eq!(service.reload(&toml).unwrap(), Vec::<String>::new());
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    assert_eq!(told(&service.events_once(3)[2..]), ["2 #2 LOGGED_OUT E2 - v1"]);
+    until_true("a stale feed", || {
+        service.feed_statuses().iter().any(|status| status.kind() == v1::feed_status::Kind::Stale)
+    });
+    assert!(!service.feed_statuses().iter().any(|status| status.kind() == v1::feed_status::Kind::Disconnected));
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_not_taken() {
+    let cases = [
+        ("port = 0", "port = 7117", "integration \"avaya-1\": realtime.port or bind"),
+        ("acd = 1", "acd = 2", "integration \"avaya-1\": acd"),
+        ("acd = 1", "acd = 1\ndetails = true", "integration \"avaya-1\": details"),
+        ("allow = []", "mode = \"delta\"", "integration \"avaya-1\": realtime.mode"),
+        ("\"marker\"", "\"idle\"", "integration \"avaya-1\": realtime.snapshot_end"),
+        ("partitions = 1", "partitions = 2", "kafka"),
+        ("\"127.0.0.1:0\"", "\"127.0.0.1:9464\"", "http.listen"),
+        ("[http]", "[store]\ndirectory = \"other\"\n[http]", "store.directory"),
+        ("id = \"avaya-1\"", "id = \"avaya-2\"", "integration \"avaya-2\" (new), integration \"avaya-1\" (removed)"),
+    ];
+    let mut service = start();
+    let mut feed = service.dial();
+    for (from, to, keys) in cases {
+        assert_eq!(service.reload(&edited(from, to)).unwrap().join(", "), keys, "{to}");
+    }
+    send(&mut feed, &["1|AVAIL|"]);
+    service.settle(1);
+    assert_eq!(service.events()[0].acd, 1);
+}
+
+#[test]
+fn sighup_reloads_the_file() {
+    let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
+    let file = folder.path().join("rtalink.toml");
+    let process = Process::run(&folder, CONFIG);
+    let mut feed = TcpStream::connect(process.feed()).unwrap();
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|"]);
+    process.line("CONNECTED");
+
+    fs::write(&file, edited("port = 0", "port = 7117").replace("[http]", "[log]\nlevel = \"debug\"\n[http]")).unwrap();
+    process.signal("HUP");
+    let line = process.line("need a restart");
+    assert!(line.contains("WARN") && line.contains("realtime.port or bind"), "{line}");
+    let _second = TcpStream::connect(process.feed()).unwrap();
+    process.line("DEBUG rtalink::feed::listener: accepted");
+
+    fs::write(folder.path().join("users.csv"), "external_user,employee_id,employee_name\n1,E1,Ada\n1,E2,Bo\n").unwrap();
+    process.signal("HUP");
+    let line = process.line("users.csv:3: ");
+    assert!(line.contains("ERROR"), "{line}");
+    process.line("the running configuration stays in force");
+
+    fs::write(&file, edited("acd = 1", "acd = one\nacdc = 1")).unwrap();
+    process.signal("HUP");
+    process.line("rtalink.toml:10:");
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+}

@@ -1,0 +1,45 @@
+//! The few lines of HTTP that the tests need, and the Prometheus exposition as numbers.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// `GET path`.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("HTTP is served");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: rtalink\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer in UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let content_type = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value);
+    Answer { status, content_type: content_type.collect(), body: body.to_owned() }
+}
+
+/// Values by series, a series being `name{label="value",…}` as it stands in the exposition.
+pub(crate) fn series(exposition: &str) -> BTreeMap<String, f64> {
+    let samples = exposition.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    samples
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line:?}"));
+            (series.to_owned(), value.parse().unwrap_or_else(|_| panic!("no number: {line:?}")))
+        })
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! What the tests of the whole service share: it started in this process or as one of its own, HTTP, topics, waiting.
+
+#![allow(dead_code)] // every test file compiles this and uses its own part
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
+
+pub(crate) mod agents;
+pub(crate) mod http;
+pub(crate) mod kafka;
+pub(crate) mod process;
+pub(crate) mod service;
+pub(crate) mod topic;
+pub(crate) mod wait;

@@ -1,0 +1,79 @@
+//! What is on a topic, read with a bare consumer.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rtalink::proto::v1;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A message as it lies there.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) value: Vec<u8>,
+}
+
+impl Received {
+    pub(crate) fn event(&self) -> v1::AgentStateEvent {
+        v1::AgentStateEvent::decode(&*self.value).expect("an event")
+    }
+
+    pub(crate) fn feed_status(&self) -> v1::FeedStatus {
+        v1::FeedStatus::decode(&*self.value).expect("a feed status")
+    }
+}
+
+/// Everything on `topic` up to its end, in the order of offsets within a partition.
+pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<Received> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "rtalink-tests")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("metadata of the topic");
+    let mut assignment = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    }
+    let mut unfinished = assignment.count();
+    assert!(unfinished > 0, "there is no topic {topic}");
+    consumer.assign(&assignment).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let mut received = Vec::new();
+    while unfinished > 0 {
+        assert!(Instant::now() < deadline, "topic {topic}: {} messages, then nothing more", received.len());
+        match consumer.poll(Duration::from_millis(200)) {
+            None => {}
+            Some(Err(KafkaError::PartitionEOF(_))) => unfinished -= 1,
+            Some(Err(error)) => panic!("topic {topic}: {error}"),
+            Some(Ok(message)) => received.push(Received {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: text(message.key().unwrap_or_default()),
+                headers: message.headers().map_or_else(BTreeMap::new, |headers| {
+                    let header = |header: rdkafka::message::Header<'_, &[u8]>| {
+                        (header.key.to_owned(), text(header.value.unwrap_or_default()))
+                    };
+                    headers.iter().map(header).collect()
+                }),
+                value: message.payload().unwrap_or_default().to_vec(),
+            }),
+        }
+    }
+    received
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("keys and headers are text")
+}
