@@ -10,14 +10,18 @@ use super::schema;
 use super::tree::{Node, Value};
 use super::values;
 
+const ONE_IN_FLIGHT: &str = "a second request could get in ahead of a refused first one, which would then be lost";
+
 /// Properties that are ours, and why.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 9] = [
     ("acks", "events count as delivered only when all in-sync replicas have them"),
     ("request.required.acks", "events count as delivered only when all in-sync replicas have them"),
     ("enable.idempotence", "without it retries could reorder or double the events of an agent"),
     ("transactional.id", "it belongs to exactly-once delivery, which names its own"),
     ("message.timeout.ms", "events must wait for as long as Kafka is away, or those of one agent would be reordered"),
     ("delivery.timeout.ms", "events must wait for as long as Kafka is away, or those of one agent would be reordered"),
+    ("max.in.flight.requests.per.connection", ONE_IN_FLIGHT),
+    ("max.in.flight", ONE_IN_FLIGHT),
     ("partitioner", "murmur2_random puts an agent's events where Java consumers expect them"),
 ];
 

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::http::model::Published;
+use super::model::{IntegrationModel, Published};
 use crate::proto;
 use crate::publish::encode::Encoder;
 use crate::wire::states::Mode;
@@ -56,7 +56,7 @@ fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Optio
         return None;
     }
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
-    let agents = |known: &crate::http::model::IntegrationModel| {
+    let agents = |known: &IntegrationModel| {
         let all = known.agents.values();
         all.filter(|published| mode.is_none_or(|mode| published.0.state.mode == mode)).cloned().collect()
     };

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
-use crate::http::model::IntegrationModel;
 use crate::time::Timestamp;
 
 use super::State;
+use super::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let pending: Vec<usize> = state.kafka.iter().map(crate::publish::PublishHandle::pending).collect();

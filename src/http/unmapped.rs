@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
-use crate::http::model::IntegrationModel;
 use crate::mapping::annotate::NoUser;
 use crate::mapping::unmapped::Seen;
 
 use super::State;
+use super::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let integrations = state.model.read();
