@@ -220,10 +220,13 @@ impl Tracker {
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let Some(deadline) = self.next_deadline().filter(|deadline| *deadline <= now) else { return };
-        if self.settings.snapshot_end == SnapshotEnd::Repeat {
-            self.end_snapshot(End::Complete, deadline, out);
+        // Before the first valid record silence is no gap: what is open stays open.
+        if self.liveness.last_valid.is_some() {
+            if self.settings.snapshot_end == SnapshotEnd::Repeat {
+                self.end_snapshot(End::Complete, deadline, out);
+            }
+            self.begin_gap(deadline, out);
         }
-        self.begin_gap(deadline, out);
         self.liveness.is_stale = true;
         out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at: deadline, affected: 0 }));
     }
