@@ -78,6 +78,8 @@ struct Liveness {
 struct Connection {
     has_records: bool,
     last_valid: Option<(AgentIndex, Timestamp)>,
+    /// Silence cut a snapshot off whose marker is still to come.
+    owes_marker: bool,
 }
 
 /// The tracker of one integration.
@@ -225,6 +227,7 @@ impl Tracker {
             if self.settings.snapshot_end == SnapshotEnd::Repeat {
                 self.end_snapshot(End::Complete, deadline, out);
             }
+            self.connection.owes_marker |= self.snapshots.is_open();
             self.begin_gap(deadline, out);
         }
         self.liveness.is_stale = true;
@@ -243,7 +246,9 @@ impl Tracker {
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
         let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;
-        if ends_snapshots && self.connection.has_records {
+        // A marker that only ends what silence has cut off shows nobody absent.
+        let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();
+        if ends_snapshots && self.connection.has_records && !is_late {
             self.snapshots.enter(at, self.gap.is_recent);
             self.end_snapshot(End::Complete, at, out);
         }
