@@ -78,6 +78,8 @@ struct Liveness {
 struct Connection {
     has_records: bool,
     last_valid: Option<(AgentIndex, Timestamp)>,
+    /// Silence cut a snapshot off whose marker is still to come.
+    owes_marker: bool,
 }
 
 /// The tracker of one integration.
@@ -220,10 +222,14 @@ impl Tracker {
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let Some(deadline) = self.next_deadline().filter(|deadline| *deadline <= now) else { return };
-        if self.settings.snapshot_end == SnapshotEnd::Repeat {
-            self.end_snapshot(End::Complete, deadline, out);
+        // Before the first valid record silence is no gap: what is open stays open.
+        if self.liveness.last_valid.is_some() {
+            if self.settings.snapshot_end == SnapshotEnd::Repeat {
+                self.end_snapshot(End::Complete, deadline, out);
+            }
+            self.connection.owes_marker |= self.snapshots.is_open();
+            self.begin_gap(deadline, out);
         }
-        self.begin_gap(deadline, out);
         self.liveness.is_stale = true;
         out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at: deadline, affected: 0 }));
     }
@@ -240,7 +246,9 @@ impl Tracker {
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
         let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;
-        if ends_snapshots && self.connection.has_records {
+        // A marker that only ends what silence has cut off shows nobody absent.
+        let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();
+        if ends_snapshots && self.connection.has_records && !is_late {
             self.snapshots.enter(at, self.gap.is_recent);
             self.end_snapshot(End::Complete, at, out);
         }
