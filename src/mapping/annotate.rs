@@ -103,7 +103,9 @@ impl Annotator {
             None => previous_key.as_ref().and_then(|key| self.tables.activity(key).0),
         };
         let id = |activity: &Option<Arc<Activity>>| activity.as_ref().map(|activity| activity.activity_id.clone());
-        let is_the_same = event.cause != Cause::Reentered && id(&previous_activity) == id(&activity);
+        // Two states without an activity, such as UNKNOWN and LOGGED_OUT, have nothing in common.
+        let is_comparable = activity.is_some() || event.cause == Cause::Remapped;
+        let is_the_same = event.cause != Cause::Reentered && is_comparable && id(&previous_activity) == id(&activity);
         let activity_since = match &last {
             Some(last) if is_the_same => last.activity_since,
             _ => event.since,
