@@ -65,7 +65,9 @@ impl Tracker {
         for index in &snapshot.members {
             let agent = self.table.get_mut(*index);
             agent.held = Held::Nothing;
-            agent.open_start = None;
+            // A state published in this snapshot stands, and so does the start that it told.
+            let told = agent.open_start.take();
+            agent.start = agent.start.or(told.map(|told| told.at));
         }
     }
 

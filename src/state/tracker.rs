@@ -534,8 +534,9 @@ impl Tracker {
         if start.is_none() || !agent.is_logged_in() {
             return Taken::Same;
         }
+        // What waits stays the first news after a gap when another record of the snapshot replaces it.
+        agent.open_after_gap = after_gap || (agent.open_start.is_some() && agent.open_after_gap);
         agent.open_start = start;
-        agent.open_after_gap = after_gap;
         if self.settings.mode != FeedMode::Event {
             return Taken::Undecided;
         }
