@@ -61,7 +61,7 @@ fn cut(entry: &Entry, cuts: &[usize]) -> Vec<Entry> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 24, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 12, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn cutting_the_bytes_otherwise_publishes_the_same(cuts in proptest::collection::vec(0_usize..5_000, 1..8)) {

@@ -5,7 +5,6 @@ use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
 use prost::Message as _;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -256,48 +255,4 @@ fn the_embedded_cluster_takes_and_gives_back_every_kind_of_message() {
     assert_eq!(dead.json, expected);
     assert_eq!(read_all(servers, EVENTS)[0].json, "3");
     drain(publisher);
-}
-
-/// Against a real Kafka: `RTALINK_TEST_KAFKA=host:port cargo test --lib publish -- --ignored`. What the mock cluster
-/// cannot show: topics are created as planned, before the broker makes its own.
-#[test]
-#[ignore = "needs a Kafka broker in RTALINK_TEST_KAFKA"]
-fn topics_are_created_on_a_real_broker() {
-    let servers = std::env::var("RTALINK_TEST_KAFKA").expect("RTALINK_TEST_KAFKA=host:port");
-    let mut kafka = testing::kafka(&servers);
-    kafka.create_topics = true;
-    let run = Timestamp::now().as_micros();
-    for name in [
-        &mut kafka.topics.events,
-        &mut kafka.topics.current,
-        &mut kafka.topics.feed_status,
-        &mut kafka.topics.dead_letter,
-    ] {
-        *name = format!("{name}.{run}");
-    }
-    let (publisher, handle, seen) = start(&kafka);
-    submit(&handle, 0..1000);
-    assert_eq!(handle.outbox.wait_empty(Instant::now() + LONG), 0);
-
-    let admin: AdminClient<_> = rdkafka::ClientConfig::new().set("bootstrap.servers", &servers).create().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let current = [ResourceSpecifier::Topic(&kafka.topics.current)];
-    let described = runtime.block_on(admin.describe_configs(&current, &AdminOptions::new())).unwrap();
-    let settings = described[0].as_ref().unwrap();
-    assert_eq!(settings.get("cleanup.policy").unwrap().value.as_deref(), Some("compact"));
-    assert_eq!(settings.get("segment.ms").unwrap().value.as_deref(), Some("3600000"));
-
-    // Requests of several messages are too large now, and one message is.
-    let events = ResourceSpecifier::Topic(&kafka.topics.events);
-    let small = [AlterConfig::new(events).set("max.message.bytes", "1000")];
-    runtime.block_on(admin.alter_configs(&small, &AdminOptions::new())).unwrap();
-    let large = Message { payload: Bytes::from(vec![b'x'; 2_000]), ..event(1, 1) };
-    handle.submit(Batch { messages: vec![large] }).unwrap();
-    submit(&handle, 1000..2000);
-    drain(publisher);
-    assert_eq!(seen.try_iter().filter(|seen| matches!(seen, Seen::Dropped(_))).count(), 1);
-    assert_eq!(read_all(&servers, &kafka.topics.dead_letter).len(), 1);
-    for (key, numbers) in numbers_by_key(&read_all(&servers, &kafka.topics.events)) {
-        assert!(first_copies(&numbers).is_sorted(), "{key}: {numbers:?}");
-    }
 }
