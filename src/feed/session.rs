@@ -36,11 +36,10 @@ pub enum Admission {
     Refused,
 }
 
-/// An invalid record that a connection sent while it waited.
+/// An invalid record that a connection sent while it waited. It counts from the takeover on: when it came, the other
+/// connection spoke, and may have told of agents since who are absent from this one's first snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
-    /// Receipt.
-    pub at: Timestamp,
     /// ACD and login id, where they can be read.
     pub agent: Option<(Option<u32>, Box<str>)>,
 }
@@ -131,12 +130,12 @@ impl Session {
     }
 
     /// A waiting connection sent an invalid record.
-    pub fn bad_record(&mut self, id: ConnectionId, identity: Option<Identity<'_>>, at: Timestamp) {
+    pub fn bad_record(&mut self, id: ConnectionId, identity: Option<Identity<'_>>) {
         let Some(connection) = self.waiting.iter_mut().find(|connection| connection.id == id) else { return };
         let agent = identity.map(|identity| (identity.acd, identity.login_id.into()));
         let known = connection.bad_records.len();
         if known < MAX_BAD_RECORDS {
-            connection.bad_records.push(BadRecord { at, agent });
+            connection.bad_records.push(BadRecord { agent });
         } else if let Some(last) = connection.bad_records.last_mut() {
             last.agent = None;
         }
@@ -216,7 +215,7 @@ mod tests {
     #[test]
     fn a_valid_record_takes_over_and_brings_the_bad_ones() {
         let mut session = session(&[1, 2]);
-        session.bad_record(2, Some(Identity { login_id: "0471", acd: None }), at(1));
+        session.bad_record(2, Some(Identity { login_id: "0471", acd: None }));
         let takeover = session.take_over(2, at(2)).unwrap();
         assert_eq!(takeover.replaced, Some((1, "peer-1".into())));
         assert_eq!(takeover.successor.bad_records.len(), 1);

@@ -164,7 +164,7 @@ impl Engine {
         self.speaks(&successor.peer, at, out);
         for bad in &successor.bad_records {
             let identity = bad.agent.as_ref().map(|(acd, login_id)| Identity { login_id, acd: *acd });
-            self.tracker.invalid(identity, bad.at);
+            self.tracker.invalid(identity, at);
         }
     }
 
@@ -373,7 +373,7 @@ impl Engine {
         if speaks {
             self.tracker.invalid(identity, at);
         } else {
-            self.session.bad_record(id, identity, at);
+            self.session.bad_record(id, identity);
         }
         let raw = frame.bytes.to_vec();
         out.push(Finding::DeadLetter(DeadLetter { reason, offset: frame.offset, raw, received_at: at }));
