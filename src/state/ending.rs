@@ -11,7 +11,8 @@ use super::settings::FeedMode;
 use super::since::{self, Beginning, Context};
 use super::snapshot::{End, Snapshot};
 use super::table::AgentIndex;
-use super::tracker::{Tracker, Transition, inferred};
+use super::tracker::Tracker;
+use super::transition::{Transition, inferred};
 
 /// Link down: at least so many agents, and so many of a hundred of them in the listed mode UNKNOWN.
 const LINK_DOWN_AGENTS: usize = 10;

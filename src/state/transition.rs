@@ -1,0 +1,199 @@
+//! What a record makes of an agent: nothing, a remembered log-out, or a transition (rules 1, 4, 5, 8, 9).
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::wire::states::Mode;
+
+use super::agent::{AgentState, Known};
+use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
+use super::settings::FeedMode;
+use super::since::{self, Beginning, Context, Quality, RecordTime};
+use super::table::AgentIndex;
+use super::tracker::Tracker;
+
+/// A transition that is about to be made.
+#[derive(Debug)]
+pub(super) struct Transition {
+    pub(super) cause: Cause,
+    pub(super) evidence: Option<Evidence>,
+    pub(super) known: Known,
+    pub(super) after_gap: bool,
+    pub(super) observed_at: Timestamp,
+}
+
+/// What became of a valid record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is an event.
+    Event,
+    /// It is none.
+    Same,
+    /// That shows at the end of its snapshot.
+    Undecided,
+}
+
+/// Quality of a beginning that nothing tells exactly.
+pub(super) const fn inferred(after_gap: bool) -> Quality {
+    if after_gap { Quality::AfterGap } else { Quality::WithinRefresh }
+}
+
+impl Tracker {
+    /// Whether what is taken from this agent now is the first news after a gap; from here on it is not. `first_snapshot`
+    /// says whether the record's snapshot is the first one after a gap.
+    pub(super) fn note_taken(&mut self, index: AgentIndex, first_snapshot: bool, at: Timestamp) -> bool {
+        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let gap = self.gap.number;
+        let agent = self.table.get_mut(index);
+        let is_first = agent.gap < gap;
+        if is_first {
+            agent.was_logged_in = agent.is_logged_in();
+            agent.gap = gap;
+        }
+        agent.seen_before = agent.last_seen;
+        agent.last_seen = at;
+        if agent.was_logged_in || !is_snapshot_mode { is_first } else { gap > 0 && first_snapshot }
+    }
+
+    /// Takes a state that need not wait (any more).
+    pub(super) fn take(
+        &mut self,
+        index: AgentIndex,
+        state: AgentState,
+        time: RecordTime,
+        first_snapshot: bool,
+        out: &mut Vec<Output>,
+    ) -> Taken {
+        self.note_skew(&time);
+        let after_gap = self.note_taken(index, first_snapshot, time.received_at);
+        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let agent = self.table.get_mut(index);
+        agent.settled = true;
+        let is_logged_out = state.mode.is_logged_out();
+        let (cause, beginning) = match &agent.known {
+            Some(known) if !known.is_logged_in() && is_logged_out => {
+                return self.same_state(index, time, after_gap, out);
+            }
+            Some(known) if known.state.is_same(&state) => {
+                // The same set of skills in another order, or another spelling that is not part of the state.
+                return self.same_state(index, time, after_gap, out);
+            }
+            None if is_logged_out => {
+                self.remember_logged_out(index, &state, time);
+                return Taken::Same;
+            }
+            None if state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent) => {
+                (Cause::LoggedIn, Beginning::FirstSight)
+            }
+            None => (Cause::Observed, Beginning::FirstSight),
+            Some(known) if !known.is_logged_in() => (Cause::LoggedIn, Beginning::FirstSight),
+            Some(_) if is_logged_out => (Cause::LoggedOut, Beginning::NewMode),
+            Some(known) => {
+                let before = &known.state;
+                let is_new_mode = before.mode != state.mode || before.direction != state.direction;
+                let beginning = if is_new_mode { Beginning::NewMode } else { Beginning::SameMode };
+                (if state.mode == Mode::Logon { Cause::LoggedIn } else { Cause::Changed }, beginning)
+            }
+        };
+        let not_before = agent.known.as_ref().map(|known| known.since);
+        let context = Context { beginning, not_before, after_gap, observed: cause == Cause::Observed };
+        let (since, quality) = since::since(&state, &time, &context);
+        agent.start = None;
+        agent.open_start = time.computed_start();
+        let (state, evidence) = match cause {
+            Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
+            _ => (state, None),
+        };
+        if self.settings.mode == FeedMode::Event {
+            let agent = self.table.get_mut(index);
+            agent.start = agent.open_start.take().map(|start| start.at);
+        }
+        let known = Known { state, since, quality };
+        self.emit(index, Transition { cause, evidence, known, after_gap, observed_at: time.received_at }, out);
+        Taken::Event
+    }
+
+    /// The known state again: was it left in between? That shows at the end of the snapshot, in event mode at once.
+    pub(super) fn same_state(
+        &mut self,
+        index: AgentIndex,
+        time: RecordTime,
+        after_gap: bool,
+        out: &mut Vec<Output>,
+    ) -> Taken {
+        let start = if self.computes_start { time.computed_start() } else { None };
+        let agent = self.table.get_mut(index);
+        if start.is_none() || !agent.is_logged_in() {
+            return Taken::Same;
+        }
+        // What waits stays the first news after a gap when another record of the snapshot replaces it.
+        agent.open_after_gap = after_gap || (agent.open_start.is_some() && agent.open_after_gap);
+        agent.open_start = start;
+        if self.settings.mode != FeedMode::Event {
+            return Taken::Undecided;
+        }
+        let is_reentered = self.reenter(index, Duration::ZERO, out);
+        if is_reentered { Taken::Event } else { Taken::Same }
+    }
+
+    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, time: RecordTime) {
+        let context = Context { beginning: Beginning::FirstSight, not_before: None, after_gap: false, observed: true };
+        let (since, quality) = since::since(state, &time, &context);
+        let agent = self.table.get_mut(index);
+        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
+    }
+
+    /// The agent's known state under a new mapping.
+    pub fn remapped(&mut self, index: AgentIndex, at: Timestamp) -> Option<AgentEvent> {
+        let agent = self.table.get_mut(index);
+        let known = agent.known.clone()?;
+        agent.sequence += 1;
+        let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
+        Some(AgentEvent {
+            agent: index,
+            acd: agent.acd,
+            login_id: agent.login_id.clone(),
+            ride_along: agent.ride_along.clone(),
+            sequence: agent.sequence,
+            cause: Cause::Remapped,
+            evidence: None,
+            state: known.state,
+            since: known.since,
+            quality: known.quality,
+            previous: Some(previous),
+            after_gap: false,
+            observed_at: at,
+        })
+    }
+
+    /// Makes the transition and tells it.
+    pub(super) fn emit(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) {
+        let Transition { cause, evidence, known, after_gap, observed_at } = transition;
+        let agent = self.table.get_mut(index);
+        agent.sequence += 1;
+        let was_logged_in = agent.is_logged_in();
+        let is_logged_in = known.is_logged_in();
+        let last_seen = if evidence == Some(Evidence::Absence) { agent.last_seen } else { agent.seen_before };
+        let mut known = known;
+        known.state.extension = agent.ride_along.extension.clone();
+        let before = agent.known.replace(known.clone());
+        let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
+        let event = AgentEvent {
+            agent: index,
+            acd: agent.acd,
+            login_id: agent.login_id.clone(),
+            ride_along: agent.ride_along.clone(),
+            sequence: agent.sequence,
+            cause,
+            evidence,
+            state: known.state,
+            since: known.since,
+            quality: known.quality,
+            previous,
+            after_gap,
+            observed_at,
+        };
+        self.table.count_login(was_logged_in, is_logged_in);
+        out.push(Output::Agent(Box::new(event)));
+    }
+}
