@@ -102,7 +102,9 @@ impl Tracker {
             unlisted += usize::from(agent.last_mode == LastMode::Unlisted);
         };
         if self.settings.mode == FeedMode::Delta {
-            self.table.iter().filter(|(_, agent)| agent.is_logged_in()).for_each(|(_, agent)| count(agent));
+            // Who was never seen, or logged out, before his UNKNOWN is logged in by that.
+            let is_logged_in = |agent: &Agent| agent.is_logged_in() || agent.last_mode != LastMode::Readable;
+            self.table.iter().filter(|(_, agent)| is_logged_in(agent)).for_each(|(_, agent)| count(agent));
         } else {
             snapshot.members.iter().for_each(|index| count(self.table.get(*index)));
         }
