@@ -136,7 +136,7 @@ impl<W: Write> Lines<'_, W> {
         }
         match self.decoder.decode(self.plan, frame.bytes) {
             Ok(decoded) => {
-                serde_json::to_writer(&mut self.out, &record_line(&decoded.record, self.plan, frame.offset))
+                serde_json::to_writer(&mut self.out, &record_line(&decoded.record, frame.offset))
                     .map_err(std::io::Error::from)?;
                 self.out.write_all(b"\n")?;
                 Ok(())
@@ -153,7 +153,7 @@ impl<W: Write> Lines<'_, W> {
     }
 }
 
-fn record_line<'a>(record: &Record<'a>, plan: &Plan, offset: u64) -> RecordLine<'a> {
+fn record_line<'a>(record: &Record<'a>, offset: u64) -> RecordLine<'a> {
     let text = |raw: Option<RawText<'_>>| raw.map(|raw| raw.text().into_owned());
     RecordLine {
         login_id: record.login_id,
@@ -162,7 +162,7 @@ fn record_line<'a>(record: &Record<'a>, plan: &Plan, offset: u64) -> RecordLine<
         direction: record.direction.name(),
         raw_state: record.raw_state.text().into_owned(),
         aux_reason: record.aux_reason,
-        on_hold: (plan.tells_hold() || record.on_hold).then_some(record.on_hold),
+        on_hold: record.on_hold,
         work_split: text(record.work_split),
         extension: text(record.extension),
         duration_seconds: record.times.duration.map(|duration| duration.as_secs()),

@@ -40,7 +40,7 @@ impl AgentState {
         Self {
             mode: record.mode,
             direction: record.direction,
-            on_hold: record.on_hold,
+            on_hold: record.on_hold.unwrap_or(false),
             aux_reason: record.aux_reason.filter(|_| record.mode == Mode::Aux),
             raw_state: record.raw_state.text().into(),
             recognised: record.recognised,

@@ -232,7 +232,7 @@ struct Values<'a> {
     acd: Option<u32>,
     aux_reason: Option<u32>,
     direction: Option<Direction>,
-    on_hold: bool,
+    on_hold: Option<bool>,
     times: Times,
 }
 
@@ -263,7 +263,8 @@ impl<'a> Values<'a> {
                 self.direction = Some(direction.ok_or(Reason::BadValue(column.column))?);
             }
             Column::OnHold => {
-                self.on_hold = fields::yes_or_no(field.bytes).ok_or(Reason::BadValue(column.column))?;
+                let on_hold = fields::yes_or_no(field.bytes);
+                self.on_hold = Some(on_hold.ok_or(Reason::BadValue(column.column))?);
             }
             Column::Duration => {
                 let duration = fields::duration(field.bytes);
@@ -300,7 +301,7 @@ impl<'a> Values<'a> {
             acd: self.acd,
             mode: known.mode,
             direction: self.direction.unwrap_or(known.direction),
-            on_hold: self.on_hold || known.on_hold,
+            on_hold: if known.on_hold { Some(true) } else { self.on_hold },
             recognised: code.is_some(),
             raw_state,
             aux_reason: self.aux_reason.or(known.aux_reason),

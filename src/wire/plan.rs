@@ -116,7 +116,6 @@ pub struct Plan {
     pub(super) volatile: Vec<usize>,
     merges_rows: bool,
     computes_start: bool,
-    tells_hold: bool,
     ends: Ends,
     lines: LinePatterns,
 }
@@ -167,7 +166,6 @@ impl Plan {
             identified_by: acd.map_or(login, |acd| acd.max(login)),
             merges_rows,
             computes_start: position(Column::Duration).or_else(|| position(Column::StateStart)).is_some(),
-            tells_hold: position(Column::OnHold).is_some(),
             ends: Ends::new(spec.framing.clone(), spec.max_record),
             lines: LinePatterns::compile(spec.marker.as_deref(), &spec.skip)?,
             columns,
@@ -188,11 +186,6 @@ impl Plan {
     /// One row per agent and skill: the rows of an agent have to be merged.
     pub const fn merges_rows(&self) -> bool {
         self.merges_rows
-    }
-
-    /// Records tell whether a call is on hold in a column of their own.
-    pub const fn tells_hold(&self) -> bool {
-        self.tells_hold
     }
 
     /// Records tell when the state began, directly or by its duration.

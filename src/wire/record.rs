@@ -95,8 +95,8 @@ pub struct Record<'a> {
     pub mode: Mode,
     /// Direction, from its column or else from the code.
     pub direction: Direction,
-    /// An ACD call waits on hold, by the code or by its column.
-    pub on_hold: bool,
+    /// Whether an ACD call waits on hold, by the code or by its column; `None` where neither says.
+    pub on_hold: Option<bool>,
     /// The code is in the state table. False makes the mode [`Mode::Unknown`].
     pub recognised: bool,
     /// The code or name as it came.
