@@ -18,7 +18,7 @@ use rtalink::mapping::tables::MappingTables;
 use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::pipeline::mapping_files;
 use rtalink::pipeline::replay::Replay;
-use rtalink::state::agent::AgentState;
+use rtalink::state::agent_state::AgentState;
 use rtalink::state::event::{AgentEvent, Evidence, StatusKind};
 use rtalink::state::since::Quality;
 use rtalink::time::Timestamp;

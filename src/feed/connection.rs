@@ -20,8 +20,8 @@ use crate::wire::framing::Framer;
 use crate::wire::plan::Plan;
 
 use super::inbox::{FeedEvent, FromFeed, Letter, Outlet, WorkerGone};
-use super::listener::FeedSettings;
 use super::session::ConnectionId;
+use super::settings::FeedSettings;
 
 /// Bytes asked for in one read.
 const READ_SIZE: usize = 64 * 1024;

@@ -5,13 +5,12 @@
 //! that are of any use further (`session`).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -19,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::telemetry::metrics::FeedMetrics;
-use crate::wire::plan::Plan;
 
 use super::connection::Connection;
 use super::inbox::Outlet;
 use super::session::ConnectionId;
+use super::settings::FeedSettings;
 
 /// Most open connections of one listener; the session lets five of them be of any use.
 pub const MAX_CONNECTIONS: usize = 16;
@@ -34,24 +33,6 @@ const KEEPALIVE: TcpKeepalive =
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// What can change while a port is open.
-#[derive(Debug)]
-pub struct FeedSettings {
-    /// The layout.
-    pub plan: Arc<Plan>,
-    /// Who may connect; empty: anybody.
-    pub allow: Vec<IpNet>,
-    /// Silence that is told to the worker, where it ends snapshots.
-    pub idle_after: Option<Duration>,
-}
-
-impl FeedSettings {
-    fn allows(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.allow.is_empty() || self.allow.iter().any(|network| network.contains(&address))
-    }
-}
 
 /// Binds a port.
 ///

@@ -9,3 +9,4 @@ mod connection;
 pub mod inbox;
 pub mod listener;
 pub mod session;
+pub mod settings;

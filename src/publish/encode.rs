@@ -13,7 +13,7 @@ use crate::mapping::annotate::Annotation;
 use crate::mapping::key::Level;
 use crate::mapping::tables::Activity;
 use crate::proto::{self, JsonError, v1};
-use crate::state::agent::AgentState;
+use crate::state::agent_state::AgentState;
 use crate::state::event::{AgentEvent, Cause, Evidence};
 use crate::state::since::Quality;
 use crate::state::status::FeedStatus;

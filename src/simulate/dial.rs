@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::error::SimulateError;
 use super::feed::{Action, Feed};
-use super::settings::{FeedSettings, SimulateError};
+use super::settings::FeedSettings;
 use super::sink::Sink;
 pub use super::sink::TruthSink;
 use super::truth::Cause;

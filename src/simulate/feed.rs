@@ -9,10 +9,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::agent::{Agent, AgentState};
+use super::error::SimulateError;
 use super::garbage::Garbage;
 use super::render::{Renderer, Snapshot};
 use super::scenario::{Refresh, Scenario};
-use super::settings::{FeedSettings, SimulateError};
+use super::settings::FeedSettings;
 use super::shift::{Shift, ShiftSettings};
 use super::truth::{Sight, Truth, Truths};
 use crate::time::Timestamp;

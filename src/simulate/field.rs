@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 
 use super::agent::{Agent, Skill};
-use super::settings::SimulateError;
+use super::error::SimulateError;
 use crate::time::Timestamp;
 use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, Place};
 use crate::wire::states::{Direction, Mode, StateCode};

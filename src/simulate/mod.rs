@@ -12,6 +12,7 @@
 pub mod agent;
 mod behaviour;
 pub mod dial;
+mod error;
 pub mod feed;
 mod field;
 mod garbage;
@@ -28,8 +29,9 @@ pub mod stream;
 pub mod truth;
 
 pub use dial::{SimulateSettings, Summary, TruthSink, run};
+pub use error::SimulateError;
 pub use scenario::Scenario;
-pub use settings::{FeedSettings, SimulateError};
+pub use settings::FeedSettings;
 pub use shift::Drive;
 pub use stream::stream;
 pub use truth::{Cause, Truth};

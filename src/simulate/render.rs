@@ -8,8 +8,8 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::agent::{Agent, AgentState, Skill};
+use super::error::SimulateError;
 use super::field::{Field, Row};
-use super::settings::SimulateError;
 use super::spell;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;

@@ -1,10 +1,9 @@
-//! What a simulated feed is made from, and what can be wrong with that.
+//! What a simulated feed is made from.
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::SimulateError;
 use super::render::Renderer;
 use super::scenario::Scenario;
 use super::shift::Drive;
@@ -111,53 +110,4 @@ impl FeedSettings {
         }
         Renderer::new(Arc::clone(&self.layout), self.acd, &self.time_zone)
     }
-}
-
-/// Why a feed cannot be simulated.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SimulateError {
-    /// Not one agent.
-    #[error("a shift needs at least one agent")]
-    NoAgents,
-    /// A refresh of nothing.
-    #[error("the refresh must be longer than 0")]
-    NoRefresh,
-    /// A pace or share out of range.
-    #[error("{0:?} is out of range: a pace must be greater than 0, a share of changes between 0 and 1")]
-    Drive(Drive),
-    /// A name that the time zone database does not have.
-    #[error("unknown time zone {name:?}: expected an IANA name such as Europe/Berlin ({message})")]
-    TimeZone {
-        /// As given.
-        name: String,
-        /// Of the calendar library.
-        message: String,
-    },
-    /// A form of civil time that cannot be written.
-    #[error("format {format:?} of column {column} cannot be written: {message}")]
-    TimeFormat {
-        /// Name of the column.
-        column: &'static str,
-        /// As given.
-        format: String,
-        /// Of the calendar library.
-        message: String,
-    },
-    /// Nobody listened in time.
-    #[error("nobody listens on {target}: {source}; is `rtalink run` or `rtalink capture` running there?")]
-    Unreachable {
-        /// As given.
-        target: String,
-        /// Of the last attempt.
-        source: io::Error,
-    },
-    /// The truth could not be written.
-    #[error("cannot write the truth to {}: {source}", path.display())]
-    TruthFile {
-        /// As given.
-        path: PathBuf,
-        /// Of the file system.
-        source: io::Error,
-    },
 }

@@ -6,7 +6,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::sync::mpsc;
 
-use super::settings::SimulateError;
+use super::error::SimulateError;
 use super::truth::Truth;
 
 /// Where the transitions of a run go.

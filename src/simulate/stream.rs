@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::error::SimulateError;
 use super::feed::{Action, Feed};
-use super::settings::{FeedSettings, SimulateError};
+use super::settings::FeedSettings;
 use super::truth::{Cause, Truth};
 use crate::time::Timestamp;
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Agent, AgentState, Known, LastMode};
+use super::agent::{Agent, Known, LastMode};
+use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::Held;
 use super::settings::FeedMode;
@@ -204,8 +205,14 @@ impl Tracker {
         }
         let after_gap = agent.open_after_gap;
         let beginning = Beginning::Again { delay };
-        let context = Context { beginning, not_before: Some(known.since), after_gap, observed: false };
-        let (since, quality) = since::since(&known.state, &told.time, &context);
+        let context = Context {
+            beginning,
+            not_before: Some(known.since),
+            after_gap,
+            observed: false,
+            has_reason: known.state.aux_reason.is_some(),
+        };
+        let (since, quality) = since::since(&told.time, &context);
         let known = Known { state: known.state.clone(), since, quality };
         let observed_at = told.time.received_at;
         self.emit(index, Transition { cause: Cause::Reentered, evidence: None, known, after_gap, observed_at }, out);

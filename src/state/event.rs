@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{AgentState, RideAlong};
+use super::agent_state::{AgentState, RideAlong};
 use super::since::Quality;
 use super::table::AgentIndex;
 

@@ -4,7 +4,7 @@ use crate::time::Timestamp;
 use crate::wire::record::Record;
 use crate::wire::states::Mode;
 
-use super::agent::{AgentState, RideAlong, SkillList};
+use super::agent_state::{AgentState, RideAlong, SkillList};
 use super::since::RecordTime;
 
 /// What waits of one agent; a later record replaces it.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod agent_state;
 mod ending;
 pub mod event;
 mod held;

@@ -5,7 +5,8 @@ use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
 use crate::wire::states::Mode;
 
-use super::agent::{Absence, AgentState, LastMode};
+use super::agent::{Absence, LastMode};
+use super::agent_state::AgentState;
 use super::event::{Output, StatusEvent, StatusKind};
 use super::held::{Held, HeldState, Rows};
 use super::settings::{FeedMode, SnapshotEnd};

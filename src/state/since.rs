@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 use crate::wire::record::Times;
-use crate::wire::states::Mode;
-
-use super::agent::AgentState;
 
 /// How good the beginning of a state is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +81,13 @@ pub(super) struct Context {
     pub(super) after_gap: bool,
     /// The event's cause is OBSERVED.
     pub(super) observed: bool,
+    /// The state is AUX with a reason, 0 included.
+    pub(super) has_reason: bool,
 }
 
-/// Since when `state` lasts.
-pub(super) fn since(state: &AgentState, time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
-    let told = told(state, time, context);
+/// Since when a state lasts.
+pub(super) fn since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
+    let told = told(time, context);
     let (mut at, mut is_exact) = told;
     if let Some(not_before) = context.not_before
         && at < not_before
@@ -105,7 +104,7 @@ pub(super) fn since(state: &AgentState, time: &RecordTime, context: &Context) ->
 }
 
 /// What the record says, and whether that is exact.
-fn told(state: &AgentState, time: &RecordTime, context: &Context) -> (Timestamp, bool) {
+fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     if let Some(state_start) = time.times.state_start {
         let at = state_start.min(time.received_at);
         if context.not_before.is_none_or(|previous| at > previous) {
@@ -120,8 +119,6 @@ fn told(state: &AgentState, time: &RecordTime, context: &Context) -> (Timestamp,
     };
     let Some(duration) = time.times.duration else { return (base, false) };
     // The duration is AUX's, not the reason's: who is seen for the first time may have changed the reason since.
-    let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap)
-        && state.mode == Mode::Aux
-        && state.aux_reason.is_some();
+    let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap) && context.has_reason;
     (base.minus(duration).minus(delay), !base_was_moved && !is_of_the_mode_only)
 }

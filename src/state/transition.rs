@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
 
-use super::agent::{AgentState, Known};
+use super::agent::Known;
+use super::agent_state::AgentState;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
 use super::settings::FeedMode;
 use super::since::{self, Beginning, Context, Quality, RecordTime};
@@ -96,8 +97,14 @@ impl Tracker {
             }
         };
         let not_before = agent.known.as_ref().map(|known| known.since);
-        let context = Context { beginning, not_before, after_gap, observed: cause == Cause::Observed };
-        let (since, quality) = since::since(&state, &time, &context);
+        let context = Context {
+            beginning,
+            not_before,
+            after_gap,
+            observed: cause == Cause::Observed,
+            has_reason: state.aux_reason.is_some(),
+        };
+        let (since, quality) = since::since(&time, &context);
         agent.start = None;
         agent.open_start = time.computed_start();
         let (state, evidence) = match cause {
@@ -137,8 +144,14 @@ impl Tracker {
     }
 
     fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, time: RecordTime) {
-        let context = Context { beginning: Beginning::FirstSight, not_before: None, after_gap: false, observed: true };
-        let (since, quality) = since::since(state, &time, &context);
+        let context = Context {
+            beginning: Beginning::FirstSight,
+            not_before: None,
+            after_gap: false,
+            observed: true,
+            has_reason: false,
+        };
+        let (since, quality) = since::since(&time, &context);
         let agent = self.table.get_mut(index);
         agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
     }

@@ -1,0 +1,162 @@
+//! What an agent is doing, and what rides along with it.
+
+use std::sync::Arc;
+
+use crate::wire::record::{RawText, Record, Skills};
+use crate::wire::states::{Direction, Mode};
+
+/// What an agent is doing: the part of a record whose change is an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentState {
+    /// Work mode.
+    pub mode: Mode,
+    /// Direction.
+    pub direction: Direction,
+    /// A call waits on hold.
+    pub on_hold: bool,
+    /// In AUX only, when known.
+    pub aux_reason: Option<u32>,
+    /// The code or name as it came.
+    pub raw_state: Box<str>,
+    /// The code is in the state table.
+    pub recognised: bool,
+    /// With details only.
+    pub work_split: Option<Box<str>>,
+    /// With details only, in the order of the feed.
+    pub skills: SkillList,
+    /// Rides along: not part of what makes a state the same.
+    pub extension: Option<Arc<str>>,
+}
+
+impl AgentState {
+    /// The state that a record tells.
+    pub fn of(record: &Record<'_>, details: bool) -> Self {
+        Self {
+            mode: record.mode,
+            direction: record.direction,
+            on_hold: record.on_hold.unwrap_or(false),
+            aux_reason: record.aux_reason.filter(|_| record.mode == Mode::Aux),
+            raw_state: record.raw_state.text().into(),
+            recognised: record.recognised,
+            work_split: record.work_split.filter(|_| details).map(|split| split.text().into()),
+            skills: if details { SkillList::of(record.skills) } else { SkillList::default() },
+            extension: None,
+        }
+    }
+
+    /// Logged out: by a row with that code, or by absence (no code).
+    pub fn logged_out(raw_state: &str) -> Self {
+        Self {
+            mode: Mode::Unstaff,
+            direction: Direction::None,
+            on_hold: false,
+            aux_reason: None,
+            raw_state: raw_state.into(),
+            recognised: true,
+            work_split: None,
+            skills: SkillList::default(),
+            extension: None,
+        }
+    }
+
+    /// Whether both are one state. The raw code counts in UNKNOWN only; skills are a set.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.mode == other.mode
+            && self.direction == other.direction
+            && self.on_hold == other.on_hold
+            && self.aux_reason == other.aux_reason
+            && (self.mode != Mode::Unknown || self.raw_state == other.raw_state)
+            && self.work_split == other.work_split
+            && self.skills.is_same_set(&other.skills)
+    }
+}
+
+/// Skills of one agent, packed: for 10,000 agents with 20 skills each, memory is what counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkillList {
+    names: Box<str>,
+    /// End of each name in `names`, and its level; 0 where the layout has none.
+    ends: Box<[(u32, u16)]>,
+}
+
+impl SkillList {
+    fn of(skills: Skills<'_>) -> Self {
+        Self::new(skills.iter().map(|skill| (skill.skill.text(), skill.level)))
+    }
+
+    /// From skills and levels in the order of the feed.
+    pub fn new(skills: impl IntoIterator<Item = (impl AsRef<str>, Option<u16>)>) -> Self {
+        let mut names = String::new();
+        let mut ends = Vec::new();
+        for (skill, level) in skills {
+            names.push_str(skill.as_ref());
+            // A record is at most `max_record` long, and so are its skills.
+            let end = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            ends.push((end, level.unwrap_or(0)));
+        }
+        Self { names: names.into(), ends: ends.into() }
+    }
+
+    /// Skill and level, 0 where the layout has none.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        begins
+            .zip(self.ends.iter())
+            .map(|(begin, (end, level))| (self.names.get(begin as usize..*end as usize).unwrap_or_default(), *level))
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn is_same_set(&self, other: &Self) -> bool {
+        self == other
+            || (self.iter().all(|skill| other.iter().any(|found| found == skill))
+                && other.iter().all(|skill| self.iter().any(|found| found == skill)))
+    }
+}
+
+/// What rides along with the next event and causes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RideAlong {
+    /// Name.
+    pub name: Option<Arc<str>>,
+    /// Extension.
+    pub extension: Option<Arc<str>>,
+    /// Role.
+    pub role: Option<Arc<str>>,
+    /// Location.
+    pub location: Option<Arc<str>>,
+    /// Of the last record, also when that has none.
+    pub logout_reason: Option<Arc<str>>,
+}
+
+impl RideAlong {
+    /// Takes over what a record tells; a null leaves what was known, save the log-out reason. True if the name is new.
+    pub fn update(&mut self, record: &Record<'_>) -> bool {
+        let is_renamed = replace(&mut self.name, record.name);
+        replace(&mut self.extension, record.extension);
+        replace(&mut self.role, record.role);
+        replace(&mut self.location, record.location);
+        if record.logout_reason.is_none() {
+            self.logout_reason = None;
+        }
+        replace(&mut self.logout_reason, record.logout_reason);
+        is_renamed
+    }
+}
+
+fn replace(known: &mut Option<Arc<str>>, told: Option<RawText<'_>>) -> bool {
+    let Some(told) = told else { return false };
+    if known.as_deref().is_some_and(|known| told.is(known)) {
+        return false;
+    }
+    *known = Some(told.text().into());
+    true
+}
