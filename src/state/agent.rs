@@ -9,7 +9,9 @@ use crate::wire::unchanged::LastRecord;
 use super::agent_state::{AgentState, RideAlong};
 use super::held::Held;
 use super::since::{ComputedStart, Quality};
-use super::table::AgentIndex;
+
+/// Number of an agent in its table, from 0.
+pub type AgentIndex = u32;
 
 /// An agent's last state.
 #[derive(Clone, Debug, PartialEq, Eq)]

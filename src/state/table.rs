@@ -6,14 +6,13 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
+pub use super::agent::AgentIndex;
+
 use super::agent::Agent;
 use crate::time::Timestamp;
 
 /// Most agents of one integration. Far above what a CMS has; a feed that makes up login ids stops here.
 pub const MAX_AGENTS: usize = 200_000;
-
-/// Number of an agent in its table, from 0.
-pub type AgentIndex = u32;
 
 /// The table.
 #[derive(Debug)]
