@@ -277,8 +277,7 @@ impl Service {
             let before = running.settings.load();
             // An unchanged layout keeps its plan: another one would begin another snapshot.
             let before_layout = running.integration.realtime.as_ref().map(|realtime| &realtime.layout);
-            let is_same = before_layout.is_some_and(|before| format!("{before:?}") == format!("{:?}", realtime.layout))
-                && running.integration.time_zone == wanted.time_zone;
+            let is_same = before_layout == Some(&realtime.layout) && running.integration.time_zone == wanted.time_zone;
             // A layout may rely on the mode and the end of snapshots that it was written for.
             let fits = super::reload::reads_alike(&running.integration, &wanted);
             let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };

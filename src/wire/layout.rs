@@ -11,7 +11,7 @@ use super::states::StateTable;
 pub const DEFAULT_MAX_RECORD: usize = 4 * 1024;
 
 /// A layout as it is written down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayoutSpec {
     /// Of all text in a record.
     pub encoding: Encoding,
@@ -130,7 +130,7 @@ impl Column {
 }
 
 /// One column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnSpec {
     /// What it holds.
     pub column: Column,
@@ -159,7 +159,7 @@ pub struct Place {
 }
 
 /// Groups of skill columns that repeat to the right.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkillGroups {
     /// Skill, Level or Ignored, in the order of a group; exactly one Skill. With fixed width each has its place
     /// relative to the group's first byte.

@@ -182,6 +182,15 @@ pub struct StateTable {
     listed: Vec<(String, StateCode)>,
 }
 
+/// Tables with the same rows are equal: the codes are found through them.
+impl PartialEq for StateTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.listed == other.listed
+    }
+}
+
+impl Eq for StateTable {}
+
 impl StateTable {
     /// A table from its rows; of two rows with one code the later wins.
     pub fn new(rows: impl IntoIterator<Item = (String, StateCode)>) -> Self {
