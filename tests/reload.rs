@@ -171,6 +171,24 @@ fn a_layout_is_for_the_next_bytes_of_an_open_connection() {
 }
 
 #[test]
+fn a_layout_that_waited_for_its_mode_is_taken_when_the_mode_is_back() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    service.settle(1);
+    let layout = edited("separator = \"|\"", "separator = \";\"");
+    let with_mode = layout.replace("snapshot_end = \"marker\"", "snapshot_end = \"idle\"");
+    assert_eq!(service.reload(&with_mode).unwrap(), ["integration \"avaya-1\": realtime.snapshot_end"]);
+    send(&mut feed, &["1|ACD|", "END"]);
+    service.settle(2);
+    assert_eq!(service.reload(&layout).unwrap(), Vec::<String>::new());
+    send(&mut feed, &["1;AUX;3"]);
+    service.settle(3);
+    let activities: Vec<_> = service.events().into_iter().map(|event| event.external_activity).collect();
+    assert_eq!(activities, ["AVAIL", "ACD", "AUX:3"]);
+}
+
+#[test]
 fn thresholds_change_without_a_disconnect() {
     let mut service = start();
     let mut feed = service.dial();

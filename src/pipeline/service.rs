@@ -281,7 +281,15 @@ impl Service {
             // A layout may rely on the mode and the end of snapshots that it was written for.
             let fits = super::reload::reads_alike(&running.integration, &wanted);
             let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };
-            let kept = Integration { settings: super::reload::thresholds(&running.integration, &wanted), ..wanted };
+            let settings = super::reload::thresholds(&running.integration, &wanted);
+            let mut kept = Integration { settings, ..wanted };
+            if !fits {
+                // What is remembered is what is in force, so that a later reload sees the difference.
+                kept.time_zone.clone_from(&running.integration.time_zone);
+                if let (Some(kept), Some(running)) = (&mut kept.realtime, &running.integration.realtime) {
+                    kept.layout = Arc::clone(&running.layout);
+                }
+            }
             running.settings.store(Arc::new(preparation::feed_settings(&kept, &realtime, &plan)));
             let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];
             running.integration = kept;
