@@ -6,13 +6,17 @@ use std::{env, fs};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["proto/rtalink/v1/agent_state.proto", "proto/rtalink/v1/feed_status.proto"];
+    let files = [
+        "proto/rtalink/v1/agent_state.proto",
+        "proto/rtalink/v1/feed_status.proto",
+        "proto/rtalink/store/v1/store.proto",
+    ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("rtalink.v1.bin"), descriptors.encode_to_vec())?;
+    fs::write(out.join("rtalink.bin"), descriptors.encode_to_vec())?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The published contract, generated from `proto/rtalink/v1`, and its JSON form.
+//! The published contract, generated from `proto/rtalink/v1`, and its JSON form; and what the store holds, from
+//! `proto/rtalink/store/v1`.
 //!
 //! JSON is the proto3 mapping with default values printed, so that every event has every scalar field: consumers need
 //! no table of defaults. 64-bit integers are strings there and times end in `Z`.
@@ -10,13 +11,23 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 
 use crate::time::Timestamp;
 
-/// Messages of package `rtalink.v1`.
+pub use rtalink::store::v1 as store;
+pub use rtalink::v1;
+
+/// As the packages are nested: generated code refers to other packages by that.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
-pub mod v1 {
-    include!(concat!(env!("OUT_DIR"), "/rtalink.v1.rs"));
+mod rtalink {
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/rtalink.v1.rs"));
+    }
+    pub mod store {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/rtalink.store.v1.rs"));
+        }
+    }
 }
 
-static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rtalink.v1.bin"));
+static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rtalink.bin"));
 
 #[allow(clippy::expect_used)] // compiled in by build.rs: broken only if the build is
 static POOL: LazyLock<DescriptorPool> =

@@ -46,12 +46,15 @@ pub struct Annotation {
     pub version: u64,
 }
 
-/// What was last published of an agent.
-#[derive(Clone, Debug)]
-struct Last {
-    user: Option<Arc<User>>,
-    activity: Option<Arc<Activity>>,
-    activity_since: Timestamp,
+/// What was last published of an agent's mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The user; `None` while unmapped.
+    pub user: Option<Arc<User>>,
+    /// The activity.
+    pub activity: Option<Arc<Activity>>,
+    /// Since when the activity is the same.
+    pub activity_since: Timestamp,
 }
 
 /// Annotates the events of one integration.
@@ -59,7 +62,7 @@ struct Last {
 pub struct Annotator {
     tables: Arc<MappingTables>,
     names: NameIndex,
-    last: Vec<Option<Last>>,
+    last: Vec<Option<Published>>,
 }
 
 impl Annotator {
@@ -110,7 +113,7 @@ impl Annotator {
             Some(last) if is_the_same => last.activity_since,
             _ => event.since,
         };
-        self.last[slot] = Some(Last { user: user.clone().ok(), activity: activity.clone(), activity_since });
+        self.last[slot] = Some(Published { user: user.clone().ok(), activity: activity.clone(), activity_since });
         Annotation {
             external_user,
             user,

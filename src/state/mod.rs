@@ -9,6 +9,7 @@ pub mod agent_state;
 mod ending;
 pub mod event;
 mod held;
+pub mod memory;
 mod records;
 pub mod settings;
 pub mod since;

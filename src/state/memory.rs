@@ -1,0 +1,65 @@
+//! What a tracker remembers beyond its process: enough to go on as if it had only lost its connection.
+//!
+//! A restart is a gap like a disconnect (rule 8). So nothing of the open snapshot is kept, nor what waits for its end;
+//! what is kept is what a tracker still has after a disconnect, and changes what it publishes next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+use super::agent::Known;
+use super::agent_state::RideAlong;
+
+/// What is remembered of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentMemory {
+    /// ACD number.
+    pub acd: u32,
+    /// Login id.
+    pub login_id: Arc<str>,
+    /// Of the last event; 0 where none was published.
+    pub sequence: u64,
+    /// `None` where no valid record has been taken.
+    pub known: Option<Known>,
+    /// Details without influence.
+    pub ride_along: RideAlong,
+    /// Receipt of the last valid record.
+    pub last_seen: Timestamp,
+    /// Computed start of the known state, as last remembered.
+    pub start: Option<Timestamp>,
+    /// Complete snapshots without the agent, in a row; `None` where the last one had him.
+    pub absence: Option<AbsenceMemory>,
+}
+
+/// Absence from complete snapshots in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbsenceMemory {
+    /// How many, at least one.
+    pub snapshots: u32,
+    /// First record of the first of them.
+    pub since: Timestamp,
+    /// The first of them was the first one after a gap.
+    pub began_after_gap: bool,
+    /// Waits for the next complete snapshot to confirm it.
+    pub suspect: bool,
+}
+
+/// What is remembered of a feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedMemory {
+    /// Receipt of the last valid record.
+    pub last_valid: Option<Timestamp>,
+    /// Last valid record before the first gap that RESTORED has not been said of.
+    pub gap_from: Option<Timestamp>,
+    /// First record of the last complete snapshot: whoever is logged in and not absent was seen since then.
+    pub seen_at: Option<Timestamp>,
+    /// How late the feed was (rule 6).
+    pub delay: Duration,
+    /// The link between switch and CMS is down.
+    pub link_is_down: bool,
+    /// More than half of the agents carried codes that the state table does not have.
+    pub is_unreadable: bool,
+    /// Time between two refreshes.
+    pub period: Option<Duration>,
+}
