@@ -50,6 +50,7 @@ pub mod proto;
 pub mod publish;
 pub mod simulate;
 pub mod state;
+pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod wire;

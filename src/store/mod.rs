@@ -1,0 +1,3 @@
+//! What the service remembers on disk.
+
+pub mod memory;
