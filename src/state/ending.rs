@@ -43,7 +43,8 @@ impl Tracker {
         let events = self.events_of(out) - changed_before;
         self.settle_counts(&snapshot, events);
         if end == End::Complete {
-            let period = self.last_began.replace(snapshot.began_at).map(|last| snapshot.began_at.since(last));
+            self.note_seen(&snapshot);
+            let period = self.note_period(snapshot.began_at);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
         } else {
             self.last_began = None;
@@ -150,7 +151,10 @@ impl Tracker {
                     if agent.ride_along.name != ride_along.name {
                         self.renamed.push(*index);
                     }
-                    agent.ride_along = ride_along;
+                    if agent.ride_along != ride_along {
+                        agent.ride_along = ride_along;
+                        self.mark_changed(*index);
+                    }
                     self.take(*index, held.state, held.time, snapshot.first_after_gap, out);
                 }
             }
@@ -197,6 +201,8 @@ impl Tracker {
         let Some(told) = agent.open_start.take() else { return false };
         let start = told.at.minus(delay);
         let remembered = agent.start.replace(start);
+        self.note_start(index, start);
+        let agent = self.table.get_mut(index);
         let Some(known) = &agent.known else { return false };
         let is_reentered =
             known.is_logged_in() && remembered.is_some_and(|remembered| start.since(remembered) > tolerance);
@@ -238,6 +244,8 @@ impl Tracker {
                 continue;
             }
             count_absence(agent, snapshot);
+            self.mark_changed(index);
+            let agent = self.table.get(index);
             if agent.absence.suspect {
                 confirmed.push(index);
             } else if agent.absence.snapshots >= self.settings.logout_after {

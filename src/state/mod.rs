@@ -11,6 +11,7 @@ pub mod event;
 mod held;
 pub mod memory;
 mod records;
+mod remember;
 pub mod settings;
 pub mod since;
 mod snapshot;

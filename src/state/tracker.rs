@@ -92,6 +92,12 @@ pub struct Tracker {
     /// How late the last complete snapshot was, and when it began.
     pub(super) delay: std::time::Duration,
     pub(super) last_began: Option<Timestamp>,
+    /// Between the last two complete snapshots that nothing came between.
+    pub(super) period: Option<std::time::Duration>,
+    /// First record of the last complete snapshot that lacked nobody unnoticed (mode `snapshot`).
+    pub(super) seen_at: Option<Timestamp>,
+    /// Whose memory has changed, each once.
+    pub(super) changed: Vec<AgentIndex>,
     pub(super) counts: RecordCounts,
     pub(super) shifts: Vec<i64>,
     pub(super) renamed: Vec<AgentIndex>,
@@ -116,6 +122,9 @@ impl Tracker {
             has_proof: false,
             delay: std::time::Duration::ZERO,
             last_began: None,
+            period: None,
+            seen_at: None,
+            changed: Vec::new(),
             counts: RecordCounts::default(),
             shifts: Vec::new(),
             renamed: Vec::new(),
@@ -191,6 +200,7 @@ impl Tracker {
 
     fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(End::Incomplete, at, out);
+        self.last_began = None;
         if self.liveness.last_valid.is_some() {
             self.open_gap();
             self.gap.from = self.gap.from.or(self.liveness.last_valid);
