@@ -43,7 +43,6 @@ impl Tracker {
         let events = self.events_of(out) - changed_before;
         self.settle_counts(&snapshot, events);
         if end == End::Complete {
-            self.note_seen(&snapshot);
             let period = self.note_period(snapshot.began_at);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
         } else {
@@ -86,6 +85,7 @@ impl Tracker {
         if snapshot.proves_absence {
             self.publish_absences(snapshot, at, out);
         }
+        self.note_seen(snapshot);
         self.gap.is_recent = false;
         if let Some(gap_from) = self.gap.from.take() {
             out.push(status(StatusKind::Restored { gap_from, gap_to: snapshot.last_at }, at, 0));
