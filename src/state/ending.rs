@@ -263,18 +263,24 @@ impl Tracker {
         confirmed.append(&mut due);
         confirmed.sort_unstable();
         for index in confirmed {
-            self.log_out_absent(index, snapshot, at, out);
+            self.log_out_absent(index, snapshot.first_after_gap, at, out);
         }
     }
 
-    fn log_out_absent(&mut self, index: AgentIndex, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn log_out_absent(
+        &mut self,
+        index: AgentIndex,
+        first_after_gap: bool,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
         let agent = self.table.get_mut(index);
         let absence = std::mem::take(&mut agent.absence);
         agent.settled = false;
         agent.start = None;
         agent.ride_along.logout_reason = None;
         let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
-        let after_gap = absence.began_after_gap || snapshot.first_after_gap;
+        let after_gap = absence.began_after_gap || first_after_gap;
         let known = Known {
             state: AgentState::logged_out(""),
             since: absence.since.max(not_before),

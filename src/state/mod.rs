@@ -13,6 +13,7 @@ pub mod memory;
 mod records;
 mod remember;
 pub mod settings;
+mod silence;
 pub mod since;
 mod snapshot;
 pub mod status;

@@ -218,5 +218,6 @@ impl Tracker {
         self.liveness.last_valid = Some(at);
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
+        self.liveness.is_given_up = false;
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// All connections break, those that wait first. The mapping is looked at again, as a restart would.
+    /// All connections break, those that wait first. The mapping and the timers are looked at again, as a restart would.
     pub(crate) fn disconnect(&mut self, at: Timestamp) {
         let speaks = |player: &Self| player.engine().session().peer().cloned();
         let speaking = speaks(self);
@@ -109,9 +109,7 @@ impl<'a> Player<'a> {
             self.play_entry(&Entry { at, connection, happening: Happening::Close });
         }
         assert!(speaking.is_none() || speaks(self).is_none());
-        let mut findings = Vec::new();
-        self.replay.engine_mut().remap_outdated(at, &mut findings);
-        self.conclude(findings);
+        self.look_around(at);
     }
 
     /// The process dies; another one knows `agents` and the feed as it was.
@@ -119,10 +117,14 @@ impl<'a> Player<'a> {
         let feed: FeedMemory = self.engine().feed_memory();
         self.replay = start(self.integration);
         self.connections.clear();
+        self.replay.engine_mut().restore(agents.into_values(), &feed);
+        self.look_around(at);
+    }
+
+    fn look_around(&mut self, at: Timestamp) {
         let mut findings = Vec::new();
-        let engine = self.replay.engine_mut();
-        engine.restore(agents.into_values(), &feed);
-        engine.remap_outdated(at, &mut findings);
+        self.replay.engine_mut().remap_outdated(at, &mut findings);
+        self.replay.engine_mut().tick(at, &mut findings);
         self.conclude(findings);
     }
 

@@ -30,6 +30,9 @@ fn defaults_are_those_of_the_example() {
         logout_after: 2,
         restart_tolerance: 2s,
         stale_after: 30s,
+        when_silent: Stale,
+        empty_below: 5,
+        unknown_after: None,
     }
     ");
     assert_eq!(integration.mapping.users, None);
