@@ -113,11 +113,7 @@ impl Engine {
 
     /// Goes on where another process has ended: agents with what was last published of them, and their feed. Into a fresh
     /// engine only; of a source key that comes twice the later memory counts. [`Self::remap_outdated`] comes next.
-    pub fn restore(
-        &mut self,
-        agents: impl IntoIterator<Item = (AgentMemory, Option<Published>)>,
-        feed: &FeedMemory,
-    ) {
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = (AgentMemory, Option<Published>)>, feed: &FeedMemory) {
         let mut last = Vec::new();
         let agents = agents.into_iter().map(|(memory, published)| {
             last.push((memory.acd, memory.login_id.clone(), published));

@@ -133,9 +133,8 @@ impl Tracker {
     /// A complete snapshot has ended that is not down. Whoever it might have lacked, without being counted absent, keeps
     /// its time from being the one at which everybody was seen.
     pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
-        let is_told = |agent: &Agent| {
-            agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in()
-        };
+        let is_told =
+            |agent: &Agent| agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in();
         if self.settings.mode == FeedMode::Snapshot && self.table.iter().all(|(_, agent)| is_told(agent)) {
             self.seen_at = Some(snapshot.began_at);
         }

@@ -181,10 +181,8 @@ impl Tracker {
         agent.start = None;
         agent.seen_before = agent.last_seen;
         let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.since);
-        let known =
-            Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
-        let transition =
-            Transition { cause: Cause::Changed, evidence: None, known, after_gap: true, observed_at: now };
+        let known = Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
+        let transition = Transition { cause: Cause::Changed, evidence: None, known, after_gap: true, observed_at: now };
         self.emit(index, transition, out);
     }
 }
