@@ -131,3 +131,67 @@ fn what_changes_is_said_to_have_changed() {
         }
     });
 }
+
+const FIRST: &str = r#"{"at":"2026-01-05T08:00:01.000Z","text":"0471|AVAIL|\n0472|AVAIL|\nEND\n"}"#;
+const SAME: &str = r#"{"at":"2026-01-05T08:00:04.000Z","text":"0471|AVAIL|\n0472|AVAIL|\nEND\n"}"#;
+const LATER: &str = r#"{"at":"2026-01-05T08:00:07.000Z","text":"0471|AVAIL|\n0472|ACD|\nEND\n"}"#;
+
+#[test]
+fn who_has_changed_is_named_once() {
+    let config = load_config();
+    let mut player = Player::new(&config, "marker");
+    let mut changed = |line: Option<&str>| {
+        let before = player.stored.clone();
+        line.into_iter().for_each(|line| player.play(line));
+        let after = std::mem::take(&mut player.stored);
+        let names = after.iter().filter(|(key, stored)| before.get(*key) != Some(*stored));
+        let names: Vec<String> = names.map(|((_, login_id), _)| login_id.to_string()).collect();
+        player.stored = after;
+        names.join(" ")
+    };
+    assert_eq!(changed(Some(FIRST)), "0471 0472");
+    assert_eq!(changed(Some(SAME)), "");
+    assert_eq!(changed(Some(LATER)), "0472");
+    let engine = player.engine_mut();
+    assert!(engine.take_changed().is_empty());
+    engine.mark_all_changed();
+    engine.mark_all_changed();
+    assert_eq!(engine.take_changed(), [0, 1]);
+    assert!(engine.take_changed().is_empty());
+}
+
+#[test]
+fn of_a_key_that_comes_twice_the_later_memory_counts() {
+    let config = load_config();
+    let mut player = Player::new(&config, "marker");
+    player.play(FIRST);
+    let earlier: Vec<_> = all_of(&player).into_values().collect();
+    player.play(LATER);
+    let later: Vec<_> = all_of(&player).into_values().collect();
+    let feed = player.engine().feed_memory();
+    let mut restarted = Player::new(&config, "marker");
+    restarted.engine_mut().restore(earlier.into_iter().chain(later.clone()), &feed);
+    let seen_at = time_of(LATER);
+    for (found, wanted) in all_of(&restarted).into_values().zip(later) {
+        assert_eq!(found, (AgentMemory { last_seen: seen_at, ..wanted.0 }, wanted.1));
+    }
+    assert_eq!(restarted.engine().tracker().table().len(), 2);
+    assert_eq!(restarted.engine().tracker().table().logged_in(), 2);
+    assert_eq!(restarted.engine().feed_memory().gap_from, feed.last_valid);
+    assert!(restarted.engine_mut().take_changed().is_empty());
+}
+
+#[test]
+fn a_feed_that_was_lost_while_no_process_ran_is_given_up_when_one_does() {
+    let config = load_config();
+    let mut player = Player::new(&config, "lost");
+    player.play(FIRST);
+    let stored = player.stored.clone();
+    let next_day = Timestamp::parse_rfc3339("2026-01-06T07:00:00Z").unwrap();
+    player.text.clear();
+    player.restart(stored, next_day);
+    let unknown =
+        "CHANGED AVAIL (since 08:00:01.000, seen 08:00:01.000) -> UNKNOWN since 08:00:01.000 AFTER_GAP afterGap";
+    assert_eq!(player.text, format!("07:00:00.000 1/0471 #2 {unknown}\n07:00:00.000 1/0472 #2 {unknown}\n"));
+    assert_eq!(player.engine().next_deadline(), None);
+}

@@ -64,6 +64,10 @@ impl<'a> Player<'a> {
         self.replay.engine()
     }
 
+    pub(crate) fn engine_mut(&mut self) -> &mut Engine {
+        self.replay.engine_mut()
+    }
+
     pub(crate) fn play(&mut self, line: &str) {
         let encoding = self.integration.realtime.as_ref().unwrap().layout.encoding;
         let parse = |line: &str| Entry::parse(line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
