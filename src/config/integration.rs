@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::state::settings::{FeedMode, Settings, SnapshotEnd};
+use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
 use super::Port;
@@ -88,6 +88,7 @@ fn time_zone(slot: Slot<'_>) -> Option<String> {
 fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
     let modes = [("snapshot", FeedMode::Snapshot), ("delta", FeedMode::Delta), ("event", FeedMode::Event)];
     let ends = [("repeat", SnapshotEnd::Repeat), ("idle", SnapshotEnd::Idle), ("marker", SnapshotEnd::Marker)];
+    let silences = [("stale", WhenSilent::Stale), ("empty", WhenSilent::Empty)];
     Settings {
         acd,
         details,
@@ -97,6 +98,9 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
         logout_after: realtime.or("logout_after", 2, values::integer(1..=1_000)),
         restart_tolerance: realtime.or("restart_tolerance", Duration::from_secs(2), values::duration),
         stale_after: realtime.or("stale_after", Duration::from_secs(30), values::positive_duration),
+        when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
+        empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
+        unknown_after: realtime.optional("unknown_after", values::positive_duration),
     }
 }
 
@@ -113,6 +117,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
     {
         forward.error::<()>("forwarding is not available in this version", Some("leave it empty".to_owned()));
     }
+    let refresh_after = table.optional("refresh_after", values::positive_duration);
     if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.is_unspecified() {
         let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
         let problem = Problem::warning(table.origin_of("allow"), message);
@@ -124,8 +129,13 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
         table.problems.add(problem.hint("give the port that CMS dials"));
     }
     let listen = port.map(|port| SocketAddr::new(bind, port));
-    let realtime =
-        layout.zip(listen).map(|((layout_name, layout), listen)| Realtime { listen, layout_name, layout, allow });
+    let realtime = layout.zip(listen).map(|((layout_name, layout), listen)| Realtime {
+        listen,
+        layout_name,
+        layout,
+        allow,
+        refresh_after,
+    });
     (listen, realtime)
 }
 
@@ -203,6 +213,10 @@ fn check_layout_use(table: &Reader<'_>, integration: &Reader<'_>, read: &Integra
     if settings.snapshot_end == SnapshotEnd::Marker && realtime.layout.marker.is_none() {
         let message = format!("snapshot_end: layout {name:?} has no marker");
         error("snapshot_end", message, "add a marker to the layout, or use \"repeat\" or \"idle\"");
+    }
+    if settings.when_silent == WhenSilent::Empty && settings.mode != FeedMode::Snapshot {
+        let message = "when_silent: only in mode \"snapshot\" does silence mean that nobody is there".to_owned();
+        error("when_silent", message, "use \"stale\", or mode \"snapshot\"");
     }
     if has_column(Column::Skill) {
         let rows = format!("layout {name:?} has one row per agent and skill");

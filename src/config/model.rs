@@ -175,6 +175,8 @@ pub struct Realtime {
     pub layout: Arc<LayoutSpec>,
     /// Who may connect; empty: anybody.
     pub allow: Vec<IpNet>,
+    /// Time after which the last state of an agent is published again; `None`: never.
+    pub refresh_after: Option<Duration>,
 }
 
 /// `[integration.mapping]`.

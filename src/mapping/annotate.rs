@@ -95,11 +95,7 @@ impl Annotator {
         let key = ActivityKey::of(&event.state);
         let (activity, level) = self.tables.activity(&key);
         let previous_key = event.previous.as_ref().map(|previous| ActivityKey::of(&previous.state));
-        let slot = event.agent as usize;
-        if self.last.len() <= slot {
-            self.last.resize(slot + 1, None);
-        }
-        let last = self.last[slot].take();
+        let last = self.slot(event.agent).take();
         // A remembered log-out was never published: what it is called now is what it would have been called.
         let previous_activity = match &last {
             Some(last) => last.activity.clone(),
@@ -113,7 +109,8 @@ impl Annotator {
             Some(last) if is_the_same => last.activity_since,
             _ => event.since,
         };
-        self.last[slot] = Some(Published { user: user.clone().ok(), activity: activity.clone(), activity_since });
+        *self.slot(event.agent) =
+            Some(Published { user: user.clone().ok(), activity: activity.clone(), activity_since });
         Annotation {
             external_user,
             user,
@@ -128,9 +125,27 @@ impl Annotator {
         }
     }
 
+    /// What was last published of an agent.
+    pub fn published(&self, index: AgentIndex) -> Option<&Published> {
+        self.last.get(index as usize)?.as_ref()
+    }
+
+    /// What was last published of an agent, by another process.
+    pub fn restore(&mut self, index: AgentIndex, published: Option<Published>) {
+        *self.slot(index) = published;
+    }
+
+    fn slot(&mut self, index: AgentIndex) -> &mut Option<Published> {
+        let slot = index as usize;
+        if self.last.len() <= slot {
+            self.last.resize(slot + 1, None);
+        }
+        &mut self.last[slot]
+    }
+
     /// Whether the mapping in force says something else about an agent's known state than what was published.
     pub fn is_outdated(&self, agent: &crate::state::agent::Agent, index: AgentIndex) -> bool {
-        let (Some(known), Some(Some(last))) = (&agent.known, self.last.get(index as usize)) else { return false };
+        let (Some(known), Some(last)) = (&agent.known, self.published(index)) else { return false };
         let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref());
         let (activity, _) = self.tables.activity(&ActivityKey::of(&known.state));
         user.ok() != last.user || activity != last.activity

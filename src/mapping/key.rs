@@ -46,7 +46,8 @@ impl ActivityKey {
         let mut full = state.mode.name().to_owned();
         let mode_length = full.len();
         match (state.mode, state.aux_reason) {
-            (Mode::Unknown, _) => {
+            // Without a code it is the feed that is lost.
+            (Mode::Unknown, _) if !state.raw_state.is_empty() => {
                 full.push(':');
                 full.push_str(&state.raw_state);
             }
@@ -180,6 +181,7 @@ mod tests {
             (&state(Mode::Avail), "AVAIL Exact"),
             (&AgentState { aux_reason: Some(0), ..state(Mode::Aux) }, "AUX:0 Exact, AUX Mode"),
             (&state(Mode::Unknown), "UNKNOWN:95 Exact, UNKNOWN Mode"),
+            (&AgentState { raw_state: "".into(), ..state(Mode::Unknown) }, "UNKNOWN Exact"),
             (&state(Mode::Unstaff), "LOGGED_OUT Exact"),
         ];
         for (state, expected) in cases {

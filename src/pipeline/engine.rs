@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::feed::session::{Admission, ConnectionId, Session, Successor};
-use crate::mapping::annotate::{Annotation, Annotator};
+use crate::mapping::annotate::{Annotation, Annotator, Published};
 use crate::mapping::tables::MappingTables;
 use crate::state::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
+use crate::state::memory::{AgentMemory, FeedMemory};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedFigures, FeedStatus, Totals};
+use crate::state::table::AgentIndex;
 use crate::state::tracker::Tracker;
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoder, Identity};
@@ -107,6 +109,43 @@ impl Engine {
             stages: StageTimes::default(),
             plan,
         }
+    }
+
+    /// Goes on where another process has ended: agents with what was last published of them, and their feed. Into a fresh
+    /// engine only; of a source key that comes twice the later memory counts. [`Self::remap_outdated`] comes next.
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = (AgentMemory, Option<Published>)>, feed: &FeedMemory) {
+        let mut last = Vec::new();
+        let agents = agents.into_iter().map(|(memory, published)| {
+            last.push((memory.acd, memory.login_id.clone(), published));
+            memory
+        });
+        self.tracker.restore(agents, feed);
+        for (acd, login_id, published) in last {
+            if let Some(index) = self.tracker.table().find(acd, &login_id) {
+                self.annotator.restore(index, published);
+            }
+        }
+        self.index_names();
+    }
+
+    /// What is to be remembered of an agent.
+    pub fn memory(&self, index: AgentIndex) -> (AgentMemory, Option<Published>) {
+        (self.tracker.agent_memory(index), self.annotator.published(index).cloned())
+    }
+
+    /// What is to be remembered of the feed.
+    pub const fn feed_memory(&self) -> FeedMemory {
+        self.tracker.feed_memory()
+    }
+
+    /// Agents whose memory has changed since the last call, each once.
+    pub fn take_changed(&mut self) -> Vec<AgentIndex> {
+        self.tracker.take_changed()
+    }
+
+    /// Everybody counts as changed.
+    pub fn mark_all_changed(&mut self) {
+        self.tracker.mark_all_changed();
     }
 
     /// The tracker, for figures about agents.
@@ -237,6 +276,11 @@ impl Engine {
     /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
     pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
         self.annotator.set_tables(tables);
+        self.index_names();
+        self.remap_outdated(at, out);
+    }
+
+    fn index_names(&mut self) {
         let table = self.tracker.table();
         let names: Vec<_> = table
             .iter()
@@ -245,12 +289,16 @@ impl Engine {
         for (index, login_id, name) in names {
             self.annotator.set_name(index, &login_id, &name);
         }
+    }
+
+    /// Tells the logged-in agents of whom the mapping in force says something else than was published.
+    pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         for index in self.tracker.table().indices() {
             self.remap(index, at, out);
         }
     }
 
-    fn remap(&mut self, index: crate::state::table::AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+    fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         let agent = self.tracker.table().get(index);
         if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
             return;

@@ -5,8 +5,8 @@ use crate::state::settings::Settings;
 
 /// The running settings with the new thresholds. What would make another feed stays as it is until a restart.
 pub(super) fn thresholds(running: &Integration, wanted: &Integration) -> Settings {
-    let Settings { logout_after, restart_tolerance, stale_after, snapshot_idle, .. } = wanted.settings;
-    Settings { logout_after, restart_tolerance, stale_after, snapshot_idle, ..running.settings.clone() }
+    let Settings { acd, details, mode, snapshot_end, .. } = running.settings;
+    Settings { acd, details, mode, snapshot_end, ..wanted.settings.clone() }
 }
 
 /// Whether both read a feed in the same way, so that a layout of the one fits the other.

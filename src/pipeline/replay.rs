@@ -46,6 +46,11 @@ impl Replay {
         &self.engine
     }
 
+    /// The engine, to take out what is to be remembered.
+    pub const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
     /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
     pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
         let at = self.now.map_or(entry.at, |now| now.max(entry.at));

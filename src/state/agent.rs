@@ -71,6 +71,10 @@ pub struct Agent {
     /// Has been absent from a complete snapshot before its first state.
     pub(super) was_absent: bool,
 
+    /// His memory has changed since it was last asked for; and the start that it had then.
+    pub(super) is_changed: bool,
+    pub(super) remembered_start: Option<Timestamp>,
+
     /// The gap after which the last record was taken, and whether the agent was logged in before it.
     pub(super) gap: u32,
     pub(super) was_logged_in: bool,
@@ -131,6 +135,8 @@ impl Agent {
             bad_in: 0,
             absence: Absence::default(),
             was_absent: false,
+            is_changed: false,
+            remembered_start: None,
             gap: 0,
             was_logged_in: false,
         }

@@ -138,18 +138,28 @@ pub struct RideAlong {
 }
 
 impl RideAlong {
-    /// Takes over what a record tells; a null leaves what was known, save the log-out reason. True if the name is new.
-    pub fn update(&mut self, record: &Record<'_>) -> bool {
+    /// Takes over what a record tells; a null leaves what was known, save the log-out reason.
+    pub fn update(&mut self, record: &Record<'_>) -> News {
         let is_renamed = replace(&mut self.name, record.name);
-        replace(&mut self.extension, record.extension);
-        replace(&mut self.role, record.role);
-        replace(&mut self.location, record.location);
+        let mut is_new = is_renamed;
+        is_new |= replace(&mut self.extension, record.extension);
+        is_new |= replace(&mut self.role, record.role);
+        is_new |= replace(&mut self.location, record.location);
         if record.logout_reason.is_none() {
-            self.logout_reason = None;
+            is_new |= self.logout_reason.take().is_some();
         }
-        replace(&mut self.logout_reason, record.logout_reason);
-        is_renamed
+        is_new |= replace(&mut self.logout_reason, record.logout_reason);
+        News { is_new, is_renamed }
     }
+}
+
+/// What of [`RideAlong`] a record has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Anything.
+    pub is_new: bool,
+    /// The name.
+    pub is_renamed: bool,
 }
 
 fn replace(known: &mut Option<Arc<str>>, told: Option<RawText<'_>>) -> bool {

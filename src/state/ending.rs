@@ -43,7 +43,7 @@ impl Tracker {
         let events = self.events_of(out) - changed_before;
         self.settle_counts(&snapshot, events);
         if end == End::Complete {
-            let period = self.last_began.replace(snapshot.began_at).map(|last| snapshot.began_at.since(last));
+            let period = self.note_period(snapshot.began_at);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
         } else {
             self.last_began = None;
@@ -85,6 +85,7 @@ impl Tracker {
         if snapshot.proves_absence {
             self.publish_absences(snapshot, at, out);
         }
+        self.note_seen(snapshot);
         self.gap.is_recent = false;
         if let Some(gap_from) = self.gap.from.take() {
             out.push(status(StatusKind::Restored { gap_from, gap_to: snapshot.last_at }, at, 0));
@@ -150,7 +151,10 @@ impl Tracker {
                     if agent.ride_along.name != ride_along.name {
                         self.renamed.push(*index);
                     }
-                    agent.ride_along = ride_along;
+                    if agent.ride_along != ride_along {
+                        agent.ride_along = ride_along;
+                        self.mark_changed(*index);
+                    }
                     self.take(*index, held.state, held.time, snapshot.first_after_gap, out);
                 }
             }
@@ -197,6 +201,8 @@ impl Tracker {
         let Some(told) = agent.open_start.take() else { return false };
         let start = told.at.minus(delay);
         let remembered = agent.start.replace(start);
+        self.note_start(index, start);
+        let agent = self.table.get_mut(index);
         let Some(known) = &agent.known else { return false };
         let is_reentered =
             known.is_logged_in() && remembered.is_some_and(|remembered| start.since(remembered) > tolerance);
@@ -238,6 +244,8 @@ impl Tracker {
                 continue;
             }
             count_absence(agent, snapshot);
+            self.mark_changed(index);
+            let agent = self.table.get(index);
             if agent.absence.suspect {
                 confirmed.push(index);
             } else if agent.absence.snapshots >= self.settings.logout_after {
@@ -255,18 +263,24 @@ impl Tracker {
         confirmed.append(&mut due);
         confirmed.sort_unstable();
         for index in confirmed {
-            self.log_out_absent(index, snapshot, at, out);
+            self.log_out_absent(index, snapshot.first_after_gap, at, out);
         }
     }
 
-    fn log_out_absent(&mut self, index: AgentIndex, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn log_out_absent(
+        &mut self,
+        index: AgentIndex,
+        first_after_gap: bool,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
         let agent = self.table.get_mut(index);
         let absence = std::mem::take(&mut agent.absence);
         agent.settled = false;
         agent.start = None;
         agent.ride_along.logout_reason = None;
         let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
-        let after_gap = absence.began_after_gap || snapshot.first_after_gap;
+        let after_gap = absence.began_after_gap || first_after_gap;
         let known = Known {
             state: AgentState::logged_out(""),
             since: absence.since.max(not_before),

@@ -52,7 +52,8 @@ pub struct FeedMemory {
     pub last_valid: Option<Timestamp>,
     /// Last valid record before the first gap that RESTORED has not been said of.
     pub gap_from: Option<Timestamp>,
-    /// First record of the last complete snapshot: whoever is logged in and not absent was seen since then.
+    /// First record of the last complete snapshot that lacked nobody unnoticed: whoever is logged in and not absent was seen
+    /// since then. In mode `snapshot` only.
     pub seen_at: Option<Timestamp>,
     /// How late the feed was (rule 6).
     pub delay: Duration,
@@ -60,6 +61,6 @@ pub struct FeedMemory {
     pub link_is_down: bool,
     /// More than half of the agents carried codes that the state table does not have.
     pub is_unreadable: bool,
-    /// Time between two refreshes.
+    /// Between the first records of the last two complete snapshots that nothing came between.
     pub period: Option<Duration>,
 }

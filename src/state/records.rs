@@ -5,7 +5,7 @@ use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
 use crate::wire::states::Mode;
 
-use super::agent::{Absence, LastMode};
+use super::agent::LastMode;
 use super::agent_state::AgentState;
 use super::event::{Output, StatusEvent, StatusKind};
 use super::held::{Held, HeldState, Rows};
@@ -38,7 +38,7 @@ impl Tracker {
             let agent = self.table.get_mut(index);
             agent.present_in = number;
             agent.bad_in = number;
-            agent.absence = Absence::default();
+            self.end_absence(index);
         } else if let Some(stranger) = self.strangers.get_mut(&(acd, Box::from(login_id))) {
             stranger.present_in = number;
         } else if self.strangers.len() < MAX_STRANGERS {
@@ -128,9 +128,14 @@ impl Tracker {
             self.count(Taken::Undecided);
             return Ok(());
         }
-        if agent.ride_along.update(record) {
+        let news = agent.ride_along.update(record);
+        if news.is_renamed {
             self.renamed.push(index);
         }
+        if news.is_new {
+            self.mark_changed(index);
+        }
+        let agent = self.table.get_mut(index);
         agent.last_record.remember(frame, decoded);
         let time = RecordTime { received_at: at, times: record.times };
         let state = AgentState::of(record, details);
@@ -151,6 +156,7 @@ impl Tracker {
         let index = self.table.add(acd, login_id, at)?;
         let stranger = self.strangers.remove(&(acd, Box::from(login_id)));
         self.table.get_mut(index).was_absent = stranger.map_or(self.has_proof, |stranger| stranger.was_absent);
+        self.mark_changed(index);
         Some(index)
     }
 
@@ -205,12 +211,13 @@ impl Tracker {
         }
         agent.seen_in = snapshot.number;
         agent.present_in = snapshot.number;
-        agent.absence = Absence::default();
+        self.end_absence(index);
     }
 
     const fn heard(&mut self, at: Timestamp) {
         self.liveness.last_valid = Some(at);
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
+        self.liveness.is_given_up = false;
     }
 }

@@ -22,6 +22,12 @@ pub struct Settings {
     pub restart_tolerance: Duration,
     /// Time without a valid record after which a feed is stale.
     pub stale_after: Duration,
+    /// What silence on an open connection means.
+    pub when_silent: WhenSilent,
+    /// Most agents logged in with whom silence may mean that nobody is left.
+    pub empty_below: u32,
+    /// Time without a feed after which its agents are in mode UNKNOWN; `None`: never.
+    pub unknown_after: Option<Duration>,
 }
 
 /// What absence from a snapshot means.
@@ -33,6 +39,15 @@ pub enum FeedMode {
     Delta,
     /// Records come as they happen, without boundaries.
     Event,
+}
+
+/// What silence on an open connection means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenSilent {
+    /// The feed is stale.
+    Stale,
+    /// While few are logged in: the report is empty, and nothing is sent for it.
+    Empty,
 }
 
 /// What ends a snapshot.

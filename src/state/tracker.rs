@@ -3,7 +3,7 @@
 //! The driver calls it in the order of the feed, with the time of receipt, and calls [`Tracker::tick`] whenever
 //! [`Tracker::next_deadline`] has passed before anything later. Records come in through `records`, and what they make of
 //! an agent is in `transition`: a changed record is an event at once. What has to wait for the end of its snapshot is in
-//! `ending`. Nothing here fails: a record that decodes is taken, and one that does not can only keep agents from being
+//! `ending`, and what it means that nothing comes is in `silence`. Nothing here fails: a record that decodes is taken, and one that does not can only keep agents from being
 //! thought absent.
 
 use foldhash::fast::FixedState;
@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
-use super::event::{Output, StatusEvent, StatusKind};
+use super::event::Output;
 use super::settings::{FeedMode, Settings, SnapshotEnd};
 use super::snapshot::{End, Snapshots};
 use super::table::{AgentIndex, AgentTable};
@@ -64,6 +64,10 @@ pub(super) struct Liveness {
     /// Valid record or marker.
     pub(super) last_sign: Option<Timestamp>,
     pub(super) is_stale: bool,
+    /// Nothing came for `unknown_after`, and that was said of everybody.
+    pub(super) is_given_up: bool,
+    /// `None` while there is a connection; the first tick of a process that has had none yet.
+    pub(super) disconnected_at: Option<Timestamp>,
 }
 
 /// Of the connection that speaks.
@@ -72,7 +76,7 @@ pub(super) struct Connection {
     pub(super) has_records: bool,
     pub(super) last_valid: Option<(AgentIndex, Timestamp)>,
     /// Silence cut a snapshot off whose marker is still to come.
-    owes_marker: bool,
+    pub(super) owes_marker: bool,
 }
 
 /// The tracker of one integration.
@@ -92,6 +96,12 @@ pub struct Tracker {
     /// How late the last complete snapshot was, and when it began.
     pub(super) delay: std::time::Duration,
     pub(super) last_began: Option<Timestamp>,
+    /// Between the last two complete snapshots that nothing came between.
+    pub(super) period: Option<std::time::Duration>,
+    /// First record of the last complete snapshot that lacked nobody unnoticed (mode `snapshot`).
+    pub(super) seen_at: Option<Timestamp>,
+    /// Whose memory has changed, each once.
+    pub(super) changed: Vec<AgentIndex>,
     pub(super) counts: RecordCounts,
     pub(super) shifts: Vec<i64>,
     pub(super) renamed: Vec<AgentIndex>,
@@ -116,6 +126,9 @@ impl Tracker {
             has_proof: false,
             delay: std::time::Duration::ZERO,
             last_began: None,
+            period: None,
+            seen_at: None,
+            changed: Vec::new(),
             counts: RecordCounts::default(),
             shifts: Vec::new(),
             renamed: Vec::new(),
@@ -161,6 +174,9 @@ impl Tracker {
         self.settings.restart_tolerance = settings.restart_tolerance;
         self.settings.stale_after = settings.stale_after;
         self.settings.snapshot_idle = settings.snapshot_idle;
+        self.settings.when_silent = settings.when_silent;
+        self.settings.empty_below = settings.empty_below;
+        self.settings.unknown_after = settings.unknown_after;
     }
 
     /// Another layout from here on: the open snapshot is cut off and remembered bytes are worth nothing.
@@ -180,6 +196,7 @@ impl Tracker {
         self.begin_gap(at, out);
         self.connection = Connection::default();
         self.liveness.connected_at = Some(at);
+        self.liveness.disconnected_at = None;
         self.liveness.is_stale = false;
     }
 
@@ -187,10 +204,12 @@ impl Tracker {
     pub fn disconnected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
         self.liveness.connected_at = None;
+        self.liveness.disconnected_at = Some(at);
     }
 
-    fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(End::Incomplete, at, out);
+        self.last_began = None;
         if self.liveness.last_valid.is_some() {
             self.open_gap();
             self.gap.from = self.gap.from.or(self.liveness.last_valid);
@@ -200,31 +219,6 @@ impl Tracker {
     pub(super) const fn open_gap(&mut self) {
         self.gap.number += 1;
         self.gap.is_recent = true;
-    }
-
-    /// When [`Self::tick`] has to be called if nothing happens before.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        let connected_at = self.liveness.connected_at?;
-        if self.liveness.is_stale || self.settings.mode != FeedMode::Snapshot {
-            return None;
-        }
-        let last_sign = self.liveness.last_sign.map_or(connected_at, |sign| sign.max(connected_at));
-        Some(last_sign.plus(self.settings.stale_after).plus(Timestamp::STEP))
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let Some(deadline) = self.next_deadline().filter(|deadline| *deadline <= now) else { return };
-        // Before the first valid record silence is no gap: what is open stays open.
-        if self.liveness.last_valid.is_some() {
-            if self.settings.snapshot_end == SnapshotEnd::Repeat {
-                self.end_snapshot(End::Complete, deadline, out);
-            }
-            self.connection.owes_marker |= self.snapshots.is_open();
-            self.begin_gap(deadline, out);
-        }
-        self.liveness.is_stale = true;
-        out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at: deadline, affected: 0 }));
     }
 
     /// No byte came for `snapshot_idle` while the feed was being read, and no record is half read.
@@ -238,6 +232,7 @@ impl Tracker {
     pub fn marker(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
+        self.liveness.is_given_up = false;
         let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;
         // A marker that only ends what silence has cut off shows nobody absent.
         let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();

@@ -53,7 +53,11 @@ impl Tracker {
         }
         agent.seen_before = agent.last_seen;
         agent.last_seen = at;
-        if agent.was_logged_in || !is_snapshot_mode { is_first } else { gap > 0 && first_snapshot }
+        let was_logged_in = agent.was_logged_in;
+        if !is_snapshot_mode {
+            self.mark_changed(index);
+        }
+        if was_logged_in || !is_snapshot_mode { is_first } else { gap > 0 && first_snapshot }
     }
 
     /// Takes a state that need not wait (any more).
@@ -154,12 +158,14 @@ impl Tracker {
         let (since, quality) = since::since(&time, &context);
         let agent = self.table.get_mut(index);
         agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
+        self.mark_changed(index);
     }
 
     /// The agent's known state under a new mapping.
     pub fn remapped(&mut self, index: AgentIndex, at: Timestamp) -> Option<AgentEvent> {
+        let known = self.table.get(index).known.clone()?;
+        self.mark_changed(index);
         let agent = self.table.get_mut(index);
-        let known = agent.known.clone()?;
         agent.sequence += 1;
         let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
         Some(AgentEvent {
@@ -207,6 +213,7 @@ impl Tracker {
             observed_at,
         };
         self.table.count_login(was_logged_in, is_logged_in);
+        self.mark_changed(index);
         out.push(Output::Agent(Box::new(event)));
     }
 }

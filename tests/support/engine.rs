@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::pipeline::engine::Engine;
-use rtalink::state::settings::{FeedMode, Settings, SnapshotEnd};
+use rtalink::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
@@ -24,6 +24,9 @@ pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
         logout_after: 2,
         restart_tolerance: Duration::from_secs(2),
         stale_after: Duration::from_secs(30),
+        when_silent: WhenSilent::Stale,
+        empty_below: 5,
+        unknown_after: None,
     };
     let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
     let mapping = MappingTables {

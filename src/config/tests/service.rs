@@ -30,6 +30,9 @@ fn defaults_are_those_of_the_example() {
         logout_after: 2,
         restart_tolerance: 2s,
         stale_after: 30s,
+        when_silent: Stale,
+        empty_below: 5,
+        unknown_after: None,
     }
     ");
     assert_eq!(integration.mapping.users, None);
@@ -259,6 +262,15 @@ fn integrations() {
             &["stale_after: expected a whole number with", "hint: did you mean \"30s\"?"],
         ),
         (realtime("restart_tolerance = \"0s\""), &[]),
+        (realtime("when_silent = \"empty\"\nempty_below = 0\nunknown_after = \"15m\"\nrefresh_after = \"1h\""), &[]),
+        (
+            realtime("mode = \"delta\"\nwhen_silent = \"empty\""),
+            &["when_silent: only in mode \"snapshot\"", "hint: use \"stale\", or mode \"snapshot\""],
+        ),
+        (realtime("when_silent = \"gap\""), &["when_silent: expected \"stale\" or \"empty\""]),
+        (realtime("empty_below = -1"), &["empty_below: expected a whole number from 0 to 10000"]),
+        (realtime("unknown_after = \"0s\""), &["unknown_after: must be longer than zero"]),
+        (realtime("refresh_after = 5"), &["refresh_after: expected", "hint: did you mean \"5s\"?"]),
         (realtime("logout_after = 0"), &["logout_after: expected a whole number from 1 to 1000"]),
         (realtime("allow = [\"10.0.0.0/33\"]"), &["error: r.toml:11:10: allow: expected a network"]),
         (realtime("allow = [\"10.0.0.0/8\", \"::1\"]"), &[]),
