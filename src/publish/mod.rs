@@ -29,6 +29,7 @@ pub mod observer;
 pub mod outbox;
 mod producer;
 pub mod publisher;
+mod recovered;
 pub mod recovery;
 mod status;
 pub mod tail;
