@@ -88,7 +88,8 @@ pub fn message_to_json(schema: &str, message: &impl Message) -> Result<Vec<u8>, 
     to_json(schema, &message.encode_to_vec())
 }
 
-/// A message of `schema` back from its JSON form. Fields that this version does not know are left out, as in protobuf.
+/// A message of `schema` back from its JSON form. Fields that this version does not know are left out, as in protobuf, and
+/// so are enum values whose names it does not know: these read as the enum's first value.
 ///
 /// # Errors
 /// For a schema that is not published here, for text that is no JSON form of it, and where `M` is not its type.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use prost::Message as _;
+use serde::Deserialize;
 
 use super::message::header;
 use crate::mapping::annotate::Published;
@@ -145,10 +146,35 @@ fn decode(content_type: Option<&[u8]>, value: &[u8]) -> Result<v1::AgentStateEve
     if is(header::PROTOBUF) {
         v1::AgentStateEvent::decode(value).map_err(|_| Unreadable::Value)
     } else if is(header::JSON) {
-        proto::from_json(proto::AGENT_STATE_EVENT, value).map_err(|_| Unreadable::Value)
+        let event: v1::AgentStateEvent =
+            proto::from_json(proto::AGENT_STATE_EVENT, value).map_err(|_| Unreadable::Value)?;
+        if has_names_of_its_own(&event, value) { Err(Unreadable::NewerVersion) } else { Ok(event) }
     } else {
         Err(Unreadable::ContentType)
     }
+}
+
+/// Whether mode or direction have names that this version does not know: JSON reads these as the first value.
+fn has_names_of_its_own(event: &v1::AgentStateEvent, json: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Event {
+        state: State,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct State {
+        mode: serde_json::Value,
+        direction: serde_json::Value,
+    }
+    let is_first = |state: &v1::State| state.mode == 0 || state.direction == 0;
+    if !event.state.as_ref().is_some_and(is_first) {
+        return false;
+    }
+    let Ok(Event { state }) = serde_json::from_slice(json) else { return true };
+    let mode = state.mode.as_str().map(v1::state::Mode::from_str_name);
+    let direction = state.direction.as_str().map(v1::state::Direction::from_str_name);
+    mode == Some(None) || direction == Some(None)
 }
 
 /// The agent as its event tells it.
