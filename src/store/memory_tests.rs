@@ -162,3 +162,50 @@ fn what_a_newer_version_has_written_is_an_error_that_says_so() {
     bytes.extend_from_slice(b"\x98\x06\x05");
     assert_eq!(decode_agent(&bytes).unwrap().agent.acd, 7);
 }
+
+/// What a start with a full store costs. An optimised build takes a fraction of what is asked for here.
+#[test]
+fn a_hundred_thousand_agents_are_read_in_seconds() {
+    for skills in [0, 20] {
+        let rows: Vec<Vec<u8>> =
+            (0..100_000).map(|number| encode_agent(&typical(number, skills), Some(&mapped()), None)).collect();
+        let started = std::time::Instant::now();
+        let agents: Vec<StoredAgent> = rows.iter().map(|row| decode_agent(row).unwrap()).collect();
+        let took = started.elapsed();
+        println!("{} agents with {skills} skills, {} bytes each: {took:?}", agents.len(), rows[0].len());
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+}
+
+fn mapped() -> Published {
+    let user = User { employee_id: "E7".to_owned(), employee_name: "Lovelace, Ada".to_owned() };
+    let activity = Activity { activity_id: "9".to_owned(), activity_name: "Call".to_owned() };
+    let activity_since = Timestamp::from_millis(1_767_600_000_120);
+    Published { user: Some(Arc::new(user)), activity: Some(Arc::new(activity)), activity_since }
+}
+
+fn typical(number: usize, skills: usize) -> AgentMemory {
+    let at = Timestamp::from_millis(1_767_600_000_120);
+    let extension: Option<Arc<str>> = Some("801326".into());
+    let state = AgentState {
+        mode: Mode::Acd,
+        direction: Direction::In,
+        on_hold: false,
+        aux_reason: None,
+        raw_state: "32".into(),
+        recognised: true,
+        work_split: (skills > 0).then(|| "232".into()),
+        skills: SkillList::new((0..skills).map(|skill| ((200 + skill).to_string(), Some(1)))),
+        extension: extension.clone(),
+    };
+    AgentMemory {
+        acd: 1,
+        login_id: format!("{number:07}").into(),
+        sequence: 4711,
+        known: Some(Known { state, since: at, quality: Quality::WithinRefresh }),
+        ride_along: RideAlong { name: Some("Lovelace, Ada".into()), extension, ..RideAlong::default() },
+        last_seen: at,
+        start: Some(at),
+        absence: None,
+    }
+}
