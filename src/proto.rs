@@ -1,5 +1,5 @@
 //! The published contract, generated from `proto/rtalink/v1`, and its JSON form; and what the store holds, from
-//! `proto/rtalink/store/v1`.
+//! `proto/rtalink/store/v1`. [`agent`] has the conversions that both need.
 //!
 //! JSON is the proto3 mapping with default values printed, so that every event has every scalar field: consumers need
 //! no table of defaults. 64-bit integers are strings there and times end in `Z`.
@@ -7,9 +7,11 @@
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
 
 use crate::time::Timestamp;
+
+pub mod agent;
 
 pub use rtalink::store::v1 as store;
 pub use rtalink::v1;
@@ -38,7 +40,7 @@ pub const AGENT_STATE_EVENT: &str = "rtalink.v1.AgentStateEvent";
 /// Full name of the message on the feed-status topic, header `schema`.
 pub const FEED_STATUS: &str = "rtalink.v1.FeedStatus";
 
-/// Why bytes could not be shown as JSON.
+/// Why bytes could not be shown as JSON, or had back from it.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// The schema is not one of ours.
@@ -52,6 +54,14 @@ pub enum JsonError {
         /// What the decoder said.
         source: prost::DecodeError,
     },
+    /// The text is no JSON form of that schema.
+    #[error("not the JSON form of a {schema}: {source}")]
+    Parse {
+        /// The schema that was asked for.
+        schema: String,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
     /// The message could not be serialised.
     #[error("no JSON form: {0}")]
     Serialise(#[from] serde_json::Error),
@@ -62,8 +72,7 @@ pub enum JsonError {
 /// # Errors
 /// For a schema that is not published here, and for bytes that are no message of it.
 pub fn to_json(schema: &str, encoded: &[u8]) -> Result<Vec<u8>, JsonError> {
-    let descriptor = POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))?;
-    let message = DynamicMessage::decode(descriptor, encoded)
+    let message = DynamicMessage::decode(descriptor(schema)?, encoded)
         .map_err(|source| JsonError::Decode { schema: schema.to_owned(), source })?;
     let options = SerializeOptions::new().skip_default_fields(false);
     let mut json = serde_json::Serializer::new(Vec::with_capacity(1024));
@@ -77,6 +86,25 @@ pub fn to_json(schema: &str, encoded: &[u8]) -> Result<Vec<u8>, JsonError> {
 /// As [`to_json`].
 pub fn message_to_json(schema: &str, message: &impl Message) -> Result<Vec<u8>, JsonError> {
     to_json(schema, &message.encode_to_vec())
+}
+
+/// A message of `schema` back from its JSON form. Fields that this version does not know are left out, as in protobuf, and
+/// so are enum values whose names it does not know: these read as the enum's first value.
+///
+/// # Errors
+/// For a schema that is not published here, for text that is no JSON form of it, and where `M` is not its type.
+pub fn from_json<M: Message + Default>(schema: &str, json: &[u8]) -> Result<M, JsonError> {
+    let parse = |source| JsonError::Parse { schema: schema.to_owned(), source };
+    let options = DeserializeOptions::new().deny_unknown_fields(false);
+    let mut parser = serde_json::Deserializer::from_slice(json);
+    let message =
+        DynamicMessage::deserialize_with_options(descriptor(schema)?, &mut parser, &options).map_err(parse)?;
+    parser.end().map_err(parse)?;
+    message.transcode_to().map_err(|source| JsonError::Decode { schema: schema.to_owned(), source })
+}
+
+fn descriptor(schema: &str) -> Result<MessageDescriptor, JsonError> {
+    POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))
 }
 
 /// A time as protobuf has it.

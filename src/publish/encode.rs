@@ -11,13 +11,9 @@ use uuid::Uuid;
 use crate::config::model::Format;
 use crate::mapping::annotate::Annotation;
 use crate::mapping::key::Level;
-use crate::mapping::tables::Activity;
-use crate::proto::{self, JsonError, v1};
-use crate::state::agent_state::AgentState;
+use crate::proto::{self, JsonError, agent, v1};
 use crate::state::event::{AgentEvent, Cause, Evidence};
-use crate::state::since::Quality;
 use crate::state::status::FeedStatus;
-use crate::wire::states::{Direction, Mode};
 
 use super::message::{Message, Route, header};
 use super::status;
@@ -55,22 +51,19 @@ impl Encoder {
                 Evidence::Row => v1::evidence::Value::Row.into(),
                 Evidence::Absence => v1::evidence::Value::Absence.into(),
             }),
-            state: Some(state(&event.state)),
-            previous: previous.map(|previous| state(&previous.state)),
+            state: Some(agent::state(&event.state)),
+            previous: previous.map(|previous| agent::state(&previous.state)),
             state_since: Some(proto::timestamp(event.since)),
             previous_since: previous.map(|previous| proto::timestamp(previous.since)),
             previous_last_seen: previous.map(|previous| proto::timestamp(previous.last_seen)),
-            since_quality: quality(event.quality).into(),
+            since_quality: agent::quality(event.quality).into(),
             after_gap: event.after_gap,
             observed_at: Some(proto::timestamp(event.observed_at)),
             external_activity: annotation.external_activity.to_string(),
             previous_external_activity: text(&annotation.previous_external_activity),
-            user: annotation.user.as_ref().ok().map(|user| v1::User {
-                employee_id: user.employee_id.clone(),
-                employee_name: user.employee_name.clone(),
-            }),
-            activity: annotation.activity.as_deref().map(activity),
-            previous_activity: annotation.previous_activity.as_deref().map(activity),
+            user: annotation.user.as_ref().ok().map(|user| agent::user(user)),
+            activity: annotation.activity.as_deref().map(agent::activity),
+            previous_activity: annotation.previous_activity.as_deref().map(agent::activity),
             activity_since: Some(proto::timestamp(annotation.activity_since)),
             mapped: Some(v1::Mapped { user: annotation.user.is_ok(), activity: level(annotation.level).into() }),
             mapping_version: annotation.version,
@@ -135,47 +128,6 @@ fn text(text: &Option<Arc<str>>) -> String {
     text.as_deref().unwrap_or_default().to_owned()
 }
 
-/// A state as it is published.
-pub fn state(state: &AgentState) -> v1::State {
-    v1::State {
-        mode: mode(state.mode).into(),
-        direction: match state.direction {
-            Direction::None => v1::state::Direction::None,
-            Direction::Out => v1::state::Direction::Out,
-            Direction::In => v1::state::Direction::In,
-        }
-        .into(),
-        aux_reason: state.aux_reason,
-        raw_state: state.raw_state.to_string(),
-        recognised: state.recognised,
-        on_hold: state.on_hold,
-        work_split: state.work_split.as_deref().unwrap_or_default().to_owned(),
-        extension: text(&state.extension),
-        skills: state
-            .skills
-            .iter()
-            .map(|(skill, level)| v1::Skill { skill: skill.to_owned(), level: level.into() })
-            .collect(),
-    }
-}
-
-const fn mode(mode: Mode) -> v1::state::Mode {
-    match mode {
-        Mode::Unknown => v1::state::Mode::Unknown,
-        Mode::Unstaff => v1::state::Mode::Unstaff,
-        Mode::Avail => v1::state::Mode::Avail,
-        Mode::Acd => v1::state::Mode::Acd,
-        Mode::Acw => v1::state::Mode::Acw,
-        Mode::Aux => v1::state::Mode::Aux,
-        Mode::Dacd => v1::state::Mode::Dacd,
-        Mode::Dacw => v1::state::Mode::Dacw,
-        Mode::Ring => v1::state::Mode::Ring,
-        Mode::Other => v1::state::Mode::Other,
-        Mode::Logon => v1::state::Mode::Logon,
-        Mode::Logoff => v1::state::Mode::Logoff,
-    }
-}
-
 const fn cause(cause: Cause) -> v1::cause::Value {
     match cause {
         Cause::Observed => v1::cause::Value::Observed,
@@ -187,14 +139,6 @@ const fn cause(cause: Cause) -> v1::cause::Value {
     }
 }
 
-const fn quality(quality: Quality) -> v1::since_quality::Value {
-    match quality {
-        Quality::Exact => v1::since_quality::Value::Exact,
-        Quality::WithinRefresh => v1::since_quality::Value::WithinRefresh,
-        Quality::AfterGap => v1::since_quality::Value::AfterGap,
-    }
-}
-
 const fn level(level: Level) -> v1::mapped::Level {
     match level {
         Level::Exact => v1::mapped::Level::Exact,
@@ -203,8 +147,4 @@ const fn level(level: Level) -> v1::mapped::Level {
         Level::Default => v1::mapped::Level::Default,
         Level::None => v1::mapped::Level::None,
     }
-}
-
-fn activity(activity: &Activity) -> v1::Activity {
-    v1::Activity { activity_id: activity.activity_id.clone(), activity_name: activity.activity_name.clone() }
 }

@@ -27,6 +27,9 @@ pub mod header {
     /// Dead letters: when it was read, RFC 3339.
     pub const RECEIVED_AT: &str = "received_at";
 
+    /// Every name.
+    pub const ALL: [&str; 7] = [EVENT_ID, CONTENT_TYPE, SCHEMA, INTEGRATION, REASON, OFFSET, RECEIVED_AT];
+
     /// [`CONTENT_TYPE`] of encoded protobuf messages.
     pub const PROTOBUF: &str = "application/x-protobuf";
     /// [`CONTENT_TYPE`] of their JSON form.
@@ -42,6 +45,8 @@ pub enum Route {
     FeedStatus,
     /// The dead-letter topic.
     DeadLetter,
+    /// The compacted current topic alone: an agent's last event, once more and unchanged.
+    Refresh,
 }
 
 impl Route {
@@ -51,6 +56,7 @@ impl Route {
             Self::AgentState => &[Topic::Events, Topic::Current],
             Self::FeedStatus => &[Topic::FeedStatus],
             Self::DeadLetter => &[Topic::DeadLetter],
+            Self::Refresh => &[Topic::Current],
         }
     }
 }

@@ -13,19 +13,24 @@
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
-//! * [`tail`], [`lines`]: reading a topic back.
+//! * [`journal_row`]: messages to the bytes that a journal keeps;
+//! * [`tail`], [`lines`]: reading a topic back;
+//! * [`recovery`]: the agent table from the `current` topic.
 
 mod client;
 pub mod dead_letter;
 mod delivery;
 pub mod embedded;
 pub mod encode;
+pub mod journal_row;
 pub mod lines;
 pub mod message;
 pub mod observer;
 pub mod outbox;
 mod producer;
 pub mod publisher;
+mod recovered;
+pub mod recovery;
 mod status;
 pub mod tail;
 #[cfg(test)]

@@ -1,1 +1,177 @@
 //! Agents and feeds as rows: what a tracker remembers, to bytes and back.
+//!
+//! Purpose: conversions between the types of `state` and `mapping` and the messages of `proto/rtalink/store/v1`. Pure.
+//! Invariant: what is read back is what was written, to the microsecond. Policy: bytes that are no such message, or that
+//! hold a value this version does not know, are an error; a field that it does not know is left out; nothing panics.
+//! Cost: one allocation per text; to read an agent takes about one microsecond, three with 20 skills.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use crate::mapping::annotate::Published;
+use crate::proto::agent::{self, UnknownValue};
+use crate::proto::store;
+use crate::state::agent::Known;
+use crate::state::agent_state::RideAlong;
+use crate::state::memory::{AbsenceMemory, AgentMemory, FeedMemory};
+use crate::time::Timestamp;
+
+/// Why a row could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The bytes are no such message.
+    #[error("not a row of the store, it may be damaged: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// Written by a newer version.
+    #[error(transparent)]
+    Unknown(#[from] UnknownValue),
+}
+
+/// An agent, as a row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredAgent {
+    /// What the tracker remembers.
+    pub agent: AgentMemory,
+    /// What was last published of the mapping.
+    pub published: Option<Published>,
+    /// The message of the last event, where it was kept.
+    pub last_event: Option<store::Message>,
+}
+
+/// Column `memory` of an agent.
+pub fn encode_agent(
+    agent: &AgentMemory,
+    published: Option<&Published>,
+    last_event: Option<&store::Message>,
+) -> Vec<u8> {
+    agent_message(agent, published, last_event).encode_to_vec()
+}
+
+/// An agent back from [`encode_agent`].
+///
+/// # Errors
+/// Bytes that are no such message, or of a newer version.
+pub fn decode_agent(bytes: &[u8]) -> Result<StoredAgent, MemoryError> {
+    Ok(from_agent_message(store::AgentMemory::decode(bytes)?)?)
+}
+
+/// An agent as a batch of the journal has it.
+pub fn agent_message(
+    agent: &AgentMemory,
+    published: Option<&Published>,
+    last_event: Option<&store::Message>,
+) -> store::AgentMemory {
+    let known = agent.known.as_ref();
+    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
+    store::AgentMemory {
+        acd: agent.acd,
+        login_id: agent.login_id.to_string(),
+        sequence: agent.sequence,
+        state: known.map(|known| agent::state(&known.state)),
+        since: known.map_or(0, |known| known.since.as_micros()),
+        quality: known.map_or(0, |known| agent::quality(known.quality).into()),
+        last_seen: agent.last_seen.as_micros(),
+        start: agent.start.map(Timestamp::as_micros),
+        name: text(&agent.ride_along.name),
+        extension: text(&agent.ride_along.extension),
+        role: text(&agent.ride_along.role),
+        location: text(&agent.ride_along.location),
+        logout_reason: text(&agent.ride_along.logout_reason),
+        absence: agent.absence.map(|absence| store::Absence {
+            snapshots: absence.snapshots,
+            since: absence.since.as_micros(),
+            began_after_gap: absence.began_after_gap,
+            suspect: absence.suspect,
+        }),
+        published: published.map(|published| store::Published {
+            user: published.user.as_deref().map(agent::user),
+            activity: published.activity.as_deref().map(agent::activity),
+            activity_since: published.activity_since.as_micros(),
+        }),
+        last_event: last_event.cloned(),
+    }
+}
+
+/// An agent back from [`agent_message`].
+///
+/// # Errors
+/// A value that this version does not know.
+pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, UnknownValue> {
+    let known = match message.state {
+        None => None,
+        Some(state) => Some(Known {
+            state: agent::from_state(state)?,
+            since: Timestamp::from_micros(message.since),
+            quality: agent::from_quality(message.quality)?,
+        }),
+    };
+    let text = |text: Option<String>| text.map(Arc::from);
+    let agent = AgentMemory {
+        acd: message.acd,
+        login_id: message.login_id.into(),
+        sequence: message.sequence,
+        known,
+        ride_along: RideAlong {
+            name: text(message.name),
+            extension: text(message.extension),
+            role: text(message.role),
+            location: text(message.location),
+            logout_reason: text(message.logout_reason),
+        },
+        last_seen: Timestamp::from_micros(message.last_seen),
+        start: message.start.map(Timestamp::from_micros),
+        absence: message.absence.map(|absence| AbsenceMemory {
+            snapshots: absence.snapshots,
+            since: Timestamp::from_micros(absence.since),
+            began_after_gap: absence.began_after_gap,
+            suspect: absence.suspect,
+        }),
+    };
+    let published = message.published.map(|published| Published {
+        user: published.user.map(|user| Arc::new(agent::from_user(user))),
+        activity: published.activity.map(|activity| Arc::new(agent::from_activity(activity))),
+        activity_since: Timestamp::from_micros(published.activity_since),
+    });
+    Ok(StoredAgent { agent, published, last_event: message.last_event })
+}
+
+/// Column `feed` of an integration. A period of zero is an unknown one.
+pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
+    store::FeedMemory {
+        last_valid: feed.last_valid.map(Timestamp::as_micros),
+        gap_from: feed.gap_from.map(Timestamp::as_micros),
+        seen_at: feed.seen_at.map(Timestamp::as_micros),
+        delay: micros(feed.delay),
+        link_is_down: feed.link_is_down,
+        is_unreadable: feed.is_unreadable,
+        period: feed.period.map_or(0, micros),
+    }
+    .encode_to_vec()
+}
+
+/// A feed back from [`encode_feed`]; of no bytes, one of which nothing is known.
+///
+/// # Errors
+/// Bytes that are no such message.
+pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
+    let message = store::FeedMemory::decode(bytes)?;
+    Ok(FeedMemory {
+        last_valid: message.last_valid.map(Timestamp::from_micros),
+        gap_from: message.gap_from.map(Timestamp::from_micros),
+        seen_at: message.seen_at.map(Timestamp::from_micros),
+        delay: Duration::from_micros(message.delay),
+        link_is_down: message.link_is_down,
+        is_unreadable: message.is_unreadable,
+        period: (message.period != 0).then(|| Duration::from_micros(message.period)),
+    })
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! Agents from the events of the `current` topic. Pure.
+//!
+//! Invariant: of an agent, the event with the highest sequence is taken, of several with the same the one that came last.
+//! Policy: what cannot be read (a tombstone, a foreign value, one of a newer version) is left out and says why in one
+//! word: keys and values are personal data. Events of integrations that nobody asked for are not even decoded. Cost: one
+//! decoding per event; agents share their activities.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use prost::Message as _;
+use serde::Deserialize;
+
+use super::message::header;
+use crate::mapping::annotate::Published;
+use crate::mapping::tables::Activity;
+use crate::proto::agent::{self, UnknownValue};
+use crate::proto::{self, v1};
+use crate::state::agent::Known;
+use crate::state::agent_state::RideAlong;
+use crate::state::memory::AgentMemory;
+use crate::store::memory::StoredAgent;
+use crate::time::Timestamp;
+
+/// What the topic remembers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Those of the wanted integrations of which there was an event.
+    pub integrations: HashMap<Arc<str>, RecoveredFeed>,
+    /// Messages that were read, of all kinds.
+    pub messages: u64,
+    /// Those of them that were left out: neither an event that can be read nor one of another integration.
+    pub unreadable: u64,
+}
+
+/// What the topic remembers of one integration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecoveredFeed {
+    /// Each agent once, in no order. None has a computed start, an absence or its last message.
+    pub agents: Vec<StoredAgent>,
+    /// The newest observation of any of its events: there was a valid record at that time.
+    pub last_valid: Option<Timestamp>,
+}
+
+/// Why a message was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Key,
+    Tombstone,
+    ContentType,
+    Value,
+    NewerVersion,
+    AnotherKey,
+}
+
+impl Unreadable {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Tombstone => "tombstone",
+            Self::ContentType => "content-type",
+            Self::Value => "value",
+            Self::NewerVersion => "newer-version",
+            Self::AnotherKey => "key-of-another",
+        }
+    }
+}
+
+impl From<UnknownValue> for Unreadable {
+    fn from(_: UnknownValue) -> Self {
+        Self::NewerVersion
+    }
+}
+
+/// A message of the topic.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    /// Header `content-type`.
+    pub(crate) content_type: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+#[derive(Default)]
+struct Feed {
+    agents: HashMap<Box<str>, StoredAgent>,
+    last_valid: Option<Timestamp>,
+}
+
+/// Takes messages, in the order of each partition.
+pub(crate) struct Collector {
+    feeds: HashMap<Arc<str>, Feed>,
+    activities: HashSet<Arc<Activity>>,
+    pub(crate) messages: u64,
+    pub(crate) unreadable: u64,
+}
+
+impl Collector {
+    pub(crate) fn new(wanted: &[Arc<str>]) -> Self {
+        let feeds = wanted.iter().map(|integration| (Arc::clone(integration), Feed::default())).collect();
+        Self { feeds, activities: HashSet::new(), messages: 0, unreadable: 0 }
+    }
+
+    pub(crate) fn take(&mut self, read: &Read<'_>) -> Result<(), Unreadable> {
+        self.messages += 1;
+        let taken = self.take_event(read);
+        self.unreadable += u64::from(taken.is_err());
+        taken
+    }
+
+    fn take_event(&mut self, read: &Read<'_>) -> Result<(), Unreadable> {
+        let key = read.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(Unreadable::Key)?;
+        let (integration, _) = key.split_once('/').ok_or(Unreadable::Key)?;
+        let Some(feed) = self.feeds.get_mut(integration) else { return Ok(()) };
+        let value = read.value.ok_or(Unreadable::Tombstone)?;
+        let event = decode(read.content_type, value)?;
+        if key != format!("{}/{}/{}", event.integration, event.acd, event.login_id) {
+            return Err(Unreadable::AnotherKey);
+        }
+        let stored = stored(event, &mut self.activities)?;
+        feed.last_valid = feed.last_valid.max(Some(stored.agent.last_seen));
+        match feed.agents.get_mut(key) {
+            Some(known) if known.agent.sequence > stored.agent.sequence => {}
+            Some(known) => *known = stored,
+            None => {
+                feed.agents.insert(key.into(), stored);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Recovered {
+        let seen = self.feeds.into_iter().filter(|(_, feed)| !feed.agents.is_empty());
+        let feed =
+            |feed: Feed| RecoveredFeed { agents: feed.agents.into_values().collect(), last_valid: feed.last_valid };
+        Recovered {
+            integrations: seen.map(|(integration, found)| (integration, feed(found))).collect(),
+            messages: self.messages,
+            unreadable: self.unreadable,
+        }
+    }
+}
+
+fn decode(content_type: Option<&[u8]>, value: &[u8]) -> Result<v1::AgentStateEvent, Unreadable> {
+    let is = |known: &str| content_type == Some(known.as_bytes());
+    if is(header::PROTOBUF) {
+        v1::AgentStateEvent::decode(value).map_err(|_| Unreadable::Value)
+    } else if is(header::JSON) {
+        let event: v1::AgentStateEvent =
+            proto::from_json(proto::AGENT_STATE_EVENT, value).map_err(|_| Unreadable::Value)?;
+        if has_names_of_its_own(&event, value) { Err(Unreadable::NewerVersion) } else { Ok(event) }
+    } else {
+        Err(Unreadable::ContentType)
+    }
+}
+
+/// Whether mode or direction have names that this version does not know: JSON reads these as the first value.
+fn has_names_of_its_own(event: &v1::AgentStateEvent, json: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Event {
+        state: State,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct State {
+        mode: serde_json::Value,
+        direction: serde_json::Value,
+    }
+    let is_first = |state: &v1::State| state.mode == 0 || state.direction == 0;
+    if !event.state.as_ref().is_some_and(is_first) {
+        return false;
+    }
+    let Ok(Event { state }) = serde_json::from_slice(json) else { return true };
+    let mode = state.mode.as_str().map(v1::state::Mode::from_str_name);
+    let direction = state.direction.as_str().map(v1::state::Direction::from_str_name);
+    mode == Some(None) || direction == Some(None)
+}
+
+/// The agent as its event tells it.
+fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -> Result<StoredAgent, Unreadable> {
+    let time = |at: &Option<prost_types::Timestamp>| at.as_ref().map(proto::from_timestamp);
+    let (Some(state), Some(since), Some(observed_at)) =
+        (event.state, time(&event.state_since), time(&event.observed_at))
+    else {
+        return Err(Unreadable::Value);
+    };
+    let state = agent::from_state(state)?;
+    let known = Known { quality: agent::from_quality(event.since_quality)?, since, state };
+    let published = Published {
+        user: event.user.map(|user| Arc::new(agent::from_user(user))),
+        activity: event.activity.map(|activity| shared(agent::from_activity(activity), activities)),
+        activity_since: time(&event.activity_since).unwrap_or(since),
+    };
+    let agent = AgentMemory {
+        acd: event.acd,
+        login_id: event.login_id.into(),
+        sequence: event.sequence,
+        ride_along: RideAlong {
+            name: agent::text(&event.agent_name),
+            extension: known.state.extension.clone(),
+            role: agent::text(&event.role),
+            location: agent::text(&event.location),
+            logout_reason: agent::text(&event.logout_reason),
+        },
+        known: Some(known),
+        last_seen: observed_at,
+        start: None,
+        absence: None,
+    };
+    Ok(StoredAgent { agent, published: Some(published), last_event: None })
+}
+
+fn shared(activity: Activity, activities: &mut HashSet<Arc<Activity>>) -> Arc<Activity> {
+    if let Some(known) = activities.get(&activity) {
+        return Arc::clone(known);
+    }
+    let activity = Arc::new(activity);
+    activities.insert(Arc::clone(&activity));
+    activity
+}
