@@ -12,6 +12,7 @@ mod output;
 mod replay;
 mod run;
 mod simulate;
+mod store;
 mod summary;
 mod tail;
 
@@ -43,6 +44,7 @@ enum Command {
     Capture(capture::Args),
     Simulate(simulate::Args),
     Tail(tail::Args),
+    Store(store::Args),
 }
 
 impl Cli {
@@ -60,6 +62,7 @@ impl Cli {
             Command::Capture(args) => capture::run(&args),
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
+            Command::Store(args) => store::run(&args),
         };
         match result {
             // Who reads our output has had enough: `rtalink decode … | head`.

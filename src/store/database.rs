@@ -1,0 +1,257 @@
+//! The open store.
+//!
+//! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, and the count in the lock
+//! file after it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+use super::commit::{self, Released, Write};
+use super::error::{OpenError, StoreError};
+use super::lock::{Counted, Lock};
+use super::open::{self, Opened};
+use super::reader::Reader;
+use super::rows::{self, IntegrationRow};
+use super::{DATABASE, Settings, mapping, meta};
+
+/// How long a statement waits for another connection.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// The WAL is looked at after so many commits ...
+const LOOK_AT_WAL: u64 = 64;
+/// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless somebody reads all the time.
+const MOST_WAL: u64 = 32 * 1024 * 1024;
+
+/// Where the database is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In the directory; the lock is held as long.
+    Directory { settings: Settings, lock: Lock },
+    /// In memory, under this name for other connections of the process.
+    Memory { uri: String, settings: Settings },
+}
+
+/// The store; owned by one thread.
+#[derive(Debug)]
+pub struct Store {
+    // The order matters: the connection is closed before the lock is released.
+    pub(super) connection: Connection,
+    pub(super) place: Place,
+    pub(super) id: Uuid,
+    pub(super) commits: u64,
+}
+
+/// What is known of an integration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredIntegration {
+    /// Its number in the store.
+    pub number: i64,
+    /// The position of the next message.
+    pub next: u64,
+    /// Everything below is in Kafka.
+    pub acknowledged_to: u64,
+    /// The agents are as they are after all messages below.
+    pub covered_to: u64,
+    /// Nothing from here on is published.
+    pub held_at: Option<u64>,
+    /// Bytes of the contents in the journal.
+    pub bytes: u64,
+    /// The agent table is whole: false in a new store and in one that lost commits.
+    pub recovered: bool,
+    /// A `rtalink.store.v1.FeedMemory`; empty where there was no checkpoint.
+    pub feed: Vec<u8>,
+}
+
+impl From<IntegrationRow> for StoredIntegration {
+    fn from(row: IntegrationRow) -> Self {
+        Self {
+            number: row.number,
+            next: row.next,
+            acknowledged_to: row.acknowledged_to,
+            covered_to: row.covered_to,
+            held_at: row.held_at,
+            bytes: row.bytes,
+            recovered: row.recovered,
+            feed: row.feed,
+        }
+    }
+}
+
+impl Store {
+    /// Random, made with the file.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// False: it lives in memory, because the directory cannot be written.
+    pub fn is_durable(&self) -> bool {
+        matches!(self.place, Place::Directory { .. })
+    }
+
+    /// What is known of an integration, which is added when missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the journal does not have the rows that it had, and whatever a commit fails with.
+    pub fn integration(&mut self, id: &str) -> Result<StoredIntegration, StoreError> {
+        let all = IntegrationRow::all(&self.connection)?;
+        // A new number was never used before: rows of an integration are not deleted.
+        let number = all.last().map_or(1, |last| last.number.saturating_add(1));
+        if let Some(row) = all.into_iter().find(|row| row.id == id) {
+            row.check_journal(&self.connection)?;
+            return Ok(row.into());
+        }
+        let row = IntegrationRow { number, id: id.to_owned(), ..IntegrationRow::default() };
+        self.transaction(|connection| row.save(connection))?;
+        Ok(row.into())
+    }
+
+    /// Gives the `memory` of every agent to `take`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when an agent is not as it was written, or missing; `take` may have got others by then.
+    pub fn agents(&self, number: i64, take: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+        agents(&self.connection, number, &mut |_, _, memory| take(memory))
+    }
+
+    /// Does all of `writes`, in their order, or none of them. Returns the room it made, for integrations that got any.
+    ///
+    /// # Errors
+    /// Then nothing has changed.
+    pub fn commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<Released>, StoreError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let released = self.transaction(|connection| commit::apply(connection, writes, Timestamp::now()))?;
+        if self.commits.is_multiple_of(LOOK_AT_WAL) {
+            self.bound_wal();
+        }
+        Ok(released)
+    }
+
+    /// A connection of its own, for another thread. It must be dropped before [`Store::set_aside_and_open`].
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match &self.place {
+            Place::Directory { settings, .. } => Connection::open_with_flags(settings.directory.join(DATABASE), flags)?,
+            Place::Memory { uri, .. } => Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?,
+        };
+        connection.busy_timeout(BUSY)?;
+        Ok(Reader { connection })
+    }
+
+    /// Version of an integration's mapping and the digest of its content.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the row is not as it was written.
+    pub fn mapping_version(&self, integration: &str) -> Result<Option<(u64, u64)>, StoreError> {
+        mapping::get(&self.connection, integration)
+    }
+
+    /// What a new version must at least be: a mapping without one gets this, one whose content has changed gets the greater
+    /// of this and its version plus one. It is 1 unless versions were lost; then it is beyond them.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the row is not as it was written.
+    pub fn least_mapping_version(&self) -> Result<u64, StoreError> {
+        mapping::least_version(&self.connection)
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// Then nothing has changed.
+    pub fn set_mapping_version(&mut self, integration: &str, version: u64, content: u64) -> Result<(), StoreError> {
+        self.transaction(|connection| mapping::set(connection, integration, version, content))
+    }
+
+    /// For damage that is found while rows are read: sets the file aside, as opening would have, and opens a new one. The
+    /// lock is held throughout. A store in memory is replaced by an empty one.
+    ///
+    /// # Errors
+    /// Those of [`super::open()`]; in practice none.
+    pub fn set_aside_and_open(self, why: &str) -> Result<Opened, OpenError> {
+        let Self { connection, place, .. } = self;
+        drop(connection);
+        match place {
+            Place::Directory { settings, lock } => open::anew(&settings, lock, why),
+            Place::Memory { settings, .. } => open::in_memory(&settings, why.to_owned()),
+        }
+    }
+
+    /// Runs `change` in a transaction that counts itself.
+    pub(super) fn transaction<T>(
+        &mut self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let commits = self.commits + 1;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = change(&transaction)?;
+        meta::set(&transaction, meta::COMMITS, &commits.to_string())?;
+        transaction.commit()?;
+        self.commits = commits;
+        if let Place::Directory { lock, .. } = &self.place {
+            lock.count(Counted { id: self.id, commits });
+        }
+        Ok(result)
+    }
+
+    /// Empties a WAL that has grown because somebody was always reading. Does not wait: the next look comes.
+    fn bound_wal(&self) {
+        let Some(wal) = self.wal() else { return };
+        if wal.metadata().is_ok_and(|found| found.len() > MOST_WAL) {
+            let emptied = self
+                .connection
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))
+                .is_ok_and(|is_busy: bool| !is_busy);
+            tracing::debug!(emptied, "the WAL of the store has grown");
+            if let Err(error) = self.connection.busy_timeout(BUSY) {
+                tracing::debug!(%error, "statements of the store do not wait for others any more");
+            }
+        }
+    }
+
+    fn wal(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Directory { settings, .. } => Some(settings.directory.join(format!("{DATABASE}-wal"))),
+            Place::Memory { .. } => None,
+        }
+    }
+}
+
+/// Gives ACD, login id and memory of every agent to `take`, checked.
+pub(super) fn agents(
+    connection: &Connection,
+    number: i64,
+    take: &mut dyn FnMut(i64, &str, &[u8]),
+) -> Result<(), StoreError> {
+    let Some(integration) = IntegrationRow::find(connection, number)? else { return Ok(()) };
+    let mut statement =
+        connection.prepare("SELECT acd, login_id, checksum, memory FROM agent WHERE integration = ?1")?;
+    let mut found = statement.query([number])?;
+    let mut count = 0_u64;
+    while let Some(row) = found.next()? {
+        let as_corrupt = |error: rusqlite::types::FromSqlError| StoreError::Corrupt(error.to_string());
+        let (acd, checksum): (i64, i64) = (row.get(0)?, row.get(2)?);
+        let login_id = row.get_ref(1)?.as_str().map_err(as_corrupt)?;
+        let memory = row.get_ref(3)?.as_blob().map_err(as_corrupt)?;
+        if rows::of_agent(number, acd, login_id, memory) != checksum {
+            let id = &integration.id;
+            return Err(StoreError::Corrupt(format!("table agent: the checksum of a row of {id} is wrong")));
+        }
+        take(acd, login_id, memory);
+        count += 1;
+    }
+    if count == integration.agents {
+        return Ok(());
+    }
+    let IntegrationRow { id, agents, .. } = integration;
+    Err(StoreError::Corrupt(format!("integration {id}: there are {count} agents, expected {agents}")))
+}

@@ -1,0 +1,297 @@
+//! Opening: the lock, the file, its checks, and what happens when they fail.
+//!
+//! Whatever the directory holds, there is a store in the end, and [`Incident`]s say what it cost; only another process and
+//! a newer file refuse. The order: lock; a look at the file's first bytes; SQLite's checks; the schema; rows of the small
+//! tables; the count of commits; a commit, which shows whether the disk takes one.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+use super::database::{BUSY, Place, Store};
+use super::error::{Incident, OpenError, StoreError};
+use super::lock::{Counted, Lock, LockError};
+use super::mapping::{self, Legacy};
+use super::rows::IntegrationRow;
+use super::schema::{self, STEPS};
+use super::{DATABASE, Settings, Sync, aside, meta};
+
+/// A store, and what happened on the way.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// To be told.
+    pub incidents: Vec<Incident>,
+}
+
+/// Opens the store in the directory of `settings`, which is made when missing.
+///
+/// # Errors
+/// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a later program.
+pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
+    let directory = &settings.directory;
+    if let Err(error) = fs::create_dir_all(directory) {
+        return in_memory(settings, error.to_string());
+    }
+    let lock = match Lock::acquire(directory) {
+        Ok(lock) => lock,
+        Err(LockError::Held { pid }) => return Err(OpenError::Locked { directory: directory.clone(), pid }),
+        Err(LockError::Io(error)) => return in_memory(settings, error.to_string()),
+    };
+    let counted = lock.counted();
+    let loaded = damage(directory, counted).map_err(Unusable::Damaged).and_then(|()| load(directory));
+    match loaded {
+        Ok(connection) => in_directory(settings, lock, connection, Origin::Kept(counted), Vec::new()),
+        Err(Unusable::Newer(found)) => Err(newer(directory, found)),
+        Err(Unusable::Damaged(why)) => anew(settings, lock, &why),
+        Err(Unusable::NotWritable(why)) => in_memory(settings, why),
+    }
+}
+
+/// Sets the file in the directory aside and begins a new one.
+pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened, OpenError> {
+    let directory = &settings.directory;
+    let aside = match aside::database(directory) {
+        Ok(aside) => aside,
+        Err(error) => return in_memory(settings, format!("{why}; the file cannot be renamed: {error}")),
+    };
+    let incident = Incident::SetAside { file: directory.join(DATABASE), aside, why: why.to_owned() };
+    match load(directory) {
+        Ok(connection) => in_directory(settings, lock, connection, Origin::SetAside, vec![incident]),
+        Err(Unusable::Newer(found)) => Err(newer(directory, found)),
+        Err(Unusable::Damaged(why) | Unusable::NotWritable(why)) => with(in_memory(settings, why), vec![incident]),
+    }
+}
+
+/// A store in memory, for as long as the process lives.
+pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, OpenError> {
+    let incident = Incident::NotWritable { directory: settings.directory.clone(), why };
+    // Connections of this process share what has such a name. SQLite bounds it to 1 GiB: beyond that it is full.
+    let uri = format!("file:/rtalink-{}?vfs=memdb", process_unique());
+    let made = Connection::open_with_flags(&uri, OpenFlags::default() | OpenFlags::SQLITE_OPEN_URI)
+        .map_err(StoreError::from)
+        .and_then(|mut connection| {
+            connection.busy_timeout(BUSY)?;
+            schema::migrate(&mut connection, STEPS)?;
+            Ok(connection)
+        })
+        .and_then(|connection| {
+            let place = Place::Memory { uri, settings: settings.clone() };
+            Ok(begin(connection, place, Origin::SetAside, &Legacy::read(&settings.directory))?.0)
+        });
+    match made {
+        Ok(store) => Ok(Opened { store, incidents: vec![incident] }),
+        // No file is involved: only a lack of memory does that, which ends the process anyway.
+        Err(error) => Err(OpenError::NoMemory(error)),
+    }
+}
+
+/// Where the content of a connection comes from.
+enum Origin {
+    /// From the file that was there; the lock file had counted this.
+    Kept(Option<Counted>),
+    /// There was one, and it is gone.
+    SetAside,
+}
+
+enum Unusable {
+    Damaged(String),
+    NotWritable(String),
+    Newer(i64),
+}
+
+impl From<StoreError> for Unusable {
+    fn from(error: StoreError) -> Self {
+        let why = error.detail().to_owned();
+        match error {
+            StoreError::Corrupt(_) => Self::Damaged(why),
+            // Anything that SQLite does not understand, save that another program keeps the file to itself.
+            StoreError::Other(_) if !why.contains("locked") => Self::Damaged(why),
+            // A full disk may look like a failing one; the file may be sound and stays where it is.
+            StoreError::Full(_) | StoreError::NotWritable(_) | StoreError::Io(_) | StoreError::Other(_) => {
+                Self::NotWritable(why)
+            }
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+fn newer(directory: &Path, found: i64) -> OpenError {
+    OpenError::Newer { file: directory.join(DATABASE), found, known: schema::version() }
+}
+
+fn with(opened: Result<Opened, OpenError>, mut before: Vec<Incident>) -> Result<Opened, OpenError> {
+    opened.map(|Opened { store, incidents }| {
+        before.extend(incidents);
+        Opened { store, incidents: before }
+    })
+}
+
+/// What SQLite would not call damage, but would quietly replace by an empty database.
+pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> Result<(), String> {
+    let damaged = |why: &str| Err(why.to_owned());
+    let mut header = Vec::new();
+    match File::open(directory.join(DATABASE)).and_then(|file| file.take(100).read_to_end(&mut header)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let wal = directory.join(format!("{DATABASE}-wal"));
+            let has_wal = wal.metadata().is_ok_and(|found| found.len() > 0);
+            return if has_wal { damaged("only its -wal is there") } else { Ok(()) };
+        }
+        Err(error) => return damaged(&error.to_string()),
+    }
+    if header.is_empty() {
+        // So is a file whose making was interrupted; but that one has never had a commit.
+        return if counted.is_some() { damaged("it is empty") } else { Ok(()) };
+    }
+    let Some((magic, application)) = header.get(..16).zip(header.get(68..72)) else {
+        return damaged("it is too short for a database");
+    };
+    if magic != b"SQLite format 3\0" {
+        return damaged("it is no SQLite database");
+    }
+    if application != schema::APPLICATION_ID.to_be_bytes().get(4..).unwrap_or_default() {
+        return damaged("it is a database of another program");
+    }
+    // 1 and 2 are the only ones there are; SQLite takes others as read-only.
+    if !header.get(18..20).is_some_and(|versions| versions.iter().all(|version| matches!(version, 1 | 2))) {
+        return damaged("its format is unknown");
+    }
+    Ok(())
+}
+
+/// A connection to a file that is sound, of this version, and made when missing.
+fn load(directory: &Path) -> Result<Connection, Unusable> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    let found = schema::version_of(&connection)?;
+    if found > schema::version() {
+        return Err(Unusable::Newer(found));
+    }
+    if found > 0 {
+        schema::check_tables(&connection, &STEPS[..usize::try_from(found).unwrap_or(STEPS.len())])?;
+        schema::check_pages(&connection)?;
+    }
+    schema::migrate(&mut connection, STEPS)?;
+    IntegrationRow::all(&connection)?;
+    mapping::check(&connection)?;
+    mapping::least_version(&connection)?;
+    let is_begun = meta::get(&connection, meta::COMMITS)?.is_some();
+    if is_begun {
+        meta::require::<Uuid>(&connection, meta::ID)?;
+        meta::require::<u64>(&connection, meta::COMMITS)?;
+    } else if !IntegrationRow::all(&connection)?.is_empty() {
+        return Err(Unusable::Damaged("table meta: commits is missing".to_owned()));
+    }
+    Ok(connection)
+}
+
+fn in_directory(
+    settings: &Settings,
+    lock: Lock,
+    connection: Connection,
+    origin: Origin,
+    mut incidents: Vec<Incident>,
+) -> Result<Opened, OpenError> {
+    let directory = &settings.directory;
+    let legacy = Legacy::read(directory);
+    let place = Place::Directory { settings: settings.clone(), lock };
+    let begun = configure(&connection, settings.sync).and_then(|()| begin(connection, place, origin, &legacy));
+    let store = match begun {
+        Ok((store, incident)) => {
+            incidents.extend(incident);
+            store
+        }
+        Err(error) => return with(in_memory(settings, error.detail().to_owned()), incidents),
+    };
+    match legacy.rename(directory) {
+        Ok(incident) => incidents.extend(incident),
+        // It is taken over again the next time, which does no harm.
+        Err(error) => {
+            tracing::warn!(%error, directory = %directory.display(), "the versions of mappings cannot be renamed")
+        }
+    }
+    Ok(Opened { store, incidents })
+}
+
+fn configure(connection: &Connection, sync: Sync) -> Result<(), StoreError> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    // A WAL that grew beyond this is cut when it begins anew.
+    connection.query_row("PRAGMA journal_size_limit = 16777216", [], |_| Ok(()))?;
+    let synchronous = match sync {
+        Sync::Full => "FULL",
+        Sync::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    Ok(())
+}
+
+/// Makes the first commit on a connection.
+fn begin(
+    connection: Connection,
+    place: Place,
+    origin: Origin,
+    legacy: &Legacy,
+) -> Result<(Store, Option<Incident>), StoreError> {
+    let commits = match meta::get(&connection, meta::COMMITS)? {
+        Some(_) => Some(meta::require(&connection, meta::COMMITS)?),
+        None => None,
+    };
+    let id = match commits {
+        Some(_) => meta::require(&connection, meta::ID)?,
+        None => random_id(&connection)?,
+    };
+    let found = commits.unwrap_or(0);
+    let (is_replaced, rolled_back) = match origin {
+        Origin::SetAside => (true, None),
+        Origin::Kept(counted) => {
+            // With no store there, any count is of one that is gone.
+            let is_same = |counted: &Counted| commits.is_none() || counted.id == id;
+            let expected = counted.filter(is_same).map(|counted| counted.commits).filter(|&commits| commits > found);
+            (false, expected.map(|expected| Incident::RolledBack { found, expected }))
+        }
+    };
+    let mut store = Store { connection, place, id, commits: found };
+    let now = Timestamp::now();
+    store.transaction(|connection| {
+        meta::set(connection, meta::ID, &id.to_string())?;
+        meta::set(connection, meta::OPENED_AT, &now.to_string())?;
+        if is_replaced || rolled_back.is_some() {
+            mapping::forget(connection, now)?;
+        }
+        if rolled_back.is_some() {
+            for row in IntegrationRow::all(connection)? {
+                IntegrationRow { recovered: false, ..row }.save(connection)?;
+            }
+        }
+        legacy.take_over(connection, now)
+    })?;
+    Ok((store, rolled_back))
+}
+
+/// SQLite seeds its generator from the system's.
+fn random_id(connection: &Connection) -> Result<Uuid, StoreError> {
+    let bytes: [u8; 16] = connection.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// A number that no other store of this process has.
+fn process_unique() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
