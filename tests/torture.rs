@@ -21,6 +21,8 @@ mod cms;
 mod faults;
 #[path = "torture/judge.rs"]
 mod judge;
+#[path = "torture/judge_tests.rs"]
+mod judge_tests;
 #[path = "torture/scenario.rs"]
 mod scenario;
 #[path = "torture/scene.rs"]
@@ -28,7 +30,7 @@ mod scene;
 
 use centre::Pace;
 use scenario::{Breaks, Delivery, Scenario, Size, is_full};
-use scene::{Scene, say};
+use scene::{Scene, pass, say};
 
 /// Whether the configuration takes `delivery = "exactly-once"`.
 const EXACTLY_ONCE: bool = false;
@@ -37,8 +39,8 @@ const EXACTLY_ONCE: bool = false;
 const FULL_TIME: Duration = Duration::from_secs(36 * 60);
 const SHORT_TIME: Duration = Duration::from_secs(4 * 60);
 
-/// Kills come at any time of a life; so many of 100 wait until it has read something.
-const LATE_KILLS: u32 = 80;
+/// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
+const EARLY_KILLS: u32 = 20;
 /// After SIGTERM under load.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -134,11 +136,11 @@ fn play(name: &str, delivery: Delivery) {
     scene.reads(3);
     match scenario.breaks {
         Breaks::Kills => repeat(scene.size.times, || {
-            if scene.chance(LATE_KILLS) {
-                scene.reads(3);
-            }
             scene.moment(Duration::from_millis(600));
             scene.kill();
+            while scene.chance(EARLY_KILLS) {
+                scene.die_young(Duration::from_millis(300));
+            }
             scene.live();
         }),
         Breaks::Terminations => repeat(scene.size.times, || {
@@ -175,11 +177,11 @@ fn outage(scene: &mut Scene) {
     scene.reads(10);
     scene.take_broker_away();
     repeat(times, || {
-        std::thread::sleep(outage / (times + 1));
+        pass(outage / (times + 1));
         scene.kill();
         scene.live();
     });
-    std::thread::sleep(outage / (times + 1));
+    pass(outage / (times + 1));
     scene.bring_broker_back();
 }
 

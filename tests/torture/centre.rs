@@ -201,6 +201,22 @@ impl Sight {
         (published.mode(), published.direction(), published.aux_reason) == (state.mode, state.direction, state.reason)
             && number(published) == Some(state.number)
     }
+
+    /// As rtalink publishes it.
+    pub(crate) fn published(&self) -> v1::State {
+        let Self::In(state) = self else {
+            return v1::State { mode: Mode::Unstaff.into(), recognised: true, ..v1::State::default() };
+        };
+        v1::State {
+            mode: state.mode.into(),
+            direction: state.direction.into(),
+            aux_reason: state.reason,
+            raw_state: state.code().to_string(),
+            recognised: true,
+            work_split: state.number.to_string(),
+            ..v1::State::default()
+        }
+    }
 }
 
 /// Which of the agent's states an event is about; `None` where it is none of them.

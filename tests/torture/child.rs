@@ -29,27 +29,30 @@ pub(crate) struct Rtalink {
 }
 
 impl Rtalink {
-    /// Starts it in `folder`, where its configuration is, and waits until it is ready.
+    /// Starts it in `folder`, where its configuration is.
     pub(crate) fn start(folder: &Path, http: SocketAddr, environment: &[(&str, &str)]) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG)).expect("a log");
         let mut command = rtalink();
         command.args(["run", "--config"]).arg(folder.join(CONFIG)).envs(environment.iter().copied());
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
-        let mut rtalink = Self { child: command.spawn().expect("the binary starts"), http };
+        Self { child: command.spawn().expect("the binary starts"), http }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn ready(mut self, folder: &Path) -> Self {
         within(READY, "ready", || {
-            let ended = rtalink.child.try_wait().expect("a child");
+            let ended = self.child.try_wait().expect("a child");
             assert!(ended.is_none(), "ended at its start, {ended:?}:\n{}", last_words(folder));
-            http::try_get(http, "/health/ready").filter(|answer| answer.status == 200)
+            http::try_get(self.http, "/health/ready").filter(|answer| answer.status == 200)
         });
-        rtalink
+        self
     }
 
     /// Complete snapshots that this life has read.
     pub(crate) fn snapshots(&self) -> u64 {
         let page = http::get(self.http, "/metrics").body;
-        let complete = |series: &str| {
-            series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"")
-        };
+        let complete =
+            |series: &str| series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"");
         let found = http::series(&page).into_iter().find(|(series, _)| complete(series));
         found.map_or(0, |(_, count)| count as u64)
     }
@@ -86,6 +89,12 @@ impl Drop for Rtalink {
 /// Writes the configuration of all lives.
 pub(crate) fn configure(folder: &Path, toml: &str) {
     fs::write(folder.join(CONFIG), toml).expect("a temporary folder");
+}
+
+/// How many lines of the log are about a panic.
+pub(crate) fn panics(folder: &Path) -> usize {
+    let log = fs::read_to_string(folder.join(LOG)).expect("a log");
+    log.lines().filter(|line| line.contains("panicked at")).count()
 }
 
 fn last_words(folder: &Path) -> String {

@@ -26,6 +26,14 @@ pub(crate) struct Expected<'a> {
     pub(crate) gaps: RangeInclusive<usize>,
 }
 
+/// What lies on the topics, in the order of offsets within a partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) events: Vec<Received>,
+    pub(crate) current: Vec<Received>,
+    pub(crate) feed_status: Vec<Received>,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
@@ -41,46 +49,56 @@ pub(crate) struct Verdict {
     pub(crate) faults: Faults,
 }
 
-/// Reads the topics, which are finished, and judges.
-pub(crate) fn judge(bootstrap: &str, topics: &str, expected: &Expected<'_>) -> Verdict {
+impl Published {
+    /// Reads the topics, to which nobody writes any more.
+    pub(crate) fn read(bootstrap: &str, topics: &str) -> Self {
+        let read = |name: &str| topic::read(bootstrap, &format!("{topics}.{name}"));
+        Self { events: read("events"), current: read("current"), feed_status: read("feed-status") }
+    }
+}
+
+pub(crate) fn judge(published: &Published, expected: &Expected<'_>) -> Verdict {
     let mut verdict = Verdict::default();
-    let events = by_key(topic::read(bootstrap, &format!("{topics}.events")));
-    let current = by_key(topic::read(bootstrap, &format!("{topics}.current")));
+    let (events, current) = (by_key(&published.events), by_key(&published.current));
     let none = Vec::new();
-    let keys: HashMap<String, &Agent> =
-        expected.centre.agents.iter().map(|agent| (format!("torture/1/{}", agent.login_id), agent)).collect();
-    for key in events.keys().chain(current.keys()).filter(|key| !keys.contains_key(*key)) {
-        verdict.faults.add("of an agent that never was", key.as_str());
+    let keys: BTreeMap<String, &Agent> = expected.centre.agents.iter().map(|agent| (key_of(agent), agent)).collect();
+    for key in events.keys().chain(current.keys()).filter(|key| !keys.contains_key(**key)) {
+        verdict.faults.add("of an agent that never was", *key);
     }
     for (key, agent) in &keys {
-        let records = events.get(key).unwrap_or(&none);
+        let records = events.get(key.as_str()).unwrap_or(&none);
         let published = verdict.without_copies(key, records, expected.exactly_once);
         verdict.sequences(key, &published);
         verdict.chain(key, &published);
         verdict.truth(key, agent, &published, expected.read);
         verdict.last(key, agent, &published, records, "events");
-        verdict.last(key, agent, &published, current.get(key).unwrap_or(&none), "current");
+        verdict.last(key, agent, &published, current.get(key.as_str()).unwrap_or(&none), "current");
         if expected.exactly_once {
-            verdict.without_copies(key, current.get(key).unwrap_or(&none), true);
+            verdict.without_copies(key, current.get(key.as_str()).unwrap_or(&none), true);
         }
         verdict.events += published.len();
     }
-    verdict.announced(topic::read(bootstrap, &format!("{topics}.feed-status")), &expected.gaps);
+    verdict.announced(&published.feed_status, &expected.gaps);
     verdict
 }
 
 /// Records of each key, in the order of offsets.
-fn by_key(records: Vec<Received>) -> BTreeMap<String, Vec<Received>> {
-    let mut keys = BTreeMap::<String, Vec<Received>>::new();
+fn by_key(records: &[Received]) -> BTreeMap<&str, Vec<&Received>> {
+    let mut keys = BTreeMap::<&str, Vec<&Received>>::new();
     for record in records {
-        keys.entry(record.key.clone()).or_default().push(record);
+        keys.entry(&record.key).or_default().push(record);
     }
     keys
 }
 
+/// The key of an agent of the centre.
+pub(crate) fn key_of(agent: &Agent) -> String {
+    format!("torture/1/{}", agent.login_id)
+}
+
 impl Verdict {
     /// Each event where it stands first.
-    fn without_copies(&mut self, key: &str, records: &[Received], exactly_once: bool) -> Vec<v1::AgentStateEvent> {
+    fn without_copies(&mut self, key: &str, records: &[&Received], exactly_once: bool) -> Vec<v1::AgentStateEvent> {
         let mut first = HashMap::<&str, &Received>::new();
         let mut published = Vec::new();
         for record in records {
@@ -127,9 +145,8 @@ impl Verdict {
             if pair[1].previous != pair[0].state {
                 self.faults.add("previous is not the state before", told(key, &pair[1]));
             }
-            let identity = |event: &v1::AgentStateEvent| {
-                event.state.as_ref().map(|state| (is_logged_out(state), number(state)))
-            };
+            let identity =
+                |event: &v1::AgentStateEvent| event.state.as_ref().map(|state| (is_logged_out(state), number(state)));
             if identity(&pair[1]) == identity(&pair[0]) {
                 self.faults.add("a change to the same state", told(key, &pair[1]));
             }
@@ -137,13 +154,7 @@ impl Verdict {
     }
 
     /// Every event is about a state on the wire, in the order of the wire; what has none is lost or unseen.
-    fn truth(
-        &mut self,
-        key: &str,
-        agent: &Agent,
-        published: &[v1::AgentStateEvent],
-        read: &[RangeInclusive<u64>],
-    ) {
+    fn truth(&mut self, key: &str, agent: &Agent, published: &[v1::AgentStateEvent], read: &[RangeInclusive<u64>]) {
         let mut has_event = vec![false; agent.history.len()];
         let mut from = 0;
         for event in published {
@@ -180,7 +191,7 @@ impl Verdict {
         key: &str,
         agent: &Agent,
         published: &[v1::AgentStateEvent],
-        records: &[Received],
+        records: &[&Received],
         topic: &str,
     ) {
         let Some(record) = records.last() else {
@@ -191,7 +202,8 @@ impl Verdict {
         };
         let last = record.event();
         if !agent.now().is(&last.state.clone().unwrap_or_default()) {
-            self.faults.add("the end is not the truth", format!("{topic}: {}, not {:?}", told(key, &last), agent.now()));
+            self.faults
+                .add("the end is not the truth", format!("{topic}: {}, not {:?}", told(key, &last), agent.now()));
         }
         if published.iter().any(|event| event.sequence > last.sequence) {
             self.faults.add("the end is not the highest sequence", format!("{topic}: {}", told(key, &last)));
@@ -205,7 +217,7 @@ impl Verdict {
     }
 
     /// Gaps of which consumers were told.
-    fn announced(&mut self, statuses: Vec<Received>, expected: &RangeInclusive<usize>) {
+    fn announced(&mut self, statuses: &[Received], expected: &RangeInclusive<usize>) {
         let mut gaps = HashSet::new();
         for status in statuses.iter().map(Received::feed_status).filter(|status| status.kind() == Kind::Restored) {
             let time = |time: Option<prost_types::Timestamp>| time.map(|time| (time.seconds, time.nanos));

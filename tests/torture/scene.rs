@@ -4,6 +4,7 @@
 //! what it has just read, for nobody was told of it. Where a judgement fails, the folder with configuration, log and
 //! store is kept.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use super::centre::{Centre, LAYOUT};
 use super::child::{self, Rtalink};
 use super::cms::Cms;
-use super::judge::{Expected, Verdict, judge};
+use super::judge::{Expected, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::wait::within;
@@ -46,7 +47,9 @@ pub(crate) struct Scene {
     /// Restarted lives that have read long enough to say that there was a gap.
     announced: usize,
     started: Instant,
-    broken: u32,
+    kills: u32,
+    terminations: u32,
+    broker_kills: u32,
 }
 
 enum Kafka {
@@ -84,25 +87,30 @@ impl Scene {
             lives: 0,
             announced: 0,
             started: Instant::now(),
-            broken: 0,
+            kills: 0,
+            terminations: 0,
+            broker_kills: 0,
         }
     }
 
-    /// Starts rtalink.
+    /// Starts rtalink and waits until it is ready.
     pub(crate) fn live(&mut self) {
-        self.rtalink = Some(Rtalink::start(self.path(), self.http, &[]));
+        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        self.rtalink = Some(rtalink.ready(self.path()));
         self.lives += 1;
     }
 
     /// Waits until this life has read so many complete snapshots.
     pub(crate) fn reads(&self, snapshots: u64) {
-        within(SETTLED, &format!("{snapshots} snapshots read"), || (self.life().snapshots() >= snapshots).then_some(()));
+        within(SETTLED, &format!("{snapshots} snapshots read"), || {
+            (self.life().snapshots() >= snapshots).then_some(())
+        });
     }
 
     /// A moment of at most that length.
     pub(crate) fn moment(&mut self, most: Duration) {
         let moment = most.mul_f64(self.rng.random_range(0.0..1.0));
-        std::thread::sleep(moment);
+        pass(moment);
     }
 
     /// True in so many of 100 cases.
@@ -114,21 +122,30 @@ impl Scene {
     pub(crate) fn kill(&mut self) {
         self.remember(JUST_READ);
         self.ended().kill();
-        self.broken += 1;
+        self.kills += 1;
+    }
+
+    /// A life that ends before it is ready, or soon after.
+    pub(crate) fn die_young(&mut self, most: Duration) {
+        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        self.lives += 1;
+        self.moment(most);
+        rtalink.kill();
+        self.kills += 1;
     }
 
     /// SIGTERM, after which it has to end well and soon.
     pub(crate) fn terminate(&mut self, soon: Duration) {
         self.remember(JUST_READ);
         let (code, took) = self.ended().terminate();
-        assert_eq!(code, Some(0), "{}: after SIGTERM", self.scenario.name);
-        assert!(took <= soon, "{}: {took:?} after SIGTERM", self.scenario.name);
-        self.broken += 1;
+        assert_eq!(code, Some(0), "{}: after SIGTERM", self.name());
+        assert!(took <= soon, "{}: {took:?} after SIGTERM", self.name());
+        self.terminations += 1;
     }
 
     pub(crate) fn take_broker_away(&mut self) {
         self.interrupted().kill();
-        self.broken += 1;
+        self.broker_kills += 1;
     }
 
     pub(crate) fn bring_broker_back(&mut self) {
@@ -146,48 +163,60 @@ impl Scene {
 
     /// What has been published by now, copies left out.
     pub(crate) fn events(&self) -> usize {
-        let events = crate::support::topic::read(&self.kafka.bootstrap(), &format!("{}.events", self.topics));
-        let ids: std::collections::HashSet<&String> = events.iter().map(|event| &event.headers["event_id"]).collect();
+        let published = Published::read(&self.kafka.bootstrap(), &self.topics);
+        let ids: HashSet<&String> = published.events.iter().map(|event| &event.headers["event_id"]).collect();
         ids.len()
     }
 
     /// Ends it, says in one line how it was, and panics if that was not as promised.
     pub(crate) fn judge(mut self) -> Verdict {
         self.settle();
-        let broken = self.broken;
         self.remember(0);
         let (code, _) = self.ended().terminate();
-        let progress = self.cms.progress();
         let restarts = self.lives - 1;
-        let mut verdict = judge(
-            &self.kafka.bootstrap(),
-            &self.topics,
-            &Expected {
-                centre: &self.cms.centre(),
-                read: &self.read,
-                exactly_once: self.scenario.delivery == Delivery::ExactlyOnce,
-                gaps: self.announced.min(restarts)..=restarts,
-            },
-        );
+        let centre = self.cms.centre();
+        let expected = Expected {
+            centre: &centre,
+            read: &self.read,
+            exactly_once: self.scenario.delivery == Delivery::ExactlyOnce,
+            gaps: self.announced..=restarts,
+        };
+        let mut verdict = judge(&Published::read(&self.kafka.bootstrap(), &self.topics), &expected);
         if code != Some(0) {
-            verdict.faults.add("exit code after SIGTERM", format!("{code:?}"));
+            verdict.faults.add("not 0 after SIGTERM", format!("{code:?}"));
         }
+        let panics = child::panics(self.path());
+        if panics > 0 {
+            verdict.faults.add("panics in the log", panics.to_string());
+        }
+        self.tell(&verdict);
+        assert!(verdict.faults.is_empty(), "{}:\n{}", self.name(), verdict.faults);
+        verdict
+    }
+
+    /// The line of counts.
+    fn tell(&self, verdict: &Verdict) {
         say(&format!(
-            "{} (seed {}): broken {broken} of {} times, {} records sent, {} events published, {} duplicates, {} lost, \
-             {} unseen in gaps, {} gaps announced, {:.1} s",
-            self.scenario.name,
+            "{} (seed {}): {} kills, {} ends, {} broker kills, {} records sent, {} events published, {} duplicates, \
+             {} lost, {} unseen in gaps, {} gaps announced, {:.1} s: {}",
+            self.name(),
             self.scenario.seed(),
-            self.size.times,
-            progress.records,
+            self.kills,
+            self.terminations,
+            self.broker_kills,
+            self.cms.progress().records,
             verdict.events,
             verdict.duplicates,
             verdict.lost,
             verdict.unseen,
             verdict.gaps,
             self.started.elapsed().as_secs_f64(),
+            if verdict.faults.is_empty() { "as promised" } else { "NOT as promised" },
         ));
-        assert!(verdict.faults.is_empty(), "{}:\n{}", self.scenario.name, verdict.faults);
-        verdict
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.scenario.name, self.scenario.delivery.name())
     }
 
     fn path(&self) -> &Path {
@@ -226,7 +255,7 @@ impl Drop for Scene {
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {
-            say(&format!("{}: see {}", self.scenario.name, folder.keep().display()));
+            say(&format!("{}: see {}", self.name(), folder.keep().display()));
         }
     }
 }
@@ -239,6 +268,12 @@ impl Kafka {
             Self::Interrupted(broker) => broker.bootstrap(),
         }
     }
+}
+
+/// Lets load go on for so long. Nothing is waited for: when something breaks is meant to be at random.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn pass(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// A line that cargo does not hold back.
