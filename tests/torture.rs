@@ -41,6 +41,8 @@ const SHORT_TIME: Duration = Duration::from_secs(4 * 60);
 
 /// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
 const EARLY_KILLS: u32 = 20;
+/// Of 100 lives, so many last until Kafka acknowledges as fast as the feed comes.
+const LONG_LIVES: u32 = 25;
 /// After SIGTERM under load.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -84,26 +86,29 @@ const BURSTS: Size = Size {
     outage: Duration::ZERO,
 };
 
+/// Not played.
+const NONE: Size = Size { agents: 0, ..BUSY };
+
+/// In small and in full, per name and delivery.
 const SCENARIOS: [Scenario; 12] = [
-    scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, [BUSY, Size { times: 100, ..BUSY }]),
-    scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, [BUSY, Size { times: 100, ..BUSY }]),
+    scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
+    scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
-    scenario("broker-kills", Delivery::AtLeastOnce, 3, Breaks::BrokerKills, [NONE, BROKER_KILLS[1]]),
-    scenario("broker-kills", Delivery::ExactlyOnce, 4, Breaks::BrokerKills, BROKER_KILLS),
+    scenario("broker-kills", Delivery::AtLeastOnce, 3, Breaks::BrokerKills, [NONE, often(1, 20)[1]]),
+    scenario("broker-kills", Delivery::ExactlyOnce, 4, Breaks::BrokerKills, often(1, 20)),
     scenario("outage", Delivery::AtLeastOnce, 5, Breaks::Outage, OUTAGE),
     scenario("outage", Delivery::ExactlyOnce, 6, Breaks::Outage, OUTAGE),
-    scenario("terminations", Delivery::AtLeastOnce, 7, Breaks::Terminations, TERMINATIONS),
-    scenario("terminations", Delivery::ExactlyOnce, 8, Breaks::Terminations, TERMINATIONS),
-    scenario("still-restarts", Delivery::AtLeastOnce, 9, Breaks::StillRestarts, STILL_RESTARTS),
-    scenario("still-restarts", Delivery::ExactlyOnce, 10, Breaks::StillRestarts, STILL_RESTARTS),
+    scenario("terminations", Delivery::AtLeastOnce, 7, Breaks::Terminations, often(3, 30)),
+    scenario("terminations", Delivery::ExactlyOnce, 8, Breaks::Terminations, often(3, 30)),
+    scenario("still-restarts", Delivery::AtLeastOnce, 9, Breaks::StillRestarts, often(2, 20)),
+    scenario("still-restarts", Delivery::ExactlyOnce, 10, Breaks::StillRestarts, often(2, 20)),
     scenario("bursts", Delivery::AtLeastOnce, 11, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
     scenario("bursts", Delivery::ExactlyOnce, 12, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
 ];
-/// Not played.
-const NONE: Size = Size { agents: 0, ..BUSY };
-const BROKER_KILLS: [Size; 2] = [Size { times: 1, ..BUSY }, Size { times: 20, ..BUSY }];
-const TERMINATIONS: [Size; 2] = [Size { times: 3, ..BUSY }, Size { times: 30, ..BUSY }];
-const STILL_RESTARTS: [Size; 2] = [Size { times: 2, ..BUSY }, Size { times: 20, ..BUSY }];
+
+const fn often(short: u32, full: u32) -> [Size; 2] {
+    [Size { times: short, ..BUSY }, Size { times: full, ..BUSY }]
+}
 
 const fn scenario(
     name: &'static str,
@@ -143,7 +148,8 @@ fn play(name: &str, delivery: Delivery) {
     scene.reads(3);
     match scenario.breaks {
         Breaks::Kills => repeat(scene.size.times, || {
-            scene.moment(Duration::from_millis(600));
+            let is_long = scene.chance(LONG_LIVES);
+            scene.moment(if is_long { Duration::from_secs(3) } else { Duration::from_millis(600) });
             scene.kill();
             while scene.chance(EARLY_KILLS) {
                 scene.die_young(Duration::from_millis(300));
@@ -164,7 +170,7 @@ fn play(name: &str, delivery: Delivery) {
         }),
         Breaks::Outage => outage(&mut scene),
         Breaks::StillRestarts => return still_restarts(scene),
-        Breaks::Nothing => scene.reads(scene.size.snapshots),
+        Breaks::Nothing => scene.sends(scene.size.snapshots),
     }
     scene.judge();
 }

@@ -107,6 +107,13 @@ impl Scene {
         });
     }
 
+    /// Waits until the CMS has written so many snapshots.
+    pub(crate) fn sends(&self, snapshots: u64) {
+        within(SETTLED, &format!("{snapshots} snapshots sent"), || {
+            (self.cms.progress().last >= snapshots).then_some(())
+        });
+    }
+
     /// A moment of at most that length.
     pub(crate) fn moment(&mut self, most: Duration) {
         let moment = most.mul_f64(self.rng.random_range(0.0..1.0));
