@@ -13,6 +13,8 @@ CARGO_DENY := 0.20.2
 JAVA := 17
 # Arguments of `make demo`.
 DEMO ?= --duration 30s
+# Arguments of `make torture`.
+TORTURE ?=
 
 .PHONY: help
 help: ## list these targets
@@ -42,6 +44,10 @@ test: tools fmt-check clippy deny ## everything CI runs; the last line is "N pas
 .PHONY: unit
 unit: ## the tests that need no Kafka
 	cargo test --locked --lib --bins
+
+.PHONY: torture
+torture: tools-java ## kills and outages under load, full size, at most 40 minutes; TORTURE=--release for what users run
+	RTALINK_TORTURE=full cargo test --locked $(TORTURE) --test torture -- --test-threads=1
 
 .PHONY: fmt
 fmt: ## format the code

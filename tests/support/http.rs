@@ -22,15 +22,20 @@ impl Answer {
 
 /// `GET path`.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("HTTP is served");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: rtalink\r\nConnection: close\r\n\r\n").unwrap();
+    try_get(address, path).expect("HTTP is served")
+}
+
+/// The same where nobody may answer yet.
+pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: rtalink\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer in UTF-8");
+    stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let headers = head.lines().filter_map(|line| line.split_once(": "));
     let content_type = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value);
-    Answer { status, content_type: content_type.collect(), body: body.to_owned() }
+    Some(Answer { status, content_type: content_type.collect(), body: body.to_owned() })
 }
 
 /// Values by series, a series being `name{label="value",…}` as it stands in the exposition.

@@ -240,8 +240,8 @@ fn wait_for<T: Send>(future: impl Future<Output = T> + Send) -> T {
     })
 }
 
-/// A port that is free together with the next one, which the broker's controller takes.
-fn free_port() -> u16 {
+/// A port that is free together with the next one, such as the one that the broker's controller takes.
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let pairs = PORTS.len() / 2;
     // Processes begin at different places, so that test runs at the same time do not meet.

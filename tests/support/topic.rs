@@ -39,6 +39,7 @@ pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<Received> {
         .set("group.id", "rtalink-tests")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
         .create()
         .expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("metadata of the topic");

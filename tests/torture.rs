@@ -1,0 +1,284 @@
+//! Processes are killed and brokers taken away under load; what lies in Kafka afterwards is judged event by event.
+//!
+//! `cargo test` plays the short sizes, `make torture` the full ones. Each scenario says one line of counts at its end.
+//! `RTALINK_TORTURE_SEED=N` plays with another seed. The rules are in `torture/judge.rs`.
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+mod support;
+
+#[path = "torture/centre.rs"]
+mod centre;
+#[path = "torture/child.rs"]
+mod child;
+#[path = "torture/cms.rs"]
+mod cms;
+#[path = "torture/faults.rs"]
+mod faults;
+#[path = "torture/judge.rs"]
+mod judge;
+#[path = "torture/judge_tests.rs"]
+mod judge_tests;
+#[path = "torture/scenario.rs"]
+mod scenario;
+#[path = "torture/scene.rs"]
+mod scene;
+
+use centre::Pace;
+use scenario::{Breaks, Delivery, Scenario, Size, is_full};
+use scene::{Scene, pass, say};
+
+/// Whether the configuration takes `delivery = "exactly-once"`.
+const EXACTLY_ONCE: bool = false;
+
+/// Nothing is broken any more after that, so that the whole ends within 40 minutes.
+const FULL_TIME: Duration = Duration::from_secs(36 * 60);
+const SHORT_TIME: Duration = Duration::from_secs(4 * 60);
+
+/// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
+const EARLY_KILLS: u32 = 20;
+/// Of 100 lives, so many last until Kafka acknowledges as fast as the feed comes.
+const LONG_LIVES: u32 = 25;
+/// After SIGTERM under load.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A feed of 300 agents, some hundred events per second.
+const BUSY: Size = Size {
+    times: 5,
+    agents: 300,
+    refresh: Duration::from_millis(50),
+    pace: Pace { change_share: 0.05, rows: 3 },
+    snapshots: 10,
+    outage: Duration::ZERO,
+};
+
+/// 500 and 2,000 events per second while Kafka is away.
+const OUTAGE: [Size; 2] = [
+    Size {
+        times: 1,
+        agents: 250,
+        refresh: Duration::from_millis(100),
+        pace: Pace { change_share: 0.2, rows: 1 },
+        outage: Duration::from_secs(4),
+        ..BUSY
+    },
+    Size {
+        times: 4,
+        agents: 1_000,
+        refresh: Duration::from_millis(100),
+        pace: Pace { change_share: 0.2, rows: 1 },
+        outage: Duration::from_secs(60),
+        ..BUSY
+    },
+];
+
+/// Everybody changes, up to ten times in one read.
+const BURSTS: Size = Size {
+    times: 0,
+    agents: 3_000,
+    refresh: Duration::from_millis(200),
+    pace: Pace { change_share: 1.0, rows: 10 },
+    snapshots: 3,
+    outage: Duration::ZERO,
+};
+
+/// Not played.
+const NONE: Size = Size { agents: 0, ..BUSY };
+
+/// In small and in full, per name and delivery.
+const SCENARIOS: [Scenario; 12] = [
+    scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
+    scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
+    // In small, `kafka_outage.rs` has it.
+    scenario("broker-kills", Delivery::AtLeastOnce, 3, Breaks::BrokerKills, [NONE, often(1, 20)[1]]),
+    scenario("broker-kills", Delivery::ExactlyOnce, 4, Breaks::BrokerKills, often(1, 20)),
+    scenario("outage", Delivery::AtLeastOnce, 5, Breaks::Outage, OUTAGE),
+    scenario("outage", Delivery::ExactlyOnce, 6, Breaks::Outage, OUTAGE),
+    scenario("terminations", Delivery::AtLeastOnce, 7, Breaks::Terminations, often(3, 30)),
+    scenario("terminations", Delivery::ExactlyOnce, 8, Breaks::Terminations, often(3, 30)),
+    scenario("still-restarts", Delivery::AtLeastOnce, 9, Breaks::StillRestarts, often(2, 20)),
+    scenario("still-restarts", Delivery::ExactlyOnce, 10, Breaks::StillRestarts, often(2, 20)),
+    scenario("bursts", Delivery::AtLeastOnce, 11, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
+    scenario("bursts", Delivery::ExactlyOnce, 12, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
+];
+
+const fn often(short: u32, full: u32) -> [Size; 2] {
+    [Size { times: short, ..BUSY }, Size { times: full, ..BUSY }]
+}
+
+const fn scenario(
+    name: &'static str,
+    delivery: Delivery,
+    seed: u64,
+    breaks: Breaks,
+    [short, full]: [Size; 2],
+) -> Scenario {
+    Scenario { name, delivery, seed, breaks, short, full }
+}
+
+/// One scenario at a time has the machine.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// When breaking has to end.
+fn is_time_left() -> bool {
+    static END: OnceLock<Instant> = OnceLock::new();
+    let time = if is_full() { FULL_TIME } else { SHORT_TIME };
+    Instant::now() < *END.get_or_init(|| Instant::now() + time)
+}
+
+fn play(name: &str, delivery: Delivery) {
+    let _machine = MACHINE.lock();
+    let found = SCENARIOS.into_iter().find(|scenario| scenario.name == name && scenario.delivery == delivery);
+    let scenario = found.expect("such a scenario");
+    if delivery == Delivery::ExactlyOnce && !EXACTLY_ONCE {
+        say(&format!("{name} {}: skipped, the configuration does not take it yet", delivery.name()));
+        return;
+    }
+    if scenario.size().agents == 0 {
+        say(&format!("{name} {}: skipped, only in full", delivery.name()));
+        return;
+    }
+    assert!(is_time_left(), "no time was left for {name} {}", delivery.name());
+    let mut scene = Scene::start(scenario);
+    scene.live();
+    scene.reads(3);
+    match scenario.breaks {
+        Breaks::Kills => repeat(scene.size.times, || {
+            let is_long = scene.chance(LONG_LIVES);
+            scene.moment(if is_long { Duration::from_secs(3) } else { Duration::from_millis(600) });
+            scene.kill();
+            while scene.chance(EARLY_KILLS) {
+                scene.die_young(Duration::from_millis(300));
+            }
+            scene.live();
+        }),
+        Breaks::Terminations => repeat(scene.size.times, || {
+            scene.reads(3);
+            scene.moment(Duration::from_millis(300));
+            scene.terminate(SOON);
+            scene.live();
+        }),
+        Breaks::BrokerKills => repeat(scene.size.times, || {
+            // Always would be kind, never would be one long outage.
+            if scene.chance(75) {
+                scene.catches_up();
+            }
+            scene.moment(Duration::from_secs(2));
+            scene.take_broker_away();
+            scene.moment(Duration::from_secs(2));
+            scene.bring_broker_back();
+        }),
+        Breaks::Outage => outage(&mut scene),
+        Breaks::StillRestarts => return still_restarts(scene),
+        Breaks::Nothing => scene.sends(scene.size.snapshots),
+    }
+    scene.judge();
+}
+
+/// As often as wanted, and as time allows.
+fn repeat(times: u32, mut once: impl FnMut()) {
+    for _ in 0..times {
+        if is_time_left() {
+            once();
+        }
+    }
+}
+
+/// Kafka goes; rtalink dies and lives again without it; Kafka comes back, and rtalink dies once more while it catches up.
+fn outage(scene: &mut Scene) {
+    let Size { times, outage, .. } = scene.size;
+    scene.catches_up();
+    scene.take_broker_away();
+    repeat(times, || {
+        pass(outage / (times + 1));
+        scene.kill();
+        scene.live();
+    });
+    pass(outage / (times + 1));
+    scene.bring_broker_back();
+    scene.moment(Duration::from_secs(1));
+    scene.kill();
+    scene.live();
+}
+
+/// Nothing has changed: nothing is published.
+fn still_restarts(mut scene: Scene) {
+    scene.reads(scene.size.snapshots);
+    scene.settle();
+    let before = scene.events();
+    for time in 0..scene.size.times {
+        if time % 2 == 0 {
+            scene.terminate(SOON);
+        } else {
+            scene.kill();
+        }
+        scene.live();
+        scene.settle();
+    }
+    let after = scene.judge().events;
+    assert_eq!(after, before, "events of agents whose state did not change");
+}
+
+#[test]
+fn kills_at_least_once() {
+    play("kills", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn kills_exactly_once() {
+    play("kills", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn broker_kills_at_least_once() {
+    play("broker-kills", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn broker_kills_exactly_once() {
+    play("broker-kills", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn outage_at_least_once() {
+    play("outage", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn outage_exactly_once() {
+    play("outage", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn terminations_at_least_once() {
+    play("terminations", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn terminations_exactly_once() {
+    play("terminations", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn still_restarts_at_least_once() {
+    play("still-restarts", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn still_restarts_exactly_once() {
+    play("still-restarts", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn bursts_at_least_once() {
+    play("bursts", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn bursts_exactly_once() {
+    play("bursts", Delivery::ExactlyOnce);
+}

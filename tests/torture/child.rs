@@ -1,0 +1,104 @@
+//! `rtalink run` as a process that is killed and started again in the same folder.
+//!
+//! Its log goes to `rtalink.log` there, all lives one after the other. It never outlives this value.
+
+use std::fs::{self, OpenOptions};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::http;
+use crate::support::process::rtalink;
+use crate::support::wait::within;
+
+/// Until the health page says ready: recovery included, in a debug build.
+const READY: Duration = Duration::from_secs(60);
+/// After SIGTERM.
+const END: Duration = Duration::from_secs(30);
+
+const CONFIG: &str = "rtalink.toml";
+const LOG: &str = "rtalink.log";
+
+/// One life of the service.
+pub(crate) struct Rtalink {
+    child: Child,
+    http: SocketAddr,
+}
+
+impl Rtalink {
+    /// Starts it in `folder`, where its configuration is.
+    pub(crate) fn start(folder: &Path, http: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG)).expect("a log");
+        let mut command = rtalink();
+        command.args(["run", "--config"]).arg(folder.join(CONFIG)).envs(environment.iter().copied());
+        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
+        Self { child: command.spawn().expect("the binary starts"), http }
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn ready(mut self, folder: &Path) -> Self {
+        within(READY, "ready", || {
+            let ended = self.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "ended at its start, {ended:?}:\n{}", last_words(folder));
+            http::try_get(self.http, "/health/ready").filter(|answer| answer.status == 200)
+        });
+        self
+    }
+
+    /// Complete snapshots that this life has read.
+    pub(crate) fn snapshots(&self) -> u64 {
+        let page = http::get(self.http, "/metrics").body;
+        let complete =
+            |series: &str| series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"");
+        let found = http::series(&page).into_iter().find(|(series, _)| complete(series));
+        found.map_or(0, |(_, count)| count as u64)
+    }
+
+    /// Messages that wait for Kafka.
+    pub(crate) fn pending(&self) -> u64 {
+        let ready = http::get(self.http, "/health/ready").json();
+        ready.pointer("/kafka/pendingMessages").and_then(Value::as_u64).expect("kafka.pendingMessages")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it still ran");
+        self.child.wait().expect("a child");
+    }
+
+    /// SIGTERM; its exit code, and how long it took.
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
+        let asked = Instant::now();
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        let status = within(END, "the end after SIGTERM", || self.child.try_wait().expect("a child"));
+        (status.code(), asked.elapsed())
+    }
+}
+
+impl Drop for Rtalink {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // may have ended already
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes the configuration of all lives.
+pub(crate) fn configure(folder: &Path, toml: &str) {
+    fs::write(folder.join(CONFIG), toml).expect("a temporary folder");
+}
+
+/// How many lines of the log are about a panic.
+pub(crate) fn panics(folder: &Path) -> usize {
+    let log = fs::read_to_string(folder.join(LOG)).expect("a log");
+    log.lines().filter(|line| line.contains("panicked at")).count()
+}
+
+fn last_words(folder: &Path) -> String {
+    let log = fs::read_to_string(folder.join(LOG)).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

@@ -1,0 +1,245 @@
+//! What lies in Kafka, judged against what the CMS of the test really sent.
+//!
+//! Always: an agent's sequences are 1, 2, 3, …, each event says what the one before it left, every event is about a
+//! state that was on the wire, in that order, and the last one is the truth, on both topics. A copy is byte for byte
+//! what it is a copy of. States that a snapshot said which rtalink had read well before it was killed must have an
+//! event; what it had not read, or had just read, may be unseen.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
+
+use rtalink::proto::v1;
+use rtalink::proto::v1::feed_status::Kind;
+
+use super::centre::{Agent, Centre, Sight, is_logged_out, number};
+use super::faults::Faults;
+use crate::support::topic::{self, Received};
+
+/// What was promised.
+pub(crate) struct Expected<'a> {
+    pub(crate) centre: &'a Centre,
+    /// Snapshots that rtalink has read for sure.
+    pub(crate) read: &'a [RangeInclusive<u64>],
+    /// No copies.
+    pub(crate) exactly_once: bool,
+    /// How many gaps must and may have been announced.
+    pub(crate) gaps: RangeInclusive<usize>,
+}
+
+/// What lies on the topics, in the order of offsets within a partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) events: Vec<Received>,
+    pub(crate) current: Vec<Received>,
+    pub(crate) feed_status: Vec<Received>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Copies left out.
+    pub(crate) events: usize,
+    pub(crate) duplicates: usize,
+    /// States that must have an event and have none.
+    pub(crate) lost: usize,
+    /// The others that have none.
+    pub(crate) unseen: usize,
+    /// RESTORED statuses.
+    pub(crate) gaps: usize,
+    pub(crate) faults: Faults,
+}
+
+impl Published {
+    /// Reads the topics, to which nobody writes any more.
+    pub(crate) fn read(bootstrap: &str, topics: &str) -> Self {
+        let read = |name: &str| topic::read(bootstrap, &format!("{topics}.{name}"));
+        Self { events: read("events"), current: read("current"), feed_status: read("feed-status") }
+    }
+}
+
+pub(crate) fn judge(published: &Published, expected: &Expected<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    let (events, current) = (by_key(&published.events), by_key(&published.current));
+    let none = Vec::new();
+    let keys: BTreeMap<String, &Agent> = expected.centre.agents.iter().map(|agent| (key_of(agent), agent)).collect();
+    for key in events.keys().chain(current.keys()).filter(|key| !keys.contains_key(**key)) {
+        verdict.faults.add("of an agent that never was", *key);
+    }
+    for (key, agent) in &keys {
+        let records = events.get(key.as_str()).unwrap_or(&none);
+        let published = verdict.without_copies(key, records, expected.exactly_once);
+        verdict.sequences(key, &published);
+        verdict.chain(key, &published);
+        verdict.truth(key, agent, &published, expected.read);
+        verdict.last(key, agent, &published, records, "events");
+        verdict.last(key, agent, &published, current.get(key.as_str()).unwrap_or(&none), "current");
+        if expected.exactly_once {
+            verdict.without_copies(key, current.get(key.as_str()).unwrap_or(&none), true);
+        }
+        verdict.events += published.len();
+    }
+    verdict.announced(&published.feed_status, &expected.gaps);
+    verdict
+}
+
+/// Records of each key, in the order of offsets.
+fn by_key(records: &[Received]) -> BTreeMap<&str, Vec<&Received>> {
+    let mut keys = BTreeMap::<&str, Vec<&Received>>::new();
+    for record in records {
+        keys.entry(&record.key).or_default().push(record);
+    }
+    keys
+}
+
+/// The key of an agent of the centre.
+pub(crate) fn key_of(agent: &Agent) -> String {
+    format!("torture/1/{}", agent.login_id)
+}
+
+impl Verdict {
+    /// Each event where it stands first.
+    fn without_copies(&mut self, key: &str, records: &[&Received], exactly_once: bool) -> Vec<v1::AgentStateEvent> {
+        let mut first = HashMap::<&str, &Received>::new();
+        let mut published = Vec::new();
+        for record in records {
+            let id = record.headers.get("event_id").map_or("", String::as_str);
+            if let Some(original) = first.get(id) {
+                self.duplicates += 1;
+                let is_copy = original.value == record.value && original.headers == record.headers;
+                if exactly_once || !is_copy {
+                    let fault = if is_copy { "published twice" } else { "a copy that differs" };
+                    self.faults.add(fault, format!("{key}: {id}"));
+                }
+                continue;
+            }
+            first.insert(id, record);
+            let event = record.event();
+            if event.event_id != id || record.partition != records[0].partition {
+                self.faults.add("wrong id or partition", format!("{key}: {id}"));
+            }
+            published.push(event);
+        }
+        published
+    }
+
+    /// 1, 2, 3, …
+    fn sequences(&mut self, key: &str, published: &[v1::AgentStateEvent]) {
+        let mut seen = HashSet::new();
+        let mut last = 0;
+        for event in published {
+            let sequence = event.sequence;
+            if !seen.insert(sequence) {
+                self.faults.add("two events with one sequence", format!("{key}: {sequence}"));
+            } else if sequence < last {
+                self.faults.add("sequence out of order", format!("{key}: {sequence} after {last}"));
+            } else if sequence > last + 1 {
+                self.faults.add("hole in the sequences", format!("{key}: {sequence} after {last}"));
+            }
+            last = sequence;
+        }
+    }
+
+    /// Each event begins where the one before it ended, and leads elsewhere.
+    fn chain(&mut self, key: &str, published: &[v1::AgentStateEvent]) {
+        for pair in published.windows(2) {
+            if pair[1].previous != pair[0].state {
+                self.faults.add("previous is not the state before", told(key, &pair[1]));
+            }
+            let identity =
+                |event: &v1::AgentStateEvent| event.state.as_ref().map(|state| (is_logged_out(state), number(state)));
+            if identity(&pair[1]) == identity(&pair[0]) {
+                self.faults.add("a change to the same state", told(key, &pair[1]));
+            }
+        }
+    }
+
+    /// Every event is about a state on the wire, in the order of the wire; what has none is lost or unseen.
+    fn truth(&mut self, key: &str, agent: &Agent, published: &[v1::AgentStateEvent], read: &[RangeInclusive<u64>]) {
+        let mut has_event = vec![false; agent.history.len()];
+        let mut from = 0;
+        for event in published {
+            let state = event.state.clone().unwrap_or_default();
+            let found = agent.history.iter().position(|entry| entry.sight.is(&state));
+            let Some(at) = agent.history[from..].iter().position(|entry| entry.sight.is(&state)) else {
+                let fault = if found.is_some() { "not in the order of the feed" } else { "never on the wire" };
+                self.faults.add(fault, told(key, event));
+                continue;
+            };
+            has_event[from + at] = true;
+            from += at + 1;
+        }
+        for (index, entry) in agent.history.iter().enumerate() {
+            // A log-out by absence takes two snapshots: those that count for sure are judged by the end.
+            if has_event[index] || entry.sight == Sight::LoggedOut {
+                continue;
+            }
+            // The last row of a snapshot is repeated by the following ones, until there is another state.
+            let said_until =
+                agent.history.get(index + 1).map_or(u64::MAX, |next| (next.snapshot - 1).max(entry.snapshot));
+            if read.iter().any(|read| *read.start() <= said_until && entry.snapshot <= *read.end()) {
+                self.lost += 1;
+                self.faults.add("lost", format!("{key}: {:?} of snapshot {}", entry.sight, entry.snapshot));
+            } else {
+                self.unseen += 1;
+            }
+        }
+    }
+
+    /// The last record is the highest sequence and the truth; so are the last copies of all events in order.
+    fn last(
+        &mut self,
+        key: &str,
+        agent: &Agent,
+        published: &[v1::AgentStateEvent],
+        records: &[&Received],
+        topic: &str,
+    ) {
+        let Some(record) = records.last() else {
+            if agent.now() != Sight::LoggedOut {
+                self.faults.add("nothing published", format!("{key} on {topic}"));
+            }
+            return;
+        };
+        let last = record.event();
+        if !agent.now().is(&last.state.clone().unwrap_or_default()) {
+            self.faults
+                .add("the end is not the truth", format!("{topic}: {}, not {:?}", told(key, &last), agent.now()));
+        }
+        if published.iter().any(|event| event.sequence > last.sequence) {
+            self.faults.add("the end is not the highest sequence", format!("{topic}: {}", told(key, &last)));
+        }
+        let mut seen = HashSet::new();
+        let last_copies = records.iter().rev().filter(|record| seen.insert(&record.headers["event_id"]));
+        let sequences: Vec<u64> = last_copies.map(|record| record.event().sequence).collect();
+        if sequences.windows(2).any(|pair| pair[0] <= pair[1]) {
+            self.faults.add("last copies out of order", format!("{key} on {topic}"));
+        }
+    }
+
+    /// Gaps of which consumers were told.
+    fn announced(&mut self, statuses: &[Received], expected: &RangeInclusive<usize>) {
+        let mut gaps = HashSet::new();
+        for status in statuses.iter().map(Received::feed_status).filter(|status| status.kind() == Kind::Restored) {
+            let time = |time: Option<prost_types::Timestamp>| time.map(|time| (time.seconds, time.nanos));
+            let (from, to) = (time(status.gap_from), time(status.gap_to));
+            if from.is_none() || from >= to {
+                self.faults.add("a gap that is none", format!("{from:?} to {to:?}"));
+            }
+            gaps.insert((from, to));
+        }
+        self.gaps = gaps.len();
+        if !expected.contains(&self.gaps) {
+            self.faults.add("gaps announced", format!("{}, expected {expected:?}", self.gaps));
+        }
+    }
+}
+
+fn told(key: &str, event: &v1::AgentStateEvent) -> String {
+    let state = event.state.clone().unwrap_or_default();
+    let state = match number(&state) {
+        Some(number) => format!("{} number {number}", state.mode().as_str_name()),
+        None if is_logged_out(&state) => "logged out".to_owned(),
+        None => format!("{state:?}"),
+    };
+    format!("{key} sequence {} {}: {state}", event.sequence, event.cause().as_str_name())
+}

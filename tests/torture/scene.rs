@@ -1,0 +1,326 @@
+//! A scenario as it is played: the broker, the CMS, the lives of rtalink one after the other, and what they have read.
+//!
+//! What rtalink has read for sure is what its own metric says shortly before its end, less [`JUST_READ`]: it may lose
+//! what it has just read, for nobody was told of it. Where a judgement fails, the folder with configuration, log and
+//! store is kept.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+use super::centre::{Centre, LAYOUT};
+use super::child::{self, Rtalink};
+use super::cms::Cms;
+use super::judge::{Expected, Published, Verdict, judge};
+use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
+use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
+use crate::support::wait::within;
+
+/// Complete snapshots that may be lost with the process that has read them.
+const JUST_READ: u64 = 2;
+/// Snapshots without a change at the end: one shows absence, one confirms it, one more where that is suspect.
+const STILL: u64 = 4;
+/// Until everything that was read is acknowledged: a long outage leaves much.
+const SETTLED: Duration = Duration::from_secs(180);
+
+/// A scenario under way.
+pub(crate) struct Scene {
+    scenario: Scenario,
+    pub(crate) size: Size,
+    rtalink: Option<Rtalink>,
+    pub(crate) cms: Cms,
+    kafka: Kafka,
+    /// None once it is given away.
+    folder: Option<TempDir>,
+    topics: String,
+    http: SocketAddr,
+    rng: ChaCha8Rng,
+    read: Vec<RangeInclusive<u64>>,
+    lives: usize,
+    /// Restarted lives that have read long enough to say that there was a gap.
+    announced: usize,
+    started: Instant,
+    kills: u32,
+    terminations: u32,
+    broker_kills: u32,
+}
+
+enum Kafka {
+    Shared(&'static Broker),
+    Own(Broker),
+    Interrupted(InterruptedBroker),
+}
+
+impl Scene {
+    pub(crate) fn start(scenario: Scenario) -> Self {
+        let (size, seed) = (scenario.size(), scenario.seed());
+        let kafka = match scenario.breaks {
+            Breaks::BrokerKills | Breaks::Outage => Kafka::Interrupted(InterruptedBroker::start()),
+            // A broker ends after 25 minutes.
+            _ if is_full() => Kafka::Own(Broker::start()),
+            _ => Kafka::Shared(Broker::shared()),
+        };
+        let folder = TempDir::new().expect("a temporary folder");
+        let topics = unique("torture");
+        let port = free_port();
+        let [feed, http] = [port, port + 1].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        child::configure(folder.path(), &config(&kafka.bootstrap(), scenario.delivery, &topics, feed, http));
+        let cms = Cms::start(feed, Centre::new(size.agents, seed), size.refresh, size.pace);
+        Self {
+            scenario,
+            size,
+            rtalink: None,
+            cms,
+            kafka,
+            folder: Some(folder),
+            topics,
+            http,
+            rng: ChaCha8Rng::seed_from_u64(!seed),
+            read: Vec::new(),
+            lives: 0,
+            announced: 0,
+            started: Instant::now(),
+            kills: 0,
+            terminations: 0,
+            broker_kills: 0,
+        }
+    }
+
+    /// Starts rtalink and waits until it is ready.
+    pub(crate) fn live(&mut self) {
+        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        self.rtalink = Some(rtalink.ready(self.path()));
+        self.lives += 1;
+    }
+
+    /// Waits until this life has read so many complete snapshots.
+    pub(crate) fn reads(&self, snapshots: u64) {
+        within(SETTLED, &format!("{snapshots} snapshots read"), || {
+            (self.life().snapshots() >= snapshots).then_some(())
+        });
+    }
+
+    /// Waits until Kafka has nearly all of what was read.
+    pub(crate) fn catches_up(&self) {
+        let nearly = self.size.agents as u64 / 2;
+        within(SETTLED, "nearly everything acknowledged", || (self.life().pending() < nearly).then_some(()));
+    }
+
+    /// Waits until the CMS has written so many snapshots.
+    pub(crate) fn sends(&self, snapshots: u64) {
+        within(SETTLED, &format!("{snapshots} snapshots sent"), || {
+            (self.cms.progress().last >= snapshots).then_some(())
+        });
+    }
+
+    /// A moment of at most that length.
+    pub(crate) fn moment(&mut self, most: Duration) {
+        let moment = most.mul_f64(self.rng.random_range(0.0..1.0));
+        pass(moment);
+    }
+
+    /// True in so many of 100 cases.
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_ratio(percent, 100)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.remember(JUST_READ);
+        self.ended().kill();
+        self.kills += 1;
+    }
+
+    /// A life that ends before it is ready, or soon after.
+    pub(crate) fn die_young(&mut self, most: Duration) {
+        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        self.lives += 1;
+        self.moment(most);
+        rtalink.kill();
+        self.kills += 1;
+    }
+
+    /// SIGTERM, after which it has to end well and soon.
+    pub(crate) fn terminate(&mut self, soon: Duration) {
+        self.remember(JUST_READ);
+        let (code, took) = self.ended().terminate();
+        assert_eq!(code, Some(0), "{}: after SIGTERM", self.name());
+        assert!(took <= soon, "{}: {took:?} after SIGTERM", self.name());
+        self.terminations += 1;
+    }
+
+    pub(crate) fn take_broker_away(&mut self) {
+        self.interrupted().kill();
+        self.broker_kills += 1;
+    }
+
+    pub(crate) fn bring_broker_back(&mut self) {
+        self.interrupted().start_again();
+    }
+
+    /// Waits until nothing changes any more, and all that is known is acknowledged.
+    pub(crate) fn settle(&mut self) {
+        let still = self.cms.be_still() + STILL;
+        within(SETTLED, "the last snapshots read and everything acknowledged", || {
+            let snapshots = self.life().snapshots();
+            (self.cms.progress().first + snapshots > still && self.life().pending() == 0).then_some(())
+        });
+    }
+
+    /// What has been published by now, copies left out.
+    pub(crate) fn events(&self) -> usize {
+        let published = Published::read(&self.kafka.bootstrap(), &self.topics);
+        let ids: HashSet<&String> = published.events.iter().map(|event| &event.headers["event_id"]).collect();
+        ids.len()
+    }
+
+    /// Ends it, says in one line how it was, and panics if that was not as promised.
+    pub(crate) fn judge(mut self) -> Verdict {
+        self.settle();
+        self.remember(0);
+        let (code, _) = self.ended().terminate();
+        let restarts = self.lives - 1;
+        let centre = self.cms.centre();
+        let expected = Expected {
+            centre: &centre,
+            read: &self.read,
+            exactly_once: self.scenario.delivery == Delivery::ExactlyOnce,
+            gaps: self.announced..=restarts,
+        };
+        let mut verdict = judge(&Published::read(&self.kafka.bootstrap(), &self.topics), &expected);
+        if code != Some(0) {
+            verdict.faults.add("not 0 after SIGTERM", format!("{code:?}"));
+        }
+        let panics = child::panics(self.path());
+        if panics > 0 {
+            verdict.faults.add("panics in the log", panics.to_string());
+        }
+        self.tell(&verdict);
+        assert!(verdict.faults.is_empty(), "{}:\n{}", self.name(), verdict.faults);
+        verdict
+    }
+
+    /// The line of counts.
+    fn tell(&self, verdict: &Verdict) {
+        say(&format!(
+            "{} (seed {}): {} kills, {} ends, {} broker kills, {} records sent, {} events published, {} duplicates, \
+             {} lost, {} unseen in gaps, {} gaps announced, {:.1} s: {}",
+            self.name(),
+            self.scenario.seed(),
+            self.kills,
+            self.terminations,
+            self.broker_kills,
+            self.cms.progress().records,
+            verdict.events,
+            verdict.duplicates,
+            verdict.lost,
+            verdict.unseen,
+            verdict.gaps,
+            self.started.elapsed().as_secs_f64(),
+            if verdict.faults.is_empty() { "as promised" } else { "NOT as promised" },
+        ));
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.scenario.name, self.scenario.delivery.name())
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.as_ref().expect("until the end").path()
+    }
+
+    fn life(&self) -> &Rtalink {
+        self.rtalink.as_ref().expect("it lives")
+    }
+
+    fn ended(&mut self) -> Rtalink {
+        self.rtalink.take().expect("it lives")
+    }
+
+    /// What this life has read, less so many of the last snapshots.
+    fn remember(&mut self, just_read: u64) {
+        let snapshots = self.life().snapshots();
+        // The connection is this life's own if anything was read on it.
+        if snapshots > just_read {
+            let first = self.cms.progress().first;
+            self.read.push(first..=first + snapshots - 1 - just_read);
+            self.announced += usize::from(self.lives > 1);
+        }
+    }
+
+    fn interrupted(&mut self) -> &mut InterruptedBroker {
+        match &mut self.kafka {
+            Kafka::Interrupted(broker) => broker,
+            Kafka::Shared(_) | Kafka::Own(_) => panic!("{}: this broker stays", self.scenario.name),
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            say(&format!("{}: see {}", self.name(), folder.keep().display()));
+        }
+    }
+}
+
+impl Kafka {
+    fn bootstrap(&self) -> String {
+        match self {
+            Self::Shared(broker) => broker.bootstrap().to_owned(),
+            Self::Own(broker) => broker.bootstrap().to_owned(),
+            Self::Interrupted(broker) => broker.bootstrap(),
+        }
+    }
+}
+
+/// Lets load go on for so long. Nothing is waited for: when something breaks is meant to be at random.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// A line that cargo does not hold back.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "torture {line}"); // a closed stderr is no failure
+}
+
+fn config(bootstrap: &str, delivery: Delivery, topics: &str, feed: SocketAddr, http: SocketAddr) -> String {
+    format!(
+        r#"
+[kafka]
+bootstrap_servers = "{bootstrap}"
+delivery = "{}"
+partitions = 3
+[kafka.topics]
+events = "{topics}.events"
+current = "{topics}.current"
+feed_status = "{topics}.feed-status"
+dead_letter = "{topics}.dead-letter"
+checkpoint = "{topics}.checkpoint"
+[http]
+listen = "{http}"
+[[integration]]
+id = "torture"
+kind = "avaya-cms"
+acd = 1
+details = true
+[integration.realtime]
+port = {}
+bind = "127.0.0.1"
+layout = "torture"
+snapshot_end = "marker"
+{LAYOUT}"#,
+        delivery.name(),
+        feed.port(),
+    )
+}
