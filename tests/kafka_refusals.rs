@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rtalink::publish::Publisher;
 use rtalink::publish::message::{Batch, Message, Route};
 use rtalink::publish::observer::{Observer, Unobserved};
+use uuid::Uuid;
 
 mod support;
 
@@ -48,8 +49,10 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_stops_nobody() {
         broker.bootstrap()
     );
     let config = parse(&toml, &folder(&[]));
-    let publisher =
-        Publisher::start(&config.kafka, ["avaya-1".into()], |_| -> Arc<dyn Observer> { Arc::new(Unobserved) }).unwrap();
+    let publisher = Publisher::start(&config.kafka, ["avaya-1".into()], Uuid::nil(), |_| -> Arc<dyn Observer> {
+        Arc::new(Unobserved)
+    })
+    .unwrap();
     let handle = publisher.handle("avaya-1").unwrap();
     let large = MESSAGES / 2;
     let size = |number| if number == large { 2_000 } else { 20 };

@@ -37,6 +37,10 @@ pub struct Kafka {
     pub bootstrap: Bootstrap,
     /// How values are encoded.
     pub format: Format,
+    /// What consumers can rely on.
+    pub delivery: Delivery,
+    /// With exactly-once delivery: the least time between the beginnings of two transactions.
+    pub commit_interval: Duration,
     /// Names of the topics.
     pub topics: Topics,
     /// Handed to librdkafka.
@@ -59,6 +63,8 @@ impl fmt::Debug for Kafka {
         f.debug_struct("Kafka")
             .field("bootstrap", &self.bootstrap)
             .field("format", &self.format)
+            .field("delivery", &self.delivery)
+            .field("commit_interval", &self.commit_interval)
             .field("topics", &self.topics)
             .field("properties", &self.properties.keys())
             .field("create_topics", &self.create_topics)
@@ -77,6 +83,15 @@ pub enum Bootstrap {
     Embedded,
     /// `host:port`, comma-separated.
     Servers(String),
+}
+
+/// `kafka.delivery`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing is lost; after a failure, events may come again with the same id.
+    AtLeastOnce,
+    /// Transactions: consumers that read what is committed see every event once.
+    ExactlyOnce,
 }
 
 /// `kafka.format`.

@@ -19,6 +19,7 @@ pub(super) const KAFKA: Section = Section {
         "bootstrap_servers",
         "format",
         "delivery",
+        "commit_interval",
         "create_topics",
         "partitions",
         "replication_factor",

@@ -53,6 +53,7 @@ fn kafka(state: &State) -> Value {
         "brokers": health.brokers,
         "pendingMessages": pending,
         "lastAcknowledged": health.last_acknowledged.map(|at| at.to_string()),
+        "supersededBy": health.superseded_by.map(|owner| owner.to_string()),
         "lastError": health.last_error.map(|error| json!({
             "kind": error.kind, "message": error.message, "at": error.at.to_string(),
         })),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
@@ -111,7 +112,8 @@ impl Service {
             config.integrations.iter().map(|integration| FeedMetrics::new(&metrics, &integration.id)).collect();
         let kafka_figures = KafkaFigures::new(&metrics);
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
-        let publisher = Publisher::start(&config.kafka, ids.iter().cloned(), |integration| {
+        let owner = Uuid::new_v4();
+        let publisher = Publisher::start(&config.kafka, ids.iter().cloned(), owner, |integration| {
             let number = ids.iter().position(|id| id == integration).unwrap_or(0);
             Arc::new(ProducerObserver {
                 integration: Arc::clone(&ids[number]),

@@ -27,10 +27,17 @@ pub mod header {
     /// Dead letters: when it was read, RFC 3339.
     pub const RECEIVED_AT: &str = "received_at";
 
+    /// Checkpoints: id of the store whose journal the position is of.
+    pub const OWNER: &str = "owner";
+    /// Checkpoints: when the transaction was ended, RFC 3339.
+    pub const COMMITTED_AT: &str = "committed_at";
+
     /// [`CONTENT_TYPE`] of encoded protobuf messages.
     pub const PROTOBUF: &str = "application/x-protobuf";
     /// [`CONTENT_TYPE`] of their JSON form.
     pub const JSON: &str = "application/json";
+    /// [`CONTENT_TYPE`] of checkpoints.
+    pub const TEXT: &str = "text/plain";
 }
 
 /// Where a message goes.
@@ -66,11 +73,13 @@ pub enum Topic {
     FeedStatus,
     /// Records that could not be read.
     DeadLetter,
+    /// How far each integration's messages are committed; with exactly-once delivery only.
+    Checkpoint,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter];
+    pub const ALL: [Self; 5] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint];
 
     /// Its configured name.
     pub fn name(self, topics: &Topics) -> &str {
@@ -79,6 +88,7 @@ impl Topic {
             Self::Current => &topics.current,
             Self::FeedStatus => &topics.feed_status,
             Self::DeadLetter => &topics.dead_letter,
+            Self::Checkpoint => &topics.checkpoint,
         }
     }
 }

@@ -245,6 +245,28 @@ impl Outbox {
         first_time.then_some(acknowledged)
     }
 
+    /// The same as [`Outbox::take`] without waiting: nothing, where there is nothing.
+    pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
+        self.state.lock().collect(most, until)
+    }
+
+    /// Everything below the position is in Kafka, on all topics: a transaction was committed. Returns what was not
+    /// settled before. Positions that were not submitted yet are left alone.
+    pub fn acknowledge_to(&self, position: u64) -> Vec<Acknowledged> {
+        let mut state = self.state.lock();
+        let count = usize::try_from(position.saturating_sub(state.first)).unwrap_or(usize::MAX);
+        let mut acknowledged = Vec::new();
+        for entry in state.entries.iter_mut().take(count) {
+            entry.awaiting = TopicSet::EMPTY;
+            if !std::mem::replace(&mut entry.settled, true) {
+                acknowledged.push(Acknowledged { route: entry.message.route, read_at: entry.message.read_at });
+            }
+        }
+        state.pending -= acknowledged.len();
+        self.release(&mut state);
+        acknowledged
+    }
+
     /// Puts another message in the place of one that Kafka will never take, or, without one, lets the rest go on.
     /// Returns the replacement as it is to be sent.
     pub fn replace(&self, position: u64, replacement: Option<Message>) -> Option<Outgoing> {

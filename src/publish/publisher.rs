@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
+use uuid::Uuid;
 
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
@@ -18,7 +19,8 @@ use super::observer::{KafkaHealth, Observer};
 use super::outbox::{Closed, Limits, Outbox};
 use super::producer::{PublisherThread, SpawnError};
 use super::topics::{TopicKeeper, plan};
-use crate::config::model::{Bootstrap, Kafka};
+use super::transactions::TransactionThread;
+use crate::config::model::{Bootstrap, Delivery, Kafka};
 
 /// Why publishing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,11 @@ impl PublishHandle {
         self.outbox.oldest_age()
     }
 
+    /// Takes the integration back from the store that [`KafkaHealth::superseded_by`] names. Does nothing otherwise.
+    pub fn claim(&self) {
+        self.monitor.claim();
+    }
+
     /// How things stand with Kafka, as this integration's producer sees it.
     pub fn health(&self) -> KafkaHealth {
         self.monitor.health()
@@ -94,7 +101,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Starts publishing for these integrations, each with the observer that `observe` gives it.
+    /// Starts publishing for these integrations, each with the observer that `observe` gives it. `owner` is the id of the
+    /// store that counts the positions; exactly-once delivery tells by it who has published an integration.
     ///
     /// # Errors
     /// When the settings are not accepted, or the embedded cluster or a thread cannot be started. Never because Kafka
@@ -102,6 +110,7 @@ impl Publisher {
     pub fn start(
         kafka: &Kafka,
         integrations: impl IntoIterator<Item = Arc<str>>,
+        owner: Uuid,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let embedded = match &kafka.bootstrap {
@@ -118,13 +127,12 @@ impl Publisher {
             let limits = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
             let outbox = Arc::new(Outbox::new(limits));
             let monitor = Arc::new(Monitor::new(Arc::clone(&integration), observe(&integration)));
-            let thread = PublisherThread::spawn(
-                Arc::clone(&integration),
-                &publisher.servers,
-                kafka,
-                Arc::clone(&outbox),
-                Arc::clone(&monitor),
-            )?;
+            let (id, servers) = (Arc::clone(&integration), &publisher.servers);
+            let shared = (Arc::clone(&outbox), Arc::clone(&monitor));
+            let thread = match kafka.delivery {
+                Delivery::AtLeastOnce => PublisherThread::spawn(id, servers, kafka, shared.0, shared.1)?,
+                Delivery::ExactlyOnce => TransactionThread::spawn(id, servers, kafka, owner, shared.0, shared.1)?,
+            };
             let lane = Lane { handle: PublishHandle { outbox, monitor }, thread: Some(thread) };
             publisher.lanes.insert(integration, lane);
         }

@@ -25,7 +25,7 @@ const DEAD_LETTER: &str = "rta.dead-letter";
 
 fn start(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>) {
     let (observer, seen) = testing::recorder();
-    let publisher = Publisher::start(kafka, [ID.into()], |_| Arc::clone(&observer)).unwrap();
+    let publisher = Publisher::start(kafka, [ID.into()], Uuid::nil(), |_| Arc::clone(&observer)).unwrap();
     let handle = publisher.handle(ID).unwrap();
     (publisher, handle, seen)
 }
@@ -221,7 +221,7 @@ fn settings_that_librdkafka_refuses_are_an_error_of_the_start() {
     let mut kafka = testing::kafka("127.0.0.1:1");
     kafka.properties.insert("no.such.property".to_owned(), "1".to_owned());
     let (observer, _seen) = testing::recorder();
-    let error = Publisher::start(&kafka, [ID.into()], |_| Arc::clone(&observer)).err().unwrap();
+    let error = Publisher::start(&kafka, [ID.into()], Uuid::nil(), |_| Arc::clone(&observer)).err().unwrap();
     assert!(error.to_string().contains("no.such.property"), "{error}");
 }
 

@@ -13,7 +13,7 @@ use rdkafka::producer::DefaultProducerContext;
 use super::message::{Batch, Message, Route, header};
 use super::observer::Observer;
 use super::tail::{Line, Start, Tail, Tailed};
-use crate::config::model::{Bootstrap, Format, Kafka, Topics};
+use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Topics};
 
 /// Longer than anything takes on a busy machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -22,6 +22,8 @@ pub(super) fn kafka(servers: &str) -> Kafka {
     Kafka {
         bootstrap: Bootstrap::Servers(servers.to_owned()),
         format: Format::Json,
+        delivery: Delivery::AtLeastOnce,
+        commit_interval: Duration::from_millis(50),
         topics: Topics::default(),
         properties: BTreeMap::new(),
         create_topics: false,

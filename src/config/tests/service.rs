@@ -138,7 +138,10 @@ fn kafka() {
     let servers = |value: &str| format!("[kafka]\nbootstrap_servers = {value}\n") + INTEGRATION + REALTIME;
     let cases: &[(String, &[&str])] = &[
         (kafka("delivery = \"at-least-once\""), &[]),
-        (kafka("delivery = \"exactly-once\""), &["r.toml:3:12: delivery: \"exactly-once\" is not available in this"]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"10s\""), &[]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"11s\""), &["commit_interval: must be at most 10s"]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"0s\""), &["must be longer than zero"]),
+        (kafka("commit_interval = \"20ms\""), &["warning: r.toml:3:19: commit_interval: has no effect"]),
         (embedded("delivery = \"exactly-once\""), &["\"exactly-once\" is refused with the embedded cluster"]),
         (kafka("delivery = \"at-most-once\""), &["expected \"at-least-once\" or \"exactly-once\""]),
         (kafka("replication_factor = 0"), &["replication_factor: expected a whole number from 1 to 32767, found 0"]),
