@@ -37,6 +37,7 @@ struct Site {
 
 impl Site {
     fn new(bootstrap: &str, commit_interval: &str) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
         let name = unique("once");
         let toml = format!(
             r#"
@@ -52,6 +53,8 @@ impl Site {
             checkpoint = "{name}.checkpoint"
             [kafka.properties]
             "compression.type" = "none"
+            "debug" = "eos,protocol,broker"
+            "log_level" = "7"
             [[integration]]
             id = "avaya-1"
             kind = "avaya-cms"
@@ -102,10 +105,12 @@ impl Site {
 }
 
 fn message(number: usize, size: usize) -> Message {
+    let payload = format!("{number:0>20}");
+    let payload = "0".repeat(size.saturating_sub(payload.len())) + &payload;
     Message {
         route: Route::AgentState,
         key: format!("avaya-1/1/{}", number % KEYS).into(),
-        payload: Bytes::from(format!("{number:0>size$}")),
+        payload: Bytes::from(payload),
         headers: Vec::new(),
         read_at: Some(Instant::now()),
     }
@@ -156,11 +161,21 @@ fn a_killed_producer_is_continued_without_a_gap_or_a_copy() {
     let site = Site::new(&broker.bootstrap(), "1ms");
     let owner = Uuid::new_v4();
     let (publisher, handle) = site.start(owner);
-    submit(&handle, 0..1_000);
-    until_true("the first transactions", || handle.acknowledged_to() >= 500);
-    submit(&handle, 1_000..MESSAGES);
+    submit(&handle, 0..50);
+    until_true("the first transaction", || handle.acknowledged_to() == 50);
+    let stream = std::thread::spawn({
+        let handle = handle.clone();
+        move || {
+            for begin in (50..MESSAGES).step_by(50) {
+                submit(&handle, begin..begin + 50);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    });
+    until_true("transactions in the stream", || handle.acknowledged_to() >= 1_000);
     // With the broker goes whatever the end could have said to it.
     broker.kill();
+    stream.join().unwrap();
     let acknowledged = handle.acknowledged_to();
     drop(publisher);
     assert!(acknowledged < MESSAGES as u64, "nothing was left to continue");
@@ -238,6 +253,13 @@ fn foreign_producer(site: &Site) -> BaseProducer {
     foreign
 }
 
+fn leave_open(site: &Site, producer: &BaseProducer) {
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::to(&site.kafka.topics.events).key("avaya-1/1/0").payload("0");
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(LONG).unwrap();
+}
+
 #[test]
 fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone() {
     let site = Site::new(Broker::shared().bootstrap(), "1ms");
@@ -245,10 +267,7 @@ fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone(
     submit(&handle, 0..100);
     until_true("it publishes", || handle.acknowledged_to() == 100);
     let foreign = foreign_producer(&site);
-    foreign.begin_transaction().unwrap();
-    let record = BaseRecord::to(&site.kafka.topics.events).key("avaya-1/1/0").payload("0");
-    foreign.send(record).map_err(|(error, _)| error).unwrap();
-    foreign.flush(LONG).unwrap();
+    leave_open(&site, &foreign);
     submit(&handle, 100..200);
     until_true("it goes on", || handle.acknowledged_to() == 200);
     assert_eq!(handle.health().superseded_by, None);
@@ -256,6 +275,31 @@ fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone(
     site.assert_exactly(0..200);
     let undone = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
     assert!(undone > 200, "the reader of committed messages left some out");
+}
+
+#[test]
+fn a_transaction_that_a_crash_left_open_is_undone_after_the_broker_crashed_too() {
+    let mut broker = InterruptedBroker::start();
+    let site = Site::new(&broker.bootstrap(), "1ms");
+    let owner = Uuid::new_v4();
+    let (publisher, handle) = site.start(owner);
+    submit(&handle, 0..100);
+    until_true("it publishes", || handle.acknowledged_to() == 100);
+    drain(publisher);
+    let foreign = foreign_producer(&site);
+    leave_open(&site, &foreign);
+    broker.kill();
+    drop(foreign);
+
+    let (publisher, handle) = site.start(owner);
+    submit(&handle, 0..200);
+    broker.start_again();
+    let back = Instant::now();
+    until_true("it goes on", || handle.acknowledged_to() == 200);
+    println!("went on {:?} after the broker came back", back.elapsed());
+    drain(publisher);
+    site.assert_exactly(0..200);
+    assert!(topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len() > 200);
 }
 
 #[test]
