@@ -37,7 +37,6 @@ struct Site {
 
 impl Site {
     fn new(bootstrap: &str, commit_interval: &str) -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
         let name = unique("once");
         let toml = format!(
             r#"
@@ -53,8 +52,6 @@ impl Site {
             checkpoint = "{name}.checkpoint"
             [kafka.properties]
             "compression.type" = "none"
-            "debug" = "eos,protocol,broker"
-            "log_level" = "7"
             [[integration]]
             id = "avaya-1"
             kind = "avaya-cms"
@@ -154,36 +151,43 @@ fn every_message_arrives_once_and_in_order() {
     assert_eq!(config["cleanup.policy"], "compact");
 }
 
+/// An open transaction of somebody else on the checkpoint topic: whoever starts waits for its end, since what is behind
+/// it cannot be seen.
+fn hold_up(site: &Site) -> BaseProducer {
+    let other: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &site.bootstrap)
+        .set("transactional.id", unique("other"))
+        .create()
+        .unwrap();
+    other.init_transactions(LONG).unwrap();
+    other.begin_transaction().unwrap();
+    for partition in 0..site.kafka.partitions {
+        let record = BaseRecord::to(&site.kafka.topics.checkpoint).key("other").payload("x").partition(partition);
+        other.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    other.flush(LONG).unwrap();
+    other
+}
+
 #[test]
-fn a_killed_producer_is_continued_without_a_gap_or_a_copy() {
-    const MESSAGES: usize = 6_000;
-    let mut broker = InterruptedBroker::start();
-    let site = Site::new(&broker.bootstrap(), "1ms");
+fn an_ended_producer_is_continued_without_a_gap_or_a_copy() {
+    const MESSAGES: usize = 40_000;
+    let site = Site::new(Broker::shared().bootstrap(), "1ms");
     let owner = Uuid::new_v4();
     let (publisher, handle) = site.start(owner);
     submit(&handle, 0..50);
     until_true("the first transaction", || handle.acknowledged_to() == 50);
-    let stream = std::thread::spawn({
-        let handle = handle.clone();
-        move || {
-            for begin in (50..MESSAGES).step_by(50) {
-                submit(&handle, begin..begin + 50);
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-    });
-    until_true("transactions in the stream", || handle.acknowledged_to() >= 1_000);
-    // With the broker goes whatever the end could have said to it.
-    broker.kill();
-    stream.join().unwrap();
-    let acknowledged = handle.acknowledged_to();
+    submit(&handle, 50..MESSAGES);
+    until_true("some of many transactions", || handle.acknowledged_to() >= 1_000);
     drop(publisher);
+    let acknowledged = handle.acknowledged_to();
     assert!(acknowledged < MESSAGES as u64, "nothing was left to continue");
 
+    let other = hold_up(&site);
     let (publisher, handle) = site.start(owner);
     submit(&handle, 0..MESSAGES);
     assert_eq!(handle.acknowledged_to(), 0);
-    broker.start_again();
+    other.abort_transaction(LONG).unwrap();
     drain(publisher);
     site.assert_exactly(0..MESSAGES);
     let written = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
@@ -198,8 +202,11 @@ fn an_outage_of_the_broker_is_survived_in_the_middle_of_a_stream() {
     let site = Site::new(&broker.bootstrap(), "1ms");
     let (publisher, handle) = site.start(Uuid::new_v4());
     submit(&handle, 0..1_000);
-    until_true("the first transactions", || handle.acknowledged_to() >= 500);
+    until_true("the first transactions", || handle.acknowledged_to() == 1_000);
+    // For the markers: a single broker that dies while it writes them may forget one, and no consumer gets past that.
+    std::thread::sleep(Duration::from_millis(500));
     submit(&handle, 1_000..3_000);
+    std::thread::sleep(Duration::from_millis(15));
     broker.kill();
     submit(&handle, 3_000..4_000);
     std::thread::sleep(Duration::from_secs(outage));
@@ -287,6 +294,7 @@ fn a_transaction_that_a_crash_left_open_is_undone_after_the_broker_crashed_too()
     until_true("it publishes", || handle.acknowledged_to() == 100);
     drain(publisher);
     let foreign = foreign_producer(&site);
+    std::thread::sleep(Duration::from_millis(500));
     leave_open(&site, &foreign);
     broker.kill();
     drop(foreign);

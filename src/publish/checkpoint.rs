@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
             if end >= wanted {
                 return Ok((low, end));
             }
-            self.go_on("transactions are open")?;
+            self.go_on("transactions are open there: if none should be, look for a hanging one")?;
             std::thread::sleep(OPEN_WAIT);
         }
     }
