@@ -2,7 +2,8 @@
 //! happens to producers and brokers.
 //!
 //! `RTALINK_TEST_OUTAGE` is the length of the outage in seconds; longer than 60, and the broker gives up transactions.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods)] // sleeping is the load's pace here, and an outage's length
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
                 return Ok((low, end));
             }
             self.go_on("transactions are open there: if none should be, look for a hanging one")?;
-            std::thread::sleep(OPEN_WAIT);
+            self.wait();
         }
     }
 
@@ -262,8 +262,13 @@ impl<'a> Reader<'a> {
                 Err(error) if is_passing(&error) => self.go_on("no broker")?,
                 Err(error) => return Err(self.failed(error)),
             }
-            std::thread::sleep(OPEN_WAIT);
+            self.wait();
         }
+    }
+
+    /// Nothing is assigned yet: what comes are errors, which the requests tell as well.
+    fn wait(&self) {
+        let _ = self.committed.poll(OPEN_WAIT);
     }
 
     fn go_on(&self, reason: &'static str) -> Result<(), ReadError> {
