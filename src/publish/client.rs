@@ -65,9 +65,6 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
     if kafka.delivery == Delivery::ExactlyOnce {
         // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.
         properties.insert("transaction.timeout.ms".to_owned(), "60000".to_owned());
-        // librdkafka would take nearly as long: a broker that is just starting leaves requests to its coordinator
-        // unanswered at times, and everything would wait for that.
-        properties.insert("socket.timeout.ms".to_owned(), "10000".to_owned());
     }
     if kafka.properties.contains_key("queue.buffering.max.ms") {
         properties.remove("linger.ms"); // another name of the same
