@@ -26,8 +26,6 @@
 //! [`publish`] encodes events once, keeps them in an outbox until Kafka has acknowledged them, and replaces a producer that
 //! fails. [`proto`] is the published contract.
 //!
-//! [`store`] is what survives a restart: a journal and the agent tables in one SQLite file that is never believed unchecked.
-//!
 //! [`pipeline`] wires these together. [`pipeline::engine`] is one integration from bytes to events, without I/O:
 //! [`pipeline::worker`] drives it from sockets, [`pipeline::replay`] from a capture, and both find the same.
 //! [`pipeline::service`] starts, reloads and drains. [`http`] shows health, metrics and the read model.

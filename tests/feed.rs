@@ -336,11 +336,25 @@ fn while_kafka_is_away_the_socket_waits_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_kafka_never_took_is_counted_at_the_end() {
-    let service = Running::start(&config("bootstrap_servers = \"127.0.0.1:1\"", CISCO));
+fn what_kafka_never_took_is_kept_for_the_next_start() {
+    let embedded = config("bootstrap_servers = \"embedded\"", CISCO);
+    let away = config("bootstrap_servers = \"127.0.0.1:1\"", CISCO);
+    // A store that knows its agents, be it that there are none, needs no Kafka to start.
+    let (_, folder) = Running::start(&embedded).drain();
+    let service = Running::start_in(folder, &away);
     let mut feed = service.dial();
     send(&mut feed, &["1", "2", "3"].map(|login_id| record(login_id, "20", "0")));
     until_true("four messages", || service.pending() == 4);
-    let (lost, _) = service.drain_within(Duration::from_secs(1));
-    assert_eq!(lost, 5, "CONNECTED, three events, DISCONNECTED");
+    let (kept, folder) = service.drain_within(Duration::from_secs(1));
+    assert_eq!(kept, 5, "CONNECTED, three events, DISCONNECTED");
+
+    let service = Running::start_in(folder, &embedded);
+    let events = service.events_once(3);
+    assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 1, 1]);
+    let mut feed = service.dial();
+    send(&mut feed, &[record("1", "20", "0"), record("2", "40", "0"), record("3", "20", "0")]);
+    send(&mut feed, &[record("1", "20", "0")]);
+    let events = service.events_once(4);
+    let news = &events[3];
+    assert_eq!((&*news.login_id, news.sequence, news.after_gap), ("2", 2, true), "{news:?}");
 }

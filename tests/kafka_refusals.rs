@@ -1,17 +1,16 @@
 //! A broker refuses a message for its size: it becomes a dead letter, and the messages around it arrive in order.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rtalink::publish::Publisher;
-use rtalink::publish::message::{Batch, Message, Route};
-use rtalink::publish::observer::{Observer, Unobserved};
+use rtalink::publish::message::{Message, Route};
+use rtalink::publish::publisher::Drained;
 
 mod support;
 
 use support::kafka::{Broker, unique};
+use support::publishing;
 use support::service::{folder, parse};
 use support::topic;
 
@@ -48,14 +47,13 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_stops_nobody() {
         broker.bootstrap()
     );
     let config = parse(&toml, &folder(&[]));
-    let publisher =
-        Publisher::start(&config.kafka, ["avaya-1".into()], |_| -> Arc<dyn Observer> { Arc::new(Unobserved) }).unwrap();
+    let (publisher, _store) = publishing::publisher(&config.kafka, "avaya-1");
     let handle = publisher.handle("avaya-1").unwrap();
     let large = MESSAGES / 2;
     let size = |number| if number == large { 2_000 } else { 20 };
     let messages = (0..MESSAGES).map(|number| message(number, size(number))).collect();
-    handle.submit(Batch { messages }).unwrap();
-    assert!(publisher.drain(Instant::now() + Duration::from_secs(60)).is_empty());
+    handle.submit(publishing::batch(messages)).unwrap();
+    assert_eq!(publisher.drain(Instant::now() + Duration::from_secs(60)), Drained::default());
 
     let dead = topic::read(broker.bootstrap(), &dead_letter);
     assert_eq!(dead.len(), 1);

@@ -16,10 +16,9 @@ use rtalink::config::model::{Format, Kafka};
 use rtalink::mapping::annotate::{Annotation, NoUser, Published};
 use rtalink::mapping::key::Level;
 use rtalink::mapping::tables::{Activity, User};
-use rtalink::publish::Publisher;
 use rtalink::publish::encode::Encoder;
-use rtalink::publish::message::{Batch, Message, Route, header};
-use rtalink::publish::observer::{Observer, Unobserved};
+use rtalink::publish::message::{Message, Route, header};
+use rtalink::publish::publisher::Drained;
 use rtalink::publish::recovery::{Progress, Recovered, RecoveryError, read_current};
 use rtalink::state::agent::Known;
 use rtalink::state::agent_state::{AgentState, RideAlong, SkillList};
@@ -33,6 +32,7 @@ use rtalink::wire::states::{Direction, Mode};
 mod support;
 
 use support::kafka::{Broker, InterruptedBroker, unique};
+use support::publishing;
 use support::service::{folder, parse};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -64,15 +64,15 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
     let number = usize::try_from(sequence).unwrap() + agent;
     let at = Timestamp::from_millis(1_767_600_000_120 + i64::try_from(sequence).unwrap() * 3_000);
     let mode = Mode::ALL[number % Mode::ALL.len()];
-    let is_detailed = number.is_multiple_of(2);
-    let extension: Option<Arc<str>> = (!number.is_multiple_of(3)).then(|| format!("80{agent}").into());
+    let is_detailed = number % 2 == 0;
+    let extension: Option<Arc<str>> = (number % 3 > 0).then(|| format!("80{agent}").into());
     let state = AgentState {
         mode,
         direction: [Direction::None, Direction::Out, Direction::In][number % 3],
-        on_hold: number.is_multiple_of(5),
+        on_hold: number % 5 == 0,
         aux_reason: (mode == Mode::Aux).then_some(0),
         raw_state: number.to_string().into(),
-        recognised: !number.is_multiple_of(7),
+        recognised: number % 7 > 0,
         work_split: is_detailed.then(|| "232".into()),
         skills: SkillList::new((0..number % 4).map(|skill| (format!("2{skill}"), (skill > 0).then_some(7)))),
         extension: extension.clone(),
@@ -101,7 +101,7 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
         observed_at: at,
     };
     let user = User { employee_id: format!("E{agent}"), employee_name: "Lovelace, Ada".to_owned() };
-    let activity = (!number.is_multiple_of(4))
+    let activity = (number % 4 > 0)
         .then(|| Arc::new(Activity { activity_id: (number % 4).to_string(), activity_name: "Call".to_owned() }));
     let annotation = Annotation {
         external_user: event.login_id.clone(),
@@ -147,10 +147,9 @@ fn message(integration: &str, format: Format, agent: usize, sequence: u64) -> Me
 }
 
 fn publish(kafka: &Kafka, integration: &str, messages: Vec<Message>) {
-    let observe = |_: &Arc<str>| -> Arc<dyn Observer> { Arc::new(Unobserved) };
-    let publisher = Publisher::start(kafka, [integration.into()], observe).unwrap();
-    publisher.handle(integration).unwrap().submit(Batch { messages }).unwrap();
-    assert!(publisher.drain(Instant::now() + LONG).is_empty());
+    let (publisher, _store) = publishing::publisher(kafka, integration);
+    publisher.handle(integration).unwrap().submit(publishing::batch(messages)).unwrap();
+    assert_eq!(publisher.drain(Instant::now() + LONG), Drained::default());
 }
 
 fn producer(servers: &str, settings: &[(&str, &str)]) -> BaseProducer {

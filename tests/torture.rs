@@ -33,7 +33,7 @@ use scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use scene::{Scene, pass, say};
 
 /// Whether the configuration takes `delivery = "exactly-once"`.
-const EXACTLY_ONCE: bool = false;
+const EXACTLY_ONCE: bool = true;
 
 /// Nothing is broken any more after that, so that the whole ends within 40 minutes.
 const FULL_TIME: Duration = Duration::from_secs(36 * 60);
@@ -163,10 +163,6 @@ fn play(name: &str, delivery: Delivery) {
             scene.live();
         }),
         Breaks::BrokerKills => repeat(scene.size.times, || {
-            // Always would be kind, never would be one long outage.
-            if scene.chance(75) {
-                scene.catches_up();
-            }
             scene.moment(Duration::from_secs(2));
             scene.take_broker_away();
             scene.moment(Duration::from_secs(2));
@@ -188,10 +184,10 @@ fn repeat(times: u32, mut once: impl FnMut()) {
     }
 }
 
-/// Kafka goes; rtalink dies and lives again without it; Kafka comes back, and rtalink dies once more while it catches up.
+/// Kafka goes; rtalink dies and lives again without it; Kafka comes back.
 fn outage(scene: &mut Scene) {
     let Size { times, outage, .. } = scene.size;
-    scene.catches_up();
+    scene.reads(10);
     scene.take_broker_away();
     repeat(times, || {
         pass(outage / (times + 1));
@@ -200,9 +196,6 @@ fn outage(scene: &mut Scene) {
     });
     pass(outage / (times + 1));
     scene.bring_broker_back();
-    scene.moment(Duration::from_secs(1));
-    scene.kill();
-    scene.live();
 }
 
 /// Nothing has changed: nothing is published.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::model::LogFormat;
 use crate::feed::capture::{Entry, Happening};
-use crate::feed::listener::{self, MAX_CONNECTIONS};
+use crate::feed::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::time::Timestamp;
 
@@ -53,7 +53,8 @@ async fn record(args: &Args) -> anyhow::Result<u64> {
     let file = if args.append { options.append(true).create(true) } else { options.write(true).create_new(true) };
     let file =
         file.open(&args.output).with_context(|| format!("cannot create {name} (--append goes on with a file)"))?;
-    let listener = listener::bind(args.listen)
+    let listener = bind(args.listen)
+        .and_then(Bound::listen)
         .with_context(|| format!("cannot listen on {}: choose another port", args.listen))?;
     tracing::info!(address = %listener.local_addr()?, file = name, "recording; Ctrl-C ends");
     let stop = on_signal()?;

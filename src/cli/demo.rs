@@ -73,7 +73,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
     };
     feed.listener = (&config.integrations[0].settings).into();
     let latencies = Latencies::new()?;
-    let options = Options { file: path, latencies: Some(latencies.sink()) };
+    let options = Options { file: path, latencies: Some(latencies.sink()), stop: stop.clone() };
     let service = Service::start(config, options, Metrics::new()?)
         .await
         .context("the demo cannot start (HTTP elsewhere: --http 127.0.0.1:0)")?;
@@ -111,7 +111,9 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let figures = figures(&service);
-    let lost = service.drain(GRACE).await;
+    let drained = service.drain(GRACE).await;
+    // The demo's store goes with it: what is only there is lost.
+    let lost = drained.unwritten + drained.kept.values().sum::<usize>();
     let took = begin.elapsed();
     let (snapshots, agents) = (sent.snapshots, args.agents);
     let summary = Summary { took, snapshots, agents, figures, lost, latencies: &latencies };

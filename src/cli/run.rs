@@ -1,7 +1,6 @@
 //! `rtalink run`: the service.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,13 +13,10 @@ use crate::telemetry::metrics::Metrics;
 use super::configuration;
 use super::output::{on_signal, runtime};
 
-/// How long the end may take: below the 30 s after which container engines kill.
-const GRACE: Duration = Duration::from_secs(25);
-
 /// Runs the service.
 ///
-/// SIGTERM or SIGINT: takes no more bytes, publishes what has come, exits 0; 1 if Kafka has not acknowledged all of it
-/// within 25 s. SIGHUP: takes new layouts, mappings, allow-lists, thresholds and the log level without closing a socket;
+/// SIGTERM or SIGINT: takes no more bytes, publishes what has come within `shutdown_grace` and keeps the rest in the store
+/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists, thresholds and the log level without closing a socket;
 /// names in a WARN what needs a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink run --config rtalink.toml")]
@@ -39,8 +35,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Result<()> {
     let stop = on_signal()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let options = Options { file: args.config.clone(), latencies: None };
-    let mut service = Service::start(config, options, Metrics::new()?).await?;
+    let grace = config.shutdown_grace;
+    let options = Options { file: args.config.clone(), latencies: None, stop: stop.clone() };
+    let mut service = match Service::start(config, options, Metrics::new()?).await {
+        Ok(service) => service,
+        Err(_) if stop.is_cancelled() => {
+            tracing::info!("stopped before the start was over");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
     announce(&service);
     loop {
         tokio::select! {
@@ -49,11 +53,12 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
         }
     }
     tracing::info!(pending = service.pending(), "stopping: publishing what has come");
-    let lost = service.drain(GRACE).await;
-    if lost > 0 {
-        bail!("{lost} message(s) were not acknowledged by Kafka within {} s and are lost", GRACE.as_secs());
+    let drained = service.drain(grace).await;
+    if drained.unwritten > 0 {
+        bail!("{} message(s) could not be written to the store and are lost", drained.unwritten);
     }
-    tracing::info!("stopped, everything is acknowledged");
+    let kept: usize = drained.kept.values().sum();
+    tracing::info!(kept, "stopped: everything is acknowledged or in the store");
     Ok(())
 }
 

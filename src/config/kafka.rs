@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Bootstrap, Format, Kafka, Topics};
+use super::model::{Bootstrap, Delivery, Format, Kafka, Topics};
 use super::problem::Problem;
 use super::reader::{Reader, Slot};
 use super::schema;
@@ -28,6 +28,9 @@ const REFUSED: [(&str, &str); 9] = [
 /// Properties that a key of `[kafka]` sets.
 const BOOTSTRAP: [&str; 2] = ["bootstrap.servers", "metadata.broker.list"];
 
+const DEFAULT_COMMIT_INTERVAL: Duration = Duration::from_millis(50);
+const LONGEST_COMMIT_INTERVAL: Duration = Duration::from_secs(10);
+
 const DEFAULT_LINGER: Duration = Duration::from_millis(1);
 
 /// The longest that librdkafka takes.
@@ -37,7 +40,7 @@ const LONGEST_LINGER: Duration = Duration::from_secs(900);
 pub(super) fn read(kafka: &Reader<'_>) -> Kafka {
     let servers = kafka.required("bootstrap_servers", "\"HOST:9092\", or \"embedded\" to try out", bootstrap);
     let bootstrap = servers.unwrap_or(Bootstrap::Embedded);
-    kafka.optional("delivery", |slot| delivery(slot, &bootstrap));
+    let delivery = kafka.or("delivery", Delivery::AtLeastOnce, |slot| delivery(slot, &bootstrap));
     Kafka {
         bootstrap,
         format: kafka.or(
@@ -45,6 +48,8 @@ pub(super) fn read(kafka: &Reader<'_>) -> Kafka {
             Format::Protobuf,
             values::choice(&[("protobuf", Format::Protobuf), ("json", Format::Json)]),
         ),
+        delivery,
+        commit_interval: commit_interval(kafka, delivery),
         topics: topics(&kafka.table("topics", schema::TOPICS)),
         properties: properties(kafka),
         create_topics: kafka.or("create_topics", true, values::boolean),
@@ -73,14 +78,26 @@ fn bootstrap(slot: Slot<'_>) -> Option<Bootstrap> {
     if servers.iter().all(is_server) { Some(Bootstrap::Servers(servers.join(","))) } else { slot.wrong(EXPECTED, None) }
 }
 
-fn delivery(slot: Slot<'_>, bootstrap: &Bootstrap) -> Option<()> {
-    let exactly_once = values::choice(&[("at-least-once", false), ("exactly-once", true)])(slot)?;
-    let hint = Some("use \"at-least-once\": an event keeps its id over retries and restarts".to_owned());
-    match bootstrap {
-        _ if !exactly_once => Some(()),
-        Bootstrap::Embedded => slot.error("\"exactly-once\" is refused with the embedded cluster", hint),
-        Bootstrap::Servers(_) => slot.error("\"exactly-once\" is not available in this version", hint),
+fn delivery(slot: Slot<'_>, bootstrap: &Bootstrap) -> Option<Delivery> {
+    let choices = [("at-least-once", Delivery::AtLeastOnce), ("exactly-once", Delivery::ExactlyOnce)];
+    let delivery = values::choice(&choices)(slot)?;
+    if delivery == Delivery::ExactlyOnce && *bootstrap == Bootstrap::Embedded {
+        let hint = "use \"at-least-once\": an event keeps its id over retries and restarts";
+        return slot.error("\"exactly-once\" is refused with the embedded cluster", Some(hint.to_owned()));
     }
+    Some(delivery)
+}
+
+fn commit_interval(kafka: &Reader<'_>, delivery: Delivery) -> Duration {
+    const KEY: &str = "commit_interval";
+    if kafka.has(KEY) && delivery == Delivery::AtLeastOnce {
+        let problem = Problem::warning(kafka.origin_of(KEY), format!("{KEY}: has no effect"));
+        kafka.problems.add(problem.hint("it is for delivery = \"exactly-once\""));
+    }
+    kafka.or(KEY, DEFAULT_COMMIT_INTERVAL, |slot| {
+        let interval = values::positive_duration(slot)?;
+        if interval > LONGEST_COMMIT_INTERVAL { slot.error("must be at most 10s", None) } else { Some(interval) }
+    })
 }
 
 fn linger(slot: Slot<'_>) -> Option<Duration> {

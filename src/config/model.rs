@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 pub use crate::mapping::tables::IdentifyBy;
 use crate::state::settings::Settings;
+pub use crate::store::Sync;
 use crate::wire::layout::LayoutSpec;
 
 /// Everything that `--config FILE` says.
@@ -24,6 +25,8 @@ pub struct Config {
     pub store: Store,
     /// What is written to stderr.
     pub log: Log,
+    /// How long the end may take.
+    pub shutdown_grace: Duration,
     /// One per CMS session.
     pub integrations: Vec<Integration>,
     /// `[layout.NAME]`, for those who ask for a layout by name; integrations carry theirs.
@@ -37,6 +40,10 @@ pub struct Kafka {
     pub bootstrap: Bootstrap,
     /// How values are encoded.
     pub format: Format,
+    /// What consumers can rely on.
+    pub delivery: Delivery,
+    /// With exactly-once delivery: the least time between the beginnings of two transactions.
+    pub commit_interval: Duration,
     /// Names of the topics.
     pub topics: Topics,
     /// Handed to librdkafka.
@@ -59,6 +66,8 @@ impl fmt::Debug for Kafka {
         f.debug_struct("Kafka")
             .field("bootstrap", &self.bootstrap)
             .field("format", &self.format)
+            .field("delivery", &self.delivery)
+            .field("commit_interval", &self.commit_interval)
             .field("topics", &self.topics)
             .field("properties", &self.properties.keys())
             .field("create_topics", &self.create_topics)
@@ -77,6 +86,15 @@ pub enum Bootstrap {
     Embedded,
     /// `host:port`, comma-separated.
     Servers(String),
+}
+
+/// `kafka.delivery`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing is lost; after a failure, events may come again with the same id.
+    AtLeastOnce,
+    /// Transactions: consumers that read what is committed see every event once.
+    ExactlyOnce,
 }
 
 /// `kafka.format`.
@@ -127,6 +145,10 @@ pub struct Http {
 pub struct Store {
     /// Made when missing.
     pub directory: PathBuf,
+    /// Bytes that an integration may have in the journal.
+    pub journal_max_size: u64,
+    /// What a commit survives.
+    pub sync: Sync,
 }
 
 /// `[log]`.

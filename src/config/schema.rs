@@ -10,8 +10,10 @@ pub struct Section {
     pub keys: &'static [&'static str],
 }
 
-pub(super) const ROOT: Section =
-    Section { heading: "the file", keys: &["kafka", "http", "store", "log", "integration", "layout"] };
+pub(super) const ROOT: Section = Section {
+    heading: "the file",
+    keys: &["shutdown_grace", "kafka", "http", "store", "log", "integration", "layout"],
+};
 
 pub(super) const KAFKA: Section = Section {
     heading: "[kafka]",
@@ -19,6 +21,7 @@ pub(super) const KAFKA: Section = Section {
         "bootstrap_servers",
         "format",
         "delivery",
+        "commit_interval",
         "create_topics",
         "partitions",
         "replication_factor",

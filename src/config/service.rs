@@ -2,16 +2,22 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::model::{Http, Log, LogFormat, Store};
-use super::problem::Problem;
+use super::model::{Http, Log, LogFormat, Store, Sync};
 use super::reader::{Reader, Slot};
 use super::schema::nearest;
 use super::values;
 
 const DEFAULT_JOURNAL: usize = 1 << 30;
+
+/// Below this the journal of a busy integration is full after seconds.
+const SMALLEST_JOURNAL: usize = 1 << 20;
+
+/// Container engines kill after ten seconds unless told otherwise.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Reads `[http]`.
 pub(super) fn http(http: &Reader<'_>) -> Http {
@@ -22,15 +28,20 @@ pub(super) fn http(http: &Reader<'_>) -> Http {
 
 /// Reads `[store]`.
 pub(super) fn store(store: &Reader<'_>, folder: &Path) -> Store {
-    let journal_max_size = store.or("journal_max_size", DEFAULT_JOURNAL, values::size);
-    let full = store.or("sync", true, values::choice(&[("full", true), ("normal", false)]));
-    for (key, is_default) in [("journal_max_size", journal_max_size == DEFAULT_JOURNAL), ("sync", full)] {
-        if !is_default {
-            let problem = Problem::warning(store.origin_of(key), format!("{key}: has no effect in this version"));
-            store.problems.add(problem.hint("it is about the journal, which does not exist yet"));
-        }
+    let journal_max_size = store.or("journal_max_size", DEFAULT_JOURNAL, |slot| {
+        let size = values::size(slot)?;
+        if size < SMALLEST_JOURNAL { slot.error("must be at least 1MiB", None) } else { Some(size) }
+    });
+    Store {
+        directory: store.or("directory", folder.join("data"), values::path(folder)),
+        journal_max_size: journal_max_size as u64,
+        sync: store.or("sync", Sync::Full, values::choice(&[("full", Sync::Full), ("normal", Sync::Normal)])),
     }
-    Store { directory: store.or("directory", folder.join("data"), values::path(folder)) }
+}
+
+/// Reads `shutdown_grace`.
+pub(super) fn shutdown_grace(root: &Reader<'_>) -> Duration {
+    root.or("shutdown_grace", DEFAULT_GRACE, values::duration)
 }
 
 /// Reads `[log]`.

@@ -34,18 +34,40 @@ const KEEPALIVE: TcpKeepalive =
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Binds a port.
+/// A port that is ours, and that nobody can dial yet.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+impl Bound {
+    /// Its address.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// From now on it can be dialled.
+    ///
+    /// # Errors
+    /// When another process listens there already.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(128)?;
+        TcpListener::from_std(self.0.into())
+    }
+}
+
+/// Takes a port.
 ///
 /// # Errors
 /// When it is in use or may not be bound.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(128)?;
-    TcpListener::from_std(socket.into())
+    Ok(Bound(socket))
 }
 
 /// A bound port with all that its connections need.

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::model::{IntegrationModel, Published};
+use super::model::{Entry, IntegrationModel};
 use crate::proto;
 use crate::publish::encode::Encoder;
 use crate::wire::states::Mode;
@@ -46,7 +46,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
     }
 }
 
-type Chosen = Vec<(Arc<str>, Vec<Arc<Published>>)>;
+type Chosen = Vec<(Arc<str>, Vec<Arc<Entry>>)>;
 
 fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Option<Chosen> {
     let integrations = state.model.read();
@@ -58,7 +58,7 @@ fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Optio
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
     let agents = |known: &IntegrationModel| {
         let all = known.agents.values();
-        all.filter(|published| mode.is_none_or(|mode| published.0.state.mode == mode)).cloned().collect()
+        all.filter(|entry| mode.is_none_or(|mode| entry.published.0.state.mode == mode)).cloned().collect()
     };
     Some(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
 }
@@ -67,12 +67,15 @@ fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<
     let mut body = b"{\"agents\":[".to_vec();
     for (id, agents) in chosen {
         let encoder = Encoder::new(Arc::clone(id), format);
-        for published in agents {
-            let (event, annotation) = &**published;
+        for entry in agents {
+            let (event, annotation) = &entry.published;
             if body.last() == Some(&b'}') {
                 body.push(b',');
             }
-            let message = encoder.event(event, annotation);
+            let mut message = encoder.event(event, annotation);
+            if entry.is_restored {
+                message.event_id.clear();
+            }
             body.extend(proto::message_to_json(proto::AGENT_STATE_EVENT, &message)?);
         }
     }

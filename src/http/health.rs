@@ -5,12 +5,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::publish::PublishHandle;
+use crate::publish::journal::StoreHealth;
 use crate::publish::observer::KafkaHealth;
 
 use super::State;
@@ -20,32 +23,44 @@ pub(super) async fn live() -> Json<Value> {
 }
 
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, Json<Value>) {
-    let store = state.store.clone();
-    let written = tokio::task::spawn_blocking(move || is_writable(&store)).await;
-    let store = match written {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let handles = state.kafka.get().map_or(&[][..], |handles| handles);
+    // The ways to Kafka are there when the table is, and listeners are next.
+    let is_recovered = !handles.is_empty() && state.is_listening.load(Ordering::Acquire);
+    let directory = state.store.clone();
+    let written = tokio::task::spawn_blocking(move || is_writable(&directory)).await;
+    let store = match (handles.first().map(PublishHandle::store_health), written) {
+        (_, Ok(Err(error))) => Err(error.to_string()),
+        (_, Err(error)) => Err(error.to_string()),
+        (None, _) => Ok("opened"),
+        (Some(StoreHealth { trouble: Some(trouble), .. }), _) => Err(trouble),
+        (Some(StoreHealth { is_durable: false, .. }), _) => Err("in memory: it could not be opened on disk".to_owned()),
+        (Some(StoreHealth { .. }), _) => Ok("writable"),
     };
-    // HTTP is served only after every listener has been bound.
-    let status = if store.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_ready = is_recovered && store.is_ok();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
-        "status": if store.is_ok() { "ready" } else { "not ready" },
-        "listeners": "bound",
-        "store": store.err().unwrap_or_else(|| "writable".to_owned()),
-        "agentTable": "complete",
-        "kafka": kafka(&state),
+        "status": if is_ready { "ready" } else { "not ready" },
+        "listeners": if is_recovered { "bound" } else { "waiting for the agent table" },
+        "store": store.map_or_else(|trouble| trouble, str::to_owned),
+        "agentTable": if is_recovered { "complete" } else { "being recovered" },
+        "kafka": kafka(handles),
     });
     (status, Json(body))
 }
 
+/// The files that are open stay writable when their directory is gone, but nobody would find them after a restart.
 fn is_writable(directory: &Path) -> std::io::Result<()> {
+    if !directory.join(crate::store::DATABASE).exists() {
+        return Err(std::io::Error::other(
+            "its file is gone from its directory: restart, and give it the directory back",
+        ));
+    }
     tempfile::Builder::new().prefix(".writable-").tempfile_in(directory).map(drop)
 }
 
-fn kafka(state: &State) -> Value {
-    let health = state.kafka.iter().map(crate::publish::PublishHandle::health).reduce(KafkaHealth::merge);
-    let pending: usize = state.kafka.iter().map(crate::publish::PublishHandle::pending).sum();
+fn kafka(handles: &[PublishHandle]) -> Value {
+    let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
+    let pending: usize = handles.iter().map(PublishHandle::pending).sum();
     let Some(health) = health else { return json!({ "pendingMessages": pending }) };
     json!({
         "connected": health.connected,
@@ -53,6 +68,7 @@ fn kafka(state: &State) -> Value {
         "brokers": health.brokers,
         "pendingMessages": pending,
         "lastAcknowledged": health.last_acknowledged.map(|at| at.to_string()),
+        "supersededBy": health.superseded_by.map(|owner| owner.to_string()),
         "lastError": health.last_error.map(|error| json!({
             "kind": error.kind, "message": error.message, "at": error.at.to_string(),
         })),

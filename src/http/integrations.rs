@@ -8,17 +8,19 @@ use serde_json::{Value, json};
 
 use crate::time::Timestamp;
 
+use crate::publish::PublishHandle;
+
 use super::State;
 use super::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
-    let pending: Vec<usize> = state.kafka.iter().map(crate::publish::PublishHandle::pending).collect();
     let integrations = state.model.read();
-    let entries = integrations.iter().zip(pending).map(|(integration, pending)| entry(integration, pending));
+    let handles = state.kafka.get().map_or(&[][..], |handles| handles);
+    let entries = integrations.iter().enumerate().map(|(number, integration)| entry(integration, handles.get(number)));
     Json(json!({ "integrations": entries.collect::<Vec<_>>() }))
 }
 
-fn entry(integration: &IntegrationModel, pending: usize) -> Value {
+fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Value {
     let feed = &integration.feed;
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     json!({
@@ -36,6 +38,8 @@ fn entry(integration: &IntegrationModel, pending: usize) -> Value {
         "agents": integration.agents.len(),
         "agentsLoggedIn": feed.figures.logged_in,
         "mappingVersion": integration.mapping_version,
-        "pendingMessages": pending,
+        "pendingMessages": publish.map(PublishHandle::pending),
+        "paused": publish.map(PublishHandle::is_held),
+        "journalBytes": publish.map(|publish| publish.lane().stored_bytes()),
     })
 }

@@ -4,19 +4,21 @@
 //! scrape never waits for it.
 
 mod agents;
+pub mod commands;
 mod health;
 mod integrations;
 pub mod model;
 mod unmapped;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use crate::config::model::Format;
 use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
 
+use self::commands::Commands;
 use self::model::ReadModel;
 
 /// What the handlers read.
@@ -34,10 +37,14 @@ pub struct State {
     pub model: ReadModel,
     /// Metrics.
     pub metrics: Metrics,
-    /// The ways to Kafka, for its state.
-    pub kafka: Vec<PublishHandle>,
-    /// Must be writable.
+    /// The ways to Kafka, for its state and that of the store, once the agent table is there.
+    pub kafka: Arc<OnceLock<Vec<PublishHandle>>>,
+    /// Directory of the store; must be writable.
     pub store: PathBuf,
+    /// Whether CMS can dial in.
+    pub is_listening: Arc<AtomicBool>,
+    /// To those who carry out what a request asks for.
+    pub commands: Commands,
     /// Of the values on the topics.
     pub format: Format,
 }
@@ -50,6 +57,8 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         .route("/health/ready", get(health::ready))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/integrations", get(integrations::list))
+        .route("/api/v1/integrations/{id}/pause", post(commands::pause))
+        .route("/api/v1/integrations/{id}/resume", post(commands::resume))
         .route("/api/v1/unmapped", get(unmapped::list))
         .fallback(not_found)
         .with_state(Arc::new(state));

@@ -27,6 +27,8 @@ const CAPACITY: usize = 1_024;
 pub enum Update {
     /// Events of one batch.
     Events(Vec<Published>),
+    /// Agents as they were remembered at the start.
+    Restored(Vec<Published>),
     /// Another version of the mapping.
     Mapping(Arc<MappingTables>),
     /// How the feed stands.
@@ -35,6 +37,15 @@ pub enum Update {
 
 /// An event with its mapping.
 pub type Published = (Box<AgentEvent>, Box<Annotation>);
+
+/// What is known of an agent.
+#[derive(Debug)]
+pub struct Entry {
+    /// The last event.
+    pub published: Published,
+    /// It is what the store remembered at the start, and no event of its own.
+    pub is_restored: bool,
+}
 
 /// How a feed stands, as of its last news.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +72,7 @@ pub struct IntegrationModel {
     /// Name of the layout.
     pub layout: String,
     /// Last event of each agent, by ACD and login id.
-    pub agents: BTreeMap<(u32, Arc<str>), Arc<Published>>,
+    pub agents: BTreeMap<(u32, Arc<str>), Arc<Entry>>,
     /// How the feed stands.
     pub feed: FeedView,
     /// Without a mapping.
@@ -96,19 +107,16 @@ impl IntegrationModel {
         match update {
             Update::Events(events) => {
                 for published in events {
-                    let (event, annotation) = &published;
-                    self.unmapped.note(annotation, event.observed_at);
-                    self.count(event.state.mode, 1);
-                    if let Some(position) = Cause::ALL.iter().position(|known| *known == event.cause) {
+                    if let Some(position) = Cause::ALL.iter().position(|known| *known == published.0.cause) {
                         self.causes[position] += 1;
                     }
-                    let key = (event.acd, Arc::clone(&event.login_id));
-                    if let Some(before) = self.agents.insert(key, Arc::new(published)) {
-                        self.count(before.0.state.mode, -1);
-                    }
+                    self.put(Entry { published, is_restored: false });
                 }
-                self.metrics.agents(&self.counts);
-                self.metrics.unmapped(&self.unmapped);
+                self.tell_metrics();
+            }
+            Update::Restored(agents) => {
+                agents.into_iter().for_each(|published| self.put(Entry { published, is_restored: true }));
+                self.tell_metrics();
             }
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
@@ -117,6 +125,21 @@ impl IntegrationModel {
             }
             Update::Feed(feed) => self.feed = *feed,
         }
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let (event, annotation) = &entry.published;
+        self.unmapped.note(annotation, event.observed_at);
+        self.count(event.state.mode, 1);
+        let key = (event.acd, Arc::clone(&event.login_id));
+        if let Some(before) = self.agents.insert(key, Arc::new(entry)) {
+            self.count(before.published.0.state.mode, -1);
+        }
+    }
+
+    fn tell_metrics(&self) {
+        self.metrics.agents(&self.counts);
+        self.metrics.unmapped(&self.unmapped);
     }
 
     fn count(&mut self, mode: Mode, by: isize) {

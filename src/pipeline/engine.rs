@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::feed::session::{Admission, ConnectionId, Session, Successor};
 use crate::mapping::annotate::{Annotation, Annotator, Published};
 use crate::mapping::tables::MappingTables;
-use crate::state::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
+use crate::state::event::{AgentEvent, Cause, Output, SnapshotEvent, StatusEvent, StatusKind};
 use crate::state::memory::{AgentMemory, FeedMemory};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedFigures, FeedStatus, Totals};
@@ -146,6 +146,13 @@ impl Engine {
     /// Everybody counts as changed.
     pub fn mark_all_changed(&mut self) {
         self.tracker.mark_all_changed();
+    }
+
+    /// An agent counts as changed: what the store has of him is not all.
+    pub fn mark_changed(&mut self, acd: u32, login_id: &str) {
+        if let Some(index) = self.tracker.table().find(acd, login_id) {
+            self.tracker.mark_changed(index);
+        }
     }
 
     /// The tracker, for figures about agents.
@@ -306,6 +313,36 @@ impl Engine {
         if let Some(event) = self.tracker.remapped(index, at) {
             self.publish(Box::new(event), out);
         }
+    }
+
+    /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
+    /// no news and have no id of their own; `previous` is not remembered.
+    pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
+        let mut current = Vec::new();
+        for index in self.tracker.table().indices() {
+            let agent = self.tracker.table().get(index);
+            let Some(known) = agent.known.clone().filter(|_| agent.sequence > 0) else { continue };
+            let event = AgentEvent {
+                agent: index,
+                acd: agent.acd,
+                login_id: agent.login_id.clone(),
+                ride_along: agent.ride_along.clone(),
+                sequence: agent.sequence,
+                cause: Cause::Observed,
+                evidence: None,
+                state: known.state,
+                since: known.since,
+                quality: known.quality,
+                previous: None,
+                after_gap: false,
+                observed_at: agent.last_seen,
+            };
+            let published = self.annotator.published(index).cloned();
+            let annotation = self.annotator.annotate(&event);
+            self.annotator.restore(index, published);
+            current.push((Box::new(event), Box::new(annotation)));
+        }
+        current
     }
 
     fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {

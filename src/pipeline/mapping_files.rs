@@ -1,23 +1,21 @@
 //! Reads an integration's mapping files and gives each content a version that only grows.
 //!
-//! The version is kept in the store directory, so that it goes on growing over restarts. A content that was in force at
-//! the last stop keeps its version.
+//! The version is kept in the store, so that it goes on growing over restarts. A content that was in force at the last stop
+//! keeps its version.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::hash::BuildHasher;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use serde::{Deserialize, Serialize};
 
-use crate::config::model::{Integration, Mapping};
+use crate::config::model::{Config, Integration, Mapping};
 use crate::config::problem::{Origin, Problem};
 use crate::mapping::files;
 use crate::mapping::tables::{Activity, MappingTables};
-use crate::time::Timestamp;
+use crate::store::{Store, StoreError};
 
 /// Reads what an integration's mapping names; the version is still open (0).
 ///
@@ -65,74 +63,66 @@ fn read_file<T>(
     })
 }
 
-/// Versions by integration, on disk.
+/// Versions by integration, as the store has them.
 #[derive(Debug)]
 pub struct Versions {
-    path: PathBuf,
-    known: BTreeMap<String, Version>,
+    known: BTreeMap<Arc<str>, Version>,
     /// No version that is given from now on is smaller.
     least: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Version {
-    version: u64,
-    content: u64,
+/// A version of a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Only grows.
+    pub version: u64,
+    /// A digest of its content.
+    pub content: u64,
 }
 
-const FILE: &str = "mapping-versions.json";
-
 impl Versions {
-    /// Opens the file in `directory`, which is made when missing. A file that cannot be understood is set aside: the
-    /// versions go on from the clock, which is beyond any that were counted.
+    /// Those of the configured integrations.
     ///
     /// # Errors
-    /// When the directory cannot be made or written, or the file cannot be read.
-    pub fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        let path = directory.join(FILE);
-        let mut least = 1;
-        let known = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).or_else(|error| {
-                let aside = directory.join(format!("{FILE}.corrupt"));
-                tracing::error!(file = %path.display(), aside = %aside.display(), %error, "set aside: not readable");
-                least = u64::try_from(Timestamp::now().as_millis() / 1_000).unwrap_or(least);
-                fs::rename(&path, aside).map(|()| BTreeMap::new())
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(error),
-        };
-        let versions = Self { path, known, least };
-        versions.save()?;
-        Ok(versions)
+    /// When the store cannot be read.
+    pub fn load(store: &Store, config: &Config) -> Result<Self, StoreError> {
+        let mut known = BTreeMap::new();
+        for integration in &config.integrations {
+            if let Some((version, content)) = store.mapping_version(&integration.id)? {
+                known.insert(Arc::clone(&integration.id), Version { version, content });
+            }
+        }
+        Ok(Self { known, least: store.least_mapping_version()? })
     }
 
-    /// Gives `tables` of that integration its version.
-    ///
-    /// # Errors
-    /// When a new version cannot be written down.
-    pub fn assign(&mut self, integration: &Integration, tables: MappingTables) -> io::Result<Arc<MappingTables>> {
+    /// Gives `tables` of that integration its version: that of the last time if they say the same, else a new one.
+    pub fn assign(&mut self, integration: &Integration, tables: MappingTables) -> Arc<MappingTables> {
         let content = content(&tables);
-        let before = self.known.get(&*integration.id).copied();
-        let version = match before {
+        let version = match self.known.get(&integration.id) {
             Some(known) if known.content == content => known.version,
             Some(known) => self.least.max(known.version + 1),
             None => self.least,
         };
-        let now = Version { version, content };
-        if before != Some(now) {
-            self.known.insert(integration.id.to_string(), now);
-            self.save()?;
-        }
-        Ok(Arc::new(MappingTables { version, ..tables }))
+        self.known.insert(Arc::clone(&integration.id), Version { version, content });
+        Arc::new(MappingTables { version, ..tables })
     }
 
-    fn save(&self) -> io::Result<()> {
-        let aside = self.path.with_extension("json.new");
-        let json = serde_json::to_vec_pretty(&self.known)?;
-        fs::write(&aside, json)?;
-        fs::File::open(&aside)?.sync_all()?;
-        fs::rename(&aside, &self.path)
+    /// That of an integration.
+    pub fn of(&self, integration: &str) -> Option<Version> {
+        self.known.get(integration).copied()
+    }
+
+    /// Writes all of them down.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn save(&self, store: &mut Store) -> Result<(), StoreError> {
+        for (integration, Version { version, content }) in &self.known {
+            if store.mapping_version(integration)? != Some((*version, *content)) {
+                store.set_mapping_version(integration, *version, *content)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,11 +3,16 @@
 //! [`engine`] is one integration without I/O; [`replay`] drives it from a capture and [`worker`] from sockets.
 //! [`service`] starts everything, reloads and drains.
 
+mod checkpoint;
 pub mod engine;
 pub mod mapping_files;
 pub mod observers;
+mod overflow;
 mod preparation;
+pub mod refresh;
 mod reload;
 pub mod replay;
+mod restore;
 pub mod service;
+mod serving;
 pub mod worker;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::publish::journal::StoreObserver;
 use crate::publish::message::Route;
 use crate::publish::observer::{Observer, Statistics};
+use crate::store::{Incident, StoreError};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::telemetry::names;
 
@@ -37,6 +39,48 @@ pub struct ProducerObserver {
     pub kafka: Arc<KafkaFigures>,
     /// Called for every latency of an event, for those who want percentiles of their own.
     pub latencies: Option<LatencySink>,
+}
+
+/// Observes the journal.
+#[derive(Debug)]
+pub struct JournalObserver {
+    metrics: Metrics,
+    feeds: HashMap<Arc<str>, FeedMetrics>,
+}
+
+impl JournalObserver {
+    /// For these integrations.
+    pub fn new(metrics: &Metrics, ids: &[Arc<str>], feeds: &[FeedMetrics]) -> Self {
+        for kind in StoreError::KINDS.iter().chain(&Incident::KINDS) {
+            metrics.counter(names::STORE_ERRORS, &[kind]).increment(0);
+        }
+        Self { metrics: metrics.clone(), feeds: ids.iter().cloned().zip(feeds.iter().cloned()).collect() }
+    }
+}
+
+impl StoreObserver for JournalObserver {
+    fn written(&self, integration: &Arc<str>, took: Duration) {
+        if let Some(feed) = self.feeds.get(integration) {
+            feed.journal.record(took.as_secs_f64());
+        }
+    }
+
+    fn size(&self, bytes: u64) {
+        #[allow(clippy::cast_precision_loss)] // bytes of a disk
+        self.metrics.gauge(names::JOURNAL_BYTES, &[]).set(bytes as f64);
+    }
+
+    fn failed(&self, kind: &str) {
+        self.metrics.counter(names::STORE_ERRORS, &[kind]).increment(1);
+    }
+}
+
+/// What happened to the store before it was open: in the log and counted.
+pub(super) fn tell(metrics: &Metrics, incidents: &[Incident]) {
+    for incident in incidents {
+        metrics.counter(names::STORE_ERRORS, &[incident.kind()]).increment(1);
+        tracing::error!(kind = incident.kind(), "{incident}");
+    }
 }
 
 /// Takes the latency of each acknowledged event.

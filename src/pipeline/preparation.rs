@@ -7,12 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::problem::{Origin, Problem};
-use crate::feed::inbox::{self, Outlet};
-use crate::feed::listener;
+use crate::feed::inbox::{self, Letter, Outlet};
+use crate::feed::listener::{self, Bound};
 use crate::feed::settings::FeedSettings;
+use crate::http::commands::Command;
 use crate::http::model::IntegrationModel;
 use crate::mapping::tables::MappingTables;
 use crate::state::settings::SnapshotEnd;
@@ -52,11 +54,7 @@ pub(super) fn prepare(
                 continue;
             }
         };
-        match versions.assign(integration, tables) {
-            Ok(tables) => prepared.push(Prepared { plan: plan.flatten(), tables }),
-            Err(error) => problems
-                .push(Problem::error(Origin::File(file.into()), format!("the store cannot be written: {error}"))),
-        }
+        prepared.push(Prepared { plan: plan.flatten(), tables: versions.assign(integration, tables) });
     }
     (prepared.len() == config.integrations.len()).then_some(prepared)
 }
@@ -71,7 +69,7 @@ fn port_problem(file: &Path, what: &str, address: SocketAddr, error: &std::io::E
     Problem::error(Origin::File(file.into()), format!("{what}: cannot listen on {address}: {error}")).hint(hint)
 }
 
-pub(super) fn bind_all(config: &Config, file: &Path, problems: &mut Vec<Problem>) -> Option<Vec<Option<TcpListener>>> {
+pub(super) fn bind_all(config: &Config, file: &Path, problems: &mut Vec<Problem>) -> Option<Vec<Option<Bound>>> {
     let mut bound = Vec::new();
     for integration in &config.integrations {
         let Some(realtime) = &integration.realtime else {
@@ -91,6 +89,7 @@ pub(super) fn bind_all(config: &Config, file: &Path, problems: &mut Vec<Problem>
 
 pub(super) fn bind_http(config: &Config, file: &Path, problems: &mut Vec<Problem>) -> Option<TcpListener> {
     listener::bind(config.http.listen)
+        .and_then(Bound::listen)
         .map_err(|error| problems.push(port_problem(file, "[http]", config.http.listen, &error)))
         .ok()
 }
@@ -108,7 +107,7 @@ pub(super) fn models(
     config: &Config,
     metrics: &[FeedMetrics],
     prepared: &[Prepared],
-    bound: &[Option<TcpListener>],
+    bound: &[Option<Bound>],
 ) -> Vec<IntegrationModel> {
     let parts = config.integrations.iter().zip(metrics).zip(prepared).zip(bound);
     parts
@@ -122,6 +121,16 @@ pub(super) fn models(
             model
         })
         .collect()
+}
+
+/// Passes on what HTTP asks for. Of an integration without real time nothing is carried out: dropping it says so.
+pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Vec<Option<Outlet<Control>>>) {
+    while let Some(Command { number, pause, done }) = commands.recv().await {
+        if let Some(Some(outlet)) = outlets.get(number) {
+            // A worker that has ended drops it too.
+            let _ = outlet.send(Letter::Control(Control::Publishing { number, pause, done })).await;
+        }
+    }
 }
 
 /// The channels of all workers, and their threads.

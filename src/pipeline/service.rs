@@ -1,8 +1,9 @@
 //! The service: starts everything in order, takes a new configuration, drains.
 //!
-//! Order of start: read the mapping, open the store, bind every port (all problems are told, not only the first), start
-//! publishing, the workers, the feeds, HTTP. Kafka may be away; the service does not wait for it. Order of the end: no
-//! new bytes, workers finish what they have, everything is acknowledged, HTTP last.
+//! Order of start: open the store, read the mapping, bind every port (all problems are told, not only the first), serve
+//! HTTP, restore the agents, start publishing, the workers, and last let CMS dial in. Kafka may be away; only a store that
+//! does not know the agents waits for it. Order of the end: no new bytes, workers finish what they have, everything is
+//! written and, if there is time, acknowledged, HTTP last.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,26 +15,30 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::{Config, Integration};
+use crate::config::model::{Bootstrap, Config, Integration};
 use crate::config::problem::{Origin, Problem};
 use crate::feed::inbox::{Letter, Outlet};
 use crate::feed::listener::Feed;
 use crate::feed::settings::FeedSettings;
-use crate::http;
 use crate::http::model::{self, ReadModel};
 use crate::publish::encode::Encoder;
+use crate::publish::journal::{Bounds, Journal};
+use crate::publish::outbox::Limits;
+use crate::publish::publisher::Drained;
 use crate::publish::{PublishHandle, Publisher};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::wire::plan::Plan;
 
 use super::engine::Engine;
-use super::mapping_files::{self, Versions};
-use super::observers::{KafkaFigures, LatencySink, ProducerObserver};
+use super::mapping_files::{self, Version, Versions};
+use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
 use super::preparation::{self, Prepared};
+use super::restore::{self, Opening};
+use super::serving::Serving;
 use super::worker::{Charge, ChargeParts, Control};
 
-/// Between two moves of histogram samples out of their buffers.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// Requests that may wait to be carried out.
+const COMMANDS: usize = 16;
 
 /// Why the service could not start: every reason, each with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,8 @@ pub struct Options {
     pub file: PathBuf,
     /// Takes the latency of each event.
     pub latencies: Option<LatencySink>,
+    /// Gives up the start.
+    pub stop: CancellationToken,
 }
 
 /// A running feed, for reload.
@@ -70,7 +77,6 @@ pub struct Service {
     feeds: Vec<Option<RunningFeed>>,
     versions: Versions,
     addresses: Vec<(Arc<str>, SocketAddr)>,
-    http_address: SocketAddr,
     publisher: Publisher,
     handles: Vec<PublishHandle>,
     model: ReadModel,
@@ -80,8 +86,8 @@ pub struct Service {
     workers: Vec<std::thread::JoinHandle<()>>,
     refused: Arc<AtomicUsize>,
     model_thread: std::thread::JoinHandle<()>,
-    http: tokio::task::JoinHandle<()>,
-    stop_http: CancellationToken,
+    serving: Serving,
+    commands: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
@@ -91,12 +97,17 @@ impl Service {
     /// Everything that is in the way, at once.
     pub async fn start(config: Config, options: Options, metrics: Metrics) -> Result<Self, StartError> {
         let file = options.file.clone();
+        let failed = |error: &dyn std::fmt::Display| StartError::one(&file, error.to_string());
         let mut problems = Vec::new();
-        let mut versions = Versions::open(&config.store.directory).map_err(|error| {
-            let directory = config.store.directory.display();
-            StartError::one(&file, format!("store directory {directory} cannot be written: {error}"))
-        })?;
+        let opened = {
+            let config = config.clone();
+            tokio::task::spawn_blocking(move || restore::open(&config)).await
+        };
+        let mut opening = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        observers::tell(&metrics, &opening.incidents);
+        let mut versions = Versions::load(&opening.store, &config).map_err(|error| failed(&error))?;
         let prepared = preparation::prepare(&config, &file, &mut versions, &mut problems);
+        versions.save(&mut opening.store).map_err(|error| failed(&error))?;
         let bound = preparation::bind_all(&config, &file, &mut problems);
         let http_listener = preparation::bind_http(&config, &file, &mut problems);
         let (Some(prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
@@ -106,12 +117,35 @@ impl Service {
             return Err(StartError(problems));
         }
 
-        let failed = |error: &dyn std::fmt::Display| StartError::one(&file, error.to_string());
         let feed_metrics: Vec<FeedMetrics> =
             config.integrations.iter().map(|integration| FeedMetrics::new(&metrics, &integration.id)).collect();
-        let kafka_figures = KafkaFigures::new(&metrics);
+        let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
+        let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
+        let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
+        let serving =
+            Serving::start(http_listener, &model, &metrics, &config, commands).map_err(|error| failed(&error))?;
+
+        let embedded = Publisher::embedded(&config.kafka).map_err(|error| failed(&error))?;
+        if let Bootstrap::Servers(servers) = &config.kafka.bootstrap {
+            let (servers, config, stop) = (servers.clone(), config.clone(), options.stop.clone());
+            let read = tokio::task::spawn_blocking(move || {
+                restore::from_kafka(&servers, &config, &mut opening, &stop).map(|()| opening)
+            });
+            opening = read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        }
+        let Opening { store, restored, .. } = opening;
+
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
-        let publisher = Publisher::start(&config.kafka, ids.iter().cloned(), |integration| {
+        let lanes: Vec<_> = ids.iter().cloned().zip(restored.iter().map(|restored| restored.stored.clone())).collect();
+        let bounds = Bounds {
+            journal_bytes: config.store.journal_max_size,
+            window: Limits { messages: config.kafka.queue_events, bytes: Limits::DEFAULT_BYTES },
+        };
+        let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
+        let journal =
+            Journal::start(store, &lanes, bounds, Arc::new(store_observer)).map_err(|error| failed(&error))?;
+        let kafka_figures = KafkaFigures::new(&metrics);
+        let publisher = Publisher::start(&config.kafka, embedded, journal, |integration| {
             let number = ids.iter().position(|id| id == integration).unwrap_or(0);
             Arc::new(ProducerObserver {
                 integration: Arc::clone(&ids[number]),
@@ -123,22 +157,24 @@ impl Service {
         .map_err(|error| failed(&error))?;
         let handles: Vec<PublishHandle> = ids.iter().filter_map(|id| publisher.handle(id)).collect();
 
-        let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
-        let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
-
         let refused = Arc::new(AtomicUsize::new(0));
         let mut charges = Vec::new();
-        for (number, integration) in config.integrations.iter().enumerate() {
+        for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
             let Some(Prepared { plan: Some(plan), tables }) = prepared.get(number) else { continue };
+            let mut engine = Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables));
+            let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
+            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after);
             let parts = ChargeParts {
                 id: Arc::clone(&integration.id),
                 number,
-                engine: Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables)),
+                engine,
                 encoder: Encoder::new(Arc::clone(&integration.id), config.kafka.format),
                 publish: handles[number].clone(),
                 metrics: feed_metrics[number].clone(),
                 model: updates.clone(),
                 refused: Arc::clone(&refused),
+                checkpoint,
+                last_events,
             };
             charges.push((number, Charge::new(parts)));
         }
@@ -169,33 +205,19 @@ impl Service {
                 metrics: feed_metrics[number].clone(),
                 stop: stop_feeds.child_token(),
             };
+            let listener = listener.listen().map_err(|error| failed(&error))?;
             listeners.spawn(feed.listen(listener));
             feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet }));
         }
 
-        let http_address = http_listener.local_addr().map_err(|error| failed(&error))?;
-        let stop_http = CancellationToken::new();
-        let state = http::State {
-            model: model.clone(),
-            metrics: metrics.clone(),
-            kafka: handles.clone(),
-            store: config.store.directory.clone(),
-            format: config.kafka.format,
-        };
-        let http = tokio::spawn(http::serve(http_listener, state, stop_http.clone()));
-        let upkeep = stop_http.clone();
-        tokio::spawn(async move {
-            let mut interval = tokio::time::interval(UPKEEP);
-            while upkeep.run_until_cancelled(interval.tick()).await.is_some() {
-                metrics.upkeep();
-            }
-        });
+        serving.all_is_there(&handles);
+        let by_number = feeds.iter().map(|feed| feed.as_ref().map(|feed| feed.outlet.clone())).collect();
+        let commands = tokio::spawn(preparation::carry_out(commanded, by_number));
         Ok(Self {
             config,
             feeds,
             versions,
             addresses,
-            http_address,
             publisher,
             handles,
             model,
@@ -205,8 +227,8 @@ impl Service {
             workers,
             refused,
             model_thread,
-            http,
-            stop_http,
+            serving,
+            commands,
         })
     }
 
@@ -217,7 +239,7 @@ impl Service {
 
     /// Where HTTP is served.
     pub const fn http_address(&self) -> SocketAddr {
-        self.http_address
+        self.serving.address
     }
 
     /// Where Kafka is, also where it is embedded.
@@ -230,7 +252,7 @@ impl Service {
         &self.model
     }
 
-    /// Messages that Kafka has not acknowledged yet.
+    /// Messages that are not on disk or that Kafka has not acknowledged yet.
     pub fn pending(&self) -> usize {
         self.handles.iter().map(PublishHandle::pending).sum()
     }
@@ -264,13 +286,15 @@ impl Service {
         let restart = super::reload::needs_restart(&self.config, &config);
         let mut versioned = Vec::new();
         for (number, wanted, realtime, plan, tables) in changes {
-            match self.versions.assign(&wanted, tables) {
-                Ok(tables) => versioned.push((number, wanted, realtime, plan, tables)),
-                Err(error) => {
-                    let message = format!("the store cannot be written: {error}");
-                    return Err(vec![Problem::error(Origin::File(file.into()), message)]);
-                }
+            let tables = self.versions.assign(&wanted, tables);
+            let written = self.versions.of(&wanted.id).map_or(Ok(()), |Version { version, content }| {
+                self.publisher.remember_mapping(&wanted.id, version, content)
+            });
+            if let Err(error) = written {
+                let message = format!("the mapping's version cannot be written down: {error}");
+                return Err(vec![Problem::error(Origin::File(file.into()), message)]);
             }
+            versioned.push((number, wanted, realtime, plan, tables));
         }
         for (number, wanted, realtime, plan, tables) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
@@ -302,11 +326,12 @@ impl Service {
         Ok(restart)
     }
 
-    /// Ends: takes no more bytes, finishes what has come, and waits for Kafka until the deadline. Returns the number of
-    /// messages that Kafka has not acknowledged by then.
-    pub async fn drain(self, grace: Duration) -> usize {
+    /// Ends: takes no more bytes, finishes what has come, writes it down, and waits for Kafka until the deadline. What Kafka
+    /// has not acknowledged by then is in the store; what is not even there is lost.
+    pub async fn drain(self, grace: Duration) -> Drained {
         let deadline = Instant::now() + grace;
         let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
+        self.commands.abort();
         self.stop_feeds.cancel();
         let finish = async {
             while listeners.join_next().await.is_some() {}
@@ -319,27 +344,26 @@ impl Service {
         };
         tokio::pin!(finish);
         if tokio::time::timeout_at(deadline.into(), &mut finish).await.is_err() {
-            // A full outbox keeps the workers, and they the connections, waiting: give up what does not fit.
+            // A slow store keeps the workers, and they the connections, waiting: give up what does not fit.
             publisher.close();
             finish.await;
         }
         let ended = tokio::task::spawn_blocking(move || {
             drop(handles);
-            let lost = publisher.drain(deadline);
-            for (integration, count) in &lost {
-                tracing::error!(%integration, count, "not acknowledged by Kafka before the end: lost");
+            let drained = publisher.drain(deadline);
+            for (integration, count) in &drained.kept {
+                tracing::warn!(%integration, count, "not acknowledged by Kafka yet: kept in the store for the next start");
             }
             join_all(vec![model_thread]);
-            lost.values().sum::<usize>()
+            drained
         });
-        let unacknowledged = ended.await.unwrap_or_else(|error| {
+        let mut drained = ended.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the publisher could not be drained");
-            0
+            Drained::default()
         });
-        self.stop_http.cancel();
-        // It ends by itself; a panic in it is in the log.
-        let _ = self.http.await;
-        unacknowledged + refused.load(Ordering::Relaxed)
+        self.serving.end().await;
+        drained.unwritten += refused.load(Ordering::Relaxed);
+        drained
     }
 }
 

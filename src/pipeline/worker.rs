@@ -1,8 +1,9 @@
 //! A worker: one OS thread that owns its integrations.
 //!
 //! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, runs the engine of the
-//! integration they are for, encodes what comes out and hands it to the publisher, which blocks while too much waits for
-//! Kafka: then the inbox fills, and the sockets wait. Timers run when the inbox is empty.
+//! integration they are for, encodes what comes out and hands it to the journal, which lets it wait while the store is
+//! slow: then the inbox fills, and the sockets wait. When the journal has no room the feed is read on, and of each agent
+//! the latest state is kept (`overflow`). Timers run when the inbox is empty.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,26 +15,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
-use crate::http::model::{FeedView, Update, Updates};
+use crate::http::model::{FeedView, Published, Update, Updates};
 use crate::mapping::tables::MappingTables;
 use crate::publish::PublishHandle;
 use crate::publish::dead_letter::{self, Limiter};
 use crate::publish::encode::Encoder;
-use crate::publish::message::{Batch, Message};
+use crate::publish::journal::Refused;
+use crate::publish::message::{Batch, Message, Route};
 use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedStatus, Totals};
-use crate::telemetry::metrics::FeedMetrics;
+use crate::state::table::AgentIndex;
+use crate::store::memory;
+use crate::telemetry::metrics::{Dropped, FeedMetrics};
 use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
 
+use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
+use super::overflow::Overflow;
+use super::refresh::LastEvents;
 
 /// Letters that may wait for a worker.
 pub const INBOX: usize = 256;
 
 /// Longest time without a look at the timers and gauges.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Events that are handed over at a time when the journal has room again.
+const OVERFLOW_PORTION: usize = 500;
 
 /// Every so often a feed says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -45,6 +55,15 @@ pub enum Control {
     Mapping(usize, Arc<MappingTables>),
     /// Other thresholds.
     Thresholds(usize, Settings),
+    /// Stops publishing, or goes on with it; says when that is on disk.
+    Publishing {
+        /// Which integration.
+        number: usize,
+        /// Whether it is to stop.
+        pause: bool,
+        /// Told by whom it was asked for; `false`: it was so before.
+        done: tokio::sync::oneshot::Sender<bool>,
+    },
     /// All letters that will ever come are before this one.
     Stop,
 }
@@ -70,6 +89,10 @@ pub struct Charge {
     reported: Totals,
     view: FeedView,
     heartbeat_due: Timestamp,
+    checkpoint: Checkpoint,
+    last_events: LastEvents,
+    /// While the journal has no room.
+    overflow: Option<Overflow>,
 }
 
 /// What a charge is made of.
@@ -91,13 +114,18 @@ pub struct ChargeParts {
     pub model: Updates,
     /// Counts messages that the closed publisher did not take.
     pub refused: Arc<AtomicUsize>,
+    /// What the store knows of its table.
+    pub checkpoint: Checkpoint,
+    /// The last event of each agent, where they are written again.
+    pub last_events: LastEvents,
 }
 
 impl Charge {
-    /// An integration that has seen nothing yet.
+    /// An integration as it was restored. Time goes on from where it was.
     pub fn new(parts: ChargeParts) -> Self {
-        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused } = parts;
-        let now = Timestamp::now();
+        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, checkpoint, last_events } =
+            parts;
+        let now = engine.figures().last_record_at.map_or_else(Timestamp::now, |last| last.max(Timestamp::now()));
         Self {
             id,
             number,
@@ -115,6 +143,9 @@ impl Charge {
             reported: Totals::default(),
             view: FeedView::default(),
             heartbeat_due: now.plus(HEARTBEAT),
+            checkpoint,
+            last_events,
+            overflow: None,
         }
     }
 }
@@ -133,6 +164,7 @@ pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
     let mut charges: HashMap<usize, Charge> = charges.into_iter().map(|charge| (charge.number, charge)).collect();
     let mut ticked = Instant::now();
     let mut is_behind = false;
+    charges.values_mut().for_each(Charge::begin);
     loop {
         let due = charges.values().map(Charge::until_deadline).min().unwrap_or(TICK).min(TICK);
         let wait = if is_behind { due.max(CATCH_UP) } else { due };
@@ -158,6 +190,11 @@ pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
             Received::Letter(Letter::Control(Control::Thresholds(number, settings))) => {
                 if let Some(charge) = charges.get_mut(&number) {
                     charge.engine.set_thresholds(&settings);
+                }
+            }
+            Received::Letter(Letter::Control(Control::Publishing { number, pause, done })) => {
+                if let Some(charge) = charges.get_mut(&number) {
+                    charge.set_publishing(pause, done);
                 }
             }
             Received::TimedOut => {
@@ -218,6 +255,55 @@ impl Charge {
         }
     }
 
+    /// A mapping that came while the service was not there is news.
+    fn begin(&mut self) {
+        let at = self.now;
+        self.engine.remap_outdated(at, &mut self.findings);
+        let restored = self.engine.current();
+        self.tell_model(Update::Restored(restored));
+        self.metrics.paused.set(if self.publish.is_held() { 1.0 } else { 0.0 });
+        self.conclude(None);
+        // What was not known here is written down before anything is added to it.
+        self.write_checkpoint(at);
+    }
+
+    fn write_checkpoint(&mut self, at: Timestamp) {
+        let last_event = |agent| self.last_events.stored(agent);
+        self.checkpoint.tick(&mut self.engine, self.publish.lane(), at, last_event);
+    }
+
+    fn set_publishing(&mut self, pause: bool, done: tokio::sync::oneshot::Sender<bool>) {
+        let at = self.advance(Timestamp::now());
+        // Who is superseded is not held, and wants it back.
+        if self.publish.is_held() == pause && (pause || !self.publish.claim()) {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(false);
+            return;
+        }
+        let kind = if pause { StatusKind::Paused } else { StatusKind::Resumed };
+        self.conclude(None);
+        let status = self.status_now(kind, at);
+        self.log_status(&status);
+        let mut messages = Vec::new();
+        self.collect(&mut messages, self.encoder.status_message(&status));
+        self.submit_urgent(messages);
+        self.view.status = Some(status);
+        let lane = self.publish.lane();
+        let written = lane.hold(pause.then(|| lane.next()));
+        self.metrics.paused.set(if pause { 1.0 } else { 0.0 });
+        self.report(true);
+        let spawned = std::thread::Builder::new().name("told".to_owned()).spawn(move || {
+            let _ = done.send(written.recv().is_ok());
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread to tell that publishing was paused or resumed");
+        }
+    }
+
+    fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
+        FeedStatus { event: StatusEvent { kind, at, affected: 0 }, figures: self.engine.figures() }
+    }
+
     fn set_mapping(&mut self, tables: Arc<MappingTables>) {
         let at = self.advance(Timestamp::now());
         self.engine.set_mapping(Arc::clone(&tables), at, &mut self.findings);
@@ -234,11 +320,23 @@ impl Charge {
         self.metrics.oldest.set(self.publish.oldest_age().as_secs_f64());
         if at >= self.heartbeat_due {
             self.heartbeat_due = at.plus(HEARTBEAT);
-            let event = StatusEvent { kind: StatusKind::Heartbeat, at, affected: 0 };
-            let mut messages = Vec::new();
-            let heartbeat = FeedStatus { event, figures: self.engine.figures() };
-            self.collect(&mut messages, self.encoder.status_message(&heartbeat));
-            self.submit(messages);
+            self.beat(at);
+        }
+        if self.overflow.is_none() {
+            let refreshed = self.last_events.due(at);
+            self.hand_over(refreshed, Vec::new());
+            self.write_checkpoint(at);
+        }
+    }
+
+    /// That the service is there is news for a moment only: it does not go through the journal.
+    fn beat(&self, at: Timestamp) {
+        if self.publish.is_held() {
+            return;
+        }
+        match self.encoder.status_message(&self.status_now(StatusKind::Heartbeat, at)) {
+            Ok(message) => self.publish.send_aside(message),
+            Err(error) => tracing::error!(integration = %self.id, %error, "a heartbeat cannot be encoded"),
         }
     }
 
@@ -250,11 +348,20 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
+        if let Some(overflow) = self.overflow.take() {
+            // Their states are news again after the next start: the store does not know them.
+            let kept = overflow.into_events().len();
+            tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
+        } else {
+            let last_event = |agent| self.last_events.stored(agent);
+            self.checkpoint.finish(&mut self.engine, self.publish.lane(), at, last_event);
+        }
     }
 
     /// Publishes, shows and counts what the engine has found.
     fn conclude(&mut self, read_at: Option<Instant>) {
         let begin = Instant::now();
+        self.end_overflow();
         let has_findings = !self.findings.is_empty();
         let mut messages = Vec::new();
         let mut events = Vec::new();
@@ -263,7 +370,10 @@ impl Charge {
                 Finding::Event(event, annotation) => {
                     self.metrics.event(event.cause);
                     let read_at = read_at.filter(|_| event.observed_at == self.now);
-                    self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
+                    // What is merged with later ones is encoded when it is clear.
+                    if self.overflow.is_none() {
+                        self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
+                    }
                     events.push((event, annotation));
                 }
                 Finding::Status(status) => {
@@ -283,7 +393,7 @@ impl Charge {
                 Finding::Close(connection, reason) => self.close(connection, reason),
             }
         }
-        self.submit(messages);
+        let events = self.hand_over(messages, events);
         if has_findings || read_at.is_some() {
             self.metrics.publish.record(begin.elapsed().as_secs_f64());
         }
@@ -300,15 +410,112 @@ impl Charge {
         }
     }
 
-    fn submit(&self, messages: Vec<Message>) {
+    /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
+    /// latest states. Returns the events.
+    fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
+        if self.overflow.is_none() {
+            if messages.is_empty() {
+                return events;
+            }
+            let agents = self.memories(&events);
+            if self.last_events.are_kept() {
+                let of_events = messages.iter().filter(|message| message.route == Route::AgentState);
+                events.iter().zip(of_events).for_each(|((event, _), message)| self.last_events.note(event, message));
+            }
+            match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
+                Ok(_) => {}
+                Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
+                Err(Refused::Full(batch)) => {
+                    tracing::error!(
+                        integration = %self.id,
+                        stored_bytes = self.publish.lane().stored_bytes(),
+                        pending = self.publish.pending(),
+                        "the journal is full: of each agent only the latest state is kept until there is room"
+                    );
+                    self.overflow = Some(Overflow::new(self.now));
+                    self.keep(batch.messages, &events);
+                }
+            }
+        } else {
+            self.keep(messages, &events);
+        }
+        events
+    }
+
+    fn memories(&self, events: &[Published]) -> Vec<crate::proto::store::AgentMemory> {
+        let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
+        agents.sort_unstable();
+        agents.dedup();
+        let memory = |index| {
+            let (agent, published) = self.engine.memory(index);
+            // The message of his last event is in the same row.
+            memory::agent_message(&agent, published.as_ref(), None)
+        };
+        agents.into_iter().map(memory).collect()
+    }
+
+    fn keep(&mut self, messages: Vec<Message>, events: &[Published]) {
+        let (statuses, others): (Vec<Message>, Vec<Message>) =
+            messages.into_iter().partition(|message| message.route == Route::FeedStatus);
+        let dead_letters = others.iter().filter(|message| message.route == Route::DeadLetter).count();
+        self.metrics.dropped(Dropped::DeadLetter, dead_letters);
+        self.submit_urgent(statuses);
+        let Some(overflow) = &mut self.overflow else { return };
+        let merged = events.iter().map(|(event, annotation)| overflow.keep(event.clone(), annotation.clone())).sum();
+        self.metrics.dropped(Dropped::Event, merged);
+    }
+
+    /// Feed statuses have a reserve.
+    fn submit_urgent(&self, messages: Vec<Message>) {
         if messages.is_empty() {
             return;
         }
-        if let Err(closed) = self.publish.submit(Batch { messages }) {
-            let lost = closed.0.messages.len();
-            self.refused.fetch_add(lost, Ordering::Relaxed);
-            tracing::error!(integration = %self.id, lost, "the publisher is closed: messages are lost");
+        match self.publish.submit(Batch { messages, agents: Vec::new(), is_urgent: true }) {
+            Ok(_) => {}
+            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
+            Err(Refused::Full(batch)) => self.metrics.dropped(Dropped::FeedStatus, batch.messages.len()),
         }
+    }
+
+    fn lose(&self, count: usize) {
+        self.refused.fetch_add(count, Ordering::Relaxed);
+        tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
+    }
+
+    /// Publishes what was kept once there is room for it, and announces the gap.
+    fn end_overflow(&mut self) {
+        if self.overflow.is_none() || !self.publish.lane().has_room() {
+            return;
+        }
+        let Some(overflow) = self.overflow.take() else { return };
+        let gap_from = overflow.since;
+        let events = overflow.into_events();
+        let kept = events.len();
+        let mut rest = events.into_iter();
+        loop {
+            let portion: Vec<Published> = rest.by_ref().take(OVERFLOW_PORTION).collect();
+            if portion.is_empty() {
+                break;
+            }
+            let mut messages = Vec::new();
+            for (event, annotation) in &portion {
+                self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
+            }
+            self.hand_over(messages, portion);
+            if let Some(again) = &mut self.overflow {
+                // No room after all: what is left waits on.
+                again.since = gap_from;
+                for (event, annotation) in rest {
+                    again.keep(event, annotation);
+                }
+                return;
+            }
+        }
+        let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
+        tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
+        let mut messages = Vec::new();
+        self.collect(&mut messages, self.encoder.status_message(&status));
+        self.submit_urgent(messages);
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {

@@ -11,7 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
-use crate::config::model::Kafka;
+use crate::config::model::{Delivery, Kafka};
 
 /// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
 /// particular order, so that an alias could win.
@@ -52,6 +52,9 @@ pub(crate) enum Sizing {
 /// that librdkafka takes the first one for delivered, and it is lost without a word. `message.timeout.ms`
 /// 0 is "for ever" and keeps an outage from failing early messages and passing later ones. Topics are not created by
 /// asking for them: the broker would give `current` its default clean-up and delete what must be kept.
+///
+/// In transactions the guarantee of no gaps has no effect: a message that fails for good fails its transaction. All else
+/// is the same, `message.timeout.ms` included: librdkafka refuses values above `transaction.timeout.ms`, and not 0.
 pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str, sizing: Sizing) -> ClientConfig {
     let linger_ms = (kafka.linger.as_secs_f64() * 1_000.0).to_string();
     let mut properties = BTreeMap::from([
@@ -59,6 +62,10 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         ("statistics.interval.ms".to_owned(), "5000".to_owned()),
         ("allow.auto.create.topics".to_owned(), "false".to_owned()),
     ]);
+    if kafka.delivery == Delivery::ExactlyOnce {
+        // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.
+        properties.insert("transaction.timeout.ms".to_owned(), "60000".to_owned());
+    }
     if kafka.properties.contains_key("queue.buffering.max.ms") {
         properties.remove("linger.ms"); // another name of the same
     }
@@ -75,13 +82,21 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
     }
     settings
         .set("enable.idempotence", "true")
-        .set("enable.gapless.guarantee", "true")
         .set("acks", "all")
         .set("max.in.flight.requests.per.connection", "1")
         .set("message.timeout.ms", "0")
         .set("delivery.report.only.error", "false")
         .set("partitioner", "murmur2_random");
+    match kafka.delivery {
+        Delivery::AtLeastOnce => settings.set("enable.gapless.guarantee", "true"),
+        Delivery::ExactlyOnce => settings.set("transactional.id", transactional_id(integration)),
+    };
     settings
+}
+
+/// What an integration's transactions are known by, over restarts and whoever publishes for it.
+fn transactional_id(integration: &str) -> String {
+    format!("rtalink-{integration}")
 }
 
 /// Passes a log line of librdkafka on.
@@ -111,6 +126,9 @@ impl ConsumerContext for Quiet {}
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::error::KafkaResult;
+    use rdkafka::producer::BaseProducer;
+
     use super::*;
     use crate::publish::testing;
 
@@ -129,6 +147,18 @@ mod tests {
         );
         assert_eq!(value("max.in.flight.requests.per.connection"), "1");
         assert_eq!(value("bootstrap.servers"), "broker:9092");
+    }
+
+    #[test]
+    fn transactions_are_named_and_wait_for_ever() {
+        let mut kafka = testing::kafka("broker:9092");
+        kafka.delivery = Delivery::ExactlyOnce;
+        let settings = producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None));
+        let client: KafkaResult<BaseProducer> = settings.create();
+        assert!(client.is_ok(), "librdkafka takes them");
+        let native = settings.create_native_config().unwrap();
+        let value = |name| native.get(name).unwrap();
+        assert_eq!((value("transactional.id"), value("message.timeout.ms")), ("rtalink-a".into(), "0".into()));
     }
 
     #[test]

@@ -1,24 +1,26 @@
 //! What librdkafka reports back: delivery reports, errors, statistics.
 //!
 //! One [`Reports`] belongs to one producer and runs on its polling thread. A success acknowledges a position in the
-//! outbox. A failure is only written down ([`Failures`]) and the publisher thread woken: what to do about it is decided
-//! there, after the producer has been destroyed and no report can follow. Cost: per message one lock of the outbox.
+//! outbox, or, in a transaction, is counted only ([`OnTheWay`]): its commit acknowledges. A failure is only written down
+//! ([`Failures`]) and the publisher thread woken: what to do about it is decided there, after the producer has been
+//! destroyed and no report can follow. Cost: per message one lock of the outbox, or of the count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
+use uuid::Uuid;
 
 use super::client;
 use super::message::Topic;
 use super::observer::{KafkaHealth, LastError, Observer, Statistics};
-use super::outbox::Outbox;
+use super::outbox::{Acknowledged, Outbox};
 use crate::time::Timestamp;
 
 /// The same error is logged once in so long.
@@ -32,13 +34,13 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    #[allow(clippy::cast_possible_truncation)] // 62 bits of positions; 30 on 32-bit machines
+    #[allow(clippy::cast_possible_truncation)] // 61 bits of positions; 29 on 32-bit machines
     pub(crate) const fn pack(self) -> usize {
-        (self.position as usize) << 2 | self.topic as usize
+        (self.position as usize) << 3 | self.topic as usize
     }
 
     pub(crate) const fn unpack(packed: usize) -> Self {
-        Self { position: (packed >> 2) as u64, topic: Topic::ALL[packed & 3] }
+        Self { position: (packed >> 3) as u64, topic: Topic::ALL[packed & 7] }
     }
 }
 
@@ -61,7 +63,7 @@ fn verdict(code: RDKafkaErrorCode) -> Verdict {
         RDKafkaErrorCode::MessageSizeTooLarge
         | RDKafkaErrorCode::MessageBatchTooLarge
         | RDKafkaErrorCode::InvalidRecord => Verdict::Refused,
-        RDKafkaErrorCode::Fatal | RDKafkaErrorCode::GaplessGuarantee => Verdict::Consequence,
+        RDKafkaErrorCode::Fatal | RDKafkaErrorCode::GaplessGuarantee | RDKafkaErrorCode::State => Verdict::Consequence,
         _ => Verdict::Broken,
     }
 }
@@ -108,9 +110,53 @@ impl Failures {
         news
     }
 
+    /// Writes down that the producer itself is at its end, by no message's fault. True if an observer should hear of it.
+    pub(crate) fn record_end(&self, code: RDKafkaErrorCode) -> bool {
+        let mut list = self.list.lock();
+        let news = list.broken.is_none() && list.refused.is_empty();
+        list.broken.get_or_insert(code);
+        self.any.store(true, Ordering::Release);
+        news
+    }
+
     /// All of them.
     pub(crate) fn take(&self) -> FailureList {
         std::mem::take(&mut self.list.lock())
+    }
+}
+
+/// How many messages of a transaction are on their way.
+#[derive(Default)]
+pub(crate) struct OnTheWay {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl OnTheWay {
+    /// One more; before it is handed to librdkafka, whose report may be quick.
+    pub(crate) fn add(&self) {
+        *self.count.lock() += 1;
+    }
+
+    /// One less: reported, or not accepted.
+    pub(crate) fn remove(&self) {
+        let mut count = self.count.lock();
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+
+    /// Waits until there is none; true if that came within the time.
+    pub(crate) fn wait_none(&self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        let mut count = self.count.lock();
+        while *count > 0 {
+            if self.none.wait_until(&mut count, deadline).timed_out() {
+                break;
+            }
+        }
+        *count == 0
     }
 }
 
@@ -120,11 +166,18 @@ pub(crate) struct Monitor {
     observer: Arc<dyn Observer>,
     health: Mutex<KafkaHealth>,
     logged: Mutex<Option<(RDKafkaErrorCode, Instant)>>,
+    claim: AtomicBool,
 }
 
 impl Monitor {
     pub(crate) fn new(integration: Arc<str>, observer: Arc<dyn Observer>) -> Self {
-        Self { integration, observer, health: Mutex::default(), logged: Mutex::default() }
+        Self {
+            integration,
+            observer,
+            health: Mutex::default(),
+            logged: Mutex::default(),
+            claim: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn health(&self) -> KafkaHealth {
@@ -151,7 +204,32 @@ impl Monitor {
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
     }
 
-    fn acknowledged(&self) {
+    /// Somebody else publishes for this integration, or, with `None`, we do.
+    pub(crate) fn set_superseded_by(&self, owner: Option<Uuid>) {
+        self.health.lock().superseded_by = owner;
+        self.claim.store(false, Ordering::Release);
+    }
+
+    /// Asks the publisher thread to take the integration back. Without effect unless it is superseded.
+    pub(crate) fn claim(&self) {
+        self.claim.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody asked, since the integration was lost.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.claim.load(Ordering::Acquire)
+    }
+
+    /// Messages have arrived for good.
+    pub(crate) fn acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
+        self.alive();
+        for message in messages {
+            self.observer.acknowledged(message.route, message.read_at.map(|read_at| read_at.elapsed()));
+        }
+    }
+
+    /// Kafka has answered.
+    fn alive(&self) {
         let was_connected = {
             let mut health = self.health.lock();
             health.last_acknowledged = Some(Timestamp::now());
@@ -195,13 +273,20 @@ pub(crate) struct Reports {
     outbox: Arc<Outbox>,
     monitor: Arc<Monitor>,
     failures: Arc<Failures>,
+    /// In a transaction.
+    on_the_way: Option<Arc<OnTheWay>>,
     /// rdkafka 0.39 hands every error to the context twice in a row: the first of a pair, until the second came.
     half_of_pair: Mutex<Option<(KafkaError, String)>>,
 }
 
 impl Reports {
-    pub(crate) fn new(outbox: Arc<Outbox>, monitor: Arc<Monitor>, failures: Arc<Failures>) -> Self {
-        Self { outbox, monitor, failures, half_of_pair: Mutex::default() }
+    pub(crate) fn new(
+        outbox: Arc<Outbox>,
+        monitor: Arc<Monitor>,
+        failures: Arc<Failures>,
+        on_the_way: Option<Arc<OnTheWay>>,
+    ) -> Self {
+        Self { outbox, monitor, failures, on_the_way, half_of_pair: Mutex::default() }
     }
 }
 
@@ -236,14 +321,17 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, packed: usize) {
         let ticket = Ticket::unpack(packed);
         match result {
+            Ok(_) if self.on_the_way.is_some() => {}
             Ok(_) => {
                 if let Some(done) = self.outbox.acknowledge(ticket.position, ticket.topic) {
-                    self.monitor.acknowledged();
-                    self.monitor.observer.acknowledged(done.route, done.read_at.map(|read_at| read_at.elapsed()));
+                    self.monitor.acknowledged([done]);
                 }
             }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                // A checkpoint has no position of its own, and nothing can take its place.
+                let is_checkpoint = ticket.topic == Topic::Checkpoint && verdict(code) == Verdict::Refused;
+                let code = if is_checkpoint { RDKafkaErrorCode::Fail } else { code };
                 if self.failures.record(ticket.position, code) {
                     self.monitor.error(code, &error.to_string());
                 }
@@ -251,6 +339,9 @@ impl ProducerContext for Reports {
                     self.outbox.interrupt();
                 }
             }
+        }
+        if let Some(on_the_way) = &self.on_the_way {
+            on_the_way.remove();
         }
     }
 }

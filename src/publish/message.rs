@@ -27,13 +27,20 @@ pub mod header {
     /// Dead letters: when it was read, RFC 3339.
     pub const RECEIVED_AT: &str = "received_at";
 
-    /// Every name.
+    /// Checkpoints: id of the store whose journal the position is of.
+    pub const OWNER: &str = "owner";
+    /// Checkpoints: when the transaction was ended, RFC 3339.
+    pub const COMMITTED_AT: &str = "committed_at";
+
+    /// Every name that a journaled message may have.
     pub const ALL: [&str; 7] = [EVENT_ID, CONTENT_TYPE, SCHEMA, INTEGRATION, REASON, OFFSET, RECEIVED_AT];
 
     /// [`CONTENT_TYPE`] of encoded protobuf messages.
     pub const PROTOBUF: &str = "application/x-protobuf";
     /// [`CONTENT_TYPE`] of their JSON form.
     pub const JSON: &str = "application/json";
+    /// [`CONTENT_TYPE`] of checkpoints.
+    pub const TEXT: &str = "text/plain";
 }
 
 /// Where a message goes.
@@ -72,11 +79,13 @@ pub enum Topic {
     FeedStatus,
     /// Records that could not be read.
     DeadLetter,
+    /// How far each integration's messages are committed; with exactly-once delivery only.
+    Checkpoint,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter];
+    pub const ALL: [Self; 5] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint];
 
     /// Its configured name.
     pub fn name(self, topics: &Topics) -> &str {
@@ -85,6 +94,7 @@ impl Topic {
             Self::Current => &topics.current,
             Self::FeedStatus => &topics.feed_status,
             Self::DeadLetter => &topics.dead_letter,
+            Self::Checkpoint => &topics.checkpoint,
         }
     }
 }
@@ -117,4 +127,8 @@ impl Message {
 pub struct Batch {
     /// In the order in which they are to be published.
     pub messages: Vec<Message>,
+    /// Agents as they are after these messages, each once: what a restart has to know if it finds them.
+    pub agents: Vec<crate::proto::store::AgentMemory>,
+    /// May take the reserve of a full journal: feed statuses.
+    pub is_urgent: bool,
 }

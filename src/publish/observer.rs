@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::message::Route;
 use crate::time::Timestamp;
 
@@ -96,6 +98,8 @@ pub struct KafkaHealth {
     pub last_error: Option<LastError>,
     /// When the last acknowledgement came.
     pub last_acknowledged: Option<Timestamp>,
+    /// With exactly-once delivery: the store that publishes for this integration instead of ours, which waits.
+    pub superseded_by: Option<Uuid>,
 }
 
 /// An error as people read it.
@@ -123,6 +127,7 @@ impl KafkaHealth {
             brokers: self.brokers.max(other.brokers),
             last_error,
             last_acknowledged: self.last_acknowledged.max(other.last_acknowledged),
+            superseded_by: self.superseded_by.or(other.superseded_by),
         }
     }
 }

@@ -1,21 +1,20 @@
-//! The outbox: what one integration has handed over and Kafka has not acknowledged.
+//! The outbox: the part of an integration's journal that is in memory, and what Kafka has of it.
 //!
-//! Purpose: the seam between the worker, which submits, and the publisher thread, which takes. This one is in memory;
-//! a durable journal takes its place by keeping the same four promises:
+//! Purpose: the seam between the journal, which appends what is safe on disk, and the publisher thread, which takes.
 //!
-//! * every message has a *position*, counted from 0 without holes, in the order of submission;
+//! * every message has a *position*, without holes, in the order of submission, over restarts too;
 //! * a message is retained until each of its topics has acknowledged it, and messages leave from the front only, so
 //!   that [`Outbox::acknowledged_to`] is a prefix: everything below it is in Kafka;
 //! * [`Outbox::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
-//! * a full outbox blocks the submitter ([`Outbox::submit`]) and nothing else; [`Outbox::close`] releases it.
+//! * it is a *window*: what does not fit stays on disk only, and the publisher is told to fetch it ([`Taken::Behind`]);
+//! * from a *hold* on nothing is given out ([`Outbox::hold`]): the integration is paused.
 //!
 //! Invariant of order: after a rewind, a message is sent again if it is not acknowledged *or* if an earlier message of
 //! the same key has to be sent again to the same topic. The last copies of a key's messages are therefore always in
 //! order, which is what the compacted topic depends on; earlier copies are duplicates with the same `event_id`.
 //!
-//! Failure policy: nothing is dropped here. What is unacknowledged when the process ends is lost, and
-//! [`Outbox::pending`] says how much that is. Cost: one lock per batch submitted and taken and one per acknowledgement;
-//! bounded by messages and bytes.
+//! Failure policy: nothing is dropped here, and nothing blocks who appends. Cost: one lock per batch appended and taken
+//! and one per acknowledgement; bounded by messages and bytes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::message::{Batch, Message, Route, Topic};
+use super::message::{Message, Route, Topic};
 
-/// How much an outbox holds before it blocks.
+/// How much an outbox holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Messages.
@@ -39,11 +38,6 @@ impl Limits {
     pub const DEFAULT_BYTES: usize = 64 * 1024 * 1024;
 }
 
-/// The batch comes back: the outbox is closed.
-#[derive(Debug, thiserror::Error)]
-#[error("the outbox is closed: {} messages were not accepted", .0.messages.len())]
-pub struct Closed(pub Batch);
-
 /// A message on its way, as the publisher takes it.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -55,6 +49,9 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// Position of a message that is sent once and tracked by nobody: a heartbeat.
+    pub const UNTRACKED: u64 = u64::MAX >> 3;
+
     /// The topics that it must be sent to now.
     pub fn topics(&self) -> impl Iterator<Item = Topic> + use<> {
         let awaiting = self.awaiting;
@@ -67,6 +64,9 @@ impl Outgoing {
 pub enum Taken {
     /// The next messages, at least one.
     Messages(Vec<Outgoing>),
+    /// What comes next, from this position on, is in the journal and not in memory: fetch it and
+    /// [`Outbox::refill`].
+    Behind(u64),
     /// Somebody called [`Outbox::interrupt`]: look around and come back.
     Interrupted,
     /// Everything below the position asked for is acknowledged.
@@ -120,33 +120,30 @@ struct Entry {
     settled: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Open,
-    Closed,
-    Stopped,
-}
-
 struct State {
     entries: VecDeque<Entry>,
     /// Position of the first entry.
     first: u64,
     /// Position that is taken next.
     next: u64,
+    /// Position after the last message in the journal.
+    end: u64,
     bytes: usize,
-    pending: usize,
+    /// Entries that are not acknowledged.
+    unsettled: usize,
     /// What the publisher waits for in [`Outbox::take`].
     until: u64,
+    /// Nothing from here on is given out.
+    held_at: Option<u64>,
+    aside: Option<Arc<Message>>,
     interrupted: bool,
-    phase: Phase,
+    is_stopped: bool,
 }
 
 /// See the module.
 pub struct Outbox {
     limits: Limits,
     state: Mutex<State>,
-    /// For submitters: there is room, or the outbox is closed.
-    room: Condvar,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
     /// For whoever drains: nothing is left.
@@ -154,55 +151,69 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An empty one.
-    pub fn new(limits: Limits) -> Self {
+    /// The window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
+    pub fn new(limits: Limits, first: u64, end: u64, held_at: Option<u64>) -> Self {
         let state = State {
             entries: VecDeque::new(),
-            first: 0,
-            next: 0,
+            first,
+            next: first,
+            end: end.max(first),
             bytes: 0,
-            pending: 0,
+            unsettled: 0,
             until: u64::MAX,
+            held_at,
+            aside: None,
             interrupted: false,
-            phase: Phase::Open,
+            is_stopped: false,
         };
-        Self { limits, state: Mutex::new(state), room: Condvar::new(), work: Condvar::new(), empty: Condvar::new() }
+        Self { limits, state: Mutex::new(state), work: Condvar::new(), empty: Condvar::new() }
     }
 
-    /// Appends a batch, whole or not at all, and blocks while there is no room for it. A batch larger than the limits
-    /// waits until the outbox is empty and then goes in alone. Returns the position after its last message: it is in
-    /// Kafka when [`Outbox::acknowledged_to`] has come that far.
-    ///
-    /// # Errors
-    /// [`Closed`] with the batch when the outbox is closed, also while waiting.
-    pub fn submit(&self, batch: Batch) -> Result<u64, Closed> {
-        let bytes: usize = batch.messages.iter().map(Message::size).sum();
+    /// The journal has these messages, the first of them at the end of what it had. They stay in memory where they
+    /// follow what is there and fit; else they will be fetched.
+    pub fn append(&self, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
-        loop {
-            if state.phase != Phase::Open {
-                return Err(Closed(batch));
-            }
-            let fits = state.entries.len() + batch.messages.len() <= self.limits.messages
-                && state.bytes + bytes <= self.limits.bytes;
-            if fits || state.entries.is_empty() {
-                break;
-            }
-            self.room.wait(&mut state);
+        let bytes: usize = messages.iter().map(Message::size).sum();
+        let fits =
+            state.entries.len() + messages.len() <= self.limits.messages && state.bytes + bytes <= self.limits.bytes;
+        let follows = state.window_end() == state.end;
+        state.end += messages.len() as u64;
+        if follows && (fits || state.entries.is_empty()) {
+            state.extend(messages, written_at);
         }
-        let submitted_at = Instant::now();
-        state.bytes += bytes;
-        state.pending += batch.messages.len();
-        state.entries.extend(batch.messages.into_iter().map(|message| Entry {
-            size: message.size(),
-            awaiting: TopicSet::of(message.route),
-            message: Arc::new(message),
-            submitted_at,
-            settled: false,
-        }));
-        let end = state.first + state.entries.len() as u64;
         drop(state);
         self.work.notify_one();
-        Ok(end)
+    }
+
+    /// Messages from the journal, the first of them at `first`: those that follow what is in memory are taken.
+    pub fn refill(&self, first: u64, messages: Vec<Message>, written_at: Instant) {
+        let mut state = self.state.lock();
+        let Some(known) = state.window_end().checked_sub(first) else { return };
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        state.extend(messages.into_iter().skip(known), written_at);
+    }
+
+    /// Sends a message once, beside the journal; one that still waits is replaced.
+    pub fn send_aside(&self, message: Message) {
+        self.state.lock().aside = Some(Arc::new(message));
+        self.work.notify_one();
+    }
+
+    /// From this position on nothing is given out; `None` lets it go on.
+    pub fn hold(&self, at: Option<u64>) {
+        self.state.lock().held_at = at;
+        self.work.notify_all();
+        self.empty.notify_all();
+    }
+
+    /// Where it is held.
+    pub fn held_at(&self) -> Option<u64> {
+        self.state.lock().held_at
+    }
+
+    /// Position after the last message in the journal.
+    pub fn end(&self) -> u64 {
+        self.state.lock().end
     }
 
     /// Blocks until there is something for the publisher: at most `most` messages below position `until`, in order.
@@ -210,7 +221,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.until = until;
         loop {
-            if state.phase == Phase::Stopped {
+            if state.is_stopped {
                 return Taken::Stopped;
             }
             if std::mem::take(&mut state.interrupted) {
@@ -222,6 +233,9 @@ impl Outbox {
             let messages = state.collect(most, until);
             if !messages.is_empty() {
                 return Taken::Messages(messages);
+            }
+            if let Some(position) = state.missing(self.limits) {
+                return Taken::Behind(position);
             }
             self.work.wait(&mut state);
         }
@@ -236,13 +250,38 @@ impl Outbox {
         if entry.awaiting != TopicSet::EMPTY {
             return None;
         }
-        let first_time = !std::mem::replace(&mut entry.settled, true);
-        let acknowledged = Acknowledged { route: entry.message.route, read_at: entry.message.read_at };
-        if first_time {
-            state.pending -= 1;
-        }
+        let acknowledged = entry.settle();
+        state.unsettled -= usize::from(acknowledged.is_some());
         self.release(&mut state);
-        first_time.then_some(acknowledged)
+        acknowledged
+    }
+
+    /// Everything below a position is in Kafka, on all topics: a transaction was committed. Says what is so for the first
+    /// time. Positions that the journal does not have are left alone.
+    pub fn acknowledge_to(&self, position: u64) -> Vec<Acknowledged> {
+        let mut state = self.state.lock();
+        let position = position.min(state.end);
+        let below = usize::try_from(position.saturating_sub(state.first)).unwrap_or(usize::MAX);
+        let mut acknowledged = Vec::new();
+        for entry in state.entries.iter_mut().take(below) {
+            entry.awaiting = TopicSet::EMPTY;
+            acknowledged.extend(entry.settle());
+        }
+        state.unsettled -= acknowledged.len();
+        self.release(&mut state);
+        if state.entries.is_empty() && state.first < position {
+            // Not fetched yet, and no need to.
+            state.first = position;
+            state.next = position;
+            self.empty.notify_all();
+        }
+        acknowledged
+    }
+
+    /// The same as [`Outbox::take`] without waiting: nothing, where there is nothing.
+    pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
+        let mut state = self.state.lock();
+        if state.is_stopped { Vec::new() } else { state.collect(most, until) }
     }
 
     /// Puts another message in the place of one that Kafka will never take, or, without one, lets the rest go on.
@@ -263,9 +302,8 @@ impl Outbox {
             }
             None => {
                 entry.awaiting = TopicSet::EMPTY;
-                if !std::mem::replace(&mut entry.settled, true) {
-                    state.pending -= 1;
-                }
+                let is_news = entry.settle().is_some();
+                state.unsettled -= usize::from(is_news);
                 self.release(&mut state);
                 None
             }
@@ -312,40 +350,30 @@ impl Outbox {
     pub fn pause(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         let mut state = self.state.lock();
-        while state.phase != Phase::Stopped {
+        while !state.is_stopped {
             if self.work.wait_until(&mut state, deadline).timed_out() {
                 break;
             }
         }
-        state.phase == Phase::Stopped
-    }
-
-    /// Refuses further batches and releases blocked submitters; what is inside is still published.
-    pub fn close(&self) {
-        let mut state = self.state.lock();
-        if state.phase == Phase::Open {
-            state.phase = Phase::Closed;
-        }
-        self.room.notify_all();
+        state.is_stopped
     }
 
     /// Ends the publisher's work, whatever is left.
     pub fn stop(&self) {
-        self.state.lock().phase = Phase::Stopped;
-        self.room.notify_all();
+        self.state.lock().is_stopped = true;
         self.work.notify_all();
         self.empty.notify_all();
     }
 
-    /// Waits until everything is acknowledged, at most until the deadline. Returns what is left.
+    /// Waits until everything that is not held is acknowledged, at most until the deadline. Returns what is left.
     pub fn wait_empty(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
-        while !state.entries.is_empty() && state.phase != Phase::Stopped {
+        while state.first < state.limit(u64::MAX) && !state.is_stopped {
             if self.empty.wait_until(&mut state, deadline).timed_out() {
                 break;
             }
         }
-        state.pending
+        state.pending()
     }
 
     /// Every message below this position is acknowledged by all of its topics.
@@ -355,7 +383,7 @@ impl Outbox {
 
     /// Messages that are not yet acknowledged.
     pub fn pending(&self) -> usize {
-        self.state.lock().pending
+        self.state.lock().pending()
     }
 
     /// For how long the oldest message has been waiting; zero if none is.
@@ -375,18 +403,20 @@ impl Outbox {
             return;
         }
         state.next = state.next.max(state.first);
-        // Not at the first free place: a full outbox would otherwise wake its worker for every acknowledgement.
-        let (messages, bytes) = (self.limits.messages / 4 * 3, self.limits.bytes / 4 * 3);
-        if state.entries.len() <= messages && state.bytes <= bytes {
-            self.room.notify_all();
-        }
-        if state.entries.is_empty() {
-            self.room.notify_all();
+        if state.first >= state.limit(u64::MAX) {
             self.empty.notify_all();
         }
-        if state.first >= state.until {
+        if state.first >= state.until || state.missing(self.limits).is_some() {
             self.work.notify_all();
         }
+    }
+}
+
+impl Entry {
+    /// Nothing is awaited any more: what there is to tell, the first time.
+    fn settle(&mut self) -> Option<Acknowledged> {
+        let is_first = !std::mem::replace(&mut self.settled, true);
+        is_first.then_some(Acknowledged { route: self.message.route, read_at: self.message.read_at })
     }
 }
 
@@ -396,8 +426,49 @@ impl State {
         self.entries.get_mut(usize::try_from(index).ok()?)
     }
 
+    fn window_end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    fn pending(&self) -> usize {
+        let on_disk = self.end.saturating_sub(self.window_end());
+        self.unsettled + usize::try_from(on_disk).unwrap_or(usize::MAX)
+    }
+
+    /// Where giving out ends.
+    fn limit(&self, until: u64) -> u64 {
+        self.held_at.map_or(self.end, |held_at| held_at.min(self.end)).min(until)
+    }
+
+    /// The position that must be fetched before anything can go on. The window is refilled when half of it is free.
+    fn missing(&self, limits: Limits) -> Option<u64> {
+        let window_end = self.window_end();
+        let is_behind = self.next >= window_end && window_end < self.limit(self.until);
+        let has_room =
+            self.entries.is_empty() || (self.entries.len() <= limits.messages / 2 && self.bytes <= limits.bytes / 2);
+        (is_behind && has_room).then_some(window_end)
+    }
+
+    fn extend(&mut self, messages: impl IntoIterator<Item = Message>, written_at: Instant) {
+        for message in messages {
+            let size = message.size();
+            let awaiting = TopicSet::of(message.route);
+            self.bytes += size;
+            self.unsettled += 1;
+            let message = Arc::new(message);
+            self.entries.push_back(Entry { message, size, submitted_at: written_at, awaiting, settled: false });
+        }
+    }
+
     fn collect(&mut self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut messages = Vec::new();
+        if self.held_at.is_none()
+            && let Some(message) = self.aside.take()
+        {
+            let awaiting = TopicSet::of(message.route);
+            messages.push(Outgoing { position: Outgoing::UNTRACKED, message, awaiting });
+        }
+        let until = self.limit(until);
         while messages.len() < most && self.next < until {
             let position = self.next;
             let Some(entry) = self.entry(position) else { break };

@@ -16,12 +16,13 @@ fn event(key: &str, value: &str) -> Message {
     }
 }
 
-fn batch(messages: &[(&str, &str)]) -> Batch {
-    Batch { messages: messages.iter().map(|(key, value)| event(key, value)).collect() }
+fn append(outbox: &Outbox, messages: &[(&str, &str)]) -> u64 {
+    outbox.append(messages.iter().map(|(key, value)| event(key, value)).collect(), Instant::now());
+    outbox.end()
 }
 
 fn outbox(messages: usize) -> Outbox {
-    Outbox::new(Limits { messages, bytes: Limits::DEFAULT_BYTES })
+    Outbox::new(Limits { messages, bytes: Limits::DEFAULT_BYTES }, 0, 0, None)
 }
 
 fn take(outbox: &Outbox) -> Vec<(u64, Vec<Topic>)> {
@@ -43,7 +44,7 @@ const BOTH: [Topic; 2] = [Topic::Events, Topic::Current];
 #[test]
 fn messages_leave_from_the_front_when_all_their_topics_have_them() {
     let outbox = outbox(10);
-    assert_eq!(outbox.submit(batch(&[("a", "1"), ("b", "1")])).unwrap(), 2);
+    assert_eq!(append(&outbox, &[("a", "1"), ("b", "1")]), 2);
     assert_eq!(take(&outbox), [(0, BOTH.to_vec()), (1, BOTH.to_vec())]);
 
     acknowledge(&outbox, 1);
@@ -58,7 +59,7 @@ fn messages_leave_from_the_front_when_all_their_topics_have_them() {
 #[test]
 fn rewind_sends_again_what_is_missing_and_what_would_stay_before_it() {
     let outbox = outbox(10);
-    outbox.submit(batch(&[("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")])).unwrap();
+    append(&outbox, &[("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]);
     take(&outbox);
     // `current` misses a's first event, has its second; b is complete.
     outbox.acknowledge(0, Topic::Events);
@@ -76,52 +77,79 @@ fn rewind_sends_again_what_is_missing_and_what_would_stay_before_it() {
 }
 
 #[test]
-fn a_full_outbox_blocks_until_there_is_room() {
+fn what_does_not_fit_stays_on_disk_and_is_asked_for_when_half_is_free() {
     let outbox = outbox(4);
-    outbox.submit(batch(&[("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")])).unwrap();
-    let (sender, done) = mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(|| sender.send(outbox.submit(batch(&[("a", "5")])).unwrap()).unwrap());
-        assert!(done.recv_timeout(Duration::from_millis(50)).is_err(), "it must block");
-        take(&outbox);
-        acknowledge(&outbox, 0);
-        assert_eq!(done.recv_timeout(LONG).unwrap(), 5);
-    });
+    append(&outbox, &[("a", "1"), ("a", "2"), ("a", "3"), ("a", "4")]);
+    append(&outbox, &[("a", "5")]);
+    append(&outbox, &[("a", "6")]);
+    assert_eq!(take(&outbox).len(), 4);
+    assert_eq!((outbox.end(), outbox.pending()), (6, 6));
+    acknowledge(&outbox, 0);
+    acknowledge(&outbox, 1);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(4)));
+
+    outbox.refill(3, vec![event("a", "4"), event("a", "5")], Instant::now());
+    assert_eq!(take(&outbox), [(4, BOTH.to_vec())], "only what is not there yet");
+    append(&outbox, &[("a", "7")]);
+    acknowledge(&outbox, 2);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(5)), "what was appended does not overtake");
+    outbox.refill(5, vec![event("a", "6"), event("a", "7")], Instant::now());
+    assert_eq!(take(&outbox), [(5, BOTH.to_vec()), (6, BOTH.to_vec())]);
 }
 
 #[test]
 fn the_bound_on_bytes_counts_too_and_a_large_batch_goes_in_alone() {
-    let outbox = Outbox::new(Limits { messages: 100, bytes: 8 });
-    assert_eq!(outbox.submit(batch(&[("key", "longer than eight")])).unwrap(), 1);
-    let (sender, done) = mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(|| sender.send(outbox.submit(batch(&[("k", "1")])).unwrap()).unwrap());
-        assert!(done.recv_timeout(Duration::from_millis(50)).is_err(), "it must block");
-        take(&outbox);
-        acknowledge(&outbox, 0);
-        assert_eq!(done.recv_timeout(LONG).unwrap(), 2);
-    });
+    let outbox = Outbox::new(Limits { messages: 100, bytes: 8 }, 0, 0, None);
+    append(&outbox, &[("key", "longer than eight")]);
+    append(&outbox, &[("k", "1")]);
+    assert_eq!(take(&outbox), [(0, BOTH.to_vec())]);
+    acknowledge(&outbox, 0);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(1)));
 }
 
 #[test]
-fn closing_gives_a_blocked_batch_back() {
-    let outbox = outbox(1);
-    outbox.submit(batch(&[("a", "1")])).unwrap();
-    let (sender, done) = mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(|| sender.send(outbox.submit(batch(&[("a", "2"), ("a", "3")]))).unwrap());
-        outbox.close();
-        let Closed(refused) = done.recv_timeout(LONG).unwrap().unwrap_err();
-        assert_eq!(refused.messages.len(), 2);
-    });
-    assert_eq!(outbox.pending(), 1, "what is inside stays");
-    assert_eq!(take(&outbox).len(), 1, "and is still published");
+fn it_begins_with_what_an_earlier_run_has_left() {
+    let outbox = Outbox::new(Limits { messages: 10, bytes: 1_000 }, 7, 9, None);
+    assert_eq!((outbox.acknowledged_to(), outbox.pending()), (7, 2));
+    append(&outbox, &[("a", "3")]);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(7)));
+    outbox.refill(6, vec![event("a", "0"), event("a", "1"), event("a", "2")], Instant::now());
+    assert_eq!(take(&outbox), [(7, BOTH.to_vec()), (8, BOTH.to_vec())]);
+    assert_eq!(outbox.acknowledge_to(9).len(), 2);
+    assert_eq!(outbox.acknowledged_to(), 9);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(9)));
+}
+
+#[test]
+fn what_is_committed_already_is_never_fetched() {
+    let outbox = Outbox::new(Limits { messages: 10, bytes: 1_000 }, 7, 12, None);
+    assert_eq!(outbox.acknowledge_to(10).len(), 0);
+    assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(10)));
+    assert_eq!(outbox.acknowledge_to(100).len(), 0, "more than the journal has");
+    assert_eq!((outbox.acknowledged_to(), outbox.end(), outbox.pending()), (12, 12, 0));
+    append(&outbox, &[("a", "1")]);
+    assert_eq!(take(&outbox), [(12, BOTH.to_vec())]);
+}
+
+#[test]
+fn a_hold_lets_nothing_through_but_what_came_before_it() {
+    let outbox = outbox(10);
+    append(&outbox, &[("a", "1"), ("a", "paused")]);
+    outbox.hold(Some(2));
+    append(&outbox, &[("a", "2")]);
+    outbox.send_aside(event("i", "heartbeat"));
+    assert_eq!(take(&outbox), [(0, BOTH.to_vec()), (1, BOTH.to_vec())]);
+    acknowledge(&outbox, 0);
+    acknowledge(&outbox, 1);
+    assert_eq!(outbox.wait_empty(Instant::now() + LONG), 1, "what is held is not waited for");
+    outbox.hold(None);
+    assert_eq!(take(&outbox), [(Outgoing::UNTRACKED, BOTH.to_vec()), (2, BOTH.to_vec())]);
 }
 
 #[test]
 fn a_replacement_takes_the_position() {
     let outbox = outbox(10);
-    outbox.submit(batch(&[("a", "too large"), ("a", "2")])).unwrap();
+    append(&outbox, &[("a", "too large"), ("a", "2")]);
     take(&outbox);
     acknowledge(&outbox, 1);
     let dead_letter = Message { route: Route::DeadLetter, ..event("i", "too") };
@@ -136,7 +164,7 @@ fn a_replacement_takes_the_position() {
 #[test]
 fn take_stops_at_a_position_until_everything_below_is_acknowledged() {
     let outbox = outbox(10);
-    outbox.submit(batch(&[("a", "1"), ("a", "2")])).unwrap();
+    append(&outbox, &[("a", "1"), ("a", "2")]);
     assert!(matches!(outbox.take(10, 1), Taken::Messages(messages) if messages.len() == 1));
     let (sender, done) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -1,8 +1,9 @@
 //! The facade: everything that publishes, from start to drain.
 //!
 //! Policy: starting needs no Kafka; only settings that librdkafka does not accept are an error of the start. Order of the
-//! end: [`Publisher::close`] refuses further batches and releases blocked workers, [`Publisher::drain`] waits for
-//! acknowledgements until a deadline and says what is lost. Dropping a publisher ends it without waiting.
+//! end: [`Publisher::close`] refuses further batches and releases blocked workers, [`Publisher::drain`] waits for the
+//! store and for acknowledgements until a deadline: what is not acknowledged by then stays in the journal for the next
+//! start, and only what the store could not take is lost. Dropping a publisher ends it as a kill does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +14,30 @@ use rdkafka::error::KafkaError;
 
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
-use super::message::Batch;
+use super::journal::{Journal, Lane, Refused, StoreHealth};
+use super::message::{Batch, Message};
 use super::observer::{KafkaHealth, Observer};
-use super::outbox::{Closed, Limits, Outbox};
 use super::producer::{PublisherThread, SpawnError};
 use super::topics::{TopicKeeper, plan};
-use crate::config::model::{Bootstrap, Kafka};
+use super::transactions::TransactionThread;
+use crate::config::model::{Bootstrap, Delivery, Kafka};
+
+/// How long the store has at the end, at least.
+const LAST_WRITE: Duration = Duration::from_millis(500);
+
+/// How long somebody waits for the store to answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why something was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RememberError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// It is in trouble, see its metric and the log.
+    #[error("the store does not answer")]
+    NoAnswer,
+}
 
 /// Why publishing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,32 +65,62 @@ impl From<SpawnError> for StartError {
 /// One integration's way to Kafka. Cheap to clone.
 #[derive(Clone)]
 pub struct PublishHandle {
-    outbox: Arc<Outbox>,
+    lane: Lane,
     monitor: Arc<Monitor>,
 }
 
 impl PublishHandle {
-    /// Hands a batch over; blocks while too much waits for Kafka. See [`Outbox::submit`].
+    /// Hands a batch over. See [`Lane::submit`].
     ///
     /// # Errors
-    /// [`Closed`], with the batch, once the publisher was closed.
-    pub fn submit(&self, batch: Batch) -> Result<u64, Closed> {
-        self.outbox.submit(batch)
+    /// [`Refused`], with the batch.
+    pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
+        self.lane.submit(batch)
+    }
+
+    /// Its part of the journal.
+    pub const fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     /// Every message below this position is in Kafka.
     pub fn acknowledged_to(&self) -> u64 {
-        self.outbox.acknowledged_to()
+        self.lane.outbox().acknowledged_to()
     }
 
-    /// Messages that wait for Kafka.
+    /// Messages that wait for the store or for Kafka.
     pub fn pending(&self) -> usize {
-        self.outbox.pending()
+        let waiting = self.lane.next().saturating_sub(self.lane.outbox().end());
+        self.lane.outbox().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 
     /// For how long the oldest of them has been waiting.
     pub fn oldest_age(&self) -> Duration {
-        self.outbox.oldest_age()
+        self.lane.outbox().oldest_age()
+    }
+
+    /// Sends a message once, beside the journal; not while publishing is held.
+    pub fn send_aside(&self, message: Message) {
+        self.lane.outbox().send_aside(message);
+    }
+
+    /// Whether publishing is held.
+    pub fn is_held(&self) -> bool {
+        self.lane.outbox().held_at().is_some()
+    }
+
+    /// How the store is doing.
+    pub fn store_health(&self) -> StoreHealth {
+        self.lane.health()
+    }
+
+    /// Takes the integration back from the store that [`KafkaHealth::superseded_by`] names; false where none does.
+    pub fn claim(&self) -> bool {
+        let is_superseded = self.monitor.health().superseded_by.is_some();
+        if is_superseded {
+            self.monitor.claim();
+        }
+        is_superseded
     }
 
     /// How things stand with Kafka, as this integration's producer sees it.
@@ -80,58 +129,62 @@ impl PublishHandle {
     }
 }
 
-struct Lane {
+struct Way {
     handle: PublishHandle,
     thread: Option<JoinHandle<()>>,
 }
 
 /// All integrations' ways to Kafka. Fields are dropped in their order: threads before the cluster they talk to.
 pub struct Publisher {
-    lanes: BTreeMap<Arc<str>, Lane>,
+    ways: BTreeMap<Arc<str>, Way>,
+    journal: Option<Journal>,
     _topics: Option<TopicKeeper>,
-    embedded: Option<Embedded>,
+    _embedded: Option<Embedded>,
     servers: String,
 }
 
 impl Publisher {
-    /// Starts publishing for these integrations, each with the observer that `observe` gives it.
+    /// The embedded cluster, where the configuration asks for one; it has to be there before anything is read from it.
     ///
     /// # Errors
-    /// When the settings are not accepted, or the embedded cluster or a thread cannot be started. Never because Kafka
-    /// is away.
+    /// When it cannot be started.
+    pub fn embedded(kafka: &Kafka) -> Result<Option<Embedded>, StartError> {
+        match &kafka.bootstrap {
+            Bootstrap::Embedded => Ok(Some(Embedded::start(plan(kafka))?)),
+            Bootstrap::Servers(_) => Ok(None),
+        }
+    }
+
+    /// Starts publishing what is in the journal and what comes into it, each integration with the observer that `observe`
+    /// gives it.
+    ///
+    /// # Errors
+    /// When the settings are not accepted, or a thread cannot be started. Never because Kafka is away.
     pub fn start(
         kafka: &Kafka,
-        integrations: impl IntoIterator<Item = Arc<str>>,
+        embedded: Option<Embedded>,
+        journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        let embedded = match &kafka.bootstrap {
-            Bootstrap::Embedded => Some(Embedded::start(plan(kafka))?),
-            Bootstrap::Servers(_) => None,
-        };
         let servers = match (&kafka.bootstrap, &embedded) {
-            (Bootstrap::Servers(servers), _) => servers.clone(),
-            (Bootstrap::Embedded, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
+            (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
+            (Bootstrap::Servers(servers), None) => servers.clone(),
             (Bootstrap::Embedded, None) => String::new(),
         };
-        let mut publisher = Self { lanes: BTreeMap::new(), _topics: None, embedded, servers };
-        for integration in integrations {
-            let limits = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
-            let outbox = Arc::new(Outbox::new(limits));
-            let monitor = Arc::new(Monitor::new(Arc::clone(&integration), observe(&integration)));
-            let thread = PublisherThread::spawn(
-                Arc::clone(&integration),
-                &publisher.servers,
-                kafka,
-                Arc::clone(&outbox),
-                Arc::clone(&monitor),
-            )?;
-            let lane = Lane { handle: PublishHandle { outbox, monitor }, thread: Some(thread) };
-            publisher.lanes.insert(integration, lane);
+        let owner = journal.store_id();
+        let mut ways = BTreeMap::new();
+        for (integration, lane) in journal.lanes() {
+            let monitor = Arc::new(Monitor::new(Arc::clone(integration), observe(integration)));
+            let (id, lane) = (Arc::clone(integration), lane.clone());
+            let shared = (lane.clone(), Arc::clone(&monitor));
+            let thread = match kafka.delivery {
+                Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1)?,
+                Delivery::ExactlyOnce => TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1)?,
+            };
+            ways.insert(Arc::clone(integration), Way { handle: PublishHandle { lane, monitor }, thread: Some(thread) });
         }
-        if publisher.embedded.is_none() {
-            publisher._topics = Some(TopicKeeper::spawn(&publisher.servers, kafka)?);
-        }
-        Ok(publisher)
+        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
+        Ok(Self { ways, journal: Some(journal), _topics: topics, _embedded: embedded, servers })
     }
 
     /// Where Kafka is, also where it is embedded.
@@ -141,57 +194,81 @@ impl Publisher {
 
     /// An integration's way to Kafka; `None` for one that it was not started with.
     pub fn handle(&self, integration: &str) -> Option<PublishHandle> {
-        self.lanes.get(integration).map(|lane| lane.handle.clone())
+        self.ways.get(integration).map(|way| way.handle.clone())
     }
 
-    /// Messages of all integrations that wait for Kafka.
+    /// Writes the version of an integration's mapping down.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or does not answer for some seconds.
+    pub fn remember_mapping(&self, integration: &str, version: u64, content: u64) -> Result<(), RememberError> {
+        let way = self.ways.get(integration).ok_or(RememberError::NoAnswer)?;
+        let written = way.handle.lane.remember_mapping(version, content);
+        Ok(written.recv_timeout(STORE_PATIENCE).map_err(|_| RememberError::NoAnswer)??)
+    }
+
+    /// Messages of all integrations that wait.
     pub fn pending(&self) -> usize {
-        self.lanes.values().map(|lane| lane.handle.pending()).sum()
+        self.ways.values().map(|way| way.handle.pending()).sum()
     }
 
     /// How things stand with Kafka: the worst of what the producers see.
     pub fn health(&self) -> KafkaHealth {
-        self.lanes.values().map(|lane| lane.handle.health()).reduce(KafkaHealth::merge).unwrap_or_default()
+        self.ways.values().map(|way| way.handle.health()).reduce(KafkaHealth::merge).unwrap_or_default()
     }
 
     /// Refuses further batches, and gives those back that wait for room.
     pub fn close(&self) {
-        for lane in self.lanes.values() {
-            lane.handle.outbox.close();
+        if let Some(journal) = &self.journal {
+            journal.close();
         }
     }
 
-    /// Closes, waits until everything is acknowledged or the deadline has come, and ends. Returns the messages that are
-    /// lost, by integration; integrations without a loss are not in it.
+    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends.
     #[must_use]
-    pub fn drain(mut self, deadline: Instant) -> BTreeMap<Arc<str>, usize> {
+    pub fn drain(mut self, deadline: Instant) -> Drained {
         self.close();
-        for lane in self.lanes.values() {
-            lane.handle.outbox.wait_empty(deadline);
+        if let Some(journal) = &self.journal {
+            journal.wait_written(deadline);
         }
-        self.end();
-        self.lanes
-            .iter()
-            .map(|(integration, lane)| (Arc::clone(integration), lane.handle.pending()))
-            .filter(|(_, lost)| *lost > 0)
-            .collect()
+        for way in self.ways.values() {
+            way.handle.lane.outbox().wait_empty(deadline);
+        }
+        self.end_threads();
+        // A little more time than the deadline: what Kafka has is worth writing down.
+        let unwritten =
+            self.journal.take().map_or(0, |journal| journal.finish(deadline.max(Instant::now() + LAST_WRITE)));
+        let waiting =
+            |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.outbox().pending());
+        let kept = self.ways.iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
+        Drained { unwritten, kept }
     }
 
-    fn end(&mut self) {
-        for lane in self.lanes.values() {
-            lane.handle.outbox.stop();
+    fn end_threads(&mut self) {
+        for way in self.ways.values() {
+            way.handle.lane.outbox().stop();
         }
-        for lane in self.lanes.values_mut() {
-            if let Some(thread) = lane.thread.take() {
+        for way in self.ways.values_mut() {
+            if let Some(thread) = way.thread.take() {
+                // Its panic is in the log.
                 let _ = thread.join();
             }
         }
     }
 }
 
+/// What was left at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages that the store did not take: they are lost.
+    pub unwritten: usize,
+    /// Messages that stay in the journal until the next start, by integration; those without any are not in it.
+    pub kept: BTreeMap<Arc<str>, usize>,
+}
+
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.end();
+        self.end_threads();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Publishing against a mock cluster: the real protocol, with faults on demand.
 
 use std::collections::HashSet;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -23,11 +23,13 @@ const EVENTS: &str = "rta.agent-state.events";
 const CURRENT: &str = "rta.agent-state.current";
 const DEAD_LETTER: &str = "rta.dead-letter";
 
-fn start(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>) {
+fn start(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::TempDir) {
+    let (journal, store) = testing::journal(kafka, &[ID]);
     let (observer, seen) = testing::recorder();
-    let publisher = Publisher::start(kafka, [ID.into()], |_| Arc::clone(&observer)).unwrap();
+    let embedded = Publisher::embedded(kafka).unwrap();
+    let publisher = Publisher::start(kafka, embedded, journal, |_| Arc::clone(&observer)).unwrap();
     let handle = publisher.handle(ID).unwrap();
-    (publisher, handle, seen)
+    (publisher, handle, seen, store)
 }
 
 fn submit(handle: &PublishHandle, numbers: std::ops::Range<usize>) {
@@ -49,7 +51,7 @@ fn wait_for(seen: &Receiver<Seen>, expected: &Seen) {
 }
 
 fn drain(publisher: Publisher) {
-    assert_eq!(publisher.drain(Instant::now() + LONG), BTreeMap::new());
+    assert_eq!(publisher.drain(Instant::now() + LONG), Drained::default());
 }
 
 /// Every number is there; of each key, the first copies are in order, so that nothing overtook, and so are the last.
@@ -75,7 +77,7 @@ fn first_copies(numbers: &[usize]) -> Vec<usize> {
 #[test]
 fn both_topics_get_every_event_once_in_order_and_partitioned_alike() {
     let cluster = testing::cluster();
-    let (publisher, handle, seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let (publisher, handle, seen, _store) = start(&testing::kafka(&cluster.bootstrap_servers()));
     submit(&handle, 0..500);
     drain(publisher);
     assert_eq!((handle.acknowledged_to(), handle.pending()), (500, 0));
@@ -100,11 +102,11 @@ fn both_topics_get_every_event_once_in_order_and_partitioned_alike() {
 fn messages_wait_for_a_broker_that_is_down_at_the_start() {
     let cluster = testing::cluster();
     cluster.broker_down(-1).unwrap();
-    let (publisher, handle, seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let (publisher, handle, seen, _store) = start(&testing::kafka(&cluster.bootstrap_servers()));
     submit(&handle, 0..100);
     wait_for(&seen, &Seen::Error("AllBrokersDown".to_owned()));
     assert_eq!(handle.pending(), 100);
-    assert!(handle.oldest_age() > Duration::ZERO);
+    assert!(handle.oldest_age() > Duration::ZERO, "it is on disk by now");
     assert!(!publisher.health().connected);
     assert!(publisher.health().last_error.is_some());
 
@@ -123,7 +125,7 @@ fn retriable_errors_are_retried_in_order() {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
     ];
     cluster.request_errors(RDKafkaApiKey::Produce, &errors);
-    let (publisher, handle, _seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let (publisher, handle, _seen, _store) = start(&testing::kafka(&cluster.bootstrap_servers()));
     submit(&handle, 0..300);
     drain(publisher);
     assert_complete_and_in_order(&cluster, EVENTS, 300);
@@ -133,7 +135,7 @@ fn retriable_errors_are_retried_in_order() {
 #[test]
 fn after_a_permanent_error_a_new_producer_sends_everything_in_order() {
     let cluster = testing::cluster();
-    let (publisher, handle, seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let (publisher, handle, seen, _store) = start(&testing::kafka(&cluster.bootstrap_servers()));
     submit(&handle, 0..20);
     wait_for(&seen, &Seen::Acknowledged(Route::AgentState, true));
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
@@ -154,7 +156,7 @@ fn a_refused_request_is_taken_apart_and_nothing_is_lost() {
     kafka.linger = Duration::from_millis(50);
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
-    let (publisher, handle, seen) = start(&kafka);
+    let (publisher, handle, seen, _store) = start(&kafka);
     submit(&handle, 0..100);
     drain(publisher);
     assert!(!seen.try_iter().any(|seen| matches!(seen, Seen::Dropped(_))), "none was refused alone");
@@ -165,9 +167,9 @@ fn a_refused_request_is_taken_apart_and_nothing_is_lost() {
 #[test]
 fn a_message_that_kafka_never_takes_becomes_a_dead_letter_and_the_rest_goes_on() {
     let cluster = testing::cluster();
-    let (publisher, handle, seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let (publisher, handle, seen, _store) = start(&testing::kafka(&cluster.bootstrap_servers()));
     let large = Message { payload: Bytes::from(vec![b'x'; 3_000_000]), ..event(1, 1) };
-    handle.submit(Batch { messages: vec![event(0, 0), large, event(1, 1)] }).unwrap();
+    handle.submit(testing::batch(vec![event(0, 0), large, event(1, 1)])).unwrap();
     drain(publisher);
     assert!(seen.try_iter().any(|seen| seen == Seen::Dropped("kafka_too_large".to_owned())));
     assert_complete_and_in_order(&cluster, EVENTS, 2);
@@ -177,43 +179,80 @@ fn a_message_that_kafka_never_takes_becomes_a_dead_letter_and_the_rest_goes_on()
 }
 
 #[test]
-fn a_full_outbox_holds_the_worker_until_kafka_is_back() {
+fn what_does_not_fit_into_memory_comes_from_the_disk_in_order() {
     let cluster = testing::cluster();
     cluster.broker_down(-1).unwrap();
     let mut kafka = testing::kafka(&cluster.bootstrap_servers());
     kafka.queue_events = 20;
-    let (publisher, handle, _seen) = start(&kafka);
-    let (sender, progress) = mpsc::channel();
-    let worker = {
-        let handle = handle.clone();
-        std::thread::spawn(move || {
-            for batch in batches(0..100) {
-                handle.submit(batch).unwrap();
-                sender.send(()).unwrap();
-            }
-        })
-    };
-    progress.recv_timeout(LONG).unwrap();
-    progress.recv_timeout(LONG).unwrap();
-    assert!(progress.recv_timeout(Duration::from_millis(200)).is_err(), "two batches fill it");
-    assert_eq!(handle.pending(), 20);
-
+    let (publisher, handle, _seen, _store) = start(&kafka);
+    submit(&handle, 0..500);
+    assert_eq!(handle.pending(), 500);
     cluster.broker_up(-1).unwrap();
-    worker.join().unwrap();
     drain(publisher);
-    assert_complete_and_in_order(&cluster, EVENTS, 100);
+    assert_complete_and_in_order(&cluster, EVENTS, 500);
+    assert_complete_and_in_order(&cluster, CURRENT, 500);
 }
 
 #[test]
-fn draining_at_the_deadline_reports_what_is_lost() {
+fn what_kafka_has_not_acknowledged_at_the_end_is_published_after_the_next_start() {
     let cluster = testing::cluster();
     cluster.broker_down(-1).unwrap();
-    let (publisher, handle, _seen) = start(&testing::kafka(&cluster.bootstrap_servers()));
+    let kafka = testing::kafka(&cluster.bootstrap_servers());
+    let folder = tempfile::TempDir::new().unwrap();
+    let start = || {
+        let (observer, _seen) = testing::recorder();
+        let journal = testing::journal_in(folder.path(), &kafka, &[ID]);
+        Publisher::start(&kafka, None, journal, |_| Arc::clone(&observer)).unwrap()
+    };
+    let publisher = start();
+    let handle = publisher.handle(ID).unwrap();
     submit(&handle, 0..30);
-    let lost = publisher.drain(Instant::now() + Duration::from_millis(50));
-    assert_eq!(lost, BTreeMap::from([(ID.into(), 30)]));
-    let Closed(refused) = handle.submit(Batch { messages: vec![event(0, 0)] }).unwrap_err();
+    let drained = publisher.drain(Instant::now() + Duration::from_millis(50));
+    assert_eq!(drained, Drained { unwritten: 0, kept: BTreeMap::from([(ID.into(), 30)]) });
+    let Refused::Closed(refused) = handle.submit(testing::batch(vec![event(0, 0)])).unwrap_err() else {
+        panic!("it is closed");
+    };
     assert_eq!(refused.messages.len(), 1);
+
+    cluster.broker_up(-1).unwrap();
+    let publisher = start();
+    let handle = publisher.handle(ID).unwrap();
+    assert_eq!((handle.acknowledged_to(), handle.lane().next()), (0, 30), "positions go on");
+    submit(&handle, 30..40);
+    drain(publisher);
+    assert_complete_and_in_order(&cluster, EVENTS, 40);
+
+    let publisher = start();
+    assert_eq!(publisher.handle(ID).unwrap().acknowledged_to(), 40);
+    drain(publisher);
+    assert_complete_and_in_order(&cluster, EVENTS, 40);
+}
+
+#[test]
+fn a_hold_survives_a_restart() {
+    let cluster = testing::cluster();
+    let kafka = testing::kafka(&cluster.bootstrap_servers());
+    let folder = tempfile::TempDir::new().unwrap();
+    let start = || {
+        let (observer, _seen) = testing::recorder();
+        let journal = testing::journal_in(folder.path(), &kafka, &[ID]);
+        Publisher::start(&kafka, None, journal, |_| Arc::clone(&observer)).unwrap()
+    };
+    let publisher = start();
+    let handle = publisher.handle(ID).unwrap();
+    submit(&handle, 0..10);
+    handle.lane().hold(Some(10)).recv_timeout(LONG).unwrap();
+    submit(&handle, 10..20);
+    assert_eq!(publisher.drain(Instant::now() + LONG).kept, BTreeMap::from([(ID.into(), 10)]));
+    assert_complete_and_in_order(&cluster, EVENTS, 10);
+
+    let publisher = start();
+    let handle = publisher.handle(ID).unwrap();
+    assert!(handle.is_held());
+    submit(&handle, 20..30);
+    handle.lane().hold(None).recv_timeout(LONG).unwrap();
+    drain(publisher);
+    assert_complete_and_in_order(&cluster, EVENTS, 30);
 }
 
 #[test]
@@ -221,7 +260,8 @@ fn settings_that_librdkafka_refuses_are_an_error_of_the_start() {
     let mut kafka = testing::kafka("127.0.0.1:1");
     kafka.properties.insert("no.such.property".to_owned(), "1".to_owned());
     let (observer, _seen) = testing::recorder();
-    let error = Publisher::start(&kafka, [ID.into()], |_| Arc::clone(&observer)).err().unwrap();
+    let (journal, _folder) = testing::journal(&kafka, &[ID]);
+    let error = Publisher::start(&kafka, None, journal, |_| Arc::clone(&observer)).err().unwrap();
     assert!(error.to_string().contains("no.such.property"), "{error}");
 }
 
@@ -229,7 +269,7 @@ fn settings_that_librdkafka_refuses_are_an_error_of_the_start() {
 fn the_embedded_cluster_takes_and_gives_back_every_kind_of_message() {
     let mut kafka = testing::kafka("");
     kafka.bootstrap = Bootstrap::Embedded;
-    let (publisher, handle, _seen) = start(&kafka);
+    let (publisher, handle, _seen, _store) = start(&kafka);
     let status = v1::FeedStatus { integration: ID.to_owned(), kind: 1, ..Default::default() };
     let feed_status = Message {
         route: Route::FeedStatus,
@@ -243,8 +283,11 @@ fn the_embedded_cluster_takes_and_gives_back_every_kind_of_message() {
     };
     let raw = Bytes::from_static(b"30\\1\xff");
     let dead = dead_letter(&ID.into(), "fields", 7, Timestamp::from_millis(0), raw);
-    let end = handle.submit(Batch { messages: vec![feed_status, dead, event(3, 3)] }).unwrap();
-    handle.outbox.wait_empty(Instant::now() + LONG);
+    let end = handle.submit(testing::batch(vec![feed_status, dead, event(3, 3)])).unwrap();
+    while handle.pending() > 0 {
+        handle.lane().outbox().wait_empty(Instant::now() + LONG);
+        std::thread::yield_now();
+    }
     assert_eq!(handle.acknowledged_to(), end);
 
     let servers = publisher.bootstrap_servers();

@@ -17,6 +17,8 @@ pub(super) fn message(integration: &str, status: &FeedStatus) -> v1::FeedStatus 
         StatusKind::Suspect => (Kind::Suspect, None),
         StatusKind::Unreadable => (Kind::Unreadable, None),
         StatusKind::Flapping => (Kind::Flapping, None),
+        StatusKind::Paused => (Kind::Paused, None),
+        StatusKind::Resumed => (Kind::Resumed, None),
         StatusKind::Heartbeat => (Kind::Heartbeat, None),
     };
     let figures = &status.figures;

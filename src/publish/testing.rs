@@ -1,6 +1,7 @@
 //! What the tests of publishing share: a mock cluster with the topics, messages, an observer that tells.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -9,11 +10,15 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use tempfile::TempDir;
 
+use super::journal::{self, Bounds, Journal};
 use super::message::{Batch, Message, Route, header};
 use super::observer::Observer;
+use super::outbox::Limits;
 use super::tail::{Line, Start, Tail, Tailed};
-use crate::config::model::{Bootstrap, Format, Kafka, Topics};
+use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Topics};
+use crate::store;
 
 /// Longer than anything takes on a busy machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -22,6 +27,8 @@ pub(super) fn kafka(servers: &str) -> Kafka {
     Kafka {
         bootstrap: Bootstrap::Servers(servers.to_owned()),
         format: Format::Json,
+        delivery: Delivery::AtLeastOnce,
+        commit_interval: Duration::from_millis(50),
         topics: Topics::default(),
         properties: BTreeMap::new(),
         create_topics: false,
@@ -40,6 +47,21 @@ pub(super) fn cluster() -> MockCluster<'static, DefaultProducerContext> {
     cluster
 }
 
+/// A journal of these integrations in a folder of its own.
+pub(super) fn journal(kafka: &Kafka, ids: &[&str]) -> (Journal, TempDir) {
+    let folder = TempDir::new().unwrap();
+    (journal_in(folder.path(), kafka, ids), folder)
+}
+
+pub(super) fn journal_in(folder: &Path, kafka: &Kafka, ids: &[&str]) -> Journal {
+    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let mut store = store::open(&settings).unwrap().store;
+    let lanes: Vec<_> = ids.iter().map(|id| (Arc::from(*id), store.integration(id).unwrap())).collect();
+    let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
+    let bounds = Bounds { journal_bytes: 1 << 30, window };
+    Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap()
+}
+
 /// An agent state event as far as publishing is concerned: JSON with a running number.
 pub(super) fn event(agent: usize, number: usize) -> Message {
     Message {
@@ -54,7 +76,12 @@ pub(super) fn event(agent: usize, number: usize) -> Message {
 /// Batches of ten: `count` events, spread over seven agents.
 pub(super) fn batches(numbers: std::ops::Range<usize>) -> Vec<Batch> {
     let events: Vec<Message> = numbers.map(|number| event(number % 7, number)).collect();
-    events.chunks(10).map(|chunk| Batch { messages: chunk.to_vec() }).collect()
+    events.chunks(10).map(|chunk| batch(chunk.to_vec())).collect()
+}
+
+/// A batch without agents.
+pub(super) fn batch(messages: Vec<Message>) -> Batch {
+    Batch { messages, ..Batch::default() }
 }
 
 /// Everything in a topic.

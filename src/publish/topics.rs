@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::client::{Quiet, settings};
 use super::message::Topic;
-use crate::config::model::Kafka;
+use crate::config::model::{Delivery, Kafka};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request goes on after it was to stop.
@@ -41,7 +41,9 @@ pub struct TopicPlan {
 
 /// How each topic is created.
 pub fn plan(kafka: &Kafka) -> Vec<TopicPlan> {
-    Topic::ALL.into_iter().map(|topic| plan_of(topic, kafka)).collect()
+    let exactly_once = kafka.delivery == Delivery::ExactlyOnce;
+    let topics = Topic::ALL.into_iter().filter(|topic| *topic != Topic::Checkpoint || exactly_once);
+    topics.map(|topic| plan_of(topic, kafka)).collect()
 }
 
 fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
@@ -52,7 +54,7 @@ fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
     let (partitions, settings) = match topic {
         Topic::Events => (kafka.partitions, keep(7)),
         // The same number of partitions as events, so that the two can be joined partition by partition.
-        Topic::Current => {
+        Topic::Current | Topic::Checkpoint => {
             let segment = Duration::from_secs(3600).as_millis().to_string();
             let settings = vec![
                 ("cleanup.policy", "compact".to_owned()),

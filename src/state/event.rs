@@ -121,6 +121,10 @@ pub enum StatusKind {
     Unreadable,
     /// Three takeovers within a minute.
     Flapping,
+    /// Publishing stops behind this.
+    Paused,
+    /// Publishing goes on; what was missed has been published.
+    Resumed,
     /// The service is there; every minute.
     Heartbeat,
 }
@@ -138,6 +142,8 @@ impl StatusKind {
             Self::Suspect => "SUSPECT",
             Self::Unreadable => "UNREADABLE",
             Self::Flapping => "FLAPPING",
+            Self::Paused => "PAUSED",
+            Self::Resumed => "RESUMED",
             Self::Heartbeat => "HEARTBEAT",
         }
     }

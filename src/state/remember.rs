@@ -104,7 +104,8 @@ impl Tracker {
         }
     }
 
-    pub(super) fn mark_changed(&mut self, index: AgentIndex) {
+    /// An agent counts as changed.
+    pub fn mark_changed(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);
         if !std::mem::replace(&mut agent.is_changed, true) {
             self.changed.push(index);

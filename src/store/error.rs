@@ -68,6 +68,9 @@ pub enum Incident {
 }
 
 impl Incident {
+    /// Every [`Self::kind`].
+    pub const KINDS: [&'static str; 3] = ["set_aside", "rolled_back", "not_writable"];
+
     /// A label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -124,6 +127,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Every [`Self::kind`].
+    pub const KINDS: [&'static str; 5] = ["full", "not_writable", "corrupt", "io", "other"];
+
     /// A label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

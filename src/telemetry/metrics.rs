@@ -90,6 +90,29 @@ fn labels(metric: Metric, values: &[&str]) -> Vec<Label> {
     metric.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
 }
 
+/// What a full journal did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// Only the agent's latest state was kept.
+    Event,
+    /// A feed status.
+    FeedStatus,
+    /// A dead letter.
+    DeadLetter,
+}
+
+impl Dropped {
+    const ALL: [Self; 3] = [Self::Event, Self::FeedStatus, Self::DeadLetter];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::FeedStatus => "feed_status",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}
+
 /// Handles of one integration.
 #[derive(Clone)]
 pub struct FeedMetrics {
@@ -131,10 +154,15 @@ pub struct FeedMetrics {
     pub map: Histogram,
     /// `rtalink_stage_duration_seconds`, publish.
     pub publish: Histogram,
+    /// `rtalink_stage_duration_seconds`, journal.
+    pub journal: Histogram,
+    /// `rtalink_paused`.
+    pub paused: Gauge,
     /// `rtalink_journal_pending_events`.
     pub pending: Gauge,
     /// `rtalink_journal_oldest_seconds`.
     pub oldest: Gauge,
+    dropped: [Counter; Dropped::ALL.len()],
     events: [Counter; Cause::ALL.len()],
     agents: [Gauge; Mode::ALL.len()],
 }
@@ -171,8 +199,11 @@ impl FeedMetrics {
             track: stage("track"),
             map: stage("map"),
             publish: stage("publish"),
+            journal: stage("journal"),
+            paused: gauge(names::PAUSED),
             pending: gauge(names::JOURNAL_PENDING),
             oldest: gauge(names::JOURNAL_OLDEST),
+            dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Mode::ALL.map(|mode| metrics.gauge(names::AGENTS, &[id, mode.name()])),
             metrics: metrics.clone(),
@@ -195,6 +226,11 @@ impl FeedMetrics {
     /// A message that Kafka will never take.
     pub fn undeliverable(&self, reason: &str) {
         self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);
+    }
+
+    /// Messages that a full journal did not take.
+    pub fn dropped(&self, kind: Dropped, count: usize) {
+        self.dropped[kind as usize].increment(count as u64);
     }
 
     /// A connection that was closed.

@@ -62,11 +62,17 @@ metrics! {
     EVENT_LATENCY = "rtalink_event_latency_seconds", Histogram, ["integration"],
         "From the socket read to the broker's acknowledgement on all topics of the event.";
     STAGE_DURATION = "rtalink_stage_duration_seconds", Histogram, ["integration", "stage"],
-        "Time of a batch in each stage: decode, track, map, publish (encoding and hand-over).";
+        "Time of a batch in each stage: decode, track, map, publish (encoding and hand-over), journal (until it is on disk).";
     JOURNAL_PENDING = "rtalink_journal_pending_events", Gauge, ["integration"],
         "Messages that Kafka has not acknowledged yet.";
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
+    JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    JOURNAL_DROPPED = "rtalink_journal_dropped_total", Counter, ["integration", "kind"],
+        "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
+    PAUSED = "rtalink_paused", Gauge, ["integration"], "1 while publishing is paused.";
+    STORE_ERRORS = "rtalink_store_errors_total", Counter, ["kind"],
+        "Troubles of the store: full, not_writable, corrupt, io, other; set_aside and rolled_back at the start.";
     KAFKA_QUEUE = "rtalink_kafka_queue_messages", Gauge, [], "Messages in librdkafka's queues.";
     KAFKA_RTT = "rtalink_kafka_broker_rtt_seconds", Gauge, ["quantile"],
         "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99.";

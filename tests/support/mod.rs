@@ -7,6 +7,7 @@ pub(crate) mod agents;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod process;
+pub(crate) mod publishing;
 pub(crate) mod service;
 pub(crate) mod topic;
 pub(crate) mod wait;

@@ -12,6 +12,7 @@ use rtalink::proto::v1;
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::http::{self, Answer};
 use super::topic::{self, Received};
@@ -56,7 +57,8 @@ impl Running {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let metrics = Metrics::new().expect("metrics");
-        let options = Options { file: folder.path().join("rtalink.toml"), latencies: None };
+        let options =
+            Options { file: folder.path().join("rtalink.toml"), latencies: None, stop: CancellationToken::new() };
         let service = runtime.block_on(Service::start(config, options, metrics.clone()));
         let service = service.unwrap_or_else(|error| panic!("{error}"));
         Self { runtime, service, metrics, topics, folder }
@@ -153,15 +155,15 @@ impl Running {
         until(&format!("{count} events"), || Some(self.events()).filter(|events| events.len() >= count))
     }
 
-    /// Ends it; the number of messages that were lost, and the folder for another start.
+    /// Ends it; the number of messages that Kafka does not have, and the folder for another start.
     pub(crate) fn drain(self) -> (usize, TempDir) {
         self.drain_within(GRACE)
     }
 
     pub(crate) fn drain_within(self, grace: Duration) -> (usize, TempDir) {
         let Self { runtime, service, folder, .. } = self;
-        let lost = runtime.block_on(service.drain(grace));
-        (lost, folder)
+        let drained = runtime.block_on(service.drain(grace));
+        (drained.unwritten + drained.kept.values().sum::<usize>(), folder)
     }
 }
 

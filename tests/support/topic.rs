@@ -32,14 +32,23 @@ impl Received {
     }
 }
 
-/// Everything on `topic` up to its end, in the order of offsets within a partition.
+/// Everything committed on `topic` up to its end, in the order of offsets within a partition.
 pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<Received> {
+    read_at(bootstrap, topic, "read_committed")
+}
+
+/// The same with what was undone, or is not committed yet.
+pub(crate) fn read_uncommitted(bootstrap: &str, topic: &str) -> Vec<Received> {
+    read_at(bootstrap, topic, "read_uncommitted")
+}
+
+fn read_at(bootstrap: &str, topic: &str, isolation_level: &str) -> Vec<Received> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "rtalink-tests")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation_level)
         .create()
         .expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("metadata of the topic");

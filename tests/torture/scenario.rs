@@ -34,7 +34,7 @@ pub(crate) enum Breaks {
     Kills,
     /// The broker does, and is started again.
     BrokerKills,
-    /// The broker is away for so long, and rtalink gets SIGKILL meanwhile, and once when it is back.
+    /// The broker is away for so long, and rtalink gets SIGKILL meanwhile.
     Outage,
     /// rtalink gets SIGTERM under load.
     Terminations,

@@ -141,7 +141,10 @@ fn kafka() {
     let servers = |value: &str| format!("[kafka]\nbootstrap_servers = {value}\n") + INTEGRATION + REALTIME;
     let cases: &[(String, &[&str])] = &[
         (kafka("delivery = \"at-least-once\""), &[]),
-        (kafka("delivery = \"exactly-once\""), &["r.toml:3:12: delivery: \"exactly-once\" is not available in this"]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"10s\""), &[]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"11s\""), &["commit_interval: must be at most 10s"]),
+        (kafka("delivery = \"exactly-once\"\ncommit_interval = \"0s\""), &["must be longer than zero"]),
+        (kafka("commit_interval = \"20ms\""), &["warning: r.toml:3:19: commit_interval: has no effect"]),
         (embedded("delivery = \"exactly-once\""), &["\"exactly-once\" is refused with the embedded cluster"]),
         (kafka("delivery = \"at-most-once\""), &["expected \"at-least-once\" or \"exactly-once\""]),
         (kafka("replication_factor = 0"), &["replication_factor: expected a whole number from 1 to 32767, found 0"]),
@@ -189,8 +192,11 @@ fn http_store_log() {
             &["error: r.toml:8:8: port: 127.0.0.1:7001 is taken by http.listen"],
         ),
         (with("[store]\njournal_max_size = \"1GiB\"\nsync = \"full\""), &[]),
-        (with("[store]\njournal_max_size = \"2GiB\""), &["warning: r.toml:12:20: journal_max_size: has no effect"]),
-        (with("[store]\nsync = \"normal\""), &["warning: r.toml:12:8: sync: has no effect in this version"]),
+        (with("[store]\njournal_max_size = \"2GiB\"\nsync = \"normal\""), &[]),
+        (
+            with("[store]\njournal_max_size = \"64KiB\""),
+            &["error: r.toml:12:20: journal_max_size: must be at least 1MiB"],
+        ),
         (with("[store]\nsync = \"ful\""), &["expected \"full\" or \"normal\"", "hint: did you mean \"full\"?"]),
         (with("[store]\ndirectory = 1"), &["directory: expected text, found 1", "hint: put it in quotes"]),
         (with("[log]\nlevel = \"inof\""), &["level: expected trace, debug", "hint: did you mean \"info\"?"]),

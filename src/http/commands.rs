@@ -1,0 +1,64 @@
+//! `POST /api/v1/integrations/{id}/pause` and `/resume`: stop publishing, and go on with it.
+//!
+//! The answer comes when it is on disk, so that it holds over a restart; 202 when that takes longer than [`PATIENCE`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{State, problem};
+
+/// How long a request waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a request asks for.
+#[derive(Debug)]
+pub struct Command {
+    /// Position of the integration in the configuration.
+    pub number: usize,
+    /// Stop publishing, or go on with it.
+    pub pause: bool,
+    /// Told when it is on disk; `false`: it was so before.
+    pub done: oneshot::Sender<bool>,
+}
+
+/// To those who carry it out.
+pub type Commands = mpsc::Sender<Command>;
+
+pub(super) async fn pause(shared: Shared<Arc<State>>, id: Path<String>) -> Response {
+    publishing(shared, id, true).await
+}
+
+pub(super) async fn resume(shared: Shared<Arc<State>>, id: Path<String>) -> Response {
+    publishing(shared, id, false).await
+}
+
+async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, pause: bool) -> Response {
+    let number = state.model.read().iter().position(|known| *known.id == *id);
+    let Some(number) = number else {
+        return problem(StatusCode::NOT_FOUND, format!("no integration {id:?}: see /api/v1/integrations"));
+    };
+    let (done, answer) = oneshot::channel();
+    if state.commands.send(Command { number, pause, done }).await.is_err() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is ending");
+    }
+    let word = if pause { "paused" } else { "running" };
+    let (status, changed) = match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(changed)) => (StatusCode::OK, changed),
+        Ok(Err(_)) => {
+            return problem(
+                StatusCode::CONFLICT,
+                format!("{id:?} has no real time, or the service is starting or ending"),
+            );
+        }
+        // It is done, and will be on disk when the store can be written.
+        Err(_) => (StatusCode::ACCEPTED, true),
+    };
+    (status, Json(json!({ "integration": id, "publishing": word, "changed": changed }))).into_response()
+}

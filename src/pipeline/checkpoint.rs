@@ -1,0 +1,103 @@
+//! The agent table to the store, a little at a time.
+//!
+//! Every [`EVERY`] the agents whose memory has changed are written down, in portions of [`PORTION`], so that no commit
+//! keeps the journal waiting for long. Only the last portion of a round says that the journal is covered: what a crash finds
+//! half done is made up from the journal, whose rows hold the same agents as they were after each batch.
+
+use std::time::Duration;
+
+use crate::proto::store::Message as StoredMessage;
+use crate::publish::journal::Lane;
+use crate::state::table::AgentIndex;
+use crate::store::AgentRow;
+use crate::store::memory;
+use crate::time::Timestamp;
+
+use super::engine::Engine;
+
+/// Between the beginnings of two rounds.
+const EVERY: Duration = Duration::from_secs(5);
+/// Agents that are written at a time.
+const PORTION: usize = 2_000;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Checkpoint {
+    due: Timestamp,
+    /// Agents of the round that are not written yet.
+    waiting: Vec<AgentIndex>,
+    /// What the round covers.
+    covers: u64,
+    /// What is covered.
+    covered_to: u64,
+    /// What was last written of the feed.
+    feed: Vec<u8>,
+    is_recovered: bool,
+}
+
+impl Checkpoint {
+    /// `is_recovered`: the store has the whole table already.
+    pub(super) const fn new(covered_to: u64, is_recovered: bool, now: Timestamp) -> Self {
+        Self { due: now, waiting: Vec::new(), covers: covered_to, covered_to, feed: Vec::new(), is_recovered }
+    }
+
+    /// Time has passed: writes a portion if one is due. `last_event` tells an agent's last message, where it is kept.
+    pub(super) fn tick(
+        &mut self,
+        engine: &mut Engine,
+        lane: &Lane,
+        now: Timestamp,
+        last_event: impl Fn(AgentIndex) -> Option<StoredMessage>,
+    ) {
+        if self.waiting.is_empty() {
+            if now < self.due {
+                return;
+            }
+            self.due = now.plus(EVERY);
+            self.waiting = engine.take_changed();
+            self.covers = lane.next();
+        }
+        let rest = self.waiting.len().saturating_sub(PORTION);
+        let feed = memory::encode_feed(&engine.feed_memory());
+        if self.waiting.is_empty() && self.covers == self.covered_to && self.feed == feed && self.is_recovered {
+            return;
+        }
+        let rows = self.waiting[rest..].iter().map(|index| row(engine, *index, last_event(*index))).collect();
+        let covers = if rest == 0 { self.covers } else { self.covered_to };
+        if lane.checkpoint(covers, rows, feed.clone(), rest == 0).is_ok() {
+            self.waiting.truncate(rest);
+            self.covered_to = covers;
+            self.feed = feed;
+            self.is_recovered |= rest == 0;
+        }
+    }
+
+    /// Everything at once, at the end.
+    pub(super) fn finish(
+        &mut self,
+        engine: &mut Engine,
+        lane: &Lane,
+        now: Timestamp,
+        last_event: impl Fn(AgentIndex) -> Option<StoredMessage>,
+    ) {
+        // A round that has begun, and one with what has changed since.
+        for _ in 0..2 {
+            self.due = now;
+            let mut before = usize::MAX;
+            self.tick(engine, lane, now, &last_event);
+            while !self.waiting.is_empty() && self.waiting.len() < before {
+                before = self.waiting.len();
+                self.tick(engine, lane, now, &last_event);
+            }
+        }
+    }
+}
+
+fn row(engine: &Engine, index: AgentIndex, last_event: Option<StoredMessage>) -> AgentRow {
+    let (agent, published) = engine.memory(index);
+    AgentRow {
+        acd: agent.acd,
+        login_id: agent.login_id.clone(),
+        memory: memory::encode_agent(&agent, published.as_ref(), last_event.as_ref()),
+    }
+}

@@ -1,0 +1,72 @@
+//! What a worker keeps while the journal is full: of each agent the latest state.
+//!
+//! The feed is read on, since CMS keeps no snapshots for us; what cannot be written is merged per agent into one
+//! transition from the last state that was written to the latest. When there is room again these are published with
+//! `afterGap`, and the stretch is announced as a gap. Sequences go on counting, so that the hole in an agent's sequences is
+//! the number of his transitions that were merged. Bounded by the number of agents.
+
+use std::collections::HashMap;
+
+use crate::mapping::annotate::Annotation;
+use crate::state::event::{AgentEvent, Cause};
+use crate::state::since::Quality;
+use crate::state::table::AgentIndex;
+use crate::time::Timestamp;
+
+type Annotated = (Box<AgentEvent>, Box<Annotation>);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Overflow {
+    /// When the first message found no room.
+    pub(super) since: Timestamp,
+    latest: HashMap<AgentIndex, Annotated>,
+}
+
+impl Overflow {
+    /// Nothing kept yet.
+    pub(super) fn new(since: Timestamp) -> Self {
+        Self { since, latest: HashMap::new() }
+    }
+
+    /// Keeps an event; returns how many events are not published on their own because of it.
+    pub(super) fn keep(&mut self, mut event: Box<AgentEvent>, mut annotation: Box<Annotation>) -> usize {
+        let agent = event.agent;
+        event.after_gap = true;
+        let Some((earlier, mapped)) = self.latest.remove(&agent) else {
+            self.latest.insert(agent, (event, annotation));
+            return 0;
+        };
+        event.cause = match &earlier.previous {
+            None if event.state.mode.is_logged_out() => Cause::LoggedOut,
+            None => earlier.cause,
+            Some(previous) => match (previous.state.mode.is_logged_out(), event.state.mode.is_logged_out()) {
+                // He came and went: what was written of him is still so.
+                (true, true) => return 2,
+                (true, false) => Cause::LoggedIn,
+                (false, true) => Cause::LoggedOut,
+                (false, false) if !previous.state.is_same(&event.state) => Cause::Changed,
+                (false, false) if event.cause == Cause::Remapped && earlier.cause == Cause::Remapped => Cause::Remapped,
+                (false, false) => Cause::Reentered,
+            },
+        };
+        event.previous.clone_from(&earlier.previous);
+        if event.quality == Quality::WithinRefresh {
+            event.quality = Quality::AfterGap;
+        }
+        if event.cause != Cause::LoggedOut {
+            event.evidence = None;
+        }
+        annotation.previous_external_activity = mapped.previous_external_activity;
+        annotation.previous_activity = mapped.previous_activity;
+        self.latest.insert(agent, (event, annotation));
+        1
+    }
+
+    /// What is kept, in the order in which it was observed.
+    pub(super) fn into_events(self) -> Vec<Annotated> {
+        let mut events: Vec<Annotated> = self.latest.into_values().collect();
+        events.sort_by_key(|(event, _)| (event.observed_at, event.agent));
+        events
+    }
+}

@@ -1,0 +1,260 @@
+//! The agent table at the start: from the store, or, where that has none, from the `current` topic.
+//!
+//! The store is enough, and Kafka may be away: the rows of the table as of the last checkpoint, then the journal behind it,
+//! whose rows hold the agents as each batch has left them. An integration that the store does not know completely (a new
+//! machine, a store that was set aside, a recovery that was interrupted) is read from Kafka, however long that takes: a
+//! table that lacks somebody would start his sequence anew. A row that cannot be read sets the whole store aside.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::model::{Config, Delivery, Integration};
+use crate::publish::message::Message;
+use crate::publish::recovery::{self, Progress, RecoveryError};
+use crate::publish::takeover::{self, TakeoverError};
+use crate::publish::{checkpoint, journal_row};
+use crate::state::memory::FeedMemory;
+use crate::store::memory::{self, StoredAgent};
+use crate::store::{self, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
+use crate::time::Timestamp;
+
+use super::checkpoint::Checkpoint;
+use super::engine::Engine;
+use super::refresh::LastEvents;
+
+/// How long one attempt to read a checkpoint may take.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+/// What is read from the journal at a time.
+const PORTION: usize = 16 * 1024 * 1024;
+
+/// What is known of one integration.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub(super) stored: StoredIntegration,
+    /// Of an agent who is there twice the later one counts.
+    pub(super) agents: Vec<StoredAgent>,
+    /// So many of them, the first, are rows of the table. The others must become such.
+    checkpointed: usize,
+    pub(super) feed: FeedMemory,
+}
+
+impl Restored {
+    /// Fills an engine with it.
+    pub(super) fn into_engine(self, engine: &mut Engine, refresh_after: Option<Duration>) -> (Checkpoint, LastEvents) {
+        let Self { stored, agents, mut feed, checkpointed } = self;
+        // What was written of the feed is some seconds old; what was written of the agents may be younger.
+        let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
+        feed.last_valid = feed.last_valid.max(seen);
+        let mut last_events = LastEvents::new(refresh_after);
+        let mut kept = Vec::new();
+        let to_be_written: Vec<_> =
+            agents[checkpointed..].iter().map(|agent| (agent.agent.acd, Arc::clone(&agent.agent.login_id))).collect();
+        let agents = agents.into_iter().map(|StoredAgent { agent, published, last_event }| {
+            kept.extend(last_event.map(|event| (agent.acd, Arc::clone(&agent.login_id), agent.last_seen, event)));
+            (agent, published)
+        });
+        engine.restore(agents, &feed);
+        for (acd, login_id, last_seen, event) in kept {
+            let message = journal_row::from_stored(&event);
+            if let (Some(index), Ok(message)) = (engine.tracker().table().find(acd, &login_id), message) {
+                last_events.put(index, message, last_seen);
+            }
+        }
+        for (acd, login_id) in to_be_written {
+            engine.mark_changed(acd, &login_id);
+        }
+        (Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now()), last_events)
+    }
+}
+
+/// The store, and what it knew.
+pub(super) struct Opening {
+    pub(super) store: Store,
+    pub(super) restored: Vec<Restored>,
+    pub(super) incidents: Vec<Incident>,
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RestoreError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the store cannot be read, and neither can a new one: {0}")]
+    Damaged(String),
+    #[error("the store cannot be written: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+}
+
+/// Opens the store and reads what it has of the configured integrations.
+pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
+    let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
+    let Opened { mut store, mut incidents } = store::open(&settings)?;
+    match read_all(config, &mut store) {
+        Ok(restored) => Ok(Opening { store, restored, incidents }),
+        Err(damage) => {
+            let Opened { mut store, incidents: more } = store.set_aside_and_open(&damage)?;
+            incidents.extend(more);
+            let restored = read_all(config, &mut store).map_err(RestoreError::Damaged)?;
+            Ok(Opening { store, restored, incidents })
+        }
+    }
+}
+
+/// Everything, or what is wrong with it.
+fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, String> {
+    let keeps_events = |integration: &Integration| {
+        integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
+    };
+    let all = config.integrations.iter();
+    all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect()
+}
+
+fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, String> {
+    let failed = |error: StoreError| error.to_string();
+    let begin = Instant::now();
+    let stored = store.integration(integration).map_err(failed)?;
+    let feed = memory::decode_feed(&stored.feed).map_err(|error| error.to_string())?;
+    let mut agents = Vec::new();
+    let mut damage = None;
+    if stored.recovered {
+        let mut take = |row: &[u8]| match memory::decode_agent(row) {
+            Ok(agent) => agents.push(agent),
+            Err(error) => damage = Some(error.to_string()),
+        };
+        store.agents(stored.number, &mut take).map_err(failed)?;
+        if let Some(damage) = damage {
+            return Err(damage);
+        }
+    }
+    let checkpointed = agents.len();
+    replay(store, &stored, &mut agents, keeps_events.then_some(integration))?;
+    tracing::info!(
+        integration,
+        agents = checkpointed,
+        replayed = agents.len() - checkpointed,
+        pending = stored.next - stored.acknowledged_to,
+        took_ms = begin.elapsed().as_millis(),
+        is_complete = stored.recovered,
+        "read from the store"
+    );
+    Ok(Restored { stored, agents, feed, checkpointed })
+}
+
+/// The journal behind the checkpoint. `keeps_events_of`: the integration, where its last events are wanted too.
+fn replay(
+    store: &Store,
+    stored: &StoredIntegration,
+    agents: &mut Vec<StoredAgent>,
+    keeps_events_of: Option<&str>,
+) -> Result<(), String> {
+    let reader = store.reader().map_err(|error| error.to_string())?;
+    let mut position = stored.covered_to;
+    loop {
+        let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        position = last.end();
+        for row in &rows {
+            let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
+            let mut by_key: HashMap<&str, &Message> = HashMap::new();
+            if keeps_events_of.is_some() {
+                by_key.extend(messages.iter().map(|message| (&*message.key, message)));
+            }
+            for agent in changed {
+                let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
+                if let Some(integration) = keeps_events_of {
+                    let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
+                    agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
+                }
+                agents.push(agent);
+            }
+        }
+    }
+}
+
+/// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
+pub(super) fn from_kafka(
+    servers: &str,
+    config: &Config,
+    opening: &mut Opening,
+    stop: &CancellationToken,
+) -> Result<(), RestoreError> {
+    let Opening { store, restored, .. } = opening;
+    let missing: Vec<usize> = (0..restored.len()).filter(|number| !restored[*number].stored.recovered).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Arc<str>> = missing.iter().map(|number| Arc::clone(&config.integrations[*number].id)).collect();
+    tracing::info!(integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka");
+    let begin = Instant::now();
+    if config.kafka.delivery == Delivery::ExactlyOnce {
+        for id in &ids {
+            takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
+        }
+    }
+    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, &|| stop.is_cancelled(), &mut tell)?;
+    tracing::info!(
+        messages = recovered.messages,
+        unreadable = recovered.unreadable,
+        took_ms = begin.elapsed().as_millis(),
+        "read from Kafka"
+    );
+    for (number, id) in missing.into_iter().zip(ids) {
+        let Restored { stored, agents, feed, checkpointed } = &mut restored[number];
+        let found = recovered.integrations.remove(&id).unwrap_or_default();
+        // Of what both have, the store may know more: events that Kafka does not have yet.
+        let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
+        for agent in found.agents.into_iter().chain(agents.drain(..)) {
+            let key = (agent.agent.acd, agent.agent.login_id.clone());
+            if known.get(&key).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
+                known.insert(key, agent);
+            }
+        }
+        agents.extend(known.into_values());
+        *checkpointed = 0;
+        if config.kafka.delivery == Delivery::ExactlyOnce {
+            let position = committed(servers, config, &id, store.id(), stop)?;
+            // A store that has lost its last commits must not count positions twice.
+            store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
+            *stored = store.integration(&id)?;
+        }
+        feed.last_valid = feed.last_valid.max(found.last_valid);
+    }
+    Ok(())
+}
+
+/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that is another store's.
+fn committed(
+    servers: &str,
+    config: &Config,
+    integration: &str,
+    owner: Uuid,
+    stop: &CancellationToken,
+) -> Result<u64, RecoveryError> {
+    loop {
+        match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
+            Ok(found) => return Ok(found.filter(|found| found.owner == owner).map_or(0, |found| found.position)),
+            Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
+        }
+        if stop.is_cancelled() {
+            return Err(RecoveryError::Stopped);
+        }
+    }
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Reading { messages } => tracing::info!(messages, "reading the agents from Kafka"),
+        Progress::Waiting { reason, waited } => {
+            let waited_s = waited.as_secs();
+            tracing::warn!(reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered");
+        }
+    }
+}

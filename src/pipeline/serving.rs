@@ -1,0 +1,79 @@
+//! HTTP while the service runs: from before the agents are restored until after the last acknowledgement.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::model::Config;
+use crate::http::commands::Commands;
+use crate::http::model::ReadModel;
+use crate::http::{self};
+use crate::publish::PublishHandle;
+use crate::telemetry::metrics::Metrics;
+
+/// Between two moves of histogram samples out of their buffers.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// HTTP that is served; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) address: SocketAddr,
+    kafka: Arc<OnceLock<Vec<PublishHandle>>>,
+    is_listening: Arc<AtomicBool>,
+    http: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Serving {
+    /// Serves, not ready yet.
+    pub(super) fn start(
+        listener: TcpListener,
+        model: &ReadModel,
+        metrics: &Metrics,
+        config: &Config,
+        commands: Commands,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let kafka = Arc::new(OnceLock::new());
+        let is_listening = Arc::new(AtomicBool::new(false));
+        let state = http::State {
+            model: model.clone(),
+            metrics: metrics.clone(),
+            kafka: Arc::clone(&kafka),
+            is_listening: Arc::clone(&is_listening),
+            store: config.store.directory.clone(),
+            commands,
+            format: config.kafka.format,
+        };
+        let http = tokio::spawn(http::serve(listener, state, stop.clone()));
+        let (upkeep, metrics) = (stop.clone(), metrics.clone());
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(UPKEEP);
+            while upkeep.run_until_cancelled(interval.tick()).await.is_some() {
+                metrics.upkeep();
+            }
+        });
+        let guard = stop.clone().drop_guard();
+        Ok(Self { address, kafka, is_listening, http, stop, _stop_when_dropped: guard })
+    }
+
+    /// The agents are restored and CMS can dial in: ready, as far as the store is.
+    pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
+        // Said once.
+        let _ = self.kafka.set(handles.to_vec());
+        self.is_listening.store(true, Ordering::Release);
+    }
+
+    /// Ends it, after the requests that are being answered.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        // It ends by itself; a panic in it is in the log.
+        let _ = self.http.await;
+    }
+}

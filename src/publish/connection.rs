@@ -1,0 +1,106 @@
+//! A producer and what it reports; the way of a message into it.
+//!
+//! Policy: librdkafka copies what it is given. Its full queue is waited out here; whatever else it refuses is either the
+//! message's own fault, or the end of the producer. Cost: one allocation of headers per message and topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
+
+use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
+use super::outbox::Outbox;
+
+/// How long a full queue of librdkafka is left alone.
+const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// Why a message was not enqueued.
+pub(super) enum Refusal {
+    /// It has no place in the sequence of messages yet, so that no gap arises.
+    TooLarge(RDKafkaErrorCode),
+    /// The producer is at its end; why is in its failures.
+    Failed,
+    /// The outbox was stopped.
+    Stopped,
+}
+
+/// See the module.
+pub(super) struct Connection {
+    pub(super) producer: ThreadedProducer<Reports>,
+    pub(super) failures: Arc<Failures>,
+    /// In transactions: what has not been reported yet.
+    pub(super) on_the_way: Option<Arc<OnTheWay>>,
+    outbox: Arc<Outbox>,
+    monitor: Arc<Monitor>,
+}
+
+impl Connection {
+    /// Makes the producer; Kafka itself need not be there.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the settings.
+    pub(super) fn open(
+        settings: &ClientConfig,
+        outbox: &Arc<Outbox>,
+        monitor: &Arc<Monitor>,
+        on_the_way: Option<Arc<OnTheWay>>,
+    ) -> KafkaResult<Self> {
+        let failures = Arc::new(Failures::default());
+        let (outbox, monitor) = (Arc::clone(outbox), Arc::clone(monitor));
+        let reports =
+            Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
+        let producer = ThreadedProducer::from_config_and_context(settings, reports)?;
+        Ok(Self { producer, failures, on_the_way, outbox, monitor })
+    }
+
+    /// Hands a message over for one topic; blocks while librdkafka's queue is full.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    pub(super) fn enqueue(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &[u8],
+        headers: &[(&'static str, Bytes)],
+        ticket: Ticket,
+    ) -> Result<(), Refusal> {
+        let owned_headers = OwnedHeaders::new_with_capacity(headers.len());
+        let owned_headers = headers
+            .iter()
+            .fold(owned_headers, |headers, (key, value)| headers.insert(Header { key, value: Some(&**value) }));
+        let mut record =
+            BaseRecord::with_opaque_to(topic, ticket.pack()).key(key).payload(payload).headers(owned_headers);
+        loop {
+            if self.failures.any() {
+                return Err(Refusal::Failed);
+            }
+            self.on_the_way.iter().for_each(|on_the_way| on_the_way.add());
+            let (error, returned) = match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            self.on_the_way.iter().for_each(|on_the_way| on_the_way.remove());
+            match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
+                RDKafkaErrorCode::QueueFull => {
+                    if self.outbox.pause(QUEUE_FULL_WAIT) {
+                        return Err(Refusal::Stopped);
+                    }
+                    record = returned;
+                }
+                code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
+                code => {
+                    if self.failures.record(ticket.position, code) {
+                        self.monitor.error(code, &error.to_string());
+                    }
+                    return Err(Refusal::Failed);
+                }
+            }
+        }
+    }
+}

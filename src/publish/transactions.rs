@@ -1,0 +1,413 @@
+//! The publisher thread of one integration with exactly-once delivery: messages in transactions.
+//!
+//! Invariants: a transaction holds messages in the order of their positions, each on all of its topics, and a checkpoint
+//! with the position behind the last; a message leaves the outbox when the transaction is committed and by nothing else.
+//! One request in flight (see `client`). A new producer begins by ending what an earlier one left open, and reads in the
+//! last checkpoint what of our journal is committed, however uncertain the end of the last commit was.
+//!
+//! Ownership: `transactional.id` belongs to the integration, and the broker lets only the last producer of that id go on.
+//! Whoever starts commits a checkpoint first: his claim. A producer that is shut out reads the last checkpoint before it
+//! tries again: if that is another store's, it stops and waits until it is told to take the integration back
+//! ([`Monitor::claim`]); if it is ours, the coordinator ended a transaction that took too long, and it goes on.
+//!
+//! Failure policy: what can be repeated is repeated, for ever; everything else ends the transaction and the producer, and
+//! a new one starts at the first uncommitted message, as `refusals` says. While Kafka is away, everything waits; a
+//! transaction that was open for longer than the time-out is undone by the broker and sent anew.
+//!
+//! Cost: a commit writes to the coordinator and to each partition concerned, some 6 ms on one broker; after idleness a
+//! message is committed at once, under load messages gather for `commit_interval`.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use uuid::Uuid;
+
+use super::checkpoint::{self, Checkpoint, ReadError};
+use super::client::producer_settings;
+use super::connection::{Connection, Refusal};
+use super::delivery::{Monitor, OnTheWay, Ticket};
+use super::journal::Lane;
+use super::message::Topic;
+use super::outbox::{Outbox, Outgoing, Taken};
+use super::producer::SpawnError;
+use super::refusals::Refusals;
+use crate::config::model::Kafka;
+use crate::time::Timestamp;
+
+/// Messages taken from the outbox at a time.
+const TAKE: usize = 256;
+/// Where a transaction ends, whatever waits.
+const MOST_MESSAGES: usize = 10_000;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// How long a call goes on after it was to stop.
+const STEP: Duration = Duration::from_millis(500);
+const RETRY_WAIT: Duration = Duration::from_millis(20);
+/// How often the thread looks whether messages make a full transaction.
+const GATHER_STEP: Duration = Duration::from_millis(10);
+/// A producer that cannot end its commit for so long is replaced; the next one finds out how it ended.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
+const ABORT_PATIENCE: Duration = Duration::from_secs(2);
+/// A call that is repeated for so long is an error that somebody should see.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+/// For whoever shut us out to commit his claim.
+const CLAIM_WAIT: Duration = Duration::from_secs(1);
+/// How often a superseded thread looks whether it is to go on.
+const SUPERSEDED_STEP: Duration = Duration::from_millis(250);
+
+/// Why a producer's work ended.
+enum End {
+    Stopped,
+    /// Everything that was sent one by one is committed.
+    Reached,
+    /// Why is in the producer's failures.
+    Failed,
+}
+
+/// What the thread owns.
+pub(crate) struct TransactionThread {
+    integration: Arc<str>,
+    servers: String,
+    kafka: Kafka,
+    owner: Uuid,
+    lane: Lane,
+    outbox: Arc<Outbox>,
+    monitor: Arc<Monitor>,
+    refusals: Refusals,
+    /// Our claim is committed.
+    is_owner: bool,
+    /// When the last transaction with messages began.
+    begun: Option<Instant>,
+}
+
+impl TransactionThread {
+    /// Starts it. The first producer is made here, so that settings that librdkafka does not accept are an error of the
+    /// start; Kafka itself need not be there. `owner` is the id of the store whose journal counts the positions.
+    pub(crate) fn spawn(
+        integration: Arc<str>,
+        servers: &str,
+        kafka: &Kafka,
+        owner: Uuid,
+        lane: Lane,
+        monitor: Arc<Monitor>,
+    ) -> Result<JoinHandle<()>, SpawnError> {
+        let outbox = Arc::clone(lane.outbox());
+        let refusals = Refusals::new(Arc::clone(&integration), kafka, Arc::clone(&outbox), Arc::clone(&monitor));
+        let (servers, kafka) = (servers.to_owned(), kafka.clone());
+        let publisher =
+            Self { integration, servers, kafka, owner, lane, outbox, monitor, refusals, is_owner: false, begun: None };
+        let first = publisher.connect()?;
+        let name = format!("publish-{}", publisher.integration);
+        Ok(thread::Builder::new().name(name).spawn(move || publisher.run(first))?)
+    }
+
+    fn connect(&self) -> KafkaResult<Connection> {
+        let settings = producer_settings(&self.servers, &self.kafka, &self.integration, self.refusals.sizing());
+        Connection::open(&settings, &self.outbox, &self.monitor, Some(Arc::new(OnTheWay::default())))
+    }
+
+    fn run(mut self, first: Connection) {
+        let mut connection = first;
+        loop {
+            let acknowledged_before = self.outbox.acknowledged_to();
+            let end = self.publish(&connection);
+            // Whoever can undo his transaction has not been shut out.
+            let is_aborted = !matches!(end, End::Reached) && self.abort(&connection);
+            let failures = Arc::clone(&connection.failures);
+            drop(connection); // purges, and serves the last reports
+            self.outbox.rewind();
+            if self.outbox.acknowledged_to() > acknowledged_before {
+                self.refusals.progress();
+            }
+            let wait = match end {
+                End::Stopped => return,
+                End::Reached => {
+                    self.refusals.end_single();
+                    Duration::ZERO
+                }
+                End::Failed => {
+                    let wait = self.refusals.after_failure(failures.take());
+                    if self.is_owner && !is_aborted && self.confirm_ownership().is_err() {
+                        return;
+                    }
+                    wait
+                }
+            };
+            let Some(next) = self.reconnect(wait) else { return };
+            connection = next;
+        }
+    }
+
+    /// A producer, after a wait, however many attempts it takes; `None` once the outbox is stopped.
+    fn reconnect(&mut self, mut wait: Duration) -> Option<Connection> {
+        loop {
+            if self.outbox.pause(wait) {
+                return None;
+            }
+            match self.connect() {
+                Ok(connection) => return Some(connection),
+                Err(error) => {
+                    tracing::warn!(integration = &*self.integration, %error, "no kafka producer, will be retried");
+                    wait = self.refusals.next_backoff();
+                }
+            }
+        }
+    }
+
+    /// Takes the integration over, then publishes until the producer must end.
+    fn publish(&mut self, connection: &Connection) -> End {
+        if let Err(end) = self.take_over(connection) {
+            return end;
+        }
+        loop {
+            if let Err(end) = self.transaction(connection) {
+                return end;
+            }
+        }
+    }
+
+    /// Shuts out earlier producers, learns what is committed, and commits our claim.
+    fn take_over(&mut self, connection: &Connection) -> Result<(), End> {
+        self.insist(connection, None, || connection.producer.init_transactions(STEP))?;
+        let committed = self.read_checkpoint().map_err(|_| End::Stopped)?;
+        let position = self.outbox.acknowledged_to();
+        if let Some(other) = committed.last.filter(|last| last.owner != self.owner) {
+            let Checkpoint { owner, committed_at, .. } = other;
+            tracing::info!(integration = &*self.integration, %owner, %committed_at, "taken over from another store");
+        }
+        self.insist(connection, None, || connection.producer.begin_transaction())?;
+        self.commit(connection, position)?;
+        self.is_owner = true;
+        self.monitor.acknowledged([]);
+        tracing::debug!(integration = &*self.integration, position, owner = %self.owner, "checkpoint committed");
+        Ok(())
+    }
+
+    /// One transaction, of what there is in the outbox.
+    fn transaction(&mut self, connection: &Connection) -> Result<(), End> {
+        if connection.failures.any() {
+            return Err(End::Failed);
+        }
+        let until = self.refusals.until();
+        let mut messages = match self.outbox.take(TAKE, until) {
+            Taken::Interrupted => return Ok(()),
+            Taken::Reached => return Err(End::Reached),
+            Taken::Stopped => return Err(End::Stopped),
+            Taken::Behind(position) => {
+                self.lane.fetch(&self.integration, position);
+                return Ok(());
+            }
+            Taken::Messages(messages) => messages,
+        };
+        self.gather()?;
+        self.begun = Some(Instant::now());
+        self.insist(connection, None, || connection.producer.begin_transaction())?;
+        let (mut count, mut bytes, mut position) = (0, 0, self.outbox.acknowledged_to());
+        while !messages.is_empty() {
+            let tracked = messages.iter().map(|outgoing| outgoing.position).filter(|at| *at != Outgoing::UNTRACKED);
+            position = tracked.max().map_or(position, |last| last + 1);
+            for outgoing in &messages {
+                bytes += outgoing.message.size();
+                self.send(connection, outgoing)?;
+            }
+            count += messages.len();
+            if count >= MOST_MESSAGES || bytes >= MOST_BYTES {
+                break;
+            }
+            messages = self.outbox.take_ready(TAKE, until);
+        }
+        self.commit(connection, position)?;
+        self.monitor.acknowledged(self.outbox.acknowledge_to(position));
+        Ok(())
+    }
+
+    /// Waits until the next transaction may begin, or messages fill one.
+    fn gather(&self) -> Result<(), End> {
+        let Some(begun) = self.begun else { return Ok(()) };
+        let full = MOST_MESSAGES.min(self.kafka.queue_events / 4 * 3);
+        loop {
+            let left = self.kafka.commit_interval.saturating_sub(begun.elapsed());
+            if left.is_zero() || self.outbox.pending() >= full {
+                return Ok(());
+            }
+            if self.outbox.pause(left.min(GATHER_STEP)) {
+                return Err(End::Stopped);
+            }
+        }
+    }
+
+    /// Sends a message to its topics.
+    fn send(&self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
+        let message = &outgoing.message;
+        for topic in outgoing.topics() {
+            let ticket = Ticket { position: outgoing.position, topic };
+            let name = topic.name(&self.kafka.topics);
+            match connection.enqueue(name, &message.key, &message.payload, &message.headers, ticket) {
+                Ok(()) => {}
+                Err(Refusal::TooLarge(code)) => {
+                    let replacement = self.refusals.give_up(outgoing.position, message, code);
+                    return replacement.map_or(Ok(()), |replacement| self.send(connection, &replacement));
+                }
+                Err(Refusal::Failed) => return Err(End::Failed),
+                Err(Refusal::Stopped) => return Err(End::Stopped),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction with a checkpoint.
+    fn commit(&self, connection: &Connection, position: u64) -> Result<(), End> {
+        let checkpoint = Checkpoint { owner: self.owner, position, committed_at: Timestamp::now() };
+        let ticket = Ticket { position, topic: Topic::Checkpoint };
+        let (name, value) = (&self.kafka.topics.checkpoint, checkpoint.value());
+        match connection.enqueue(name, &self.integration, value.as_bytes(), &checkpoint.headers(), ticket) {
+            Ok(()) => {}
+            Err(Refusal::Stopped) => return Err(End::Stopped),
+            Err(Refusal::Failed) => return Err(End::Failed),
+            Err(Refusal::TooLarge(code)) => return Err(self.failed(connection, code, "checkpoint refused")),
+        }
+        self.wait_delivered(connection)?;
+        self.insist(connection, Some(COMMIT_PATIENCE), || connection.producer.commit_transaction(STEP))
+    }
+
+    /// Waits until everything sent is reported. The crate's commit would poll for that in steps of 100 ms, also where the
+    /// last report came but its event is still being freed.
+    fn wait_delivered(&self, connection: &Connection) -> Result<(), End> {
+        while !connection.on_the_way.as_ref().is_none_or(|on_the_way| on_the_way.wait_none(STEP)) {
+            if connection.failures.any() {
+                break;
+            }
+            if self.is_stopped() {
+                return Err(End::Stopped);
+            }
+        }
+        if connection.failures.any() {
+            return Err(End::Failed);
+        }
+        let reported = Instant::now();
+        while connection.producer.in_flight_count() > 0 && reported.elapsed() < STEP {
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Undoes the open transaction, if there is one and it can be done soon.
+    fn abort(&self, connection: &Connection) -> bool {
+        let begun = Instant::now();
+        loop {
+            match connection.producer.abort_transaction(STEP) {
+                Ok(()) => return true,
+                Err(error) if is_retriable(&error) && begun.elapsed() < ABORT_PATIENCE && !self.is_stopped() => {}
+                Err(error) => {
+                    tracing::debug!(integration = &*self.integration, %error, "transaction not aborted");
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Repeats a call that can be repeated. Most of them go on in the background, and are resumed by the repetition.
+    fn insist(
+        &self,
+        connection: &Connection,
+        patience: Option<Duration>,
+        call: impl Fn() -> KafkaResult<()>,
+    ) -> Result<(), End> {
+        let begun = Instant::now();
+        let mut complained = begun;
+        loop {
+            let Err(error) = call() else { return Ok(()) };
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            let is_patient = patience.is_none_or(|patience| begun.elapsed() < patience);
+            if self.outbox.pause(Duration::ZERO) {
+                return Err(End::Stopped);
+            }
+            if !(is_retriable(&error) && is_patient) {
+                return Err(self.failed(connection, code, &error.to_string()));
+            }
+            if complained.elapsed() >= COMPLAINT_INTERVAL {
+                self.monitor.error(code, &error.to_string());
+                complained = Instant::now();
+            }
+            if self.outbox.pause(RETRY_WAIT) {
+                return Err(End::Stopped);
+            }
+        }
+    }
+
+    fn failed(&self, connection: &Connection, code: RDKafkaErrorCode, message: &str) -> End {
+        if connection.failures.record_end(code) {
+            self.monitor.error(code, message);
+        }
+        End::Failed
+    }
+
+    /// Waits as long as another store has the integration. An error once the outbox is stopped.
+    fn confirm_ownership(&mut self) -> Result<(), Stopped> {
+        if self.outbox.pause(CLAIM_WAIT) {
+            return Err(Stopped);
+        }
+        let Some(other) = self.read_checkpoint()?.last.filter(|last| last.owner != self.owner) else {
+            return Ok(());
+        };
+        let Checkpoint { owner, committed_at, .. } = other;
+        tracing::error!(
+            integration = &*self.integration,
+            %owner,
+            %committed_at,
+            pending = self.outbox.pending(),
+            "another store publishes for this integration: stopped, messages wait; end one of the two"
+        );
+        self.monitor.set_superseded_by(Some(owner));
+        self.is_owner = false;
+        while !self.monitor.is_claimed() {
+            if self.outbox.pause(SUPERSEDED_STEP) {
+                return Err(Stopped);
+            }
+        }
+        tracing::info!(integration = &*self.integration, %owner, "the integration is taken back");
+        self.monitor.set_superseded_by(None);
+        Ok(())
+    }
+
+    /// The last checkpoint, however long it takes. What it says of our journal is acknowledged at once.
+    fn read_checkpoint(&mut self) -> Result<checkpoint::Found, Stopped> {
+        loop {
+            let is_stopped = || self.is_stopped();
+            let read = checkpoint::read_settled(&self.servers, &self.kafka, &self.integration, self.owner, &is_stopped);
+            match read {
+                Ok(found) => {
+                    if let Some(own) = found.own {
+                        self.monitor.acknowledged(self.outbox.acknowledge_to(own.position));
+                    }
+                    return Ok(found);
+                }
+                Err(ReadError::Stopped) => return Err(Stopped),
+                Err(error) => {
+                    let wait = self.refusals.next_backoff();
+                    tracing::warn!(integration = &*self.integration, %error, ?wait, "no checkpoint, will be retried");
+                    if self.outbox.pause(wait) {
+                        return Err(Stopped);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.outbox.pause(Duration::ZERO)
+    }
+}
+
+/// The outbox was stopped.
+struct Stopped;
+
+fn is_retriable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable() && !error.is_fatal(),
+        KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => true,
+        _ => false,
+    }
+}

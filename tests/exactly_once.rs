@@ -1,0 +1,407 @@
+//! Exactly-once delivery on a real Kafka: whoever reads what is committed sees every message once and in order, whatever
+//! happens to producers and brokers.
+//!
+//! `RTALINK_TEST_OUTAGE` is the length of the outage in seconds; longer than 60, and the broker gives up transactions.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::disallowed_methods)] // sleeping is the load's pace here, and an outage's length
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rtalink::config::model::Kafka;
+use rtalink::publish::message::{Message, Route};
+use rtalink::publish::observer::{Observer, Unobserved};
+use rtalink::publish::publisher::Drained;
+use rtalink::publish::{PublishHandle, Publisher, checkpoint};
+use tempfile::TempDir;
+
+mod support;
+
+use support::kafka::{Broker, InterruptedBroker, unique};
+use support::publishing;
+use support::service::{folder, parse};
+use support::topic::{self, Received};
+use support::wait::until_true;
+
+const KEYS: usize = 7;
+const LONG: Duration = Duration::from_secs(60);
+
+/// An integration with topics of its own.
+struct Site {
+    integration: Arc<str>,
+    kafka: Kafka,
+    bootstrap: String,
+}
+
+impl Site {
+    fn new(bootstrap: &str, commit_interval: &str) -> Self {
+        let name = unique("once");
+        let toml = format!(
+            r#"
+            [kafka]
+            bootstrap_servers = "{bootstrap}"
+            delivery = "exactly-once"
+            commit_interval = "{commit_interval}"
+            [kafka.topics]
+            events = "{name}.events"
+            current = "{name}.current"
+            feed_status = "{name}.feed-status"
+            dead_letter = "{name}.dead-letter"
+            checkpoint = "{name}.checkpoint"
+            [kafka.properties]
+            "compression.type" = "none"
+            [[integration]]
+            id = "avaya-1"
+            kind = "avaya-cms"
+            acd = 1
+            "#
+        );
+        let kafka = parse(&toml, &folder(&[])).kafka;
+        Self { integration: name.into(), kafka, bootstrap: bootstrap.to_owned() }
+    }
+
+    fn start(&self, store: &Path) -> (Publisher, PublishHandle) {
+        self.start_observed(store, Arc::new(Unobserved))
+    }
+
+    fn start_observed(&self, store: &Path, observer: Arc<dyn Observer>) -> (Publisher, PublishHandle) {
+        let publisher = publishing::observed_in(store, &self.kafka, &self.integration, observer);
+        let handle = publisher.handle(&self.integration).unwrap();
+        (publisher, handle)
+    }
+
+    fn checkpoint(&self) -> checkpoint::Checkpoint {
+        checkpoint::read(&self.bootstrap, &self.kafka, &self.integration, LONG).unwrap().unwrap()
+    }
+
+    fn numbers(&self, messages: &[Received]) -> BTreeMap<String, Vec<usize>> {
+        let mut by_key: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for message in messages {
+            let number = String::from_utf8_lossy(&message.value).parse().unwrap();
+            by_key.entry(message.key.clone()).or_default().push(number);
+        }
+        by_key
+    }
+
+    /// Every number is there once, those of each key in order, on both topics.
+    fn assert_exactly(&self, expected: impl Iterator<Item = usize>) {
+        let expected: Vec<usize> = expected.collect();
+        for topic in [&self.kafka.topics.events, &self.kafka.topics.current] {
+            let by_key = self.numbers(&topic::read(&self.bootstrap, topic));
+            for (key, numbers) in &by_key {
+                assert!(numbers.is_sorted(), "{topic} {key}: {numbers:?}");
+            }
+            let mut all: Vec<usize> = by_key.into_values().flatten().collect();
+            all.sort_unstable();
+            assert!(all == expected, "{topic}: {} instead of {} messages: {all:?}", all.len(), expected.len());
+        }
+    }
+}
+
+fn message(number: usize, size: usize) -> Message {
+    let payload = format!("{number:0>20}");
+    let payload = "0".repeat(size.saturating_sub(payload.len())) + &payload;
+    Message {
+        route: Route::AgentState,
+        key: format!("avaya-1/1/{}", number % KEYS).into(),
+        payload: Bytes::from(payload),
+        headers: Vec::new(),
+        read_at: Some(Instant::now()),
+    }
+}
+
+/// Submits the numbers in batches of 1 to 50, of sizes as if at random.
+fn submit(handle: &PublishHandle, numbers: std::ops::Range<usize>) {
+    let mut random = numbers.start;
+    let mut next = numbers.start;
+    while next < numbers.end {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let end = numbers.end.min(next + 1 + (random >> 33) % 50);
+        handle.submit(publishing::batch((next..end).map(|number| message(number, 1)).collect())).unwrap();
+        next = end;
+    }
+}
+
+fn drain(publisher: Publisher) {
+    assert_eq!(publisher.drain(Instant::now() + LONG), Drained::default());
+}
+
+#[test]
+fn every_message_arrives_once_and_in_order() {
+    const MESSAGES: usize = 20_000;
+    let site = Site::new(Broker::shared().bootstrap(), "5ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..MESSAGES / 2);
+    until_true("the first transactions", || handle.acknowledged_to() > 0);
+    submit(&handle, MESSAGES / 2..MESSAGES);
+    drain(publisher);
+    assert_eq!(handle.acknowledged_to(), MESSAGES as u64);
+    site.assert_exactly(0..MESSAGES);
+    let checkpoint = site.checkpoint();
+    assert_eq!((checkpoint.owner, checkpoint.position), (publishing::store_id(store.path()), MESSAGES as u64));
+    let records = topic::read(&site.bootstrap, &site.kafka.topics.checkpoint);
+    let (first, last) = (records.first().unwrap(), records.last().unwrap());
+    assert_eq!((&*first.value, &*last.value), (&b"0"[..], MESSAGES.to_string().as_bytes()), "the claim comes first");
+    assert_eq!((&*last.key, &*last.headers["content-type"]), (&*site.integration, "text/plain"));
+    let config = Broker::shared().topic_config(&site.kafka.topics.checkpoint);
+    assert_eq!(config["cleanup.policy"], "compact");
+}
+
+/// An open transaction of somebody else on the checkpoint topic: whoever starts waits for its end, since what is behind
+/// it cannot be seen.
+fn hold_up(site: &Site) -> BaseProducer {
+    let other: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &site.bootstrap)
+        .set("transactional.id", unique("other"))
+        .create()
+        .unwrap();
+    other.init_transactions(LONG).unwrap();
+    other.begin_transaction().unwrap();
+    for partition in 0..site.kafka.partitions {
+        let record = BaseRecord::to(&site.kafka.topics.checkpoint).key("other").payload("x").partition(partition);
+        other.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    other.flush(LONG).unwrap();
+    other
+}
+
+#[test]
+fn an_ended_producer_is_continued_without_a_gap_or_a_copy() {
+    const MESSAGES: usize = 40_000;
+    let site = Site::new(Broker::shared().bootstrap(), "1ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..50);
+    until_true("the first transaction", || handle.acknowledged_to() == 50);
+    submit(&handle, 50..MESSAGES);
+    until_true("some of many transactions", || handle.acknowledged_to() >= 1_000);
+    drop(publisher);
+    let acknowledged = handle.acknowledged_to();
+    assert!(acknowledged < MESSAGES as u64, "nothing was left to continue");
+
+    let other = hold_up(&site);
+    let (publisher, handle) = site.start(store.path());
+    assert!(handle.pending() > 0);
+    other.abort_transaction(LONG).unwrap();
+    drain(publisher);
+    site.assert_exactly(0..MESSAGES);
+    let written = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
+    println!("{acknowledged} acknowledged before, {} undone", written - MESSAGES);
+}
+
+#[test]
+fn an_outage_of_the_broker_is_survived_in_the_middle_of_a_stream() {
+    const MESSAGES: usize = 6_000;
+    let outage = std::env::var("RTALINK_TEST_OUTAGE").map_or(1, |seconds| seconds.parse().unwrap());
+    let mut broker = InterruptedBroker::start();
+    let site = Site::new(&broker.bootstrap(), "1ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..1_000);
+    until_true("the first transactions", || handle.acknowledged_to() == 1_000);
+    // For the markers: a single broker that dies while it writes them may forget one, and no consumer gets past that.
+    std::thread::sleep(Duration::from_millis(500));
+    submit(&handle, 1_000..3_000);
+    std::thread::sleep(Duration::from_millis(15));
+    broker.kill();
+    submit(&handle, 3_000..4_000);
+    std::thread::sleep(Duration::from_secs(outage));
+    broker.start_again();
+    let back = Instant::now();
+    submit(&handle, 4_000..MESSAGES);
+    until_true("everything committed", || handle.acknowledged_to() == MESSAGES as u64);
+    println!("everything committed {:?} after the broker came back", back.elapsed());
+    assert_eq!(handle.health().superseded_by, None);
+    drain(publisher);
+    site.assert_exactly(0..MESSAGES);
+}
+
+#[test]
+fn whoever_claims_goes_on_and_the_other_stops_and_says_so() {
+    let site = Site::new(Broker::shared().bootstrap(), "1ms");
+    let (store, other_store) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (one, other) = (publishing::store_id(store.path()), publishing::store_id(other_store.path()));
+    let (first, first_handle) = site.start(store.path());
+    submit(&first_handle, 0..100);
+    until_true("the first publishes", || first_handle.acknowledged_to() == 100);
+
+    let (second, second_handle) = site.start(other_store.path());
+    submit(&second_handle, 100..200);
+    until_true("the second publishes", || second_handle.acknowledged_to() == 100);
+    submit(&first_handle, 300..350);
+    until_true("the first says so", || first_handle.health().superseded_by == Some(other));
+    assert_eq!(first.health().superseded_by, Some(other));
+    submit(&second_handle, 200..300);
+    until_true("the second goes on", || second_handle.acknowledged_to() == 200);
+    assert_eq!((first_handle.pending(), site.checkpoint().owner), (50, other));
+
+    assert!(first_handle.claim());
+    until_true("the first has it back", || first_handle.acknowledged_to() == 150);
+    assert_eq!((first_handle.health().superseded_by, site.checkpoint().owner), (None, one));
+    submit(&second_handle, 350..351);
+    until_true("the second says so", || second_handle.health().superseded_by == Some(one));
+    let asked = Instant::now();
+    let kept = BTreeMap::from([(Arc::clone(&site.integration), 1)]);
+    assert_eq!(second.drain(Instant::now()), Drained { unwritten: 0, kept });
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    drain(first);
+    site.assert_exactly(0..350);
+}
+
+fn foreign_producer(site: &Site) -> BaseProducer {
+    let foreign: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &site.bootstrap)
+        .set("transactional.id", format!("rtalink-{}", site.integration))
+        .create()
+        .unwrap();
+    foreign.init_transactions(LONG).unwrap();
+    foreign
+}
+
+fn leave_open(site: &Site, producer: &BaseProducer) {
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::to(&site.kafka.topics.events).key("avaya-1/1/0").payload("0");
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(LONG).unwrap();
+}
+
+#[test]
+fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone() {
+    let site = Site::new(Broker::shared().bootstrap(), "1ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..100);
+    until_true("it publishes", || handle.acknowledged_to() == 100);
+    let foreign = foreign_producer(&site);
+    leave_open(&site, &foreign);
+    submit(&handle, 100..200);
+    until_true("it goes on", || handle.acknowledged_to() == 200);
+    assert_eq!(handle.health().superseded_by, None);
+    drain(publisher);
+    site.assert_exactly(0..200);
+    let undone = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
+    assert!(undone > 200, "the reader of committed messages left some out");
+}
+
+#[test]
+fn a_transaction_that_a_crash_left_open_is_undone_after_the_broker_crashed_too() {
+    let mut broker = InterruptedBroker::start();
+    let site = Site::new(&broker.bootstrap(), "1ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..100);
+    until_true("it publishes", || handle.acknowledged_to() == 100);
+    drain(publisher);
+    let foreign = foreign_producer(&site);
+    std::thread::sleep(Duration::from_millis(500));
+    leave_open(&site, &foreign);
+    broker.kill();
+    drop(foreign);
+
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 100..200);
+    broker.start_again();
+    let back = Instant::now();
+    until_true("it goes on", || handle.acknowledged_to() == 200);
+    println!("went on {:?} after the broker came back", back.elapsed());
+    drain(publisher);
+    site.assert_exactly(0..200);
+    assert!(topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len() > 200);
+}
+
+#[test]
+fn a_message_that_is_too_large_becomes_a_dead_letter_between_the_others() {
+    const MESSAGES: usize = 400;
+    const LARGE: usize = MESSAGES / 2;
+    let site = Site::new(Broker::shared().bootstrap(), "1ms");
+    Broker::shared().create_topic(&site.kafka.topics.events, 3, &[("max.message.bytes", "1000")]);
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    let size = |number| if number == LARGE { 2_000 } else { 20 };
+    handle.submit(publishing::batch((0..MESSAGES).map(|number| message(number, size(number))).collect())).unwrap();
+    // librdkafka itself refuses this one.
+    handle.submit(publishing::batch(vec![message(MESSAGES, 2_000_000), message(MESSAGES + 1, 20)])).unwrap();
+    drain(publisher);
+    site.assert_exactly((0..MESSAGES).filter(|number| *number != LARGE).chain([MESSAGES + 1]));
+    assert_eq!(topic::read(&site.bootstrap, &site.kafka.topics.dead_letter).len(), 2);
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_kafka_that_is_away() {
+    let site = Site::new("127.0.0.1:1", "50ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..10);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_ends_soon(publisher);
+
+    let mut broker = InterruptedBroker::start();
+    let site = Site::new(&broker.bootstrap(), "1ms");
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..100);
+    until_true("it publishes", || handle.acknowledged_to() == 100);
+    broker.kill();
+    submit(&handle, 100..200);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_ends_soon(publisher);
+}
+
+fn assert_ends_soon(publisher: Publisher) {
+    let asked = Instant::now();
+    drop(publisher);
+    println!("ended within {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+/// Latencies, in microseconds.
+#[derive(Default)]
+struct Stopwatch(Mutex<Vec<u128>>);
+
+impl Observer for Stopwatch {
+    fn acknowledged(&self, _route: Route, latency: Option<Duration>) {
+        self.0.lock().extend(latency.map(|latency| latency.as_micros()));
+    }
+}
+
+/// By hand: `cargo test --test exactly_once latency -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn latency_at_a_thousand_messages_a_second() {
+    const MESSAGES: u32 = 20_000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for interval in ["1ms", "50ms"] {
+        let site = Site::new(Broker::shared().bootstrap(), interval);
+        let stopwatch = Arc::new(Stopwatch::default());
+        let store = TempDir::new().unwrap();
+        let (publisher, handle) = site.start_observed(store.path(), Arc::clone(&stopwatch) as Arc<dyn Observer>);
+        submit(&handle, 0..1_000);
+        until_true("warm", || handle.acknowledged_to() == 1_000);
+        stopwatch.0.lock().clear();
+        let begin = Instant::now();
+        for number in 0..MESSAGES {
+            let due = begin + PAUSE * number;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let message = Message { read_at: Some(due), ..message(number as usize, 300) };
+            handle.submit(publishing::batch(vec![message])).unwrap();
+        }
+        drain(publisher);
+        let mut latencies = std::mem::take(&mut *stopwatch.0.lock());
+        latencies.sort_unstable();
+        let percentile = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+        let transactions = topic::read(&site.bootstrap, &site.kafka.topics.checkpoint).len();
+        println!(
+            "commit_interval {interval}: p50 {} us, p99 {} us, max {} us, {transactions} transactions",
+            percentile(50),
+            percentile(99),
+            percentile(100)
+        );
+    }
+}

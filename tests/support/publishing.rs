@@ -1,0 +1,48 @@
+//! A publisher with a store of its own, without a service around it.
+
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rtalink::config::model::Kafka;
+use rtalink::publish::Publisher;
+use rtalink::publish::journal::{self, Bounds, Journal};
+use rtalink::publish::message::{Batch, Message};
+use rtalink::publish::observer::{Observer, Unobserved};
+use rtalink::publish::outbox::Limits;
+use rtalink::store;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Starts it for one integration; the folder of its store must outlive it.
+pub(crate) fn publisher(kafka: &Kafka, integration: &str) -> (Publisher, TempDir) {
+    let folder = TempDir::new().expect("a temporary folder");
+    (publisher_in(folder.path(), kafka, integration), folder)
+}
+
+/// Starts it on a store that may have been used before.
+pub(crate) fn publisher_in(folder: &Path, kafka: &Kafka, integration: &str) -> Publisher {
+    observed_in(folder, kafka, integration, Arc::new(Unobserved))
+}
+
+/// The same with somebody who looks on.
+pub(crate) fn observed_in(folder: &Path, kafka: &Kafka, integration: &str, observer: Arc<dyn Observer>) -> Publisher {
+    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let mut store = store::open(&settings).unwrap().store;
+    let lanes = [(Arc::from(integration), store.integration(integration).unwrap())];
+    let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
+    let bounds = Bounds { journal_bytes: 1 << 30, window };
+    let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();
+    Publisher::start(kafka, None, journal, |_| Arc::clone(&observer)).unwrap()
+}
+
+/// Id of the store in a folder that nobody uses at the moment.
+pub(crate) fn store_id(folder: &Path) -> Uuid {
+    store::open(&store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal }).unwrap().store.id()
+}
+
+/// A batch without agents.
+pub(crate) fn batch(messages: Vec<Message>) -> Batch {
+    Batch { messages, ..Batch::default() }
+}
