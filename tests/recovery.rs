@@ -64,15 +64,15 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
     let number = usize::try_from(sequence).unwrap() + agent;
     let at = Timestamp::from_millis(1_767_600_000_120 + i64::try_from(sequence).unwrap() * 3_000);
     let mode = Mode::ALL[number % Mode::ALL.len()];
-    let is_detailed = number % 2 == 0;
-    let extension: Option<Arc<str>> = (number % 3 > 0).then(|| format!("80{agent}").into());
+    let is_detailed = number.is_multiple_of(2);
+    let extension: Option<Arc<str>> = (!number.is_multiple_of(3)).then(|| format!("80{agent}").into());
     let state = AgentState {
         mode,
         direction: [Direction::None, Direction::Out, Direction::In][number % 3],
-        on_hold: number % 5 == 0,
+        on_hold: number.is_multiple_of(5),
         aux_reason: (mode == Mode::Aux).then_some(0),
         raw_state: number.to_string().into(),
-        recognised: number % 7 > 0,
+        recognised: !number.is_multiple_of(7),
         work_split: is_detailed.then(|| "232".into()),
         skills: SkillList::new((0..number % 4).map(|skill| (format!("2{skill}"), (skill > 0).then_some(7)))),
         extension: extension.clone(),
@@ -101,7 +101,7 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
         observed_at: at,
     };
     let user = User { employee_id: format!("E{agent}"), employee_name: "Lovelace, Ada".to_owned() };
-    let activity = (number % 4 > 0)
+    let activity = (!number.is_multiple_of(4))
         .then(|| Arc::new(Activity { activity_id: (number % 4).to_string(), activity_name: "Call".to_owned() }));
     let annotation = Annotation {
         external_user: event.login_id.clone(),
