@@ -108,13 +108,13 @@ fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
     let (lost, folder) = service.drain();
     assert_eq!(lost, 0);
     let service = Running::start_in(folder, CONFIG);
-    send(&mut service.dial(), &["1|ACD|"]);
-    assert_eq!(service.events_once(1)[0].mapping_version, 3, "the same content after a restart");
+    send(&mut service.dial(), &["1|ACD|", "1|AVAIL|"]);
+    assert_eq!(told(&service.events_once(1)), ["1 #4 CHANGED E1 7 v3"], "the same content after a restart");
     let (_, folder) = service.drain();
     fs::write(folder.path().join("users.csv"), USERS).unwrap();
     let service = Running::start_in(folder, CONFIG);
-    send(&mut service.dial(), &["1|ACD|"]);
-    assert_eq!(service.events_once(1)[0].mapping_version, 4, "another content, though an old one");
+    // Another content, though an old one. Who is mapped otherwise than he was published is told at once.
+    assert_eq!(told(&service.events_once(2)), ["2 #4 REMAPPED E2 7 v4", "3 #4 REMAPPED - 9 v4"]);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod decode;
 mod demo;
 mod demo_files;
 mod output;
+mod publishing;
+mod remote;
 mod replay;
 mod run;
 mod simulate;
@@ -44,6 +46,8 @@ enum Command {
     Capture(capture::Args),
     Simulate(simulate::Args),
     Tail(tail::Args),
+    Pause(publishing::PauseArgs),
+    Resume(publishing::ResumeArgs),
     Store(store::Args),
 }
 
@@ -62,6 +66,8 @@ impl Cli {
             Command::Capture(args) => capture::run(&args),
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
+            Command::Pause(args) => publishing::pause(&args),
+            Command::Resume(args) => publishing::resume(&args),
             Command::Store(args) => store::run(&args),
         };
         match result {

@@ -125,6 +125,7 @@ impl Charge {
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, checkpoint, last_events } =
             parts;
+        metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = engine.figures().last_record_at.map_or_else(Timestamp::now, |last| last.max(Timestamp::now()));
         Self {
             id,
@@ -261,7 +262,6 @@ impl Charge {
         self.engine.remap_outdated(at, &mut self.findings);
         let restored = self.engine.current();
         self.tell_model(Update::Restored(restored));
-        self.metrics.paused.set(if self.publish.is_held() { 1.0 } else { 0.0 });
         self.conclude(None);
         // What was not known here is written down before anything is added to it.
         self.write_checkpoint(at);

@@ -25,10 +25,19 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     try_get(address, path).expect("HTTP is served")
 }
 
-/// The same where nobody may answer yet.
+/// `POST path`, without a body.
+pub(crate) fn post(address: SocketAddr, path: &str) -> Answer {
+    ask(address, &format!("POST {path}")).expect("HTTP is served")
+}
+
+/// `GET path` where nobody may answer yet.
 pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
+    ask(address, &format!("GET {path}"))
+}
+
+fn ask(address: SocketAddr, what: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: rtalink\r\nConnection: close\r\n\r\n").ok()?;
+    write!(stream, "{what} HTTP/1.1\r\nHost: rtalink\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
