@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::Kafka;
@@ -359,49 +358,4 @@ fn assert_ends_soon(publisher: Publisher) {
     drop(publisher);
     println!("ended within {:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
-}
-
-/// Latencies, in microseconds.
-#[derive(Default)]
-struct Stopwatch(Mutex<Vec<u128>>);
-
-impl Observer for Stopwatch {
-    fn acknowledged(&self, _route: Route, latency: Option<Duration>) {
-        self.0.lock().extend(latency.map(|latency| latency.as_micros()));
-    }
-}
-
-/// By hand: `cargo test --test exactly_once latency -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn latency_at_a_thousand_messages_a_second() {
-    const MESSAGES: u32 = 20_000;
-    const PAUSE: Duration = Duration::from_millis(1);
-    for interval in ["1ms", "50ms"] {
-        let site = Site::new(Broker::shared().bootstrap(), interval);
-        let stopwatch = Arc::new(Stopwatch::default());
-        let store = TempDir::new().unwrap();
-        let (publisher, handle) = site.start_observed(store.path(), Arc::clone(&stopwatch) as Arc<dyn Observer>);
-        submit(&handle, 0..1_000);
-        until_true("warm", || handle.acknowledged_to() == 1_000);
-        stopwatch.0.lock().clear();
-        let begin = Instant::now();
-        for number in 0..MESSAGES {
-            let due = begin + PAUSE * number;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let message = Message { read_at: Some(due), ..message(number as usize, 300) };
-            handle.submit(publishing::batch(vec![message])).unwrap();
-        }
-        drain(publisher);
-        let mut latencies = std::mem::take(&mut *stopwatch.0.lock());
-        latencies.sort_unstable();
-        let percentile = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
-        let transactions = topic::read(&site.bootstrap, &site.kafka.topics.checkpoint).len();
-        println!(
-            "commit_interval {interval}: p50 {} us, p99 {} us, max {} us, {transactions} transactions",
-            percentile(50),
-            percentile(99),
-            percentile(100)
-        );
-    }
 }

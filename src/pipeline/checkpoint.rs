@@ -64,7 +64,7 @@ impl Checkpoint {
         }
         let rows = self.waiting[rest..].iter().map(|index| row(engine, *index, last_event(*index))).collect();
         let covers = if rest == 0 { self.covers } else { self.covered_to };
-        if lane.checkpoint(covers, rows, feed.clone(), rest == 0).is_ok() {
+        if lane.checkpoint(covers, rows, feed.clone(), rest == 0) {
             self.waiting.truncate(rest);
             self.covered_to = covers;
             self.feed = feed;

@@ -289,15 +289,13 @@ impl Charge {
         self.submit_urgent(messages);
         self.view.status = Some(status);
         let lane = self.publish.lane();
-        let written = lane.hold(pause.then(|| lane.next()));
+        let tell = move || {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(true);
+        };
+        lane.hold(pause.then(|| lane.next()), Box::new(tell));
         self.metrics.paused.set(if pause { 1.0 } else { 0.0 });
         self.report(true);
-        let spawned = std::thread::Builder::new().name("told".to_owned()).spawn(move || {
-            let _ = done.send(written.recv().is_ok());
-        });
-        if let Err(error) = spawned {
-            tracing::error!(%error, "no thread to tell that publishing was paused or resumed");
-        }
     }
 
     fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
@@ -323,8 +321,11 @@ impl Charge {
             self.beat(at);
         }
         if self.overflow.is_none() {
-            let refreshed = self.last_events.due(at);
-            self.hand_over(refreshed, Vec::new());
+            // What is told already waits for Kafka: no need to tell it twice.
+            if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
+                let refreshed = self.last_events.due(at);
+                self.hand_over(refreshed, Vec::new());
+            }
             self.write_checkpoint(at);
         }
     }

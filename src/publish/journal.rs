@@ -94,10 +94,13 @@ pub struct StoreHealth {
     pub trouble: Option<String>,
 }
 
+/// Called when something is on disk.
+pub type Done = Box<dyn FnOnce() + Send>;
+
 enum Item {
     Batch { lane: usize, first: u64, messages: Vec<Message>, content: Vec<u8>, submitted_at: Instant },
     Checkpoint { lane: usize, covered_to: u64, agents: Vec<AgentRow>, feed: Vec<u8>, is_recovered: bool },
-    Hold { lane: usize, at: Option<u64>, done: crossbeam_channel::Sender<()> },
+    Hold { lane: usize, at: Option<u64>, done: Done },
     Mapping { lane: usize, version: u64, content: u64, done: crossbeam_channel::Sender<Result<(), StoreError>> },
 }
 
@@ -369,33 +372,24 @@ impl Lane {
     }
 
     /// Writes agents down. `covered_to`: what the messages below this position have changed is in these rows or in
-    /// earlier ones. Returns them when there is no room.
-    ///
-    /// # Errors
-    /// The rows, while the store is in trouble or far behind: nothing is lost, they are in the journal too.
-    pub fn checkpoint(
-        &self,
-        covered_to: u64,
-        agents: Vec<AgentRow>,
-        feed: Vec<u8>,
-        is_recovered: bool,
-    ) -> Result<(), Vec<AgentRow>> {
+    /// earlier ones. False while the store is in trouble or far behind: then it has to be tried again, and until it
+    /// succeeds the journal stands in.
+    #[must_use]
+    pub fn checkpoint(&self, covered_to: u64, agents: Vec<AgentRow>, feed: Vec<u8>, is_recovered: bool) -> bool {
         let mut queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
         if matches!(queue.phase, Phase::Ending(_)) || queue.trouble.is_some() || lane.queued > QUEUE_BYTES / 2 {
-            return Err(agents);
+            return false;
         }
         self.push(&mut queue, Item::Checkpoint { lane: self.index, covered_to, agents, feed, is_recovered });
-        Ok(())
+        true
     }
 
-    /// Holds publishing from this position on, or lets it go on; also over restarts, once the returned channel says so.
-    pub fn hold(&self, at: Option<u64>) -> crossbeam_channel::Receiver<()> {
+    /// Holds publishing from this position on, or lets it go on; also over restarts, from when `done` is called.
+    pub fn hold(&self, at: Option<u64>, done: Done) {
         self.outbox.hold(at);
-        let (done, receiver) = crossbeam_channel::bounded(1);
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Hold { lane: self.index, at, done });
-        receiver
     }
 
     /// Writes the version of its mapping down. The answer comes when it is there.
@@ -497,7 +491,7 @@ impl Writer {
             if is_acknowledged && acknowledged_since.is_none() {
                 acknowledged_since = Some(Instant::now());
             }
-            let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY);
+            let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
             if !items.is_empty() || is_due || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
                 return Some(items);
@@ -505,7 +499,7 @@ impl Writer {
             if is_ending {
                 return None;
             }
-            self.shared.work.wait_for(&mut queue, ACKNOWLEDGE_EVERY);
+            self.shared.work.wait_for(&mut queue, ACKNOWLEDGE_EVERY / 2);
         }
     }
 
@@ -581,8 +575,8 @@ impl Writer {
                     self.observer.written(&lane.integration, submitted_at.elapsed());
                 }
                 Item::Checkpoint { .. } => {}
+                Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.
-                Item::Hold { done, .. } => drop(done.try_send(())),
                 Item::Mapping { version, content, done, .. } => {
                     drop(done.try_send(self.store.set_mapping_version(&lane.integration, version, content)));
                 }

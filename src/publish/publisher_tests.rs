@@ -228,6 +228,12 @@ fn what_kafka_has_not_acknowledged_at_the_end_is_published_after_the_next_start(
     assert_complete_and_in_order(&cluster, EVENTS, 40);
 }
 
+fn hold(handle: &PublishHandle, at: Option<u64>) {
+    let (done, written) = std::sync::mpsc::channel();
+    handle.lane().hold(at, Box::new(move || done.send(()).unwrap()));
+    written.recv_timeout(LONG).unwrap();
+}
+
 #[test]
 fn a_hold_survives_a_restart() {
     let cluster = testing::cluster();
@@ -241,7 +247,7 @@ fn a_hold_survives_a_restart() {
     let publisher = start();
     let handle = publisher.handle(ID).unwrap();
     submit(&handle, 0..10);
-    handle.lane().hold(Some(10)).recv_timeout(LONG).unwrap();
+    hold(&handle, Some(10));
     submit(&handle, 10..20);
     assert_eq!(publisher.drain(Instant::now() + LONG).kept, BTreeMap::from([(ID.into(), 10)]));
     assert_complete_and_in_order(&cluster, EVENTS, 10);
@@ -250,7 +256,7 @@ fn a_hold_survives_a_restart() {
     let handle = publisher.handle(ID).unwrap();
     assert!(handle.is_held());
     submit(&handle, 20..30);
-    handle.lane().hold(None).recv_timeout(LONG).unwrap();
+    hold(&handle, None);
     drain(publisher);
     assert_complete_and_in_order(&cluster, EVENTS, 30);
 }
