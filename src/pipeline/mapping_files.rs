@@ -107,6 +107,22 @@ impl Versions {
         Arc::new(MappingTables { version, ..tables })
     }
 
+    /// The same tables with a version beyond `published`, where theirs is not: another machine has counted before.
+    pub fn beyond(
+        &mut self,
+        integration: &Arc<str>,
+        published: u64,
+        tables: &Arc<MappingTables>,
+    ) -> Arc<MappingTables> {
+        match self.known.get_mut(integration) {
+            Some(known) if known.version <= published => {
+                known.version = published + 1;
+                Arc::new(MappingTables { version: known.version, ..MappingTables::clone(tables) })
+            }
+            _ => Arc::clone(tables),
+        }
+    }
+
     /// That of an integration.
     pub fn of(&self, integration: &str) -> Option<Version> {
         self.known.get(integration).copied()

@@ -40,12 +40,14 @@ pub(super) struct Restored {
     /// So many of them, the first, are rows of the table. The others must become such.
     checkpointed: usize,
     pub(super) feed: FeedMemory,
+    /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
+    pub(super) mapping_version: u64,
 }
 
 impl Restored {
     /// Fills an engine with it.
     pub(super) fn into_engine(self, engine: &mut Engine, refresh_after: Option<Duration>) -> (Checkpoint, LastEvents) {
-        let Self { stored, agents, mut feed, checkpointed } = self;
+        let Self { stored, agents, mut feed, checkpointed, .. } = self;
         // What was written of the feed is some seconds old; what was written of the agents may be younger.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
         feed.last_valid = feed.last_valid.max(seen);
@@ -145,7 +147,7 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
         is_complete = stored.recovered,
         "read from the store"
     );
-    Ok(Restored { stored, agents, feed, checkpointed })
+    Ok(Restored { stored, agents, checkpointed, feed, mapping_version: 0 })
 }
 
 /// The journal behind the checkpoint. `keeps_events_of`: the integration, where its last events are wanted too.
@@ -207,7 +209,7 @@ pub(super) fn from_kafka(
         "read from Kafka"
     );
     for (number, id) in missing.into_iter().zip(ids) {
-        let Restored { stored, agents, feed, checkpointed } = &mut restored[number];
+        let Restored { stored, agents, checkpointed, feed, mapping_version } = &mut restored[number];
         let found = recovered.integrations.remove(&id).unwrap_or_default();
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
@@ -219,6 +221,7 @@ pub(super) fn from_kafka(
         }
         agents.extend(known.into_values());
         *checkpointed = 0;
+        *mapping_version = found.mapping_version;
         if config.kafka.delivery == Delivery::ExactlyOnce {
             let position = committed(servers, config, &id, store.id(), stop)?;
             // A store that has lost its last commits must not count positions twice.

@@ -20,7 +20,7 @@ use crate::config::problem::{Origin, Problem};
 use crate::feed::inbox::{Letter, Outlet};
 use crate::feed::listener::Feed;
 use crate::feed::settings::FeedSettings;
-use crate::http::model::{self, ReadModel};
+use crate::http::model::{self, ReadModel, Update};
 use crate::publish::encode::Encoder;
 use crate::publish::journal::{Bounds, Journal};
 use crate::publish::outbox::Limits;
@@ -107,10 +107,9 @@ impl Service {
         observers::tell(&metrics, &opening.incidents);
         let mut versions = Versions::load(&opening.store, &config).map_err(|error| failed(&error))?;
         let prepared = preparation::prepare(&config, &file, &mut versions, &mut problems);
-        versions.save(&mut opening.store).map_err(|error| failed(&error))?;
         let bound = preparation::bind_all(&config, &file, &mut problems);
         let http_listener = preparation::bind_http(&config, &file, &mut problems);
-        let (Some(prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
+        let (Some(mut prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
             return Err(StartError(problems));
         };
         if !problems.is_empty() {
@@ -133,7 +132,14 @@ impl Service {
             });
             opening = read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         }
-        let Opening { store, restored, .. } = opening;
+        let Opening { mut store, restored, .. } = opening;
+        for ((number, prepared), restored) in prepared.iter_mut().enumerate().zip(&restored) {
+            let id = &config.integrations[number].id;
+            prepared.tables = versions.beyond(id, restored.mapping_version, &prepared.tables);
+            // The model outlives its senders.
+            let _ = updates.send((number, Update::Mapping(Arc::clone(&prepared.tables))));
+        }
+        versions.save(&mut store).map_err(|error| failed(&error))?;
 
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
         let lanes: Vec<_> = ids.iter().cloned().zip(restored.iter().map(|restored| restored.stored.clone())).collect();

@@ -40,6 +40,8 @@ pub struct RecoveredFeed {
     pub agents: Vec<StoredAgent>,
     /// The newest observation of any of its events: there was a valid record at that time.
     pub last_valid: Option<Timestamp>,
+    /// The newest mapping of any of its events.
+    pub mapping_version: u64,
 }
 
 /// Why a message was left out.
@@ -85,6 +87,7 @@ pub(crate) struct Read<'a> {
 struct Feed {
     agents: HashMap<Box<str>, StoredAgent>,
     last_valid: Option<Timestamp>,
+    mapping_version: u64,
 }
 
 /// Takes messages, in the order of each partition.
@@ -117,6 +120,7 @@ impl Collector {
         if key != format!("{}/{}/{}", event.integration, event.acd, event.login_id) {
             return Err(Unreadable::AnotherKey);
         }
+        feed.mapping_version = feed.mapping_version.max(event.mapping_version);
         let stored = stored(event, &mut self.activities)?;
         feed.last_valid = feed.last_valid.max(Some(stored.agent.last_seen));
         match feed.agents.get_mut(key) {
@@ -131,8 +135,11 @@ impl Collector {
 
     pub(crate) fn finish(self) -> Recovered {
         let seen = self.feeds.into_iter().filter(|(_, feed)| !feed.agents.is_empty());
-        let feed =
-            |feed: Feed| RecoveredFeed { agents: feed.agents.into_values().collect(), last_valid: feed.last_valid };
+        let feed = |feed: Feed| RecoveredFeed {
+            agents: feed.agents.into_values().collect(),
+            last_valid: feed.last_valid,
+            mapping_version: feed.mapping_version,
+        };
         Recovered {
             integrations: seen.map(|(integration, found)| (integration, feed(found))).collect(),
             messages: self.messages,

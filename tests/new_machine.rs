@@ -1,0 +1,143 @@
+//! The service on another machine, or with a store that was set aside: it goes on from what the `current` topic knows.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use rtalink::proto::v1;
+use rtalink::proto::v1::feed_status::Kind;
+use tempfile::TempDir;
+
+mod support;
+
+use support::kafka::{Broker, unique};
+use support::service::{Running, folder};
+use support::wait::until;
+
+fn config(delivery: &str, format: &str) -> String {
+    let topics = unique("moved");
+    format!(
+        r#"
+        [kafka]
+        bootstrap_servers = "{}"
+        delivery = "{delivery}"
+        format = "{format}"
+        partitions = 2
+        [kafka.topics]
+        events = "{topics}.events"
+        current = "{topics}.current"
+        feed_status = "{topics}.feed-status"
+        dead_letter = "{topics}.dead-letter"
+        checkpoint = "{topics}.checkpoint"
+        [http]
+        listen = "127.0.0.1:0"
+        [[integration]]
+        id = "avaya-1"
+        kind = "avaya-cms"
+        acd = 1
+        [integration.realtime]
+        port = 0
+        bind = "127.0.0.1"
+        layout = "short"
+        snapshot_end = "marker"
+        [integration.mapping]
+        users = "users.csv"
+        [layout.short]
+        separator = "|"
+        marker = "^END"
+        columns = ["login_id", "state", "aux_reason"]
+        states = "cms-names"
+        "#,
+        Broker::shared().bootstrap()
+    )
+}
+
+fn files() -> TempDir {
+    folder(&[("users.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n")])
+}
+
+fn send(feed: &mut TcpStream, lines: &[&str]) {
+    feed.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+}
+
+/// Login id, sequence, cause, previous mode, mapping version; those of an agent in their order.
+fn told(mut events: Vec<v1::AgentStateEvent>) -> Vec<String> {
+    events.sort_by_key(|event| (event.login_id.clone(), event.sequence));
+    let tell = |event: &v1::AgentStateEvent| {
+        let previous = event.previous.as_ref().map_or("-", |state| state.mode().as_str_name());
+        let (login_id, sequence, cause) = (&event.login_id, event.sequence, event.cause().as_str_name());
+        format!("{login_id} #{sequence} {cause} {previous} v{}", event.mapping_version)
+    };
+    events.iter().map(tell).collect()
+}
+
+fn goes_on_elsewhere(delivery: &str, format: &str) {
+    let toml = config(delivery, format);
+    let service = Running::start_in(files(), &toml);
+    send(&mut service.dial(), &["1|AVAIL|", "2|AUX|3", "3|ACD|", "END", "1|ACD|", "2|AUX|3", "3|UNSTAFF|", "END"]);
+    service.settle(6);
+    assert_eq!(service.drain().0, 0);
+
+    let service = Running::start_in(files(), &toml);
+    send(&mut service.dial(), &["1|AVAIL|", "2|AUX|3", "3|ACD|", "END"]);
+    service.settle(3);
+    if format == "protobuf" {
+        let restored = |service: &Running| service.feed_statuses().into_iter().find(|it| it.kind() == Kind::Restored);
+        let gap = until("the gap is announced", || restored(&service));
+        assert!(gap.gap_from.is_some() && gap.gap_to.is_some(), "{gap:?}");
+        assert_eq!(
+            told(service.events()),
+            [
+                "1 #1 OBSERVED - v1",
+                "1 #2 CHANGED AVAIL v1",
+                "1 #3 CHANGED ACD v2",
+                "2 #1 OBSERVED - v1",
+                "3 #1 OBSERVED - v1",
+                "3 #2 LOGGED_OUT ACD v1",
+                "3 #3 LOGGED_IN UNSTAFF v2",
+            ]
+        );
+    }
+    // One who has changed, one who has logged in again; one who has not changed is not told.
+    assert_eq!(service.metric("rtalink_events_total", ""), 2.0);
+    service.drain().1.close().unwrap();
+}
+
+#[test]
+fn another_machine_goes_on_at_least_once() {
+    goes_on_elsewhere("at-least-once", "protobuf");
+}
+
+#[test]
+fn another_machine_goes_on_exactly_once() {
+    goes_on_elsewhere("exactly-once", "protobuf");
+}
+
+#[test]
+fn another_machine_goes_on_from_json() {
+    goes_on_elsewhere("at-least-once", "json");
+}
+
+#[test]
+fn a_store_that_is_no_store_is_set_aside_and_nothing_begins_anew() {
+    let toml = config("at-least-once", "protobuf");
+    let service = Running::start_in(files(), &toml);
+    send(&mut service.dial(), &["1|AVAIL|", "2|AUX|3", "END"]);
+    service.settle(2);
+    let (_, folder) = service.drain();
+    fs::write(folder.path().join("data/journal.db"), "this is no database").unwrap();
+
+    let service = Running::start_in(folder, &toml);
+    assert_eq!(service.metric("rtalink_store_errors_total", "set_aside"), 1.0);
+    let listed = service.get("/api/v1/agents").json();
+    let entries = listed["agents"].as_array().unwrap();
+    let entry = |login_id: &str| entries.iter().find(|entry| entry["loginId"] == login_id).unwrap().clone();
+    assert_eq!((entries.len(), &entry("2")["state"]["mode"], &entry("2")["eventId"]), (2, &"AUX".into(), &"".into()));
+    send(&mut service.dial(), &["1|ACD|", "2|AUX|3", "END"]);
+    service.settle(2);
+    assert_eq!(told(service.events())[..2], ["1 #1 OBSERVED - v1", "1 #2 CHANGED AVAIL v2"].map(str::to_owned));
+    let aside = fs::read_dir(service.path("data")).unwrap();
+    let names: Vec<String> = aside.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().any(|name| name.starts_with("journal.db.corrupt-")), "{names:?}");
+}
