@@ -130,13 +130,18 @@ fn a_store_that_is_no_store_is_set_aside_and_nothing_begins_anew() {
 
     let service = Running::start_in(folder, &toml);
     assert_eq!(service.metric("rtalink_store_errors_total", "set_aside"), 1.0);
-    let listed = service.get("/api/v1/agents").json();
-    let entries = listed["agents"].as_array().unwrap();
+    let entries = until("both agents are shown", || {
+        let listed = service.get("/api/v1/agents").json();
+        Some(listed["agents"].as_array().unwrap().clone()).filter(|entries| entries.len() == 2)
+    });
     let entry = |login_id: &str| entries.iter().find(|entry| entry["loginId"] == login_id).unwrap().clone();
     assert_eq!((entries.len(), &entry("2")["state"]["mode"], &entry("2")["eventId"]), (2, &"AUX".into(), &"".into()));
     send(&mut service.dial(), &["1|ACD|", "2|AUX|3", "END"]);
     service.settle(2);
-    assert_eq!(told(service.events())[..2], ["1 #1 OBSERVED - v1", "1 #2 CHANGED AVAIL v2"].map(str::to_owned));
+    let events = told(service.events());
+    assert_eq!(events[0], "1 #1 OBSERVED - v1");
+    // Nobody knows any more how far versions were counted: they go on from the clock.
+    assert!(events[1].starts_with("1 #2 CHANGED AVAIL v1"), "{events:?}");
     let aside = fs::read_dir(service.path("data")).unwrap();
     let names: Vec<String> = aside.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.starts_with("journal.db.corrupt-")), "{names:?}");

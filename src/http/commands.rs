@@ -3,6 +3,7 @@
 //! The answer comes when it is on disk, so that it holds over a restart; 202 when that takes longer than [`PATIENCE`].
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -44,18 +45,20 @@ async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, p
     let Some(number) = number else {
         return problem(StatusCode::NOT_FOUND, format!("no integration {id:?}: see /api/v1/integrations"));
     };
+    if !state.is_listening.load(Ordering::Acquire) {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
+    }
     let (done, answer) = oneshot::channel();
-    if state.commands.send(Command { number, pause, done }).await.is_err() {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is ending");
+    match tokio::time::timeout(PATIENCE, state.commands.send(Command { number, pause, done })).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
+        Err(_) => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is too busy: ask again"),
     }
     let word = if pause { "paused" } else { "running" };
     let (status, changed) = match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(changed)) => (StatusCode::OK, changed),
         Ok(Err(_)) => {
-            return problem(
-                StatusCode::CONFLICT,
-                format!("{id:?} has no real time, or the service is starting or ending"),
-            );
+            return problem(StatusCode::CONFLICT, format!("{id:?} has no real time, or the service is ending"));
         }
         // It is done, and will be on disk when the store can be written.
         Err(_) => (StatusCode::ACCEPTED, true),

@@ -40,6 +40,7 @@ fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Val
         "mappingVersion": integration.mapping_version,
         "pendingMessages": publish.map(PublishHandle::pending),
         "paused": publish.map(PublishHandle::is_held),
+        "supersededBy": publish.and_then(|publish| publish.health().superseded_by).map(|owner| owner.to_string()),
         "journalBytes": publish.map(|publish| publish.lane().stored_bytes()),
     })
 }

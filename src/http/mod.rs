@@ -76,7 +76,8 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
 async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped",
+        "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
+         POST /api/v1/integrations/ID/pause and /resume",
     )
 }
 

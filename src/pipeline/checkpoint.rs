@@ -19,6 +19,8 @@ use super::engine::Engine;
 const EVERY: Duration = Duration::from_secs(5);
 /// Agents that are written at a time.
 const PORTION: usize = 2_000;
+/// Messages between two rounds of which one is hurried.
+const HURRY_AT: u64 = 500;
 
 /// See the module.
 #[derive(Debug)]
@@ -70,6 +72,16 @@ impl Checkpoint {
             self.feed = feed;
             self.is_recovered |= rest == 0;
         }
+    }
+
+    /// A round is due at once when what it would cover takes too much room: rows that are not covered stay in the journal.
+    pub(super) fn hurry(&mut self, lane: &Lane) -> bool {
+        let is_late = lane.next() > self.covers.max(self.covered_to) && lane.stored_bytes() > lane.most_bytes() / 4;
+        let is_hurried = is_late && lane.next() - self.covers >= HURRY_AT;
+        if is_hurried && self.waiting.is_empty() {
+            self.due = Timestamp::default();
+        }
+        is_hurried || (is_late && !self.waiting.is_empty())
     }
 
     /// Everything at once, at the end.

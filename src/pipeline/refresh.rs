@@ -41,8 +41,8 @@ impl LastEvents {
     }
 
     /// Remembers an event as it is published.
-    pub(super) fn note(&mut self, event: &AgentEvent, message: &Message) {
-        self.put(event.agent, message.clone(), event.observed_at);
+    pub(super) fn note(&mut self, event: &AgentEvent, message: Message) {
+        self.put(event.agent, message, event.observed_at);
     }
 
     /// Remembers the message that was published before a restart.

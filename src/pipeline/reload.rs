@@ -28,6 +28,9 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     compare(running.kafka.properties != wanted.kafka.properties, "kafka.properties");
     compare(running.http.listen != wanted.http.listen, "http.listen");
     compare(running.store.directory != wanted.store.directory, "store.directory");
+    compare(running.store.journal_max_size != wanted.store.journal_max_size, "store.journal_max_size");
+    compare(running.store.sync != wanted.store.sync, "store.sync");
+    compare(running.shutdown_grace != wanted.shutdown_grace, "shutdown_grace");
     compare(running.log.format != wanted.log.format, "log.format");
     for integration in &wanted.integrations {
         let id = &integration.id;
@@ -53,5 +56,8 @@ fn integration_keys(running: &Integration, wanted: &Integration, compare: &mut i
     compare(before.snapshot_end != after.snapshot_end, &key("realtime.snapshot_end"));
     compare(running.name != wanted.name, &key("name"));
     let listen = |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.listen);
+    let refresh_after =
+        |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.refresh_after);
+    compare(refresh_after(running) != refresh_after(wanted), &key("realtime.refresh_after"));
     compare(listen(running) != listen(wanted), &key("realtime.port or bind"));
 }

@@ -189,7 +189,10 @@ pub(super) fn from_kafka(
     stop: &CancellationToken,
 ) -> Result<(), RestoreError> {
     let Opening { store, restored, .. } = opening;
-    let missing: Vec<usize> = (0..restored.len()).filter(|number| !restored[*number].stored.recovered).collect();
+    // Who has no real time has no agents.
+    let is_missing =
+        |number: &usize| config.integrations[*number].realtime.is_some() && !restored[*number].stored.recovered;
+    let missing: Vec<usize> = (0..restored.len()).filter(is_missing).collect();
     if missing.is_empty() {
         return Ok(());
     }

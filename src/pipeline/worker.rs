@@ -274,8 +274,9 @@ impl Charge {
 
     fn set_publishing(&mut self, pause: bool, done: tokio::sync::oneshot::Sender<bool>) {
         let at = self.advance(Timestamp::now());
-        // Who is superseded is not held, and wants it back.
-        if self.publish.is_held() == pause && (pause || !self.publish.claim()) {
+        // Who is superseded wants the integration back, held or not.
+        let is_taken_back = !pause && self.publish.claim();
+        if self.publish.is_held() == pause && !is_taken_back {
             // Whoever asked may have stopped waiting.
             let _ = done.send(false);
             return;
@@ -323,10 +324,20 @@ impl Charge {
         if self.overflow.is_none() {
             // What is told already waits for Kafka: no need to tell it twice.
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
-                let refreshed = self.last_events.due(at);
-                self.hand_over(refreshed, Vec::new());
+                self.refresh(at);
             }
             self.write_checkpoint(at);
+        }
+    }
+
+    /// Writes again what has not been written for long; what finds no room is written another time.
+    fn refresh(&mut self, at: Timestamp) {
+        let messages = self.last_events.due(at);
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
+            tracing::debug!(integration = %self.id, %refused, "not written again");
         }
     }
 
@@ -352,6 +363,7 @@ impl Charge {
         if let Some(overflow) = self.overflow.take() {
             // Their states are news again after the next start: the store does not know them.
             let kept = overflow.into_events().len();
+            self.metrics.dropped(Dropped::Event, kept);
             tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
         } else {
             let last_event = |agent| self.last_events.stored(agent);
@@ -395,6 +407,9 @@ impl Charge {
             }
         }
         let events = self.hand_over(messages, events);
+        if self.overflow.is_none() && self.checkpoint.hurry(self.publish.lane()) {
+            self.write_checkpoint(self.now);
+        }
         if has_findings || read_at.is_some() {
             self.metrics.publish.record(begin.elapsed().as_secs_f64());
         }
@@ -419,12 +434,18 @@ impl Charge {
                 return events;
             }
             let agents = self.memories(&events);
-            if self.last_events.are_kept() {
-                let of_events = messages.iter().filter(|message| message.route == Route::AgentState);
-                events.iter().zip(of_events).for_each(|((event, _), message)| self.last_events.note(event, message));
-            }
+            let of_events: Vec<Message> = if self.last_events.are_kept() {
+                messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
+            } else {
+                Vec::new()
+            };
             match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
-                Ok(_) => {}
+                Ok(_) => {
+                    events
+                        .iter()
+                        .zip(of_events)
+                        .for_each(|((event, _), message)| self.last_events.note(event, message));
+                }
                 Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
                 Err(Refused::Full(batch)) => {
                     tracing::error!(

@@ -228,6 +228,11 @@ impl Journal {
                 reader: Arc::new(Mutex::new(store.reader()?)),
                 outbox: Arc::new(outbox),
             };
+            if stored.next > stored.acknowledged_to
+                && let Some(row) = lane.reader.lock().batches(stored.number, stored.acknowledged_to, 1)?.first()
+            {
+                lane.outbox.set_on_disk_since(instant_of(row.written_at));
+            }
             written.push(WrittenLane {
                 integration: Arc::clone(integration),
                 number: stored.number,
@@ -371,6 +376,11 @@ impl Lane {
         self.shared.queue.lock().lanes[self.index].stored
     }
 
+    /// Bytes that it may have.
+    pub fn most_bytes(&self) -> u64 {
+        self.shared.bounds.journal_bytes
+    }
+
     /// Writes agents down. `covered_to`: what the messages below this position have changed is in these rows or in
     /// earlier ones. False while the store is in trouble or far behind: then it has to be tried again, and until it
     /// succeeds the journal stands in.
@@ -421,12 +431,15 @@ impl Lane {
         }
         for Row { first, content, written_at, .. } in rows {
             let (messages, _) = journal_row::decode(&content).map_err(|source| FetchError::Row { first, source })?;
-            let age = Timestamp::now().since(written_at);
-            let written_at = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
-            self.outbox.refill(first, messages, written_at);
+            self.outbox.refill(first, messages, instant_of(written_at));
         }
         Ok(())
     }
+}
+
+fn instant_of(written_at: Timestamp) -> Instant {
+    let age = Timestamp::now().since(written_at);
+    Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
 }
 
 /// Why something that should be in the journal could not be fetched.

@@ -135,6 +135,8 @@ struct State {
     until: u64,
     /// Nothing from here on is given out.
     held_at: Option<u64>,
+    /// When the oldest message was written that was there from the start; until something is in memory.
+    on_disk_since: Option<Instant>,
     aside: Option<Arc<Message>>,
     interrupted: bool,
     is_stopped: bool,
@@ -162,11 +164,17 @@ impl Outbox {
             unsettled: 0,
             until: u64::MAX,
             held_at,
+            on_disk_since: None,
             aside: None,
             interrupted: false,
             is_stopped: false,
         };
         Self { limits, state: Mutex::new(state), work: Condvar::new(), empty: Condvar::new() }
+    }
+
+    /// When the oldest of the messages was written that an earlier run has left.
+    pub fn set_on_disk_since(&self, written_at: Instant) {
+        self.state.lock().on_disk_since = Some(written_at);
     }
 
     /// The journal has these messages, the first of them at the end of what it had. They stay in memory where they
@@ -389,7 +397,9 @@ impl Outbox {
     /// For how long the oldest message has been waiting; zero if none is.
     pub fn oldest_age(&self) -> Duration {
         let state = self.state.lock();
-        state.entries.front().map_or(Duration::ZERO, |entry| entry.submitted_at.elapsed())
+        let on_disk_since = state.on_disk_since.filter(|_| state.pending() > 0);
+        let oldest = state.entries.front().map(|entry| entry.submitted_at).or(on_disk_since);
+        oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
 
     /// Lets go of what is acknowledged at the front.

@@ -110,7 +110,9 @@ impl fmt::Display for Incident {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room.
-    #[error("the disk of the store is full ({0}): make room, nothing is lost until then")]
+    #[error(
+        "the disk of the store is full ({0}): make room; until then nothing is published, and of what comes each agent's latest state is kept"
+    )]
     Full(String),
     /// It may no longer write.
     #[error("the store cannot be written ({0}): check permissions and whether the disk was remounted read-only")]
