@@ -160,6 +160,7 @@ struct Shared {
     room: Condvar,
     is_durable: bool,
     store_id: Uuid,
+    observer: Arc<dyn StoreObserver>,
 }
 
 /// One integration's part of the journal. Cheap to clone.
@@ -216,6 +217,7 @@ impl Journal {
             room: Condvar::new(),
             is_durable: store.is_durable(),
             store_id: store.id(),
+            observer,
         });
         let mut lanes = BTreeMap::new();
         let mut written = Vec::new();
@@ -228,8 +230,10 @@ impl Journal {
                 reader: Arc::new(Mutex::new(store.reader()?)),
                 outbox: Arc::new(outbox),
             };
+            // What cannot be read is a matter of fetching it.
             if stored.next > stored.acknowledged_to
-                && let Some(row) = lane.reader.lock().batches(stored.number, stored.acknowledged_to, 1)?.first()
+                && let Ok(rows) = lane.reader.lock().batches(stored.number, stored.acknowledged_to, 1)
+                && let Some(row) = rows.first()
             {
                 lane.outbox.set_on_disk_since(instant_of(row.written_at));
             }
@@ -241,7 +245,7 @@ impl Journal {
             });
             lanes.insert(Arc::clone(integration), lane);
         }
-        let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, observer, logged: None };
+        let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, logged: None };
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self { shared, lanes, thread: Some(thread) })
     }
@@ -415,13 +419,25 @@ impl Lane {
         self.shared.health()
     }
 
-    /// Fetches what comes from this position on into the outbox. What cannot be read is said, and tried again.
+    /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
+    /// wait for it. Anything else is tried again.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
-        if let Err(error) = self.read(position) {
-            tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
-            // Stopped or not: the caller finds out.
-            let _ = self.outbox.pause(FETCH_AGAIN);
-        }
+        let Err(error) = self.read(position) else { return };
+        self.shared.observer.failed(error.kind());
+        let next = match &error {
+            FetchError::Store(StoreError::Corrupt(_)) | FetchError::Missing { .. } | FetchError::Row { .. } => {
+                self.reader.lock().next_row(self.number, position)
+            }
+            FetchError::Store(_) => {
+                tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
+                // Stopped or not: the caller finds out.
+                let _ = self.outbox.pause(FETCH_AGAIN);
+                return;
+            }
+        };
+        let until = next.ok().flatten().unwrap_or_else(|| self.outbox.end());
+        let lost = self.outbox.lose(until);
+        tracing::error!(integration, position, lost, %error, "a row of the journal is damaged: its messages are lost");
     }
 
     fn read(&self, position: u64) -> Result<(), FetchError> {
@@ -429,8 +445,13 @@ impl Lane {
         if rows.first().is_none_or(|row| row.first > position) {
             return Err(FetchError::Missing { position });
         }
-        for Row { first, content, written_at, .. } in rows {
-            let (messages, _) = journal_row::decode(&content).map_err(|source| FetchError::Row { first, source })?;
+        for (number, Row { first, content, written_at, .. }) in rows.into_iter().enumerate() {
+            let messages = match journal_row::decode(&content) {
+                Ok((messages, _)) => messages,
+                // Those before it are there; it is the first one the next time.
+                Err(_) if number > 0 => return Ok(()),
+                Err(source) => return Err(FetchError::Row { first, source }),
+            };
             self.outbox.refill(first, messages, instant_of(written_at));
         }
         Ok(())
@@ -453,6 +474,15 @@ enum FetchError {
     Row { first: u64, source: journal_row::RowError },
 }
 
+impl FetchError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Missing { .. } | Self::Row { .. } => "corrupt",
+        }
+    }
+}
+
 /// A lane, as the thread sees it.
 struct WrittenLane {
     integration: Arc<str>,
@@ -467,7 +497,6 @@ struct Writer {
     shared: Arc<Shared>,
     store: Store,
     lanes: Vec<WrittenLane>,
-    observer: Arc<dyn StoreObserver>,
     logged: Option<Instant>,
 }
 
@@ -557,7 +586,7 @@ impl Writer {
                     return true;
                 }
                 Err(error) => {
-                    self.observer.failed(error.kind());
+                    self.shared.observer.failed(error.kind());
                     if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
                         tracing::error!(kind = error.kind(), %error, "the store cannot be written, will be tried again");
                         self.logged = Some(Instant::now());
@@ -585,7 +614,7 @@ impl Writer {
             match item {
                 Item::Batch { messages, submitted_at, .. } => {
                     lane.outbox.append(messages, submitted_at);
-                    self.observer.written(&lane.integration, submitted_at.elapsed());
+                    self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
                 Item::Checkpoint { .. } => {}
                 Item::Hold { done, .. } => done(),
@@ -607,7 +636,7 @@ impl Writer {
 
     fn tell_size(&self) {
         let bytes = self.shared.queue.lock().lanes.iter().map(|lane| lane.stored).sum();
-        self.observer.size(bytes);
+        self.shared.observer.size(bytes);
     }
 
     fn give_up(&self, items: &[Item]) -> usize {

@@ -201,6 +201,27 @@ impl Outbox {
         state.extend(messages.into_iter().skip(known), written_at);
     }
 
+    /// What the journal had below this position, and is not in memory, cannot be read: it is given up. Returns how many
+    /// messages that is.
+    pub fn lose(&self, until: u64) -> u64 {
+        let mut state = self.state.lock();
+        let until = until.min(state.end);
+        let lost = until.saturating_sub(state.window_end());
+        let nothing = Arc::new(Message {
+            route: Route::DeadLetter,
+            key: "".into(),
+            payload: bytes::Bytes::new(),
+            headers: Vec::new(),
+            read_at: None,
+        });
+        for _ in 0..lost {
+            let (message, submitted_at) = (Arc::clone(&nothing), Instant::now());
+            state.entries.push_back(Entry { message, size: 0, submitted_at, awaiting: TopicSet::EMPTY, settled: true });
+        }
+        self.release(&mut state);
+        lost
+    }
+
     /// Sends a message once, beside the journal; one that still waits is replaced.
     pub fn send_aside(&self, message: Message) {
         self.state.lock().aside = Some(Arc::new(message));

@@ -228,6 +228,37 @@ fn what_kafka_has_not_acknowledged_at_the_end_is_published_after_the_next_start(
     assert_complete_and_in_order(&cluster, EVENTS, 40);
 }
 
+#[test]
+fn a_damaged_row_is_given_up_and_the_others_are_published() {
+    let cluster = testing::cluster();
+    let mut kafka = testing::kafka(&cluster.bootstrap_servers());
+    kafka.queue_events = 10;
+    let folder = tempfile::TempDir::new().unwrap();
+    cluster.broker_down(-1).unwrap();
+    let start = || {
+        let (observer, _seen) = testing::recorder();
+        let journal = testing::journal_in(folder.path(), &kafka, &[ID]);
+        Publisher::start(&kafka, None, journal, |_| Arc::clone(&observer)).unwrap()
+    };
+    let publisher = start();
+    submit(&publisher.handle(ID).unwrap(), 0..60);
+    assert_eq!(publisher.drain(Instant::now()).kept[ID], 60);
+    let store = rusqlite::Connection::open(folder.path().join(crate::store::DATABASE)).unwrap();
+    // The checksums of the first row and of one in the middle do not fit any more.
+    let damaged = store.execute("UPDATE journal SET checksum = checksum + 1 WHERE first IN (0, 30)", []).unwrap();
+    assert!(damaged > 0 && store.close().is_ok());
+
+    cluster.broker_up(-1).unwrap();
+    let publisher = start();
+    drain(publisher);
+    let mut numbers: Vec<usize> =
+        numbers_by_key(&read_all(&cluster.bootstrap_servers(), EVENTS)).into_values().flatten().collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(numbers.ends_with(&[59]) && !numbers.contains(&0) && !numbers.contains(&30), "{numbers:?}");
+    assert!(numbers.len() >= 40, "{numbers:?}");
+}
+
 fn hold(handle: &PublishHandle, at: Option<u64>) {
     let (done, written) = std::sync::mpsc::channel();
     handle.lane().hold(at, Box::new(move || done.send(()).unwrap()));

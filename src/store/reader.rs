@@ -38,21 +38,35 @@ impl Row {
 
 impl Reader {
     /// Rows that end after position `from`, in order: as many as fit into `most_bytes`, but at least one if there is one.
+    /// They end before a row that is not as it was written.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when a row is not as it was written.
+    /// [`StoreError::Corrupt`] when the first one is not as it was written.
     pub fn batches(&self, integration: i64, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
-        visit(&self.connection, integration, from, &mut |row| {
+        let visited = visit(&self.connection, integration, from, &mut |row| {
             bytes = bytes.saturating_add(row.content.len());
             if bytes > most_bytes && !found.is_empty() {
                 return false;
             }
             found.push(row);
             bytes < most_bytes
-        })?;
-        Ok(found)
+        });
+        match visited {
+            Err(StoreError::Corrupt(_)) if !found.is_empty() => Ok(found),
+            visited => visited.map(|()| found),
+        }
+    }
+
+    /// Where the first row behind position `from` begins, whatever is in it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn next_row(&self, integration: i64, from: u64) -> Result<Option<u64>, StoreError> {
+        let statement = "SELECT min(first) FROM journal WHERE integration = ?1 AND first > ?2";
+        let next: Option<i64> = self.connection.query_row(statement, [integration, signed(from)?], |row| row.get(0))?;
+        next.map(unsigned).transpose()
     }
 }
 

@@ -42,7 +42,15 @@ fn batch(integration: i64, first: u64, content: &[u8]) -> Write<'_> {
 }
 
 fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreError> {
-    store.reader()?.batches(number, 0, usize::MAX)
+    let reader = store.reader()?;
+    let mut contents: Vec<Row> = Vec::new();
+    loop {
+        let rows = reader.batches(number, contents.last().map_or(0, Row::end), usize::MAX)?;
+        if rows.is_empty() {
+            return Ok(contents);
+        }
+        contents.extend(rows);
+    }
 }
 
 fn memories(store: &Store, number: i64) -> Result<Vec<Vec<u8>>, StoreError> {
