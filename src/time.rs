@@ -4,7 +4,7 @@
 //! that it costs a copy, orders as an integer, and keeps the calendar library out of public types. The edges read
 //! [`Timestamp::now`], which never goes back, whatever happens to the wall clock (`steady`).
 
-mod steady;
+pub(crate) mod steady;
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -22,7 +22,7 @@ pub enum ClockNews {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Steady {
+pub(crate) struct Steady {
     /// What was last told in step with the wall clock, or last moved forward, and when.
     anchor: Option<(Timestamp, Instant)>,
     is_said: bool,
@@ -32,12 +32,12 @@ impl Steady {
     /// Less than this is no news: clocks are disciplined all the time.
     const WORTH_SAYING: Duration = Duration::from_secs(1);
 
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { anchor: None, is_said: false }
     }
 
     /// The time, by what both clocks say at the same moment.
-    pub(super) fn tell(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {
+    pub(crate) fn tell(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {
         let Some((told, at)) = self.anchor else {
             self.anchor = Some((wall, instant));
             return wall;
