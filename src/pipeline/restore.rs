@@ -277,3 +277,7 @@ fn tell(progress: Progress) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "journal_model_tests.rs"]
+mod journal_model;
