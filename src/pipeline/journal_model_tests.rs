@@ -40,7 +40,7 @@ enum Op {
     Flush,
     /// The publisher takes so many.
     Take { most: usize },
-    /// Kafka takes messages of one key from the producer, and reports it or not.
+    /// Kafka takes messages of one key from the producer, in order; a report may get lost, and a later one come.
     Deliver { queue: usize, count: usize, is_reported: bool },
     /// A transaction with everything that was taken is committed.
     Commit,
@@ -89,14 +89,6 @@ impl Written {
     }
 }
 
-/// Messages on their way to a topic, all of one key.
-#[derive(Debug, Default)]
-struct Line {
-    waiting: VecDeque<u64>,
-    /// A report got lost: there will be no more.
-    is_mute: bool,
-}
-
 struct Model {
     folder: TempDir,
     journal: Option<Journal>,
@@ -123,7 +115,8 @@ struct Model {
     stored_holds: Vec<Option<u64>>,
     /// Greatest `covers` of a checkpoint.
     covered_to: u64,
-    lines: BTreeMap<(usize, String), Line>,
+    /// On their way, by topic and key.
+    lines: BTreeMap<(usize, String), VecDeque<u64>>,
     /// What Kafka has, by topic and key.
     kafka: BTreeMap<(usize, String), Vec<u64>>,
     refused: usize,
@@ -311,7 +304,7 @@ impl Model {
                         let sent: BTreeSet<usize> = outgoing.topics().map(|topic| topic as usize).collect();
                         assert_eq!(sent, self.awaits(position));
                         for topic in sent {
-                            self.lines.entry((topic, key.clone())).or_default().waiting.push_back(position);
+                            self.lines.entry((topic, key.clone())).or_default().push_back(position);
                         }
                         self.taken = position + 1;
                     }
@@ -330,14 +323,12 @@ impl Model {
         let lines = self.lines.len();
         let Some((line_key, line)) = self.lines.iter_mut().nth(queue % lines.max(1)) else { return };
         let (topic, key) = line_key.clone();
-        let count = count.min(line.waiting.len());
-        let delivered: Vec<u64> = line.waiting.drain(..count).collect();
-        line.is_mute |= !is_reported && count > 0;
-        let is_mute = line.is_mute;
+        let count = count.min(line.len());
+        let delivered: Vec<u64> = line.drain(..count).collect();
         for position in delivered {
             let (.., number) = self.message(position).clone();
             self.kafka.entry((topic, key.clone())).or_default().push(number);
-            if !is_mute {
+            if is_reported {
                 self.acknowledge(position, topic);
             }
         }
@@ -361,7 +352,7 @@ impl Model {
 
     fn commit(&mut self) {
         for ((topic, key), line) in std::mem::take(&mut self.lines) {
-            for position in line.waiting {
+            for position in line {
                 let (.., number) = self.message(position).clone();
                 self.kafka.entry((topic, key.clone())).or_default().push(number);
             }
