@@ -563,7 +563,7 @@ fn first_copies<'a>(numbers: impl Iterator<Item = &'a u64>) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(Config { rng_seed: RngSeed::Fixed(7), cases: 80, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { rng_seed: RngSeed::Fixed(7), cases: 300, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn whatever_happens_nothing_is_lost_and_everything_is_in_order(ops in proptest::collection::vec(op(), 1..80)) {
