@@ -1,10 +1,22 @@
 //! Points in time, as the whole crate passes them around.
 //!
 //! The pure core never reads a clock: every entry point takes a [`Timestamp`]. It is a plain count of microseconds so
-//! that it costs a copy, orders as an integer, and keeps the calendar library out of public types.
+//! that it costs a copy, orders as an integer, and keeps the calendar library out of public types. The edges read
+//! [`Timestamp::now`], which never goes back, whatever happens to the wall clock (`steady`).
+
+pub(crate) mod steady;
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use steady::Steady;
+
+pub use steady::ClockNews;
+
+/// Of the process.
+static CLOCK: Mutex<Steady> = Mutex::new(Steady::new());
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,8 +36,26 @@ impl Timestamp {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// The wall clock. For the edges only (feed, publish, http); the core is given its time.
+    /// The wall clock, made steady: it never goes back, and while the wall clock is behind what was told already, time goes
+    /// on at half speed. For the edges only (feed, publish, http); the core is given its time.
     pub fn now() -> Self {
+        let mut clock = CLOCK.lock();
+        clock.tell(Self::wall_clock(), Instant::now())
+    }
+
+    /// Time goes on from here, if it has not come as far: another process was told this time.
+    pub fn go_on_from(from: Self) {
+        let mut clock = CLOCK.lock();
+        clock.go_on_from(from, Self::wall_clock(), Instant::now());
+    }
+
+    /// What happened to the wall clock; each time once.
+    pub fn clock_news() -> Option<ClockNews> {
+        let mut clock = CLOCK.lock();
+        clock.news(Self::wall_clock(), Instant::now())
+    }
+
+    fn wall_clock() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
     }

@@ -40,6 +40,11 @@ struct Site {
 
 impl Site {
     fn new(bootstrap: &str, commit_interval: &str) -> Self {
+        Self::with(bootstrap, commit_interval, "")
+    }
+
+    /// With more properties of librdkafka.
+    fn with(bootstrap: &str, commit_interval: &str, properties: &str) -> Self {
         let name = unique("once");
         let toml = format!(
             r#"
@@ -55,6 +60,7 @@ impl Site {
             checkpoint = "{name}.checkpoint"
             [kafka.properties]
             "compression.type" = "none"
+            {properties}
             [[integration]]
             id = "avaya-1"
             kind = "avaya-cms"
@@ -217,6 +223,40 @@ fn an_outage_of_the_broker_is_survived_in_the_middle_of_a_stream() {
     submit(&handle, 4_000..MESSAGES);
     until_true("everything committed", || handle.acknowledged_to() == MESSAGES as u64);
     println!("everything committed {:?} after the broker came back", back.elapsed());
+    assert_eq!(handle.health().superseded_by, None);
+    drain(publisher);
+    site.assert_exactly(0..MESSAGES);
+}
+
+#[test]
+fn an_outage_that_is_twice_as_long_as_a_transaction_may_be_loses_and_copies_nothing() {
+    const MESSAGES: usize = 3_000;
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    let short = format!(
+        r#"
+        "transaction.timeout.ms" = "{}"
+        "socket.timeout.ms" = "2000"
+        "socket.connection.setup.timeout.ms" = "1000"
+        "request.timeout.ms" = "1000"
+        "metadata.max.age.ms" = "2000"
+        "topic.metadata.refresh.interval.ms" = "1000"
+        "#,
+        TIMEOUT.as_millis()
+    );
+    let mut broker = InterruptedBroker::start();
+    let site = Site::with(&broker.bootstrap(), "1ms", &short);
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..1_000);
+    until_true("the first transactions", || handle.acknowledged_to() == 1_000);
+    std::thread::sleep(Duration::from_millis(500));
+    submit(&handle, 1_000..2_000);
+    std::thread::sleep(Duration::from_millis(15));
+    broker.kill();
+    std::thread::sleep(2 * TIMEOUT);
+    broker.start_again();
+    submit(&handle, 2_000..MESSAGES);
+    until_true("everything committed", || handle.acknowledged_to() == MESSAGES as u64);
     assert_eq!(handle.health().superseded_by, None);
     drain(publisher);
     site.assert_exactly(0..MESSAGES);

@@ -4,6 +4,8 @@
 //! [`service`] starts everything, reloads and drains.
 
 mod checkpoint;
+#[cfg(test)]
+mod clock_tests;
 pub mod engine;
 pub mod mapping_files;
 pub mod observers;

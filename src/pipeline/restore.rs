@@ -26,6 +26,8 @@ use super::checkpoint::Checkpoint;
 use super::engine::Engine;
 use super::refresh::LastEvents;
 
+/// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
+const MOST_AHEAD: Duration = Duration::from_hours(24);
 /// How long one attempt to read a checkpoint may take.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
 /// What is read from the journal at a time.
@@ -47,10 +49,11 @@ pub(super) struct Restored {
 impl Restored {
     /// Fills an engine with it.
     pub(super) fn into_engine(self, engine: &mut Engine, refresh_after: Option<Duration>) -> (Checkpoint, LastEvents) {
-        let Self { stored, agents, mut feed, checkpointed, .. } = self;
+        let Self { stored, mut agents, mut feed, checkpointed, .. } = self;
         // What was written of the feed is some seconds old; what was written of the agents may be younger.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
         feed.last_valid = feed.last_valid.max(seen);
+        go_on_in_time(&mut feed, &mut agents);
         let mut last_events = LastEvents::new(refresh_after);
         let mut kept = Vec::new();
         let to_be_written: Vec<_> =
@@ -71,6 +74,22 @@ impl Restored {
         }
         (Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now()), last_events)
     }
+}
+
+/// Time goes on from the last record, also where the wall clock was set back since. A store that is further ahead was
+/// written by a clock that was wrong: of its times only the beginnings of states are kept, which never go back.
+fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
+    let now = Timestamp::now();
+    let Some(last_valid) = feed.last_valid.filter(|last_valid| *last_valid > now) else { return };
+    if last_valid.since(now) <= MOST_AHEAD {
+        Timestamp::go_on_from(last_valid);
+        return;
+    }
+    tracing::warn!(%last_valid, %now, "the last record lies far in the future: its time is not believed");
+    for time in [&mut feed.last_valid, &mut feed.gap_from, &mut feed.seen_at].into_iter().flatten() {
+        *time = now.min(*time);
+    }
+    agents.iter_mut().for_each(|agent| agent.agent.last_seen = now.min(agent.agent.last_seen));
 }
 
 /// The store, and what it knew.
@@ -264,3 +283,7 @@ fn tell(progress: Progress) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "journal_model_tests.rs"]
+mod journal_model;

@@ -4,6 +4,10 @@
 //! integration they are for, encodes what comes out and hands it to the journal, which lets it wait while the store is
 //! slow: then the inbox fills, and the sockets wait. When the journal has no room the feed is read on, and of each agent
 //! the latest state is kept (`overflow`). Timers run when the inbox is empty.
+//!
+//! Time is [`Timestamp::now`] at the edges, which never goes back and never stands still: a wall clock that is set back, here
+//! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of
+//! the same clock, but may come out of order: what a charge tells the engine never goes back either.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +33,7 @@ use crate::state::table::AgentIndex;
 use crate::store::memory;
 use crate::telemetry::metrics::{Dropped, FeedMetrics};
 use crate::telemetry::repeats::Repeats;
-use crate::time::Timestamp;
+use crate::time::{ClockNews, Timestamp};
 
 use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
@@ -84,7 +88,7 @@ pub struct Charge {
     lines: Repeats,
     connections: HashMap<ConnectionId, CancellationToken>,
     findings: Vec<Finding>,
-    /// Time never goes back, whatever the clock does.
+    /// Time never goes back, in whatever order letters come.
     now: Timestamp,
     reported: Totals,
     view: FeedView,
@@ -121,12 +125,12 @@ pub struct ChargeParts {
 }
 
 impl Charge {
-    /// An integration as it was restored. Time goes on from where it was.
+    /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, checkpoint, last_events } =
             parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
-        let now = engine.figures().last_record_at.map_or_else(Timestamp::now, |last| last.max(Timestamp::now()));
+        let now = Timestamp::now();
         Self {
             id,
             number,
@@ -201,12 +205,24 @@ pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
             Received::TimedOut => {
                 is_behind = false;
                 let now = Timestamp::now();
+                tell_clock_news();
                 charges.values_mut().for_each(|charge| charge.tick(now));
                 ticked = Instant::now();
             }
         }
     }
     charges.values_mut().for_each(Charge::end);
+}
+
+fn tell_clock_news() {
+    match Timestamp::clock_news() {
+        None => {}
+        Some(ClockNews::WentBack(ahead)) => {
+            let ahead_s = ahead.as_secs();
+            tracing::warn!(ahead_s, "the wall clock was set back: time goes on at half speed until it has caught up");
+        }
+        Some(ClockNews::CaughtUp) => tracing::info!("the wall clock has caught up"),
+    }
 }
 
 impl Charge {

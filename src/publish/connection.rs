@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::outbox::Outbox;
@@ -56,6 +56,16 @@ impl Connection {
             Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
         let producer = ThreadedProducer::from_config_and_context(settings, reports)?;
         Ok(Self { producer, failures, on_the_way, outbox, monitor })
+    }
+
+    /// Whether the producer is at its end, by a message's failure or by its own. A fatal error comes by the code of its cause,
+    /// like any other, and what was queued is purged without a failure: librdkafka has to be asked.
+    pub(super) fn has_failed(&self) -> bool {
+        if let Some((code, _)) = self.producer.client().fatal_error() {
+            // Of no message in particular; whoever looks on has heard of it by the error itself.
+            self.failures.record(0, code);
+        }
+        self.failures.any()
     }
 
     /// Hands a message over for one topic; blocks while librdkafka's queue is full.

@@ -308,10 +308,8 @@ impl ClientContext for Reports {
         *half = Some((error, reason.to_owned()));
         drop(half);
         self.monitor.error(code, reason);
-        if code == RDKafkaErrorCode::Fatal {
-            self.failures.record(0, code); // no message in particular
-            self.outbox.interrupt();
-        }
+        // It may be fatal: the publisher thread asks.
+        self.outbox.interrupt();
     }
 }
 

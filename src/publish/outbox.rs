@@ -250,24 +250,19 @@ impl Outbox {
         let mut state = self.state.lock();
         state.until = until;
         loop {
-            if state.is_stopped {
-                return Taken::Stopped;
-            }
-            if std::mem::take(&mut state.interrupted) {
-                return Taken::Interrupted;
-            }
-            if state.first >= until {
-                return Taken::Reached;
-            }
-            let messages = state.collect(most, until);
-            if !messages.is_empty() {
-                return Taken::Messages(messages);
-            }
-            if let Some(position) = state.missing(self.limits) {
-                return Taken::Behind(position);
+            if let Some(taken) = state.look(self.limits, most) {
+                return taken;
             }
             self.work.wait(&mut state);
         }
+    }
+
+    /// The same without waiting.
+    #[cfg(test)]
+    pub(crate) fn try_take(&self, most: usize, until: u64) -> Option<Taken> {
+        let mut state = self.state.lock();
+        state.until = until;
+        state.look(self.limits, most)
     }
 
     /// A topic has the message. Says so when that was the last one it waited for; unknown positions are ignored, for
@@ -478,6 +473,24 @@ impl State {
         let has_room =
             self.entries.is_empty() || (self.entries.len() <= limits.messages / 2 && self.bytes <= limits.bytes / 2);
         (is_behind && has_room).then_some(window_end)
+    }
+
+    /// What there is for the publisher, if anything.
+    fn look(&mut self, limits: Limits, most: usize) -> Option<Taken> {
+        if self.is_stopped {
+            return Some(Taken::Stopped);
+        }
+        if std::mem::take(&mut self.interrupted) {
+            return Some(Taken::Interrupted);
+        }
+        if self.first >= self.until {
+            return Some(Taken::Reached);
+        }
+        let messages = self.collect(most, self.until);
+        if !messages.is_empty() {
+            return Some(Taken::Messages(messages));
+        }
+        self.missing(limits).map(Taken::Behind)
     }
 
     fn extend(&mut self, messages: impl IntoIterator<Item = Message>, written_at: Instant) {

@@ -115,7 +115,7 @@ impl PublisherThread {
     fn pump(&self, connection: &Connection) -> End {
         let until = self.refusals.until();
         loop {
-            if connection.failures.any() {
+            if connection.has_failed() {
                 return End::Failed;
             }
             match self.outbox.take(TAKE, until) {

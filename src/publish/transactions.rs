@@ -187,7 +187,7 @@ impl TransactionThread {
 
     /// One transaction, of what there is in the outbox.
     fn transaction(&mut self, connection: &Connection) -> Result<(), End> {
-        if connection.failures.any() {
+        if connection.has_failed() {
             return Err(End::Failed);
         }
         let until = self.refusals.until();
@@ -276,7 +276,7 @@ impl TransactionThread {
     /// last report came but its event is still being freed.
     fn wait_delivered(&self, connection: &Connection) -> Result<(), End> {
         while !connection.on_the_way.as_ref().is_none_or(|on_the_way| on_the_way.wait_none(STEP)) {
-            if connection.failures.any() {
+            if connection.has_failed() {
                 break;
             }
             if self.is_stopped() {

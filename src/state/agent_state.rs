@@ -38,7 +38,7 @@ impl AgentState {
             aux_reason: record.aux_reason.filter(|_| record.mode == Mode::Aux),
             raw_state: record.raw_state.text().into(),
             recognised: record.recognised,
-            work_split: record.work_split.filter(|_| details).map(|split| split.text().into()),
+            work_split: record.work_split.filter(|_| details).and_then(split),
             skills: if details { SkillList::of(record.skills) } else { SkillList::default() },
             extension: None,
         }
@@ -69,6 +69,12 @@ impl AgentState {
             && self.work_split == other.work_split
             && self.skills.is_same_set(&other.skills)
     }
+}
+
+/// An empty one is none, also where the layout has no null: events and the store cannot tell them apart.
+fn split(told: RawText<'_>) -> Option<Box<str>> {
+    let text = told.text();
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// Skills of one agent, packed: for 10,000 agents with 20 skills each, memory is what counts.
