@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
+use crate::fail_point;
 use crate::publish::message::Message;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
@@ -97,7 +98,10 @@ pub(super) enum RestoreError {
 pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
     let Opened { mut store, mut incidents } = store::open(&settings)?;
-    match read_all(config, &mut store) {
+    fail_point::reach(fail_point::STORE_OPENED);
+    let read = read_all(config, &mut store);
+    fail_point::reach(fail_point::REPLAYED);
+    match read {
         Ok(restored) => Ok(Opening { store, restored, incidents }),
         Err(damage) => {
             let Opened { mut store, incidents: more } = store.set_aside_and_open(&damage)?;
@@ -200,6 +204,7 @@ pub(super) fn from_kafka(
         }
     }
     let mut recovered = recovery::read_current(servers, &config.kafka, &ids, &|| stop.is_cancelled(), &mut tell)?;
+    fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         messages = recovered.messages,
         unreadable = recovered.unreadable,

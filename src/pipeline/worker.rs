@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use crate::fail_point;
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
 use crate::http::model::{FeedView, Published, Update, Updates};
@@ -263,6 +264,7 @@ impl Charge {
         self.tell_model(Update::Restored(restored));
         self.metrics.paused.set(if self.publish.is_held() { 1.0 } else { 0.0 });
         self.conclude(None);
+        fail_point::reach(fail_point::FIRST_CHECKPOINT);
         // What was not known here is written down before anything is added to it.
         self.write_checkpoint(at);
     }
@@ -422,8 +424,9 @@ impl Charge {
                 let of_events = messages.iter().filter(|message| message.route == Route::AgentState);
                 events.iter().zip(of_events).for_each(|((event, _), message)| self.last_events.note(event, message));
             }
+            fail_point::reach(fail_point::STATE_CHANGED);
             match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
-                Ok(_) => {}
+                Ok(_) => fail_point::reach(fail_point::SUBMITTED),
                 Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
                 Err(Refused::Full(batch)) => {
                     tracing::error!(

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use super::journal_row;
 use super::message::{Batch, Message};
 use super::outbox::{Limits, Outbox};
+use crate::fail_point;
 use crate::store::{AgentRow, Reader, Row, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
@@ -578,6 +579,7 @@ impl Writer {
             match item {
                 Item::Batch { messages, submitted_at, .. } => {
                     lane.outbox.append(messages, submitted_at);
+                    fail_point::reach(fail_point::APPENDED);
                     self.observer.written(&lane.integration, submitted_at.elapsed());
                 }
                 Item::Checkpoint { .. } => {}
