@@ -20,7 +20,7 @@ use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, StoredAgent};
-use crate::store::{self, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
+use crate::store::{self, Incident, OpenError, Opened, Row, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
@@ -160,27 +160,34 @@ fn replay(
     keeps_events_of: Option<&str>,
 ) -> Result<(), String> {
     let reader = store.reader().map_err(|error| error.to_string())?;
-    let mut position = stored.covered_to;
+    // Without a table, what is still to be published is known from its rows only.
+    let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
     loop {
         let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         position = last.end();
         for row in &rows {
-            let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
-            let mut by_key: HashMap<&str, &Message> = HashMap::new();
-            if keeps_events_of.is_some() {
-                by_key.extend(messages.iter().map(|message| (&*message.key, message)));
-            }
-            for agent in changed {
-                let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
-                if let Some(integration) = keeps_events_of {
-                    let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
-                    agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
-                }
-                agents.push(agent);
-            }
+            agents_of(row, keeps_events_of, agents)?;
         }
     }
+}
+
+/// The agents as a row of the journal has left them. `keeps_events_of`: the integration, where its last events are wanted too.
+pub(super) fn agents_of(row: &Row, keeps_events_of: Option<&str>, agents: &mut Vec<StoredAgent>) -> Result<(), String> {
+    let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
+    let mut by_key: HashMap<&str, &Message> = HashMap::new();
+    if keeps_events_of.is_some() {
+        by_key.extend(messages.iter().map(|message| (&*message.key, message)));
+    }
+    for agent in changed {
+        let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
+        if let Some(integration) = keeps_events_of {
+            let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
+            agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
+        }
+        agents.push(agent);
+    }
+    Ok(())
 }
 
 /// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.

@@ -41,6 +41,8 @@ const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long a journal that cannot be read is left alone.
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
+/// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
+const ROOM: u64 = 4 * 1024 * 1024;
 /// What urgent batches may take beyond the bounds.
 const RESERVE: usize = 1024 * 1024;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -351,12 +353,13 @@ impl Lane {
         self.shared.work.notify_one();
     }
 
-    /// Whether there is room for more than single messages: true again only when a tenth of the bounds is free.
+    /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
     pub fn has_room(&self) -> bool {
         let queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
         let bounds = self.shared.bounds.journal_bytes;
-        queue.trouble.is_none() && lane.stored <= bounds - bounds / 10 && lane.queued <= QUEUE_BYTES / 2
+        let room = (bounds / 10).max(ROOM).min(bounds / 2);
+        queue.trouble.is_none() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
     /// Position that the next message gets.
@@ -412,6 +415,14 @@ impl Lane {
         self.shared.health()
     }
 
+    /// Rows that end after this position, as many as fit into so many bytes, but at least one if there is one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        self.reader.lock().batches(self.number, from, most_bytes)
+    }
+
     /// Fetches what comes from this position on into the outbox. What cannot be read is said, and tried again.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
         if let Err(error) = self.read(position) {
@@ -422,7 +433,7 @@ impl Lane {
     }
 
     fn read(&self, position: u64) -> Result<(), FetchError> {
-        let rows = self.reader.lock().batches(self.number, position, FETCH_BYTES)?;
+        let rows = self.rows(position, FETCH_BYTES)?;
         if rows.first().is_none_or(|row| row.first > position) {
             return Err(FetchError::Missing { position });
         }
