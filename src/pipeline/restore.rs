@@ -221,6 +221,7 @@ pub(super) fn from_kafka(
     for (number, id) in missing.into_iter().zip(ids) {
         let Restored { stored, agents, feed, checkpointed } = &mut restored[number];
         let found = recovered.integrations.remove(&id).unwrap_or_default();
+        let in_kafka = published(store, stored, &found.agents).map_err(RestoreError::Damaged)?;
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -231,15 +232,44 @@ pub(super) fn from_kafka(
         }
         agents.extend(known.into_values());
         *checkpointed = 0;
-        if config.kafka.delivery == Delivery::ExactlyOnce {
-            let position = committed(servers, config, &id, store.id(), stop)?;
+        let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
-            store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
-            *stored = store.integration(&id)?;
-        }
+            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
+            Delivery::AtLeastOnce => in_kafka,
+        };
+        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
+        *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
     }
     Ok(())
+}
+
+/// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
+/// published long ago; sent again behind what followed them, they would be the last word on `current`. The price: where the
+/// process also died between the two topics, an event is on `current` alone.
+fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]) -> Result<u64, String> {
+    let in_kafka: HashMap<(u32, &str), u64> =
+        in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
+    let reader = store.reader().map_err(|error| error.to_string())?;
+    let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
+    loop {
+        let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
+        let Some(last) = rows.last() else { return Ok(published) };
+        position = last.end();
+        for row in &rows {
+            let mut agents = Vec::new();
+            agents_of(row, None, &mut agents)?;
+            let has = |StoredAgent { agent, .. }: &StoredAgent| {
+                in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
+            };
+            if !agents.iter().all(has) {
+                return Ok(published);
+            }
+            if !agents.is_empty() {
+                published = row.end();
+            }
+        }
+    }
 }
 
 /// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that is another store's.
