@@ -61,9 +61,9 @@ pub(crate) fn play(mut scene: Scene) {
             }
             die(&mut scene, point);
             deaths += 1;
-            if is_full() {
-                is_still(&mut scene, point);
-            }
+        }
+        if is_full() && is_time_left() {
+            is_still(&mut scene, point);
         }
     }
     is_still(&mut scene, "all of them");

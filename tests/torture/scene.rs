@@ -47,6 +47,8 @@ pub(crate) struct Scene {
     http: SocketAddr,
     rng: ChaCha8Rng,
     read: Vec<RangeInclusive<u64>>,
+    /// So many of these are in Kafka for sure.
+    published: usize,
     lives: usize,
     /// Restarted lives that have read long enough to say that there was a gap.
     announced: usize,
@@ -92,6 +94,7 @@ impl Scene {
             http,
             rng: ChaCha8Rng::seed_from_u64(!seed),
             read: Vec::new(),
+            published: 0,
             lives: 0,
             announced: 0,
             overflows: 0,
@@ -151,9 +154,14 @@ impl Scene {
         within(SOON_TRUE, &format!("{}: {what}", self.name()), || holds(self.life()).then_some(()));
     }
 
-    /// What the last life has read is not to be judged.
-    pub(crate) fn forget_last_life(&mut self) {
-        self.read.pop();
+    /// Whatever was read so far is in Kafka.
+    pub(crate) const fn mark_published(&mut self) {
+        self.published = self.read.len();
+    }
+
+    /// What was read since then may be lost with the store.
+    pub(crate) fn forget_unpublished(&mut self) {
+        self.read.truncate(self.published);
     }
 
     /// A number below `end`.

@@ -108,6 +108,9 @@ pub(crate) fn torn_store(mut scene: Scene) {
             scene.settle();
         }
         scene.kill();
+        if is_settled {
+            scene.mark_published();
+        }
         let seed = scene.below(u64::MAX);
         let damage = damage::strike(&scene.path().join(STORE), seed).unwrap_or_default();
         child::note(scene.path(), &format!("damage with seed {seed}: {damage}"));
@@ -121,9 +124,7 @@ pub(crate) fn torn_store(mut scene: Scene) {
         incidents[2] += usize::from(found == [0, 0]);
         if found != [0, 0] {
             assert!(has_error(&scene, "is lost"), "no ERROR about the damage");
-            if !is_settled {
-                scene.forget_last_life();
-            }
+            scene.forget_unpublished();
         }
     });
     scene.reads(3);
