@@ -45,7 +45,7 @@ const EXACTLY_ONCE: bool = true;
 
 /// Nothing is broken any more after that, so that the whole ends within 40 minutes.
 const FULL_TIME: Duration = Duration::from_secs(36 * 60);
-const SHORT_TIME: Duration = Duration::from_secs(4 * 60);
+const SHORT_TIME: Duration = Duration::from_secs(8 * 60);
 
 /// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
 const EARLY_KILLS: u32 = 20;
@@ -107,8 +107,8 @@ const FLOOD: Size = Size {
 /// What a commit of the store survives: power loss, or a crash of the process.
 const FULL: &str = "sync = \"full\"";
 const NORMAL: &str = "sync = \"normal\"";
-const SMALL: &str = "sync = \"normal\"\njournal_max_size = \"1MiB\"";
-const MEDIUM: &str = "journal_max_size = \"32MiB\"";
+const SMALL: &str = "sync = \"normal\"\njournal_max_size = \"2MiB\"";
+const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 /// Below a regular file.
 const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
 
