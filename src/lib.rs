@@ -47,6 +47,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod fail_point;
 pub mod feed;
 pub mod http;
 pub mod mapping;

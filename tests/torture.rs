@@ -17,6 +17,10 @@ mod centre;
 mod child;
 #[path = "torture/cms.rs"]
 mod cms;
+#[path = "torture/damage.rs"]
+mod damage;
+#[path = "torture/fail_points.rs"]
+mod fail_points;
 #[path = "torture/faults.rs"]
 mod faults;
 #[path = "torture/judge.rs"]
@@ -27,6 +31,10 @@ mod judge_tests;
 mod scenario;
 #[path = "torture/scene.rs"]
 mod scene;
+#[path = "torture/small_disk.rs"]
+mod small_disk;
+#[path = "torture/store_faults.rs"]
+mod store_faults;
 
 use centre::Pace;
 use scenario::{Breaks, Delivery, Scenario, Size, is_full};
@@ -37,7 +45,7 @@ const EXACTLY_ONCE: bool = true;
 
 /// Nothing is broken any more after that, so that the whole ends within 40 minutes.
 const FULL_TIME: Duration = Duration::from_secs(36 * 60);
-const SHORT_TIME: Duration = Duration::from_secs(4 * 60);
+const SHORT_TIME: Duration = Duration::from_secs(8 * 60);
 
 /// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
 const EARLY_KILLS: u32 = 20;
@@ -86,11 +94,29 @@ const BURSTS: Size = Size {
     outage: Duration::ZERO,
 };
 
+/// Everybody changes in every snapshot, some thousand events per second.
+const FLOOD: Size = Size {
+    times: 1,
+    agents: 500,
+    refresh: Duration::from_millis(200),
+    pace: Pace { change_share: 1.0, rows: 3 },
+    snapshots: 5,
+    outage: Duration::ZERO,
+};
+
+/// What a commit of the store survives: power loss, or a crash of the process.
+const FULL: &str = "sync = \"full\"";
+const NORMAL: &str = "sync = \"normal\"";
+const SMALL: &str = "sync = \"normal\"\njournal_max_size = \"2MiB\"";
+const MEDIUM: &str = "journal_max_size = \"8MiB\"";
+/// Below a regular file.
+const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
+
 /// Not played.
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 24] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -104,6 +130,18 @@ const SCENARIOS: [Scenario; 12] = [
     scenario("still-restarts", Delivery::ExactlyOnce, 10, Breaks::StillRestarts, often(2, 20)),
     scenario("bursts", Delivery::AtLeastOnce, 11, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
     scenario("bursts", Delivery::ExactlyOnce, 12, Breaks::Nothing, [BURSTS, Size { snapshots: 10, ..BURSTS }]),
+    scenario("fail-points", Delivery::AtLeastOnce, 13, Breaks::FailPoints, often(1, 2)),
+    scenario("fail-points", Delivery::ExactlyOnce, 14, Breaks::FailPoints, often(1, 2)).with_store(NORMAL),
+    scenario("disk-full", Delivery::AtLeastOnce, 15, Breaks::DiskFull, [FLOOD, FLOOD]).with_store(MEDIUM),
+    scenario("disk-full", Delivery::ExactlyOnce, 16, Breaks::DiskFull, [NONE, FLOOD]).with_store(MEDIUM),
+    scenario("journal-full", Delivery::AtLeastOnce, 17, Breaks::JournalFull, [FLOOD, FLOOD]).with_store(SMALL),
+    scenario("journal-full", Delivery::ExactlyOnce, 18, Breaks::JournalFull, [NONE, FLOOD]).with_store(SMALL),
+    scenario("unwritable", Delivery::AtLeastOnce, 19, Breaks::Unwritable, often(1, 3)).with_store(NOWHERE),
+    scenario("torn-store", Delivery::AtLeastOnce, 20, Breaks::TornStore, often(5, 60)).with_store(NORMAL),
+    scenario("torn-store", Delivery::ExactlyOnce, 21, Breaks::TornStore, often(5, 60)),
+    scenario("second-process", Delivery::AtLeastOnce, 22, Breaks::SecondProcess, often(1, 3)),
+    scenario("directory-gone", Delivery::AtLeastOnce, 23, Breaks::DirectoryGone, often(1, 3)),
+    scenario("directory-gone", Delivery::ExactlyOnce, 24, Breaks::DirectoryGone, often(1, 3)).with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -117,7 +155,7 @@ const fn scenario(
     breaks: Breaks,
     [short, full]: [Size; 2],
 ) -> Scenario {
-    Scenario { name, delivery, seed, breaks, short, full }
+    Scenario { name, delivery, seed, breaks, store: FULL, short, full }
 }
 
 /// One scenario at a time has the machine.
@@ -144,7 +182,16 @@ fn play(name: &str, delivery: Delivery) {
     }
     assert!(is_time_left(), "no time was left for {name} {}", delivery.name());
     let mut scene = Scene::start(scenario);
-    scene.live();
+    match scenario.breaks {
+        Breaks::FailPoints => return fail_points::play(scene),
+        Breaks::DiskFull => return store_faults::disk_full(scene),
+        Breaks::JournalFull => return store_faults::journal_full(scene),
+        Breaks::Unwritable => return store_faults::unwritable(scene),
+        Breaks::TornStore => return store_faults::torn_store(scene),
+        Breaks::SecondProcess => return store_faults::second_process(scene),
+        Breaks::DirectoryGone => return store_faults::directory_gone(scene),
+        _ => scene.live(),
+    }
     scene.reads(3);
     match scenario.breaks {
         Breaks::Kills => repeat(scene.size.times, || {
@@ -170,7 +217,7 @@ fn play(name: &str, delivery: Delivery) {
         }),
         Breaks::Outage => outage(&mut scene),
         Breaks::StillRestarts => return still_restarts(scene),
-        Breaks::Nothing => scene.sends(scene.size.snapshots),
+        _ => scene.sends(scene.size.snapshots),
     }
     scene.judge();
 }
@@ -274,4 +321,64 @@ fn bursts_at_least_once() {
 #[test]
 fn bursts_exactly_once() {
     play("bursts", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn fail_points_at_least_once() {
+    play("fail-points", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn fail_points_exactly_once() {
+    play("fail-points", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn disk_full_at_least_once() {
+    play("disk-full", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn disk_full_exactly_once() {
+    play("disk-full", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn journal_full_at_least_once() {
+    play("journal-full", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn journal_full_exactly_once() {
+    play("journal-full", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn unwritable_at_least_once() {
+    play("unwritable", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn torn_store_at_least_once() {
+    play("torn-store", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn torn_store_exactly_once() {
+    play("torn-store", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn second_process_at_least_once() {
+    play("second-process", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn directory_gone_at_least_once() {
+    play("directory-gone", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn directory_gone_exactly_once() {
+    play("directory-gone", Delivery::ExactlyOnce);
 }

@@ -29,11 +29,12 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, Jso
     let directory = state.store.clone();
     let written = tokio::task::spawn_blocking(move || is_writable(&directory)).await;
     let store = match (handles.first().map(PublishHandle::store_health), written) {
+        // What is in the directory says nothing about a store that is not there.
+        (Some(StoreHealth { is_durable: false, .. }), _) => Err("in memory: it could not be opened on disk".to_owned()),
         (_, Ok(Err(error))) => Err(error.to_string()),
         (_, Err(error)) => Err(error.to_string()),
         (None, _) => Ok("opened"),
         (Some(StoreHealth { trouble: Some(trouble), .. }), _) => Err(trouble),
-        (Some(StoreHealth { is_durable: false, .. }), _) => Err("in memory: it could not be opened on disk".to_owned()),
         (Some(StoreHealth { .. }), _) => Ok("writable"),
     };
     let is_ready = is_recovered && store.is_ok();

@@ -10,17 +10,18 @@ use crate::proto::store::Message as StoredMessage;
 use crate::publish::journal::Lane;
 use crate::state::table::AgentIndex;
 use crate::store::AgentRow;
-use crate::store::memory;
+use crate::store::memory::{self, StoredAgent};
 use crate::time::Timestamp;
 
 use super::engine::Engine;
+use super::restore;
 
 /// Between the beginnings of two rounds.
 const EVERY: Duration = Duration::from_secs(5);
 /// Agents that are written at a time.
 const PORTION: usize = 2_000;
-/// Messages between two rounds of which one is hurried.
-const HURRY_AT: u64 = 500;
+/// Of the journal, read at a time.
+const COVER_BYTES: usize = 4 * 1024 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -74,14 +75,39 @@ impl Checkpoint {
         }
     }
 
-    /// A round is due at once when what it would cover takes too much room: rows that are not covered stay in the journal.
-    pub(super) fn hurry(&mut self, lane: &Lane) -> bool {
-        let is_late = lane.next() > self.covers.max(self.covered_to) && lane.stored_bytes() > lane.most_bytes() / 4;
-        let is_hurried = is_late && lane.next() - self.covers >= HURRY_AT;
-        if is_hurried && self.waiting.is_empty() {
-            self.due = Timestamp::default();
+    /// The same while the journal is full and the engine has seen more than the journal was given: what is written down is
+    /// what the rows behind the checkpoint say, so that they can leave once Kafka has them.
+    pub(super) fn cover(&mut self, engine: &Engine, lane: &Lane, now: Timestamp, keeps_events_of: Option<&str>) {
+        if now < self.due {
+            return;
         }
-        is_hurried || (is_late && !self.waiting.is_empty())
+        self.due = now.plus(EVERY);
+        if let Err(error) = self.cover_rows(engine, lane, keeps_events_of) {
+            tracing::error!(error, "the journal cannot be read: its rows stay, will be tried again");
+        }
+    }
+
+    fn cover_rows(&mut self, engine: &Engine, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
+        let rows = lane.rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        let mut agents = Vec::new();
+        for row in &rows {
+            restore::agents_of(row, keeps_events_of, &mut agents)?;
+        }
+        // Of an agent who is there twice the later one counts.
+        let agents = agents.iter().map(|StoredAgent { agent, published, last_event }| AgentRow {
+            acd: agent.acd,
+            login_id: agent.login_id.clone(),
+            memory: memory::encode_agent(agent, published.as_ref(), last_event.as_ref()),
+        });
+        if self.feed.is_empty() {
+            self.feed = memory::encode_feed(&engine.feed_memory());
+        }
+        if self.is_recovered && lane.checkpoint(last.end(), agents.collect(), self.feed.clone(), false) {
+            self.covered_to = last.end();
+            self.covers = self.covers.max(self.covered_to);
+        }
+        Ok(())
     }
 
     /// Everything at once, at the end.

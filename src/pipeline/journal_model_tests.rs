@@ -385,7 +385,12 @@ impl Model {
         let at = is_on.then_some(self.next);
         let (done, answer) = std::sync::mpsc::channel();
         // Whoever does not wait is not told.
-        self.lane.hold(at, Box::new(move || drop(done.send(()))));
+        self.lane.hold(
+            at,
+            Box::new(move || {
+                let _ = done.send(());
+            }),
+        );
         self.held_at = at;
         self.stored_holds.push(at);
         if is_waited_for {

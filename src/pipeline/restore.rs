@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
+use crate::fail_point;
 use crate::publish::message::Message;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, StoredAgent};
-use crate::store::{self, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
+use crate::store::{self, Incident, OpenError, Opened, Row, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
@@ -118,7 +119,10 @@ pub(super) enum RestoreError {
 pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
     let Opened { mut store, mut incidents } = store::open(&settings)?;
-    match read_all(config, &mut store) {
+    fail_point::reach(fail_point::STORE_OPENED);
+    let read = read_all(config, &mut store);
+    fail_point::reach(fail_point::REPLAYED);
+    match read {
         Ok(restored) => Ok(Opening { store, restored, incidents }),
         Err(damage) => {
             let Opened { mut store, incidents: more } = store.set_aside_and_open(&damage)?;
@@ -177,27 +181,34 @@ fn replay(
     keeps_events_of: Option<&str>,
 ) -> Result<(), String> {
     let reader = store.reader().map_err(|error| error.to_string())?;
-    let mut position = stored.covered_to;
+    // Without a table, what is still to be published is known from its rows only.
+    let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
     loop {
         let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         position = last.end();
         for row in &rows {
-            let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
-            let mut by_key: HashMap<&str, &Message> = HashMap::new();
-            if keeps_events_of.is_some() {
-                by_key.extend(messages.iter().map(|message| (&*message.key, message)));
-            }
-            for agent in changed {
-                let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
-                if let Some(integration) = keeps_events_of {
-                    let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
-                    agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
-                }
-                agents.push(agent);
-            }
+            agents_of(row, keeps_events_of, agents)?;
         }
     }
+}
+
+/// The agents as a row of the journal has left them. `keeps_events_of`: the integration, where its last events are wanted too.
+pub(super) fn agents_of(row: &Row, keeps_events_of: Option<&str>, agents: &mut Vec<StoredAgent>) -> Result<(), String> {
+    let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
+    let mut by_key: HashMap<&str, &Message> = HashMap::new();
+    if keeps_events_of.is_some() {
+        by_key.extend(messages.iter().map(|message| (&*message.key, message)));
+    }
+    for agent in changed {
+        let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
+        if let Some(integration) = keeps_events_of {
+            let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
+            agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
+        }
+        agents.push(agent);
+    }
+    Ok(())
 }
 
 /// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
@@ -224,6 +235,7 @@ pub(super) fn from_kafka(
         }
     }
     let mut recovered = recovery::read_current(servers, &config.kafka, &ids, &|| stop.is_cancelled(), &mut tell)?;
+    fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         messages = recovered.messages,
         unreadable = recovered.unreadable,
@@ -233,6 +245,7 @@ pub(super) fn from_kafka(
     for (number, id) in missing.into_iter().zip(ids) {
         let Restored { stored, agents, checkpointed, feed, mapping_version } = &mut restored[number];
         let found = recovered.integrations.remove(&id).unwrap_or_default();
+        let in_kafka = published(store, stored, &found.agents).map_err(RestoreError::Damaged)?;
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -244,15 +257,44 @@ pub(super) fn from_kafka(
         agents.extend(known.into_values());
         *checkpointed = 0;
         *mapping_version = found.mapping_version;
-        if config.kafka.delivery == Delivery::ExactlyOnce {
-            let position = committed(servers, config, &id, store.id(), stop)?;
+        let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
-            store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
-            *stored = store.integration(&id)?;
-        }
+            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
+            Delivery::AtLeastOnce => in_kafka,
+        };
+        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
+        *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
     }
     Ok(())
+}
+
+/// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
+/// published long ago; sent again behind what followed them, they would be the last word on `current`. The price: where the
+/// process also died between the two topics, an event is on `current` alone.
+fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]) -> Result<u64, String> {
+    let in_kafka: HashMap<(u32, &str), u64> =
+        in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
+    let reader = store.reader().map_err(|error| error.to_string())?;
+    let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
+    loop {
+        let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
+        let Some(last) = rows.last() else { return Ok(published) };
+        position = last.end();
+        for row in &rows {
+            let mut agents = Vec::new();
+            agents_of(row, None, &mut agents)?;
+            let has = |StoredAgent { agent, .. }: &StoredAgent| {
+                in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
+            };
+            if !agents.iter().all(has) {
+                return Ok(published);
+            }
+            if !agents.is_empty() {
+                published = row.end();
+            }
+        }
+    }
 }
 
 /// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that is another store's.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use crate::fail_point;
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
 use crate::http::model::{FeedView, Published, Update, Updates};
@@ -47,7 +48,7 @@ pub const INBOX: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Events that are handed over at a time when the journal has room again.
-const OVERFLOW_PORTION: usize = 500;
+const OVERFLOW_PORTION: usize = 100;
 
 /// Every so often a feed says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -279,6 +280,7 @@ impl Charge {
         let restored = self.engine.current();
         self.tell_model(Update::Restored(restored));
         self.conclude(None);
+        fail_point::reach(fail_point::FIRST_CHECKPOINT);
         // What was not known here is written down before anything is added to it.
         self.write_checkpoint(at);
     }
@@ -337,7 +339,11 @@ impl Charge {
             self.heartbeat_due = at.plus(HEARTBEAT);
             self.beat(at);
         }
-        if self.overflow.is_none() {
+        if self.overflow.is_some() {
+            // The engine is ahead of the journal; rows that nobody covers would never leave it.
+            let keeps_events_of = self.last_events.are_kept().then_some(&*self.id);
+            self.checkpoint.cover(&self.engine, self.publish.lane(), at, keeps_events_of);
+        } else {
             // What is told already waits for Kafka: no need to tell it twice.
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
                 self.refresh(at);
@@ -390,7 +396,6 @@ impl Charge {
     /// Publishes, shows and counts what the engine has found.
     fn conclude(&mut self, read_at: Option<Instant>) {
         let begin = Instant::now();
-        self.end_overflow();
         let has_findings = !self.findings.is_empty();
         let mut messages = Vec::new();
         let mut events = Vec::new();
@@ -423,9 +428,8 @@ impl Charge {
             }
         }
         let events = self.hand_over(messages, events);
-        if self.overflow.is_none() && self.checkpoint.hurry(self.publish.lane()) {
-            self.write_checkpoint(self.now);
-        }
+        // Not before: what is written of an agent then is what his last event says.
+        self.end_overflow();
         if has_findings || read_at.is_some() {
             self.metrics.publish.record(begin.elapsed().as_secs_f64());
         }
@@ -445,39 +449,43 @@ impl Charge {
     /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
     /// latest states. Returns the events.
     fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
-        if self.overflow.is_none() {
-            if messages.is_empty() {
-                return events;
-            }
-            let agents = self.memories(&events);
-            let of_events: Vec<Message> = if self.last_events.are_kept() {
-                messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
-            } else {
-                Vec::new()
-            };
-            match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
-                Ok(_) => {
-                    events
-                        .iter()
-                        .zip(of_events)
-                        .for_each(|((event, _), message)| self.last_events.note(event, message));
-                }
-                Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
-                Err(Refused::Full(batch)) => {
-                    tracing::error!(
-                        integration = %self.id,
-                        stored_bytes = self.publish.lane().stored_bytes(),
-                        pending = self.publish.pending(),
-                        "the journal is full: of each agent only the latest state is kept until there is room"
-                    );
-                    self.overflow = Some(Overflow::new(self.now));
-                    self.keep(batch.messages, &events);
-                }
-            }
-        } else {
+        if self.overflow.is_some() {
+            self.keep(messages, &events);
+        } else if let Err(messages) = self.submit(messages, &events) {
+            tracing::error!(
+                integration = %self.id,
+                stored_bytes = self.publish.lane().stored_bytes(),
+                pending = self.publish.pending(),
+                "the journal is full: of each agent only the latest state is kept until there is room"
+            );
+            self.overflow = Some(Overflow::new(self.now));
             self.keep(messages, &events);
         }
         events
+    }
+
+    /// Gives messages to the journal, which returns them when it is full.
+    fn submit(&mut self, messages: Vec<Message>, events: &[Published]) -> Result<(), Vec<Message>> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let agents = self.memories(events);
+        let of_events: Vec<Message> = if self.last_events.are_kept() {
+            messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        fail_point::reach(fail_point::STATE_CHANGED);
+        match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
+            Ok(_) => {
+                let noted = events.iter().zip(of_events);
+                noted.for_each(|((event, _), message)| self.last_events.note(event, message));
+                fail_point::reach(fail_point::SUBMITTED);
+            }
+            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
+            Err(Refused::Full(batch)) => return Err(batch.messages),
+        }
+        Ok(())
     }
 
     fn memories(&self, events: &[Published]) -> Vec<crate::proto::store::AgentMemory> {
@@ -539,13 +547,13 @@ impl Charge {
             for (event, annotation) in &portion {
                 self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
             }
-            self.hand_over(messages, portion);
-            if let Some(again) = &mut self.overflow {
+            if self.submit(messages, &portion).is_err() {
                 // No room after all: what is left waits on.
-                again.since = gap_from;
-                for (event, annotation) in rest {
+                let mut again = Overflow::new(gap_from);
+                for (event, annotation) in portion.into_iter().chain(rest) {
                     again.keep(event, annotation);
                 }
+                self.overflow = Some(again);
                 return;
             }
         }

@@ -13,6 +13,8 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
+use crate::fail_point;
+
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::outbox::Outbox;
 
@@ -91,8 +93,12 @@ impl Connection {
                 return Err(Refusal::Failed);
             }
             self.on_the_way.iter().for_each(|on_the_way| on_the_way.add());
+            fail_point::reach(fail_point::BEFORE_SEND);
             let (error, returned) = match self.producer.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    fail_point::reach(fail_point::AFTER_SEND);
+                    return Ok(());
+                }
                 Err(refused) => refused,
             };
             self.on_the_way.iter().for_each(|on_the_way| on_the_way.remove());

@@ -21,6 +21,7 @@ use super::client;
 use super::message::Topic;
 use super::observer::{KafkaHealth, LastError, Observer, Statistics};
 use super::outbox::{Acknowledged, Outbox};
+use crate::fail_point;
 use crate::time::Timestamp;
 
 /// The same error is logged once in so long.
@@ -321,7 +322,10 @@ impl ProducerContext for Reports {
         match result {
             Ok(_) if self.on_the_way.is_some() => {}
             Ok(_) => {
-                if let Some(done) = self.outbox.acknowledge(ticket.position, ticket.topic) {
+                fail_point::reach(fail_point::BEFORE_ACKNOWLEDGE);
+                let done = self.outbox.acknowledge(ticket.position, ticket.topic);
+                fail_point::reach(fail_point::AFTER_ACKNOWLEDGE);
+                if let Some(done) = done {
                     self.monitor.acknowledged([done]);
                 }
             }

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use super::journal_row;
 use super::message::{Batch, Message};
 use super::outbox::{Limits, Outbox};
+use crate::fail_point;
 use crate::store::{AgentRow, Reader, Row, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
@@ -40,6 +41,8 @@ const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long a journal that cannot be read is left alone.
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
+/// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
+const ROOM: u64 = 4 * 1024 * 1024;
 /// What urgent batches may take beyond the bounds.
 const RESERVE: usize = 1024 * 1024;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -362,12 +365,13 @@ impl Lane {
         self.shared.work.notify_one();
     }
 
-    /// Whether there is room for more than single messages: true again only when a tenth of the bounds is free.
+    /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
     pub fn has_room(&self) -> bool {
         let queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
         let bounds = self.shared.bounds.journal_bytes;
-        queue.trouble.is_none() && lane.stored <= bounds - bounds / 10 && lane.queued <= QUEUE_BYTES / 2
+        let room = (bounds / 10).max(ROOM).min(bounds / 2);
+        queue.trouble.is_none() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
     /// Position that the next message gets.
@@ -378,11 +382,6 @@ impl Lane {
     /// Bytes of its rows.
     pub fn stored_bytes(&self) -> u64 {
         self.shared.queue.lock().lanes[self.index].stored
-    }
-
-    /// Bytes that it may have.
-    pub fn most_bytes(&self) -> u64 {
-        self.shared.bounds.journal_bytes
     }
 
     /// Writes agents down. `covered_to`: what the messages below this position have changed is in these rows or in
@@ -419,6 +418,14 @@ impl Lane {
         self.shared.health()
     }
 
+    /// Rows that end after this position, as many as fit into so many bytes, but at least one if there is one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        self.reader.lock().batches(self.number, from, most_bytes)
+    }
+
     /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
     /// wait for it. Anything else is tried again.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
@@ -441,7 +448,7 @@ impl Lane {
     }
 
     fn read(&self, position: u64) -> Result<(), FetchError> {
-        let rows = self.reader.lock().batches(self.number, position, FETCH_BYTES)?;
+        let rows = self.rows(position, FETCH_BYTES)?;
         if rows.first().is_none_or(|row| row.first > position) {
             return Err(FetchError::Missing { position });
         }
@@ -614,6 +621,7 @@ impl Writer {
             match item {
                 Item::Batch { messages, submitted_at, .. } => {
                     lane.outbox.append(messages, submitted_at);
+                    fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
                 Item::Checkpoint { .. } => {}

@@ -35,6 +35,7 @@ use super::outbox::{Outbox, Outgoing, Taken};
 use super::producer::SpawnError;
 use super::refusals::Refusals;
 use crate::config::model::Kafka;
+use crate::fail_point;
 use crate::time::Timestamp;
 
 /// Messages taken from the outbox at a time.
@@ -204,6 +205,7 @@ impl TransactionThread {
         self.gather()?;
         self.begun = Some(Instant::now());
         self.insist(connection, None, || connection.producer.begin_transaction())?;
+        fail_point::reach(fail_point::TRANSACTION_BEGUN);
         let (mut count, mut bytes, mut position) = (0, 0, self.outbox.acknowledged_to());
         while !messages.is_empty() {
             let tracked = messages.iter().map(|outgoing| outgoing.position).filter(|at| *at != Outgoing::UNTRACKED);
@@ -218,7 +220,9 @@ impl TransactionThread {
             }
             messages = self.outbox.take_ready(TAKE, until);
         }
+        fail_point::reach(fail_point::TRANSACTION_SENT);
         self.commit(connection, position)?;
+        fail_point::reach(fail_point::AFTER_TRANSACTION_COMMIT);
         self.monitor.acknowledged(self.outbox.acknowledge_to(position));
         Ok(())
     }
@@ -269,6 +273,7 @@ impl TransactionThread {
             Err(Refusal::TooLarge(code)) => return Err(self.failed(connection, code, "checkpoint refused")),
         }
         self.wait_delivered(connection)?;
+        fail_point::reach(fail_point::BEFORE_TRANSACTION_COMMIT);
         self.insist(connection, Some(COMMIT_PATIENCE), || connection.producer.commit_transaction(STEP))
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
+use crate::fail_point;
 use crate::time::Timestamp;
 
 use super::error::StoreError;
@@ -126,6 +127,7 @@ pub(super) fn apply(
                 let row = touched.row(connection, integration)?;
                 row.covered_to = row.covered_to.max(covered_to);
                 row.agents += upsert(connection, integration, agents)?;
+                fail_point::reach(fail_point::IN_CHECKPOINT);
                 row.feed = feed.to_vec();
                 row.recovered |= recovered;
                 row.checkpoint_at = Some(now);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
+use crate::fail_point;
 use crate::time::Timestamp;
 
 use super::commit::{self, Released, Write};
@@ -125,7 +126,23 @@ impl Store {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
+        let [batch, acknowledged, checkpoint] = [
+            writes.iter().any(|write| matches!(write, Write::Batch { .. })),
+            writes.iter().any(|write| matches!(write, Write::Acknowledged { .. })),
+            writes.iter().any(|write| matches!(write, Write::Checkpoint { .. })),
+        ];
+        let reach = |is_so: bool, point| {
+            if is_so {
+                fail_point::reach(point)
+            }
+        };
+        reach(batch, fail_point::BATCH_TAKEN);
+        reach(acknowledged, fail_point::BEFORE_ACKNOWLEDGED_TO);
+        reach(checkpoint, fail_point::BEFORE_CHECKPOINT);
         let released = self.transaction(|connection| commit::apply(connection, writes, Timestamp::now()))?;
+        reach(batch, fail_point::BATCH_WRITTEN);
+        reach(acknowledged, fail_point::AFTER_ACKNOWLEDGED_TO);
+        reach(checkpoint, fail_point::AFTER_CHECKPOINT);
         if self.commits.is_multiple_of(LOOK_AT_WAL) {
             self.bound_wal();
         }
@@ -194,7 +211,9 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = change(&transaction)?;
         meta::set(&transaction, meta::COMMITS, &commits.to_string())?;
+        fail_point::reach(fail_point::BEFORE_STORE_COMMIT);
         transaction.commit()?;
+        fail_point::reach(fail_point::AFTER_STORE_COMMIT);
         self.commits = commits;
         if let Place::Directory { lock, .. } = &self.place {
             lock.count(Counted { id: self.id, commits });

@@ -180,6 +180,9 @@ fn load(directory: &Path) -> Result<Connection, Unusable> {
     connection.pragma_update(None, "cell_size_check", true)?;
     let found = schema::version_of(&connection)?;
     if found > schema::version() {
+        if schema::is_ours(&connection)? {
+            return Err(Unusable::Damaged(format!("schema version {found}, with the tables of {}", schema::version())));
+        }
         return Err(Unusable::Newer(found));
     }
     if found > 0 {

@@ -99,6 +99,14 @@ pub(super) fn check_tables(connection: &Connection, steps: &[&str]) -> Result<()
     missing.map_or(Ok(()), |(name, _)| Err(StoreError::Corrupt(format!("table {name} is not as it was made"))))
 }
 
+/// Whether the tables are those of this version and no others. Then the file is of no later one, whatever its number says:
+/// **every step changes a table**.
+pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
+    let mut model = Connection::open_in_memory()?;
+    migrate(&mut model, STEPS)?;
+    Ok(tables(connection)? == tables(&model)?)
+}
+
 fn tables(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
     let mut statement = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

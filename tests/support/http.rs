@@ -40,7 +40,8 @@ fn ask(address: SocketAddr, what: &str) -> Option<Answer> {
     write!(stream, "{what} HTTP/1.1\r\nHost: rtalink\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    // Whoever dies while answering has not answered.
+    let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let headers = head.lines().filter_map(|line| line.split_once(": "));
     let content_type = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value);

@@ -3,6 +3,7 @@
 //! Its log goes to `rtalink.log` there, all lives one after the other. It never outlives this value.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::http;
+use crate::support::kafka::free_port;
 use crate::support::process::rtalink;
 use crate::support::wait::within;
 
@@ -48,13 +50,53 @@ impl Rtalink {
         self
     }
 
+    /// Waits until agents and listeners are there, be the store as it may.
+    pub(crate) fn listening(mut self, folder: &Path) -> Self {
+        within(READY, "listening", || {
+            let ended = self.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "ended at its start, {ended:?}:\n{}", last_words(folder));
+            let answer = http::try_get(self.http, "/health/ready")?;
+            (answer.json()["agentTable"] == "complete").then_some(())
+        });
+        self
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the health page says of readiness: its status, and of the store.
+    pub(crate) fn store(&self) -> (u16, String) {
+        let answer = http::get(self.http, "/health/ready");
+        (answer.status, answer.json()["store"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The sum of the series of a metric that have this label.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
+        let page = http::get(self.http, "/metrics").body;
+        let is_wanted = |series: &str| series.starts_with(&format!("{name}{{")) && series.contains(label);
+        http::series(&page).into_iter().filter(|(series, _)| is_wanted(series)).map(|(_, value)| value as u64).sum()
+    }
+
+    /// Waits until it dies by itself; how many complete snapshots it had read when it was last asked.
+    pub(crate) fn dies(mut self, patience: Duration) -> Option<u64> {
+        let deadline = Instant::now() + patience;
+        let mut snapshots = 0;
+        while self.child.try_wait().expect("a child").is_none() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            if let Some(page) = http::try_get(self.http, "/metrics") {
+                snapshots = complete_snapshots(&page.body);
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        Some(snapshots)
+    }
+
     /// Complete snapshots that this life has read.
     pub(crate) fn snapshots(&self) -> u64 {
-        let page = http::get(self.http, "/metrics").body;
-        let complete =
-            |series: &str| series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"");
-        let found = http::series(&page).into_iter().find(|(series, _)| complete(series));
-        found.map_or(0, |(_, count)| count as u64)
+        complete_snapshots(&http::get(self.http, "/metrics").body)
     }
 
     /// Messages that wait for Kafka.
@@ -95,6 +137,35 @@ pub(crate) fn configure(folder: &Path, toml: &str) {
 pub(crate) fn panics(folder: &Path) -> usize {
     let log = fs::read_to_string(folder.join(LOG)).expect("a log");
     log.lines().filter(|line| line.contains("panicked at")).count()
+}
+
+/// Writes a line into the log.
+pub(crate) fn note(folder: &Path, line: &str) {
+    let mut log = OpenOptions::new().append(true).open(folder.join(LOG)).expect("a log");
+    writeln!(log, "{line}").expect("a log");
+}
+
+/// Another process with the same configuration but its own ports, which is to end by itself: its exit code, and what it
+/// said.
+pub(crate) fn run_to_end(folder: &Path) -> (Option<i32>, String) {
+    let port = free_port();
+    let mut command = rtalink();
+    command.env("RTALINK__HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    command.env("RTALINK__INTEGRATION__0__REALTIME__PORT", (port + 1).to_string());
+    let output = command.args(["run", "--config"]).arg(folder.join(CONFIG)).output().expect("the binary starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The log of all lives.
+pub(crate) fn log(folder: &Path) -> String {
+    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
+}
+
+fn complete_snapshots(page: &str) -> u64 {
+    let complete =
+        |series: &str| series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"");
+    let found = http::series(page).into_iter().find(|(series, _)| complete(series));
+    found.map_or(0, |(_, count)| count as u64)
 }
 
 fn last_words(folder: &Path) -> String {

@@ -78,6 +78,11 @@ impl Cms {
         centre.snapshots + 1
     }
 
+    /// Changes go on.
+    pub(crate) fn go_on(&self) {
+        self.shared.is_still.store(false, Ordering::Release);
+    }
+
     /// The agents as they are, and were.
     pub(crate) fn centre(&self) -> Centre {
         self.shared.centre.lock().clone()

@@ -24,6 +24,19 @@ pub(crate) struct Expected<'a> {
     pub(crate) exactly_once: bool,
     /// How many gaps must and may have been announced.
     pub(crate) gaps: RangeInclusive<usize>,
+    pub(crate) losses: Losses,
+}
+
+/// What may be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Losses {
+    /// Nothing that was read.
+    #[default]
+    None,
+    /// So many transitions, each a hole in its agent's sequences.
+    Counted(u64),
+    /// What a damaged store had beyond Kafka. An event that is not on `current` may have a successor of the same sequence.
+    OfTheStore,
 }
 
 /// What lies on the topics, in the order of offsets within a partition.
@@ -44,6 +57,10 @@ pub(crate) struct Verdict {
     pub(crate) lost: usize,
     /// The others that have none.
     pub(crate) unseen: usize,
+    /// Sequences that no event has.
+    pub(crate) holes: u64,
+    /// Events that were begun anew: not on `current`, and another has their sequence.
+    pub(crate) superseded: usize,
     /// RESTORED statuses.
     pub(crate) gaps: usize,
     pub(crate) faults: Faults,
@@ -67,16 +84,29 @@ pub(crate) fn judge(published: &Published, expected: &Expected<'_>) -> Verdict {
     }
     for (key, agent) in &keys {
         let records = events.get(key.as_str()).unwrap_or(&none);
-        let published = verdict.without_copies(key, records, expected.exactly_once);
-        verdict.sequences(key, &published);
-        verdict.chain(key, &published);
-        verdict.truth(key, agent, &published, expected.read);
-        verdict.last(key, agent, &published, records, "events");
-        verdict.last(key, agent, &published, current.get(key.as_str()).unwrap_or(&none), "current");
+        let of_current = current.get(key.as_str()).unwrap_or(&none);
+        let mut published = verdict.without_copies(key, records, expected.exactly_once);
+        let mut records = records.clone();
+        if expected.losses == Losses::OfTheStore {
+            let superseded = superseded(&published, of_current);
+            verdict.superseded += superseded.len();
+            published.retain(|event| !superseded.contains(&event.event_id));
+            records.retain(|record| !superseded.contains(&record.headers["event_id"]));
+        }
+        verdict.sequences(key, &published, expected.losses);
+        verdict.chain(key, &published, expected.losses);
+        verdict.truth(key, agent, &published, expected);
+        verdict.last(key, agent, &published, &records, "events");
+        verdict.last(key, agent, &published, of_current, "current");
         if expected.exactly_once {
-            verdict.without_copies(key, current.get(key.as_str()).unwrap_or(&none), true);
+            verdict.without_copies(key, of_current, true);
         }
         verdict.events += published.len();
+    }
+    if let Losses::Counted(counted) = expected.losses
+        && counted != verdict.holes
+    {
+        verdict.faults.add("holes are not what was counted", format!("{} holes, {counted} counted", verdict.holes));
     }
     verdict.announced(&published.feed_status, &expected.gaps);
     verdict
@@ -123,7 +153,7 @@ impl Verdict {
     }
 
     /// 1, 2, 3, …
-    fn sequences(&mut self, key: &str, published: &[v1::AgentStateEvent]) {
+    fn sequences(&mut self, key: &str, published: &[v1::AgentStateEvent], losses: Losses) {
         let mut seen = HashSet::new();
         let mut last = 0;
         for event in published {
@@ -133,16 +163,26 @@ impl Verdict {
             } else if sequence < last {
                 self.faults.add("sequence out of order", format!("{key}: {sequence} after {last}"));
             } else if sequence > last + 1 {
-                self.faults.add("hole in the sequences", format!("{key}: {sequence} after {last}"));
+                self.holes += sequence - last - 1;
+                if losses == Losses::None {
+                    self.faults.add("hole in the sequences", format!("{key}: {sequence} after {last}"));
+                }
             }
             last = sequence;
         }
     }
 
     /// Each event begins where the one before it ended, and leads elsewhere.
-    fn chain(&mut self, key: &str, published: &[v1::AgentStateEvent]) {
+    fn chain(&mut self, key: &str, published: &[v1::AgentStateEvent], losses: Losses) {
         for pair in published.windows(2) {
-            if pair[1].previous != pair[0].state {
+            // What a damaged store had between them is lost; what was merged was merged from what is there.
+            if losses == Losses::OfTheStore && pair[1].sequence != pair[0].sequence + 1 {
+                continue;
+            }
+            // Who came and went while states were merged has a log-out that nobody published.
+            let is_out = |state: &Option<v1::State>| state.as_ref().is_some_and(is_logged_out);
+            let is_merged = matches!(losses, Losses::Counted(_)) && is_out(&pair[1].previous) && is_out(&pair[0].state);
+            if pair[1].previous != pair[0].state && !is_merged {
                 self.faults.add("previous is not the state before", told(key, &pair[1]));
             }
             let identity =
@@ -154,7 +194,7 @@ impl Verdict {
     }
 
     /// Every event is about a state on the wire, in the order of the wire; what has none is lost or unseen.
-    fn truth(&mut self, key: &str, agent: &Agent, published: &[v1::AgentStateEvent], read: &[RangeInclusive<u64>]) {
+    fn truth(&mut self, key: &str, agent: &Agent, published: &[v1::AgentStateEvent], expected: &Expected<'_>) {
         let mut has_event = vec![false; agent.history.len()];
         let mut from = 0;
         for event in published {
@@ -176,8 +216,11 @@ impl Verdict {
             // The last row of a snapshot is repeated by the following ones, until there is another state.
             let said_until =
                 agent.history.get(index + 1).map_or(u64::MAX, |next| (next.snapshot - 1).max(entry.snapshot));
-            if read.iter().any(|read| *read.start() <= said_until && entry.snapshot <= *read.end()) {
+            if expected.read.iter().any(|read| *read.start() <= said_until && entry.snapshot <= *read.end()) {
                 self.lost += 1;
+                if matches!(expected.losses, Losses::Counted(_)) {
+                    continue;
+                }
                 self.faults.add("lost", format!("{key}: {:?} of snapshot {}", entry.sight, entry.snapshot));
             } else {
                 self.unseen += 1;
@@ -232,6 +275,19 @@ impl Verdict {
             self.faults.add("gaps announced", format!("{}, expected {expected:?}", self.gaps));
         }
     }
+}
+
+/// Ids of events that Kafka did not have on `current` when another event took their sequence.
+fn superseded(published: &[v1::AgentStateEvent], current: &[&Received]) -> HashSet<String> {
+    let on_current: HashSet<&str> = current.iter().map(|record| record.headers["event_id"].as_str()).collect();
+    let mut last = HashMap::<u64, usize>::new();
+    for (index, event) in published.iter().enumerate() {
+        last.insert(event.sequence, index);
+    }
+    let is_superseded = |(index, event): &(usize, &v1::AgentStateEvent)| {
+        last[&event.sequence] > *index && !on_current.contains(event.event_id.as_str())
+    };
+    published.iter().enumerate().filter(is_superseded).map(|(_, event)| event.event_id.clone()).collect()
 }
 
 fn told(key: &str, event: &v1::AgentStateEvent) -> String {

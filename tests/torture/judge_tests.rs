@@ -6,7 +6,7 @@ use prost::Message as _;
 use rtalink::proto::v1;
 
 use super::centre::{Agent, Centre, Entry, Pace, Sight};
-use super::judge::{Expected, Published, judge, key_of};
+use super::judge::{Expected, Losses, Published, judge, key_of};
 use crate::support::topic::Received;
 
 const AGENTS: usize = 20;
@@ -56,7 +56,9 @@ fn record(agent: &Agent, sequence: u64, before: Option<&Entry>, entry: &Entry) -
 
 fn faults(centre: &Centre, published: &Published, exactly_once: bool) -> String {
     let read = [1..=SNAPSHOTS];
-    judge(published, &Expected { centre, read: &read, exactly_once, gaps: 1..=1 }).faults.to_string()
+    judge(published, &Expected { centre, read: &read, exactly_once, gaps: 1..=1, losses: Losses::None })
+        .faults
+        .to_string()
 }
 
 /// Where the victim's events begin, those of agents before him being left out.
@@ -106,7 +108,10 @@ fn what_was_not_read_may_be_unseen() {
     }
     let gap = agent.history[1].snapshot..agent.history[2].snapshot;
     let read = [1..=gap.start - 1, gap.end.max(gap.start + 1)..=SNAPSHOTS];
-    let verdict = judge(&published, &Expected { centre: &centre, read: &read, exactly_once: true, gaps: 1..=1 });
+    let verdict = judge(
+        &published,
+        &Expected { centre: &centre, read: &read, exactly_once: true, gaps: 1..=1, losses: Losses::None },
+    );
     assert_eq!((verdict.faults.to_string().as_str(), verdict.lost, verdict.unseen), ("", 0, 1));
     // Had it been read, it would be lost.
     assert!(faults(&centre, &published, true).contains("lost, 1 times"));

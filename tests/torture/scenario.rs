@@ -16,6 +16,8 @@ pub(crate) struct Scenario {
     pub(crate) delivery: Delivery,
     pub(crate) seed: u64,
     pub(crate) breaks: Breaks,
+    /// `[store]` of its configuration.
+    pub(crate) store: &'static str,
     /// In every `cargo test`.
     pub(crate) short: Size,
     pub(crate) full: Size,
@@ -28,7 +30,7 @@ pub(crate) enum Delivery {
 }
 
 /// What is broken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaks {
     /// rtalink gets SIGKILL at random moments.
     Kills,
@@ -40,6 +42,20 @@ pub(crate) enum Breaks {
     Terminations,
     /// rtalink is ended and killed while nothing changes.
     StillRestarts,
+    /// rtalink dies at every one of its fail points.
+    FailPoints,
+    /// The disk of the store is full while Kafka is away.
+    DiskFull,
+    /// The journal reaches its largest size while Kafka is away.
+    JournalFull,
+    /// The store directory cannot be made.
+    Unwritable,
+    /// Files of the store are cut and bits flipped between SIGKILL and start.
+    TornStore,
+    /// A second process wants the same store.
+    SecondProcess,
+    /// The store directory is deleted while rtalink runs.
+    DirectoryGone,
     /// Nothing.
     Nothing,
 }
@@ -59,6 +75,11 @@ pub(crate) struct Size {
 }
 
 impl Scenario {
+    /// The same with that in `[store]`.
+    pub(crate) const fn with_store(self, store: &'static str) -> Self {
+        Self { store, ..self }
+    }
+
     pub(crate) fn size(&self) -> Size {
         if is_full() { self.full } else { self.short }
     }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use super::centre::{Centre, LAYOUT};
 use super::child::{self, Rtalink};
 use super::cms::Cms;
-use super::judge::{Expected, Published, Verdict, judge};
+use super::judge::{Expected, Losses, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::wait::within;
@@ -29,6 +29,10 @@ const JUST_READ: u64 = 2;
 const STILL: u64 = 4;
 /// Until everything that was read is acknowledged: a long outage leaves much.
 const SETTLED: Duration = Duration::from_secs(180);
+/// Until something shows on a page.
+const SOON_TRUE: Duration = Duration::from_secs(60);
+/// Until a process dies at its fail point.
+const POINT_REACHED: Duration = Duration::from_secs(40);
 
 /// A scenario under way.
 pub(crate) struct Scene {
@@ -43,9 +47,13 @@ pub(crate) struct Scene {
     http: SocketAddr,
     rng: ChaCha8Rng,
     read: Vec<RangeInclusive<u64>>,
+    /// So many of these are in Kafka for sure.
+    published: usize,
     lives: usize,
     /// Restarted lives that have read long enough to say that there was a gap.
     announced: usize,
+    /// Gaps besides: the journal had no room.
+    pub(crate) overflows: usize,
     started: Instant,
     kills: u32,
     terminations: u32,
@@ -62,7 +70,9 @@ impl Scene {
     pub(crate) fn start(scenario: Scenario) -> Self {
         let (size, seed) = (scenario.size(), scenario.seed());
         let kafka = match scenario.breaks {
-            Breaks::BrokerKills | Breaks::Outage => Kafka::Interrupted(InterruptedBroker::start()),
+            Breaks::BrokerKills | Breaks::Outage | Breaks::DiskFull | Breaks::JournalFull => {
+                Kafka::Interrupted(InterruptedBroker::start())
+            }
             // A broker ends after 25 minutes.
             _ if is_full() => Kafka::Own(Broker::start()),
             _ => Kafka::Shared(Broker::shared()),
@@ -71,7 +81,7 @@ impl Scene {
         let topics = unique("torture");
         let port = free_port();
         let [feed, http] = [port, port + 1].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        child::configure(folder.path(), &config(&kafka.bootstrap(), scenario.delivery, &topics, feed, http));
+        child::configure(folder.path(), &config(&kafka.bootstrap(), &scenario, &topics, feed, http));
         let cms = Cms::start(feed, Centre::new(size.agents, seed), size.refresh, size.pace);
         Self {
             scenario,
@@ -84,8 +94,10 @@ impl Scene {
             http,
             rng: ChaCha8Rng::seed_from_u64(!seed),
             read: Vec::new(),
+            published: 0,
             lives: 0,
             announced: 0,
+            overflows: 0,
             started: Instant::now(),
             kills: 0,
             terminations: 0,
@@ -112,6 +124,49 @@ impl Scene {
         within(SETTLED, &format!("{snapshots} snapshots sent"), || {
             (self.cms.progress().last >= snapshots).then_some(())
         });
+    }
+
+    /// Starts rtalink and waits until CMS can dial in, where the store keeps it from being ready.
+    pub(crate) fn live_unready(&mut self) {
+        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        self.rtalink = Some(rtalink.listening(self.path()));
+        self.lives += 1;
+    }
+
+    /// A life that ends by itself when it reaches a fail point for the `count`-th time.
+    pub(crate) fn die_at(&mut self, point: &str, count: u32) {
+        let at = format!("{point}:{count}");
+        let connections = self.cms.progress().connections;
+        let rtalink = Rtalink::start(self.path(), self.http, &[("RTALINK_FAIL_POINT", &at)]);
+        let died = rtalink.dies(POINT_REACHED);
+        let snapshots = died.unwrap_or_else(|| panic!("{}: {at} was not reached in {POINT_REACHED:?}", self.name()));
+        self.lives += 1;
+        self.kills += 1;
+        let progress = self.cms.progress();
+        if snapshots > JUST_READ && progress.connections == connections + 1 {
+            self.read.push(progress.first..=progress.first + snapshots - 1 - JUST_READ);
+            self.announced += 1;
+        }
+    }
+
+    /// Waits until this holds of the life.
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Rtalink) -> bool) {
+        within(SOON_TRUE, &format!("{}: {what}", self.name()), || holds(self.life()).then_some(()));
+    }
+
+    /// Whatever was read so far is in Kafka.
+    pub(crate) const fn mark_published(&mut self) {
+        self.published = self.read.len();
+    }
+
+    /// What was read since then may be lost with the store.
+    pub(crate) fn forget_unpublished(&mut self) {
+        self.read.truncate(self.published);
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.rng.random_range(0..end.max(1))
     }
 
     /// A moment of at most that length.
@@ -168,6 +223,15 @@ impl Scene {
         });
     }
 
+    /// Changes go on after [`Scene::settle`].
+    pub(crate) fn go_on(&self) {
+        self.cms.go_on();
+    }
+
+    pub(crate) const fn delivery(&self) -> Delivery {
+        self.scenario.delivery
+    }
+
     /// What has been published by now, copies left out.
     pub(crate) fn events(&self) -> usize {
         let published = Published::read(&self.kafka.bootstrap(), &self.topics);
@@ -176,7 +240,12 @@ impl Scene {
     }
 
     /// Ends it, says in one line how it was, and panics if that was not as promised.
-    pub(crate) fn judge(mut self) -> Verdict {
+    pub(crate) fn judge(self) -> Verdict {
+        self.judge_with(Losses::None, "")
+    }
+
+    /// The same where losses were announced; `more` goes into the line.
+    pub(crate) fn judge_with(mut self, losses: Losses, more: &str) -> Verdict {
         self.settle();
         self.remember(0);
         let (code, _) = self.ended().terminate();
@@ -186,7 +255,10 @@ impl Scene {
             centre: &centre,
             read: &self.read,
             exactly_once: self.scenario.delivery == Delivery::ExactlyOnce,
-            gaps: self.announced..=restarts,
+            // A damaged store may have had the statuses.
+            gaps: if losses == Losses::OfTheStore { 0 } else { self.announced + self.overflows }
+                ..=restarts + self.overflows,
+            losses,
         };
         let mut verdict = judge(&Published::read(&self.kafka.bootstrap(), &self.topics), &expected);
         if code != Some(0) {
@@ -196,16 +268,16 @@ impl Scene {
         if panics > 0 {
             verdict.faults.add("panics in the log", panics.to_string());
         }
-        self.tell(&verdict);
+        self.tell(&verdict, more);
         assert!(verdict.faults.is_empty(), "{}:\n{}", self.name(), verdict.faults);
         verdict
     }
 
     /// The line of counts.
-    fn tell(&self, verdict: &Verdict) {
+    fn tell(&self, verdict: &Verdict, more: &str) {
         say(&format!(
             "{} (seed {}): {} kills, {} ends, {} broker kills, {} records sent, {} events published, {} duplicates, \
-             {} lost, {} unseen in gaps, {} gaps announced, {:.1} s: {}",
+             {} lost, {} unseen in gaps, {} gaps announced, {more}{:.1} s: {}",
             self.name(),
             self.scenario.seed(),
             self.kills,
@@ -222,15 +294,15 @@ impl Scene {
         ));
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} {}", self.scenario.name, self.scenario.delivery.name())
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.as_ref().expect("until the end").path()
     }
 
-    fn life(&self) -> &Rtalink {
+    pub(crate) fn life(&self) -> &Rtalink {
         self.rtalink.as_ref().expect("it lives")
     }
 
@@ -288,7 +360,7 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "torture {line}"); // a closed stderr is no failure
 }
 
-fn config(bootstrap: &str, delivery: Delivery, topics: &str, feed: SocketAddr, http: SocketAddr) -> String {
+fn config(bootstrap: &str, scenario: &Scenario, topics: &str, feed: SocketAddr, http: SocketAddr) -> String {
     format!(
         r#"
 [kafka]
@@ -301,6 +373,8 @@ current = "{topics}.current"
 feed_status = "{topics}.feed-status"
 dead_letter = "{topics}.dead-letter"
 checkpoint = "{topics}.checkpoint"
+[store]
+{}
 [http]
 listen = "{http}"
 [[integration]]
@@ -314,7 +388,8 @@ bind = "127.0.0.1"
 layout = "torture"
 snapshot_end = "marker"
 {LAYOUT}"#,
-        delivery.name(),
+        scenario.delivery.name(),
+        scenario.store,
         feed.port(),
     )
 }

@@ -1,0 +1,180 @@
+//! Disks that are full, read-only, torn or gone, and somebody else who wants them.
+
+use std::fs;
+use std::time::Duration;
+
+use super::child;
+use super::damage;
+use super::judge::Losses;
+use super::scene::{Scene, pass, say};
+use super::small_disk::SmallDisk;
+use super::{SOON, repeat};
+
+/// The store in the folder of a scene.
+pub(crate) const STORE: &str = "data";
+
+const DROPPED: &str = "rtalink_journal_dropped_total";
+const ERRORS: &str = "rtalink_store_errors_total";
+/// Room for `journal_max_size`, the WAL, and what is moved between the two.
+const SMALL_DISK: &str = "48m";
+/// Of transitions that are merged.
+const ENOUGH_DROPPED: u64 = 5_000;
+
+/// The disk is full while Kafka is away: what is submitted waits in memory, and then each agent's latest state.
+pub(crate) fn disk_full(mut scene: Scene) {
+    let Some(disk) = SmallDisk::mount(&scene.path().join(STORE), SMALL_DISK) else {
+        say(&format!("{}: skipped, NOT played: nothing may be mounted here", scene.name()));
+        return;
+    };
+    scene.live();
+    scene.reads(3);
+    scene.take_broker_away();
+    let taken = disk.fill();
+    scene.until("the store is full", |life| life.metric(ERRORS, "kind=\"full\"") > 0);
+    scene.until("unready", |life| life.store().0 == 503);
+    scene.until("states are merged", |life| life.metric(DROPPED, "kind=\"event\"") >= ENOUGH_DROPPED);
+    let before = scene.life().snapshots();
+    scene.reads(before + 3);
+    scene.bring_broker_back();
+    disk.free();
+    scene.until("ready again", |life| life.store().0 == 200);
+    assert!(has_error(&scene, "the store cannot be written"), "no ERROR about the full disk");
+    end_of_overflow(scene, &format!("disk full with {} KiB taken", taken / 1024));
+    drop(disk);
+}
+
+/// The journal reaches `journal_max_size` while Kafka is away.
+pub(crate) fn journal_full(mut scene: Scene) {
+    scene.live();
+    scene.reads(3);
+    scene.take_broker_away();
+    scene.until("states are merged", |life| life.metric(DROPPED, "kind=\"event\"") >= ENOUGH_DROPPED);
+    let before = scene.life().snapshots();
+    scene.reads(before + 3);
+    assert_eq!(scene.life().store().0, 200, "the store can be written: ready");
+    scene.bring_broker_back();
+    end_of_overflow(scene, "journal full");
+}
+
+/// Kafka comes back; everybody changes once more, so that each hole has an end.
+fn end_of_overflow(mut scene: Scene, what: &str) {
+    assert!(has_error(&scene, "the journal is full"), "{}: no ERROR about the full journal", scene.name());
+    scene.until("room again", |life| life.pending() < 2_000);
+    for _ in 0..2 {
+        scene.settle();
+        scene.until("the end of every overflow", |life| has_room(&scene) && life.pending() == 0);
+        scene.go_on();
+        scene.sends(scene.cms.progress().last + 1);
+    }
+    scene.settle();
+    scene.until("the end of every overflow", |life| has_room(&scene) && life.pending() == 0);
+    let dropped = |kind: &str| scene.life().metric(DROPPED, &format!("kind=\"{kind}\""));
+    let (merged, statuses) = (dropped("event"), dropped("feed_status"));
+    scene.overflows = child::log(scene.path()).matches("the journal has room again").count();
+    let more =
+        format!("{what}, {merged} transitions merged, {statuses} statuses dropped, {} overflows, ", scene.overflows);
+    scene.judge_with(Losses::Counted(merged), &more);
+}
+
+/// A directory below a regular file: the store is in memory.
+pub(crate) fn unwritable(mut scene: Scene) {
+    let times = scene.size.times;
+    scene.live_unready();
+    repeat(times, || {
+        let (status, store) = scene.life().store();
+        assert!(status == 503 && store.contains("in memory"), "{status}: {store}");
+        assert_eq!(scene.life().metric(ERRORS, "kind=\"not_writable\""), 1, "counted");
+        scene.reads(10);
+        // What is not in Kafka is lost with the process.
+        scene.settle();
+        scene.kill();
+        scene.go_on();
+        scene.live_unready();
+    });
+    assert!(has_error(&scene, "cannot be written"), "no ERROR about the directory");
+    scene.reads(10);
+    scene.judge();
+}
+
+/// Files are cut and bits flipped.
+pub(crate) fn torn_store(mut scene: Scene) {
+    let times = scene.size.times;
+    let mut incidents = [0; 3];
+    scene.live();
+    repeat(times, || {
+        scene.reads(3);
+        scene.moment(Duration::from_secs(1));
+        let is_settled = scene.chance(40);
+        if is_settled {
+            scene.settle();
+        }
+        scene.kill();
+        if is_settled {
+            scene.mark_published();
+        }
+        let seed = scene.below(u64::MAX);
+        let damage = damage::strike(&scene.path().join(STORE), seed).unwrap_or_default();
+        child::note(scene.path(), &format!("damage with seed {seed}: {damage}"));
+        scene.go_on();
+        scene.live();
+        let found = ["set_aside", "rolled_back"].map(|kind| {
+            usize::try_from(scene.life().metric(ERRORS, &format!("kind=\"{kind}\""))).expect("a small number")
+        });
+        incidents[0] += found[0];
+        incidents[1] += found[1];
+        incidents[2] += usize::from(found == [0, 0]);
+        if found != [0, 0] {
+            assert!(has_error(&scene, "is lost"), "no ERROR about the damage");
+            scene.forget_unpublished();
+        }
+    });
+    scene.reads(3);
+    let [aside, rolled_back, sound] = incidents;
+    scene.judge_with(Losses::OfTheStore, &format!("{aside} set aside, {rolled_back} rolled back, {sound} sound, "));
+}
+
+/// Refused, and the first one goes on.
+pub(crate) fn second_process(mut scene: Scene) {
+    scene.live();
+    let times = scene.size.times;
+    repeat(times, || {
+        scene.reads(3);
+        let (code, told) = child::run_to_end(scene.path());
+        let pid = format!("process {}", scene.life().id());
+        assert!(code == Some(1) && told.contains(&pid), "expected exit 1 and {pid:?}: {code:?}\n{told}");
+        let before = scene.life().snapshots();
+        scene.reads(before + 3);
+    });
+    scene.judge();
+}
+
+/// Unready, while events flow; the next start finds no store and reads Kafka.
+pub(crate) fn directory_gone(mut scene: Scene) {
+    scene.live();
+    let times = scene.size.times;
+    repeat(times, || {
+        scene.reads(3);
+        fs::remove_dir_all(scene.path().join(STORE)).expect("the store");
+        scene.until("unready", |life| life.store().0 == 503);
+        let before = scene.life().snapshots();
+        scene.reads(before + 20);
+        pass(Duration::from_secs(2));
+        // What is not in Kafka is lost with the process.
+        scene.settle();
+        scene.terminate(SOON);
+        scene.go_on();
+        scene.live();
+    });
+    scene.reads(10);
+    scene.judge();
+}
+
+/// Every overflow has ended.
+fn has_room(scene: &Scene) -> bool {
+    let said = |text: &str| child::log(scene.path()).matches(text).count();
+    said("the journal is full: of each") == said("the journal has room again")
+}
+
+fn has_error(scene: &Scene, text: &str) -> bool {
+    child::log(scene.path()).lines().any(|line| line.contains("ERROR") && line.contains(text))
+}
