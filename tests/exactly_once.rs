@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::Kafka;
 use rtalink::publish::message::{Message, Route};
 use rtalink::publish::observer::{Observer, Unobserved};
 use rtalink::publish::publisher::Drained;
 use rtalink::publish::{PublishHandle, Publisher, checkpoint};
+use rtalink::time::Timestamp;
 use tempfile::TempDir;
 
 mod support;
@@ -175,6 +177,45 @@ fn hold_up(site: &Site) -> BaseProducer {
     }
     other.flush(LONG).unwrap();
     other
+}
+
+/// As a broker leaves one that was killed before it wrote a marker: a transaction with our checkpoint that nobody ends.
+#[test]
+fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
+    let mut site = Site::new(Broker::shared().bootstrap(), "1ms");
+    site.kafka.properties.insert("transaction.timeout.ms".to_owned(), "1000".to_owned());
+    let store = TempDir::new().unwrap();
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 0..100);
+    until_true("it publishes", || handle.acknowledged_to() == 100);
+    drain(publisher);
+    // The store does not know yet that the next ones were committed.
+    let owner = publishing::store_id(store.path());
+    let other: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &site.bootstrap)
+        .set("transactional.id", unique("hanging"))
+        .set("partitioner", "murmur2_random")
+        .create()
+        .unwrap();
+    other.init_transactions(LONG).unwrap();
+    other.begin_transaction().unwrap();
+    let (owner, committed_at) = (owner.to_string(), Timestamp::now().to_string());
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "owner", value: Some(&owner) })
+        .insert(Header { key: "committed_at", value: Some(&committed_at) });
+    let record = BaseRecord::to(&site.kafka.topics.checkpoint).key(&*site.integration).payload("150").headers(headers);
+    other.send(record).map_err(|(error, _)| error).unwrap();
+    other.flush(LONG).unwrap();
+
+    let (publisher, handle) = site.start(store.path());
+    submit(&handle, 100..200);
+    until_true("it goes on behind them", || handle.acknowledged_to() == 200);
+    drop(other);
+    drain(publisher);
+    let kept = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events);
+    let mut numbers: Vec<usize> = site.numbers(&kept).into_values().flatten().collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..100).chain(150..200).collect::<Vec<_>>());
 }
 
 #[test]

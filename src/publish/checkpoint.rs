@@ -31,8 +31,9 @@ use crate::time::Timestamp;
 const STEP: Duration = Duration::from_millis(500);
 /// Between two looks at open transactions.
 const OPEN_WAIT: Duration = Duration::from_millis(10);
-/// Longer than others' transactions stay open by themselves.
-const SETTLED_TIMEOUT: Duration = Duration::from_secs(90);
+/// The time-out of transactions unless configured, and how much longer than that an open one is waited for.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+const SETTLED_MARGIN: Duration = Duration::from_secs(5);
 /// How much of a partition is read: its end first.
 const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
 
@@ -68,6 +69,17 @@ pub enum ReadError {
         /// What was waited for.
         reason: &'static str,
     },
+    /// A transaction stays open.
+    #[error(
+        "checkpoint topic {topic:?}: another integration's transaction is open there for {waited:?}: look for a hanging one \
+         with kafka-transactions find-hanging"
+    )]
+    Unsettled {
+        /// The topic.
+        topic: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// Somebody else writes to the topic.
     #[error(
         "checkpoint topic {topic:?}, partition {partition}, offset {offset}: expected a position and the header \
@@ -93,6 +105,8 @@ pub(super) struct Found {
     pub(super) last: Option<Checkpoint>,
     /// The last one of the owner asked for; not looked for far behind `last`.
     pub(super) own: Option<Checkpoint>,
+    /// It is in a transaction that nobody ends; see [`read_settled`].
+    pub(super) is_hanging: bool,
 }
 
 impl Checkpoint {
@@ -139,6 +153,12 @@ pub fn read(
 }
 
 /// The same when no transaction is open any more, and beside the last checkpoint the owner's last.
+///
+/// A broker that was killed may have decided to commit and never write the marker that says so to a partition: it takes
+/// partitions without a leader, as all are while it starts, for deleted. Such a transaction is open for ever, for readers and
+/// for nobody else. Whoever has taken the integration over knows that the coordinator has ended every transaction of it. So
+/// when one stays open for longer than any may, and it is the integration's own, it is taken for committed; the marker of the
+/// next transaction on that partition ends it.
 pub(super) fn read_settled(
     servers: &str,
     kafka: &Kafka,
@@ -146,7 +166,16 @@ pub(super) fn read_settled(
     owner: Uuid,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Found, ReadError> {
-    Reader::open(servers, kafka, SETTLED_TIMEOUT, is_stopped)?.find(integration, Some(owner), true)
+    let configured = kafka.properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
+    let patience = configured.map_or(TRANSACTION_TIMEOUT, Duration::from_millis) + SETTLED_MARGIN;
+    let reader = Reader::open(servers, kafka, patience, is_stopped)?;
+    match reader.find(integration, Some(owner), true) {
+        Err(ReadError::Unsettled { topic, waited }) => {
+            let reader = Reader::open(servers, kafka, patience, is_stopped)?;
+            reader.hanging(integration, owner)?.ok_or(ReadError::Unsettled { topic, waited })
+        }
+        found => found,
+    }
 }
 
 /// Reads the topic once.
@@ -197,6 +226,31 @@ impl<'a> Reader<'a> {
         Ok(Found::default())
     }
 
+    /// The integration's checkpoint with which a transaction that nobody ends begins; `None` where that is another one's.
+    fn hanging(&self, integration: &str, owner: Uuid) -> Result<Option<Found>, ReadError> {
+        let Some(partition) = partition::of(integration.as_bytes(), self.partitions()?) else { return Ok(None) };
+        let (_, stable) = self.bounds(&self.committed, partition)?;
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(self.topic, partition, Offset::Offset(stable))
+            .and_then(|()| self.uncommitted.assign(&assignment))
+            .map_err(|error| self.failed(error))?;
+        loop {
+            match self.uncommitted.poll(STEP) {
+                None => self.go_on("no answer")?,
+                Some(Ok(message)) => {
+                    let is_ours = message.offset() == stable && message.key() == Some(integration.as_bytes());
+                    let last = Checkpoint::parse(&message).filter(|_| is_ours);
+                    let own = last.filter(|last| last.owner == owner);
+                    return Ok(last.map(|_| Found { last, own, is_hanging: true }));
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) if is_passing(&error) => self.go_on("no broker")?,
+                Some(Err(error)) => return Err(self.failed(error)),
+            }
+        }
+    }
+
     /// How many partitions the topic has; 0 where it does not exist.
     fn partitions(&self) -> Result<usize, ReadError> {
         let metadata = self.insist(|| self.committed.fetch_metadata(Some(self.topic), STEP))?;
@@ -219,7 +273,10 @@ impl<'a> Reader<'a> {
             if end >= wanted {
                 return Ok((low, end));
             }
-            self.go_on("transactions are open there: if none should be, look for a hanging one")?;
+            self.go_on("").map_err(|error| match error {
+                ReadError::Late { topic, waited, .. } => ReadError::Unsettled { topic, waited },
+                error => error,
+            })?;
             self.wait();
         }
     }

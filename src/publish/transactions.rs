@@ -174,6 +174,13 @@ impl TransactionThread {
         self.insist(connection, None, || connection.producer.init_transactions(STEP))?;
         let committed = self.read_checkpoint().map_err(|_| End::Stopped)?;
         let position = self.outbox.acknowledged_to();
+        if committed.is_hanging {
+            tracing::error!(
+                integration = &*self.integration,
+                position,
+                "kafka has left a transaction of this integration open for ever: taken for committed, and ended by the next one"
+            );
+        }
         if let Some(other) = committed.last.filter(|last| last.owner != self.owner) {
             let Checkpoint { owner, committed_at, .. } = other;
             tracing::info!(integration = &*self.integration, %owner, %committed_at, "taken over from another store");

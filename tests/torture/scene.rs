@@ -23,8 +23,9 @@ use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::wait::within;
 
-/// Complete snapshots that may be lost with the process that has read them.
-const JUST_READ: u64 = 2;
+/// Complete snapshots that may be lost with the process that has read them: half a second's, because what was read is on
+/// disk one commit later at the earliest, and a disk that others use takes more than 100 ms for one now and then.
+const JUST_READ: u64 = 10;
 /// Snapshots without a change at the end: one shows absence, one confirms it, one more where that is suspect.
 const STILL: u64 = 4;
 /// Until everything that was read is acknowledged: a long outage leaves much.
