@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::proto::store::Message as StoredMessage;
-use crate::publish::journal::Lane;
+use crate::publish::lane::Lane;
 use crate::state::table::AgentIndex;
 use crate::store::AgentRow;
 use crate::store::memory::{self, StoredAgent};

@@ -14,8 +14,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use tempfile::TempDir;
 
-use crate::publish::journal::{Bounds, Journal, Lane, Refused, Unobserved};
+use crate::publish::journal::{Bounds, Journal, Refused, Unobserved};
 use crate::publish::journal_row;
+use crate::publish::lane::Lane;
 use crate::publish::message::{Batch, Message, Route, Topic};
 use crate::publish::outbox::{Limits, Outbox, Taken};
 use crate::state::agent_state::RideAlong;

@@ -7,6 +7,7 @@ mod checkpoint;
 #[cfg(test)]
 mod clock_tests;
 pub mod engine;
+mod handover;
 pub mod mapping_files;
 pub mod observers;
 mod overflow;

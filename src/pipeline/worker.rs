@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,18 +20,15 @@ use tokio_util::sync::CancellationToken;
 use crate::fail_point;
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
-use crate::http::model::{FeedView, Published, Update, Updates};
+use crate::http::model::{FeedView, Update, Updates};
 use crate::mapping::tables::MappingTables;
 use crate::publish::PublishHandle;
 use crate::publish::dead_letter::{self, Limiter};
 use crate::publish::encode::Encoder;
-use crate::publish::journal::Refused;
-use crate::publish::message::{Batch, Message, Route};
+use crate::publish::message::Message;
 use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedStatus, Totals};
-use crate::state::table::AgentIndex;
-use crate::store::memory;
 use crate::telemetry::metrics::{Dropped, FeedMetrics};
 use crate::telemetry::repeats::Repeats;
 use crate::time::{ClockNews, Timestamp};
@@ -46,9 +43,6 @@ pub const INBOX: usize = 256;
 
 /// Longest time without a look at the timers and gauges.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Events that are handed over at a time when the journal has room again.
-const OVERFLOW_PORTION: usize = 100;
 
 /// Every so often a feed says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -76,28 +70,28 @@ pub enum Control {
 /// One integration, as its worker owns it.
 #[derive(Debug)]
 pub struct Charge {
-    id: Arc<str>,
+    pub(super) id: Arc<str>,
     /// Position in the configuration, and in the model.
-    number: usize,
-    engine: Engine,
-    encoder: Encoder,
-    publish: PublishHandle,
-    metrics: FeedMetrics,
-    model: Updates,
-    refused: Arc<AtomicUsize>,
-    limiter: Limiter,
-    lines: Repeats,
-    connections: HashMap<ConnectionId, CancellationToken>,
-    findings: Vec<Finding>,
+    pub(super) number: usize,
+    pub(super) engine: Engine,
+    pub(super) encoder: Encoder,
+    pub(super) publish: PublishHandle,
+    pub(super) metrics: FeedMetrics,
+    pub(super) model: Updates,
+    pub(super) refused: Arc<AtomicUsize>,
+    pub(super) limiter: Limiter,
+    pub(super) lines: Repeats,
+    pub(super) connections: HashMap<ConnectionId, CancellationToken>,
+    pub(super) findings: Vec<Finding>,
     /// Time never goes back, in whatever order letters come.
-    now: Timestamp,
-    reported: Totals,
-    view: FeedView,
-    heartbeat_due: Timestamp,
-    checkpoint: Checkpoint,
-    last_events: LastEvents,
+    pub(super) now: Timestamp,
+    pub(super) reported: Totals,
+    pub(super) view: FeedView,
+    pub(super) heartbeat_due: Timestamp,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) last_events: LastEvents,
     /// While the journal has no room.
-    overflow: Option<Overflow>,
+    pub(super) overflow: Option<Overflow>,
 }
 
 /// What a charge is made of.
@@ -317,7 +311,7 @@ impl Charge {
         self.report(true);
     }
 
-    fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
+    pub(super) fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
         FeedStatus { event: StatusEvent { kind, at, affected: 0 }, figures: self.engine.figures() }
     }
 
@@ -349,17 +343,6 @@ impl Charge {
                 self.refresh(at);
             }
             self.write_checkpoint(at);
-        }
-    }
-
-    /// Writes again what has not been written for long; what finds no room is written another time.
-    fn refresh(&mut self, at: Timestamp) {
-        let messages = self.last_events.due(at);
-        if messages.is_empty() {
-            return;
-        }
-        if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
-            tracing::debug!(integration = %self.id, %refused, "not written again");
         }
     }
 
@@ -437,131 +420,6 @@ impl Charge {
             self.tell_model(Update::Events(events));
         }
         self.report(has_findings);
-    }
-
-    fn collect(&self, messages: &mut Vec<Message>, encoded: Result<Message, crate::proto::JsonError>) {
-        match encoded {
-            Ok(message) => messages.push(message),
-            Err(error) => tracing::error!(integration = %self.id, %error, "an event cannot be encoded and is lost"),
-        }
-    }
-
-    /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
-    /// latest states. Returns the events.
-    fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
-        if self.overflow.is_some() {
-            self.keep(messages, &events);
-        } else if let Err(messages) = self.submit(messages, &events) {
-            tracing::error!(
-                integration = %self.id,
-                stored_bytes = self.publish.lane().stored_bytes(),
-                pending = self.publish.pending(),
-                "the journal is full: of each agent only the latest state is kept until there is room"
-            );
-            self.overflow = Some(Overflow::new(self.now));
-            self.keep(messages, &events);
-        }
-        events
-    }
-
-    /// Gives messages to the journal, which returns them when it is full.
-    fn submit(&mut self, messages: Vec<Message>, events: &[Published]) -> Result<(), Vec<Message>> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let agents = self.memories(events);
-        let of_events: Vec<Message> = if self.last_events.are_kept() {
-            messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
-        } else {
-            Vec::new()
-        };
-        fail_point::reach(fail_point::STATE_CHANGED);
-        match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
-            Ok(_) => {
-                let noted = events.iter().zip(of_events);
-                noted.for_each(|((event, _), message)| self.last_events.note(event, message));
-                fail_point::reach(fail_point::SUBMITTED);
-            }
-            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
-            Err(Refused::Full(batch)) => return Err(batch.messages),
-        }
-        Ok(())
-    }
-
-    fn memories(&self, events: &[Published]) -> Vec<crate::proto::store::AgentMemory> {
-        let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
-        agents.sort_unstable();
-        agents.dedup();
-        let memory = |index| {
-            let (agent, published) = self.engine.memory(index);
-            // The message of his last event is in the same row.
-            memory::agent_message(&agent, published.as_ref(), None)
-        };
-        agents.into_iter().map(memory).collect()
-    }
-
-    fn keep(&mut self, messages: Vec<Message>, events: &[Published]) {
-        let (statuses, others): (Vec<Message>, Vec<Message>) =
-            messages.into_iter().partition(|message| message.route == Route::FeedStatus);
-        let dead_letters = others.iter().filter(|message| message.route == Route::DeadLetter).count();
-        self.metrics.dropped(Dropped::DeadLetter, dead_letters);
-        self.submit_urgent(statuses);
-        let Some(overflow) = &mut self.overflow else { return };
-        let merged = events.iter().map(|(event, annotation)| overflow.keep(event.clone(), annotation.clone())).sum();
-        self.metrics.dropped(Dropped::Event, merged);
-    }
-
-    /// Feed statuses have a reserve.
-    fn submit_urgent(&self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
-        }
-        match self.publish.submit(Batch { messages, agents: Vec::new(), is_urgent: true }) {
-            Ok(_) => {}
-            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
-            Err(Refused::Full(batch)) => self.metrics.dropped(Dropped::FeedStatus, batch.messages.len()),
-        }
-    }
-
-    fn lose(&self, count: usize) {
-        self.refused.fetch_add(count, Ordering::Relaxed);
-        tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
-    }
-
-    /// Publishes what was kept once there is room for it, and announces the gap.
-    fn end_overflow(&mut self) {
-        if self.overflow.is_none() || !self.publish.lane().has_room() {
-            return;
-        }
-        let Some(overflow) = self.overflow.take() else { return };
-        let gap_from = overflow.since;
-        let events = overflow.into_events();
-        let kept = events.len();
-        let mut rest = events.into_iter();
-        loop {
-            let portion: Vec<Published> = rest.by_ref().take(OVERFLOW_PORTION).collect();
-            if portion.is_empty() {
-                break;
-            }
-            let mut messages = Vec::new();
-            for (event, annotation) in &portion {
-                self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
-            }
-            if self.submit(messages, &portion).is_err() {
-                // No room after all: what is left waits on.
-                let mut again = Overflow::new(gap_from);
-                for (event, annotation) in portion.into_iter().chain(rest) {
-                    again.keep(event, annotation);
-                }
-                self.overflow = Some(again);
-                return;
-            }
-        }
-        let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
-        tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
-        let mut messages = Vec::new();
-        self.collect(&mut messages, self.encoder.status_message(&status));
-        self.submit_urgent(messages);
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {

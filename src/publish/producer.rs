@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use super::client::producer_settings;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
-use super::journal::Lane;
+use super::lane::Lane;
 use super::outbox::{Outbox, Outgoing, Taken};
 use super::refusals::Refusals;
 use crate::config::model::Kafka;

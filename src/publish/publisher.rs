@@ -14,7 +14,8 @@ use rdkafka::error::KafkaError;
 
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
-use super::journal::{Journal, Lane, Refused, StoreHealth};
+use super::journal::{Journal, Refused, StoreHealth};
+use super::lane::Lane;
 use super::message::{Batch, Message};
 use super::observer::{KafkaHealth, Observer};
 use super::producer::{PublisherThread, SpawnError};

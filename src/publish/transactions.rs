@@ -29,7 +29,7 @@ use super::checkpoint::{self, Checkpoint, ReadError};
 use super::client::producer_settings;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, OnTheWay, Ticket};
-use super::journal::Lane;
+use super::lane::Lane;
 use super::message::Topic;
 use super::outbox::{Outbox, Outgoing, Taken};
 use super::producer::SpawnError;

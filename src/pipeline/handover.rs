@@ -1,0 +1,157 @@
+//! From a worker to the journal: what it has found, in order, and what is kept while there is no room for it.
+
+use std::sync::atomic::Ordering;
+
+use crate::fail_point;
+use crate::http::model::Published;
+use crate::publish::journal::Refused;
+use crate::publish::message::{Batch, Message, Route};
+use crate::state::event::StatusKind;
+use crate::state::table::AgentIndex;
+use crate::store::memory;
+use crate::telemetry::metrics::Dropped;
+use crate::time::Timestamp;
+
+use super::overflow::Overflow;
+use super::worker::Charge;
+
+/// Events that are handed over at a time when the journal has room again.
+const OVERFLOW_PORTION: usize = 100;
+
+impl Charge {
+    pub(super) fn collect(&self, messages: &mut Vec<Message>, encoded: Result<Message, crate::proto::JsonError>) {
+        match encoded {
+            Ok(message) => messages.push(message),
+            Err(error) => tracing::error!(integration = %self.id, %error, "an event cannot be encoded and is lost"),
+        }
+    }
+
+    /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
+    /// latest states. Returns the events.
+    pub(super) fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
+        if self.overflow.is_some() {
+            self.keep(messages, &events);
+        } else if let Err(messages) = self.submit(messages, &events) {
+            tracing::error!(
+                integration = %self.id,
+                stored_bytes = self.publish.lane().stored_bytes(),
+                pending = self.publish.pending(),
+                "the journal is full: of each agent only the latest state is kept until there is room"
+            );
+            self.overflow = Some(Overflow::new(self.now));
+            self.keep(messages, &events);
+        }
+        events
+    }
+
+    /// Gives messages to the journal, which returns them when it is full.
+    fn submit(&mut self, messages: Vec<Message>, events: &[Published]) -> Result<(), Vec<Message>> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let agents = self.memories(events);
+        let of_events: Vec<Message> = if self.last_events.are_kept() {
+            messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        fail_point::reach(fail_point::STATE_CHANGED);
+        match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
+            Ok(_) => {
+                let noted = events.iter().zip(of_events);
+                noted.for_each(|((event, _), message)| self.last_events.note(event, message));
+                fail_point::reach(fail_point::SUBMITTED);
+            }
+            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
+            Err(Refused::Full(batch)) => return Err(batch.messages),
+        }
+        Ok(())
+    }
+
+    fn memories(&self, events: &[Published]) -> Vec<crate::proto::store::AgentMemory> {
+        let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
+        agents.sort_unstable();
+        agents.dedup();
+        let memory = |index| {
+            let (agent, published) = self.engine.memory(index);
+            // The message of his last event is in the same row.
+            memory::agent_message(&agent, published.as_ref(), None)
+        };
+        agents.into_iter().map(memory).collect()
+    }
+
+    fn keep(&mut self, messages: Vec<Message>, events: &[Published]) {
+        let (statuses, others): (Vec<Message>, Vec<Message>) =
+            messages.into_iter().partition(|message| message.route == Route::FeedStatus);
+        let dead_letters = others.iter().filter(|message| message.route == Route::DeadLetter).count();
+        self.metrics.dropped(Dropped::DeadLetter, dead_letters);
+        self.submit_urgent(statuses);
+        let Some(overflow) = &mut self.overflow else { return };
+        let merged = events.iter().map(|(event, annotation)| overflow.keep(event.clone(), annotation.clone())).sum();
+        self.metrics.dropped(Dropped::Event, merged);
+    }
+
+    /// Feed statuses have a reserve.
+    pub(super) fn submit_urgent(&self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
+        match self.publish.submit(Batch { messages, agents: Vec::new(), is_urgent: true }) {
+            Ok(_) => {}
+            Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
+            Err(Refused::Full(batch)) => self.metrics.dropped(Dropped::FeedStatus, batch.messages.len()),
+        }
+    }
+
+    fn lose(&self, count: usize) {
+        self.refused.fetch_add(count, Ordering::Relaxed);
+        tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
+    }
+
+    /// Publishes what was kept once there is room for it, and announces the gap.
+    pub(super) fn end_overflow(&mut self) {
+        if self.overflow.is_none() || !self.publish.lane().has_room() {
+            return;
+        }
+        let Some(overflow) = self.overflow.take() else { return };
+        let gap_from = overflow.since;
+        let events = overflow.into_events();
+        let kept = events.len();
+        let mut rest = events.into_iter();
+        loop {
+            let portion: Vec<Published> = rest.by_ref().take(OVERFLOW_PORTION).collect();
+            if portion.is_empty() {
+                break;
+            }
+            let mut messages = Vec::new();
+            for (event, annotation) in &portion {
+                self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
+            }
+            if self.submit(messages, &portion).is_err() {
+                // No room after all: what is left waits on.
+                let mut again = Overflow::new(gap_from);
+                for (event, annotation) in portion.into_iter().chain(rest) {
+                    again.keep(event, annotation);
+                }
+                self.overflow = Some(again);
+                return;
+            }
+        }
+        let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
+        tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
+        let mut messages = Vec::new();
+        self.collect(&mut messages, self.encoder.status_message(&status));
+        self.submit_urgent(messages);
+    }
+
+    /// Writes again what has not been written for long; what finds no room is written another time.
+    pub(super) fn refresh(&mut self, at: Timestamp) {
+        let messages = self.last_events.due(at);
+        if messages.is_empty() {
+            return;
+        }
+        if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
+            tracing::debug!(integration = %self.id, %refused, "not written again");
+        }
+    }
+}

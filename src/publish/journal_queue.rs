@@ -1,0 +1,139 @@
+//! What waits for the journal's thread, and what it has in common with those who hand over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use super::message::{Batch, Message};
+use super::outbox::Limits;
+use crate::store::{AgentRow, StoreError};
+
+/// What an integration may have in the queue, in bytes of rows.
+pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// What urgent batches may take beyond the bounds.
+pub(super) const RESERVE: usize = 1024 * 1024;
+
+/// Told what happens in the store. Runs on the journal's thread: it must not block.
+pub trait StoreObserver: Send + Sync + 'static {
+    /// A batch of an integration is on disk, so long after it was submitted.
+    fn written(&self, _integration: &Arc<str>, _took: Duration) {}
+
+    /// Bytes of all rows of the journal.
+    fn size(&self, _bytes: u64) {}
+
+    /// The store failed; `kind` is of a bounded set.
+    fn failed(&self, _kind: &str) {}
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl StoreObserver for Unobserved {}
+
+/// Bounds of every integration.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of rows that an integration may have in the store.
+    pub journal_bytes: u64,
+    /// What is kept in memory of it.
+    pub window: Limits,
+}
+
+/// A batch that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no room: neither in the store nor in memory.
+    #[error("the journal is full: {} messages were not accepted", .0.messages.len())]
+    Full(Box<Batch>),
+    /// The journal is closed.
+    #[error("the journal is closed: {} messages were not accepted", .0.messages.len())]
+    Closed(Box<Batch>),
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// It is on disk.
+    pub is_durable: bool,
+    /// What is wrong with it at the moment.
+    pub trouble: Option<String>,
+}
+
+/// Called when something is on disk.
+pub type Done = Box<dyn FnOnce() + Send>;
+
+pub(super) enum Item {
+    Batch { lane: usize, first: u64, messages: Vec<Message>, content: Vec<u8>, submitted_at: Instant },
+    Checkpoint { lane: usize, covered_to: u64, agents: Vec<AgentRow>, feed: Vec<u8>, is_recovered: bool },
+    Hold { lane: usize, at: Option<u64>, done: Done },
+    Mapping { lane: usize, version: u64, content: u64, done: crossbeam_channel::Sender<Result<(), StoreError>> },
+}
+
+impl Item {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Batch { content, .. } => content.len(),
+            Self::Checkpoint { agents, .. } => agents.iter().map(|agent| agent.memory.len() + 64).sum(),
+            Self::Hold { .. } | Self::Mapping { .. } => 0,
+        }
+    }
+
+    pub(super) const fn lane(&self) -> usize {
+        match self {
+            Self::Batch { lane, .. }
+            | Self::Checkpoint { lane, .. }
+            | Self::Hold { lane, .. }
+            | Self::Mapping { lane, .. } => *lane,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct LaneQueue {
+    /// Position that the next message gets.
+    pub(super) next: u64,
+    /// Bytes that wait for their commit.
+    pub(super) queued: usize,
+    /// Bytes of rows, those that wait included.
+    pub(super) stored: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// Nothing more is taken, what is there is written.
+    Closed,
+    /// The same, and then the thread ends; what cannot be written by then is given up.
+    Ending(Instant),
+}
+
+pub(super) struct Queue {
+    pub(super) items: VecDeque<Item>,
+    pub(super) lanes: Vec<LaneQueue>,
+    /// A commit is on its way.
+    pub(super) is_writing: bool,
+    pub(super) trouble: Option<String>,
+    pub(super) phase: Phase,
+}
+
+pub(super) struct Shared {
+    pub(super) bounds: Bounds,
+    pub(super) queue: Mutex<Queue>,
+    /// For the thread: there is something to write.
+    pub(super) work: Condvar,
+    /// For workers: there is room, or no hope of it.
+    pub(super) room: Condvar,
+    pub(super) is_durable: bool,
+    pub(super) store_id: Uuid,
+    pub(super) observer: Arc<dyn StoreObserver>,
+}
+
+impl Shared {
+    pub(super) fn health(&self) -> StoreHealth {
+        StoreHealth { is_durable: self.is_durable, trouble: self.queue.lock().trouble.clone() }
+    }
+}

@@ -1,0 +1,188 @@
+//! The thread that writes the journal: one commit for what all integrations have handed over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::journal_queue::{Item, Phase, Shared};
+use super::outbox::Outbox;
+use crate::fail_point;
+use crate::store::{Store, Write};
+use crate::time::Timestamp;
+
+/// How late the store may know what Kafka has.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
+/// What one commit writes at most.
+const COMMIT_BYTES: usize = 4 * 1024 * 1024;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// The same trouble is logged once in so long.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A lane, as the thread sees it.
+pub(super) struct WrittenLane {
+    pub(super) integration: Arc<str>,
+    pub(super) number: i64,
+    pub(super) outbox: Arc<Outbox>,
+    /// As the store knows it.
+    pub(super) acknowledged_to: u64,
+}
+
+/// The thread that writes.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
+    pub(super) lanes: Vec<WrittenLane>,
+    pub(super) logged: Option<Instant>,
+}
+
+impl Writer {
+    /// Returns how many messages could not be written.
+    pub(super) fn run(mut self) -> usize {
+        self.tell_size();
+        while let Some(items) = self.next_work() {
+            let acknowledged: Vec<u64> = self.lanes.iter().map(|lane| lane.outbox.acknowledged_to()).collect();
+            if !self.write(&items, &acknowledged) {
+                return self.give_up(&items);
+            }
+            for (lane, acknowledged_to) in self.lanes.iter_mut().zip(acknowledged) {
+                lane.acknowledged_to = acknowledged_to;
+            }
+            self.conclude(items);
+        }
+        0
+    }
+
+    /// What is to be written next, perhaps only how far Kafka is; `None` at the end.
+    fn next_work(&self) -> Option<Vec<Item>> {
+        let mut acknowledged_since: Option<Instant> = None;
+        let mut queue = self.shared.queue.lock();
+        loop {
+            let mut bytes = 0;
+            let mut items = Vec::new();
+            while let Some(item) = queue.items.pop_front_if(|item| bytes == 0 || bytes + item.bytes() <= COMMIT_BYTES) {
+                bytes += item.bytes();
+                items.push(item);
+            }
+            let is_acknowledged = self.lanes.iter().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
+            let is_ending = matches!(queue.phase, Phase::Ending(_));
+            if is_acknowledged && acknowledged_since.is_none() {
+                acknowledged_since = Some(Instant::now());
+            }
+            let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
+            if !items.is_empty() || is_due || (is_ending && is_acknowledged) {
+                queue.is_writing = true;
+                return Some(items);
+            }
+            if is_ending {
+                return None;
+            }
+            self.shared.work.wait_for(&mut queue, ACKNOWLEDGE_EVERY / 2);
+        }
+    }
+
+    /// One commit, however many attempts it takes. False when the end came first.
+    fn write(&mut self, items: &[Item], acknowledged: &[u64]) -> bool {
+        let written_at = Timestamp::now();
+        let mut writes = Vec::with_capacity(items.len() + self.lanes.len());
+        for (lane, to) in self.lanes.iter().zip(acknowledged) {
+            if *to > lane.acknowledged_to {
+                writes.push(Write::Acknowledged { integration: lane.number, to: *to });
+            }
+        }
+        for item in items {
+            let integration = self.lanes[item.lane()].number;
+            writes.push(match item {
+                Item::Mapping { .. } => continue,
+                Item::Batch { first, messages, content, .. } => {
+                    let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+                    Write::Batch { integration, first: *first, count, written_at, content }
+                }
+                Item::Checkpoint { covered_to, agents, feed, is_recovered, .. } => {
+                    Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
+                }
+                Item::Hold { at, .. } => Write::Held { integration, at: *at },
+            });
+        }
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.store.commit(&writes) {
+                Ok(released) => {
+                    let mut queue = self.shared.queue.lock();
+                    for released in released {
+                        if let Some(index) = self.lanes.iter().position(|lane| lane.number == released.integration) {
+                            let lane = &mut queue.lanes[index];
+                            lane.stored = lane.stored.saturating_sub(released.bytes);
+                        }
+                    }
+                    if queue.trouble.take().is_some() {
+                        tracing::info!("the store can be written again");
+                        self.logged = None;
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    self.shared.observer.failed(error.kind());
+                    if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+                        tracing::error!(kind = error.kind(), %error, "the store cannot be written, will be tried again");
+                        self.logged = Some(Instant::now());
+                    }
+                    let mut queue = self.shared.queue.lock();
+                    queue.trouble = Some(error.to_string());
+                    self.shared.room.notify_all();
+                    if let Phase::Ending(deadline) = queue.phase
+                        && Instant::now() >= deadline
+                    {
+                        return false;
+                    }
+                    self.shared.work.wait_for(&mut queue, backoff);
+                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                }
+            }
+        }
+    }
+
+    fn conclude(&mut self, items: Vec<Item>) {
+        let mut bytes = vec![0; self.lanes.len()];
+        for item in items {
+            bytes[item.lane()] += item.bytes();
+            let lane = &self.lanes[item.lane()];
+            match item {
+                Item::Batch { messages, submitted_at, .. } => {
+                    lane.outbox.append(messages, submitted_at);
+                    fail_point::reach(fail_point::APPENDED);
+                    self.shared.observer.written(&lane.integration, submitted_at.elapsed());
+                }
+                Item::Checkpoint { .. } => {}
+                Item::Hold { done, .. } => done(),
+                // Whoever asked may have stopped waiting.
+                Item::Mapping { version, content, done, .. } => {
+                    drop(done.try_send(self.store.set_mapping_version(&lane.integration, version, content)));
+                }
+            }
+        }
+        let mut queue = self.shared.queue.lock();
+        for (lane, bytes) in queue.lanes.iter_mut().zip(bytes) {
+            lane.queued -= bytes;
+        }
+        queue.is_writing = false;
+        drop(queue);
+        self.shared.room.notify_all();
+        self.tell_size();
+    }
+
+    fn tell_size(&self) {
+        let bytes = self.shared.queue.lock().lanes.iter().map(|lane| lane.stored).sum();
+        self.shared.observer.size(bytes);
+    }
+
+    fn give_up(&self, items: &[Item]) -> usize {
+        let mut queue = self.shared.queue.lock();
+        queue.is_writing = false;
+        let messages = |item: &Item| if let Item::Batch { messages, .. } = item { messages.len() } else { 0 };
+        let unwritten = items.iter().chain(&queue.items).map(messages).sum();
+        queue.items.clear();
+        drop(queue);
+        self.shared.room.notify_all();
+        unwritten
+    }
+}
