@@ -116,7 +116,7 @@ const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 24] = [
+const SCENARIOS: [Scenario; 25] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -134,6 +134,7 @@ const SCENARIOS: [Scenario; 24] = [
     scenario("fail-points", Delivery::ExactlyOnce, 14, Breaks::FailPoints, often(1, 2)).with_store(NORMAL),
     scenario("disk-full", Delivery::AtLeastOnce, 15, Breaks::DiskFull, [FLOOD, FLOOD]).with_store(MEDIUM),
     scenario("disk-full", Delivery::ExactlyOnce, 16, Breaks::DiskFull, [NONE, FLOOD]).with_store(MEDIUM),
+    scenario("disk-filled", Delivery::AtLeastOnce, 25, Breaks::DiskFilled, [NONE, FLOOD]),
     scenario("journal-full", Delivery::AtLeastOnce, 17, Breaks::JournalFull, [FLOOD, FLOOD]).with_store(SMALL),
     scenario("journal-full", Delivery::ExactlyOnce, 18, Breaks::JournalFull, [NONE, FLOOD]).with_store(SMALL),
     scenario("unwritable", Delivery::AtLeastOnce, 19, Breaks::Unwritable, often(1, 3)).with_store(NOWHERE),
@@ -185,6 +186,7 @@ fn play(name: &str, delivery: Delivery) {
     match scenario.breaks {
         Breaks::FailPoints => return fail_points::play(scene),
         Breaks::DiskFull => return store_faults::disk_full(scene),
+        Breaks::DiskFilled => return store_faults::disk_filled(scene),
         Breaks::JournalFull => return store_faults::journal_full(scene),
         Breaks::Unwritable => return store_faults::unwritable(scene),
         Breaks::TornStore => return store_faults::torn_store(scene),
@@ -341,6 +343,11 @@ fn disk_full_at_least_once() {
 #[test]
 fn disk_full_exactly_once() {
     play("disk-full", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn disk_filled_at_least_once() {
+    play("disk-filled", Delivery::AtLeastOnce);
 }
 
 #[test]

@@ -101,6 +101,9 @@ impl Journal {
                 number: stored.number,
                 outbox: Arc::clone(&lane.outbox),
                 acknowledged_to: stored.acknowledged_to,
+                covered_to: stored.covered_to,
+                feed: stored.feed.clone(),
+                reader: Arc::clone(&lane.reader),
             });
             lanes.insert(Arc::clone(integration), lane);
         }

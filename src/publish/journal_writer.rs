@@ -1,16 +1,23 @@
 //! The thread that writes the journal: one commit for what all integrations have handed over.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use prost::Message as _;
+
 use super::journal_queue::{Item, Phase, Shared};
+use super::journal_row;
 use super::outbox::Outbox;
-use crate::fail_point;
-use crate::store::{Store, Write};
+use crate::store::{AgentRow, Reader, Released, Store, Write};
 use crate::time::Timestamp;
+use crate::{fail_point, proto};
 
 /// How late the store may know what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
+/// Rows that are let go at a time while the disk is full.
+const LET_GO_BYTES: usize = 1024 * 1024;
 /// What one commit writes at most.
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -25,6 +32,31 @@ pub(super) struct WrittenLane {
     pub(super) outbox: Arc<Outbox>,
     /// As the store knows it.
     pub(super) acknowledged_to: u64,
+    /// Up to where its agents are written down, and what was last written of its feed.
+    pub(super) covered_to: u64,
+    pub(super) feed: Vec<u8>,
+    pub(super) reader: Arc<Mutex<Reader>>,
+}
+
+impl WrittenLane {
+    /// The agents that rows have changed which are not covered and end below a position, as far as they can be read; and
+    /// where the last of these rows ends.
+    fn changed_below(&self, position: u64) -> (u64, Vec<AgentRow>) {
+        let mut covered_to = self.covered_to;
+        let mut latest = BTreeMap::new();
+        let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
+        for row in rows.iter().take_while(|row| row.end() <= position) {
+            let Ok((_, agents)) = journal_row::decode(&row.content) else { break };
+            latest.extend(agents.into_iter().map(|agent| ((agent.acd, agent.login_id.clone()), agent)));
+            covered_to = row.end();
+        }
+        let row = |((acd, login_id), agent): ((u32, String), proto::store::AgentMemory)| AgentRow {
+            acd,
+            login_id: login_id.into(),
+            memory: agent.encode_to_vec(),
+        };
+        (covered_to, latest.into_iter().map(row).collect())
+    }
 }
 
 /// The thread that writes.
@@ -45,7 +77,7 @@ impl Writer {
                 return self.give_up(&items);
             }
             for (lane, acknowledged_to) in self.lanes.iter_mut().zip(acknowledged) {
-                lane.acknowledged_to = acknowledged_to;
+                lane.acknowledged_to = lane.acknowledged_to.max(acknowledged_to);
             }
             self.conclude(items);
         }
@@ -103,17 +135,16 @@ impl Writer {
                 Item::Hold { at, .. } => Write::Held { integration, at: *at },
             });
         }
+        let grows = items.iter().any(|item| matches!(item, Item::Batch { .. } | Item::Checkpoint { .. }));
         let mut backoff = FIRST_BACKOFF;
         loop {
-            match self.store.commit(&writes) {
+            // At the end there is no later: then what is left alone is there to be used.
+            let is_ending = matches!(self.shared.queue.lock().phase, Phase::Ending(_));
+            let shortage = if grows && !is_ending { self.store.shortage() } else { None };
+            match shortage.map_or_else(|| self.store.commit(&writes), Err) {
                 Ok(released) => {
+                    self.make_room(&released);
                     let mut queue = self.shared.queue.lock();
-                    for released in released {
-                        if let Some(index) = self.lanes.iter().position(|lane| lane.number == released.integration) {
-                            let lane = &mut queue.lanes[index];
-                            lane.stored = lane.stored.saturating_sub(released.bytes);
-                        }
-                    }
                     if queue.trouble.take().is_some() {
                         tracing::info!("the store can be written again");
                         self.logged = None;
@@ -126,6 +157,7 @@ impl Writer {
                         tracing::error!(kind = error.kind(), %error, "the store cannot be written, will be tried again");
                         self.logged = Some(Instant::now());
                     }
+                    self.let_go();
                     let mut queue = self.shared.queue.lock();
                     queue.trouble = Some(error.to_string());
                     self.shared.room.notify_all();
@@ -141,18 +173,58 @@ impl Writer {
         }
     }
 
+    fn make_room(&self, released: &[Released]) {
+        let mut queue = self.shared.queue.lock();
+        for released in released {
+            if let Some(index) = self.lanes.iter().position(|lane| lane.number == released.integration) {
+                let lane = &mut queue.lanes[index];
+                lane.stored = lane.stored.saturating_sub(released.bytes);
+            }
+        }
+    }
+
+    /// What Kafka has may leave, even where nothing can be added. Checkpoints wait behind what cannot be added: so the agents
+    /// that those rows have changed are written down from the rows.
+    fn let_go(&mut self) {
+        for index in 0..self.lanes.len() {
+            let lane = &self.lanes[index];
+            let acknowledged_to = lane.outbox.acknowledged_to();
+            let (covered_to, agents) = lane.changed_below(acknowledged_to);
+            if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.covered_to {
+                continue;
+            }
+            let (integration, feed) = (lane.number, &*lane.feed);
+            let writes = [
+                Write::Acknowledged { integration, to: acknowledged_to },
+                Write::Checkpoint { integration, covered_to, agents: &agents, feed, recovered: false },
+            ];
+            // Its failure has been told: it is that of everything else.
+            if let Ok(released) = self.store.commit(&writes) {
+                self.make_room(&released);
+                let lane = &mut self.lanes[index];
+                lane.acknowledged_to = acknowledged_to;
+                lane.covered_to = covered_to;
+            }
+        }
+    }
+
     fn conclude(&mut self, items: Vec<Item>) {
         let mut bytes = vec![0; self.lanes.len()];
         for item in items {
-            bytes[item.lane()] += item.bytes();
-            let lane = &self.lanes[item.lane()];
+            let index = item.lane();
+            bytes[index] += item.bytes();
+            let lane = &self.lanes[index];
             match item {
                 Item::Batch { messages, submitted_at, .. } => {
                     lane.outbox.append(messages, submitted_at);
                     fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
-                Item::Checkpoint { .. } => {}
+                Item::Checkpoint { covered_to, feed, .. } => {
+                    let lane = &mut self.lanes[index];
+                    lane.covered_to = lane.covered_to.max(covered_to);
+                    lane.feed = feed;
+                }
                 Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.
                 Item::Mapping { version, content, done, .. } => {

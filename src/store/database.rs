@@ -18,7 +18,7 @@ use super::lock::{Counted, Lock};
 use super::open::{self, Opened};
 use super::reader::Reader;
 use super::rows::{self, IntegrationRow};
-use super::{DATABASE, Settings, mapping, meta};
+use super::{DATABASE, Settings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
@@ -147,6 +147,18 @@ impl Store {
             self.bound_wal();
         }
         Ok(released)
+    }
+
+    /// What is wrong, while the disk has so little room that the journal must not grow. Deleting from it is still possible.
+    pub fn shortage(&self) -> Option<StoreError> {
+        match &self.place {
+            Place::Directory { settings, .. } => {
+                let pragma = |name: &str| self.connection.query_row(name, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
+                let inside = pragma("PRAGMA freelist_count").saturating_mul(pragma("PRAGMA page_size"));
+                space::shortage(&settings.directory, inside.unsigned_abs()).map(StoreError::Full)
+            }
+            Place::Memory { .. } => None,
+        }
     }
 
     /// A connection of its own, for another thread. It must be dropped before [`Store::set_aside_and_open`].

@@ -33,6 +33,7 @@ mod open;
 mod reader;
 mod rows;
 mod schema;
+mod space;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -46,6 +46,8 @@ pub(crate) enum Breaks {
     FailPoints,
     /// The disk of the store is full while Kafka is away.
     DiskFull,
+    /// The store itself fills its disk while Kafka is away.
+    DiskFilled,
     /// The journal reaches its largest size while Kafka is away.
     JournalFull,
     /// The store directory cannot be made.

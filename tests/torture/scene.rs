@@ -71,7 +71,7 @@ impl Scene {
     pub(crate) fn start(scenario: Scenario) -> Self {
         let (size, seed) = (scenario.size(), scenario.seed());
         let kafka = match scenario.breaks {
-            Breaks::BrokerKills | Breaks::Outage | Breaks::DiskFull | Breaks::JournalFull => {
+            Breaks::BrokerKills | Breaks::Outage | Breaks::DiskFull | Breaks::DiskFilled | Breaks::JournalFull => {
                 Kafka::Interrupted(InterruptedBroker::start())
             }
             // A broker ends after 25 minutes.

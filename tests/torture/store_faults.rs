@@ -17,6 +17,8 @@ const DROPPED: &str = "rtalink_journal_dropped_total";
 const ERRORS: &str = "rtalink_store_errors_total";
 /// Room for `journal_max_size`, the WAL, and what is moved between the two.
 const SMALL_DISK: &str = "48m";
+/// Less than the journal may take.
+const FILLED_DISK: &str = "24m";
 /// Of transitions that are merged.
 const ENOUGH_DROPPED: u64 = 5_000;
 
@@ -40,6 +42,23 @@ pub(crate) fn disk_full(mut scene: Scene) {
     scene.until("ready again", |life| life.store().0 == 200);
     assert!(has_error(&scene, "the store cannot be written"), "no ERROR about the full disk");
     end_of_overflow(scene, &format!("disk full with {} KiB taken", taken / 1024));
+    drop(disk);
+}
+
+/// The store itself takes all room there is: what Kafka has must still be able to leave.
+pub(crate) fn disk_filled(mut scene: Scene) {
+    let Some(disk) = SmallDisk::mount(&scene.path().join(STORE), FILLED_DISK) else {
+        say(&format!("{}: skipped, NOT played: nothing may be mounted here", scene.name()));
+        return;
+    };
+    scene.live();
+    scene.reads(3);
+    scene.take_broker_away();
+    scene.until("the store is full", |life| life.metric(ERRORS, "kind=\"full\"") > 0);
+    scene.until("states are merged", |life| life.metric(DROPPED, "kind=\"event\"") >= ENOUGH_DROPPED);
+    scene.bring_broker_back();
+    scene.until("ready again", |life| life.store().0 == 200);
+    end_of_overflow(scene, "the store has filled its disk");
     drop(disk);
 }
 
