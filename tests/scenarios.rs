@@ -2,8 +2,8 @@
 //!
 //! Each scenario is two text files, `tests/scenarios/FOLDER/NAME.capture` and `NAME.events`. The folder names the
 //! integration of `tests/scenarios/rtalink.toml` that it is replayed with. Lines of a capture that begin with `#` say
-//! what the scenario is about; a line `{"at":"…","restart":true}`, which only these tests understand, kills the process
-//! and starts another with its memory. `RTALINK_BLESS=1 cargo test --test scenarios` writes the `.events` files anew.
+//! what the scenario is about. A `NAME.restarts` is a capture with lines `{"at":"…","restart":true}`, which only these
+//! tests understand: the process is killed, and another is started with its memory. `RTALINK_BLESS=1 cargo test --test scenarios` writes the `.events` files anew.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/player.rs"]
@@ -52,7 +52,9 @@ fn there_are_enough_scenarios_and_no_stray_files() {
     }
     for folder in fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
         for events in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            assert!(events.with_extension("capture").exists(), "{} has no capture", events.display());
+            let has_capture =
+                ["capture", "restarts"].map(|name| events.with_extension(name)).iter().any(|f| f.exists());
+            assert!(has_capture, "{} has no capture", events.display());
         }
     }
 }

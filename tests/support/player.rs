@@ -162,7 +162,7 @@ pub(crate) fn scenarios() -> BTreeMap<String, PathBuf> {
     for folder in fs::read_dir(root()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
         let id = folder.file_name().into_string().unwrap();
         for file in fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
-            if file.extension().is_some_and(|extension| extension == "capture") {
+            if file.extension().is_some_and(|extension| extension == "capture" || extension == "restarts") {
                 found.insert(format!("{id}/{}", file.file_stem().unwrap().to_str().unwrap()), file);
             }
         }
