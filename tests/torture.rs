@@ -233,7 +233,7 @@ fn repeat(times: u32, mut once: impl FnMut()) {
     }
 }
 
-/// Kafka goes; rtalink dies and lives again without it; Kafka comes back.
+/// Kafka goes; rtalink dies and lives again without it; Kafka comes back, and rtalink dies once more while it catches up.
 fn outage(scene: &mut Scene) {
     let Size { times, outage, .. } = scene.size;
     scene.reads(10);
@@ -245,6 +245,9 @@ fn outage(scene: &mut Scene) {
     });
     pass(outage / (times + 1));
     scene.bring_broker_back();
+    scene.moment(Duration::from_secs(1));
+    scene.kill();
+    scene.live();
 }
 
 /// Nothing has changed: nothing is published.

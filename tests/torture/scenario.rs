@@ -36,7 +36,7 @@ pub(crate) enum Breaks {
     Kills,
     /// The broker does, and is started again.
     BrokerKills,
-    /// The broker is away for so long, and rtalink gets SIGKILL meanwhile.
+    /// The broker is away for so long, and rtalink gets SIGKILL meanwhile, and once when it is back.
     Outage,
     /// rtalink gets SIGTERM under load.
     Terminations,
