@@ -212,6 +212,10 @@ fn play(name: &str, delivery: Delivery) {
             scene.live();
         }),
         Breaks::BrokerKills => repeat(scene.size.times, || {
+            // Always would be kind, never would be one long outage.
+            if scene.chance(75) {
+                scene.catches_up();
+            }
             scene.moment(Duration::from_secs(2));
             scene.take_broker_away();
             scene.moment(Duration::from_secs(2));
@@ -236,7 +240,7 @@ fn repeat(times: u32, mut once: impl FnMut()) {
 /// Kafka goes; rtalink dies and lives again without it; Kafka comes back, and rtalink dies once more while it catches up.
 fn outage(scene: &mut Scene) {
     let Size { times, outage, .. } = scene.size;
-    scene.reads(10);
+    scene.catches_up();
     scene.take_broker_away();
     repeat(times, || {
         pass(outage / (times + 1));

@@ -120,6 +120,12 @@ impl Scene {
         });
     }
 
+    /// Waits until Kafka has nearly all of what was read.
+    pub(crate) fn catches_up(&self) {
+        let nearly = self.size.agents as u64 / 2;
+        within(SETTLED, "nearly everything acknowledged", || (self.life().pending() < nearly).then_some(()));
+    }
+
     /// Waits until the CMS has written so many snapshots.
     pub(crate) fn sends(&self, snapshots: u64) {
         within(SETTLED, &format!("{snapshots} snapshots sent"), || {
