@@ -30,6 +30,8 @@
 //! in the journal; a part of it, [`publish::outbox`], is in memory. A producer that fails is replaced. [`proto`] is the
 //! published contract, and the form of what is stored.
 //!
+//! [`store`] is what survives a restart: a journal and the agent tables in one SQLite file that is never believed unchecked.
+//!
 //! [`pipeline`] wires these together. [`pipeline::engine`] is one integration from bytes to events, without I/O:
 //! [`pipeline::worker`] drives it from sockets, [`pipeline::replay`] from a capture, and both find the same.
 //! [`pipeline::service`] starts, restores the agents from the store or from Kafka, reloads and drains. [`http`] shows health,

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //!
-//! * A commit is one transaction: all of it or nothing. Nobody else writes: [`lock`] lets one process in.
+//! * A commit is one transaction: all of it or nothing. Nobody else writes: the lock file lets one process in.
 //! * No row is believed unchecked. Each has a checksum over all of its columns, and the row of an integration knows how
 //!   many rows of the journal and of agents there must be. SQLite notices neither a flipped bit in a blob nor a row that is
 //!   gone.
@@ -15,8 +15,7 @@
 //! aside, never deleted; a directory that cannot be written is replaced by memory. Both are an [`Incident`] that the caller
 //! must tell. Nothing here retries, and no content of a file makes it panic.
 //!
-//! Cost: a commit is one append to the WAL and, with [`Sync::Full`], one `fsync`. Opening reads all of a small file (up to
-//! [`schema::CHECKED_IN_FULL`]); of a large one everything but the contents of the journal, which are checked as they are
+//! Cost: a commit is one append to the WAL and, with [`Sync::Full`], one `fsync`. Opening reads all of a small file (up to 64 MiB); of a large one everything but the contents of the journal, which are checked as they are
 //! read.
 
 mod aside;

@@ -155,6 +155,33 @@ fn a_commit_happens_wholly_or_not_at_all() {
     assert!(store.integration("one").unwrap().recovered);
 }
 
+#[test]
+fn a_full_disk_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    let mut store = store(folder.path());
+    let number = store.integration("one").unwrap().number;
+    store.commit(&[batch(number, 0, b"a")]).unwrap();
+    let bound = |store: &Store, pages: i64| {
+        store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    };
+    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    bound(&store, pages);
+    let large = vec![0; 64 * 1024];
+    let error = store.commit(&[batch(number, 10, &large)]).unwrap_err();
+    assert_eq!(error.kind(), "full", "{error}");
+    assert_eq!(store.integration("one").unwrap().next, 10);
+    bound(&store, 1_000_000);
+    store.commit(&[batch(number, 10, &large)]).unwrap();
+    assert_eq!(contents(&store, number).unwrap().len(), 2);
+}
+
+#[test]
+fn both_sides_can_go_to_a_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Store>();
+    is_send::<Reader>();
+}
+
 /// Rows that end after a position, bounded by bytes.
 fn reads_ranges(mut store: Store) {
     let number = store.integration("one").unwrap().number;
