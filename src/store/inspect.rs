@@ -118,7 +118,8 @@ pub struct InspectedIntegration {
     pub recovered: bool,
 }
 
-/// Looks into the store in `directory`.
+/// Looks into the store in `directory`. Not for the process that has it open: opening and closing a file releases the locks
+/// that SQLite holds on it for the whole process.
 ///
 /// # Errors
 /// When there is none, and when it cannot be read.

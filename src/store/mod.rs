@@ -21,8 +21,12 @@
 mod aside;
 mod checksum;
 mod commit;
+#[cfg(test)]
+mod damage_tests;
 mod database;
 mod error;
+#[cfg(test)]
+mod figures_tests;
 mod inspect;
 mod lock;
 mod mapping;

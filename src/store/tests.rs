@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -15,9 +12,9 @@ use crate::time::Timestamp;
 use super::schema::{self, STEPS};
 use super::*;
 
-const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
+pub(super) const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
-fn settings(directory: &Path) -> Settings {
+pub(super) fn settings(directory: &Path) -> Settings {
     Settings { directory: directory.into(), sync: Sync::Normal }
 }
 
@@ -26,22 +23,22 @@ fn opened(directory: &Path) -> Opened {
 }
 
 /// A store without incidents.
-fn store(directory: &Path) -> Store {
+pub(super) fn store(directory: &Path) -> Store {
     let Opened { store, incidents } = opened(directory);
     assert_eq!(incidents, []);
     store
 }
 
-fn agent(number: u32) -> AgentRow {
+pub(super) fn agent(number: u32) -> AgentRow {
     let login_id: Arc<str> = format!("{}", 300_000 + number).into();
     AgentRow { acd: 1, memory: format!("{login_id} ").repeat(21).into_bytes(), login_id }
 }
 
-fn batch(integration: i64, first: u64, content: &[u8]) -> Write<'_> {
+pub(super) fn batch(integration: i64, first: u64, content: &[u8]) -> Write<'_> {
     Write::Batch { integration, first, count: 10, written_at: AT, content }
 }
 
-fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreError> {
+pub(super) fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreError> {
     let reader = store.reader()?;
     let mut contents: Vec<Row> = Vec::new();
     loop {
@@ -53,7 +50,7 @@ fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreError> {
     }
 }
 
-fn memories(store: &Store, number: i64) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn memories(store: &Store, number: i64) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut found = Vec::new();
     store.agents(number, &mut |memory| found.push(memory.to_vec()))?;
     Ok(found)
@@ -293,23 +290,11 @@ fn a_newer_file_refuses_the_start() {
     let folder = TempDir::new().unwrap();
     drop(store(folder.path()));
     let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
-    connection.execute_batch("CREATE TABLE later (number INTEGER PRIMARY KEY)").unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = open(&settings(folder.path())).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
     assert!(matches!(inspect(folder.path()), Err(InspectError::Newer { found: 99, .. })));
-}
-
-#[test]
-fn a_version_that_its_tables_contradict_is_damage() {
-    let folder = TempDir::new().unwrap();
-    drop(store(folder.path()));
-    let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
-    connection.pragma_update(None, "user_version", 17).unwrap();
-    drop(connection);
-    let Opened { incidents, .. } = open(&settings(folder.path())).unwrap();
-    assert_eq!(incidents.iter().map(Incident::kind).collect::<Vec<_>>(), ["set_aside"]);
 }
 
 #[test]
@@ -421,204 +406,4 @@ fn the_file_shrinks_after_an_outage() {
     }
     drop(store);
     assert!(grown > 30_000_000 && size() < 12_000_000, "{grown} bytes, then {}", size());
-}
-
-/// All that a store says.
-#[derive(Debug, PartialEq)]
-struct Content {
-    integrations: Vec<(StoredIntegration, Vec<Row>, Vec<Vec<u8>>)>,
-    mapping: Vec<Option<(u64, u64)>>,
-}
-
-fn content(store: &mut Store) -> Result<Content, StoreError> {
-    let mut integrations = Vec::new();
-    for id in ["one", "two"] {
-        let known = store.integration(id)?;
-        let number = known.number;
-        integrations.push((known, contents(store, number)?, memories(store, number)?));
-    }
-    let mapping = ["one", "two"].map(|id| store.mapping_version(id));
-    Ok(Content { integrations, mapping: mapping.into_iter().collect::<Result<_, _>>()? })
-}
-
-/// A store with something in all of its tables, as it is while the process runs and after it has ended.
-fn sample(running: &Path, ended: &Path) -> Content {
-    let folder = TempDir::new().unwrap();
-    let copy = |to: &Path| {
-        for entry in fs::read_dir(folder.path()).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    };
-    let mut store = store(folder.path());
-    let agents: Vec<AgentRow> = (0..120).map(agent).collect();
-    for id in ["one", "two"] {
-        let number = store.integration(id).unwrap().number;
-        store.set_mapping_version(id, 5, 6).unwrap();
-        for k in 0..20_u64 {
-            let content = vec![b'a' + u8::try_from(k).unwrap(); usize::try_from(k * 500).unwrap()];
-            store.commit(&[batch(number, k * 10, &content)]).unwrap();
-            let part = usize::try_from(k * 6).unwrap();
-            let agents = &agents[part..part + 6];
-            let feed = format!("feed {k}").repeat(9).into_bytes();
-            let write = Write::Checkpoint { integration: number, covered_to: k, agents, feed: &feed, recovered: true };
-            store.commit(&[write, Write::Acknowledged { integration: number, to: k * 3 }]).unwrap();
-        }
-        // The last commits are in the WAL only.
-        store.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
-        store.commit(&[batch(number, 200, b"last"), Write::Held { integration: number, at: Some(3) }]).unwrap();
-    }
-    let content = content(&mut store).unwrap();
-    copy(running);
-    drop(store);
-    copy(ended);
-    content
-}
-
-/// Opens a damaged copy: what was written, or somebody is told.
-fn judge(from: &Path, expected: &Content, what: &str, damage: impl FnOnce(&Path)) -> &'static str {
-    let folder = TempDir::new().unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
-    damage(folder.path());
-    let looked = (inspect(folder.path()).is_ok(), verify(folder.path()).is_ok_and(|findings| findings.is_empty()));
-    let Opened { mut store, incidents } = match open(&settings(folder.path())) {
-        Ok(opened) => opened,
-        Err(error) => {
-            assert!(matches!(error, OpenError::Newer { .. }), "{what}: {error}");
-            return "refused";
-        }
-    };
-    if let Some(incident) = incidents.first() {
-        assert!(!incident.to_string().is_empty());
-        return incident.kind();
-    }
-    match content(&mut store) {
-        Ok(found) => {
-            assert!(found == *expected, "{what}: silently different; inspect and verify said {looked:?}");
-            "whole"
-        }
-        Err(error) => {
-            assert_eq!(error.kind(), "corrupt", "{what}: {error}");
-            "error"
-        }
-    }
-}
-
-#[test]
-fn no_damage_is_silent() {
-    let (running, ended) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let expected = sample(running.path(), ended.path());
-    let mut random = ChaCha8Rng::seed_from_u64(20_261_121);
-    let mut seen = std::collections::BTreeMap::new();
-    for (name, from, file) in [
-        ("ended", ended.path(), "journal.db"),
-        ("running", running.path(), "journal.db"),
-        ("running", running.path(), "journal.db-wal"),
-        ("running", running.path(), "journal.db-shm"),
-    ] {
-        let length = fs::metadata(from.join(file)).unwrap().len();
-        assert!(length > 0, "{name} {file}");
-        for round in 0..120 {
-            // Half of it at the beginning, where it hurts most.
-            let beginning = if file.ends_with("-wal") { 20_000 } else { 200 };
-            let offset = random.random_range(0..if round % 4 < 2 { length.min(beginning) } else { length });
-            let bit = random.random_range(0..8);
-            let is_cut = round % 2 == 0;
-            let what = format!("{name}: {file} {} at {offset}, bit {bit}", if is_cut { "cut" } else { "flipped" });
-            let result = judge(from, &expected, &what, |folder| {
-                let path = folder.join(file);
-                let mut bytes = fs::read(&path).unwrap();
-                let at = usize::try_from(offset).unwrap();
-                if is_cut {
-                    bytes.truncate(at);
-                } else {
-                    bytes[at] ^= 1 << bit;
-                }
-                fs::write(&path, bytes).unwrap();
-            });
-            *seen.entry((name, file, is_cut, result)).or_insert(0) += 1;
-        }
-    }
-    for ((name, file, is_cut, result), count) in &seen {
-        println!("{name} {file} {}: {result} {count}", if *is_cut { "cut" } else { "flipped" });
-    }
-    assert_eq!(judge(ended.path(), &expected, "nothing", |_| {}), "whole");
-    assert_eq!(judge(running.path(), &expected, "nothing", |_| {}), "whole");
-    let without = |folder: &Path| fs::remove_file(folder.join("journal.db-wal")).unwrap();
-    assert_eq!(judge(running.path(), &expected, "no WAL", without), "rolled_back");
-    let without = |folder: &Path| fs::remove_file(folder.join(DATABASE)).unwrap();
-    assert_eq!(judge(running.path(), &expected, "only a WAL", without), "set_aside");
-    assert_eq!(judge(ended.path(), &expected, "nothing left", without), "rolled_back");
-}
-
-/// Figures for `docs/store.md`: `cargo test --lib store -- --ignored --nocapture figures`.
-#[test]
-#[ignore = "measures, and proves nothing"]
-fn figures() {
-    for sync in [Sync::Full, Sync::Normal] {
-        let folder = TempDir::new_in("target").unwrap();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
-        let number = store.integration("one").unwrap().number;
-        let content: Vec<u8> = (0..64 * 1024_u32).map(|k| k.to_le_bytes()[0]).collect();
-        let mut times: Vec<_> = (0..1_000)
-            .map(|k| {
-                let begin = Instant::now();
-                store.commit(&[batch(number, k * 10, &content)]).unwrap();
-                begin.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("{sync:?}: commit of 64 KiB p50 {:?} p99 {:?} max {:?}", times[500], times[990], times[999]);
-        let covered =
-            Write::Checkpoint { integration: number, covered_to: 10_000, agents: &[], feed: b"", recovered: true };
-        store.commit(&[covered]).unwrap();
-        let mut times: Vec<_> = (1..=1_000)
-            .map(|k| {
-                let begin = Instant::now();
-                store.commit(&[Write::Acknowledged { integration: number, to: k * 10 }]).unwrap();
-                begin.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("{sync:?}: deletion p50 {:?} p99 {:?} max {:?}", times[500], times[990], times[999]);
-
-        let agents: Vec<AgentRow> = (0..100_000).map(agent).collect();
-        let write =
-            || Write::Checkpoint { integration: number, covered_to: 1, agents: &agents, feed: b"", recovered: true };
-        for what in ["new", "again"] {
-            let begin = Instant::now();
-            store.commit(&[write()]).unwrap();
-            println!(
-                "{sync:?}: checkpoint of 100,000 agents of {} bytes, {what}: {:?}",
-                agents[0].memory.len(),
-                begin.elapsed()
-            );
-        }
-        let begin = Instant::now();
-        let mut count = 0;
-        store.agents(number, &mut |_| count += 1).unwrap();
-        println!("{sync:?}: reading {count} agents {:?}", begin.elapsed());
-        let begin = Instant::now();
-        schema::check_pages(&store.connection).unwrap();
-        println!("{sync:?}: check of pages {:?}", begin.elapsed());
-        drop(store);
-        let begin = Instant::now();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
-        let size = fs::metadata(folder.path().join(DATABASE)).unwrap().len();
-        println!("{sync:?}: open {:?}, {size} bytes", begin.elapsed());
-        let content = vec![1; 1024 * 1024];
-        for k in 0..512 {
-            store.commit(&[batch(number, 10_000 + k * 10, &content)]).unwrap();
-        }
-        drop(store);
-        let begin = Instant::now();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
-        println!("{sync:?}: open with 512 MiB in the journal {:?}", begin.elapsed());
-        let begin = Instant::now();
-        store.integration("one").unwrap();
-        println!("{sync:?}: integration {:?}", begin.elapsed());
-    }
 }
