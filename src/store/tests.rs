@@ -290,11 +290,23 @@ fn a_newer_file_refuses_the_start() {
     let folder = TempDir::new().unwrap();
     drop(store(folder.path()));
     let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
+    connection.execute_batch("CREATE TABLE later (number INTEGER PRIMARY KEY)").unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = open(&settings(folder.path())).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
     assert!(matches!(inspect(folder.path()), Err(InspectError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn a_version_that_its_tables_contradict_is_damage() {
+    let folder = TempDir::new().unwrap();
+    drop(store(folder.path()));
+    let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
+    connection.pragma_update(None, "user_version", 17).unwrap();
+    drop(connection);
+    let Opened { incidents, .. } = open(&settings(folder.path())).unwrap();
+    assert_eq!(incidents.iter().map(Incident::kind).collect::<Vec<_>>(), ["set_aside"]);
 }
 
 #[test]
