@@ -14,7 +14,7 @@ use crate::store::memory::{self, StoredAgent};
 use crate::time::Timestamp;
 
 use super::engine::Engine;
-use super::restore;
+use super::rows;
 
 /// Between the beginnings of two rounds.
 const EVERY: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ impl Checkpoint {
         let Some(last) = rows.last() else { return Ok(()) };
         let mut agents = Vec::new();
         for row in &rows {
-            restore::agents_of(row, keeps_events_of, &mut agents)?;
+            rows::agents_of(row, keeps_events_of, &mut agents)?;
         }
         // Of an agent who is there twice the later one counts.
         let agents = agents.iter().map(|StoredAgent { agent, published, last_event }| AgentRow {

@@ -16,6 +16,7 @@ pub mod refresh;
 mod reload;
 pub mod replay;
 mod restore;
+mod rows;
 pub mod service;
 mod serving;
 pub mod worker;

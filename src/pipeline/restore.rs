@@ -14,18 +14,18 @@ use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
 use crate::fail_point;
-use crate::publish::message::Message;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, StoredAgent};
-use crate::store::{self, Incident, OpenError, Opened, Row, Store, StoreError, StoredIntegration, Write};
+use crate::store::{self, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
 use super::engine::Engine;
 use super::refresh::LastEvents;
+use super::rows::agents_of;
 
 /// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
@@ -191,24 +191,6 @@ fn replay(
             agents_of(row, keeps_events_of, agents)?;
         }
     }
-}
-
-/// The agents as a row of the journal has left them. `keeps_events_of`: the integration, where its last events are wanted too.
-pub(super) fn agents_of(row: &Row, keeps_events_of: Option<&str>, agents: &mut Vec<StoredAgent>) -> Result<(), String> {
-    let (messages, changed) = journal_row::decode(&row.content).map_err(|error| error.to_string())?;
-    let mut by_key: HashMap<&str, &Message> = HashMap::new();
-    if keeps_events_of.is_some() {
-        by_key.extend(messages.iter().map(|message| (&*message.key, message)));
-    }
-    for agent in changed {
-        let mut agent = memory::from_agent_message(agent).map_err(|error| error.to_string())?;
-        if let Some(integration) = keeps_events_of {
-            let key = format!("{integration}/{}/{}", agent.agent.acd, agent.agent.login_id);
-            agent.last_event = by_key.get(&*key).map(|message| journal_row::stored(message));
-        }
-        agents.push(agent);
-    }
-    Ok(())
 }
 
 /// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.

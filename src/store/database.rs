@@ -13,9 +13,8 @@ use crate::fail_point;
 use crate::time::Timestamp;
 
 use super::commit::{self, Released, Write};
-use super::error::{OpenError, StoreError};
+use super::error::StoreError;
 use super::lock::{Counted, Lock};
-use super::open::{self, Opened};
 use super::reader::Reader;
 use super::rows::{self, IntegrationRow};
 use super::{DATABASE, Settings, mapping, meta, space};
@@ -198,20 +197,6 @@ impl Store {
     /// Then nothing has changed.
     pub fn set_mapping_version(&mut self, integration: &str, version: u64, content: u64) -> Result<(), StoreError> {
         self.transaction(|connection| mapping::set(connection, integration, version, content))
-    }
-
-    /// For damage that is found while rows are read: sets the file aside, as opening would have, and opens a new one. The
-    /// lock is held throughout. A store in memory is replaced by an empty one.
-    ///
-    /// # Errors
-    /// Those of [`super::open()`]; in practice none.
-    pub fn set_aside_and_open(self, why: &str) -> Result<Opened, OpenError> {
-        let Self { connection, place, .. } = self;
-        drop(connection);
-        match place {
-            Place::Directory { settings, lock } => open::anew(&settings, lock, why),
-            Place::Memory { settings, .. } => open::in_memory(&settings, why.to_owned()),
-        }
     }
 
     /// Runs `change` in a transaction that counts itself.

@@ -92,6 +92,22 @@ pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, Open
     }
 }
 
+impl Store {
+    /// For damage that is found while rows are read: sets the file aside, as opening would have, and opens a new one. The
+    /// lock is held throughout. A store in memory is replaced by an empty one.
+    ///
+    /// # Errors
+    /// Those of [`open`]; in practice none.
+    pub fn set_aside_and_open(self, why: &str) -> Result<Opened, OpenError> {
+        let Self { connection, place, .. } = self;
+        drop(connection);
+        match place {
+            Place::Directory { settings, lock } => anew(&settings, lock, why),
+            Place::Memory { settings, .. } => in_memory(&settings, why.to_owned()),
+        }
+    }
+}
+
 /// Where the content of a connection comes from.
 enum Origin {
     /// From the file that was there; the lock file had counted this.
