@@ -82,7 +82,7 @@ kafka-stop: ## stop it
 	@tests/kafka/kafka.sh stop
 
 .PHONY: tools
-tools: tools-deny tools-java tools-python ## install what is missing: cargo-deny, Java and Maven, Kafka, the Python consumer
+tools: tools-deny tools-java tools-python tools-deploy ## install what is missing: cargo-deny, Kafka, Prometheus, buildah, …
 
 # apt-get is used where it exists and may be: as root, for what is missing.
 define need
@@ -109,4 +109,13 @@ tools-java:
 .PHONY: tools-python
 tools-python:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(call need,python3 python3-venv)
-	@tests/kafka/python.sh install
+	@tests/tools/python.sh install consumer deploy
+
+# What checks the files under deploy/. Debian's Prometheus brings promtool.
+.PHONY: tools-deploy
+tools-deploy:
+	@command -v prometheus promtool >/dev/null || $(call need,prometheus)
+	@command -v buildah >/dev/null || $(call need,buildah)
+	@command -v debootstrap >/dev/null || $(call need,debootstrap)
+	@command -v go >/dev/null || $(call need,golang)
+	@tests/tools/kustomize.sh install

@@ -13,10 +13,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rtalink::proto::{AGENT_STATE_EVENT, v1};
 use serde_json::json;
 
-#[path = "support/kafka.rs"]
-mod kafka;
+mod support;
 
-use kafka::{Broker, consume_with_python, unique};
+use support::kafka::{Broker, consume_with_python, unique};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 

@@ -5,7 +5,7 @@ mapping with default values. Values whose content-type is application/json are r
 the same again. Nothing of rtalink is involved, so what is printed is what any consumer would see. Only
 committed messages are read. Fields that the schema does not have are an error: they would be ours alone.
 
-    python.sh run consume.py 127.0.0.1:9092 rta.agent-state.events --schema rtalink.v1.AgentStateEvent
+    tests/tools/python.sh run consumer tests/kafka/consume.py 127.0.0.1:9092 rta.agent-state.events --schema rtalink.v1.AgentStateEvent
 """
 
 import argparse

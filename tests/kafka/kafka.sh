@@ -14,8 +14,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tests/kafka/cache.sh
-source "$here/cache.sh"
+# shellcheck source=tests/tools/cache.sh
+source "$here/../tools/cache.sh"
 
 libs=$(pinned kafka "$here/pom.xml")
 started='Kafka Server started'

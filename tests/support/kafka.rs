@@ -1,6 +1,6 @@
 //! A real Apache Kafka for integration tests, and a consumer that shares no code with us.
 //!
-//! Used as `#[path = "support/kafka.rs"] mod kafka;`. [`Broker::shared`] starts one broker per test process, on a
+//! [`Broker::shared`] starts one broker per test process, on a
 //! free port and in a folder of its own, when the first test asks for it; `RTALINK_TEST_KAFKA=host:port` names a
 //! running one instead. Topics are not made by the way and are shared between tests: take names from [`unique`].
 //!
@@ -25,6 +25,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::python::python;
 
 /// How long a broker may take to answer: 4 s when the machine is idle.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -156,12 +158,12 @@ pub(crate) fn unique(name: &str) -> String {
 ///
 /// `schema` is a message type such as `rtalink.v1.AgentStateEvent`; where it is empty, `value` is base64.
 pub(crate) fn consume_with_python(bootstrap: &str, topic: &str, schema: &str) -> Vec<serde_json::Value> {
-    let mut command = Command::new(folder().join("python.sh"));
-    command.arg("run").arg(folder().join("consume.py")).args([bootstrap, topic]);
+    let mut command = python("consumer");
+    command.arg(folder().join("consume.py")).args([bootstrap, topic]);
     if !schema.is_empty() {
         command.args(["--schema", schema]);
     }
-    let output = command.output().expect("run tests/kafka/python.sh");
+    let output = command.output().expect("run tests/tools/python.sh");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the independent consumer failed ({}): {complaint}", output.status);
     let lines = String::from_utf8(output.stdout).expect("UTF-8 from the independent consumer");

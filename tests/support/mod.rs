@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod publishing;
+pub(crate) mod python;
 pub(crate) mod service;
 pub(crate) mod topic;
 pub(crate) mod wait;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by kafka.sh and python.sh: where downloads live, and how they get there.
+# Sourced by what installs tools of the tests: where downloads live, and how they get there.
 #
 # Everything fetched goes to one cache folder outside the repository, into a folder named after the file that pins
 # its versions. Such a folder is complete or absent: it is filled under a temporary name and then renamed, so a run
