@@ -31,8 +31,6 @@ mod judge_tests;
 mod scenario;
 #[path = "torture/scene.rs"]
 mod scene;
-#[path = "torture/small_disk.rs"]
-mod small_disk;
 #[path = "torture/store_faults.rs"]
 mod store_faults;
 

@@ -68,6 +68,22 @@ impl InterruptedBroker {
         self.broker = None;
     }
 
+    /// Halts it: connections stay, nothing is answered.
+    pub(crate) fn halt(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::halt`].
+    pub(crate) fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let child = self.broker.as_ref().and_then(|broker| broker.child.as_ref()).expect("a broker of its own is here");
+        let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    }
+
     /// Brings it back.
     pub(crate) fn start_again(&mut self) {
         let broker = launch(self.port, self.data.path(), &[]);

@@ -10,5 +10,6 @@ pub(crate) mod process;
 pub(crate) mod publishing;
 pub(crate) mod python;
 pub(crate) mod service;
+pub(crate) mod small_disk;
 pub(crate) mod topic;
 pub(crate) mod wait;

@@ -7,7 +7,7 @@ use super::child;
 use super::damage;
 use super::judge::Losses;
 use super::scene::{Scene, pass, say};
-use super::small_disk::SmallDisk;
+use super::support::small_disk::SmallDisk;
 use super::{SOON, repeat};
 
 /// The store in the folder of a scene.
