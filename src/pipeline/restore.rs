@@ -227,7 +227,11 @@ pub(super) fn from_kafka(
     for (number, id) in missing.into_iter().zip(ids) {
         let Restored { stored, agents, checkpointed, feed, mapping_version } = &mut restored[number];
         let found = recovered.integrations.remove(&id).unwrap_or_default();
-        let in_kafka = published(store, stored, &found.agents).map_err(RestoreError::Damaged)?;
+        let position = match config.kafka.delivery {
+            // A store that has lost its last commits must not count positions twice.
+            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
+            Delivery::AtLeastOnce => published(store, stored, &found.agents).map_err(RestoreError::Damaged)?,
+        };
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -239,11 +243,6 @@ pub(super) fn from_kafka(
         agents.extend(known.into_values());
         *checkpointed = 0;
         *mapping_version = found.mapping_version;
-        let position = match config.kafka.delivery {
-            // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
-            Delivery::AtLeastOnce => in_kafka,
-        };
         store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
         *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
