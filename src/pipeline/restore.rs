@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
 use crate::fail_point;
+use crate::proto::store::AgentMemory;
+use crate::publish::journal_agents::agents_of;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
@@ -25,7 +27,6 @@ use crate::time::Timestamp;
 use super::checkpoint::Checkpoint;
 use super::engine::Engine;
 use super::refresh::LastEvents;
-use super::rows::agents_of;
 
 /// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
@@ -188,7 +189,9 @@ fn replay(
         let Some(last) = rows.last() else { return Ok(()) };
         position = last.end();
         for row in &rows {
-            agents_of(row, keeps_events_of, agents)?;
+            for agent in agents_of(row, keeps_events_of).map_err(|error| error.to_string())? {
+                agents.push(memory::from_agent_message(agent).map_err(|error| error.to_string())?);
+            }
         }
     }
 }
@@ -263,9 +266,8 @@ fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]
         let Some(last) = rows.last() else { return Ok(published) };
         position = last.end();
         for row in &rows {
-            let mut agents = Vec::new();
-            agents_of(row, None, &mut agents)?;
-            let has = |StoredAgent { agent, .. }: &StoredAgent| {
+            let agents = agents_of(row, None).map_err(|error| error.to_string())?;
+            let has = |agent: &AgentMemory| {
                 in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
             };
             if !agents.iter().all(has) {
