@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rtalink::config::model::Kafka;
-use rtalink::publish::journal::{self, Bounds, Journal};
+use rtalink::publish::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::publish::message::{Batch, Message, Route, header};
 use rtalink::publish::observer::Observer;
 use rtalink::publish::outbox::Limits;
@@ -127,7 +127,8 @@ fn publisher(
     observer: Arc<dyn Observer>,
 ) -> (Publisher, PublishHandle) {
     let mut store = store::open(&store::Settings { directory: store_folder.to_owned(), sync }).unwrap().store;
-    let lanes = [(Arc::from("avaya-1"), store.integration("avaya-1").unwrap())];
+    let stored = store.integration("avaya-1").unwrap();
+    let lanes = [LaneStart { integration: "avaya-1".into(), stored, keeps_events: false }];
     let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
     let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();

@@ -134,11 +134,13 @@ pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     }
 }
 
+/// Whether its last events are wanted, to be written again.
+pub(super) fn keeps_events(integration: &Integration) -> bool {
+    integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
+}
+
 /// Everything, or what is wrong with it.
 fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, String> {
-    let keeps_events = |integration: &Integration| {
-        integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
-    };
     let all = config.integrations.iter();
     all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect()
 }

@@ -33,6 +33,8 @@ pub(super) struct WrittenLane {
     /// Up to where its agents are written down, and what was last written of its feed.
     pub(super) covered_to: u64,
     pub(super) feed: Vec<u8>,
+    /// The messages of last events are remembered too.
+    pub(super) keeps_events: bool,
     pub(super) reader: Arc<Mutex<Reader>>,
 }
 
@@ -41,7 +43,7 @@ impl WrittenLane {
     /// where the last of these rows ends.
     fn changed_below(&self, position: u64) -> (u64, Vec<AgentRow>) {
         let mut covered_to = self.covered_to;
-        let mut latest = Latest::new(None);
+        let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
         let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
         for row in rows.iter().take_while(|row| row.end() <= position) {
             if latest.add(row).is_err() {
@@ -252,3 +254,7 @@ impl Writer {
         unwritten
     }
 }
+
+#[cfg(test)]
+#[path = "journal_writer_tests.rs"]
+mod tests;
