@@ -8,6 +8,8 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod process;
 pub(crate) mod publishing;
+pub(crate) mod sections;
 pub(crate) mod service;
+pub(crate) mod short;
 pub(crate) mod topic;
 pub(crate) mod wait;
