@@ -26,6 +26,7 @@ use uuid::Uuid;
 mod support;
 
 use support::kafka::{Broker, unique};
+use support::sections;
 use support::service::{folder, parse};
 use support::wait::until_true;
 
@@ -69,7 +70,7 @@ fn main() {
 }
 
 fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kafka {
-    let name = unique("bench");
+    let topics = sections::topics(&unique("bench"));
     let interval = interval.map_or(String::new(), |interval| format!("commit_interval = \"{interval}\""));
     let toml = format!(
         r#"
@@ -77,12 +78,7 @@ fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kaf
         bootstrap_servers = "{bootstrap}"
         delivery = "{delivery}"
         {interval}
-        [kafka.topics]
-        events = "{name}.events"
-        current = "{name}.current"
-        feed_status = "{name}.feed-status"
-        dead_letter = "{name}.dead-letter"
-        checkpoint = "{name}.checkpoint"
+        {topics}
         [[integration]]
         id = "avaya-1"
         kind = "avaya-cms"
