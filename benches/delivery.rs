@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rtalink::config::model::Kafka;
-use rtalink::publish::journal::{self, Bounds, Journal};
+use rtalink::publish::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::publish::message::{Batch, Message, Route, header};
 use rtalink::publish::observer::Observer;
 use rtalink::publish::outbox::Limits;
@@ -26,6 +26,7 @@ use uuid::Uuid;
 mod support;
 
 use support::kafka::{Broker, unique};
+use support::sections;
 use support::service::{folder, parse};
 use support::wait::until_true;
 
@@ -69,7 +70,7 @@ fn main() {
 }
 
 fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kafka {
-    let name = unique("bench");
+    let topics = sections::topics(&unique("bench"));
     let interval = interval.map_or(String::new(), |interval| format!("commit_interval = \"{interval}\""));
     let toml = format!(
         r#"
@@ -77,12 +78,7 @@ fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kaf
         bootstrap_servers = "{bootstrap}"
         delivery = "{delivery}"
         {interval}
-        [kafka.topics]
-        events = "{name}.events"
-        current = "{name}.current"
-        feed_status = "{name}.feed-status"
-        dead_letter = "{name}.dead-letter"
-        checkpoint = "{name}.checkpoint"
+        {topics}
         [[integration]]
         id = "avaya-1"
         kind = "avaya-cms"
@@ -127,7 +123,8 @@ fn publisher(
     observer: Arc<dyn Observer>,
 ) -> (Publisher, PublishHandle) {
     let mut store = store::open(&store::Settings { directory: store_folder.to_owned(), sync }).unwrap().store;
-    let lanes = [(Arc::from("avaya-1"), store.integration("avaya-1").unwrap())];
+    let stored = store.integration("avaya-1").unwrap();
+    let lanes = [LaneStart { integration: "avaya-1".into(), stored, keeps_events: false }];
     let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
     let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();

@@ -13,27 +13,12 @@ mod engine;
 mod support;
 
 use support::process::Process;
+use support::sections;
 use support::service::Running;
 use support::wait::until_true;
 
 fn config(kafka: &str) -> String {
-    format!(
-        r#"
-        [kafka]
-        {kafka}
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        details = true
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        layout = "cisco-icm-20"
-        "#
-    )
+    format!("[kafka]\n{kafka}\n{}", sections::integration("details = true", "layout = \"cisco-icm-20\""))
 }
 
 fn main() {

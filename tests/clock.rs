@@ -3,8 +3,6 @@
 //! Time is one for the whole process: nothing else belongs into this file.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,43 +15,21 @@ use tempfile::TempDir;
 mod support;
 
 use support::service::Running;
+use support::short::{self, send};
 use support::wait::within;
-
-const CONFIG: &str = r#"
-    [kafka]
-    bootstrap_servers = "embedded"
-    partitions = 1
-    [http]
-    listen = "127.0.0.1:0"
-    [[integration]]
-    id = "avaya-1"
-    kind = "avaya-cms"
-    acd = 1
-    [integration.realtime]
-    port = 0
-    bind = "127.0.0.1"
-    layout = "short"
-    snapshot_end = "marker"
-    stale_after = "1s"
-    [layout.short]
-    separator = "|"
-    marker = "^END"
-    columns = ["login_id", "state"]
-    states = "cms-names"
-"#;
 
 /// Twice what a timer takes, and what a busy machine adds.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-fn send(feed: &mut TcpStream, lines: &str) {
-    feed.write_all(lines.as_bytes()).unwrap();
+fn config() -> String {
+    short::config(short::EMBEDDED, "stale_after = \"1s\"", "")
 }
 
 /// A service has run and has ended; its folder.
 fn before() -> TempDir {
-    let service = Running::start(CONFIG);
+    let service = Running::start(&config());
     let mut feed = service.dial();
-    send(&mut feed, "1|AVAIL\n2|AVAIL\nEND\n");
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|", "END"]);
     service.settle(2);
     drop(feed);
     service.settle_closed();
@@ -93,7 +69,7 @@ fn move_ahead(folder: &Path, by: Duration) -> (Timestamp, Timestamp) {
 
 fn changed(service: &Running) -> v1::AgentStateEvent {
     let mut feed = service.dial();
-    send(&mut feed, "1|AVAIL\n2|ACD\nEND\n");
+    send(&mut feed, &["1|AVAIL|", "2|ACD|", "END"]);
     let event = service.events_once(1).remove(0);
     within(PATIENCE, "silence is noticed", || {
         let statuses = service.feed_statuses();
@@ -113,7 +89,7 @@ fn time(at: &Option<prost_types::Timestamp>) -> Timestamp {
 fn a_clock_that_was_set_back_by_an_hour_stops_no_timer_and_no_state_begins_before_the_last() {
     let folder = before();
     let (since, last_valid) = move_ahead(folder.path(), Duration::from_hours(1));
-    let service = Running::start_in(folder, CONFIG);
+    let service = Running::start_in(folder, &config());
     let event = changed(&service);
     assert_eq!((&*event.login_id, event.sequence), ("2", 2));
     assert_eq!((time(&event.previous_since), time(&event.previous_last_seen)), (since, last_valid));
@@ -126,7 +102,7 @@ fn a_clock_that_was_set_back_by_an_hour_stops_no_timer_and_no_state_begins_befor
 fn a_store_that_is_days_ahead_is_not_believed_but_no_state_begins_before_the_last() {
     let folder = before();
     let (since, last_valid) = move_ahead(folder.path(), Duration::from_hours(30 * 24));
-    let service = Running::start_in(folder, CONFIG);
+    let service = Running::start_in(folder, &config());
     let event = changed(&service);
     assert_eq!((&*event.login_id, event.sequence), ("2", 2));
     assert!(time(&event.observed_at) < last_valid);

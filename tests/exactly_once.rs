@@ -16,7 +16,6 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::Kafka;
 use rtalink::publish::message::{Message, Route};
-use rtalink::publish::observer::{Observer, Unobserved};
 use rtalink::publish::publisher::Drained;
 use rtalink::publish::{PublishHandle, Publisher, checkpoint};
 use rtalink::time::Timestamp;
@@ -25,10 +24,10 @@ use tempfile::TempDir;
 mod support;
 
 use support::kafka::{Broker, InterruptedBroker, unique};
-use support::publishing;
 use support::service::{folder, parse};
 use support::topic::{self, Received};
 use support::wait::until_true;
+use support::{publishing, sections};
 
 const KEYS: usize = 7;
 const LONG: Duration = Duration::from_secs(60);
@@ -48,18 +47,14 @@ impl Site {
     /// With more properties of librdkafka.
     fn with(bootstrap: &str, commit_interval: &str, properties: &str) -> Self {
         let name = unique("once");
+        let topics = sections::topics(&name);
         let toml = format!(
             r#"
             [kafka]
             bootstrap_servers = "{bootstrap}"
             delivery = "exactly-once"
             commit_interval = "{commit_interval}"
-            [kafka.topics]
-            events = "{name}.events"
-            current = "{name}.current"
-            feed_status = "{name}.feed-status"
-            dead_letter = "{name}.dead-letter"
-            checkpoint = "{name}.checkpoint"
+            {topics}
             [kafka.properties]
             "compression.type" = "none"
             {properties}
@@ -74,12 +69,16 @@ impl Site {
     }
 
     fn start(&self, store: &Path) -> (Publisher, PublishHandle) {
-        self.start_observed(store, Arc::new(Unobserved))
+        let publisher = publishing::publisher_in(store, &self.kafka, &self.integration);
+        let handle = publisher.handle(&self.integration).unwrap();
+        (publisher, handle)
     }
 
-    fn start_observed(&self, store: &Path, observer: Arc<dyn Observer>) -> (Publisher, PublishHandle) {
-        let publisher = publishing::observed_in(store, &self.kafka, &self.integration, observer);
-        let handle = publisher.handle(&self.integration).unwrap();
+    /// Starts it and has it publish the first numbers.
+    fn begin(&self, store: &Path, count: usize) -> (Publisher, PublishHandle) {
+        let (publisher, handle) = self.start(store);
+        submit(&handle, 0..count);
+        until_true("it publishes", || handle.acknowledged_to() == count as u64);
         (publisher, handle)
     }
 
@@ -185,9 +184,7 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
     let mut site = Site::new(Broker::shared().bootstrap(), "1ms");
     site.kafka.properties.insert("transaction.timeout.ms".to_owned(), "1000".to_owned());
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..100);
-    until_true("it publishes", || handle.acknowledged_to() == 100);
+    let (publisher, _) = site.begin(store.path(), 100);
     drain(publisher);
     // The store does not know yet that the next ones were committed.
     let owner = publishing::store_id(store.path());
@@ -223,9 +220,7 @@ fn an_ended_producer_is_continued_without_a_gap_or_a_copy() {
     const MESSAGES: usize = 40_000;
     let site = Site::new(Broker::shared().bootstrap(), "1ms");
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..50);
-    until_true("the first transaction", || handle.acknowledged_to() == 50);
+    let (publisher, handle) = site.begin(store.path(), 50);
     submit(&handle, 50..MESSAGES);
     until_true("some of many transactions", || handle.acknowledged_to() >= 1_000);
     drop(publisher);
@@ -249,9 +244,7 @@ fn an_outage_of_the_broker_is_survived_in_the_middle_of_a_stream() {
     let mut broker = InterruptedBroker::start();
     let site = Site::new(&broker.bootstrap(), "1ms");
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..1_000);
-    until_true("the first transactions", || handle.acknowledged_to() == 1_000);
+    let (publisher, handle) = site.begin(store.path(), 1_000);
     // For the markers: a single broker that dies while it writes them may forget one, and no consumer gets past that.
     std::thread::sleep(Duration::from_millis(500));
     submit(&handle, 1_000..3_000);
@@ -287,9 +280,7 @@ fn an_outage_that_is_twice_as_long_as_a_transaction_may_be_loses_and_copies_noth
     let mut broker = InterruptedBroker::start();
     let site = Site::with(&broker.bootstrap(), "1ms", &short);
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..1_000);
-    until_true("the first transactions", || handle.acknowledged_to() == 1_000);
+    let (publisher, handle) = site.begin(store.path(), 1_000);
     std::thread::sleep(Duration::from_millis(500));
     submit(&handle, 1_000..2_000);
     std::thread::sleep(Duration::from_millis(15));
@@ -308,9 +299,7 @@ fn whoever_claims_goes_on_and_the_other_stops_and_says_so() {
     let site = Site::new(Broker::shared().bootstrap(), "1ms");
     let (store, other_store) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (one, other) = (publishing::store_id(store.path()), publishing::store_id(other_store.path()));
-    let (first, first_handle) = site.start(store.path());
-    submit(&first_handle, 0..100);
-    until_true("the first publishes", || first_handle.acknowledged_to() == 100);
+    let (first, first_handle) = site.begin(store.path(), 100);
 
     let (second, second_handle) = site.start(other_store.path());
     submit(&second_handle, 100..200);
@@ -356,9 +345,7 @@ fn leave_open(site: &Site, producer: &BaseProducer) {
 fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone() {
     let site = Site::new(Broker::shared().bootstrap(), "1ms");
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..100);
-    until_true("it publishes", || handle.acknowledged_to() == 100);
+    let (publisher, handle) = site.begin(store.path(), 100);
     let foreign = foreign_producer(&site);
     leave_open(&site, &foreign);
     submit(&handle, 100..200);
@@ -375,9 +362,7 @@ fn a_transaction_that_a_crash_left_open_is_undone_after_the_broker_crashed_too()
     let mut broker = InterruptedBroker::start();
     let site = Site::new(&broker.bootstrap(), "1ms");
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..100);
-    until_true("it publishes", || handle.acknowledged_to() == 100);
+    let (publisher, _) = site.begin(store.path(), 100);
     drain(publisher);
     let foreign = foreign_producer(&site);
     std::thread::sleep(Duration::from_millis(500));
@@ -425,9 +410,7 @@ fn the_end_does_not_wait_for_a_kafka_that_is_away() {
     let mut broker = InterruptedBroker::start();
     let site = Site::new(&broker.bootstrap(), "1ms");
     let store = TempDir::new().unwrap();
-    let (publisher, handle) = site.start(store.path());
-    submit(&handle, 0..100);
-    until_true("it publishes", || handle.acknowledged_to() == 100);
+    let (publisher, handle) = site.begin(store.path(), 100);
     broker.kill();
     submit(&handle, 100..200);
     std::thread::sleep(Duration::from_secs(1));

@@ -22,6 +22,7 @@ mod support;
 
 use support::agents::{Steps, differences, expected, published};
 use support::kafka::{Broker, unique};
+use support::sections;
 use support::service::{Running, folder, parse};
 use support::topic;
 
@@ -45,15 +46,12 @@ const LAYOUT: &str = r#"
 "#;
 
 fn config(topic: &str, integrations: &[(String, &str)]) -> String {
+    let topics = sections::topics(topic);
     let mut toml = format!(
         r#"
         [kafka]
         bootstrap_servers = "{}"
-        [kafka.topics]
-        events = "{topic}.events"
-        current = "{topic}.current"
-        feed_status = "{topic}.feed-status"
-        dead_letter = "{topic}.dead-letter"
+        {topics}
         [http]
         listen = "127.0.0.1:0"
         {LAYOUT}

@@ -12,29 +12,14 @@ use rtalink::publish::dead_letter::PER_SECOND;
 mod support;
 
 use support::process::Process;
+use support::sections;
 use support::service::{Running, folder};
 use support::topic;
 use support::wait::until_true;
 
 /// One integration with the built-in layout; `realtime` and `kafka` are further lines of these sections.
 fn config(kafka: &str, realtime: &str) -> String {
-    format!(
-        r#"
-        [kafka]
-        partitions = 1
-        {kafka}
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        {realtime}
-        "#
-    )
+    format!("[kafka]\npartitions = 1\n{kafka}\n{}", sections::integration("", realtime))
 }
 
 const EMBEDDED: &str = "bootstrap_servers = \"embedded\"";

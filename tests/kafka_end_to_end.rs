@@ -13,6 +13,7 @@ mod support;
 
 use support::kafka::{Broker, consume_with_python, unique};
 use support::process::Process;
+use support::sections;
 use support::service::folder;
 
 const PARTITIONS: u32 = 4;
@@ -50,31 +51,18 @@ fn record((login_id, state, reason, split): (&str, &str, &str, &str)) -> String 
 }
 
 fn config(bootstrap: &str, format: &str, topic: &str) -> String {
+    let topics = sections::topics(topic);
+    let feed =
+        "layout = \"cisco-icm-20\"\n[integration.mapping]\nusers = \"users.csv\"\nactivities = \"activities.csv\"";
+    let integration = sections::integration("details = true", feed);
     format!(
         r#"
         [kafka]
         bootstrap_servers = "{bootstrap}"
         format = "{format}"
         partitions = {PARTITIONS}
-        [kafka.topics]
-        events = "{topic}.events"
-        current = "{topic}.current"
-        feed_status = "{topic}.feed-status"
-        dead_letter = "{topic}.dead-letter"
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        details = true
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        layout = "cisco-icm-20"
-        [integration.mapping]
-        users = "users.csv"
-        activities = "activities.csv"
+        {topics}
+        {integration}
         "#
     )
 }

@@ -15,6 +15,7 @@ mod support;
 
 use support::agents::{differences, expected, published};
 use support::kafka::InterruptedBroker;
+use support::sections;
 use support::service::Running;
 use support::topic::{self, Received};
 use support::wait::{until, until_true};
@@ -23,22 +24,8 @@ const AGENTS: usize = 500;
 const SNAPSHOTS: usize = 60;
 
 fn config(bootstrap: &str) -> String {
-    format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{bootstrap}"
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        layout = "cisco-icm-20"
-        "#
-    )
+    let integration = sections::integration("", "layout = \"cisco-icm-20\"");
+    format!("[kafka]\nbootstrap_servers = \"{bootstrap}\"\n{integration}")
 }
 
 /// Each event once, where it stands first: at-least-once allows the same event again.

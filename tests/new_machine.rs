@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write as _;
-use std::net::TcpStream;
 
 use rtalink::proto::v1;
 use rtalink::proto::v1::feed_status::Kind;
@@ -12,53 +10,21 @@ use tempfile::TempDir;
 mod support;
 
 use support::kafka::{Broker, unique};
+use support::sections;
 use support::service::{Running, folder};
+use support::short::{self, send};
 use support::wait::until;
 
 fn config(delivery: &str, format: &str) -> String {
-    let topics = unique("moved");
-    format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{}"
-        delivery = "{delivery}"
-        format = "{format}"
-        partitions = 2
-        [kafka.topics]
-        events = "{topics}.events"
-        current = "{topics}.current"
-        feed_status = "{topics}.feed-status"
-        dead_letter = "{topics}.dead-letter"
-        checkpoint = "{topics}.checkpoint"
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        layout = "short"
-        snapshot_end = "marker"
-        [integration.mapping]
-        users = "users.csv"
-        [layout.short]
-        separator = "|"
-        marker = "^END"
-        columns = ["login_id", "state", "aux_reason"]
-        states = "cms-names"
-        "#,
-        Broker::shared().bootstrap()
-    )
+    let (servers, topics) = (Broker::shared().bootstrap(), sections::topics(&unique("moved")));
+    let kafka = format!(
+        "bootstrap_servers = \"{servers}\"\ndelivery = \"{delivery}\"\nformat = \"{format}\"\npartitions = 2\n{topics}"
+    );
+    short::config(&kafka, "", "[integration.mapping]\nusers = \"users.csv\"")
 }
 
 fn files() -> TempDir {
     folder(&[("users.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n")])
-}
-
-fn send(feed: &mut TcpStream, lines: &[&str]) {
-    feed.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
 }
 
 /// Login id, sequence, cause, previous mode, mapping version; those of an agent in their order.

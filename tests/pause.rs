@@ -2,73 +2,26 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write as _;
-use std::net::TcpStream;
 
 use rtalink::proto::v1;
 use rtalink::proto::v1::feed_status::Kind;
 
 mod support;
 
-use support::http;
 use support::kafka::{Broker, unique};
 use support::process::output;
 use support::service::{Running, folder};
+use support::short::{self, send, told};
 use support::wait::{until, until_true};
+use support::{http, sections};
 
 const USERS: &str = "external_user,employee_id,employee_name\n1,E1,Ada\n2,E2,Bo\n";
 const ACTIVITIES: &str = "external_activity,activity_id,activity_name\nAVAIL,7,Ready\nACD,9,Call\n";
 
-fn config(topics: &str, delivery: &str) -> String {
-    format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{}"
-        delivery = "{delivery}"
-        partitions = 1
-        [kafka.topics]
-        events = "{topics}.events"
-        current = "{topics}.current"
-        feed_status = "{topics}.feed-status"
-        dead_letter = "{topics}.dead-letter"
-        checkpoint = "{topics}.checkpoint"
-        [http]
-        listen = "127.0.0.1:0"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        [integration.realtime]
-        port = 0
-        bind = "127.0.0.1"
-        layout = "short"
-        snapshot_end = "marker"
-        [integration.mapping]
-        users = "users.csv"
-        activities = "activities.csv"
-        [layout.short]
-        separator = "|"
-        marker = "^END"
-        columns = ["login_id", "state", "aux_reason"]
-        states = "cms-names"
-        "#,
-        Broker::shared().bootstrap()
-    )
-}
-
-fn send(feed: &mut TcpStream, lines: &[&str]) {
-    feed.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
-}
-
-/// Login id, sequence, cause, employee, activity and mapping version.
-fn told(events: &[v1::AgentStateEvent]) -> Vec<String> {
-    let tell = |event: &v1::AgentStateEvent| {
-        let user = event.user.as_ref().map_or("-", |user| user.employee_id.as_str());
-        let activity = event.activity.as_ref().map_or("-", |activity| activity.activity_id.as_str());
-        let (login_id, sequence, cause) = (&event.login_id, event.sequence, event.cause().as_str_name());
-        format!("{login_id} #{sequence} {cause} {user} {activity} v{}", event.mapping_version)
-    };
-    events.iter().map(tell).collect()
+fn config(topics: &str, delivery: &str, realtime: &str) -> String {
+    let (servers, topics) = (Broker::shared().bootstrap(), sections::topics(topics));
+    let kafka = format!("bootstrap_servers = \"{servers}\"\ndelivery = \"{delivery}\"\npartitions = 1\n{topics}");
+    short::config(&kafka, realtime, short::MAPPING)
 }
 
 fn kinds(service: &Running) -> Vec<Kind> {
@@ -81,7 +34,7 @@ fn ask(service: &Running, what: &str) -> (u16, serde_json::Value) {
 }
 
 fn a_pause_misses_nothing(delivery: &str) {
-    let toml = config(&unique("pause"), delivery);
+    let toml = config(&unique("pause"), delivery, "");
     let service = Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &toml);
     let mut feed = service.dial();
     send(&mut feed, &["1|AVAIL|", "2|AVAIL|", "3|AVAIL|", "END"]);
@@ -144,7 +97,7 @@ fn a_pause_misses_nothing_exactly_once() {
 
 #[test]
 fn the_commands_ask_the_service_and_say_what_it_answers() {
-    let toml = config(&unique("commands"), "at-least-once");
+    let toml = config(&unique("commands"), "at-least-once", "");
     let service = Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &toml);
     let address = service.http_address().to_string();
     let run = |command: &str, id: &str| {
@@ -170,7 +123,7 @@ fn the_commands_ask_the_service_and_say_what_it_answers() {
 #[test]
 fn an_unchanged_state_is_written_to_the_current_topic_again() {
     let name = unique("refresh");
-    let toml = config(&name, "at-least-once").replace("port = 0", "port = 0\nrefresh_after = \"1s\"");
+    let toml = config(&name, "at-least-once", "refresh_after = \"1s\"");
     let service = Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &toml);
     let mut feed = service.dial();
     send(&mut feed, &["1|AVAIL|", "END"]);

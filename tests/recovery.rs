@@ -33,23 +33,21 @@ mod support;
 
 use support::kafka::{Broker, InterruptedBroker, unique};
 use support::publishing;
+use support::sections;
 use support::service::{folder, parse};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// A configuration whose topics are those of `name`.
 fn kafka(servers: &str, name: &str, format: &str) -> Kafka {
+    let topics = sections::topics(name);
     let toml = format!(
         r#"
         [kafka]
         bootstrap_servers = "{servers}"
         format = "{format}"
         partitions = 4
-        [kafka.topics]
-        events = "{name}.events"
-        current = "{name}.current"
-        feed_status = "{name}.feed-status"
-        dead_letter = "{name}.dead-letter"
+        {topics}
         [[integration]]
         id = "avaya-1"
         kind = "avaya-cms"

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write as _;
 use std::net::TcpStream;
 
 use rtalink::proto::v1;
@@ -11,62 +10,25 @@ mod support;
 
 use support::process::Process;
 use support::service::{Running, folder};
+use support::short::{self, send, told};
 use support::wait::until_true;
-
-const CONFIG: &str = r#"
-    [kafka]
-    bootstrap_servers = "embedded"
-    partitions = 1
-    [http]
-    listen = "127.0.0.1:0"
-    [[integration]]
-    id = "avaya-1"
-    kind = "avaya-cms"
-    acd = 1
-    [integration.realtime]
-    port = 0
-    bind = "127.0.0.1"
-    layout = "short"
-    snapshot_end = "marker"
-    logout_after = 2
-    stale_after = "30s"
-    allow = []
-    [integration.mapping]
-    users = "users.csv"
-    activities = "activities.csv"
-    [layout.short]
-    separator = "|"
-    marker = "^END"
-    columns = ["login_id", "state", "aux_reason"]
-    states = "cms-names"
-"#;
 
 const USERS: &str = "external_user,employee_id,employee_name\n1,E1,Ada\n2,E2,Bo\n";
 const ACTIVITIES: &str = "external_activity,activity_id,activity_name\nACD,9,Call\n";
 
+fn config() -> String {
+    short::config(short::EMBEDDED, "logout_after = 2\nstale_after = \"30s\"\nallow = []", short::MAPPING)
+}
+
 /// The configuration with one line instead of another.
 fn edited(from: &str, to: &str) -> String {
-    assert!(CONFIG.contains(from), "{from}");
-    CONFIG.replace(from, to)
+    let toml = config();
+    assert!(toml.contains(from), "{from}");
+    toml.replace(from, to)
 }
 
 fn start() -> Running {
-    Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), CONFIG)
-}
-
-fn send(feed: &mut TcpStream, lines: &[&str]) {
-    feed.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
-}
-
-/// Login id, sequence, cause, employee, activity and mapping version.
-fn told(events: &[v1::AgentStateEvent]) -> Vec<String> {
-    let tell = |event: &v1::AgentStateEvent| {
-        let user = event.user.as_ref().map_or("-", |user| user.employee_id.as_str());
-        let activity = event.activity.as_ref().map_or("-", |activity| activity.activity_id.as_str());
-        let (login_id, sequence, cause) = (&event.login_id, event.sequence, event.cause().as_str_name());
-        format!("{login_id} #{sequence} {cause} {user} {activity} v{}", event.mapping_version)
-    };
-    events.iter().map(tell).collect()
+    Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &config())
 }
 
 #[test]
@@ -84,7 +46,7 @@ fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
         "external_user,employee_id,employee_name\n1,E1,Ada\n2,E9,Cy\n3,E3,Di\n4,E4,Ed\n",
     )
     .unwrap();
-    assert_eq!(service.reload(CONFIG).unwrap(), Vec::<String>::new());
+    assert_eq!(service.reload(&config()).unwrap(), Vec::<String>::new());
     assert_eq!(told(&service.events_once(before + 2)[before..]), ["2 #2 REMAPPED E9 1 v2", "3 #3 REMAPPED E3 9 v2"]);
 
     fs::write(
@@ -92,7 +54,7 @@ fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
         "external_activity,activity_id,activity_name\nACD,9,Call\nAVAIL,7,Ready\n",
     )
     .unwrap();
-    service.reload(CONFIG).unwrap();
+    service.reload(&config()).unwrap();
     let events = service.events_once(before + 4);
     assert_eq!(told(&events[before + 2..]), ["1 #2 REMAPPED E1 7 v3", "2 #3 REMAPPED E9 7 v3"]);
     let remapped = &events[before + 2];
@@ -100,19 +62,19 @@ fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
     assert_eq!(remapped.previous_activity.as_ref().unwrap().activity_id, "1");
 
     // Nothing new: nothing to tell, the same version.
-    service.reload(CONFIG).unwrap();
+    service.reload(&config()).unwrap();
     send(&mut feed, &["1|ACD|"]);
     service.settle(7);
     assert_eq!(told(&service.events()[before + 4..]), ["1 #3 CHANGED E1 9 v3"]);
 
     let (lost, folder) = service.drain();
     assert_eq!(lost, 0);
-    let service = Running::start_in(folder, CONFIG);
+    let service = Running::start_in(folder, &config());
     send(&mut service.dial(), &["1|ACD|", "1|AVAIL|"]);
     assert_eq!(told(&service.events_once(1)), ["1 #4 CHANGED E1 7 v3"], "the same content after a restart");
     let (_, folder) = service.drain();
     fs::write(folder.path().join("users.csv"), USERS).unwrap();
-    let service = Running::start_in(folder, CONFIG);
+    let service = Running::start_in(folder, &config());
     // Another content, though an old one. Who is mapped otherwise than he was published is told at once.
     assert_eq!(told(&service.events_once(2)), ["2 #4 REMAPPED E2 7 v4", "3 #4 REMAPPED - 9 v4"]);
 }
@@ -232,7 +194,7 @@ fn what_needs_a_restart_is_named_and_not_taken() {
 fn sighup_reloads_the_file() {
     let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
     let file = folder.path().join("rtalink.toml");
-    let process = Process::run(&folder, CONFIG);
+    let process = Process::run(&folder, &config());
     let mut feed = TcpStream::connect(process.feed()).unwrap();
     send(&mut feed, &["1|AVAIL|", "2|AVAIL|"]);
     process.line("CONNECTED");
@@ -250,9 +212,11 @@ fn sighup_reloads_the_file() {
     assert!(line.contains("ERROR"), "{line}");
     process.line("the running configuration stays in force");
 
-    fs::write(&file, edited("acd = 1", "acd = one\nacdc = 1")).unwrap();
+    let broken = edited("acd = 1", "acd = one\nacdc = 1");
+    let place = broken.lines().position(|line| line.contains("acd = one")).unwrap() + 1;
+    fs::write(&file, broken).unwrap();
     process.signal("HUP");
-    process.line("rtalink.toml:10:");
+    process.line(&format!("rtalink.toml:{place}:"));
     let (code, _, log) = process.terminate();
     assert_eq!(code, Some(0), "{}", log.join("\n"));
 }

@@ -7,14 +7,14 @@
 use std::time::Duration;
 
 use crate::proto::store::Message as StoredMessage;
+use crate::publish::journal_agents::Latest;
 use crate::publish::lane::Lane;
 use crate::state::table::AgentIndex;
 use crate::store::AgentRow;
-use crate::store::memory::{self, StoredAgent};
+use crate::store::memory;
 use crate::time::Timestamp;
 
 use super::engine::Engine;
-use super::rows;
 
 /// Between the beginnings of two rounds.
 const EVERY: Duration = Duration::from_secs(5);
@@ -90,20 +90,12 @@ impl Checkpoint {
     fn cover_rows(&mut self, engine: &Engine, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
         let rows = lane.rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
-        let mut agents = Vec::new();
-        for row in &rows {
-            rows::agents_of(row, keeps_events_of, &mut agents)?;
-        }
-        // Of an agent who is there twice the later one counts.
-        let agents = agents.iter().map(|StoredAgent { agent, published, last_event }| AgentRow {
-            acd: agent.acd,
-            login_id: agent.login_id.clone(),
-            memory: memory::encode_agent(agent, published.as_ref(), last_event.as_ref()),
-        });
+        let mut latest = Latest::new(keeps_events_of);
+        rows.iter().try_for_each(|row| latest.add(row)).map_err(|error| error.to_string())?;
         if self.feed.is_empty() {
             self.feed = memory::encode_feed(&engine.feed_memory());
         }
-        if self.is_recovered && lane.checkpoint(last.end(), agents.collect(), self.feed.clone(), false) {
+        if self.is_recovered && lane.checkpoint(last.end(), latest.into_rows(), self.feed.clone(), false) {
             self.covered_to = last.end();
             self.covers = self.covers.max(self.covered_to);
         }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use tempfile::TempDir;
 
-use crate::publish::journal::{Bounds, Journal, Refused, Unobserved};
+use crate::publish::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
 use crate::publish::journal_row;
 use crate::publish::lane::Lane;
 use crate::publish::message::{Batch, Message, Route, Topic};
@@ -150,7 +150,7 @@ fn start(folder: &Path) -> (Journal, Lane, super::Restored, Reader) {
     let restored = super::read(&mut store, ID, false).unwrap();
     let reader = store.reader().unwrap();
     let bounds = Bounds { journal_bytes: JOURNAL_BYTES, window: Limits { messages: WINDOW, bytes: 100_000 } };
-    let lanes = [(Arc::from(ID), restored.stored.clone())];
+    let lanes = [LaneStart { integration: Arc::from(ID), stored: restored.stored.clone(), keeps_events: false }];
     let journal = Journal::start(store, &lanes, bounds, Arc::new(Unobserved)).unwrap();
     let lane = journal.lanes().next().unwrap().1.clone();
     (journal, lane, restored, reader)

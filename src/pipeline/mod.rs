@@ -16,7 +16,6 @@ pub mod refresh;
 mod reload;
 pub mod replay;
 mod restore;
-mod rows;
 pub mod service;
 mod serving;
 pub mod worker;

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
 use crate::fail_point;
+use crate::proto::store::AgentMemory;
+use crate::publish::journal_agents::agents_of;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
@@ -25,7 +27,6 @@ use crate::time::Timestamp;
 use super::checkpoint::Checkpoint;
 use super::engine::Engine;
 use super::refresh::LastEvents;
-use super::rows::agents_of;
 
 /// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
@@ -133,11 +134,13 @@ pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     }
 }
 
+/// Whether its last events are wanted, to be written again.
+pub(super) fn keeps_events(integration: &Integration) -> bool {
+    integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
+}
+
 /// Everything, or what is wrong with it.
 fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, String> {
-    let keeps_events = |integration: &Integration| {
-        integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
-    };
     let all = config.integrations.iter();
     all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect()
 }
@@ -188,7 +191,9 @@ fn replay(
         let Some(last) = rows.last() else { return Ok(()) };
         position = last.end();
         for row in &rows {
-            agents_of(row, keeps_events_of, agents)?;
+            for agent in agents_of(row, keeps_events_of).map_err(|error| error.to_string())? {
+                agents.push(memory::from_agent_message(agent).map_err(|error| error.to_string())?);
+            }
         }
     }
 }
@@ -227,7 +232,11 @@ pub(super) fn from_kafka(
     for (number, id) in missing.into_iter().zip(ids) {
         let Restored { stored, agents, checkpointed, feed, mapping_version } = &mut restored[number];
         let found = recovered.integrations.remove(&id).unwrap_or_default();
-        let in_kafka = published(store, stored, &found.agents).map_err(RestoreError::Damaged)?;
+        let position = match config.kafka.delivery {
+            // A store that has lost its last commits must not count positions twice.
+            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
+            Delivery::AtLeastOnce => published(store, stored, &found.agents).map_err(RestoreError::Damaged)?,
+        };
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -239,11 +248,6 @@ pub(super) fn from_kafka(
         agents.extend(known.into_values());
         *checkpointed = 0;
         *mapping_version = found.mapping_version;
-        let position = match config.kafka.delivery {
-            // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
-            Delivery::AtLeastOnce => in_kafka,
-        };
         store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
         *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
@@ -264,9 +268,8 @@ fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]
         let Some(last) = rows.last() else { return Ok(published) };
         position = last.end();
         for row in &rows {
-            let mut agents = Vec::new();
-            agents_of(row, None, &mut agents)?;
-            let has = |StoredAgent { agent, .. }: &StoredAgent| {
+            let agents = agents_of(row, None).map_err(|error| error.to_string())?;
+            let has = |agent: &AgentMemory| {
                 in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
             };
             if !agents.iter().all(has) {

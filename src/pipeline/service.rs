@@ -22,7 +22,7 @@ use crate::feed::listener::Feed;
 use crate::feed::settings::FeedSettings;
 use crate::http::model::{self, ReadModel, Update};
 use crate::publish::encode::Encoder;
-use crate::publish::journal::{Bounds, Journal};
+use crate::publish::journal::{Bounds, Journal, LaneStart};
 use crate::publish::outbox::Limits;
 use crate::publish::publisher::Drained;
 use crate::publish::{PublishHandle, Publisher};
@@ -33,7 +33,7 @@ use super::engine::Engine;
 use super::mapping_files::{self, Version, Versions};
 use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
 use super::preparation::{self, Prepared};
-use super::restore::{self, Opening};
+use super::restore::{self, Opening, Restored};
 use super::serving::Serving;
 use super::worker::{Charge, ChargeParts, Control};
 
@@ -142,7 +142,12 @@ impl Service {
         versions.save(&mut store).map_err(|error| failed(&error))?;
 
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
-        let lanes: Vec<_> = ids.iter().cloned().zip(restored.iter().map(|restored| restored.stored.clone())).collect();
+        let lane = |(integration, restored): (&Integration, &Restored)| LaneStart {
+            integration: Arc::clone(&integration.id),
+            stored: restored.stored.clone(),
+            keeps_events: restore::keeps_events(integration),
+        };
+        let lanes: Vec<_> = config.integrations.iter().zip(&restored).map(lane).collect();
         let bounds = Bounds {
             journal_bytes: config.store.journal_max_size,
             window: Limits { messages: config.kafka.queue_events, bytes: Limits::DEFAULT_BYTES },

@@ -30,7 +30,7 @@ use super::lane::{Lane, instant_of};
 use super::outbox::Outbox;
 use crate::store::{Store, StoreError, StoredIntegration};
 
-pub use super::journal_queue::{Bounds, Done, Refused, StoreHealth, StoreObserver, Unobserved};
+pub use super::journal_queue::{Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, Unobserved};
 
 /// See the module.
 pub struct Journal {
@@ -57,14 +57,14 @@ impl Journal {
     /// When the store cannot be read, or there is no thread.
     pub fn start(
         store: Store,
-        integrations: &[(Arc<str>, StoredIntegration)],
+        integrations: &[LaneStart],
         bounds: Bounds,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, JournalError> {
         let lane_queue = |stored: &StoredIntegration| LaneQueue { next: stored.next, queued: 0, stored: stored.bytes };
         let queue = Queue {
             items: VecDeque::new(),
-            lanes: integrations.iter().map(|(_, stored)| lane_queue(stored)).collect(),
+            lanes: integrations.iter().map(|start| lane_queue(&start.stored)).collect(),
             is_writing: false,
             trouble: None,
             phase: Phase::Open,
@@ -80,7 +80,7 @@ impl Journal {
         });
         let mut lanes = BTreeMap::new();
         let mut written = Vec::new();
-        for (index, (integration, stored)) in integrations.iter().enumerate() {
+        for (index, LaneStart { integration, stored, keeps_events }) in integrations.iter().enumerate() {
             let outbox = Outbox::new(bounds.window, stored.acknowledged_to, stored.next, stored.held_at);
             let lane = Lane {
                 shared: Arc::clone(&shared),
@@ -103,6 +103,7 @@ impl Journal {
                 acknowledged_to: stored.acknowledged_to,
                 covered_to: stored.covered_to,
                 feed: stored.feed.clone(),
+                keeps_events: *keeps_events,
                 reader: Arc::clone(&lane.reader),
             });
             lanes.insert(Arc::clone(integration), lane);

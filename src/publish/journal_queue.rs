@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::message::{Batch, Message};
 use super::outbox::Limits;
-use crate::store::{AgentRow, StoreError};
+use crate::store::{AgentRow, StoreError, StoredIntegration};
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -41,6 +41,17 @@ pub struct Bounds {
     pub journal_bytes: u64,
     /// What is kept in memory of it.
     pub window: Limits,
+}
+
+/// An integration whose journal begins or goes on.
+#[derive(Clone, Debug)]
+pub struct LaneStart {
+    /// Its id.
+    pub integration: Arc<str>,
+    /// What the store knows of it.
+    pub stored: StoredIntegration,
+    /// The message of each agent's last event is remembered too.
+    pub keeps_events: bool,
 }
 
 /// A batch that was not taken.

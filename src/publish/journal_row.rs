@@ -88,6 +88,11 @@ pub fn from_stored(stored: &store::Message) -> Result<Message, RowError> {
     from_stored_at(stored.clone(), Now::read())
 }
 
+/// Whether [`from_stored`] can read it.
+pub(super) fn check(stored: &store::Message) -> Result<(), RowError> {
+    envelope(stored).map(|_| ())
+}
+
 fn stored_at(message: &Message, now: Now) -> store::Message {
     let json = message.headers.iter().any(|(name, value)| *name == header::CONTENT_TYPE && *value == header::JSON);
     let event_id = event_id(message);
@@ -118,26 +123,33 @@ fn stored_at(message: &Message, now: Now) -> store::Message {
 }
 
 fn from_stored_at(stored: store::Message, now: Now) -> Result<Message, RowError> {
-    let store::Message { route, key, payload, read_at, json, event_id, headers } = stored;
+    let (route, headers) = envelope(&stored)?;
+    let store::Message { key, payload, read_at, .. } = stored;
+    let read_at = (read_at != 0).then(|| now.instant(read_at));
+    Ok(Message { route, key: key.into(), payload: payload.into(), headers, read_at })
+}
+
+/// Where a message goes, and its headers.
+fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
+    let store::Message { route, ref key, json, ref event_id, ref headers, .. } = *stored;
     let route = match store::message::Route::try_from(route) {
         Ok(store::message::Route::AgentState) => Route::AgentState,
         Ok(store::message::Route::FeedStatus) => Route::FeedStatus,
         Ok(store::message::Route::DeadLetter) => Route::DeadLetter,
         Ok(store::message::Route::Refresh) => Route::Refresh,
-        Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { key, route }),
+        Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { key: key.clone(), route }),
     };
-    let event_id = match (event_id.is_empty(), Uuid::from_slice(&event_id)) {
+    let event_id = match (event_id.is_empty(), Uuid::from_slice(event_id)) {
         (true, _) => None,
         (false, Ok(event_id)) => Some(event_id),
-        (false, Err(_)) => return Err(RowError::EventId { key, length: event_id.len() }),
+        (false, Err(_)) => return Err(RowError::EventId { key: key.clone(), length: event_id.len() }),
     };
     let headers = if headers.is_empty() {
         derived(route, json, event_id).unwrap_or_default()
     } else {
         named(headers).map_err(|name| RowError::Header { key: key.clone(), name })?
     };
-    let read_at = (read_at != 0).then(|| now.instant(read_at));
-    Ok(Message { route, key: key.into(), payload: payload.into(), headers, read_at })
+    Ok((route, headers))
 }
 
 /// The headers of an event or a feed status; `None` where they do not follow.
@@ -164,13 +176,13 @@ fn event_id(message: &Message) -> Option<Uuid> {
 }
 
 /// Headers written by name, or the name that is not known.
-fn named(headers: Vec<store::Header>) -> Result<Headers, String> {
+fn named(headers: &[store::Header]) -> Result<Headers, String> {
     let known = |name: &str| header::ALL.into_iter().find(|known| *known == name);
     headers
-        .into_iter()
+        .iter()
         .map(|header| match known(&header.name) {
-            Some(name) => Ok((name, Bytes::from(header.value))),
-            None => Err(header.name),
+            Some(name) => Ok((name, Bytes::copy_from_slice(&header.value))),
+            None => Err(header.name.clone()),
         })
         .collect()
 }

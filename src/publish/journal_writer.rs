@@ -1,18 +1,16 @@
 //! The thread that writes the journal: one commit for what all integrations have handed over.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use prost::Message as _;
 
+use super::journal_agents::Latest;
 use super::journal_queue::{Item, Phase, Shared};
-use super::journal_row;
 use super::outbox::Outbox;
+use crate::fail_point;
 use crate::store::{AgentRow, Reader, Released, Store, Write};
 use crate::time::Timestamp;
-use crate::{fail_point, proto};
 
 /// How late the store may know what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
@@ -35,6 +33,8 @@ pub(super) struct WrittenLane {
     /// Up to where its agents are written down, and what was last written of its feed.
     pub(super) covered_to: u64,
     pub(super) feed: Vec<u8>,
+    /// The messages of last events are remembered too.
+    pub(super) keeps_events: bool,
     pub(super) reader: Arc<Mutex<Reader>>,
 }
 
@@ -43,19 +43,15 @@ impl WrittenLane {
     /// where the last of these rows ends.
     fn changed_below(&self, position: u64) -> (u64, Vec<AgentRow>) {
         let mut covered_to = self.covered_to;
-        let mut latest = BTreeMap::new();
+        let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
         let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
         for row in rows.iter().take_while(|row| row.end() <= position) {
-            let Ok((_, agents)) = journal_row::decode(&row.content) else { break };
-            latest.extend(agents.into_iter().map(|agent| ((agent.acd, agent.login_id.clone()), agent)));
+            if latest.add(row).is_err() {
+                break;
+            }
             covered_to = row.end();
         }
-        let row = |((acd, login_id), agent): ((u32, String), proto::store::AgentMemory)| AgentRow {
-            acd,
-            login_id: login_id.into(),
-            memory: agent.encode_to_vec(),
-        };
-        (covered_to, latest.into_iter().map(row).collect())
+        (covered_to, latest.into_rows())
     }
 }
 
@@ -258,3 +254,7 @@ impl Writer {
         unwritten
     }
 }
+
+#[cfg(test)]
+#[path = "journal_writer_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
-//! * [`journal_row`]: messages to the bytes that a journal keeps;
+//! * [`journal_row`]: messages to the bytes that a journal keeps; `journal_agents`: what those say of agents;
 //! * [`tail`], [`lines`]: reading a topic back;
 //! * [`recovery`]: the agent table from the `current` topic.
 
@@ -30,6 +30,7 @@ mod delivery;
 pub mod embedded;
 pub mod encode;
 pub mod journal;
+pub(crate) mod journal_agents;
 mod journal_queue;
 pub mod journal_row;
 mod journal_writer;

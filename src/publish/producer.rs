@@ -14,9 +14,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 
-use super::client::producer_settings;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::lane::Lane;
@@ -42,7 +41,6 @@ pub(crate) struct PublisherThread {
     kafka: Kafka,
     lane: Lane,
     outbox: Arc<Outbox>,
-    monitor: Arc<Monitor>,
     refusals: Refusals,
 }
 
@@ -57,17 +55,11 @@ impl PublisherThread {
         monitor: Arc<Monitor>,
     ) -> Result<JoinHandle<()>, SpawnError> {
         let outbox = Arc::clone(lane.outbox());
-        let refusals = Refusals::new(Arc::clone(&integration), kafka, Arc::clone(&outbox), Arc::clone(&monitor));
-        let publisher =
-            Self { integration, servers: servers.to_owned(), kafka: kafka.clone(), lane, outbox, monitor, refusals };
-        let first = publisher.connect()?;
+        let refusals = Refusals::new(Arc::clone(&integration), kafka, Arc::clone(&outbox), monitor);
+        let publisher = Self { integration, servers: servers.to_owned(), kafka: kafka.clone(), lane, outbox, refusals };
+        let first = publisher.refusals.connect(servers, kafka)?;
         let name = format!("publish-{}", publisher.integration);
         Ok(thread::Builder::new().name(name).spawn(move || publisher.run(first))?)
-    }
-
-    fn connect(&self) -> KafkaResult<Connection> {
-        let settings = producer_settings(&self.servers, &self.kafka, &self.integration, self.refusals.sizing());
-        Connection::open(&settings, &self.outbox, &self.monitor, None)
     }
 
     fn run(mut self, first: Connection) {
@@ -90,24 +82,8 @@ impl PublisherThread {
             };
             let duplicates = self.outbox.rewind();
             tracing::debug!(integration = &*self.integration, duplicates, ?wait, "new producer");
-            let Some(next) = self.reconnect(wait) else { return };
+            let Some(next) = self.refusals.reconnect(&self.servers, &self.kafka, wait) else { return };
             connection = next;
-        }
-    }
-
-    /// A producer, after a wait, however many attempts it takes; `None` once the outbox is stopped.
-    fn reconnect(&mut self, mut wait: Duration) -> Option<Connection> {
-        loop {
-            if self.outbox.pause(wait) {
-                return None;
-            }
-            match self.connect() {
-                Ok(connection) => return Some(connection),
-                Err(error) => {
-                    tracing::warn!(integration = &*self.integration, %error, "no kafka producer, will be retried");
-                    wait = self.refusals.next_backoff();
-                }
-            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! What follows from a producer's failures: back-off, messages one by one, dead letters.
+//! What follows from a producer's failures: back-off, the next producer, messages one by one, dead letters.
 //!
 //! Policy: a message that can never succeed must not stop the others. When one request of several messages is refused for
 //! its size or contents, they are sent again one by one, and the one that is refused alone becomes a dead letter. If none
@@ -8,14 +8,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
-use super::client::Sizing;
+use super::client::{Sizing, producer_settings};
+use super::connection::Connection;
 use super::dead_letter;
-use super::delivery::{FailureList, Monitor};
+use super::delivery::{FailureList, Monitor, OnTheWay};
 use super::message::{Message, Route};
 use super::outbox::{Outbox, Outgoing};
-use crate::config::model::Kafka;
+use crate::config::model::{Delivery, Kafka};
 use crate::time::Timestamp;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -53,11 +54,33 @@ impl Refusals {
         }
     }
 
-    /// How many messages the next producer puts into a request.
-    pub(super) fn sizing(&self) -> Sizing {
-        match self.single_until {
+    /// A producer with what was learnt; Kafka itself need not be there.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the settings.
+    pub(super) fn connect(&self, servers: &str, kafka: &Kafka) -> KafkaResult<Connection> {
+        let sizing = match self.single_until {
             Some(_) => Sizing::Single,
             None => Sizing::Batches(self.batch_size),
+        };
+        let settings = producer_settings(servers, kafka, &self.integration, sizing);
+        let on_the_way = (kafka.delivery == Delivery::ExactlyOnce).then(|| Arc::new(OnTheWay::default()));
+        Connection::open(&settings, &self.outbox, &self.monitor, on_the_way)
+    }
+
+    /// The same after a wait, however many attempts it takes; `None` once the outbox is stopped.
+    pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<Connection> {
+        loop {
+            if self.outbox.pause(wait) {
+                return None;
+            }
+            match self.connect(servers, kafka) {
+                Ok(connection) => return Some(connection),
+                Err(error) => {
+                    tracing::warn!(integration = &*self.integration, %error, "no kafka producer, will be retried");
+                    wait = self.next_backoff();
+                }
+            }
         }
     }
 

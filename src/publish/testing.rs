@@ -12,7 +12,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
 
-use super::journal::{self, Bounds, Journal};
+use super::journal::{self, Bounds, Journal, LaneStart};
 use super::message::{Batch, Message, Route, header};
 use super::observer::Observer;
 use super::outbox::Limits;
@@ -56,7 +56,9 @@ pub(super) fn journal(kafka: &Kafka, ids: &[&str]) -> (Journal, TempDir) {
 pub(super) fn journal_in(folder: &Path, kafka: &Kafka, ids: &[&str]) -> Journal {
     let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
-    let lanes: Vec<_> = ids.iter().map(|id| (Arc::from(*id), store.integration(id).unwrap())).collect();
+    let mut lane =
+        |id| LaneStart { integration: Arc::from(id), stored: store.integration(id).unwrap(), keeps_events: false };
+    let lanes: Vec<_> = ids.iter().map(|id| lane(*id)).collect();
     let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
     Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap()

@@ -26,9 +26,8 @@ use rdkafka::producer::Producer;
 use uuid::Uuid;
 
 use super::checkpoint::{self, Checkpoint, ReadError};
-use super::client::producer_settings;
 use super::connection::{Connection, Refusal};
-use super::delivery::{Monitor, OnTheWay, Ticket};
+use super::delivery::{Monitor, Ticket};
 use super::lane::Lane;
 use super::message::Topic;
 use super::outbox::{Outbox, Outgoing, Taken};
@@ -99,14 +98,9 @@ impl TransactionThread {
         let (servers, kafka) = (servers.to_owned(), kafka.clone());
         let publisher =
             Self { integration, servers, kafka, owner, lane, outbox, monitor, refusals, is_owner: false, begun: None };
-        let first = publisher.connect()?;
+        let first = publisher.refusals.connect(&publisher.servers, &publisher.kafka)?;
         let name = format!("publish-{}", publisher.integration);
         Ok(thread::Builder::new().name(name).spawn(move || publisher.run(first))?)
-    }
-
-    fn connect(&self) -> KafkaResult<Connection> {
-        let settings = producer_settings(&self.servers, &self.kafka, &self.integration, self.refusals.sizing());
-        Connection::open(&settings, &self.outbox, &self.monitor, Some(Arc::new(OnTheWay::default())))
     }
 
     fn run(mut self, first: Connection) {
@@ -136,24 +130,8 @@ impl TransactionThread {
                     wait
                 }
             };
-            let Some(next) = self.reconnect(wait) else { return };
+            let Some(next) = self.refusals.reconnect(&self.servers, &self.kafka, wait) else { return };
             connection = next;
-        }
-    }
-
-    /// A producer, after a wait, however many attempts it takes; `None` once the outbox is stopped.
-    fn reconnect(&mut self, mut wait: Duration) -> Option<Connection> {
-        loop {
-            if self.outbox.pause(wait) {
-                return None;
-            }
-            match self.connect() {
-                Ok(connection) => return Some(connection),
-                Err(error) => {
-                    tracing::warn!(integration = &*self.integration, %error, "no kafka producer, will be retried");
-                    wait = self.refusals.next_backoff();
-                }
-            }
         }
     }
 

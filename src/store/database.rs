@@ -153,8 +153,9 @@ impl Store {
         match &self.place {
             Place::Directory { settings, .. } => {
                 let pragma = |name: &str| self.connection.query_row(name, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
-                let inside = pragma("PRAGMA freelist_count").saturating_mul(pragma("PRAGMA page_size"));
-                space::shortage(&settings.directory, inside.unsigned_abs()).map(StoreError::Full)
+                let inside =
+                    || pragma("PRAGMA freelist_count").saturating_mul(pragma("PRAGMA page_size")).unsigned_abs();
+                space::shortage(&settings.directory, inside).map(StoreError::Full)
             }
             Place::Memory { .. } => None,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rtalink::config::model::Kafka;
 use rtalink::publish::Publisher;
-use rtalink::publish::journal::{self, Bounds, Journal};
+use rtalink::publish::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::publish::message::{Batch, Message};
 use rtalink::publish::observer::{Observer, Unobserved};
 use rtalink::publish::outbox::Limits;
@@ -30,7 +30,8 @@ pub(crate) fn publisher_in(folder: &Path, kafka: &Kafka, integration: &str) -> P
 pub(crate) fn observed_in(folder: &Path, kafka: &Kafka, integration: &str, observer: Arc<dyn Observer>) -> Publisher {
     let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
-    let lanes = [(Arc::from(integration), store.integration(integration).unwrap())];
+    let stored = store.integration(integration).unwrap();
+    let lanes = [LaneStart { integration: integration.into(), stored, keeps_events: false }];
     let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
     let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();

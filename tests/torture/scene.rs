@@ -21,6 +21,7 @@ use super::cms::Cms;
 use super::judge::{Expected, Losses, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
+use crate::support::sections;
 use crate::support::wait::within;
 
 /// Complete snapshots that may be lost with the process that has read them: half a second's, because what was read is on
@@ -368,18 +369,14 @@ pub(crate) fn say(line: &str) {
 }
 
 fn config(bootstrap: &str, scenario: &Scenario, topics: &str, feed: SocketAddr, http: SocketAddr) -> String {
+    let topics = sections::topics(topics);
     format!(
         r#"
 [kafka]
 bootstrap_servers = "{bootstrap}"
 delivery = "{}"
 partitions = 3
-[kafka.topics]
-events = "{topics}.events"
-current = "{topics}.current"
-feed_status = "{topics}.feed-status"
-dead_letter = "{topics}.dead-letter"
-checkpoint = "{topics}.checkpoint"
+{topics}
 [store]
 {}
 [http]
