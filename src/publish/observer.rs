@@ -81,10 +81,7 @@ impl From<&rdkafka::Statistics> for Statistics {
         // Bootstrap addresses are brokers too, with negative ids, and stay "up" beside the broker they led to.
         let named = native.brokers.values().filter(|broker| broker.nodeid >= 0);
         let slowest = |window_of: fn(&Broker) -> Option<&rdkafka::statistics::Window>| {
-            let windows = named.clone().filter_map(window_of).filter(|window| window.cnt > 0);
-            windows
-                .map(|window| Window { p50: micros(window.p50), p99: micros(window.p99) })
-                .max_by_key(|window| window.p99)
+            named.clone().filter_map(window_of).filter_map(Window::of).max_by_key(|window| window.p99)
         };
         Self {
             queue_messages: native.msg_cnt,
@@ -95,6 +92,21 @@ impl From<&rdkafka::Statistics> for Statistics {
             brokers_up: named.clone().filter(|broker| broker.state == "UP").count(),
             brokers: named.count(),
         }
+    }
+}
+
+impl Window {
+    /// `None` where nothing was counted, and where it is nonsense: below 0.
+    fn of(native: &rdkafka::statistics::Window) -> Option<Self> {
+        if native.cnt <= 0 || native.min < 0 {
+            return None;
+        }
+        // What is above librdkafka's histogram is counted apart: there the largest one stands for those.
+        let quantile = |percent: i64, within: i64| {
+            let are_above = native.outofrange.saturating_mul(100) > native.cnt.saturating_mul(100 - percent);
+            micros(if are_above { native.max } else { within })
+        };
+        Some(Self { p50: quantile(50, native.p50), p99: quantile(99, native.p99) })
     }
 }
 
@@ -196,5 +208,23 @@ mod tests {
         assert_eq!(statistics.broker_rtt, micros(400, 800));
         assert_eq!(statistics.internal_latency, micros(30, 60), "each window has its own slowest broker");
         assert_eq!(statistics.outbuf_latency, None, "nothing was counted");
+    }
+
+    #[test]
+    fn what_is_above_the_histogram_counts_and_what_is_below_zero_does_not() {
+        use rdkafka::statistics::Window as Native;
+        let micros = |p50, p99| Some(Window { p50: micros(p50), p99: micros(p99) });
+        let native = Native { cnt: 100, min: 1, max: 9_000, p50: 5, p99: 7, ..Native::default() };
+        let windows = [
+            (Native { cnt: 0, ..native.clone() }, None),
+            (native.clone(), micros(5, 7)),
+            (Native { outofrange: 1, ..native.clone() }, micros(5, 7)),
+            (Native { outofrange: 2, ..native.clone() }, micros(5, 9_000)),
+            (Native { outofrange: 100, p50: 0, p99: 0, ..native.clone() }, micros(9_000, 9_000)),
+            (Native { outofrange: 100, min: -5, max: 0, p50: 0, p99: 0, ..native }, None),
+        ];
+        for (native, expected) in windows {
+            assert_eq!(Window::of(&native), expected, "{native:?}");
+        }
     }
 }
