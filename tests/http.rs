@@ -155,29 +155,31 @@ fn check(metric: &Metric, exposed: &Exposed) {
 
 #[test]
 fn metrics_are_those_that_are_listed_and_no_others() {
-    // Kafka answers throughout: there is no error to count.
-    const WITHOUT_VALUE: [&str; 1] = ["rtalink_kafka_errors_total"];
     let mut service = start();
-    let mut feed = dial(&service, "ids", &["1|Ada|AVAIL||1767600000", "2|Bo|AVAIL||1767600000", "END", "bad"]);
+    let records = ["1|Ada|AVAIL||1767600000", "2|Bo|AUX|3|1767600000", "END", "bad"];
+    let mut feed = dial(&service, "ids", &records);
     service.settle(3);
     service.reload(&CONFIG.replace("[\"127.0.0.1\"]", "[\"10.0.0.0/8\"]")).unwrap();
     let _refused = dial(&service, "ids", &[]);
     until_true("a refusal", || service.metric("rtalink_feed_refused_total", "") > 0.0);
-    // Statistics of Kafka come every five seconds, and round trips need traffic.
+    // Statistics of Kafka come every five seconds, and round trips need traffic. How long Bo has been in AUX is looked at as
+    // often.
     let mut login_id = 2;
-    let exposition = until("round trips to Kafka", || {
+    let exposition = until("round trips to Kafka, and somebody in AUX for long", || {
         login_id += 1;
         feed.write_all(format!("{login_id}|Cy|AVAIL||1767600000\n").as_bytes()).unwrap();
         let answer = service.get("/metrics");
         assert_eq!((answer.status, answer.content_type.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
-        Some(answer.body).filter(|body| body.contains("rtalink_kafka_broker_rtt_seconds{"))
+        let series = support::http::series(&answer.body);
+        let windows = ["broker_rtt", "outbuf_latency", "internal_latency"];
+        let is_measured = |window: &&str| series[&format!("rtalink_kafka_{window}_seconds{{quantile=\"0.99\"}}")] > 0.0;
+        let is_looked_at = series["rtalink_agents_in_aux{integration=\"ids\",over=\"1h\"}"] == 1.0;
+        Some(answer.body).filter(|_| is_looked_at && windows.iter().all(is_measured))
     });
     let exposed = parse(&exposition);
     for metric in names::ALL {
-        match exposed.get(metric.name).filter(|exposed| !exposed.labels.is_empty()) {
-            Some(exposed) => check(metric, exposed),
-            None => assert!(WITHOUT_VALUE.contains(&metric.name), "{} is missing", metric.name),
-        }
+        let exposed = exposed.get(metric.name).unwrap_or_else(|| panic!("{} is missing", metric.name));
+        check(metric, exposed);
     }
     let listed: BTreeSet<&str> = names::ALL.iter().map(|metric| metric.name).collect();
     let unlisted: Vec<&String> = exposed.keys().filter(|name| !listed.contains(name.as_str())).collect();
@@ -190,6 +192,9 @@ fn metrics_are_those_that_are_listed_and_no_others() {
     assert_eq!(series["rtalink_dead_letters_total{integration=\"ids\",reason=\"too_few_fields\"}"], 1.0);
     assert_eq!(series["rtalink_feed_up{integration=\"names\"}"], 0.0);
     assert!(series["rtalink_feed_clock_skew_seconds{integration=\"ids\"}"] < -1e6);
+    let disk = ["free", "size"].map(|what| series[&format!("rtalink_store_disk_{what}_bytes")]);
+    assert!(disk[0] <= disk[1] && disk[1] > 0.0, "{disk:?}");
+    assert_eq!(series["rtalink_journal_max_bytes"], 1_073_741_824.0);
 }
 
 #[test]

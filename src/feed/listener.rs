@@ -27,6 +27,13 @@ use super::settings::FeedSettings;
 /// Most open connections of one listener; the session lets five of them be of any use.
 pub const MAX_CONNECTIONS: usize = 16;
 
+/// Why a connection is closed before it is read.
+const NOT_ALLOWED: &str = "not_allowed";
+const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
+
+/// Every reason.
+pub const REFUSALS: [&str; 2] = [NOT_ALLOWED, TOO_MANY_CONNECTIONS];
+
 /// A dead peer is noticed after 60 s of silence and 3 unanswered probes, 10 s apart.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
@@ -119,11 +126,11 @@ impl<C: Send + Sync + 'static> Feed<C> {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, places: &Arc<Semaphore>, connections: &TaskTracker) {
         if !self.settings.load().allows(peer.ip()) {
-            self.refuse(peer, "not_allowed");
+            self.refuse(peer, NOT_ALLOWED);
             return;
         }
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            self.refuse(peer, "too_many_connections");
+            self.refuse(peer, TOO_MANY_CONNECTIONS);
             return;
         };
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {

@@ -6,6 +6,7 @@
 mod agents;
 pub mod commands;
 mod health;
+mod in_aux;
 mod integrations;
 pub mod model;
 mod unmapped;

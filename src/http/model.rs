@@ -15,9 +15,11 @@ use crate::mapping::tables::MappingTables;
 use crate::mapping::unmapped::Unmapped;
 use crate::state::event::{AgentEvent, Cause};
 use crate::state::status::{FeedFigures, FeedStatus};
-use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::metrics::{FeedMetrics, IN_AUX_OVER};
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
+
+use super::in_aux::{self, InAux};
 
 /// Updates that may wait for the model before a worker waits.
 const CAPACITY: usize = 1_024;
@@ -43,6 +45,8 @@ pub type Published = (Box<AgentEvent>, Box<Annotation>);
 pub struct Entry {
     /// The last event.
     pub published: Published,
+    /// Since when the agent has been in AUX, whatever the reason; `None` in other modes.
+    pub in_aux_since: Option<Timestamp>,
     /// It is what the store remembered at the start, and no event of its own.
     pub is_restored: bool,
 }
@@ -82,6 +86,7 @@ pub struct IntegrationModel {
     /// Events by cause, in the order of [`Cause::ALL`].
     pub causes: [u64; Cause::ALL.len()],
     counts: [usize; Mode::ALL.len()],
+    in_aux: InAux,
     metrics: FeedMetrics,
 }
 
@@ -99,23 +104,25 @@ impl IntegrationModel {
             mapping_version: 0,
             causes: [0; Cause::ALL.len()],
             counts: [0; Mode::ALL.len()],
+            in_aux: InAux::default(),
             metrics,
         }
     }
 
-    fn apply(&mut self, update: Update) {
+    /// Takes news.
+    pub(crate) fn apply(&mut self, update: Update) {
         match update {
             Update::Events(events) => {
                 for published in events {
                     if let Some(position) = Cause::ALL.iter().position(|known| *known == published.0.cause) {
                         self.causes[position] += 1;
                     }
-                    self.put(Entry { published, is_restored: false });
+                    self.put(published, false);
                 }
                 self.tell_metrics();
             }
             Update::Restored(agents) => {
-                agents.into_iter().for_each(|published| self.put(Entry { published, is_restored: true }));
+                agents.into_iter().for_each(|published| self.put(published, true));
                 self.tell_metrics();
             }
             Update::Mapping(tables) => {
@@ -127,14 +134,24 @@ impl IntegrationModel {
         }
     }
 
-    fn put(&mut self, entry: Entry) {
-        let (event, annotation) = &entry.published;
+    fn put(&mut self, published: Published, is_restored: bool) {
+        let (event, annotation) = &published;
         self.unmapped.note(annotation, event.observed_at);
         self.count(event.state.mode, 1);
         let key = (event.acd, Arc::clone(&event.login_id));
-        if let Some(before) = self.agents.insert(key, Arc::new(entry)) {
-            self.count(before.published.0.state.mode, -1);
+        let before = self.agents.get(&key).map(|before| (before.published.0.state.mode, before.in_aux_since));
+        let was_in_aux_since = before.and_then(|(_, since)| since);
+        let in_aux_since = in_aux::since(event, was_in_aux_since);
+        self.in_aux.replace(was_in_aux_since, in_aux_since);
+        if let Some((mode, _)) = before {
+            self.count(mode, -1);
         }
+        self.agents.insert(key, Arc::new(Entry { published, in_aux_since, is_restored }));
+    }
+
+    /// What changes with time alone. To be called every few seconds.
+    pub fn tell_times(&self, now: Timestamp) {
+        self.metrics.in_aux(&IN_AUX_OVER.map(|(_, over)| self.in_aux.longer_than(over, now)));
     }
 
     fn tell_metrics(&self) {

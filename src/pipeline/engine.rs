@@ -62,6 +62,9 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Replaced, Self::NoValidRecord, Self::TooManyWaiting];
+
     /// The label in metrics and logs.
     pub const fn label(self) -> &'static str {
         match self {

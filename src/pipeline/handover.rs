@@ -139,6 +139,7 @@ impl Charge {
         }
         let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
         tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
+        self.metrics.status(status.event.kind);
         let mut messages = Vec::new();
         self.collect(&mut messages, self.encoder.status_message(&status));
         self.submit_urgent(messages);

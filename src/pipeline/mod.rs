@@ -7,6 +7,8 @@ mod checkpoint;
 #[cfg(test)]
 mod clock_tests;
 pub mod engine;
+#[cfg(test)]
+mod figures_tests;
 mod handover;
 pub mod mapping_files;
 pub mod observers;
@@ -18,4 +20,6 @@ pub mod replay;
 mod restore;
 pub mod service;
 mod serving;
+mod staleness;
+mod upkeep;
 pub mod worker;

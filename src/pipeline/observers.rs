@@ -6,25 +6,64 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::feed::listener;
+use crate::publish::dead_letter;
 use crate::publish::journal::StoreObserver;
 use crate::publish::message::Route;
-use crate::publish::observer::{Observer, Statistics};
+use crate::publish::observer::{self, Observer, Statistics, Window};
 use crate::store::{Incident, StoreError};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
-use crate::telemetry::names;
+use crate::telemetry::names::{self, Metric};
+
+use super::engine::CloseReason;
+
+/// The metrics of an integration, with every reason that there can be.
+pub(super) fn feed_metrics(metrics: &Metrics, integration: &Arc<str>) -> FeedMetrics {
+    let feed = FeedMetrics::new(metrics, integration);
+    feed.expect(listener::REFUSALS.into_iter().chain(CloseReason::ALL.map(CloseReason::label)), &dead_letter::REFUSED);
+    feed
+}
 
 /// Figures of all producers together.
 #[derive(Debug)]
 pub struct KafkaFigures {
     metrics: Metrics,
-    queued: Mutex<HashMap<Arc<str>, u64>>,
+    /// The last ones, by integration.
+    statistics: Mutex<HashMap<Arc<str>, Statistics>>,
 }
 
 impl KafkaFigures {
     /// Registers them.
     pub fn new(metrics: &Metrics) -> Arc<Self> {
-        metrics.gauge(names::KAFKA_QUEUE, &[]).set(0.0);
-        Arc::new(Self { metrics: metrics.clone(), queued: Mutex::default() })
+        for kind in observer::kinds_of_an_outage() {
+            metrics.counter(names::KAFKA_ERRORS, &[&kind]).increment(0);
+        }
+        let figures = Self { metrics: metrics.clone(), statistics: Mutex::default() };
+        figures.tell(&HashMap::new());
+        Arc::new(figures)
+    }
+
+    fn take(&self, integration: &Arc<str>, statistics: &Statistics) {
+        let mut latest = self.statistics.lock();
+        latest.insert(Arc::clone(integration), statistics.clone());
+        self.tell(&latest);
+    }
+
+    fn tell(&self, latest: &HashMap<Arc<str>, Statistics>) {
+        let queued: u64 = latest.values().map(|statistics| statistics.queue_messages).sum();
+        #[allow(clippy::cast_precision_loss)] // bounded by the queues
+        self.metrics.gauge(names::KAFKA_QUEUE, &[]).set(queued as f64);
+        let slowest = |window_of: fn(&Statistics) -> Option<Window>| {
+            latest.values().filter_map(window_of).max_by_key(|window| window.p99).unwrap_or_default()
+        };
+        self.window(names::KAFKA_INTERNAL, slowest(|statistics| statistics.internal_latency));
+        self.window(names::KAFKA_OUTBUF, slowest(|statistics| statistics.outbuf_latency));
+        self.window(names::KAFKA_RTT, slowest(|statistics| statistics.broker_rtt));
+    }
+
+    fn window(&self, metric: Metric, window: Window) {
+        self.metrics.gauge(metric, &["0.5"]).set(window.p50.as_secs_f64());
+        self.metrics.gauge(metric, &["0.99"]).set(window.p99.as_secs_f64());
     }
 }
 
@@ -54,6 +93,7 @@ impl JournalObserver {
         for kind in StoreError::KINDS.iter().chain(&Incident::KINDS) {
             metrics.counter(names::STORE_ERRORS, &[kind]).increment(0);
         }
+        metrics.gauge(names::JOURNAL_BYTES, &[]).set(0.0);
         Self { metrics: metrics.clone(), feeds: ids.iter().cloned().zip(feeds.iter().cloned()).collect() }
     }
 }
@@ -114,17 +154,52 @@ impl Observer for ProducerObserver {
     }
 
     fn statistics(&self, statistics: &Statistics) {
-        let total = {
-            let mut queued = self.kafka.queued.lock();
-            queued.insert(Arc::clone(&self.integration), statistics.queue_messages);
-            queued.values().sum::<u64>()
+        self.kafka.take(&self.integration, statistics);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(p50: u64, p99: u64) -> Option<Window> {
+        Some(Window { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) })
+    }
+
+    #[test]
+    fn windows_are_those_of_the_slowest_integration_and_end_with_the_traffic() {
+        let metrics = Metrics::new().unwrap();
+        let kafka = KafkaFigures::new(&metrics);
+        let statistics = |queue_messages, internal_latency, broker_rtt| Statistics {
+            queue_messages,
+            internal_latency,
+            broker_rtt,
+            ..Statistics::default()
         };
-        #[allow(clippy::cast_precision_loss)] // bounded by the queues
-        self.kafka.metrics.gauge(names::KAFKA_QUEUE, &[]).set(total as f64);
-        if let Some(rtt) = statistics.broker_rtt {
-            let gauge = |quantile| self.kafka.metrics.gauge(names::KAFKA_RTT, &[quantile]);
-            gauge("0.5").set(rtt.p50.as_secs_f64());
-            gauge("0.99").set(rtt.p99.as_secs_f64());
+        // Of integrations a and b, one after the other; then in the exposition: queue, and p50 and p99 of what is in the
+        // queue and of round trips.
+        let script = [
+            ("a", statistics(3, millis(1, 4), millis(10, 20)), [3.0, 0.001, 0.004, 0.01, 0.02]),
+            ("b", statistics(2, millis(2, 3), millis(15, 30)), [5.0, 0.001, 0.004, 0.015, 0.03]),
+            ("b", statistics(0, None, None), [3.0, 0.001, 0.004, 0.01, 0.02]),
+            ("a", statistics(0, None, None), [0.0; 5]),
+        ];
+        for (step, (integration, statistics, expected)) in script.into_iter().enumerate() {
+            kafka.take(&integration.into(), &statistics);
+            let exposition = metrics.render();
+            let value = |series: &str| -> f64 {
+                let line = exposition.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+                line.unwrap_or_else(|| panic!("{series} is missing")).parse().unwrap()
+            };
+            let told = [
+                value("rtalink_kafka_queue_messages"),
+                value("rtalink_kafka_internal_latency_seconds{quantile=\"0.5\"}"),
+                value("rtalink_kafka_internal_latency_seconds{quantile=\"0.99\"}"),
+                value("rtalink_kafka_broker_rtt_seconds{quantile=\"0.5\"}"),
+                value("rtalink_kafka_broker_rtt_seconds{quantile=\"0.99\"}"),
+            ];
+            assert_eq!(told, expected, "step {step}");
+            assert_eq!(value("rtalink_kafka_outbuf_latency_seconds{quantile=\"0.99\"}"), 0.0);
         }
     }
 }

@@ -117,7 +117,10 @@ impl Service {
         }
 
         let feed_metrics: Vec<FeedMetrics> =
-            config.integrations.iter().map(|integration| FeedMetrics::new(&metrics, &integration.id)).collect();
+            config.integrations.iter().map(|integration| observers::feed_metrics(&metrics, &integration.id)).collect();
+        let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
+        let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
+        let kafka_figures = KafkaFigures::new(&metrics);
         let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
         let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
         let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
@@ -141,7 +144,6 @@ impl Service {
         }
         versions.save(&mut store).map_err(|error| failed(&error))?;
 
-        let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
         let lane = |(integration, restored): (&Integration, &Restored)| LaneStart {
             integration: Arc::clone(&integration.id),
             stored: restored.stored.clone(),
@@ -152,10 +154,8 @@ impl Service {
             journal_bytes: config.store.journal_max_size,
             window: Limits { messages: config.kafka.queue_events, bytes: Limits::DEFAULT_BYTES },
         };
-        let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
         let journal =
             Journal::start(store, &lanes, bounds, Arc::new(store_observer)).map_err(|error| failed(&error))?;
-        let kafka_figures = KafkaFigures::new(&metrics);
         let publisher = Publisher::start(&config.kafka, embedded, journal, |integration| {
             let number = ids.iter().position(|id| id == integration).unwrap_or(0);
             Arc::new(ProducerObserver {

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -15,8 +14,7 @@ use crate::http::{self};
 use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
 
-/// Between two moves of histogram samples out of their buffers.
-const UPKEEP: Duration = Duration::from_secs(5);
+use super::upkeep::Upkeep;
 
 /// HTTP that is served; it ends when this is dropped.
 #[derive(Debug)]
@@ -52,13 +50,7 @@ impl Serving {
             format: config.kafka.format,
         };
         let http = tokio::spawn(http::serve(listener, state, stop.clone()));
-        let (upkeep, metrics) = (stop.clone(), metrics.clone());
-        tokio::spawn(async move {
-            let mut interval = tokio::time::interval(UPKEEP);
-            while upkeep.run_until_cancelled(interval.tick()).await.is_some() {
-                metrics.upkeep();
-            }
-        });
+        tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
         let guard = stop.clone().drop_guard();
         Ok(Self { address, kafka, is_listening, http, stop, _stop_when_dropped: guard })
     }

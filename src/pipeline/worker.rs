@@ -37,6 +37,7 @@ use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
 use super::overflow::Overflow;
 use super::refresh::LastEvents;
+use super::staleness::Staleness;
 
 /// Letters that may wait for a worker.
 pub const INBOX: usize = 256;
@@ -87,6 +88,7 @@ pub struct Charge {
     pub(super) now: Timestamp,
     pub(super) reported: Totals,
     pub(super) view: FeedView,
+    pub(super) staleness: Staleness,
     pub(super) heartbeat_due: Timestamp,
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
@@ -142,6 +144,7 @@ impl Charge {
             now,
             reported: Totals::default(),
             view: FeedView::default(),
+            staleness: Staleness::default(),
             heartbeat_due: now.plus(HEARTBEAT),
             checkpoint,
             last_events,
@@ -296,7 +299,7 @@ impl Charge {
         let kind = if pause { StatusKind::Paused } else { StatusKind::Resumed };
         self.conclude(None);
         let status = self.status_now(kind, at);
-        self.log_status(&status);
+        self.tell_status(&status);
         let mut messages = Vec::new();
         self.collect(&mut messages, self.encoder.status_message(&status));
         self.submit_urgent(messages);
@@ -394,7 +397,8 @@ impl Charge {
                     events.push((event, annotation));
                 }
                 Finding::Status(status) => {
-                    self.log_status(&status);
+                    self.tell_status(&status);
+                    self.staleness.status(&status);
                     self.collect(&mut messages, self.encoder.status_message(&status));
                     self.view.status = Some(*status);
                 }
@@ -404,6 +408,7 @@ impl Charge {
                         self.metrics.period.set(period.as_secs_f64());
                     }
                     if snapshot.complete {
+                        self.staleness.complete_snapshot();
                         self.view.last_snapshot_at = Some(self.now);
                     }
                 }
@@ -440,8 +445,10 @@ impl Charge {
         }
     }
 
-    fn log_status(&self, status: &FeedStatus) {
+    /// In the log, and counted.
+    fn tell_status(&self, status: &FeedStatus) {
         let kind = status.event.kind;
+        self.metrics.status(kind);
         let peer = status.figures.peer.as_deref().unwrap_or_default();
         let affected = status.event.affected;
         let kind_name = kind.name();
@@ -475,6 +482,7 @@ impl Charge {
         #[allow(clippy::cast_precision_loss)] // at most five
         self.metrics.connections.set(session.connections() as f64);
         self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
+        self.metrics.stale(self.staleness.agents());
         let figures = self.engine.figures();
         if has_findings || figures != self.view.figures {
             self.view.figures = figures;

@@ -18,6 +18,9 @@ use crate::config::model::{Delivery, Kafka};
 const ALIASES_OF_OURS: [&str; 5] =
     ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id", "max.in.flight"];
 
+/// The most that librdkafka takes.
+const LONGEST_TIMEOUT_MS: &str = "2147483647";
+
 /// Settings that every client has: where the cluster is, and how to get in.
 pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
@@ -49,12 +52,14 @@ pub(crate) enum Sizing {
 /// would be delivered first, and the order per key would be lost before anybody could intervene. One request in flight:
 /// a broker that knows nothing of a producer takes its messages from any sequence number on, so that the second request
 /// to a partition can get in where the first one was refused (no leader yet: a new topic, a restart of the broker); by
-/// that librdkafka takes the first one for delivered, and it is lost without a word. `message.timeout.ms`
-/// 0 is "for ever" and keeps an outage from failing early messages and passing later ones. Topics are not created by
+/// that librdkafka takes the first one for delivered, and it is lost without a word. `message.timeout.ms` is as long as it
+/// can be, which keeps an outage from failing early messages and passing later ones; after 24 days the producer starts
+/// anew with the same messages. 0, "for ever", would not even do that, but librdkafka computes from it how long messages
+/// were in its queue, and with 0 that comes out as nonsense. Topics are not created by
 /// asking for them: the broker would give `current` its default clean-up and delete what must be kept.
 ///
-/// In transactions the guarantee of no gaps has no effect: a message that fails for good fails its transaction. All else
-/// is the same, `message.timeout.ms` included: librdkafka refuses values above `transaction.timeout.ms`, and not 0.
+/// In transactions the guarantee of no gaps has no effect: a message that fails for good fails its transaction.
+/// `message.timeout.ms` is 0 there: librdkafka refuses values above `transaction.timeout.ms`, and not 0. All else is the same.
 pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str, sizing: Sizing) -> ClientConfig {
     let linger_ms = (kafka.linger.as_secs_f64() * 1_000.0).to_string();
     let mut properties = BTreeMap::from([
@@ -84,12 +89,15 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("max.in.flight.requests.per.connection", "1")
-        .set("message.timeout.ms", "0")
         .set("delivery.report.only.error", "false")
         .set("partitioner", "murmur2_random");
     match kafka.delivery {
-        Delivery::AtLeastOnce => settings.set("enable.gapless.guarantee", "true"),
-        Delivery::ExactlyOnce => settings.set("transactional.id", transactional_id(integration)),
+        Delivery::AtLeastOnce => {
+            settings.set("enable.gapless.guarantee", "true").set("message.timeout.ms", LONGEST_TIMEOUT_MS)
+        }
+        Delivery::ExactlyOnce => {
+            settings.set("transactional.id", transactional_id(integration)).set("message.timeout.ms", "0")
+        }
     };
     settings
 }
@@ -143,7 +151,7 @@ mod tests {
         let value = |name| native.get(name).unwrap();
         assert_eq!(
             (value("acks"), value("message.timeout.ms"), value("linger.ms")),
-            ("-1".into(), "0".into(), "2".into())
+            ("-1".into(), LONGEST_TIMEOUT_MS.into(), "2".into())
         );
         assert_eq!(value("max.in.flight.requests.per.connection"), "1");
         assert_eq!(value("bootstrap.servers"), "broker:9092");

@@ -18,6 +18,9 @@ pub const PER_SECOND: usize = 10;
 /// How much of a message that Kafka refused is kept.
 const REFUSED_VALUE_BYTES: usize = 1024;
 
+/// Reasons of [`refused`]: why Kafka will never take a message.
+pub const REFUSED: [&str; 2] = ["kafka_too_large", "kafka_invalid_record"];
+
 /// Decides which dead letters of one integration are published.
 #[derive(Debug, Default)]
 pub struct Limiter {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use rdkafka::statistics::Broker;
+use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 
 use super::message::Route;
@@ -29,32 +31,45 @@ pub trait Observer: Send + Sync + 'static {
     fn connected(&self, _connected: bool) {}
 }
 
+/// What [`Observer::kafka_error`] tells while brokers cannot be reached; other kinds are known when they come.
+pub fn kinds_of_an_outage() -> [String; 4] {
+    [
+        RDKafkaErrorCode::BrokerTransportFailure,
+        RDKafkaErrorCode::AllBrokersDown,
+        RDKafkaErrorCode::Resolve,
+        RDKafkaErrorCode::OperationTimedOut,
+    ]
+    .map(|code| format!("{code:?}"))
+}
+
 /// An observer that looks away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
 impl Observer for Unobserved {}
 
-/// Figures of one producer.
+/// Figures of one producer. Windows are those of the slowest broker where there are several; absent without traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Messages in the producer's queues, one per topic.
     pub queue_messages: u64,
     /// Their bytes.
     pub queue_bytes: u64,
-    /// Round trips, of the slowest broker where there are several; absent without traffic.
-    pub broker_rtt: Option<RoundTrip>,
+    /// How long messages were in the producer's queue.
+    pub internal_latency: Option<Window>,
+    /// How long requests waited to be written to the socket.
+    pub outbuf_latency: Option<Window>,
+    /// Round trips.
+    pub broker_rtt: Option<Window>,
     /// Brokers that are connected.
     pub brokers_up: usize,
     /// Brokers that are known.
     pub brokers: usize,
 }
 
-/// How long requests to a broker took in the last interval.
+/// How long something took at a broker in the last interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RoundTrip {
-    /// Mean.
-    pub average: Duration,
+pub struct Window {
     /// Median.
     pub p50: Duration,
     /// 99th percentile.
@@ -65,19 +80,33 @@ impl From<&rdkafka::Statistics> for Statistics {
     fn from(native: &rdkafka::Statistics) -> Self {
         // Bootstrap addresses are brokers too, with negative ids, and stay "up" beside the broker they led to.
         let named = native.brokers.values().filter(|broker| broker.nodeid >= 0);
-        let broker_rtt = named
-            .clone()
-            .filter_map(|broker| broker.rtt.as_ref())
-            .filter(|window| window.cnt > 0)
-            .map(|window| RoundTrip { average: micros(window.avg), p50: micros(window.p50), p99: micros(window.p99) })
-            .max_by_key(|round_trip| round_trip.p99);
+        let slowest = |window_of: fn(&Broker) -> Option<&rdkafka::statistics::Window>| {
+            named.clone().filter_map(window_of).filter_map(Window::of).max_by_key(|window| window.p99)
+        };
         Self {
             queue_messages: native.msg_cnt,
             queue_bytes: native.msg_size,
-            broker_rtt,
+            internal_latency: slowest(|broker| broker.int_latency.as_ref()),
+            outbuf_latency: slowest(|broker| broker.outbuf_latency.as_ref()),
+            broker_rtt: slowest(|broker| broker.rtt.as_ref()),
             brokers_up: named.clone().filter(|broker| broker.state == "UP").count(),
             brokers: named.count(),
         }
+    }
+}
+
+impl Window {
+    /// `None` where nothing was counted, and where it is nonsense: below 0.
+    fn of(native: &rdkafka::statistics::Window) -> Option<Self> {
+        if native.cnt <= 0 || native.min < 0 {
+            return None;
+        }
+        // What is above librdkafka's histogram is counted apart: there the largest one stands for those.
+        let quantile = |percent: i64, within: i64| {
+            let are_above = native.outofrange.saturating_mul(100) > native.cnt.saturating_mul(100 - percent);
+            micros(if are_above { native.max } else { within })
+        };
+        Some(Self { p50: quantile(50, native.p50), p99: quantile(99, native.p99) })
     }
 }
 
@@ -160,19 +189,42 @@ mod tests {
 
     #[test]
     fn statistics_take_the_slowest_broker_and_leave_bootstrap_addresses_out() {
-        use rdkafka::statistics::{Broker, Window};
-        let broker = |nodeid, p99| Broker {
+        let window = |p99| rdkafka::statistics::Window { cnt: 1, p50: p99 / 2, p99, ..Default::default() };
+        let broker = |nodeid, rtt, int_latency| Broker {
             nodeid,
             state: "UP".to_owned(),
-            rtt: Some(Window { cnt: 1, p99, ..Default::default() }),
+            rtt: Some(window(rtt)),
+            int_latency: Some(window(int_latency)),
+            outbuf_latency: Some(rdkafka::statistics::Window { p99: 9, ..Default::default() }),
             ..Default::default()
         };
         let mut native = rdkafka::Statistics { msg_cnt: 7, ..Default::default() };
-        native.brokers.insert("bootstrap".to_owned(), broker(-1, 9_000));
-        native.brokers.insert("one".to_owned(), broker(1, 500));
-        native.brokers.insert("two".to_owned(), Broker { state: "DOWN".to_owned(), ..broker(2, 800) });
+        native.brokers.insert("bootstrap".to_owned(), broker(-1, 9_000, 9_000));
+        native.brokers.insert("one".to_owned(), broker(1, 500, 60));
+        native.brokers.insert("two".to_owned(), Broker { state: "DOWN".to_owned(), ..broker(2, 800, 40) });
         let statistics = Statistics::from(&native);
         assert_eq!((statistics.queue_messages, statistics.brokers_up, statistics.brokers), (7, 1, 2));
-        assert_eq!(statistics.broker_rtt.unwrap().p99, Duration::from_micros(800));
+        let micros = |p50, p99| Some(Window { p50: micros(p50), p99: micros(p99) });
+        assert_eq!(statistics.broker_rtt, micros(400, 800));
+        assert_eq!(statistics.internal_latency, micros(30, 60), "each window has its own slowest broker");
+        assert_eq!(statistics.outbuf_latency, None, "nothing was counted");
+    }
+
+    #[test]
+    fn what_is_above_the_histogram_counts_and_what_is_below_zero_does_not() {
+        use rdkafka::statistics::Window as Native;
+        let micros = |p50, p99| Some(Window { p50: micros(p50), p99: micros(p99) });
+        let native = Native { cnt: 100, min: 1, max: 9_000, p50: 5, p99: 7, ..Native::default() };
+        let windows = [
+            (Native { cnt: 0, ..native.clone() }, None),
+            (native.clone(), micros(5, 7)),
+            (Native { outofrange: 1, ..native.clone() }, micros(5, 7)),
+            (Native { outofrange: 2, ..native.clone() }, micros(5, 9_000)),
+            (Native { outofrange: 100, p50: 0, p99: 0, ..native.clone() }, micros(9_000, 9_000)),
+            (Native { outofrange: 100, min: -5, max: 0, p50: 0, p99: 0, ..native }, None),
+        ];
+        for (native, expected) in windows {
+            assert_eq!(Window::of(&native), expected, "{native:?}");
+        }
     }
 }

@@ -130,6 +130,21 @@ pub enum StatusKind {
 }
 
 impl StatusKind {
+    /// Names of the kinds that tell of something that has happened: all but HEARTBEAT.
+    pub const NAMES: [&'static str; 11] = [
+        "CONNECTED",
+        "DISCONNECTED",
+        "STALE",
+        "RESTORED",
+        "LINK_DOWN",
+        "LINK_UP",
+        "SUSPECT",
+        "UNREADABLE",
+        "FLAPPING",
+        "PAUSED",
+        "RESUMED",
+    ];
+
     /// The name in feed statuses and logs.
     pub const fn name(self) -> &'static str {
         match self {

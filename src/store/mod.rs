@@ -49,6 +49,7 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open};
 pub use reader::{Reader, Row};
+pub use space::Space;
 pub use verify::verify;
 
 /// What a commit survives.

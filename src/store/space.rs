@@ -8,14 +8,30 @@ use std::path::Path;
 /// What is left alone, or a quarter of a disk that is smaller than four times that.
 const LEFT_ALONE: u64 = 32 * 1024 * 1024;
 
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Free for a user without privileges.
+    pub free: u64,
+    /// All of it.
+    pub size: u64,
+}
+
+impl Space {
+    /// On the disk of `directory`; `None` where its file system does not tell.
+    pub fn of(directory: &Path) -> Option<Self> {
+        let space = rustix::fs::statvfs(directory).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Some(Self { free: bytes(space.f_bavail), size: bytes(space.f_blocks) })
+    }
+}
+
 /// What is wrong, where so little is free that nothing more should be added; `inside` tells how many bytes are free in the
 /// database, and is asked only where the disk alone has too little.
 pub(super) fn shortage(directory: &Path, inside: impl FnOnce() -> u64) -> Option<String> {
     // A file system that does not tell has no bounds that we could respect.
-    let space = rustix::fs::statvfs(directory).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-    let (free, total) = (bytes(space.f_bavail), bytes(space.f_blocks));
-    let least = LEFT_ALONE.min(total / 4);
+    let Space { free, size } = Space::of(directory)?;
+    let least = LEFT_ALONE.min(size / 4);
     if free >= least {
         return None;
     }
@@ -33,5 +49,7 @@ mod tests {
         let not_asked = || panic!("the database is asked without need");
         assert_eq!(shortage(&std::env::temp_dir(), not_asked), None);
         assert_eq!(shortage(Path::new("/no/such/directory"), not_asked), None);
+        let space = Space::of(&std::env::temp_dir()).unwrap();
+        assert!(space.free <= space.size && space.size > 0, "{space:?}");
     }
 }

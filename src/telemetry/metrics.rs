@@ -3,22 +3,28 @@
 //! The recorder is an object, not a global: two services in one process (a test) do not mix their figures.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::mapping::unmapped::Unmapped;
-use crate::state::event::Cause;
+use crate::state::event::{Cause, StatusKind};
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 
 use super::names::{self, Kind, Metric};
+use super::{process, repeats};
 
 /// Upper bounds of the histograms: 1-2-5 steps from 10 µs to 60 s.
 const BUCKETS: [f64; 21] = [
     1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0,
     60.0,
 ];
+
+/// `rtalink_agents_in_aux`: for more than how long, by label.
+pub const IN_AUX_OVER: [(&str, Duration); 3] =
+    [("15m", Duration::from_mins(15)), ("30m", Duration::from_mins(30)), ("1h", Duration::from_hours(1))];
 
 /// The registry of one service.
 #[derive(Clone)]
@@ -59,9 +65,10 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The exposition.
+    /// The exposition, with the process and its log, which are of no service.
     pub fn render(&self) -> String {
-        self.handle.render()
+        self.counter(names::LOG_SUPPRESSED, &[]).absolute(repeats::suppressed());
+        self.handle.render() + &process::exposition()
     }
 
     /// Moves histogram samples out of their buffers; to be called every few seconds.
@@ -140,6 +147,8 @@ pub struct FeedMetrics {
     pub last_record: Gauge,
     /// `rtalink_feed_link_down`.
     pub link_down: Gauge,
+    stale: Gauge,
+    stale_agents: Gauge,
     /// `rtalink_unmapped_users`.
     pub unmapped_users: Gauge,
     /// `rtalink_unmapped_activities`.
@@ -163,8 +172,11 @@ pub struct FeedMetrics {
     /// `rtalink_journal_oldest_seconds`.
     pub oldest: Gauge,
     dropped: [Counter; Dropped::ALL.len()],
+    dead_letters: [Counter; Reason::LABELS.len()],
+    statuses: [Counter; StatusKind::NAMES.len()],
     events: [Counter; Cause::ALL.len()],
     agents: [Gauge; Mode::ALL.len()],
+    in_aux: [Gauge; IN_AUX_OVER.len()],
 }
 
 impl std::fmt::Debug for FeedMetrics {
@@ -174,7 +186,7 @@ impl std::fmt::Debug for FeedMetrics {
 }
 
 impl FeedMetrics {
-    /// Registers them; all but those of rare reasons are exported from the start, at 0.
+    /// Registers them: each is exported from here on, at 0, so that nothing that is counted is missed.
     pub fn new(metrics: &Metrics, integration: &Arc<str>) -> Self {
         let id: &str = integration;
         let counter = |metric, value: &str| metrics.counter(metric, &[id, value]);
@@ -192,6 +204,8 @@ impl FeedMetrics {
             period: gauge(names::FEED_SNAPSHOT_PERIOD),
             last_record: gauge(names::FEED_LAST_RECORD),
             link_down: gauge(names::FEED_LINK_DOWN),
+            stale: gauge(names::FEED_STALE),
+            stale_agents: gauge(names::FEED_STALE_AGENTS),
             unmapped_users: gauge(names::UNMAPPED_USERS),
             unmapped_activities: gauge(names::UNMAPPED_ACTIVITIES),
             latency: metrics.histogram(names::EVENT_LATENCY, &[id]),
@@ -204,8 +218,11 @@ impl FeedMetrics {
             pending: gauge(names::JOURNAL_PENDING),
             oldest: gauge(names::JOURNAL_OLDEST),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
+            dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
+            statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Mode::ALL.map(|mode| metrics.gauge(names::AGENTS, &[id, mode.name()])),
+            in_aux: IN_AUX_OVER.map(|(over, _)| metrics.gauge(names::AGENTS_IN_AUX, &[id, over])),
             metrics: metrics.clone(),
             integration: Arc::clone(integration),
         }
@@ -220,7 +237,28 @@ impl FeedMetrics {
 
     /// One invalid record.
     pub fn dead_letter(&self, reason: Reason) {
-        self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason.label()]).increment(1);
+        increment(&Reason::LABELS, &self.dead_letters, reason.label());
+    }
+
+    /// A feed status.
+    pub fn status(&self, kind: StatusKind) {
+        increment(&StatusKind::NAMES, &self.statuses, kind.name());
+    }
+
+    /// How many agents were logged in as the silence began in which the feed still is; `None` while it is in none.
+    pub fn stale(&self, agents: Option<u32>) {
+        self.stale.set(if agents.is_some() { 1.0 } else { 0.0 });
+        self.stale_agents.set(f64::from(agents.unwrap_or(0)));
+    }
+
+    /// Reasons of [`Self::refused`] and [`Self::undeliverable`] that there can be: exported from here on.
+    pub fn expect<'a>(&self, refused: impl IntoIterator<Item = &'a str>, undeliverable: &[&str]) {
+        for reason in refused {
+            self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(0);
+        }
+        for reason in undeliverable {
+            self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(0);
+        }
     }
 
     /// A message that Kafka will never take.
@@ -251,6 +289,14 @@ impl FeedMetrics {
         }
     }
 
+    /// How many agents are in AUX, in the order of [`IN_AUX_OVER`].
+    pub fn in_aux(&self, counts: &[usize; IN_AUX_OVER.len()]) {
+        for (gauge, count) in self.in_aux.iter().zip(counts) {
+            #[allow(clippy::cast_precision_loss)] // agents of one site
+            gauge.set(*count as f64);
+        }
+    }
+
     /// How many users and activities are unmapped.
     pub fn unmapped(&self, unmapped: &Unmapped) {
         let (users, activities) = unmapped.counts();
@@ -258,6 +304,72 @@ impl FeedMetrics {
         {
             self.unmapped_users.set(users as f64);
             self.unmapped_activities.set(activities as f64);
+        }
+    }
+}
+
+/// One more of that name; of one that is not among them nothing is counted, which a test rules out.
+fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
+    let position = names.iter().position(|name| *name == wanted);
+    if let Some(counter) = position.and_then(|position| counters.get(position)) {
+        counter.increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+    use crate::wire::layout::Column;
+
+    fn of(exposition: &str, name: &str) -> Vec<(String, f64)> {
+        let samples = exposition.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+        let samples = samples.filter_map(|sample| sample.rsplit_once(' '));
+        samples.map(|(labels, value)| (labels.to_owned(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn every_reason_and_every_feed_status_is_counted_under_its_name() {
+        let column = Column::LoginId;
+        let reasons = [
+            Reason::TooLong,
+            Reason::Truncated,
+            Reason::NulByte,
+            Reason::Undecodable,
+            Reason::TooFewFields,
+            Reason::TooManyFields,
+            Reason::Missing(column),
+            Reason::BadNumber(column),
+            Reason::BadTime(column),
+            Reason::BadValue(column),
+            Reason::BadSkillGroup,
+            Reason::BadQuote,
+            Reason::TooManyAgents,
+        ];
+        let at = Timestamp::from_millis(0);
+        let kinds = [
+            StatusKind::Connected,
+            StatusKind::Disconnected,
+            StatusKind::Stale,
+            StatusKind::Restored { gap_from: at, gap_to: at },
+            StatusKind::LinkDown,
+            StatusKind::LinkUp,
+            StatusKind::Suspect,
+            StatusKind::Unreadable,
+            StatusKind::Flapping,
+            StatusKind::Paused,
+            StatusKind::Resumed,
+        ];
+        let metrics = Metrics::new().unwrap();
+        let feed = FeedMetrics::new(&metrics, &"a".into());
+        reasons.into_iter().for_each(|reason| feed.dead_letter(reason));
+        kinds.into_iter().for_each(|kind| feed.status(kind));
+        feed.status(StatusKind::Heartbeat);
+        let exposition = metrics.render();
+        for (name, count) in [(names::DEAD_LETTERS.name, reasons.len()), (names::FEED_STATUS.name, kinds.len())] {
+            let counted = of(&exposition, name);
+            assert_eq!(counted.len(), count, "{name}");
+            assert!(counted.iter().all(|(_, value)| *value == 1.0), "{counted:?}");
         }
     }
 }

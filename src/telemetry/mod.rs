@@ -3,4 +3,5 @@
 pub mod logs;
 pub mod metrics;
 pub mod names;
+mod process;
 pub mod repeats;

@@ -50,9 +50,16 @@ metrics! {
         "1 while nearly all agents are UNKNOWN: the link between switch and CMS is down.";
     FEED_CLOCK_SKEW = "rtalink_feed_clock_skew_seconds", Gauge, ["integration"],
         "Timestamp of the last record less its receipt.";
+    FEED_STALE = "rtalink_feed_stale", Gauge, ["integration"], "1 from the feed status STALE until RESTORED.";
+    FEED_STALE_AGENTS = "rtalink_feed_stale_agents", Gauge, ["integration"],
+        "Agents that were logged in as that silence began; 0 while the feed is not stale.";
+    FEED_STATUS = "rtalink_feed_status_total", Counter, ["integration", "kind"],
+        "Feed statuses by kind, heartbeats left out.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],
         "Connections closed by rtalink.";
     AGENTS = "rtalink_agents", Gauge, ["integration", "mode"], "Agents by their last known work mode.";
+    AGENTS_IN_AUX = "rtalink_agents_in_aux", Gauge, ["integration", "over"],
+        "Logged-in agents whose mode AUX began more than that ago: over 15m, 30m, 1h.";
     EVENTS = "rtalink_events_total", Counter, ["integration", "cause"], "Agent state events by cause.";
     UNMAPPED_USERS = "rtalink_unmapped_users", Gauge, ["integration"], "External users without an employee.";
     UNMAPPED_ACTIVITIES = "rtalink_unmapped_activities", Gauge, ["integration"],
@@ -68,13 +75,28 @@ metrics! {
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
     JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    JOURNAL_MAX_BYTES = "rtalink_journal_max_bytes", Gauge, [], "journal_max_size: what each integration may have in the journal.";
     JOURNAL_DROPPED = "rtalink_journal_dropped_total", Counter, ["integration", "kind"],
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
     PAUSED = "rtalink_paused", Gauge, ["integration"], "1 while publishing is paused.";
     STORE_ERRORS = "rtalink_store_errors_total", Counter, ["kind"],
         "Troubles of the store: full, not_writable, corrupt, io, other; set_aside and rolled_back at the start.";
+    STORE_DISK_FREE = "rtalink_store_disk_free_bytes", Gauge, [], "Free on the disk of store.directory, for a user without privileges.";
+    STORE_DISK_SIZE = "rtalink_store_disk_size_bytes", Gauge, [], "Size of that disk.";
     KAFKA_QUEUE = "rtalink_kafka_queue_messages", Gauge, [], "Messages in librdkafka's queues.";
+    KAFKA_INTERNAL = "rtalink_kafka_internal_latency_seconds", Gauge, ["quantile"],
+        "In the producer's queue, slowest broker of the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
+    KAFKA_OUTBUF = "rtalink_kafka_outbuf_latency_seconds", Gauge, ["quantile"],
+        "In the transmit buffer, slowest broker of the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
     KAFKA_RTT = "rtalink_kafka_broker_rtt_seconds", Gauge, ["quantile"],
-        "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99.";
+        "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
     KAFKA_ERRORS = "rtalink_kafka_errors_total", Counter, ["kind"], "Errors of Kafka, by librdkafka's name for them.";
+    LOG_SUPPRESSED = "rtalink_log_suppressed_total", Counter, [], "Log lines left out because one of their kind was just written.";
+    PROCESS_CPU = "process_cpu_seconds_total", Counter, [], "CPU time of the process, user and system.";
+    PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, [], "Memory of the process that is in RAM.";
+    PROCESS_VIRTUAL = "process_virtual_memory_bytes", Gauge, [], "Address space of the process.";
+    PROCESS_OPEN_FDS = "process_open_fds", Gauge, [], "Open file descriptors.";
+    PROCESS_MAX_FDS = "process_max_fds", Gauge, [], "Most file descriptors that may be open; 0 without a limit.";
+    PROCESS_START = "process_start_time_seconds", Gauge, [], "UNIX time at which the process was started.";
+    PROCESS_THREADS = "process_threads", Gauge, [], "Threads of the process.";
 }

@@ -1,8 +1,17 @@
 //! Bounded repetition: a log line of one kind at most once in a while, with the number of those that were left out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::time::Timestamp;
+
+/// Lines of this process that were left out: the log is the process's, not a service's.
+static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of this process were left out.
+pub fn suppressed() -> u64 {
+    SUPPRESSED.load(Ordering::Relaxed)
+}
 
 /// Lets one line through per interval.
 #[derive(Debug)]
@@ -22,6 +31,7 @@ impl Repeats {
     pub fn admit(&mut self, now: Timestamp) -> Option<u64> {
         if self.last.is_some_and(|last| now.since(last) < self.every && now >= last) {
             self.suppressed += 1;
+            SUPPRESSED.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         self.last = Some(now);
@@ -35,6 +45,7 @@ mod tests {
 
     #[test]
     fn one_line_per_interval_counts_the_others() {
+        let before = suppressed();
         let mut repeats = Repeats::new(Duration::from_secs(1));
         let admitted: Vec<_> = [0, 10, 999, 1_000, 1_001, 5_000]
             .map(|millis| repeats.admit(Timestamp::from_millis(millis)))
@@ -42,5 +53,6 @@ mod tests {
             .flatten()
             .collect();
         assert_eq!(admitted, [0, 2, 1]);
+        assert!(suppressed() - before >= 3, "other tests may leave out some too");
     }
 }

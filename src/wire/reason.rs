@@ -48,6 +48,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every [`Self::label`].
+    pub const LABELS: [&'static str; 13] = [
+        "too_long",
+        "truncated",
+        "nul_byte",
+        "undecodable",
+        "too_few_fields",
+        "too_many_fields",
+        "missing_value",
+        "bad_number",
+        "bad_time",
+        "bad_value",
+        "bad_skill_group",
+        "bad_quote",
+        "too_many_agents",
+    ];
+
     /// The label in metrics and headers: a small fixed set.
     pub const fn label(self) -> &'static str {
         match self {
