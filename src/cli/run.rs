@@ -27,9 +27,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = configuration::for_service(&args.config)?;
-    let log_level = logs::start(&config.log.level, config.log.format)?;
-    runtime()?.block_on(serve(args, config, &log_level))
+    let loaded = configuration::for_service(&args.config);
+    let log_level = logs::start(&loaded.log.level, loaded.log.format)?;
+    let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {warning}"))?;
+    runtime()?.block_on(serve(args, config, log_level))
 }
 
 async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Result<()> {
@@ -87,7 +88,7 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     let level = config.log.level.clone();
     match service.reload(config, path).await {
         Ok(restart) => {
-            if let Err(error) = log_level.set(&level) {
+            if let Err(error) = log_level.configure(&level) {
                 tracing::error!(%error, "reload: the log level stays");
             }
             if !restart.is_empty() {

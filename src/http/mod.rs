@@ -7,6 +7,7 @@ mod agents;
 pub mod commands;
 mod health;
 mod integrations;
+mod log_level;
 pub mod model;
 mod unmapped;
 
@@ -59,6 +60,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         .route("/api/v1/integrations", get(integrations::list))
         .route("/api/v1/integrations/{id}/pause", post(commands::pause))
         .route("/api/v1/integrations/{id}/resume", post(commands::resume))
+        .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
         .route("/api/v1/unmapped", get(unmapped::list))
         .fallback(not_found)
         .with_state(Arc::new(state));
@@ -77,7 +79,7 @@ async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
-         POST /api/v1/integrations/ID/pause and /resume",
+         POST /api/v1/integrations/ID/pause and /resume; GET and PUT /api/v1/log-level",
     )
 }
 

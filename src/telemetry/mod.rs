@@ -1,6 +1,8 @@
 //! What the service tells about itself: metrics and logs.
 
+mod bounded;
 pub mod logs;
 pub mod metrics;
 pub mod names;
+mod panics;
 pub mod repeats;
