@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -326,6 +328,20 @@ fn the_level_changes_at_once_and_goes_back_with_a_reload() {
     assert!(log.iter().any(|line| line.contains("log level changed") && line.contains(narrow)));
 }
 
+/// Takes connections and closes them at once; counts them.
+fn useless_broker() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connects = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connects);
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (address, connects)
+}
+
 /// Lines of one kind, and how many they say were left out.
 fn written_and_left_out(
     log: &[BTreeMap<String, Value>],
@@ -343,7 +359,8 @@ fn whatever_is_repeated_is_bounded_and_hides_nothing_else() {
     let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
     // Once with Kafka, so that the store knows the agents.
     drop(run(&folder, &config("embedded", "info", "json")).terminate());
-    let process = run(&folder, &config("127.0.0.1:1", "info", "json"));
+    let (broker, connects) = useless_broker();
+    let process = run(&folder, &config(&broker.to_string(), "info", "json"));
     let (http, open, closed) = (http_of(&process), feed_of(&process, "open"), feed_of(&process, "closed"));
     for _ in 0..MANY {
         drop(TcpStream::connect(closed).unwrap());
@@ -369,7 +386,7 @@ fn whatever_is_repeated_is_bounded_and_hides_nothing_else() {
         drop(feed);
         until_true("it has gone", || metric(http, "rtalink_feed_connections", "open") < 0.5);
     }
-    until_true("Kafka was tried ten thousand times", || metric(http, "rtalink_kafka_errors_total", "") >= many);
+    until_true("Kafka was tried ten thousand times", || connects.load(Ordering::Relaxed) >= MANY);
     let (code, _, log) = process.terminate();
     assert_eq!(code, Some(0));
     let log: Vec<_> = log.iter().map(|line| checked(line)).collect();
@@ -451,5 +468,5 @@ fn for_people_lines_are_text() {
     let (code, _, log) = process.terminate();
     assert_eq!(code, Some(0));
     let is_dated = |line: &String| line.split(' ').next().unwrap().parse::<Timestamp>().is_ok();
-    assert!(log.iter().all(is_dated), "{}", log.join("\n"));
+    assert!(log.iter().all(is_dated), "one line each: {}", log.join("\n"));
 }
