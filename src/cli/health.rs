@@ -47,7 +47,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         writeln!(stdout(), "{well}")?;
         return Ok(());
     }
-    bail!("not {well}: {}", missing(&answer))
+    let missing = missing(&answer);
+    if missing.is_empty() {
+        bail!("not {well}: rtalink at {address} says {said:?} (status {status})");
+    }
+    bail!("not {well}: {missing}")
 }
 
 /// What is not as it has to be, in one line.

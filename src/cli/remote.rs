@@ -49,7 +49,8 @@ pub(super) fn ask(address: &str, request: &str, patience: Duration) -> Result<An
     };
     let mut stream = TcpStream::connect_timeout(&reachable(resolved(address)?), left()?)?;
     stream.set_write_timeout(Some(left()?))?;
-    write!(stream, "{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 * 1024];
     while bytes.len() < LARGEST {
@@ -64,6 +65,11 @@ pub(super) fn ask(address: &str, request: &str, patience: Duration) -> Result<An
         }
     }
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| Error::new(ErrorKind::InvalidData, "not an answer in HTTP"))
+}
+
+/// A broken pipe of standard output is no failure of a command; one to the service is.
+fn not_our_pipe(error: Error) -> Error {
+    if error.kind() == ErrorKind::BrokenPipe { ErrorKind::ConnectionReset.into() } else { error }
 }
 
 fn resolved(address: &str) -> Result<SocketAddr> {
@@ -103,6 +109,12 @@ mod tests {
             assert_eq!(reachable(resolved(address).unwrap()).to_string(), expected);
         }
         assert!(resolved("nowhere").is_err() && resolved("127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_service_that_goes_away_is_no_reader_who_has_had_enough() {
+        let broken = not_our_pipe(ErrorKind::BrokenPipe.into());
+        assert!(!super::super::output::is_broken_pipe(&broken.into()));
     }
 
     #[test]
