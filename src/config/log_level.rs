@@ -36,7 +36,7 @@ mod tests {
             ("info", Ok(())),
             ("off", Ok(())),
             ("info,rtalink::feed=debug", Ok(())),
-            ("warn, rtalink=trace", Ok(())),
+            ("warn, rtalink=trace", Err(None)),
             ("loud", Err(Some("loud"))),
             ("", Err(Some(""))),
             ("info,rtalink::feed", Err(Some("rtalink::feed"))),
