@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use rtalink::cli::Cli;
+use rtalink::telemetry::logs;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rtalink: {error:#}");
+            logs::tell_end(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -74,8 +74,9 @@ fn decode(toml: &str, input: &[u8]) -> Vec<String> {
 #[test]
 fn every_command_has_an_example_and_wrong_usage_exits_2() {
     let help = text(&output(&["--help"]).stdout);
-    let commands =
-        ["run", "demo", "check", "decode", "replay", "capture", "simulate", "tail", "store", "pause", "resume"];
+    let commands = [
+        "run", "demo", "check", "decode", "replay", "capture", "simulate", "tail", "store", "pause", "resume", "health",
+    ];
     for command in commands {
         assert!(help.contains(command), "{help}");
         let output = output(&[command, "--help"]);
@@ -84,7 +85,7 @@ fn every_command_has_an_example_and_wrong_usage_exits_2() {
         let example = format!("Example:\n  rtalink {command}");
         assert!(help.contains(&example) || help.contains(&format!("| rtalink {command}")), "{command}: {help}");
     }
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 12] = [
         &[],
         &["unknown"],
         &["run"],
@@ -94,6 +95,9 @@ fn every_command_has_an_example_and_wrong_usage_exits_2() {
         &["tail", "--config", "x", "--bootstrap", "y"],
         &["simulate", "--connect", "x", "--layout", "y", "--scenario", "nights"],
         &["capture", "--listen", "nowhere", "--output", "x"],
+        &["health", "--timeout", "0s"],
+        &["health", "avaya-1"],
+        &["health", "--http", "127.0.0.1:1", "--config", "x"],
     ];
     for arguments in wrong {
         let output = output(arguments);
@@ -368,4 +372,80 @@ fn simulate_feeds_run_tail_reads_it_and_the_truth_is_what_was_published() {
         output(&["tail", "--bootstrap", &process.kafka(), "--topic", "current", "--from-beginning", "--count", "3"]);
     assert_eq!(text(&counted.stdout).lines().count(), 3);
     assert_eq!(process.terminate().0, Some(0));
+}
+
+/// What a command says, with its exit code.
+fn said(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = output(arguments);
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn health_asks_a_running_service() {
+    let (folder, file) = with_config(&config(0, 0, "cisco-icm-20", ""));
+    let process = Process::run(&folder, &fs::read_to_string(&file).unwrap());
+    let http = process.http();
+    let everywhere = format!("0.0.0.0:{}", http.port());
+    // A configuration that is being edited still says where HTTP is; mapping files are not looked for.
+    let broken = config(0, http.port(), "cisco-icm-20", "[integration.mapping]\nusers = \"none.csv\"")
+        .replace("acd = 1", "acd = x");
+    let broken = write(folder.path(), "edited.toml", broken).to_str().unwrap().to_owned();
+    let nowhere = folder.path().join("none.toml").to_str().unwrap().to_owned();
+    let ready = (Some(0), "ready\n".to_owned());
+    assert_eq!(said(&["health", "--http", &http.to_string()]), ready);
+    assert_eq!(said(&["health", "--http", &everywhere]), ready);
+    assert_eq!(said(&["health", "--config", &broken]), ready);
+    assert_eq!(said(&["health", "--http", &everywhere, "--live"]), (Some(0), "live\n".to_owned()));
+    let (code, told) = said(&["health", "--config", &nowhere]);
+    assert_eq!((code, told.contains("does not say where HTTP is served: give --http ADDR")), (Some(1), true), "{told}");
+
+    fs::remove_dir_all(folder.path().join("data")).unwrap();
+    let (code, told) = said(&["health", "--http", &everywhere]);
+    assert_eq!((code, told.lines().count()), (Some(1), 1), "{told}");
+    assert!(told.starts_with("rtalink: not ready: store: its file is gone"), "{told}");
+    assert_eq!(said(&["health", "--http", &everywhere, "--live"]), (Some(0), "live\n".to_owned()));
+    assert_eq!(process.terminate().0, Some(0));
+    let (code, told) = said(&["health", "--http", &everywhere, "--live"]);
+    assert_eq!(code, Some(1));
+    assert!(told.starts_with(&format!("rtalink: not live: no answer from rtalink at {everywhere}: ")), "{told}");
+}
+
+#[test]
+fn health_tells_in_one_line_what_is_wrong() {
+    let recovering = r#"{"agentTable":"being recovered","kafka":{},"listeners":"waiting for the agent table","status":"not ready","store":"opened"}"#;
+    let full = r#"{"agentTable":"complete","kafka":{},"listeners":"bound","status":"not ready","store":"the disk of the store is full"}"#;
+    let http = |status: &str, body: &str| format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let cases = [
+        (
+            http("503 Service Unavailable", recovering),
+            "not ready: agent table: being recovered; listeners: waiting for the agent table",
+        ),
+        (http("503 Service Unavailable", full), "not ready: store: the disk of the store is full"),
+        (http("200 OK", "<html>hello</html>"), "is not rtalink (status 200)"),
+        (http("404 Not Found", "{}"), "is not rtalink (status 404)"),
+        (http("200 OK", r#"{"status":"live"}"#), "not ready: "),
+        ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "not an answer in HTTP"),
+        (String::new(), "not an answer in HTTP"),
+    ];
+    for (answer, expected) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(request[..length].to_vec()).unwrap()
+        });
+        let (code, told) = said(&["health", "--http", &address]);
+        assert_eq!((code, told.lines().count()), (Some(1), 1), "{told}");
+        assert!(told.contains(expected), "{expected}: {told}");
+        assert!(server.join().unwrap().starts_with("GET /health/ready HTTP/1.1\r\n"));
+    }
+    // Who takes the connection and says nothing is not waited for.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let (code, told) = said(&["health", "--http", &address, "--timeout", "100ms"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("timed out"), "{told}");
 }

@@ -37,28 +37,27 @@ pub(super) fn ports_in_use(loaded: &Loaded) -> Vec<(config::Origin, String)> {
 
 /// The configuration; its warnings go to stderr, its errors into the result.
 pub(super) fn valid(path: &Path) -> anyhow::Result<Config> {
-    told(load(path))
+    valid_of(load(path), |warning| eprintln!("{warning}"))
 }
 
 /// The configuration for a service that is about to listen: a port in use is an error.
-pub(super) fn for_service(path: &Path) -> anyhow::Result<Config> {
+pub(super) fn for_service(path: &Path) -> Loaded {
     let mut loaded = load(path);
     let in_use = ports_in_use(&loaded).into_iter().map(|(origin, message)| {
         let hint = "another process has it, or this machine has no such address: choose another, or stop the other";
         config::Problem::error(origin, message).hint(hint)
     });
     loaded.add(in_use);
-    told(loaded)
+    loaded
 }
 
-fn told(loaded: Loaded) -> anyhow::Result<Config> {
+/// What was loaded, if it is valid; each warning is told.
+pub(super) fn valid_of(loaded: Loaded, tell: impl Fn(&config::Problem)) -> anyhow::Result<Config> {
     let Some(config) = loaded.config else {
         let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         bail!("the configuration has problems\n{}", told.join("\n"));
     };
-    for problem in &loaded.problems {
-        eprintln!("{problem}");
-    }
+    loaded.problems.iter().for_each(tell);
     Ok(config)
 }
 

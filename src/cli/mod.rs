@@ -8,6 +8,7 @@ mod configuration;
 mod decode;
 mod demo;
 mod demo_files;
+mod health;
 mod output;
 mod publishing;
 mod remote;
@@ -46,6 +47,7 @@ enum Command {
     Capture(capture::Args),
     Simulate(simulate::Args),
     Tail(tail::Args),
+    Health(health::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Store(store::Args),
@@ -66,6 +68,7 @@ impl Cli {
             Command::Capture(args) => capture::run(&args),
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
+            Command::Health(args) => health::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Store(args) => store::run(&args),

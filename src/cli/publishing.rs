@@ -1,12 +1,13 @@
 //! `rtalink pause ID` and `rtalink resume ID`: ask a running service to stop publishing for an integration, or to go on.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::output::stdout;
-use super::remote::{self, Answer};
+use super::remote::{self, Answer, Target};
 
 /// Stops publishing for an integration. Receiving goes on, everything is kept.
 ///
@@ -15,7 +16,7 @@ use super::remote::{self, Answer};
 #[command(after_help = "Example:\n  rtalink pause avaya-1 --http 127.0.0.1:9464")]
 pub(super) struct PauseArgs {
     #[command(flatten)]
-    target: Target,
+    one: One,
 }
 
 /// Goes on publishing for an integration: first what was missed, in order and with its own times.
@@ -25,36 +26,39 @@ pub(super) struct PauseArgs {
 #[command(after_help = "Example:\n  rtalink resume avaya-1 --http 127.0.0.1:9464")]
 pub(super) struct ResumeArgs {
     #[command(flatten)]
-    target: Target,
+    one: One,
 }
 
+/// How long it may take: a request waits five seconds for the store.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Debug, clap::Args)]
-struct Target {
+struct One {
     /// Id of the integration.
     #[arg(value_name = "ID")]
     integration: String,
-    /// Where the service serves HTTP.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
-    http: String,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(super) fn pause(args: &PauseArgs) -> anyhow::Result<()> {
-    ask(&args.target, "pause")
+    ask(&args.one, "pause")
 }
 
 pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
-    ask(&args.target, "resume")
+    ask(&args.one, "resume")
 }
 
-fn ask(target: &Target, what: &str) -> anyhow::Result<()> {
-    let Target { integration, http } = target;
+fn ask(one: &One, what: &str) -> anyhow::Result<()> {
+    let One { integration, target } = one;
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if integration.is_empty() || !integration.bytes().all(is_plain) {
         bail!("{integration:?} is no id of an integration: lower-case letters, digits and hyphens");
     }
     let path = format!("/api/v1/integrations/{integration}/{what}");
-    let Answer { status, body } =
-        remote::post(http, &path).with_context(|| format!("no answer from rtalink at {http} (--http ADDR)"))?;
+    let http = &target.address()?;
+    let Answer { status, body } = remote::ask(http, &format!("POST {path}"), PATIENCE)
+        .with_context(|| format!("no answer from rtalink at {http} (--http ADDR)"))?;
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let publishing = text("publishing");

@@ -1,13 +1,37 @@
 //! One request to a running service: HTTP/1.1, the connection closed behind it.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-/// How long a connection and each read may take; a request waits five seconds for the store.
-const PATIENCE: Duration = Duration::from_secs(10);
+use anyhow::Context as _;
+
+use crate::config::{self, environment};
+
 /// Most bytes of an answer.
-const LARGEST: u64 = 1024 * 1024;
+const LARGEST: usize = 1024 * 1024;
+
+/// Which service is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// Where the service serves HTTP.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", conflicts_with = "config")]
+    http: String,
+    /// Its configuration file, which says where it serves HTTP.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Target {
+    /// Address and port, as far as they are known; only `[http]` of a configuration counts, whatever else is wrong in it.
+    pub(super) fn address(&self) -> anyhow::Result<String> {
+        let Some(file) = &self.config else { return Ok(self.http.clone()) };
+        let loaded = config::load(file, environment::of_process());
+        let address = loaded.http().map(|address| address.to_string());
+        address.with_context(|| format!("{} does not say where HTTP is served: give --http ADDR", file.display()))
+    }
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -16,17 +40,51 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// A POST without a body.
-pub(super) fn post(address: &str, path: &str) -> Result<Answer> {
-    let no_address = || Error::new(ErrorKind::InvalidInput, "expected an address and a port, such as 127.0.0.1:9464");
-    let socket = address.to_socket_addrs().map_err(|_| no_address())?.next().ok_or_else(no_address)?;
-    let mut stream = TcpStream::connect_timeout(&socket, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+/// A request without a body, such as `GET /metrics`; all of it within `patience`.
+pub(super) fn ask(address: &str, request: &str, patience: Duration) -> Result<Answer> {
+    let deadline = Instant::now() + patience;
+    let left = || match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
+    let mut stream = TcpStream::connect_timeout(&reachable(resolved(address)?), left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
+    let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
-    stream.take(LARGEST).read_to_end(&mut bytes)?;
+    let mut piece = [0; 8 * 1024];
+    while bytes.len() < LARGEST {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // What a read says when its time is over depends on the system.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error),
+        }
+    }
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| Error::new(ErrorKind::InvalidData, "not an answer in HTTP"))
+}
+
+/// A broken pipe of standard output is no failure of a command; one to the service is.
+fn not_our_pipe(error: Error) -> Error {
+    if error.kind() == ErrorKind::BrokenPipe { ErrorKind::ConnectionReset.into() } else { error }
+}
+
+fn resolved(address: &str) -> Result<SocketAddr> {
+    let no_address = || Error::new(ErrorKind::InvalidInput, "expected an address and a port, such as 127.0.0.1:9464");
+    address.to_socket_addrs().map_err(|_| no_address())?.next().ok_or_else(no_address)
+}
+
+/// Who listens everywhere is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 fn parse(answer: &str) -> Option<Answer> {
@@ -38,6 +96,26 @@ fn parse(answer: &str) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everywhere_is_loopback() {
+        let cases = [
+            ("0.0.0.0:9464", "127.0.0.1:9464"),
+            ("[::]:9464", "[::1]:9464"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("10.1.2.3:80", "10.1.2.3:80"),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(reachable(resolved(address).unwrap()).to_string(), expected);
+        }
+        assert!(resolved("nowhere").is_err() && resolved("127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_service_that_goes_away_is_no_reader_who_has_had_enough() {
+        let broken = not_our_pipe(ErrorKind::BrokenPipe.into());
+        assert!(!super::super::output::is_broken_pipe(&broken.into()));
+    }
 
     #[test]
     fn an_answer_has_a_status_and_a_body() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::Problem;
 use crate::config::model::Config;
 use crate::pipeline::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
@@ -27,9 +28,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let config = configuration::for_service(&args.config)?;
-    let log_level = logs::start(&config.log.level, config.log.format)?;
-    runtime()?.block_on(serve(args, config, &log_level))
+    let loaded = configuration::for_service(&args.config);
+    let log_level = logs::start(&loaded.log.level, loaded.log.format)?;
+    let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {}", line(warning)))?;
+    runtime()?.block_on(serve(args, config, log_level))
 }
 
 async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Result<()> {
@@ -75,9 +77,9 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     let loaded = configuration::load(path);
     for problem in &loaded.problems {
         if problem.is_error() {
-            tracing::error!("reload: {problem}");
+            tracing::error!("reload: {}", line(problem));
         } else {
-            tracing::warn!("reload: {problem}");
+            tracing::warn!("reload: {}", line(problem));
         }
     }
     let Some(config) = loaded.config else {
@@ -87,7 +89,7 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     let level = config.log.level.clone();
     match service.reload(config, path).await {
         Ok(restart) => {
-            if let Err(error) = log_level.set(&level) {
+            if let Err(error) = log_level.configure(&level) {
                 tracing::error!(%error, "reload: the log level stays");
             }
             if !restart.is_empty() {
@@ -96,8 +98,13 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
             tracing::info!("reloaded");
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| tracing::error!("reload: {problem}"));
+            problems.iter().for_each(|problem| tracing::error!("reload: {}", line(problem)));
             tracing::error!("reload refused: the running configuration stays in force");
         }
     }
+}
+
+/// A problem with its hint in one line.
+fn line(problem: &Problem) -> String {
+    problem.to_string().replace("\n  ", "; ")
 }

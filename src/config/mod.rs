@@ -19,6 +19,7 @@ mod fit;
 mod integration;
 mod kafka;
 mod layout;
+pub mod log_level;
 mod reader;
 mod service;
 mod tree;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use self::integration::{Surroundings, WrittenIntegration};
 use self::layout::NamedLayout;
-use self::model::Config;
+use self::model::{Config, Log};
 use self::problem::Problems;
 use self::reader::{Reader, Slot};
 use self::tree::{Node, Value};
@@ -50,6 +51,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Where the service would listen, as far as that is known whatever else is wrong.
     pub ports: Vec<Port>,
+    /// How to log, as far as that is known whatever else is wrong; the default otherwise.
+    pub log: Log,
 }
 
 /// An address to listen on.
@@ -63,6 +66,9 @@ pub struct Port {
     pub origin: Origin,
 }
 
+/// What the port of HTTP is for.
+const HTTP_PORT: &str = "http.listen";
+
 impl Loaded {
     /// Adds what others have found in files that the configuration names; after an error there is no `config` any more.
     pub fn add(&mut self, problems: impl IntoIterator<Item = Problem>) {
@@ -72,8 +78,14 @@ impl Loaded {
         }
     }
 
+    /// Where HTTP would be served, as far as that is known.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.ports.iter().find(|port| port.what == HTTP_PORT).map(|port| port.address)
+    }
+
     fn new(config: Option<Config>, problems: Vec<Problem>) -> Self {
-        let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new() };
+        let log = config.as_ref().map_or_else(Log::default, |config| config.log.clone());
+        let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new(), log };
         loaded.add(problems);
         loaded
     }
@@ -82,20 +94,24 @@ impl Loaded {
 /// Reads the file at `path`, lays `environment` over it (see [`environment::of_process`]) and validates the result.
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
     let file = || Origin::File(path.into());
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    // In a container the environment may say how to log that there is no file.
+    let unreadable =
+        |problem| Loaded { log: parse("", path, environment.clone()).log, ..Loaded::new(None, vec![problem]) };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let problem = Problem::error(file(), format!("cannot read the configuration: {error}"));
-            return Loaded::new(None, vec![problem]);
+            return unreadable(problem);
         }
     };
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, environment),
+        Ok(text) => parse(&text, path, environment.clone()),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
             let problem = Problem::error(Origin::line(path, line), "not valid TOML: the file must be UTF-8");
-            Loaded::new(None, vec![problem])
+            unreadable(problem)
         }
     }
 }
@@ -131,7 +147,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
     let http = service::http(&http_table);
     cross::check(&integrations, http.listen, problems);
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
-    ports.push(Port { what: "http.listen".to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
+    ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
     let config = Config {
         kafka: kafka::read(&root.table("kafka", schema::KAFKA)),
         store: service::store(&root.table("store", schema::STORE), folder),

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
+use super::log_level;
 use super::model::{Http, Log, LogFormat, Store, Sync};
 use super::reader::{Reader, Slot};
 use super::schema::nearest;
@@ -47,22 +46,21 @@ pub(super) fn shutdown_grace(root: &Reader<'_>) -> Duration {
 /// Reads `[log]`.
 pub(super) fn log(log: &Reader<'_>) -> Log {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let default = Log::default();
     Log {
-        level: log.or("level", "info".to_owned(), level),
-        format: log.or("format", LogFormat::Text, values::choice(&formats)),
+        level: log.or("level", default.level, level),
+        format: log.or("format", default.format, values::choice(&formats)),
     }
 }
 
-/// A level, or directives such as `info,rtalink::feed=debug`. A filter takes a bare word that is no level for the name
-/// of a module and shows everything of it, which is never meant.
+/// A level, or directives such as `info,rtalink::feed=debug`.
 fn level(slot: Slot<'_>) -> Option<String> {
-    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
     let text = values::filled_text(slot)?;
-    let is_bare = |part: &&str| !part.contains(['=', '[']);
-    let wrong = text.split(',').map(str::trim).filter(is_bare).find(|part| !LEVELS.contains(part));
-    if wrong.is_none() && EnvFilter::try_new(&text).is_ok() {
-        return Some(text);
-    }
-    let hint = wrong.and_then(|part| nearest(part, LEVELS)).map(|name| format!("did you mean {name:?}?"));
+    let wrong = match log_level::filter(&text) {
+        Ok(_) => return Some(text),
+        Err(wrong) => wrong.word,
+    };
+    let nearest = wrong.and_then(|word| nearest(word, log_level::LEVELS));
+    let hint = nearest.map(|name| format!("did you mean {name:?}?"));
     slot.wrong("trace, debug, info, warn, error, or directives such as \"info,rtalink::feed=debug\"", hint)
 }

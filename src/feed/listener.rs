@@ -114,7 +114,9 @@ impl<C: Send + Sync + 'static> Feed<C> {
                     self.admit(stream, peer, &places, &connections);
                 }
                 Err(error) => {
-                    tracing::warn!(integration = %self.id, %error, pause_ms = pause.as_millis(), "accept failed");
+                    // A number in JSON too, which an u128 is not.
+                    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(integration = %self.id, %error, pause_ms, "accept failed");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }

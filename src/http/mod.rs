@@ -8,6 +8,7 @@ pub mod commands;
 mod health;
 mod in_aux;
 mod integrations;
+mod log_level;
 pub mod model;
 mod unmapped;
 
@@ -60,6 +61,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         .route("/api/v1/integrations", get(integrations::list))
         .route("/api/v1/integrations/{id}/pause", post(commands::pause))
         .route("/api/v1/integrations/{id}/resume", post(commands::resume))
+        .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
         .route("/api/v1/unmapped", get(unmapped::list))
         .fallback(not_found)
         .with_state(Arc::new(state));
@@ -78,7 +80,7 @@ async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
-         POST /api/v1/integrations/ID/pause and /resume",
+         POST /api/v1/integrations/ID/pause and /resume; GET and PUT /api/v1/log-level",
     )
 }
 

@@ -1,5 +1,5 @@
 //! The CSV files of a mapping. A file with a single error is refused as a whole: half a mapping would publish people as
-//! unmapped who are not.
+//! unmapped who are not. What is wrong goes to the log, where nobody is named: it has lines, and no values of a users file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,7 +58,11 @@ fn parse<T>(
     let mut problem = |line, message| problems.push(RowProblem { line, message });
     match reader.headers() {
         Ok(found) if found.iter().eq(header) => {}
-        Ok(found) => problem(1, format!("expected the header {:?}, found {:?}", header.join(","), joined(found))),
+        // Another file, perhaps the other of the two: its rows say nothing here, and may name people.
+        Ok(_) => {
+            problem(1, format!("expected the header {:?}, found another line", header.join(",")));
+            return Err(problems);
+        }
         Err(error) => problem(1, format!("not a CSV file in UTF-8: {error}")),
     }
     let mut rows: HashMap<String, (u64, Arc<T>)> = HashMap::new();
@@ -90,11 +94,8 @@ fn parse<T>(
             Some((before, known)) if id_of(known) != id_of(&value) => problem(
                 line,
                 format!(
-                    "{} {external:?} is given to {} {:?} here and to {:?} in line {before}: one of the two lines has to go",
-                    header[0],
-                    header[1],
-                    id_of(&value),
-                    id_of(known),
+                    "the {} of line {before} is here again, with another {}: one of the two lines has to go",
+                    header[0], header[1],
                 ),
             ),
             Some(_) => {}
@@ -110,10 +111,6 @@ fn parse<T>(
     }
 }
 
-fn joined(record: &csv::StringRecord) -> String {
-    record.iter().collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,12 +124,12 @@ mod tests {
             (
                 "external_user,employee_id,employee_name\n0471,7,Ada\n,8,Bo\n12,9\n0471,8,Bo\n",
                 "line 3: external_user is empty; line 4: expected 3 fields (external_user,employee_id,employee_name), \
-                 found 2; line 5: external_user \"0471\" is given to employee_id \"8\" here and to \"7\" in line 2: one of \
-                 the two lines has to go",
+                 found 2; line 5: the external_user of line 2 is here again, with another employee_id: one of the two \
+                 lines has to go",
             ),
             (
                 "user,id,name\n",
-                "line 1: expected the header \"external_user,employee_id,employee_name\", found \"user,id,name\"",
+                "line 1: expected the header \"external_user,employee_id,employee_name\", found another line",
             ),
         ];
         for (file, expected) in cases {

@@ -30,8 +30,8 @@ use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedStatus, Totals};
 use crate::telemetry::metrics::{Dropped, FeedMetrics};
-use crate::telemetry::repeats::Repeats;
 use crate::time::{ClockNews, Timestamp};
+use crate::wire::escape::escape;
 
 use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
@@ -81,7 +81,6 @@ pub struct Charge {
     pub(super) model: Updates,
     pub(super) refused: Arc<AtomicUsize>,
     pub(super) limiter: Limiter,
-    pub(super) lines: Repeats,
     pub(super) connections: HashMap<ConnectionId, CancellationToken>,
     pub(super) findings: Vec<Finding>,
     /// Time never goes back, in whatever order letters come.
@@ -138,7 +137,6 @@ impl Charge {
             model,
             refused,
             limiter: Limiter::default(),
-            lines: Repeats::new(Duration::from_secs(10)),
             connections: HashMap::new(),
             findings: Vec::new(),
             now,
@@ -389,6 +387,8 @@ impl Charge {
             match finding {
                 Finding::Event(event, annotation) => {
                     self.metrics.event(event.cause);
+                    let (agent, cause, mode) = (&*event.login_id, event.cause.name(), event.state.mode.name());
+                    tracing::debug!(integration = %self.id, acd = event.acd, agent, cause, mode, "event");
                     let read_at = read_at.filter(|_| event.observed_at == self.now);
                     // What is merged with later ones is encoded when it is clear.
                     if self.overflow.is_none() {
@@ -430,9 +430,8 @@ impl Charge {
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
         let DeadLetter { reason, offset, raw, received_at } = letter;
         self.metrics.dead_letter(reason);
-        if let Some(suppressed) = self.lines.admit(received_at) {
-            tracing::warn!(integration = %self.id, reason = reason.label(), offset, suppressed, "invalid record: {reason}");
-        }
+        tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
+        tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
         let is_published = self.limiter.admit(received_at);
         is_published.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
     }

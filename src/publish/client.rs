@@ -10,6 +10,8 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
 
 use crate::config::model::{Delivery, Kafka};
 
@@ -131,6 +133,13 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    /// Who is quiet sends nothing.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 #[cfg(test)]
 mod tests {

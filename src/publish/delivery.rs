@@ -5,6 +5,7 @@
 //! ([`Failures`]) and the publisher thread woken: what to do about it is decided there, after the producer has been
 //! destroyed and no report can follow. Cost: per message one lock of the outbox, or of the count.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use super::message::Topic;
 use super::observer::{KafkaHealth, LastError, Observer, Statistics};
 use super::outbox::{Acknowledged, Outbox};
 use crate::fail_point;
+use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
 
 /// The same error is logged once in so long.
@@ -166,7 +168,8 @@ pub(crate) struct Monitor {
     integration: Arc<str>,
     observer: Arc<dyn Observer>,
     health: Mutex<KafkaHealth>,
-    logged: Mutex<Option<(RDKafkaErrorCode, Instant)>>,
+    /// By kind.
+    logged: Mutex<HashMap<i32, Repeats>>,
     claim: AtomicBool,
 }
 
@@ -196,12 +199,14 @@ impl Monitor {
         if code == RDKafkaErrorCode::AllBrokersDown {
             self.set_connected(false);
         }
-        let mut logged = self.logged.lock();
-        if logged.is_none_or(|(last, at)| last != code || at.elapsed() >= LOG_INTERVAL) {
-            tracing::warn!(integration = &*self.integration, kind, message, "kafka error, will be retried");
-            *logged = Some((code, Instant::now()));
+        let admitted = {
+            let mut logged = self.logged.lock();
+            logged.entry(code as i32).or_insert_with(|| Repeats::new(LOG_INTERVAL)).admit(Timestamp::now())
+        };
+        if let Some(suppressed) = admitted {
+            let integration = &*self.integration;
+            tracing::warn!(integration, kind, error = message, suppressed, "kafka error, will be retried");
         }
-        drop(logged);
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
     }
 
@@ -261,7 +266,6 @@ impl Monitor {
         }
         if connected {
             tracing::info!(integration = &*self.integration, "kafka connected");
-            *self.logged.lock() = None;
         } else {
             tracing::warn!(integration = &*self.integration, "kafka unreachable, messages wait");
         }

@@ -21,37 +21,27 @@ use crate::time::Timestamp;
 
 type Headers = Vec<(&'static str, Bytes)>;
 
-/// Why a row could not be read.
+/// Why a row could not be read. Keys have login ids and are not named: this goes to the log, with the row's position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// The bytes are no batch.
     #[error("not a row of the journal, it may be damaged: {0}")]
     Decode(#[from] prost::DecodeError),
     /// A route of a newer version.
-    #[error(
-        "message for {key:?}: route {route} is not known to this version: a newer one has written it, run that one"
-    )]
+    #[error("route {route} of a message is not known to this version: a newer one has written it, run that one")]
     Route {
-        /// The message's key.
-        key: String,
         /// As it was written.
         route: i32,
     },
     /// A header that this version never writes.
-    #[error(
-        "message for {key:?}: header {name:?} is not known to this version: a newer one has written it, run that one"
-    )]
+    #[error("header {name:?} of a message is not known to this version: a newer one has written it, run that one")]
     Header {
-        /// The message's key.
-        key: String,
         /// As it was written.
         name: String,
     },
     /// An event id that is none.
-    #[error("message for {key:?}: an event id of {length} bytes instead of 16, the row may be damaged")]
+    #[error("a message has an event id of {length} bytes instead of 16, the row may be damaged")]
     EventId {
-        /// The message's key.
-        key: String,
         /// How long it is.
         length: usize,
     },
@@ -131,23 +121,23 @@ fn from_stored_at(stored: store::Message, now: Now) -> Result<Message, RowError>
 
 /// Where a message goes, and its headers.
 fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
-    let store::Message { route, ref key, json, ref event_id, ref headers, .. } = *stored;
+    let store::Message { route, json, ref event_id, ref headers, .. } = *stored;
     let route = match store::message::Route::try_from(route) {
         Ok(store::message::Route::AgentState) => Route::AgentState,
         Ok(store::message::Route::FeedStatus) => Route::FeedStatus,
         Ok(store::message::Route::DeadLetter) => Route::DeadLetter,
         Ok(store::message::Route::Refresh) => Route::Refresh,
-        Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { key: key.clone(), route }),
+        Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { route }),
     };
     let event_id = match (event_id.is_empty(), Uuid::from_slice(event_id)) {
         (true, _) => None,
         (false, Ok(event_id)) => Some(event_id),
-        (false, Err(_)) => return Err(RowError::EventId { key: key.clone(), length: event_id.len() }),
+        (false, Err(_)) => return Err(RowError::EventId { length: event_id.len() }),
     };
     let headers = if headers.is_empty() {
         derived(route, json, event_id).unwrap_or_default()
     } else {
-        named(headers).map_err(|name| RowError::Header { key: key.clone(), name })?
+        named(headers).map_err(|name| RowError::Header { name })?
     };
     Ok((route, headers))
 }

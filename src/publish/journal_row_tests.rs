@@ -214,10 +214,10 @@ fn what_a_newer_version_has_written_is_an_error_that_says_so() {
         decode(b"\xff").unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    message for "avaya-1/1/7": route 9 is not known to this version: a newer one has written it, run that one
-    message for "avaya-1/1/7": route 0 is not known to this version: a newer one has written it, run that one
-    message for "avaya-1/1/7": header "region" is not known to this version: a newer one has written it, run that one
-    message for "avaya-1/1/7": an event id of 3 bytes instead of 16, the row may be damaged
+    route 9 of a message is not known to this version: a newer one has written it, run that one
+    route 0 of a message is not known to this version: a newer one has written it, run that one
+    header "region" of a message is not known to this version: a newer one has written it, run that one
+    a message has an event id of 3 bytes instead of 16, the row may be damaged
     not a row of the journal, it may be damaged: failed to decode Protobuf message: invalid varint
     "#);
 }

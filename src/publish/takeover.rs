@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
+use rdkafka::producer::{BaseProducer, Producer};
 
-use super::client::{Sizing, producer_settings};
+use super::client::{Quiet, Sizing, producer_settings};
 use crate::config::model::Kafka;
 
 /// How long one attempt may take; also how long it takes to notice that it was to stop.
@@ -40,7 +40,7 @@ pub fn take_over(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), TakeoverError> {
     let settings = producer_settings(servers, kafka, integration, Sizing::Batches(None));
-    let producer = BaseProducer::from_config_and_context(&settings, DefaultProducerContext)?;
+    let producer: BaseProducer<Quiet> = BaseProducer::from_config_and_context(&settings, Quiet)?;
     let mut attempts = 0;
     loop {
         match producer.init_transactions(STEP) {

@@ -1,26 +1,48 @@
 //! Logs: on stderr, as text for a terminal or JSON for a container, with a level that can change while running.
 //!
-//! ERROR: a human must act, or data is at risk. WARN: degraded, mends itself. INFO: life cycle. DEBUG: per connection.
-//! Login ids and names never stand above DEBUG.
+//! ERROR: a human must act, or data is at risk. WARN: degraded, mends itself. INFO: life cycle. DEBUG: per connection, agent
+//! and record. Login ids and names never stand above DEBUG. There is one log per process, so [`level`] is the process's.
 
+use std::fmt;
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
+use parking_lot::Mutex;
+use tracing_subscriber::fmt::format::{Format, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use super::bounded::{Bounded, Shape};
+use super::panics;
+use crate::config::log_level;
 use crate::config::model::LogFormat;
 
-/// Changes the level.
-#[derive(Clone, Debug)]
-pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
+static LEVEL: OnceLock<LogLevel> = OnceLock::new();
+
+/// The level of the process's log, and the way to change it.
+#[derive(Debug)]
+pub struct LogLevel {
+    handle: reload::Handle<EnvFilter, Registry>,
+    levels: Mutex<Levels>,
+    format: LogFormat,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// In force.
+    pub current: String,
+    /// What the configuration says, and the next reload goes back to.
+    pub configured: String,
+}
 
 /// Why a level is none, or logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level is no filter.
     #[error(
-        "{0:?} is no log level: expected error, warn, info, debug, trace or a filter such as \"info,rtalink::feed=debug\""
+        "{0:?} is no log level: expected error, warn, info, debug, trace, off or a filter such as \"info,rtalink::feed=debug\""
     )]
     Level(String),
     /// Logging was started before.
@@ -29,18 +51,46 @@ pub enum LogError {
 }
 
 impl LogLevel {
-    /// Another level from now on.
+    /// What is logged now.
+    pub fn levels(&self) -> Levels {
+        self.levels.lock().clone()
+    }
+
+    /// Another level until the next reload.
     ///
     /// # Errors
     /// When it is none.
     pub fn set(&self, level: &str) -> Result<(), LogError> {
+        let mut levels = self.levels.lock();
+        self.apply(level)?;
+        level.clone_into(&mut levels.current);
+        Ok(())
+    }
+
+    /// The level of the configuration, from now on.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn configure(&self, level: &str) -> Result<(), LogError> {
+        let mut levels = self.levels.lock();
+        self.apply(level)?;
+        *levels = Levels { current: level.to_owned(), configured: level.to_owned() };
+        Ok(())
+    }
+
+    fn apply(&self, level: &str) -> Result<(), LogError> {
         let filter = filter(level)?;
-        self.0.reload(filter).map_err(|_| LogError::Started)
+        self.handle.reload(filter).map_err(|_| LogError::Started)
     }
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level).map_err(|_| LogError::Level(level.to_owned()))
+    log_level::filter(level).map_err(|_| LogError::Level(level.to_owned()))
+}
+
+/// The level of the process, once logging has been started.
+pub fn level() -> Option<&'static LogLevel> {
+    LEVEL.get()
 }
 
 /// Colours are for terminals, not for files, and for nobody who does not want them (<https://no-color.org>).
@@ -48,21 +98,37 @@ fn shows_colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, panics included.
 ///
 /// # Errors
 /// When the level is none, or it was started before.
-pub fn start(level: &str, format: LogFormat) -> Result<LogLevel, LogError> {
+pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => {
-            registry.with(fmt::layer().with_ansi(shows_colours()).with_writer(std::io::stderr)).try_init()
+            let format = Bounded::new(Format::default(), Shape::Text);
+            registry.with(lines.with_ansi(shows_colours()).event_format(format)).try_init()
         }
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            let flat = Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let format = Bounded::new(flat, Shape::Json);
+            registry.with(lines.fmt_fields(JsonFields::new()).event_format(format)).try_init()
         }
     };
     started.map_err(|_| LogError::Started)?;
-    Ok(LogLevel(handle))
+    panics::to_log();
+    let levels = Levels { current: level.to_owned(), configured: level.to_owned() };
+    Ok(LEVEL.get_or_init(|| LogLevel { handle, levels: Mutex::new(levels), format }))
+}
+
+/// Says why the process ends: for machines as a line of the log, for people in plain words.
+pub fn tell_end(error: &dyn fmt::Display) {
+    let is_json = level().is_some_and(|level| level.format == LogFormat::Json);
+    if is_json && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{error}");
+    } else {
+        eprintln!("rtalink: {error}");
+    }
 }

@@ -67,7 +67,7 @@ impl Metrics {
 
     /// The exposition, with the process and its log, which are of no service.
     pub fn render(&self) -> String {
-        self.counter(names::LOG_SUPPRESSED, &[]).absolute(repeats::suppressed());
+        self.counter(names::LOG_SUPPRESSED, &[]).absolute(repeats::suppressed_total());
         self.handle.render() + &process::exposition()
     }
 

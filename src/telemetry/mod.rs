@@ -1,7 +1,9 @@
 //! What the service tells about itself: metrics and logs.
 
+mod bounded;
 pub mod logs;
 pub mod metrics;
 pub mod names;
+mod panics;
 mod process;
 pub mod repeats;

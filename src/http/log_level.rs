@@ -1,0 +1,43 @@
+//! `GET` and `PUT /api/v1/log-level`: what is logged, and another level until the next reload.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::telemetry::logs::{self, LogLevel};
+
+use super::problem;
+
+/// Longest level; one directive per module is far shorter.
+const LONGEST: usize = 4 * 1024;
+
+pub(super) async fn get() -> Response {
+    logs::level().map_or_else(no_log, shown)
+}
+
+/// The body is the level, as it stands in the configuration.
+pub(super) async fn put(body: String) -> Response {
+    let Some(log_level) = logs::level() else { return no_log() };
+    let to = body.trim();
+    if to.len() > LONGEST {
+        return problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a log level has at most {LONGEST} bytes"));
+    }
+    let from = log_level.levels().current;
+    match log_level.set(to) {
+        Ok(()) => {
+            tracing::info!(from, to, "log level changed until the next reload");
+            shown(log_level)
+        }
+        Err(error) => problem(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
+fn shown(log_level: &LogLevel) -> Response {
+    let levels = log_level.levels();
+    Json(json!({ "level": levels.current, "configured": levels.configured })).into_response()
+}
+
+fn no_log() -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, "this process does not log")
+}

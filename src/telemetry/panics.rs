@@ -1,0 +1,63 @@
+//! What a panic leaves in the log: one line in the format of all others, and the place where it happened.
+//!
+//! A panic's message may quote what the code was working on: a record, a name. So quotations are cut out of the line at
+//! ERROR, and the whole message stands at DEBUG. `RUST_BACKTRACE=1` adds the stack, which has no values.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
+
+/// From now on panics are logged, and nothing else of them goes to stderr.
+pub(super) fn to_log() {
+    std::panic::set_hook(Box::new(tell));
+}
+
+fn tell(panic: &PanicHookInfo<'_>) {
+    let whole = panic.payload_as_str().unwrap_or("no message");
+    let message = without_quotations(whole);
+    let place = panic.location().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+    let current = std::thread::current();
+    let thread = current.name().unwrap_or("unnamed");
+    if !tracing::enabled!(tracing::Level::ERROR) {
+        eprintln!("rtalink: panicked at {place}: {message}");
+        return;
+    }
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(place, thread, backtrace, "panicked, this is a bug: {message}");
+    tracing::debug!(place, whole, "what the panic said");
+}
+
+/// Everything between the first quotation mark and the last one is left out: who can say where a quotation ends that may
+/// itself contain one.
+fn without_quotations(message: &str) -> String {
+    let is_mark = |letter: char| matches!(letter, '"' | '`' | '\'');
+    match (message.find(is_mark), message.rfind(is_mark)) {
+        (Some(first), Some(last)) if first < last => format!("{}…{}", &message[..first], &message[last + 1..]),
+        (Some(first), _) => format!("{}…", &message[..first]),
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_panic_quotes_is_left_out() {
+        let cases = [
+            (
+                "index out of bounds: the len is 3 but the index is 7",
+                "index out of bounds: the len is 3 but the index is 7",
+            ),
+            (
+                "byte index 2 is not a char boundary; it is inside 'ü' (bytes 1..3) of `Jürgen's \"`",
+                "byte index 2 is not a char boundary; it is inside …",
+            ),
+            ("called `Result::unwrap()` on an `Err` value: Row(\"4711\")", "called …)"),
+            ("it's so", "it…"),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(without_quotations(message), expected);
+        }
+    }
+}
