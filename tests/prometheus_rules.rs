@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use regex::Regex;
+use rtalink::telemetry::names;
 use serde::Deserialize;
 
 use files::{Case, Rule, cases, folder, parsed, rules, yaml_files};
@@ -49,9 +50,12 @@ fn promtool_takes_configuration_and_rules() {
 
 #[test]
 fn rules_do_what_their_tests_say() {
-    for file in yaml_files("tests") {
-        passes("promtool", &["test", "rules", &file.display().to_string()]);
-    }
+    // All at once: each waits for its disk most of the time.
+    std::thread::scope(|scope| {
+        for file in yaml_files("tests") {
+            scope.spawn(move || passes("promtool", &["test", "rules", &file.display().to_string()]));
+        }
+    });
 }
 
 #[test]
@@ -74,8 +78,29 @@ fn every_alert_says_whom_it_calls_and_what_to_do() {
     }
     let sections = runbook.lines().filter_map(|line| line.strip_prefix("### "));
     for section in sections {
-        assert!(names.contains(&section.to_owned()), "docs/runbook.md has a section {section}, but there is no such alert");
+        assert!(
+            names.contains(&section.to_owned()),
+            "docs/runbook.md has a section {section}, but there is no such alert"
+        );
     }
+}
+
+#[test]
+fn rules_ask_for_metrics_that_are_exported_or_recorded() {
+    let series = Regex::new(r"[a-z_]*:?rtalink_[a-z0-9_:]+|process_[a-z_]+").unwrap();
+    let recorded: BTreeSet<String> = rules().into_iter().filter_map(|rule| rule.record).collect();
+    let parts = ["", "_bucket", "_sum", "_count"];
+    let exported: BTreeSet<String> =
+        names::ALL.iter().flat_map(|metric| parts.map(|part| metric.name.to_owned() + part)).collect();
+    let mut seen = 0;
+    for rule in rules() {
+        for found in series.find_iter(&rule.expr).map(|found| found.as_str()) {
+            seen += 1;
+            let is_known = exported.contains(found) || recorded.contains(found);
+            assert!(is_known, "nothing exports or records {found}, which this asks for:\n{}", rule.expr);
+        }
+    }
+    assert!(seen > 50, "only {seen} names were found");
 }
 
 /// The firing cases of an alert ask for it at a moment, the silent ones count it over all the time of a scenario.

@@ -82,7 +82,8 @@ pub(crate) fn yaml_files(name: &str) -> Vec<PathBuf> {
 
 /// What YAML files hold, one value per file.
 pub(crate) fn parsed<T: DeserializeOwned>(files: &[PathBuf]) -> Vec<T> {
-    let to_json = "import json, sys, yaml; json.dump([yaml.safe_load(open(file)) for file in sys.argv[1:]], sys.stdout)";
+    let to_json =
+        "import json, sys, yaml; json.dump([yaml.safe_load(open(file)) for file in sys.argv[1:]], sys.stdout)";
     let output = python("deploy").args(["-c", to_json]).args(files).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
