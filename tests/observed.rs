@@ -75,7 +75,7 @@ impl Centre {
                 kind = "avaya-cms"
                 acd = 1
                 [integration.realtime]
-                port = 0
+                port = {}
                 bind = "127.0.0.1"
                 layout = "short"
                 snapshot_end = "marker"
@@ -83,7 +83,8 @@ impl Centre {
                 [integration.mapping]
                 users = "users.csv"
                 activities = "activities.csv"
-                "#
+                "#,
+                free_port()
             );
         }
         toml += cms::LAYOUT;
@@ -124,79 +125,124 @@ struct Fault {
     play: fn(u64) -> Step,
 }
 
+/// A small journal, and a client that tries its broker often: the rules' durations pass faster here.
+const CUT_OFF: &str =
+    "[store]\njournal_max_size = \"2MiB\"\n[kafka.properties]\n\"reconnect.backoff.max.ms\" = \"100\"";
+
 /// No alert may ever fire for it.
 const HEALTHY: &str = "healthy";
 
 const FAULTS: &[Fault] = &[
-    Fault { integration: "down", alerts: &["FeedDown"], play: |_| Step::HangUp },
-    Fault { integration: "silent", alerts: &["FeedStale"], play: |_| Step::Silence },
+    Fault { integration: "down", alerts: &["RtalinkFeedDown"], play: |_| Step::HangUp },
+    Fault {
+        integration: "idle",
+        alerts: &["RtalinkFeedDownIdle"],
+        play: |step| if step < 10 { Step::Send(snapshot(step, 0..0)) } else { Step::HangUp },
+    },
+    Fault { integration: "silent", alerts: &["RtalinkFeedStale"], play: |_| Step::Silence },
     Fault {
         integration: "cut",
-        alerts: &["IncompleteSnapshots"],
-        play: |step| {
-            Step::Redial(snapshot_of(0..TEAM / 2, |_| "A").replace("END\n", if step % 2 == 0 { "" } else { "10" }))
-        },
+        alerts: &["RtalinkSnapshotsIncomplete"],
+        play: |step| Step::Redial(snapshot(step, 0..TEAM / 2).replace("END\n", "")),
     },
     Fault {
         integration: "garbage",
-        alerts: &["DeadLettersRising"],
-        play: |step| Step::Send("no|such\n\u{0}\n".to_owned() + &snapshot(step, 0..TEAM)),
+        alerts: &["RtalinkDeadLettersRising"],
+        play: |step| Step::Send("no|such|record|\n\u{0}\n".to_owned() + &snapshot(step, 0..TEAM)),
     },
     Fault {
         integration: "strangers",
-        alerts: &["UnmappedUsers", "UnmappedActivities"],
-        play: |step| {
-            Step::Send(snapshot_of(0..TEAM + 5, |agent| match step % 2 {
-                1 if agent >= TEAM => "W",
-                _ => "A",
-            }))
-        },
+        alerts: &["RtalinkUnmappedUsers", "RtalinkUnmappedActivities"],
+        play: |_| Step::Send(snapshot_of(0..TEAM + 5, |agent| if agent < TEAM { "A" } else { "W" })),
     },
-    Fault { integration: "link", alerts: &["LinkDown"], play: |_| Step::Send(snapshot_of(0..TEAM, |_| "U")) },
+    Fault { integration: "link", alerts: &["RtalinkLinkDown"], play: |_| Step::Send(snapshot_of(0..TEAM, |_| "U")) },
     Fault {
         integration: "halved",
-        alerts: &["SnapshotSuspect"],
-        play: |step| Step::Send(snapshot(step, 0..if step % 4 == 0 { TEAM / 4 } else { TEAM })),
+        alerts: &["RtalinkSnapshotSuspect"],
+        play: |step| Step::Send(snapshot(step, 0..if step % 8 < 2 { TEAM / 4 } else { TEAM })),
     },
-    Fault { integration: "twins", alerts: &["FeedFlapping"], play: |step| Step::Twin(snapshot(step, 0..TEAM)) },
+    Fault { integration: "twins", alerts: &["RtalinkFeedFlapping"], play: |step| Step::Twin(snapshot(step, 0..TEAM)) },
     Fault {
         integration: "unreadable",
-        alerts: &["FeedUnreadable"],
+        alerts: &["RtalinkFeedUnreadable"],
         play: |_| Step::Send(snapshot_of(0..TEAM, |_| "Z")),
     },
 ];
 
-/// What happens to a whole service, the alerts that it has to cause, and whether the end of the trouble ends them.
+/// One change with every snapshot.
+fn normal(step: u64) -> Step {
+    Step::Send(snapshot(step, 0..TEAM))
+}
+
+/// Everybody changes with every snapshot.
+fn hectic(step: u64) -> Step {
+    Step::Send(snapshot_of(0..TEAM, |agent| if u64::from(agent % 2) == step % 2 { "C" } else { "A" }))
+}
+
+/// What happens to a whole service, and the alerts that it has to cause.
 struct Trouble {
     instance: &'static str,
     alerts: &'static [&'static str],
 }
 
-const SLOW: Trouble = Trouble { instance: "cut-off", alerts: &["EventLatencyHigh"] };
-const CUT_OFF: Trouble =
-    Trouble { instance: "cut-off", alerts: &["KafkaErrors", "JournalOld", "JournalGrowing", "TransitionsLost"] };
-const SMALL_DISK: Trouble = Trouble { instance: "small-disk", alerts: &["DiskRunningOut", "StoreTrouble"] };
-const GONE: Trouble = Trouble { instance: "gone", alerts: &["RtalinkDown"] };
-const CRASHING: Trouble = Trouble { instance: "crashing", alerts: &["RtalinkRestarting"] };
-const PAUSED: Trouble = Trouble { instance: "paused", alerts: &["PausedForLong"] };
+/// Its broker answers every second and a half.
+const SLOW: &str = "RtalinkEventLatencyHigh";
 
-/// Whether these alerts of that instance fire; of all integrations, where `integration` is empty.
-fn fires(prometheus: &Prometheus, instance: &str, integration: &str, alerts: &[&str]) -> bool {
-    let firing = prometheus.firing();
-    alerts.iter().all(|alert| {
-        firing.iter().any(|sample| {
-            sample.label("alertname") == *alert
-                && sample.label("instance") == instance
-                && (integration.is_empty() || sample.label("integration") == integration)
-        })
-    })
+const TROUBLES: &[Trouble] = &[
+    // Its broker is away, for longer than its journal lasts.
+    Trouble {
+        instance: "cut-off",
+        alerts: &[
+            "RtalinkKafkaErrors",
+            "RtalinkJournalGrowing",
+            "RtalinkJournalFilling",
+            "RtalinkTransitionsLost",
+            "RtalinkJournalOld",
+        ],
+    },
+    // Something else takes all room on the disk of its store.
+    Trouble { instance: "small-disk", alerts: &["RtalinkStoreTrouble", "RtalinkDiskRunningOut", "RtalinkDiskFilling"] },
+    // It ends and does not come back.
+    Trouble { instance: "gone", alerts: &["RtalinkDown"] },
+    // It is killed, and started again, four times.
+    Trouble { instance: "crashing", alerts: &["RtalinkRestarting"] },
+    // Somebody has paused it and forgotten that.
+    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong"] },
+];
+
+/// Prometheus has lost its targets.
+const NO_TARGET: &str = "RtalinkAbsent";
+
+/// Whether an alert outlasts its fault, for longer than the test: whoever has been seen stays unmapped until a mapping
+/// comes, a start that found trouble is told for a quarter of an hour, and what is gone stays away.
+///
+/// The disk of the machine is not ours: in fast motion a build beside the test fills it.
+fn lasts(alert: &str) -> bool {
+    let lasting = ["RtalinkUnmapped", "RtalinkStoreTrouble", "RtalinkDown "];
+    lasting.iter().any(|name| alert.starts_with(name))
+        || alert.starts_with("RtalinkDiskFilling") && !alert.contains("small-disk")
 }
 
-fn told(prometheus: &Prometheus) -> BTreeSet<String> {
+/// Waits until these alerts of an instance have fired; of any of its integrations, where `integration` is empty.
+fn wait_for(prometheus: &Prometheus, instance: &str, integration: &str, alerts: &[&str]) {
+    for alert in alerts {
+        within(PATIENCE, &format!("{alert} of {instance} {integration}"), || {
+            prometheus.fired().iter().any(|sample| is(sample, instance, integration, alert)).then_some(())
+        });
+    }
+}
+
+fn is(sample: &prometheus::Sample, instance: &str, integration: &str, alert: &str) -> bool {
+    sample.label("alertname") == alert
+        && sample.label("instance") == instance
+        && (integration.is_empty() || sample.label("integration") == integration)
+}
+
+fn told(alerts: &[prometheus::Sample]) -> BTreeSet<String> {
     let tell = |sample: &prometheus::Sample| {
         format!("{} {} {}", sample.label("alertname"), sample.label("instance"), sample.label("integration"))
     };
-    prometheus.firing().iter().map(tell).collect()
+    alerts.iter().map(tell).collect()
 }
 
 #[test]
@@ -205,7 +251,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let shared = Broker::shared().bootstrap();
     let integrations: Vec<&str> = FAULTS.iter().map(|fault| fault.integration).chain([HEALTHY]).collect();
     let centre = Centre::start("centre", shared, &integrations, "");
-    let cut_off = Centre::start("cut-off", &kafka.bootstrap(), &["a"], "[store]\njournal_max_size = \"1MiB\"");
+    let cut_off = Centre::start("cut-off", &kafka.bootstrap(), &["a"], CUT_OFF);
     let disk = folder(&[]);
     let small = SmallDisk::mount(&disk.path().join("data"), "64m");
     let small_disk = Centre::start_in(disk, "small-disk", shared, &["a"], "[store]\ndirectory = \"data\"");
@@ -215,8 +261,8 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
 
     let players: Vec<Cms> = FAULTS.iter().map(|fault| centre.cms(fault.integration, fault.play)).collect();
     let _healthy = centre.cms(HEALTHY, |_| Step::Silence);
-    let busy = |step| Step::Send(snapshot(step, 0..TEAM));
-    let others: Vec<Cms> = [&cut_off, &small_disk, &crashing, &paused].map(|centre| centre.cms("a", busy)).into();
+    let others = [(&cut_off, hectic as fn(u64) -> Step), (&small_disk, normal), (&crashing, normal), (&paused, normal)];
+    let others = others.map(|(centre, play)| centre.cms("a", play));
     let gone_target = gone.as_ref().map(Centre::target);
     let targets: Vec<Target> = [&centre, &cut_off, &small_disk, &crashing, &paused]
         .map(Centre::target)
@@ -224,17 +270,19 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
         .chain(gone_target)
         .collect();
     let prometheus = Prometheus::start(&targets, &rules::in_fast_motion(), "250ms");
+    let without_targets = Prometheus::start(&[], &rules::in_fast_motion(), "250ms");
     let count = targets.len();
     until_true("a while without a fault", || {
         let seen = prometheus.query("sum(count_over_time(up[6s]) >= bool 20)").unwrap();
         seen.first().is_some_and(|sample| sample.value as usize == count)
     });
-    assert_eq!(told(&prometheus), BTreeSet::new(), "nothing is wrong yet");
+    assert_eq!(told(&prometheus.firing()), BTreeSet::new(), "nothing is wrong yet");
 
     // Faults of feeds, and of services.
+    others[0].fault(true);
     players.iter().for_each(|cms| cms.fault(true));
     drop(gone.take());
-    small.iter().for_each(|disk| drop(disk.fill()));
+    small.iter().for_each(|disk| _ = disk.fill());
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
     for _ in 0..4 {
@@ -245,42 +293,36 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
         std::thread::park_timeout(Duration::from_millis(1_500));
         kafka.go_on();
         std::thread::park_timeout(Duration::from_millis(100));
-        fires(&prometheus, SLOW.instance, "", SLOW.alerts).then_some(())
+        let firing = prometheus.firing();
+        firing.iter().any(|sample| is(sample, "cut-off", "", SLOW)).then_some(())
     });
     kafka.kill();
     for Fault { integration, alerts, .. } in FAULTS {
-        within(PATIENCE, &format!("{alerts:?} of {integration}; firing: {:?}", told(&prometheus)), || {
-            fires(&prometheus, "centre", integration, alerts).then_some(())
-        });
+        wait_for(&prometheus, "centre", integration, alerts);
     }
-    for Trouble { instance, alerts } in [CUT_OFF, SMALL_DISK, GONE, CRASHING, PAUSED] {
-        within(PATIENCE, &format!("{alerts:?} of {instance}; firing: {:?}", told(&prometheus)), || {
-            fires(&prometheus, instance, "", alerts).then_some(())
-        });
+    for Trouble { instance, alerts } in TROUBLES {
+        wait_for(&prometheus, instance, "", alerts);
     }
-    let firing = prometheus.firing();
+    let fired = prometheus.fired();
     let unfounded = |sample: &&prometheus::Sample| sample.label("integration") == HEALTHY;
-    assert!(!firing.iter().any(|sample| unfounded(&sample)), "{:?}", told(&prometheus));
-    let fired: BTreeSet<&str> = firing.iter().map(|sample| sample.label("alertname")).collect();
+    assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&prometheus.firing()));
+    let fired: BTreeSet<&str> = fired.iter().map(|sample| sample.label("alertname")).collect();
     let defined = prometheus.alerts();
-    let known = |alert: &str| fired.contains(alert) || SLOW.alerts.contains(&alert);
+    until_true("nothing to scrape", || {
+        without_targets.firing().iter().any(|sample| sample.label("alertname") == NO_TARGET)
+    });
+    let known = |alert: &str| fired.contains(alert) || alert == SLOW || alert == NO_TARGET;
     assert!(defined.iter().all(|alert| known(alert)), "no fault is known for one of {defined:?}");
 
     // And all of them end.
-    players.iter().for_each(|cms| cms.fault(false));
+    players.iter().chain(&others).for_each(|cms| cms.fault(false));
     small.iter().for_each(SmallDisk::free);
     kafka.start_again();
     assert_eq!(post("resume"), 200);
     within(PATIENCE, "the faults are over, and so are their alerts", || {
-        let left: Vec<String> = told(&prometheus).into_iter().filter(|alert| !lasts(alert)).collect();
+        let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())
     });
-    drop(others);
-}
-
-/// Whoever has been seen stays unmapped until a mapping comes; what is gone stays away.
-fn lasts(alert: &str) -> bool {
-    alert.starts_with("Unmapped") || alert.contains(GONE.instance)
 }
 
 /// Scraping as the dashboards expect it; `$__rate_interval` is four scrapes.

@@ -14,7 +14,7 @@ use crate::support::process::Process;
 
 /// Running until it is dropped.
 pub(crate) struct Prometheus {
-    process: Process,
+    _process: Process,
     address: SocketAddr,
     _folder: TempDir,
 }
@@ -57,7 +57,7 @@ impl Prometheus {
         let process = Process::spawn(command(folder.path()));
         let address = process.field("Listening on", "address").parse().expect("an address");
         process.line("Server is ready to receive web requests");
-        Self { process, address, _folder: folder }
+        Self { _process: process, address, _folder: folder }
     }
 
     /// `127.0.0.1:port`.
@@ -93,6 +93,11 @@ impl Prometheus {
         self.query("ALERTS{alertstate=\"firing\"}").expect("Prometheus knows its alerts")
     }
 
+    /// Alerts that have fired since it was started.
+    pub(crate) fn fired(&self) -> Vec<Sample> {
+        self.query("max_over_time(ALERTS{alertstate=\"firing\"}[1h])").expect("Prometheus knows its alerts")
+    }
+
     /// Names of the alerts that its rules define.
     pub(crate) fn alerts(&self) -> Vec<String> {
         let answer = self.ask("rules", &[("type", "alert")]);
@@ -114,10 +119,6 @@ impl Prometheus {
         let parameters: Vec<String> =
             parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
         http::get(self.address, &format!("/api/v1/{what}?{}", parameters.join("&"))).json()
-    }
-
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.process.log()
     }
 }
 

@@ -25,7 +25,7 @@ install_once() {
     local target=$1 fill=$2 partial lock
     [ -d "$target" ] && return
     mkdir -p "$cache"
-    exec {lock}>"$cache/install.lock"
+    exec {lock}>"$target.lock"
     flock "$lock"
     if [ ! -d "$target" ]; then
         partial=$(mktemp -d "$target.XXXXXX")
