@@ -13,7 +13,7 @@ import type * as units from '@grafana/grafana-foundation-sdk/units';
 type Literal<T> = T extends string
   ? string extends T ? string : `${T}`
   : T extends number
-    ? number extends T ? number : `${T}` extends `${infer N extends number}` ? N : T
+    ? `${number}` extends `${T}` ? number : `${T}` extends `${infer N extends number}` ? N : never
     : T extends boolean | null | undefined
       ? T
       : T extends ReadonlyArray<infer Item>

@@ -258,7 +258,7 @@ def table(title, description, key, columns, no_value):
         queries,
         "none",
         no_value,
-        {"cellHeight": "sm", "showHeader": True},
+        {"cellHeight": "sm", "frameIndex": 0, "showHeader": True},
         {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
         [override(name, ("unit", unit), *properties) for name, _, unit, properties in columns],
         thresholds=steps(QUIET),

@@ -145,7 +145,7 @@ RECORDS = graph(
     "Records by what became of them. Changed: an event followed. Unchanged: nothing new, as for most of a snapshot. "
     "Invalid: could not be decoded.",
     [target(f"sum by (outcome) (rate({feed('rtalink_feed_records_total')}[$__rate_interval]))", "{{outcome}}")],
-    "rps",
+    "recps",
     NOT_SCRAPED,
     colours={"changed": SKY, "unchanged": QUIET, "invalid": RED},
     stacked=True,
