@@ -21,7 +21,8 @@ import matplotlib.dates as dates  # noqa: E402 # after the choice of a backend
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.colors import PowerNorm  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator  # noqa: E402
+from matplotlib.textpath import TextPath  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator  # noqa: E402
 
 from source import Prometheus  # noqa: E402
 from units import written  # noqa: E402
@@ -49,7 +50,7 @@ class Board:
 
     def box(self, x, y, w, h, colour, edge=None):
         place = (x / WIDTH, 1 - (y + h) / self.height)
-        patch = Rectangle(place, w / WIDTH, h / self.height, facecolor=colour, edgecolor=edge or colour, linewidth=0.8)
+        patch = Rectangle(place, w / WIDTH, h / self.height, facecolor=colour, edgecolor=edge or colour, linewidth=0.8, zorder=-1)
         self.figure.add_artist(patch)
 
 
@@ -188,11 +189,15 @@ class Drawing:
     def date(seconds):
         return (seconds + time.localtime(seconds).tm_gmtoff) / 86400
 
+    @staticmethod
+    def key_width(name):
+        return 30 + TextPath((0, 0), name, size=11).get_extents().width
+
     def keys(self, entries, line):
         """A legend: lines of colour and name."""
         x, y = self.x + 12, self.y + self.h - 16 * line + 4
         for name, colour in entries:
-            width = 26 + 6.4 * len(name)
+            width = self.key_width(name)
             if x + width > self.x + self.w - 4 and x > self.x + 12:
                 x, y = self.x + 12, y + 16
             self.board.box(x, y - 2, 12, 4, colour)
@@ -202,7 +207,7 @@ class Drawing:
     def key_lines(self, entries):
         lines, x = 1, 12
         for name, _ in entries:
-            width = 26 + 6.4 * len(name)
+            width = self.key_width(name)
             if x + width > self.w - 4 and x > 12:
                 lines, x = lines + 1, 12
             x += width
@@ -227,8 +232,9 @@ class Drawing:
         lines = self.key_lines(entries)
         axes = self.plot(16 * lines)
         moments = [self.date(at) for at in times]
-        if custom["scaleDistribution"]["type"] == "log":
-            axes.set_yscale("log", nonpositive="mask")
+        scale = custom["scaleDistribution"]
+        if scale["type"] == "log":
+            axes.set_yscale("log", base=scale["log"], nonpositive="mask")
         stacked = custom["stacking"]["mode"] == "normal"
         base = [0.0] * len(times)
         where = {"step": "post"} if custom["lineInterpolation"] == "stepAfter" else {}
@@ -264,15 +270,20 @@ class Drawing:
         unit, decimals = defaults["unit"], defaults.get("decimals")
         if axes.get_yscale() == "log":
             seen = [value for value in seen if value > 0] or [1]
-            low, high = 10 ** math.floor(math.log10(min(seen))), 10 ** math.ceil(math.log10(max(seen) * 1.01))
-            axes.set_ylim(low, high if high > low else low * 10)
-            axes.yaxis.set_major_locator(LogLocator(10, numticks=7))
+            base = defaults["custom"]["scaleDistribution"]["log"]
+            low = base ** math.floor(math.log(min(seen), base))
+            high = base ** math.ceil(math.log(max(seen) * 1.01, base))
+            axes.set_ylim(low, high if high > low else low * base)
+            axes.yaxis.set_major_locator(LogLocator(base, numticks=7))
             axes.yaxis.set_minor_locator(NullLocator())
         else:
             low = defaults.get("min", min(seen))
             high = defaults.get("max", max(stack or seen) * 1.08)
             axes.set_ylim(low, high if high > low else low + 1)
-            axes.yaxis.set_major_locator(MaxNLocator(5, integer=decimals == 0))
+            if unit == "bytes":
+                axes.yaxis.set_major_locator(MultipleLocator(2 ** math.ceil(math.log2(max(high, 5) / 5))))
+            else:
+                axes.yaxis.set_major_locator(MaxNLocator(5, integer=decimals == 0))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, unit, decimals)))
 
     def annotate(self, axes):
@@ -306,7 +317,7 @@ class Drawing:
         edges = [self.date(at - half) for at in [*times, times[-1] + self.step]]
         colours = matplotlib.colormaps[self.panel["options"]["color"]["scheme"].lower()]
         norm = PowerNorm(self.panel["options"]["color"]["exponent"], 0, most)
-        mesh = axes.pcolormesh(edges, range(len(rows) + 1), cells, cmap=colours, norm=norm, edgecolor=PANEL, linewidth=0.3)
+        mesh = axes.pcolormesh(edges, range(len(rows) + 1), cells, cmap=colours, norm=norm)
         ticks = range(0, len(found), 2)
         labels = ["+Inf" if found[at][0]["le"] == "+Inf" else written(float(found[at][0]["le"]), unit) for at in ticks]
         axes.set_yticks([at + 1 for at in ticks], labels)
@@ -387,6 +398,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--prometheus", required=True, help="address, as http://127.0.0.1:9090")
     parser.add_argument("--minutes", type=float, default=15, help="how far back")
+    parser.add_argument("--ago", type=float, default=0, help="end that many minutes ago")
     parser.add_argument("--scrape", type=int, default=2, help="scrape interval in seconds")
     parser.add_argument("--integration", nargs="*", default=[], help="those selected; default all")
     parser.add_argument("dashboard")
@@ -396,7 +408,7 @@ def main():
     with open(chosen.dashboard, encoding="utf-8") as file:
         dashboard = json.load(file)
     source = Prometheus(chosen.prometheus)
-    end = time.time()
+    end = time.time() - chosen.ago * 60
     begin = end - chosen.minutes * 60
     integrations = chosen.integration or source.values("rtalink_feed_up", "integration")
     everything = {
@@ -417,7 +429,7 @@ def main():
     )
     notes = "   ".join("● " + note["name"] for note in dashboard["annotations"]["list"])
     board.text(14, 48, f"{chips}   {notes}", 12, FAINT)
-    board.text(WIDTH - 14, 22, f"{links}   last {chosen.minutes:g} minutes, {time.strftime('%d %b %Y %H:%M')}", 12, FAINT, ha="right")
+    board.text(WIDTH - 14, 22, f"{links}   {chosen.minutes:g} minutes to {time.strftime('%d %b %Y %H:%M', time.localtime(end))}", 12, FAINT, ha="right")
     board.text(WIDTH - 14, 48, "drawn by tests/grafana/draw.py, not a screenshot of Grafana", 11, FAINT, ha="right")
 
     empty = []

@@ -22,7 +22,7 @@ def filled(text, values):
 def intervals(seconds, width, panel, scrape):
     """Step of a graph that is `width` pixels wide, and the values of the interval variables."""
     least = re.fullmatch(r"(\d+)s", panel.get("interval", "1s"))
-    step = max(math.ceil(seconds / width), min(int(least[1]), max(scrape, 1)) if least else 1, 1)
+    step = max(math.ceil(seconds / width), int(least[1]) if least else 1)
     return step, {
         "__interval": f"{step}s",
         "__rate_interval": f"{max(step + scrape, 4 * scrape)}s",

@@ -97,7 +97,7 @@ LONG_AUX = graph(
 
 def events(*causes):
     selector = feed("rtalink_events_total", f'cause=~"{"|".join(causes)}"')
-    return f"60 * sum(rate({selector}[$__rate_interval]))"
+    return f"60 * sum(rate({selector}[$__rate_interval]) and on (instance, integration) {LIVE})"
 
 
 LOGINS = graph(

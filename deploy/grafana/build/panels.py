@@ -136,7 +136,7 @@ def graph(
     bars=False,
     stacked=False,
     steps_only=False,
-    logarithmic=False,
+    logarithmic=None,
     legend="list",
     low=0,
     high=None,
@@ -153,7 +153,7 @@ def graph(
         "gradientMode": "none",
         "lineInterpolation": "stepAfter" if steps_only else "linear",
         "lineWidth": 0 if bars else 1 if stacked else 2,
-        "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
+        "scaleDistribution": {"type": "log", "log": logarithmic} if logarithmic else {"type": "linear"},
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
@@ -244,8 +244,8 @@ def state_timeline(title, description, expression, legend, mappings, no_value):
     )
 
 
-def table(title, description, key, columns, no_value):
-    """One line per `key`; `columns` are (title, expression, unit, properties of the column)."""
+def table(title, description, key, columns, no_value, labels=()):
+    """One line per `key`; `columns` are (title, expression, unit, properties of the column), `labels` further columns."""
     queries = [
         target(expression, "", chr(ord("A") + at), instant=True, form="table")
         for at, (_, expression, _, _) in enumerate(columns)
@@ -270,7 +270,7 @@ def table(title, description, key, columns, no_value):
             "options": {
                 "excludeByName": {"Time": True},
                 "indexByName": {key: 0, **{value: at + 1 for at, value in enumerate(names)}},
-                "renameByName": {key: key.capitalize(), **names},
+                "renameByName": {**{label: label.capitalize() for label in (key, *labels)}, **names},
             },
         },
     ]

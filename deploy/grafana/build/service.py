@@ -158,14 +158,14 @@ LATENCY = graph(
     targets(
         *(
             (quantile(q, feed("rtalink_event_latency_seconds_bucket")), legend)
-            for q, legend in ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))
+            for q, legend in ((0.999, "p99.9"), (0.99, "p99"), (0.5, "p50"))
         )
     ),
     "s",
     "No events in this time",
     colours=QUANTILES,
     thresholds=steps("transparent", (0.5, WARN), (1, BAD)),
-    logarithmic=True,
+    logarithmic=10,
 )
 
 WAITING = graph(
@@ -260,7 +260,7 @@ TIME = row(
                     "s",
                     "No batches in this time",
                     colours={"decode": GREEN, "track": YELLOW, "map": PINK, "publish": SKY, "journal": ORANGE},
-                    logarithmic=True,
+                    logarithmic=10,
                 ),
             ),
         ],
@@ -296,7 +296,6 @@ JOURNAL = row(
                     "bytes",
                     NOT_SCRAPED,
                     colours={"journal": SKY, "maximum of one integration": RED},
-                    logarithmic=True,
                 ),
             ),
             (
@@ -365,7 +364,7 @@ KAFKA = row(
                         "broker p50": PINK,
                         "broker p99": ORANGE,
                     },
-                    logarithmic=True,
+                    logarithmic=10,
                 ),
             ),
             (
@@ -448,7 +447,7 @@ REFUSED = row(
 PROCESS = row(
     "Process",
     (
-        5,
+        4,
         [
             (
                 24,
@@ -473,6 +472,7 @@ PROCESS = row(
                         ),
                     ],
                     NOT_SCRAPED,
+                    labels=["version"],
                 ),
             )
         ],
