@@ -182,7 +182,7 @@ class Drawing:
         axes.set_axisbelow(True)
         axes.set_xlim(self.date(self.begin), self.date(self.end))
         axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=max(3, int(self.w / 90))))
-        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if self.end - self.begin > 300 else "%H:%M:%S"))
+        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M" if self.end - self.begin > 180 else "%H:%M:%S"))
         return axes
 
     @staticmethod
@@ -251,9 +251,8 @@ class Drawing:
                 axes.bar(moments, heights, self.step / 86400 * 0.8, bottom=base, color=colour, linewidth=0)
             else:
                 is_there = [not math.isnan(value) for value in values]
-                axes.fill_between(moments, base, top, is_there, color=colour, alpha=custom["fillOpacity"] / 100, linewidth=0, **where)
-                edge = [math.nan if math.isnan(value) else high for value, high in zip(values, top)]
-                axes.plot(moments, edge, color=colour, linewidth=0.8, drawstyle="steps-post" if where else "default")
+                shape = {"color": colour, "linewidth": 0.8, **where}
+                axes.fill_between(moments, base, top, is_there, alpha=custom["fillOpacity"] / 100, **shape)
             base = top
         self.limits(axes, defaults, [value for _, values, _ in drawn for value in values], base if stacked else None)
         if custom["thresholdsStyle"]["mode"] == "dashed":
@@ -350,7 +349,8 @@ class Drawing:
                 if not math.isnan(values[begin]):
                     text, colour = self.shown(values[begin], field)
                     seen[text] = colour
-                    x, wide = self.date(times[begin]), (times[min(now, len(times) - 1)] - times[begin]) / 86400
+                    since, until = max(times[begin], self.begin), times[min(now, len(times) - 1)]
+                    x, wide = self.date(since), (until - since) / 86400
                     axes.add_patch(Rectangle((x, at + 0.08), wide, 0.84, facecolor=colour, alpha=0.8, linewidth=0))
                     if wide * 86400 / (self.end - self.begin) * self.w > 8 * len(text):
                         axes.text(x + 6 / 86400 * (self.end - self.begin) / self.w, at + 0.5, text, color="white", fontsize=9,

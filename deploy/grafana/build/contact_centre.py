@@ -22,15 +22,15 @@ HEALTH = stat(
     steps(GOOD),
     "No data: rtalink is not running, or not connected to this data source",
     queries=[
-        target(f"{LAST_RECORD} and on (integration) {LIVE}", "{{integration}}: all right, data up to", "A", instant=True),
-        target(f"{LAST_RECORD} unless on (integration) {LIVE}", "{{integration}}: no data since", "B", instant=True),
+        target(f"{LAST_RECORD} unless on (integration) {LIVE}", "{{integration}}: no data since", "A", instant=True),
+        target(f"{LAST_RECORD} and on (integration) {LIVE}", "{{integration}}: all right, data up to", "B", instant=True),
     ],
     mappings=[words({0: ("it began", BAD)})],
     name=True,
     background=True,
     overrides=[
         {
-            "matcher": {"id": "byFrameRefID", "options": "B"},
+            "matcher": {"id": "byFrameRefID", "options": "A"},
             "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": BAD}}],
         }
     ],
