@@ -233,7 +233,7 @@ class Drawing:
         axes = self.plot(16 * lines)
         moments = [self.date(at) for at in times]
         scale = custom["scaleDistribution"]
-        if scale["type"] == "log":
+        if scale["type"] == "log" and any(value > 0 for _, values, _ in drawn for value in values):
             axes.set_yscale("log", base=scale["log"], nonpositive="mask")
         stacked = custom["stacking"]["mode"] == "normal"
         base = [0.0] * len(times)
@@ -268,7 +268,7 @@ class Drawing:
         seen = [value for value in values if not math.isnan(value)]
         unit, decimals = defaults["unit"], defaults.get("decimals")
         if axes.get_yscale() == "log":
-            seen = [value for value in seen if value > 0] or [1]
+            seen = [value for value in seen if value > 0]
             base = defaults["custom"]["scaleDistribution"]["log"]
             low = base ** math.floor(math.log(min(seen), base))
             high = base ** math.ceil(math.log(max(seen) * 1.01, base))

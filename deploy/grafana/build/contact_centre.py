@@ -53,7 +53,7 @@ NOW = [
     now_in("Available", "Waiting for a call."),
     now_in("AUX", "Logged in and not available: breaks, meetings, training and the like."),
     stat(
-        "Not assigned",
+        "Users not assigned",
         "Users of CMS that are assigned to no employee: their states reach nobody's schedule.",
         f"max({feed('rtalink_unmapped_users')})",
         "short",
@@ -96,25 +96,26 @@ LONG_AUX = graph(
 
 
 def events(*causes):
+    """How many events of those causes there were in the last 5 minutes."""
     selector = feed("rtalink_events_total", f'cause=~"{"|".join(causes)}"')
-    return f"60 * sum(rate({selector}[$__rate_interval]) and on (instance, integration) {LIVE})"
+    return f"round(sum(increase({selector}[5m]) and on (instance, integration) {LIVE}))"
 
 
 LOGINS = graph(
-    "Log-ins and log-outs per minute",
-    "How many agents logged in and out. Many log-outs at once that are no end of a shift: ask whether the "
+    "Log-ins and log-outs in 5 minutes",
+    "How many agents logged in and out in the 5 minutes before. Many log-outs at once that are no end of a shift: ask whether the "
     "report in CMS has changed.",
     targets((events("LOGGED_IN"), "logged in"), (events("LOGGED_OUT"), "logged out")),
     "short",
     NO_DATA,
-    colours={"logged in": SKY, "logged out": ORANGE},
-    bars=True,
+    colours={"logged in": YELLOW, "logged out": QUIET},
+    steps_only=True,
     decimals=0,
 )
 
 CHANGES = graph(
-    "Changes of state per minute",
-    "How many changes were passed on, by what caused them. First seen: agents that were there when rtalink began to "
+    "Changes of state in 5 minutes",
+    "How many changes were passed on in the 5 minutes before, by what caused them. First seen: agents that were there when rtalink began to "
     "look. Began again: the same state, started anew. Assignment changed: somebody edited users or activities.",
     targets(
         (events("CHANGED"), "changed"),
@@ -132,7 +133,7 @@ CHANGES = graph(
         "first seen": QUIET,
         "assignment changed": YELLOW,
     },
-    bars=True,
+    steps_only=True,
     decimals=0,
 )
 
