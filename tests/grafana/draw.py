@@ -25,7 +25,7 @@ from matplotlib.textpath import TextPath  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator  # noqa: E402
 
 from source import Prometheus  # noqa: E402
-from units import written  # noqa: E402
+from units import FORMATS, written  # noqa: E402
 from variables import COLUMNS, escaped, filled, intervals, unrolled  # noqa: E402
 
 PAGE, PANEL, EDGE = "#111217", "#181B1F", "#2A2D34"
@@ -394,6 +394,18 @@ class Drawing:
         return True
 
 
+def units(node):
+    """All units that are named anywhere in a dashboard."""
+    if isinstance(node, dict):
+        if node.get("id") == "unit":
+            yield node["value"]
+        for key, value in node.items():
+            yield from [value] if key == "unit" else units(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from units(item)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--prometheus", required=True, help="address, as http://127.0.0.1:9090")
@@ -407,6 +419,8 @@ def main():
 
     with open(chosen.dashboard, encoding="utf-8") as file:
         dashboard = json.load(file)
+    if unknown := set(units(dashboard)) - set(FORMATS):
+        sys.exit(f"units.py cannot write {', '.join(sorted(unknown))}")
     source = Prometheus(chosen.prometheus)
     end = time.time() - chosen.ago * 60
     begin = end - chosen.minutes * 60

@@ -5,7 +5,7 @@ from colours import GOOD, QUIET
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # That of the published types which the tests compile against.
 PLUGIN = "13.2.2"
-MIN_INTERVAL = "10s"
+MIN_INTERVAL = "15s"
 
 
 def target(expression, legend="", ref="A", *, instant=False, form="time_series"):

@@ -113,8 +113,8 @@ FEEDS = state_timeline(
 
 FEED_TABLE = table(
     "Feeds now",
-    "One line per feed. The snapshot period should be the refresh of the report in CMS. Skew is the clock of CMS less "
-    "ours, where the feed has timestamps.",
+    "One line per feed. The snapshot period should be the refresh of the report in CMS. Agents affected were logged in as "
+    "a feed became silent. Skew is the clock of CMS less ours, where the feed has timestamps.",
     "integration",
     [
         ("State", FEED_STATE, "none", [("mappings", STATES), ("custom.cellOptions", {"type": "color-text"})]),
@@ -134,6 +134,7 @@ FEED_TABLE = table(
             "s",
             [("decimals", 1)],
         ),
+        ("Agents affected", f"max by (integration) ({feed('rtalink_feed_stale_agents')})", "short", [("decimals", 0)]),
         ("Connections", f"sum by (integration) ({feed('rtalink_feed_connections')})", "short", [("decimals", 0)]),
         ("Clock skew", f"max by (integration) ({feed('rtalink_feed_clock_skew_seconds')})", "s", [("decimals", 1)]),
     ],
@@ -535,7 +536,7 @@ DASHBOARD = dashboard(
     lay_out(
         [
             (4, [(3, panel) for panel in AT_A_GLANCE]),
-            (7, [(14, FEEDS), (10, FEED_TABLE)]),
+            (7, [(12, FEEDS), (12, FEED_TABLE)]),
             (8, [(8, RECORDS), (8, LATENCY), (8, WAITING)]),
         ],
         FEED,
