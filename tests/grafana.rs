@@ -239,24 +239,27 @@ impl Prometheus {
         let folder = TempDir::new().unwrap();
         let configuration = folder.path().join("prometheus.yml");
         fs::write(&configuration, "scrape_configs: []\n").unwrap();
-        let mut child = Command::new("prometheus")
+        let child = Command::new("prometheus")
             .arg(format!("--config.file={}", configuration.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg("--web.listen-address=127.0.0.1:0")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut prometheus = Self { child, address: String::new(), _folder: folder };
         let listening = Regex::new(r#"msg="Listening on" address="?(127\.0\.0\.1:\d+)"#).unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut address = None;
-        for line in lines.by_ref() {
-            address = address.or_else(|| listening.captures(&line).map(|found| format!("http://{}", &found[1])));
-            if line.contains("Server is ready") {
-                break;
+        let mut lines = BufReader::new(prometheus.child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut is_ready = false;
+        // The two come in any order.
+        while !is_ready || prometheus.address.is_empty() {
+            let line = lines.next().unwrap();
+            is_ready |= line.contains("Server is ready");
+            if let Some(found) = listening.captures(&line) {
+                prometheus.address = format!("http://{}", &found[1]);
             }
         }
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.unwrap(), _folder: folder }
+        prometheus
     }
 
     fn draw(&self, dashboard: &Path, picture: &Path) -> Command {
