@@ -14,44 +14,16 @@ import textwrap
 import time
 
 import matplotlib
+import matplotlib.dates as dates
+from matplotlib.colors import PowerNorm
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 
-matplotlib.use("Agg")
-
-import matplotlib.dates as dates  # noqa: E402 # after the choice of a backend
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.colors import PowerNorm  # noqa: E402
-from matplotlib.patches import Rectangle  # noqa: E402
-from matplotlib.textpath import TextPath  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator  # noqa: E402
-
-from source import Prometheus  # noqa: E402
-from units import FORMATS, written  # noqa: E402
-from variables import COLUMNS, escaped, filled, intervals, unrolled  # noqa: E402
-
-PAGE, PANEL, EDGE = "#111217", "#181B1F", "#2A2D34"
-TEXT, FAINT, GRID = "#D5D6DE", "#8E8F99", "#2A2C33"
-PALETTE = ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00", "#8E8E93"]
-WIDTH, UNIT, GAP, HEAD, DPI = 1600, 38, 8, 64, 100
-
-
-class Board:
-    """A figure whose places are pixels, from the top left."""
-
-    def __init__(self, height):
-        self.height = height
-        self.figure = plt.figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor=PAGE)
-
-    def axes(self, x, y, w, h):
-        return self.figure.add_axes((x / WIDTH, 1 - (y + h) / self.height, w / WIDTH, h / self.height))
-
-    def text(self, x, y, text, size=12, colour=TEXT, **more):
-        more = {"va": "center", "ha": "left", **more}
-        self.figure.text(x / WIDTH, 1 - y / self.height, text, fontsize=size * 72 / DPI, color=colour, **more)
-
-    def box(self, x, y, w, h, colour, edge=None):
-        place = (x / WIDTH, 1 - (y + h) / self.height)
-        patch = Rectangle(place, w / WIDTH, h / self.height, facecolor=colour, edgecolor=edge or colour, linewidth=0.8, zorder=-1)
-        self.figure.add_artist(patch)
+from board import DPI, EDGE, FAINT, GAP, GRID, HEAD, PAGE, PALETTE, PANEL, TEXT, UNIT, WIDTH, Board
+from source import Prometheus
+from units import FORMATS, written
+from variables import COLUMNS, escaped, filled, intervals, unrolled
 
 
 class Drawing:
@@ -432,7 +404,6 @@ def main():
     panels = unrolled(dashboard["panels"], integrations)
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in panels)
 
-    plt.rcParams["font.family"] = ["DejaVu Sans"]
     board = Board(HEAD + rows * UNIT + GAP)
     board.text(14, 22, dashboard["title"], 20, weight="bold")
     links = "   ".join("↗ " + link["title"] for link in dashboard["links"])
