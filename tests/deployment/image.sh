@@ -74,6 +74,8 @@ fill() {
     container=$(storage "$bases" from --pull-never localhost/rtalink)
     mounted=$(storage "$bases" mount "$container")
     cp -a "$mounted" "$1/rootfs"
+    # Where an engine mounts something it makes a folder.
+    mkdir -p "$1"/rootfs/{dev,proc,etc/rtalink}
     storage "$bases" inspect --type image localhost/rtalink >"$1/config.json"
     cp "$bases/base-bytes" "$1/base-bytes"
     storage "$bases" rm "$container" >/dev/null
