@@ -114,10 +114,9 @@ fn needed(binary: &Path) -> BTreeSet<String> {
     names.map(|name| name.trim().to_owned()).collect()
 }
 
-/// Started, fed, asked and stopped as an engine does it, on a root that cannot be written, by a user who may nothing.
+/// Started, fed and stopped as an engine does it, on a root that cannot be written, by a user who may nothing.
 #[test]
 fn a_shift_in_a_container() {
-    let image = Image::built();
     let mounts = Mounts::new(CONFIG);
     let service = mounts.start();
 
@@ -127,21 +126,12 @@ fn a_shift_in_a_container() {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name, value.split_whitespace().collect::<Vec<_>>().join(" ")))
         .collect();
-    let user = [USER.to_string(); 4].map(|id| id).join(" ");
+    let user = vec![USER.to_string(); 4].join(" ");
     assert_eq!((&status["Uid"], &status["Gid"]), (&user, &user));
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status[set], "0000000000000000", "{set}");
     }
     assert_eq!(status["NoNewPrivs"], "1");
-
-    let health = &image.config["Healthcheck"]["Test"];
-    let health = match words(health).split_first() {
-        Some((kind, command)) if kind == "CMD" => command.to_vec(),
-        _ => panic!("the health check must not need a shell: {health}"),
-    };
-    let is_healthy = || mounts.raw(Some(service.id()), &health).output().unwrap();
-    let answer = is_healthy();
-    assert!(answer.status.success(), "{answer:?}");
 
     let cms = "simulate --connect 127.0.0.1:7001 --layout cisco-icm-20 --agents 100 --refresh 100ms --pace 20 --duration 3s";
     let sent = mounts.output(Some(service.id()), &cms.split(' ').collect::<Vec<_>>());
@@ -181,8 +171,24 @@ fn a_shift_in_a_container() {
     for file in fs::read_dir(mounts.volume.path()).unwrap() {
         assert_eq!(file.unwrap().metadata().unwrap().uid(), USER);
     }
-    let dead = mounts.raw(None, &health).output().unwrap();
-    assert_eq!(dead.status.code(), Some(1), "{dead:?}");
+}
+
+/// As an engine asks: with the image's own command, in the container.
+#[test]
+fn it_knows_its_own_health() {
+    let health = &Image::built().config["Healthcheck"]["Test"];
+    let health = match words(health).split_first() {
+        Some((kind, command)) if kind == "CMD" => command.to_vec(),
+        _ => panic!("the health check must not need a shell: {health}"),
+    };
+    let mounts = Mounts::new(CONFIG);
+    let service = mounts.start();
+    let ask = |network_of| mounts.raw(network_of, &health).output().unwrap();
+    let well = ask(Some(service.id()));
+    assert!(well.status.success(), "{well:?}");
+    assert_eq!(service.terminate().0, Some(0));
+    let gone = ask(None);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 #   image.sh build    build it unless nothing has changed; the last line is the folder that it is in
 #
 # The folder has `rootfs`, the file system of the image; `config.json`, its configuration; `base-bytes`, the size of its base.
-# Everything is kept in the cache: the two bases, what cargo compiled, the last
-# images. Crates are fetched by cargo out here, with whatever configuration it has; the build itself is offline.
+# Everything is kept in the cache: the two bases, what cargo compiled, the last images. Crates are fetched by cargo out here, with
+# whatever configuration it has; the build itself is offline.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,13 +15,15 @@ source "$here/../tools/cache.sh"
 # shellcheck source=tests/deployment/bases.sh
 source "$here/bases.sh"
 
-bases=$(pinned image-bases "$here/bases.sh")
+# A folder and a lock of their own: a build takes minutes, and nobody else should wait for it.
+cache=$cache/image
+bases=$(pinned bases "$here/bases.sh")
 # How many images are kept.
 keep=4
 
 # storage FOLDER ARG...: buildah with the images in FOLDER, apart from the system's.
 storage() {
-    TMPDIR=$cache/image-build buildah --root "$1/storage" --runroot "$cache/image-build/run" --storage-driver vfs "${@:2}"
+    TMPDIR=$cache/build buildah --root "$1/storage" --runroot "$cache/build/run" --storage-driver vfs "${@:2}"
 }
 
 # import FOLDER NAME ROOT CONFIG...: an image of a root file system.
@@ -68,6 +70,8 @@ fill() {
             --volume "$toolchain:/host/toolchain:ro" --volume "$cargo_home:/host/cargo" \
             --file "$root/deploy/container/Containerfile" "$@" "$root" >&2
     }
+    # What a build that was cut off has left.
+    storage "$bases" rm --all >/dev/null
     local revision epoch=0
     revision=$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)
     build --tag rtalink
@@ -88,13 +92,13 @@ build_image() {
         command -v "$tool" >/dev/null || fail "$tool is missing: run 'make tools'"
     done
     [ "$(id -u)" = 0 ] || fail "only root can build the image without an engine"
-    target=$cache/image-$(fingerprint)
-    mkdir -p "$cache/image-build"
+    target=$cache/built-$(fingerprint)
+    mkdir -p "$cache/build"
     install_once "$bases" make_bases
     install_once "$target" fill
     touch "$target"
     # shellcheck disable=SC2012 # names without blanks
-    ls -dt "$cache"/image-???????????? | tail -n +$((keep + 1)) | xargs -r rm -rf
+    ls -dt "$cache"/built-???????????? | tail -n +$((keep + 1)) | xargs -r rm -rf
     echo "$target"
 }
 
