@@ -94,7 +94,9 @@ fn nothing_else_can_be_run_in_it() {
     assert_eq!(find(&["-type", "f", "-perm", "/6000"]), BTreeSet::new(), "setuid or setgid");
     let user = USER.to_string();
     assert_eq!(find(&["-user", &user]), BTreeSet::from(["/var/lib/rtalink".to_owned()]), "what is the user's own");
-    for absent in ["bin/sh", "usr/bin/sh", "bin/busybox", "usr/bin/dpkg", "usr/bin/apt-get", "usr/bin/cc", "usr/bin/ldd"] {
+    for absent in
+        ["bin/sh", "usr/bin/sh", "bin/busybox", "usr/bin/dpkg", "usr/bin/apt-get", "usr/bin/cc", "usr/bin/ldd"]
+    {
         assert!(fs::symlink_metadata(rootfs.join(absent)).is_err(), "{absent}");
     }
 }
@@ -140,7 +142,8 @@ fn a_shift_in_a_container() {
     }
     assert_eq!(status["NoNewPrivs"], "1");
 
-    let cms = "simulate --connect 127.0.0.1:7001 --layout cisco-icm-20 --agents 100 --refresh 100ms --pace 20 --duration 3s";
+    let cms =
+        "simulate --connect 127.0.0.1:7001 --layout cisco-icm-20 --agents 100 --refresh 100ms --pace 20 --duration 3s";
     let sent = mounts.output(Some(service.id()), &cms.split(' ').collect::<Vec<_>>());
     assert!(sent.status.success(), "{sent:?}");
     let sent: Value = serde_json::from_slice(&sent.stdout).unwrap();
@@ -233,7 +236,8 @@ fn the_archive_is_complete_and_reproducible() {
 
     let listed = String::from_utf8(well(Command::new("tar").args(["tzf", &name])).stdout).unwrap();
     let top = format!("rtalink-{}/", env!("CARGO_PKG_VERSION"));
-    let files: BTreeSet<&str> = listed.lines().filter_map(|line| line.strip_prefix(&top)).filter(|line| !line.ends_with('/')).collect();
+    let files: BTreeSet<&str> =
+        listed.lines().filter_map(|line| line.strip_prefix(&top)).filter(|line| !line.ends_with('/')).collect();
     let expected = [
         "LICENSE",
         "THIRD-PARTY.txt",
