@@ -116,6 +116,9 @@ fn what_the_composition_mounts_is_in_the_repository() {
         .filter(|source| source.starts_with('.') && !root().join("deploy/compose").join(source).exists())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+    let home = text_of(&compose()["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]);
+    let name = home.strip_prefix("/var/lib/grafana/dashboards/").expect("a dashboard that is mounted");
+    assert!(root().join("deploy/grafana/dashboards").join(name).exists(), "{home}");
 }
 
 fn mounts(compose: &Value) -> Vec<String> {

@@ -71,6 +71,9 @@ fn it_says_what_it_is_and_how_it_runs() {
     assert_eq!(label("licenses"), "Apache-2.0");
     assert!(Regex::new("^([0-9a-f]{40}|unknown)$").unwrap().is_match(label("revision")), "{labels}");
     assert!(!label("source").is_empty(), "{labels}");
+
+    let notices = fs::read_to_string(Image::built().rootfs().join("usr/share/doc/rtalink/THIRD-PARTY.txt")).unwrap();
+    assert!(notices.contains("==== tokio ") && notices.contains("==== OpenSSL"), "licences of what is linked in");
 }
 
 /// One program, and no way to start another: scripts of the base have nothing that would read them.

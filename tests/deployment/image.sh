@@ -52,7 +52,7 @@ fingerprint() {
         rustc -V
         cd "$root"
         find Cargo.toml Cargo.lock LICENSE build.rs benches proto src .containerignore deploy/container/Containerfile \
-            tests/deployment/image.sh tests/deployment/bases.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+            deploy/systemd/licences.sh tests/deployment/image.sh tests/deployment/bases.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12
 }
 
