@@ -6,12 +6,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value;
+use support::prometheus::Prometheus;
 use support::python::python;
 use tempfile::TempDir;
 
@@ -227,61 +227,10 @@ fn provisioning_names_the_folders_of_a_container() {
     assert!(read("datasources/prometheus.yml").contains("type: prometheus\n"));
 }
 
-/// A Prometheus without figures, on a free port, that ends with this.
-struct Prometheus {
-    child: Child,
-    address: String,
-    _folder: TempDir,
-}
-
-impl Prometheus {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let configuration = folder.path().join("prometheus.yml");
-        fs::write(&configuration, "scrape_configs: []\n").unwrap();
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", configuration.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut prometheus = Self { child, address: String::new(), _folder: folder };
-        let listening = Regex::new(r#"msg="Listening on" address="?(127\.0\.0\.1:\d+)"#).unwrap();
-        let mut lines = BufReader::new(prometheus.child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut is_ready = false;
-        // The two come in any order.
-        while !is_ready || prometheus.address.is_empty() {
-            let line = lines.next().unwrap();
-            is_ready |= line.contains("Server is ready");
-            if let Some(found) = listening.captures(&line) {
-                prometheus.address = format!("http://{}", &found[1]);
-            }
-        }
-        std::thread::spawn(move || lines.for_each(drop));
-        prometheus
-    }
-
-    fn draw(&self, dashboard: &Path, picture: &Path) -> Command {
-        let mut draw = python("deploy");
-        draw.args(["tests/grafana/draw.py", "--minutes", "1", "--prometheus", &self.address])
-            .arg(dashboard)
-            .arg(picture);
-        draw
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 /// Without figures every expression is asked all the same, and every panel says that it has none.
 #[test]
 fn the_drawing_asks_everything_and_fails_with_any_expression() {
-    let prometheus = Prometheus::start();
+    let prometheus = Prometheus::start(&[], &[], "1s");
     let folder = TempDir::new().unwrap();
     let picture = folder.path().join("drawn.png");
     for (name, dashboard) in dashboards() {

@@ -4,8 +4,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
@@ -15,17 +17,15 @@ mod support;
 mod cms;
 #[path = "observed/expressions.rs"]
 mod expressions;
-#[path = "observed/prometheus.rs"]
-mod prometheus;
 #[path = "observed/rules.rs"]
 mod rules;
 
 use cms::{Cms, Step, TEAM, snapshot, snapshot_of};
-use expressions::Kind;
-use prometheus::{Prometheus, Target};
+use expressions::{Expression, Kind};
 use support::http;
 use support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use support::process::Process;
+use support::prometheus::{Prometheus, Sample, Target};
 use support::service::folder;
 use support::small_disk::SmallDisk;
 use support::wait::{until_true, within};
@@ -47,8 +47,8 @@ impl Centre {
     }
 
     fn start_in(folder: TempDir, instance: &'static str, kafka: &str, integrations: &[&str], extra: &str) -> Self {
-        std::fs::write(folder.path().join("users.csv"), cms::users()).unwrap();
-        std::fs::write(folder.path().join("activities.csv"), cms::ACTIVITIES).unwrap();
+        fs::write(folder.path().join("users.csv"), cms::users()).unwrap();
+        fs::write(folder.path().join("activities.csv"), cms::ACTIVITIES).unwrap();
         let topics = unique("observed");
         let mut toml = format!(
             r#"
@@ -204,11 +204,12 @@ const TROUBLES: &[Trouble] = &[
     Trouble { instance: "small-disk", alerts: &["RtalinkStoreTrouble", "RtalinkDiskRunningOut", "RtalinkDiskFilling"] },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // It is killed, and started again, four times.
-    Trouble { instance: "crashing", alerts: &["RtalinkRestarting"] },
     // Somebody has paused it and forgotten that.
     Trouble { instance: "paused", alerts: &["RtalinkPausedForLong"] },
 ];
+
+/// A service is killed, and started again, until that is told.
+const CRASHING: &str = "RtalinkRestarting";
 
 /// Prometheus has lost its targets.
 const NO_TARGET: &str = "RtalinkAbsent";
@@ -232,14 +233,14 @@ fn wait_for(prometheus: &Prometheus, instance: &str, integration: &str, alerts: 
     }
 }
 
-fn is(sample: &prometheus::Sample, instance: &str, integration: &str, alert: &str) -> bool {
+fn is(sample: &Sample, instance: &str, integration: &str, alert: &str) -> bool {
     sample.label("alertname") == alert
         && sample.label("instance") == instance
         && (integration.is_empty() || sample.label("integration") == integration)
 }
 
-fn told(alerts: &[prometheus::Sample]) -> BTreeSet<String> {
-    let tell = |sample: &prometheus::Sample| {
+fn told(alerts: &[Sample]) -> BTreeSet<String> {
+    let tell = |sample: &Sample| {
         format!("{} {} {}", sample.label("alertname"), sample.label("instance"), sample.label("integration"))
     };
     alerts.iter().map(tell).collect()
@@ -285,9 +286,12 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(|disk| _ = disk.fill());
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
-    for _ in 0..4 {
+    within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
-    }
+        // Prometheus knows a process by the second of its start.
+        std::thread::park_timeout(Duration::from_secs(1));
+        prometheus.fired().iter().any(|sample| is(sample, "crashing", "", CRASHING)).then_some(())
+    });
     within(PATIENCE, "a slow broker is told", || {
         kafka.halt();
         std::thread::park_timeout(Duration::from_millis(1_500));
@@ -304,14 +308,14 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
         wait_for(&prometheus, instance, "", alerts);
     }
     let fired = prometheus.fired();
-    let unfounded = |sample: &&prometheus::Sample| sample.label("integration") == HEALTHY;
+    let unfounded = |sample: &&Sample| sample.label("integration") == HEALTHY;
     assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&prometheus.firing()));
     let fired: BTreeSet<&str> = fired.iter().map(|sample| sample.label("alertname")).collect();
     let defined = prometheus.alerts();
     until_true("nothing to scrape", || {
         without_targets.firing().iter().any(|sample| sample.label("alertname") == NO_TARGET)
     });
-    let known = |alert: &str| fired.contains(alert) || alert == SLOW || alert == NO_TARGET;
+    let known = |alert: &str| fired.contains(alert) || [SLOW, CRASHING, NO_TARGET].contains(&alert);
     assert!(defined.iter().all(|alert| known(alert)), "no fault is known for one of {defined:?}");
 
     // And all of them end.
@@ -329,9 +333,12 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
 const SCRAPE: &str = "1s";
 const RATE_INTERVAL: &str = "4s";
 
+/// What says since when there is no data; empty while there is.
+const PICTURE_COMPLETE: &str = "Is the picture complete? / A";
+
 /// What fails: an error of Prometheus, or nothing where there must be something.
-fn failures(prometheus: &Prometheus, may_be_empty: impl Fn(&expressions::Expression) -> bool) -> Vec<String> {
-    let failure = |expression: &expressions::Expression| match prometheus.query(&expression.text) {
+fn failures(prometheus: &Prometheus, may_be_empty: impl Fn(&Expression) -> bool) -> Vec<String> {
+    let failure = |expression: &Expression| match prometheus.query(&expression.text) {
         Err(error) => Some(format!("{}: {error}: {}", expression.place, expression.text)),
         Ok(samples) if samples.is_empty() && !may_be_empty(expression) => {
             Some(format!("{}: no data: {}", expression.place, expression.text))
@@ -357,19 +364,39 @@ fn every_expression_of_the_dashboards_gives_data() {
         failures(&prometheus, |expression| expression.no_value.is_some() || expression.kind == Kind::Annotation);
     assert_eq!(failed, Vec::<String>::new(), "on a fresh install");
 
-    let cms = fresh.cms("a", |step| Step::Send("no|such|record|\n".to_owned() + &snapshot(step, 0..TEAM)));
+    let cms = fresh.cms("a", |step| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Step::Send("no|such|record\n".to_owned() + &snapshot(step, 0..TEAM).replace("|\n", &format!("|{now}\n")))
+    });
     cms.fault(true);
     scraped(20);
-    // Annotations mark what has gone wrong.
-    let failed = failures(&prometheus, |expression| expression.kind == Kind::Annotation);
-    assert_eq!(failed, Vec::<String>::new(), "while CMS speaks");
+    // What marks or tells only what is wrong has nothing to show.
+    let is_for_trouble =
+        |expression: &Expression| expression.kind == Kind::Annotation || expression.place.contains(PICTURE_COMPLETE);
+    assert_eq!(failures(&prometheus, is_for_trouble), Vec::<String>::new(), "while CMS speaks");
     assert_eq!(prometheus.failed_rules(), Vec::<String>::new());
-    say_what_was_run();
+    leave_for_a_look(&prometheus);
+
+    drop(cms);
+    until_true("what is for trouble shows it", || {
+        failures(&prometheus, |expression| !is_for_trouble(expression)).is_empty()
+    });
 }
 
-/// The list of what was run, for whoever wants to see it: `cargo test --test observed -- --nocapture`.
-fn say_what_was_run() {
-    for expression in expressions::of_dashboards(RATE_INTERVAL) {
-        println!("{}: {}", expression.place, expression.text);
+/// For whoever wants to look: every expression with the figures that it gave, and a picture of each dashboard, in
+/// `target/tmp/observed`.
+fn leave_for_a_look(prometheus: &Prometheus) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("observed");
+    fs::create_dir_all(&folder).unwrap();
+    let asked = |Expression { place, text, .. }: &Expression| {
+        let samples = prometheus.query(text).unwrap().len();
+        format!("{place} ({samples}): {text}\n")
+    };
+    let list: String = expressions::of_dashboards(RATE_INTERVAL).iter().map(asked).collect();
+    fs::write(folder.join("expressions.txt"), list).unwrap();
+    for dashboard in expressions::dashboards() {
+        let picture = folder.join(dashboard.file_name().unwrap()).with_extension("png");
+        let drawn = prometheus.draw(&dashboard, &picture).output().unwrap();
+        assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
     }
 }

@@ -136,7 +136,7 @@ pub(crate) const LAYOUT: &str = r#"
 [layout.short]
 separator = "|"
 marker = "^END"
-columns = ["login_id", "state", "aux_reason"]
+columns = ["login_id", "state", "timestamp"]
 [layout.short.states]
 A = "AVAIL"
 C = "ACD:in"

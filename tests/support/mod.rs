@@ -7,6 +7,7 @@ pub(crate) mod agents;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod publishing;
 pub(crate) mod python;
 pub(crate) mod sections;

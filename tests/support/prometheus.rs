@@ -1,4 +1,4 @@
-//! A real Prometheus with our rules, on a free port and with its data in a folder of its own.
+//! A real Prometheus, on a free port and with its data in a folder of its own, and the drawing of dashboards from it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,8 +9,9 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::http;
-use crate::support::process::Process;
+use super::http;
+use super::process::Process;
+use super::python::python;
 
 /// Running until it is dropped.
 pub(crate) struct Prometheus {
@@ -60,9 +61,12 @@ impl Prometheus {
         Self { _process: process, address, _folder: folder }
     }
 
-    /// `127.0.0.1:port`.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// The command that draws a dashboard from the figures of the last minute, into a PNG.
+    pub(crate) fn draw(&self, dashboard: &Path, picture: &Path) -> Command {
+        let mut draw = python("deploy");
+        draw.args(["tests/grafana/draw.py", "--minutes", "1", "--scrape", "1", "--prometheus"]);
+        draw.arg(format!("http://{}", self.address)).arg(dashboard).arg(picture);
+        draw
     }
 
     /// What an expression gives now.
