@@ -43,7 +43,7 @@ pub(crate) fn of_dashboards(rate_interval: &str) -> Vec<Expression> {
         panels(&dashboard, title, &mut all);
         for annotation in array(&dashboard["annotations"]["list"]) {
             all.extend(expression(
-                annotation,
+                &annotation["target"],
                 format!("{title} / annotation {}", annotation["name"]),
                 Kind::Annotation,
             ));
@@ -56,6 +56,9 @@ pub(crate) fn of_dashboards(rate_interval: &str) -> Vec<Expression> {
                 kind: Kind::Variable,
             }));
         }
+    }
+    for kind in [Kind::Panel, Kind::Annotation, Kind::Variable] {
+        assert!(all.iter().any(|expression| expression.kind == kind), "{kind:?}s are looked for in the wrong place");
     }
     for expression in &mut all {
         expression.text = substituted(&expression.text, rate_interval);
