@@ -268,7 +268,7 @@ impl Service {
         self.handles.iter().map(PublishHandle::pending).sum()
     }
 
-    /// Takes what can change while running: layouts, mappings, allow-lists, thresholds. Returns what a restart is needed
+    /// Takes what can change while running: layouts, mappings, allow-lists, thresholds, tokens. Returns what a restart is needed
     /// for, each as the name of a key.
     ///
     /// # Errors
@@ -307,6 +307,7 @@ impl Service {
             }
             versioned.push((number, wanted, realtime, plan, tables));
         }
+        self.serving.change_access(&config.http);
         for (number, wanted, realtime, plan, tables) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
             let before = running.settings.load();

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Http};
 use crate::http::commands::Commands;
 use crate::http::model::ReadModel;
 use crate::http::{self};
@@ -22,6 +23,7 @@ pub(super) struct Serving {
     pub(super) address: SocketAddr,
     kafka: Arc<OnceLock<Vec<PublishHandle>>>,
     is_listening: Arc<AtomicBool>,
+    access: Arc<ArcSwap<Http>>,
     http: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
@@ -40,6 +42,7 @@ impl Serving {
         let stop = CancellationToken::new();
         let kafka = Arc::new(OnceLock::new());
         let is_listening = Arc::new(AtomicBool::new(false));
+        let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
         let state = http::State {
             model: model.clone(),
             metrics: metrics.clone(),
@@ -47,12 +50,13 @@ impl Serving {
             is_listening: Arc::clone(&is_listening),
             store: config.store.directory.clone(),
             commands,
+            access: Arc::clone(&access),
             format: config.kafka.format,
         };
         let http = tokio::spawn(http::serve(listener, state, stop.clone()));
         tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
         let guard = stop.clone().drop_guard();
-        Ok(Self { address, kafka, is_listening, http, stop, _stop_when_dropped: guard })
+        Ok(Self { address, kafka, is_listening, access, http, stop, _stop_when_dropped: guard })
     }
 
     /// The agents are restored and CMS can dial in: ready, as far as the store is.
@@ -60,6 +64,11 @@ impl Serving {
         // Said once.
         let _ = self.kafka.set(handles.to_vec());
         self.is_listening.store(true, Ordering::Release);
+    }
+
+    /// From now on others may do other things.
+    pub(super) fn change_access(&self, http: &Http) {
+        self.access.store(Arc::new(http.clone()));
     }
 
     /// Ends it, after the requests that are being answered.
