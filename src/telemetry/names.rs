@@ -75,6 +75,8 @@ metrics! {
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
     JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    JOURNAL_FILL_RATIO = "rtalink_journal_fill_ratio", Gauge, ["integration"],
+        "Bytes of the integration's rows in the journal over journal_max_size.";
     JOURNAL_MAX_BYTES = "rtalink_journal_max_bytes", Gauge, [], "journal_max_size: what each integration may have in the journal.";
     JOURNAL_DROPPED = "rtalink_journal_dropped_total", Counter, ["integration", "kind"],
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
