@@ -4,7 +4,7 @@ from colours import BAD, BLUE, GOOD, GREEN, ORANGE, PINK, QUIET, RED, SKY, WARN,
 from dashboard import CONTACT_CENTRE, SERVICE, dashboard
 from expressions import FEED_STATE, INSTANCE, by, feed, or_zero, process, quantile
 from feeds import STATES
-from glance import AT_A_GLANCE, LAST_RECORD, NOT_SCRAPED
+from glance import AT_A_GLANCE, LAST_RECORD, NARROW, NOT_SCRAPED
 from panels import graph, heat_map, lay_out, row, state_timeline, steps, table, target, targets
 
 QUANTILES = {"p50": GREEN, "p99": ORANGE, "p99.9": RED}
@@ -447,7 +447,7 @@ DASHBOARD = dashboard(
     (CONTACT_CENTRE, "Agents, for planners"),
     lay_out(
         [
-            (4, [(3, panel) for panel in AT_A_GLANCE]),
+            (4, [(2 if panel["title"] in NARROW else 3, panel) for panel in AT_A_GLANCE]),
             (7, [(12, FEEDS), (12, FEED_TABLE)]),
             (8, [(8, RECORDS), (8, LATENCY), (8, WAITING)]),
         ],
