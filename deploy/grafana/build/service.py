@@ -207,7 +207,7 @@ JOURNAL = row(
                     "percentunit",
                     NOT_SCRAPED,
                     thresholds=steps("transparent", (0.6, WARN), (1, BAD)),
-                    at_least=1,
+                    at_least=1.1,
                 ),
             ),
             (
