@@ -10,11 +10,10 @@ mod in_aux;
 mod integrations;
 mod log_level;
 pub mod model;
+pub mod readiness;
 mod unmapped;
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State as Shared;
@@ -26,11 +25,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Format;
-use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
 
 use self::commands::Commands;
 use self::model::ReadModel;
+use self::readiness::Readiness;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -39,12 +38,8 @@ pub struct State {
     pub model: ReadModel,
     /// Metrics.
     pub metrics: Metrics,
-    /// The ways to Kafka, for its state and that of the store, once the agent table is there.
-    pub kafka: Arc<OnceLock<Vec<PublishHandle>>>,
-    /// Directory of the store; must be writable.
-    pub store: PathBuf,
-    /// Whether CMS can dial in.
-    pub is_listening: Arc<AtomicBool>,
+    /// Whether CMS can dial in, how the store is, and the ways to Kafka.
+    pub readiness: Arc<Readiness>,
     /// To those who carry out what a request asks for.
     pub commands: Commands,
     /// Of the values on the topics.
