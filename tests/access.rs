@@ -259,7 +259,8 @@ fn commands_send_the_token_that_they_are_given() {
     assert!(code == Some(1) && text.contains("this needs operator or admin"), "{text}");
     assert_eq!(told(&["health"], &[]), (Some(0), "ready\n".to_owned()));
     let operator = secret("night-shift");
-    let cases: [(&[&str], &[(&str, &str)], &str); 4] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 4] = [
         (&["pause", "avaya-1", "--token-file", &file("owner")], &[], "avaya-1: paused\n"),
         (&["resume", "avaya-1"], &[("RTALINK_TOKEN", &operator)], "avaya-1: running\n"),
         (&["pause", "avaya-1"], &[("RTALINK_TOKEN_FILE", &file("owner"))], "avaya-1: paused\n"),

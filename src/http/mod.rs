@@ -15,13 +15,12 @@ mod integrations;
 pub mod limits;
 mod log_level;
 pub mod model;
+pub mod readiness;
 mod refusals;
 mod stream;
 mod unmapped;
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -34,12 +33,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::{Format, Http};
-use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
 
 use self::commands::Commands;
 use self::guard::Guard;
 use self::model::ReadModel;
+use self::readiness::Readiness;
 use self::refusals::Refusals;
 
 /// What the handlers read.
@@ -49,12 +48,8 @@ pub struct State {
     pub model: ReadModel,
     /// Metrics.
     pub metrics: Metrics,
-    /// The ways to Kafka, for its state and that of the store, once the agent table is there.
-    pub kafka: Arc<OnceLock<Vec<PublishHandle>>>,
-    /// Directory of the store; must be writable.
-    pub store: PathBuf,
-    /// Whether CMS can dial in.
-    pub is_listening: Arc<AtomicBool>,
+    /// Whether CMS can dial in, how the store is, and the ways to Kafka.
+    pub readiness: Arc<Readiness>,
     /// To those who carry out what a request asks for.
     pub commands: Commands,
     /// Who may do what; changes with a reload.

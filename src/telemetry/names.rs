@@ -35,6 +35,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = "rtalink_build_info", Gauge, ["version"], "Always 1; the version is in the label.";
+    READY = "rtalink_ready", Gauge, [], "1 while /health/ready is 200.";
     FEED_UP = "rtalink_feed_up", Gauge, ["integration"], "1 while a connection speaks.";
     FEED_CONNECTIONS = "rtalink_feed_connections", Gauge, ["integration"], "Open connections, waiting ones included.";
     FEED_BYTES = "rtalink_feed_bytes_total", Counter, ["integration"], "Bytes read from the feed.";
@@ -75,6 +76,8 @@ metrics! {
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
     JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    JOURNAL_FILL_RATIO = "rtalink_journal_fill_ratio", Gauge, ["integration"],
+        "Bytes of the integration's rows in the journal over journal_max_size.";
     JOURNAL_MAX_BYTES = "rtalink_journal_max_bytes", Gauge, [], "journal_max_size: what each integration may have in the journal.";
     JOURNAL_DROPPED = "rtalink_journal_dropped_total", Counter, ["integration", "kind"],
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
