@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "proto/rtalink/v1/agent_state.proto",
         "proto/rtalink/v1/feed_status.proto",
+        "proto/rtalink/v1/audit.proto",
         "proto/rtalink/store/v1/store.proto",
     ];
     for file in files {

@@ -40,11 +40,14 @@ pub const AGENT_STATE_EVENT: &str = "rtalink.v1.AgentStateEvent";
 /// Full name of the message on the feed-status topic, header `schema`.
 pub const FEED_STATUS: &str = "rtalink.v1.FeedStatus";
 
+/// Full name of the message on the audit topic, header `schema`.
+pub const AUDIT_EVENT: &str = "rtalink.v1.AuditEvent";
+
 /// Why bytes could not be shown as JSON, or had back from it.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// The schema is not one of ours.
-    #[error("unknown schema {0:?}: expected {AGENT_STATE_EVENT} or {FEED_STATUS}")]
+    #[error("unknown schema {0:?}: expected {AGENT_STATE_EVENT}, {FEED_STATUS} or {AUDIT_EVENT}")]
     UnknownSchema(String),
     /// The bytes are no message of that schema.
     #[error("not a {schema}: {source}")]

@@ -46,6 +46,7 @@ enum TopicName {
     Current,
     FeedStatus,
     DeadLetter,
+    Audit,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -55,6 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         TopicName::Current => Topic::Current,
         TopicName::FeedStatus => Topic::FeedStatus,
         TopicName::DeadLetter => Topic::DeadLetter,
+        TopicName::Audit => Topic::Audit,
     };
     let start = if args.from_beginning || args.until_end { Start::Beginning } else { Start::End };
     let mut tail = Tail::open(&servers, &properties, topic.name(&topics), start)?;

@@ -106,13 +106,14 @@ fn linger(slot: Slot<'_>) -> Option<Duration> {
 }
 
 fn topics(topics: &Reader<'_>) -> Topics {
-    let Topics { events, current, feed_status, dead_letter, checkpoint } = Topics::default();
+    let Topics { events, current, feed_status, dead_letter, checkpoint, audit } = Topics::default();
     let read = Topics {
         events: topics.or("events", events, topic),
         current: topics.or("current", current, topic),
         feed_status: topics.or("feed_status", feed_status, topic),
         dead_letter: topics.or("dead_letter", dead_letter, topic),
         checkpoint: topics.or("checkpoint", checkpoint, topic),
+        audit: topics.or("audit", audit, topic),
     };
     let named = [
         ("events", &read.events),
@@ -120,6 +121,7 @@ fn topics(topics: &Reader<'_>) -> Topics {
         ("feed_status", &read.feed_status),
         ("dead_letter", &read.dead_letter),
         ("checkpoint", &read.checkpoint),
+        ("audit", &read.audit),
     ];
     for (index, (key, name)) in named.iter().enumerate() {
         if let Some((other, _)) = named.iter().take(index).find(|(_, other)| other == name) {

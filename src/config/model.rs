@@ -120,6 +120,8 @@ pub struct Topics {
     pub dead_letter: String,
     /// For exactly-once delivery.
     pub checkpoint: String,
+    /// Who did what, and who looked at whom.
+    pub audit: String,
 }
 
 impl Default for Topics {
@@ -130,6 +132,7 @@ impl Default for Topics {
             feed_status: "rta.feed-status".to_owned(),
             dead_letter: "rta.dead-letter".to_owned(),
             checkpoint: "rta.checkpoint".to_owned(),
+            audit: "rta.audit".to_owned(),
         }
     }
 }

@@ -32,8 +32,10 @@ pub(super) const KAFKA: Section = Section {
     ],
 };
 
-pub(super) const TOPICS: Section =
-    Section { heading: "[kafka.topics]", keys: &["events", "current", "feed_status", "dead_letter", "checkpoint"] };
+pub(super) const TOPICS: Section = Section {
+    heading: "[kafka.topics]",
+    keys: &["events", "current", "feed_status", "dead_letter", "checkpoint", "audit"],
+};
 
 pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen", "metrics", "loopback", "token"] };
 

@@ -20,6 +20,7 @@ use super::{State, problem};
 pub(super) struct Filter {
     integration: Option<String>,
     mode: Option<String>,
+    login_id: Option<String>,
 }
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<Filter>, QueryRejection>) -> Response {
@@ -35,7 +36,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
             return problem(StatusCode::BAD_REQUEST, format!("unknown mode {name:?}: expected one of {modes}"));
         }
     };
-    let Some(chosen) = choose(&state, filter.integration.as_deref(), mode) else {
+    let Some(chosen) = choose(&state, filter.integration.as_deref(), filter.login_id.as_deref(), mode) else {
         return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
     };
     let format = state.format;
@@ -48,7 +49,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
 
 type Chosen = Vec<(Arc<str>, Vec<Arc<Entry>>)>;
 
-fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Option<Chosen> {
+fn choose(state: &State, integration: Option<&str>, login_id: Option<&str>, mode: Option<Mode>) -> Option<Chosen> {
     let integrations = state.model.read();
     if let Some(wanted) = integration
         && !integrations.iter().any(|known| *known.id == *wanted)
@@ -58,7 +59,10 @@ fn choose(state: &State, integration: Option<&str>, mode: Option<Mode>) -> Optio
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
     let agents = |known: &IntegrationModel| {
         let all = known.agents.values();
-        all.filter(|entry| mode.is_none_or(|mode| entry.published.0.state.mode == mode)).cloned().collect()
+        all.filter(|entry| mode.is_none_or(|mode| entry.published.0.state.mode == mode))
+            .filter(|entry| login_id.is_none_or(|wanted| *entry.published.0.login_id == *wanted))
+            .cloned()
+            .collect()
     };
     Some(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod agents;
+mod audit;
 pub mod commands;
 mod connections;
 mod guard;
@@ -61,7 +62,7 @@ pub struct State {
 /// Serves until it is stopped.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) {
     let refusals = Arc::new(Refusals::new(&state.metrics));
-    let guard = Arc::new(Guard::new(Arc::clone(&state.access), Arc::clone(&refusals)));
+    let guard = Arc::new(Guard::new(&state, Arc::clone(&refusals)));
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(health::live))

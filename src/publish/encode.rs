@@ -107,6 +107,16 @@ impl Encoder {
         Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at: None })
     }
 
+    /// The message of a record for the audit topic.
+    ///
+    /// # Errors
+    /// When the JSON form cannot be made.
+    pub fn audit_message(&self, event: &v1::AuditEvent) -> Result<Message, JsonError> {
+        let mut headers = Vec::new();
+        let payload = self.payload(proto::AUDIT_EVENT, event, &mut headers)?;
+        Ok(Message { route: Route::Audit, key: self.integration.clone(), payload, headers, read_at: None })
+    }
+
     fn payload(
         &self,
         schema: &'static str,

@@ -101,6 +101,7 @@ fn stored_at(message: &Message, now: Now) -> store::Message {
             Route::FeedStatus => store::message::Route::FeedStatus,
             Route::DeadLetter => store::message::Route::DeadLetter,
             Route::Refresh => store::message::Route::Refresh,
+            Route::Audit => store::message::Route::Audit,
         }
         .into(),
         key: message.key.to_string(),
@@ -127,6 +128,7 @@ fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
         Ok(store::message::Route::FeedStatus) => Route::FeedStatus,
         Ok(store::message::Route::DeadLetter) => Route::DeadLetter,
         Ok(store::message::Route::Refresh) => Route::Refresh,
+        Ok(store::message::Route::Audit) => Route::Audit,
         Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { route }),
     };
     let event_id = match (event_id.is_empty(), Uuid::from_slice(event_id)) {
@@ -156,6 +158,7 @@ fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> 
             Some(id.into_iter().chain(content(proto::AGENT_STATE_EVENT)).collect())
         }
         Route::FeedStatus => Some(content(proto::FEED_STATUS).to_vec()),
+        Route::Audit => Some(content(proto::AUDIT_EVENT).to_vec()),
         Route::DeadLetter => None,
     }
 }

@@ -117,7 +117,7 @@ mod tests {
         {"kind":"CONNECTED"}
         {"integration":"avaya-1","reason":"fields","offset":4711,"receivedAt":"2026-01-05T08:00:00.120Z","raw":"30\\x5c1 M\\xfcller\\x09\"x\"\\x0a"}
         {"error":"not a rtalink.v1.FeedStatus: failed to decode Protobuf message: invalid varint","raw":"\\xff"}
-        {"error":"unknown schema \"\": expected rtalink.v1.AgentStateEvent or rtalink.v1.FeedStatus","raw":""}
+        {"error":"unknown schema \"\": expected rtalink.v1.AgentStateEvent, rtalink.v1.FeedStatus or rtalink.v1.AuditEvent","raw":""}
         {"error":"neither a content-type header nor a dead letter's reason","raw":"what"}
         "#);
     }

@@ -54,6 +54,8 @@ pub enum Route {
     DeadLetter,
     /// The compacted current topic alone: an agent's last event, once more and unchanged.
     Refresh,
+    /// The audit topic.
+    Audit,
 }
 
 impl Route {
@@ -64,6 +66,7 @@ impl Route {
             Self::FeedStatus => &[Topic::FeedStatus],
             Self::DeadLetter => &[Topic::DeadLetter],
             Self::Refresh => &[Topic::Current],
+            Self::Audit => &[Topic::Audit],
         }
     }
 }
@@ -81,11 +84,14 @@ pub enum Topic {
     DeadLetter,
     /// How far each integration's messages are committed; with exactly-once delivery only.
     Checkpoint,
+    /// Who did what, and who looked at whom.
+    Audit,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint];
+    pub const ALL: [Self; 6] =
+        [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint, Self::Audit];
 
     /// Its configured name.
     pub fn name(self, topics: &Topics) -> &str {
@@ -95,6 +101,7 @@ impl Topic {
             Self::FeedStatus => &topics.feed_status,
             Self::DeadLetter => &topics.dead_letter,
             Self::Checkpoint => &topics.checkpoint,
+            Self::Audit => &topics.audit,
         }
     }
 }

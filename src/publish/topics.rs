@@ -64,6 +64,7 @@ fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
             (kafka.partitions, settings)
         }
         Topic::FeedStatus => (1, keep(30)),
+        Topic::Audit => (1, keep(365)),
         Topic::DeadLetter => (kafka.partitions, keep(7)),
     };
     TopicPlan {

@@ -96,6 +96,8 @@ metrics! {
     KAFKA_ERRORS = "rtalink_kafka_errors_total", Counter, ["kind"], "Errors of Kafka, by librdkafka's name for them.";
     HTTP_REFUSED = "rtalink_http_refused_total", Counter, ["reason"],
         "Requests and connections over HTTP that were refused.";
+    AUDIT_EVENTS = "rtalink_audit_events_total", Counter, ["outcome"],
+        "Changes and looks at one person: recorded for the audit topic, lost (the journal did not take it).";
     LOG_SUPPRESSED = "rtalink_log_suppressed_total", Counter, [], "Log lines left out because one of their kind was just written.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, [], "CPU time of the process, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, [], "Memory of the process that is in RAM.";

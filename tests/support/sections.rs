@@ -10,6 +10,7 @@ pub(crate) fn topics(name: &str) -> String {
         feed_status = "{name}.feed-status"
         dead_letter = "{name}.dead-letter"
         checkpoint = "{name}.checkpoint"
+        audit = "{name}.audit"
         "#
     )
 }

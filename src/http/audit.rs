@@ -1,0 +1,205 @@
+//! What goes to the audit topic: every change, and every look at one person.
+//!
+//! A record goes through the journal, as events do, and takes the reserve of a full one: it survives that Kafka is away, and
+//! a restart. A look at one person that cannot be recorded is not answered. A change is carried out nevertheless, and said in the
+//! log: in an emergency the service must obey. Nothing personal is in a record but the login id that was asked for.
+
+use std::borrow::Cow;
+
+use axum::http::{Method, StatusCode, Uri};
+use metrics::Counter;
+
+use crate::config::model::Format;
+use crate::proto::{self, v1};
+use crate::publish::PublishHandle;
+use crate::publish::encode::Encoder;
+use crate::publish::message::Batch;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::names;
+use crate::time::Timestamp;
+
+use super::access::Caller;
+
+use v1::audit_event::{Action, Outcome};
+
+/// The Kafka key of what is about no integration alone.
+const SERVICE: &str = "service";
+
+/// The most of a target that is recorded, in characters.
+const LONGEST_TARGET: usize = 256;
+
+/// What a request does that is to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Deed {
+    action: Action,
+    target: String,
+    /// The integration that it is about, if it is about one.
+    integration: Option<String>,
+}
+
+impl Deed {
+    /// Whether it must not be done without a record.
+    pub(super) fn is_look(&self) -> bool {
+        self.action == Action::LookAtAgent
+    }
+}
+
+/// What a request does, if that is to be recorded.
+pub(super) fn deed(method: &Method, route: &str, uri: &Uri, body: &[u8]) -> Option<Deed> {
+    let of_integration = |action| {
+        // /api/v1/integrations/ID/pause
+        let id = decoded(uri.path().split('/').nth(4).unwrap_or_default(), false);
+        Some(Deed { action, target: shortened(&id), integration: Some(shortened(&id)) })
+    };
+    match (method, route) {
+        (&Method::POST, "/api/v1/integrations/{id}/pause") => of_integration(Action::Pause),
+        (&Method::POST, "/api/v1/integrations/{id}/resume") => of_integration(Action::Resume),
+        (&Method::PUT, "/api/v1/log-level") => {
+            let level = String::from_utf8_lossy(body);
+            Some(Deed { action: Action::LogLevel, target: shortened(level.trim()), integration: None })
+        }
+        (&Method::GET | &Method::HEAD, "/api/v1/agents") => {
+            let parameter = |wanted: &str| {
+                let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+                pairs.filter(|(name, _)| decoded(name, true) == wanted).map(|(_, value)| decoded(value, true)).last()
+            };
+            let login_id = parameter("login_id")?;
+            let integration = parameter("integration").map(|id| shortened(&id));
+            Some(Deed { action: Action::LookAtAgent, target: shortened(&login_id), integration })
+        }
+        _ => None,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_TARGET).collect()
+}
+
+/// Percent-encoding undone; in a query a plus is a blank.
+fn decoded(text: &str, is_query: bool) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return text.into();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = if byte.is_some() { &after[2..] } else { after };
+        bytes.push(byte.unwrap_or(if is_query && *first == b'+' { b' ' } else { *first }));
+    }
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+/// Writes records.
+#[derive(Clone)]
+pub(super) struct Audit {
+    format: Format,
+    recorded: Counter,
+    lost: Counter,
+}
+
+impl Audit {
+    pub(super) fn new(metrics: &Metrics, format: Format) -> Self {
+        let counter = |outcome| {
+            let counter = metrics.counter(names::AUDIT_EVENTS, &[outcome]);
+            counter.increment(0);
+            counter
+        };
+        Self { format, recorded: counter("recorded"), lost: counter("lost") }
+    }
+
+    /// Hands the record to the journal, among those of the integration that it is about, or, where that is unknown or paused,
+    /// of the first that publishes. `handles` and `ids` are in the order of the configuration. Whether it is there.
+    pub(super) async fn record(
+        &self,
+        handles: &[PublishHandle],
+        ids: &[std::sync::Arc<str>],
+        caller: &Caller,
+        deed: &Deed,
+        status: StatusCode,
+    ) -> bool {
+        let known = deed.integration.as_ref().and_then(|wanted| ids.iter().position(|id| **id == **wanted));
+        let own = known.and_then(|number| handles.get(number));
+        let publishing = own.filter(|handle| !handle.is_held()).or_else(|| handles.iter().find(|one| !one.is_held()));
+        let handle = publishing.or(own).or(handles.first()).cloned();
+        let key = known.and_then(|number| ids.get(number)).cloned().unwrap_or_else(|| SERVICE.into());
+        let event = v1::AuditEvent {
+            at: Some(proto::timestamp(Timestamp::now())),
+            token: caller.name.clone(),
+            role: caller.role.map(|role| role.name().to_owned()).unwrap_or_default(),
+            action: deed.action.into(),
+            target: deed.target.clone(),
+            outcome: outcome(status).into(),
+            status: status.as_u16().into(),
+            peer: caller.peer.to_string(),
+        };
+        let message = Encoder::new(key, self.format).audit_message(&event);
+        let failure = match (handle, message) {
+            (Some(handle), Ok(message)) => {
+                let batch = Batch { messages: vec![message], agents: Vec::new(), is_urgent: true };
+                // A slow store keeps it waiting.
+                match tokio::task::spawn_blocking(move || handle.submit(batch).is_ok()).await {
+                    Ok(true) => None,
+                    Ok(false) => Some("the journal is full or closed".to_owned()),
+                    Err(error) => Some(error.to_string()),
+                }
+            }
+            (None, _) => Some("the service is starting".to_owned()),
+            (_, Err(error)) => Some(error.to_string()),
+        };
+        let counter = if failure.is_none() { &self.recorded } else { &self.lost };
+        counter.increment(1);
+        let Some(failure) = failure else { return true };
+        let action = deed.action.as_str_name();
+        tracing::error!(
+            token = caller.name,
+            action,
+            status = status.as_u16(),
+            failure,
+            "what was done cannot be recorded"
+        );
+        false
+    }
+}
+
+fn outcome(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::ACCEPTED => Outcome::Accepted,
+        status if status.is_success() => Outcome::Done,
+        _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_and_looks_at_one_person_are_to_be_recorded() {
+        let cases = [
+            ("POST", "/api/v1/integrations/{id}/pause", "/api/v1/integrations/a-1/pause", "PAUSE a-1 of a-1"),
+            ("POST", "/api/v1/integrations/{id}/resume", "/api/v1/integrations/a%2D1/resume", "RESUME a-1 of a-1"),
+            ("PUT", "/api/v1/log-level", "/api/v1/log-level", "LOG_LEVEL debug of all"),
+            ("GET", "/api/v1/agents", "/api/v1/agents?login_id=4711", "LOOK_AT_AGENT 4711 of all"),
+            ("HEAD", "/api/v1/agents", "/api/v1/agents?integration=b&login%5Fid=a+%2F%zz", "LOOK_AT_AGENT a /%zz of b"),
+            ("GET", "/api/v1/agents", "/api/v1/agents?login_id=", "LOOK_AT_AGENT  of all"),
+            ("GET", "/api/v1/agents", "/api/v1/agents?mode=ACD", "nothing"),
+            ("GET", "/api/v1/log-level", "/api/v1/log-level", "nothing"),
+            ("GET", "/api/v1/integrations/{id}/pause", "/api/v1/integrations/a/pause", "nothing"),
+        ];
+        for (method, route, uri, expected) in cases {
+            let deed = deed(&method.parse().unwrap(), route, &uri.parse().unwrap(), b" debug\n");
+            let told = deed.map_or_else(
+                || "nothing".to_owned(),
+                |deed| {
+                    let integration = deed.integration.as_deref().unwrap_or("all");
+                    format!("{} {} of {integration}", deed.action.as_str_name(), deed.target)
+                },
+            );
+            assert_eq!(told, expected, "{uri}");
+        }
+        let long = deed(&Method::PUT, "/api/v1/log-level", &Uri::from_static("/"), "ü".repeat(4_096).as_bytes());
+        assert_eq!(long.unwrap().target.chars().count(), LONGEST_TARGET);
+    }
+}
