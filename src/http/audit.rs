@@ -61,7 +61,10 @@ pub(super) fn deed(method: &Method, route: &str, uri: &Uri, body: &[u8]) -> Opti
         (&Method::GET | &Method::HEAD, "/api/v1/agents") => {
             let parameter = |wanted: &str| {
                 let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-                pairs.filter(|(name, _)| decoded(name, true) == wanted).map(|(_, value)| decoded(value, true)).last()
+                pairs
+                    .filter(|(name, _)| decoded(name, true) == wanted)
+                    .map(|(_, value)| decoded(value, true))
+                    .next_back()
             };
             let login_id = parameter("login_id")?;
             let integration = parameter("integration").map(|id| shortened(&id));

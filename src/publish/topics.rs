@@ -275,6 +275,7 @@ mod tests {
         rta.agent-state.current 3 -1 [("cleanup.policy", "compact"), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.1")]
         rta.feed-status 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "2592000000")]
         rta.dead-letter 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000")]
+        rta.audit 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "31536000000")]
         "#);
     }
 
