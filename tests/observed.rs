@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
@@ -316,7 +316,9 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let not_played: Vec<&str> = not_played.iter().flat_map(|trouble| trouble.alerts).copied().collect();
     let fired = prometheus.fired();
     let unfounded = |sample: &&Sample| sample.label("integration") == HEALTHY;
-    assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&prometheus.firing()));
+    assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&fired));
+    let list: String = told(&fired).iter().map(|alert| format!("{alert}\n")).collect();
+    fs::write(for_a_look().join("alerts.txt"), list).unwrap();
     let fired: BTreeSet<&str> = fired.iter().map(|sample| sample.label("alertname")).collect();
     let defined = prometheus.alerts();
     until_true("nothing to scrape", || {
@@ -391,11 +393,16 @@ fn every_expression_of_the_dashboards_gives_data() {
     });
 }
 
-/// For whoever wants to look: every expression with the figures that it gave, and a picture of each dashboard, in
-/// `target/tmp/observed`.
-fn leave_for_a_look(prometheus: &Prometheus) {
+/// `target/tmp/observed`, for whoever wants to look: which alerts fired where, every expression with how much it gave, a
+/// picture of each dashboard.
+fn for_a_look() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("observed");
     fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn leave_for_a_look(prometheus: &Prometheus) {
+    let folder = for_a_look();
     let asked = |Expression { place, text, .. }: &Expression| {
         let samples = prometheus.query(text).unwrap().len();
         format!("{place} ({samples}): {text}\n")
