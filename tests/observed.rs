@@ -22,6 +22,7 @@ mod rules;
 
 use cms::{Cms, Step, TEAM, snapshot, snapshot_of};
 use expressions::{Expression, Kind};
+use support::certificates::{Authority, DAY, NAME, Valid};
 use support::http;
 use support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use support::process::Process;
@@ -108,6 +109,12 @@ impl Centre {
 
     fn cms(&self, integration: &str, fault: fn(u64) -> Step) -> Cms {
         Cms::start(self.feed(integration), fault)
+    }
+
+    /// Takes these further lines of its last integration.
+    fn reload_with(&self, lines: &str) {
+        fs::write(self.folder.path().join("rtalink.toml"), format!("{}\n{lines}", self.toml)).unwrap();
+        self.process.signal("HUP");
     }
 
     /// Ends without a word, and starts again at the same address.
@@ -207,8 +214,8 @@ const TROUBLES: &[Trouble] = &[
     },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // Somebody has paused it and forgotten that.
-    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong"] },
+    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon.
+    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut"] },
 ];
 
 /// A service is killed, and started again, until that is told.
@@ -289,6 +296,8 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(|disk| _ = disk.fill());
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
+    let ca = Authority::new(paused.folder.path(), "ours");
+    paused.reload_with(&ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section(""));
     within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
         // Prometheus knows a process by the second of its start.
@@ -333,6 +342,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(SmallDisk::free);
     kafka.start_again();
     assert_eq!(post("resume"), 200);
+    paused.reload_with("");
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())

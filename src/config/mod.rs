@@ -22,6 +22,7 @@ mod layout;
 pub mod log_level;
 mod reader;
 mod service;
+mod tls;
 mod tree;
 pub mod units;
 mod values;

@@ -64,8 +64,12 @@ pub(super) const REALTIME: Section = Section {
         "refresh_after",
         "allow",
         "forward",
+        "tls",
     ],
 };
+
+pub(super) const TLS: Section =
+    Section { heading: "[integration.realtime.tls]", keys: &["certificate", "key", "client_ca", "handshake_timeout"] };
 
 pub(super) const MAPPING: Section =
     Section { heading: "[integration.mapping]", keys: &["identify_by", "users", "activities", "default_activity"] };
@@ -96,8 +100,22 @@ pub(super) const COLUMN: Section = Section { heading: "a column", keys: &["field
 pub(super) const SKILLS: Section = Section { heading: "skills", keys: &["columns", "repeat", "empty", "at"] };
 
 /// Every section with fixed keys.
-pub const SECTIONS: [Section; 13] =
-    [ROOT, KAFKA, TOPICS, HTTP, STORE, LOG, INTEGRATION, REALTIME, MAPPING, DEFAULT_ACTIVITY, LAYOUT, COLUMN, SKILLS];
+pub const SECTIONS: [Section; 14] = [
+    ROOT,
+    KAFKA,
+    TOPICS,
+    HTTP,
+    STORE,
+    LOG,
+    INTEGRATION,
+    REALTIME,
+    TLS,
+    MAPPING,
+    DEFAULT_ACTIVITY,
+    LAYOUT,
+    COLUMN,
+    SKILLS,
+];
 
 /// The name among `names` that `name` was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
