@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Http};
 use crate::http::commands::Commands;
 use crate::http::model::ReadModel;
 use crate::http::readiness::Readiness;
@@ -21,6 +22,7 @@ use super::upkeep::Upkeep;
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
     readiness: Arc<Readiness>,
+    access: Arc<ArcSwap<Http>>,
     http: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
@@ -38,11 +40,13 @@ impl Serving {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(config.store.directory.clone(), metrics));
+        let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
         let state = http::State {
             model: model.clone(),
             metrics: metrics.clone(),
             readiness: Arc::clone(&readiness),
             commands,
+            access: Arc::clone(&access),
             format: config.kafka.format,
         };
         let http = tokio::spawn(http::serve(listener, state, stop.clone()));
@@ -50,12 +54,17 @@ impl Serving {
         let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
         tokio::spawn(async move { looks.run(looked_until).await });
         let guard = stop.clone().drop_guard();
-        Ok(Self { address, readiness, http, stop, _stop_when_dropped: guard })
+        Ok(Self { address, readiness, access, http, stop, _stop_when_dropped: guard })
     }
 
     /// The agents are restored and CMS can dial in: ready, as far as the store is.
     pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
         self.readiness.all_is_there(handles);
+    }
+
+    /// From now on others may do other things.
+    pub(super) fn change_access(&self, http: &Http) {
+        self.access.store(Arc::new(http.clone()));
     }
 
     /// Ends it, after the requests that are being answered.

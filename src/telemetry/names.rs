@@ -96,6 +96,8 @@ metrics! {
     KAFKA_RTT = "rtalink_kafka_broker_rtt_seconds", Gauge, ["quantile"],
         "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
     KAFKA_ERRORS = "rtalink_kafka_errors_total", Counter, ["kind"], "Errors of Kafka, by librdkafka's name for them.";
+    HTTP_REFUSED = "rtalink_http_refused_total", Counter, ["reason"],
+        "Requests and connections over HTTP that were refused.";
     LOG_SUPPRESSED = "rtalink_log_suppressed_total", Counter, [], "Log lines left out because one of their kind was just written.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, [], "CPU time of the process, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, [], "Memory of the process that is in RAM.";
