@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
@@ -22,6 +22,7 @@ mod rules;
 
 use cms::{Cms, Step, TEAM, snapshot, snapshot_of};
 use expressions::{Expression, Kind};
+use support::certificates::{Authority, DAY, NAME, Valid};
 use support::http;
 use support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use support::process::Process;
@@ -108,6 +109,12 @@ impl Centre {
 
     fn cms(&self, integration: &str, fault: fn(u64) -> Step) -> Cms {
         Cms::start(self.feed(integration), fault)
+    }
+
+    /// Takes these further lines of its last integration.
+    fn reload_with(&self, lines: &str) {
+        fs::write(self.folder.path().join("rtalink.toml"), format!("{}\n{lines}", self.toml)).unwrap();
+        self.process.signal("HUP");
     }
 
     /// Ends without a word, and starts again at the same address.
@@ -207,8 +214,8 @@ const TROUBLES: &[Trouble] = &[
     },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // Somebody has paused it and forgotten that.
-    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong"] },
+    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon.
+    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut"] },
 ];
 
 /// A service is killed, and started again, until that is told.
@@ -289,6 +296,8 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(|disk| _ = disk.fill());
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
+    let ca = Authority::new(paused.folder.path(), "ours");
+    paused.reload_with(&ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section(""));
     within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
         // Prometheus knows a process by the second of its start.
@@ -316,7 +325,9 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let not_played: Vec<&str> = not_played.iter().flat_map(|trouble| trouble.alerts).copied().collect();
     let fired = prometheus.fired();
     let unfounded = |sample: &&Sample| sample.label("integration") == HEALTHY;
-    assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&prometheus.firing()));
+    assert!(!fired.iter().any(|sample| unfounded(&sample)), "{:?}", told(&fired));
+    let list: String = told(&fired).iter().map(|alert| format!("{alert}\n")).collect();
+    fs::write(for_a_look().join("alerts.txt"), list).unwrap();
     let fired: BTreeSet<&str> = fired.iter().map(|sample| sample.label("alertname")).collect();
     let defined = prometheus.alerts();
     until_true("nothing to scrape", || {
@@ -331,6 +342,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(SmallDisk::free);
     kafka.start_again();
     assert_eq!(post("resume"), 200);
+    paused.reload_with("");
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())
@@ -391,11 +403,16 @@ fn every_expression_of_the_dashboards_gives_data() {
     });
 }
 
-/// For whoever wants to look: every expression with the figures that it gave, and a picture of each dashboard, in
-/// `target/tmp/observed`.
-fn leave_for_a_look(prometheus: &Prometheus) {
+/// `target/tmp/observed`, for whoever wants to look: which alerts fired where, every expression with how much it gave, a
+/// picture of each dashboard.
+fn for_a_look() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("observed");
     fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn leave_for_a_look(prometheus: &Prometheus) {
+    let folder = for_a_look();
     let asked = |Expression { place, text, .. }: &Expression| {
         let samples = prometheus.query(text).unwrap().len();
         format!("{place} ({samples}): {text}\n")

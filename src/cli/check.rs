@@ -13,7 +13,7 @@ use super::output::stdout;
 /// Validates a configuration and everything it names: every problem with file, line and a hint.
 ///
 /// Exits 0 if `run` would start with it, 1 otherwise. A port that is in use is a warning here: the service may be
-/// running.
+/// running. A certificate that has run out is an error here, though `run` starts with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink check --config rtalink.toml")]
 pub(super) struct Args {
@@ -29,6 +29,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Problem::warning(origin, message).hint(hint)
     });
     loaded.add(in_use);
+    let out_of_date = configuration::out_of_date(&loaded).into_iter();
+    loaded.add(out_of_date.map(|(origin, message)| Problem::error(origin, message).hint(configuration::RENEW)));
     for problem in &loaded.problems {
         eprintln!("{problem}");
     }

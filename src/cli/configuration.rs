@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
-use crate::pipeline::mapping_files;
+use crate::pipeline::{mapping_files, tls_files};
+use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
 /// The configuration with all that is wrong with it and with the files it names.
@@ -22,9 +23,27 @@ pub(super) fn load(path: &Path) -> Loaded {
             let message = format!("layout {:?}: {error}", realtime.layout_name);
             loaded.add([config::Problem::error(config::Origin::File(path.into()), message)]);
         }
+        loaded.add(tls_files::read(&integration).err().unwrap_or_default());
+        loaded.add(tls_files::warnings(&integration, Timestamp::now()));
     }
     loaded
 }
+
+/// Certificates that no peer accepts now.
+pub(super) fn out_of_date(loaded: &Loaded) -> Vec<(config::Origin, String)> {
+    let now = Timestamp::now();
+    let integrations = loaded.config.iter().flat_map(|config| &config.integrations);
+    integrations.flat_map(|integration| tls_files::out_of_date(integration, now)).collect()
+}
+
+/// The same as warnings: one integration's certificate must not keep the others from their feeds.
+pub(super) fn out_of_date_warnings(loaded: &Loaded) -> Vec<config::Problem> {
+    let warning = |(origin, message)| config::Problem::warning(origin, message).hint(RENEW);
+    out_of_date(loaded).into_iter().map(warning).collect()
+}
+
+/// What to do about such a certificate.
+pub(super) const RENEW: &str = "peers that look refuse it: renew it and send SIGHUP, or check the clock";
 
 /// Ports that another process has.
 pub(super) fn ports_in_use(loaded: &Loaded) -> Vec<(config::Origin, String)> {
@@ -48,6 +67,8 @@ pub(super) fn for_service(path: &Path) -> Loaded {
         config::Problem::error(origin, message).hint(hint)
     });
     loaded.add(in_use);
+    let out_of_date = out_of_date_warnings(&loaded);
+    loaded.add(out_of_date);
     loaded
 }
 

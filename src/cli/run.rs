@@ -17,7 +17,7 @@ use super::output::{on_signal, runtime};
 /// Runs the service.
 ///
 /// SIGTERM or SIGINT: takes no more bytes, publishes what has come within `shutdown_grace` and keeps the rest in the store
-/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists, thresholds and the log level without closing a socket;
+/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists, certificates, thresholds and the log level without closing a socket;
 /// names in a WARN what needs a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink run --config rtalink.toml")]
@@ -74,7 +74,9 @@ fn announce(service: &Service) {
 
 /// A configuration with an error is refused as a whole: what is in force stays.
 async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
-    let loaded = configuration::load(path);
+    let mut loaded = configuration::load(path);
+    let out_of_date = configuration::out_of_date_warnings(&loaded);
+    loaded.add(out_of_date);
     for problem in &loaded.problems {
         if problem.is_error() {
             tracing::error!("reload: {}", line(problem));

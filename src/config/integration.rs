@@ -14,6 +14,7 @@ use super::model::{IdentifyBy, Integration, Mapping, Realtime};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema::{self, nearest};
+use super::tls;
 use super::tree::Value;
 use super::values;
 
@@ -118,6 +119,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
         forward.error::<()>("forwarding is not available in this version", Some("leave it empty".to_owned()));
     }
     let refresh_after = table.optional("refresh_after", values::positive_duration);
+    let tls = table.optional("tls", |slot| tls::read(&Reader::open(slot, schema::TLS), around.folder));
     if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.is_unspecified() {
         let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
         let problem = Problem::warning(table.origin_of("allow"), message);
@@ -135,6 +137,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
         layout,
         allow,
         refresh_after,
+        tls,
     });
     (listen, realtime)
 }

@@ -25,6 +25,7 @@ pub mod log_level;
 mod reader;
 pub mod secret;
 mod service;
+mod tls;
 mod tree;
 pub mod units;
 mod values;

@@ -266,6 +266,21 @@ pub struct Realtime {
     pub allow: Vec<IpNet>,
     /// Time after which the last state of an agent is published again; `None`: never.
     pub refresh_after: Option<Duration>,
+    /// TLS on the port; `None`: plain text.
+    pub tls: Option<Tls>,
+}
+
+/// `[integration.realtime.tls]`: PEM files, and how long a handshake may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Ours, with the certificates between it and the CA.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// CAs of which one must have signed the peer's certificate; `None`: no certificate is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Most time of a handshake.
+    pub handshake_timeout: Duration,
 }
 
 /// `[integration.mapping]`.

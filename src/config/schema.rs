@@ -69,8 +69,12 @@ pub(super) const REALTIME: Section = Section {
         "refresh_after",
         "allow",
         "forward",
+        "tls",
     ],
 };
+
+pub(super) const TLS: Section =
+    Section { heading: "[integration.realtime.tls]", keys: &["certificate", "key", "client_ca", "handshake_timeout"] };
 
 pub(super) const MAPPING: Section =
     Section { heading: "[integration.mapping]", keys: &["identify_by", "users", "activities", "default_activity"] };
@@ -101,7 +105,7 @@ pub(super) const COLUMN: Section = Section { heading: "a column", keys: &["field
 pub(super) const SKILLS: Section = Section { heading: "skills", keys: &["columns", "repeat", "empty", "at"] };
 
 /// Every section with fixed keys.
-pub const SECTIONS: [Section; 14] = [
+pub const SECTIONS: [Section; 15] = [
     ROOT,
     KAFKA,
     TOPICS,
@@ -111,6 +115,7 @@ pub const SECTIONS: [Section; 14] = [
     LOG,
     INTEGRATION,
     REALTIME,
+    TLS,
     MAPPING,
     DEFAULT_ACTIVITY,
     LAYOUT,

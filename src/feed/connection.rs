@@ -1,7 +1,8 @@
 //! One connection: bytes in, whole records out.
 //!
 //! Each read is cut into whole records and a rest; the records go to the worker as they are. Memory per connection is
-//! bounded by one read plus the longest record. A half-closed peer is read to its end.
+//! bounded by one read plus the longest record. A half-closed peer is read to its end. A peer that begins a TLS handshake
+//! where plain text is spoken is told by its first two bytes, before they become a record.
 
 use std::io;
 use std::sync::Arc;
@@ -10,8 +11,6 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use metrics::Counter;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,8 @@ use crate::wire::plan::Plan;
 use super::inbox::{FeedEvent, FromFeed, Letter, Outlet, WorkerGone};
 use super::session::ConnectionId;
 use super::settings::FeedSettings;
+use super::stream::Stream;
+use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
 
 /// Bytes asked for in one read.
 const READ_SIZE: usize = 64 * 1024;
@@ -37,12 +38,22 @@ pub(super) struct Connection<C> {
     pub(super) bytes: Counter,
 }
 
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// By the peer, an error, or the worker.
+    Over,
+    /// The peer wants TLS, which is not spoken here.
+    SpeaksTls,
+}
+
 impl<C> Connection<C> {
     /// Reads until the peer ends, an error, or the worker says so.
-    pub(super) async fn run(self, stream: TcpStream, peer: Arc<str>) -> Result<(), WorkerGone> {
+    pub(super) async fn run(self, stream: Stream, peer: Arc<str>) -> Result<Ended, WorkerGone> {
         let close = self.close.clone();
         self.tell(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
         let mut reader = Reader {
+            has_begun: matches!(stream, Stream::Tls(_)),
             stream,
             buffer: BytesMut::new(),
             framer: Framer::default(),
@@ -53,27 +64,33 @@ impl<C> Connection<C> {
         if let Some(torn) = reader.framer.finish(&mut reader.buffer) {
             self.tell(Timestamp::now(), FeedEvent::Torn(torn)).await?;
         }
-        ended?;
-        self.tell(Timestamp::now(), FeedEvent::Close).await
+        let ended = ended?;
+        self.tell(Timestamp::now(), FeedEvent::Close).await?;
+        Ok(ended)
     }
 
-    async fn read_all(&self, reader: &mut Reader) -> Result<(), WorkerGone> {
+    async fn read_all(&self, reader: &mut Reader) -> Result<Ended, WorkerGone> {
         loop {
             let read = tokio::select! {
-                () = self.close.cancelled() => return Ok(()),
+                () = self.close.cancelled() => return Ok(Ended::Over),
                 read = reader.read(&self.settings) => read,
             };
             let (read_at, at) = (Instant::now(), Timestamp::now());
             match read {
-                Ok(Read::Bytes(0)) => return Ok(()),
+                Ok(Read::Bytes(0)) => return Ok(Ended::Over),
                 Ok(Read::Bytes(count)) => {
                     self.bytes.increment(count as u64);
+                    match reader.begin() {
+                        Beginning::Text => {}
+                        Beginning::Open => continue,
+                        Beginning::Tls => return Ok(Ended::SpeaksTls),
+                    }
                     self.hand_over(reader, read_at, at).await?;
                 }
                 Ok(Read::Silence) => self.tell(at, FeedEvent::Idle).await?,
                 Err(error) => {
                     tracing::debug!(integration = self.integration, connection = self.id, %error, "read failed");
-                    return Ok(());
+                    return Ok(Ended::Over);
                 }
             }
         }
@@ -98,7 +115,9 @@ impl<C> Connection<C> {
 }
 
 struct Reader {
-    stream: TcpStream,
+    stream: Stream,
+    /// Whether it is known that what comes is no TLS handshake.
+    has_begun: bool,
     buffer: BytesMut,
     framer: Framer,
     plan: Arc<Plan>,
@@ -111,7 +130,31 @@ enum Read {
     Silence,
 }
 
+/// What the first bytes are.
+enum Beginning {
+    Text,
+    /// The next byte decides.
+    Open,
+    Tls,
+}
+
 impl Reader {
+    /// Looks at the first bytes; drops them where they are a handshake.
+    fn begin(&mut self) -> Beginning {
+        if self.has_begun {
+            return Beginning::Text;
+        }
+        match *self.buffer {
+            [HANDSHAKE_RECORD] => return Beginning::Open,
+            [HANDSHAKE_RECORD, MAJOR_VERSION, ..] => {
+                self.buffer.clear();
+                return Beginning::Tls;
+            }
+            _ => self.has_begun = true,
+        }
+        Beginning::Text
+    }
+
     /// The next bytes, or the end of a silence.
     async fn read(&mut self, settings: &ArcSwap<FeedSettings>) -> io::Result<Read> {
         self.buffer.reserve(READ_SIZE);

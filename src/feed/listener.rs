@@ -2,7 +2,8 @@
 //!
 //! Who is not on the allow-list is closed and counted before a byte is read. Errors of `accept` (no file descriptors
 //! left) are waited out with a growing pause instead of a busy loop. Connections are bounded; the session bounds those
-//! that are of any use further (`session`).
+//! that are of any use further (`session`), and handshakes of TLS are bounded before they count as connections
+//! (`handshakes`).
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,26 +14,39 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::telemetry::metrics::FeedMetrics;
 
-use super::connection::Connection;
+use super::connection::{Connection, Ended};
+use super::handshakes::Handshakes;
 use super::inbox::Outlet;
 use super::session::ConnectionId;
 use super::settings::FeedSettings;
+use super::stream::Stream;
+use super::tls::{self, Failure, Tls};
 
 /// Most open connections of one listener; the session lets five of them be of any use.
 pub const MAX_CONNECTIONS: usize = 16;
 
-/// Why a connection is closed before it is read.
+/// Why a connection is closed before a record of it is read.
 const NOT_ALLOWED: &str = "not_allowed";
 const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
 
 /// Every reason.
-pub const REFUSALS: [&str; 2] = [NOT_ALLOWED, TOO_MANY_CONNECTIONS];
+pub const REFUSALS: [&str; 9] = [
+    NOT_ALLOWED,
+    TOO_MANY_CONNECTIONS,
+    tls::EXPECTED,
+    tls::UNEXPECTED,
+    tls::TIMEOUT,
+    tls::DISPLACED,
+    tls::PEER_CERTIFICATE,
+    tls::REFUSED_BY_PEER,
+    tls::HANDSHAKE,
+];
 
 /// A dead peer is noticed after 60 s of silence and 3 unanswered probes, 10 s apart.
 const KEEPALIVE: TcpKeepalive =
@@ -102,6 +116,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
     pub async fn listen(self, listener: TcpListener) {
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let handshakes = Handshakes::default();
         let mut pause = SHORTEST_PAUSE;
         loop {
             let accepted = tokio::select! {
@@ -111,7 +126,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = SHORTEST_PAUSE;
-                    self.admit(stream, peer, &places, &connections);
+                    self.admit(stream, peer, &places, &handshakes, &connections);
                 }
                 Err(error) => {
                     // A number in JSON too, which an u128 is not.
@@ -126,15 +141,20 @@ impl<C: Send + Sync + 'static> Feed<C> {
         connections.wait().await;
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, places: &Arc<Semaphore>, connections: &TaskTracker) {
-        if !self.settings.load().allows(peer.ip()) {
-            self.refuse(peer, NOT_ALLOWED);
+    fn admit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        places: &Arc<Semaphore>,
+        handshakes: &Handshakes,
+        connections: &TaskTracker,
+    ) {
+        let refusals = Refusals { integration: Arc::clone(&self.id), metrics: self.metrics.clone(), peer };
+        let settings = self.settings.load();
+        if !settings.allows(peer.ip()) {
+            refusals.refuse(NOT_ALLOWED, "it is not on the allow-list");
             return;
         }
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            self.refuse(peer, TOO_MANY_CONNECTIONS);
-            return;
-        };
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {
             tracing::debug!(integration = %self.id, %error, "no TCP keepalive");
         }
@@ -148,16 +168,76 @@ impl<C: Send + Sync + 'static> Feed<C> {
             close: self.stop.child_token(),
             bytes: self.metrics.bytes.clone(),
         };
+        let Some(tls) = settings.tls.clone() else {
+            let Some(place) = refusals.place(places) else { return };
+            connections.spawn(read(connection, Stream::Plain(stream), refusals, place));
+            return;
+        };
+        let gives_way = handshakes.begin(id);
+        let (handshakes, places) = (handshakes.clone(), Arc::clone(places));
         connections.spawn(async move {
-            if let Err(error) = connection.run(stream, peer.to_string().into()).await {
-                tracing::debug!(connection = id, %error, "connection given up");
+            let close = connection.close.clone();
+            let shaken = tokio::select! {
+                () = close.cancelled() => None,
+                shaken = shake_hands(&tls, stream, &gives_way) => Some(shaken),
+            };
+            handshakes.end(id);
+            match shaken {
+                None => {}
+                Some(Ok(stream)) => {
+                    let Some(place) = refusals.place(&places) else { return };
+                    read(connection, stream, refusals, place).await;
+                }
+                Some(Err(failure)) => match failure.reason() {
+                    Some(reason) => refusals.refuse(reason, &failure),
+                    None => tracing::debug!(connection = id, %peer, %failure, "connection ended"),
+                },
             }
-            drop(place);
         });
     }
+}
 
-    fn refuse(&self, peer: SocketAddr, reason: &'static str) {
+async fn shake_hands(tls: &Tls, stream: TcpStream, gives_way: &CancellationToken) -> Result<Stream, Failure> {
+    tokio::select! {
+        () = gives_way.cancelled() => Err(Failure::Displaced),
+        shaken = tls.accept(stream) => shaken.map(Stream::Tls),
+    }
+}
+
+/// What to do about a peer that wants TLS.
+const SPEAKS_TLS: &str =
+    "it speaks TLS, and this port plain text: configure [integration.realtime.tls], or let CMS dial without TLS";
+
+/// Reads a connection to its end; its place is free after that.
+async fn read<C>(connection: Connection<C>, stream: Stream, refusals: Refusals, place: OwnedSemaphorePermit) {
+    let (id, peer) = (connection.id, refusals.peer.to_string().into());
+    match connection.run(stream, peer).await {
+        Ok(Ended::Over) => {}
+        Ok(Ended::SpeaksTls) => refusals.refuse(tls::UNEXPECTED, SPEAKS_TLS),
+        Err(error) => tracing::debug!(connection = id, %error, "connection given up"),
+    }
+    drop(place);
+}
+
+/// Says why a peer is closed, and counts it.
+struct Refusals {
+    integration: Arc<str>,
+    metrics: FeedMetrics,
+    peer: SocketAddr,
+}
+
+impl Refusals {
+    /// A place among the connections, if there is one.
+    fn place(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(places).try_acquire_owned().ok();
+        if place.is_none() {
+            self.refuse(TOO_MANY_CONNECTIONS, format_args!("{MAX_CONNECTIONS} are open"));
+        }
+        place
+    }
+
+    fn refuse(&self, reason: &'static str, why: impl std::fmt::Display) {
         self.metrics.refused(reason);
-        tracing::warn!(integration = %self.id, %peer, reason, "connection refused");
+        tracing::warn!(integration = %self.integration, peer = %self.peer, reason, %why, "connection refused");
     }
 }

@@ -1,12 +1,15 @@
 //! The TCP side: listener, connections, twins, captures.
 //!
 //! [`listener`] accepts, `connection` reads and cuts records, [`inbox`] carries them to the worker with back-pressure.
-//! [`session`] decides which of several connections speaks, and [`capture`] is the form in which a feed is kept; both
+//! Where the port speaks TLS, [`tls`] has the handshake; [`session`] decides which of several connections speaks, and [`capture`] is the form in which a feed is kept; both
 //! are pure.
 
 pub mod capture;
 mod connection;
+pub mod handshakes;
 pub mod inbox;
 pub mod listener;
 pub mod session;
 pub mod settings;
+mod stream;
+pub mod tls;

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 
 use crate::wire::plan::Plan;
 
+use super::tls::Tls;
+
 /// What can change while a port is open.
 #[derive(Debug)]
 pub struct FeedSettings {
@@ -17,6 +19,8 @@ pub struct FeedSettings {
     pub allow: Vec<IpNet>,
     /// Silence that is told to the worker, where it ends snapshots.
     pub idle_after: Option<Duration>,
+    /// What newcomers shake hands with; `None`: the port is plain text.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl FeedSettings {

@@ -21,5 +21,6 @@ mod restore;
 pub mod service;
 mod serving;
 mod staleness;
+pub mod tls_files;
 mod upkeep;
 pub mod worker;

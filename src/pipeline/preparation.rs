@@ -22,11 +22,13 @@ use crate::telemetry::metrics::FeedMetrics;
 use crate::wire::plan::Plan;
 
 use super::mapping_files::{self, Versions};
+use super::tls_files::{self, TlsFiles};
 use super::worker::{self, Charge, Control};
 
 /// What an integration needs before anything is started.
 pub(super) struct Prepared {
     pub(super) plan: Option<Arc<Plan>>,
+    pub(super) tls: Option<TlsFiles>,
     pub(super) tables: Arc<MappingTables>,
 }
 
@@ -54,7 +56,14 @@ pub(super) fn prepare(
                 continue;
             }
         };
-        prepared.push(Prepared { plan: plan.flatten(), tables: versions.assign(integration, tables) });
+        let tls = match tls_files::read(integration) {
+            Ok(tls) => tls,
+            Err(wrong) => {
+                problems.extend(wrong);
+                continue;
+            }
+        };
+        prepared.push(Prepared { plan: plan.flatten(), tls, tables: versions.assign(integration, tables) });
     }
     (prepared.len() == config.integrations.len()).then_some(prepared)
 }
@@ -94,12 +103,18 @@ pub(super) fn bind_http(config: &Config, file: &Path, problems: &mut Vec<Problem
         .ok()
 }
 
-pub(super) fn feed_settings(integration: &Integration, realtime: &Realtime, plan: &Arc<Plan>) -> FeedSettings {
+pub(super) fn feed_settings(
+    integration: &Integration,
+    realtime: &Realtime,
+    plan: &Arc<Plan>,
+    tls: Option<&TlsFiles>,
+) -> FeedSettings {
     let settings = &integration.settings;
     FeedSettings {
         plan: Arc::clone(plan),
         allow: realtime.allow.clone(),
         idle_after: (settings.snapshot_end == SnapshotEnd::Idle).then_some(settings.snapshot_idle),
+        tls: tls.map(|files| Arc::clone(&files.tls)),
     }
 }
 

@@ -35,6 +35,7 @@ use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, Produce
 use super::preparation::{self, Prepared};
 use super::restore::{self, Opening, Restored};
 use super::serving::Serving;
+use super::tls_files;
 use super::worker::{Charge, ChargeParts, Control};
 
 /// Requests that may wait to be carried out.
@@ -68,6 +69,7 @@ struct RunningFeed {
     integration: Integration,
     settings: Arc<ArcSwap<FeedSettings>>,
     outlet: Outlet<Control>,
+    metrics: FeedMetrics,
 }
 
 /// The running service.
@@ -171,7 +173,7 @@ impl Service {
         let refused = Arc::new(AtomicUsize::new(0));
         let mut charges = Vec::new();
         for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
-            let Some(Prepared { plan: Some(plan), tables }) = prepared.get(number) else { continue };
+            let Some(Prepared { plan: Some(plan), tables, .. }) = prepared.get(number) else { continue };
             let mut engine = Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables));
             let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
             let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after);
@@ -206,7 +208,10 @@ impl Service {
             if let Ok(address) = listener.local_addr() {
                 addresses.push((Arc::clone(&integration.id), address));
             }
-            let settings = Arc::new(ArcSwap::from_pointee(preparation::feed_settings(integration, realtime, plan)));
+            let tls = prepared[number].tls.as_ref();
+            feed_metrics[number].tls_expires(tls.map(|files| files.expires));
+            let feed_settings = preparation::feed_settings(integration, realtime, plan, tls);
+            let settings = Arc::new(ArcSwap::from_pointee(feed_settings));
             let outlet = outlets[number % outlets.len()].clone();
             let feed = Feed {
                 integration: number,
@@ -218,7 +223,8 @@ impl Service {
             };
             let listener = listener.listen().map_err(|error| failed(&error))?;
             listeners.spawn(feed.listen(listener));
-            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet }));
+            let metrics = feed_metrics[number].clone();
+            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet, metrics }));
         }
 
         serving.all_is_there(&handles);
@@ -268,11 +274,11 @@ impl Service {
         self.handles.iter().map(PublishHandle::pending).sum()
     }
 
-    /// Takes what can change while running: layouts, mappings, allow-lists, thresholds, tokens. Returns what a restart is needed
-    /// for, each as the name of a key.
+    /// Takes what can change while running: layouts, mappings, allow-lists, certificates, thresholds, tokens. Returns what a
+    /// restart is needed for, each as the name of a key.
     ///
     /// # Errors
-    /// Problems of mapping files and layouts; then nothing at all is changed.
+    /// Problems of mapping files, certificates and layouts; then nothing at all is changed.
     pub async fn reload(&mut self, config: Config, file: &std::path::Path) -> Result<Vec<String>, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut changes = Vec::new();
@@ -282,12 +288,16 @@ impl Service {
             let Some((wanted, realtime)) = wanted.and_then(|wanted| Some((wanted, wanted.realtime.as_ref()?))) else {
                 continue;
             };
-            match (Plan::compile(&realtime.layout, &wanted.time_zone), mapping_files::read(&wanted.mapping)) {
-                (Ok(plan), Ok(tables)) => changes.push((number, wanted.clone(), realtime.clone(), plan, tables)),
-                (plan, tables) => {
+            let plan = Plan::compile(&realtime.layout, &wanted.time_zone);
+            match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
+                (Ok(plan), Ok(tables), Ok(tls)) => {
+                    changes.push((number, wanted.clone(), realtime.clone(), plan, tables, tls));
+                }
+                (plan, tables, tls) => {
                     let layout = plan.err().map(|error| preparation::layout_problem(file, realtime, &error));
                     problems.extend(layout);
                     problems.extend(tables.err().unwrap_or_default());
+                    problems.extend(tls.err().unwrap_or_default());
                 }
             }
         }
@@ -296,7 +306,7 @@ impl Service {
         }
         let restart = super::reload::needs_restart(&self.config, &config);
         let mut versioned = Vec::new();
-        for (number, wanted, realtime, plan, tables) in changes {
+        for (number, wanted, realtime, plan, tables, tls) in changes {
             let tables = self.versions.assign(&wanted, tables);
             let written = self.versions.of(&wanted.id).map_or(Ok(()), |Version { version, content }| {
                 self.publisher.remember_mapping(&wanted.id, version, content)
@@ -305,10 +315,10 @@ impl Service {
                 let message = format!("the mapping's version cannot be written down: {error}");
                 return Err(vec![Problem::error(Origin::File(file.into()), message)]);
             }
-            versioned.push((number, wanted, realtime, plan, tables));
+            versioned.push((number, wanted, realtime, plan, tables, tls));
         }
         self.serving.change_access(&config.http);
-        for (number, wanted, realtime, plan, tables) in versioned {
+        for (number, wanted, realtime, plan, tables, tls) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
             let before = running.settings.load();
             // An unchanged layout keeps its plan: another one would begin another snapshot.
@@ -326,7 +336,9 @@ impl Service {
                     kept.layout = Arc::clone(&running.layout);
                 }
             }
-            running.settings.store(Arc::new(preparation::feed_settings(&kept, &realtime, &plan)));
+            let feed_settings = preparation::feed_settings(&kept, &realtime, &plan, tls.as_ref());
+            running.settings.store(Arc::new(feed_settings));
+            running.metrics.tls_expires(tls.map(|files| files.expires));
             let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];
             running.integration = kept;
             for letter in letters {

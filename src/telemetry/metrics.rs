@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::mapping::unmapped::Unmapped;
 use crate::state::event::{Cause, StatusKind};
+use crate::time::Timestamp;
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 
@@ -147,6 +148,7 @@ pub struct FeedMetrics {
     pub last_record: Gauge,
     /// `rtalink_feed_link_down`.
     pub link_down: Gauge,
+    tls_expiry: Gauge,
     stale: Gauge,
     stale_agents: Gauge,
     /// `rtalink_unmapped_users`.
@@ -206,6 +208,11 @@ impl FeedMetrics {
             period: gauge(names::FEED_SNAPSHOT_PERIOD),
             last_record: gauge(names::FEED_LAST_RECORD),
             link_down: gauge(names::FEED_LINK_DOWN),
+            tls_expiry: {
+                let expiry = gauge(names::TLS_EXPIRY);
+                expiry.set(f64::NAN);
+                expiry
+            },
             stale: gauge(names::FEED_STALE),
             stale_agents: gauge(names::FEED_STALE_AGENTS),
             unmapped_users: gauge(names::UNMAPPED_USERS),
@@ -279,6 +286,13 @@ impl FeedMetrics {
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
     }
 
+    /// When the port's certificate runs out; `None` without TLS: not a number.
+    pub fn tls_expires(&self, at: Option<Timestamp>) {
+        #[allow(clippy::cast_precision_loss)] // seconds
+        let seconds = at.map_or(f64::NAN, |at| (at.as_millis() / 1_000) as f64);
+        self.tls_expiry.set(seconds);
+    }
+
     /// Skew of the feed's clock; exported once there is one.
     pub fn clock_skew(&self, seconds: f64) {
         self.metrics.gauge(names::FEED_CLOCK_SKEW, &[&self.integration]).set(seconds);
@@ -322,7 +336,6 @@ fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
     use crate::wire::layout::Column;
 
     fn of(exposition: &str, name: &str) -> Vec<(String, f64)> {

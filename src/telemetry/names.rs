@@ -58,6 +58,8 @@ metrics! {
         "Feed statuses by kind, heartbeats left out.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],
         "Connections closed by rtalink.";
+    TLS_EXPIRY = "rtalink_tls_certificate_expiry_timestamp_seconds", Gauge, ["integration"],
+        "UNIX time at which the certificate of the port runs out, or one between it and its CA; NaN without TLS.";
     AGENTS = "rtalink_agents", Gauge, ["integration", "mode"], "Agents by their last known work mode.";
     AGENTS_IN_AUX = "rtalink_agents_in_aux", Gauge, ["integration", "over"],
         "Logged-in agents whose mode AUX began more than that ago: over 15m, 30m, 1h.";

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
 
 pub(crate) mod agents;
+pub(crate) mod certificates;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod process;
@@ -14,5 +15,7 @@ pub(crate) mod sections;
 pub(crate) mod service;
 pub(crate) mod short;
 pub(crate) mod small_disk;
+pub(crate) mod stunnel;
+pub(crate) mod tls_client;
 pub(crate) mod topic;
 pub(crate) mod wait;

@@ -1,0 +1,27 @@
+//! The bytes of a connection, plain or out of TLS: an enum, so that neither costs an allocation per read.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A connection that can be read.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// As it came.
+    Plain(TcpStream),
+    /// After its handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whatever has come, behind what is in `buffer`; 0 at the end. Loses nothing when it is given up.
+    pub(super) async fn read_buf(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read_buf(buffer).await,
+            Self::Tls(stream) => stream.read_buf(buffer).await,
+        }
+    }
+}
