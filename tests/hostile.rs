@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -150,5 +151,41 @@ fn honest_feeds_go_on_among_strangers() {
     assert_eq!(refused(&process, "other", "too_many_waiting"), 0.0);
     let growth = process.peak_memory() - before;
     assert!(growth < MOST_GROWTH, "{growth} bytes more");
+    assert_eq!(process.terminate().0, Some(0));
+}
+
+/// Sets how many files a process may have open; `None`: no more than it has.
+fn limit_files(process: &Process, most: Option<usize>) {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count();
+    let most = most.unwrap_or(open);
+    let pid = process.id().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={most}:20000")]).status();
+    assert!(limited.unwrap().success());
+}
+
+#[test]
+fn without_file_descriptors_a_listener_waits_and_goes_on() {
+    let files = folder(&[]);
+    let process = Process::run(&files, &config("").replace("stale_after = \"1s\"", "stale_after = \"1h\""));
+    let mut honest = TcpStream::connect(feed_of(&process, "same")).unwrap();
+    honest.write_all(record(0).as_bytes()).unwrap();
+    until_true("who speaks", || events(&process).values().sum::<u64>() == 1);
+
+    limit_files(&process, None);
+    let newcomers: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(feed_of(&process, "other")).unwrap()).collect();
+    let failed = || process.log().iter().filter(|line| line.contains("accept failed")).count();
+    until_true("accept fails", || failed() > 0);
+    // It is tried again with a pause, not in a circle.
+    (1..=100).for_each(|number| honest.write_all(record(number).as_bytes()).unwrap());
+    let line = process.line("accept failed");
+    assert!(line.contains("pause_ms=10 ") || line.ends_with("pause_ms=10"), "{line}");
+    assert!(failed() < 20, "{} lines", failed());
+
+    limit_files(&process, Some(20_000));
+    until_true("what came meanwhile", || events(&process).values().sum::<u64>() == 101);
+    until_true("newcomers are taken", || refused(&process, "other", "too_many_waiting") > 0.0);
+    let mut other = &newcomers[0];
+    other.write_all(record(0).as_bytes()).unwrap();
+    until_true("a newcomer is heard", || events(&process).get("other") == Some(&1));
     assert_eq!(process.terminate().0, Some(0));
 }
