@@ -20,11 +20,14 @@ TORTURE ?=
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# The image is compiled beside the rest, with what the tests leave of the cores; tests/image.rs waits for it.
+#
 # The totals count what cargo test reports per test binary. A binary that ends without a report, and a build that
 # fails, is one failure; a run without any test is a failure too. The log keeps cargo's exit status out of tee's hands.
 .PHONY: test
 test: tools fmt-check clippy deny ## everything CI runs; the last line is "N passed, N failed"
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	[ "$$(id -u)" != 0 ] || nice -n 19 tests/deployment/image.sh build </dev/null >/dev/null 2>&1 & \
 	cargo test --locked --no-fail-fast 2>&1 | tee "$$log" || status=$$?; \
 	awk -v status="$$status" ' \
 	  /^test result: / { \
@@ -69,6 +72,19 @@ deny: ## licences, banned and doubled crates, sources
 bench: ## the benchmarks
 	cargo bench --locked
 
+.PHONY: image
+image: tools-image ## the container image, without an engine, as root; the last line is the folder that it is in
+	@tests/deployment/image.sh build
+
+.PHONY: dist
+dist: ## dist/rtalink-VERSION-ARCHITECTURE-linux.tar.gz, for machines without containers
+	cargo build --release --locked
+	@deploy/systemd/dist.sh target/release/rtalink dist
+
+.PHONY: dashboards
+dashboards: ## write the dashboards anew from deploy/grafana/build
+	python3 deploy/grafana/build
+
 .PHONY: demo
 demo: ## the whole system on this machine; DEMO='--agents 2000 --duration 1m' for other arguments
 	cargo run --release --locked -- demo $(DEMO)
@@ -82,7 +98,7 @@ kafka-stop: ## stop it
 	@tests/kafka/kafka.sh stop
 
 .PHONY: tools
-tools: tools-deny tools-java tools-python tools-deploy ## install what is missing: cargo-deny, Kafka, Prometheus, buildah, …
+tools: tools-deny tools-java tools-python tools-deploy ## install what is missing: cargo-deny, Kafka, Prometheus, buildah and more
 
 # apt-get is used where it exists and may be: as root, for what is missing.
 define need
@@ -111,11 +127,19 @@ tools-python:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(call need,python3 python3-venv)
 	@tests/tools/python.sh install consumer deploy
 
-# What checks the files under deploy/. Debian's Prometheus brings promtool.
+# What checks the files under deploy/, and runs them. Debian's Prometheus brings promtool; amtool comes with its Alertmanager.
 .PHONY: tools-deploy
-tools-deploy:
+tools-deploy: tools-image
 	@command -v prometheus promtool >/dev/null || $(call need,prometheus)
+	@command -v amtool >/dev/null || $(call need,prometheus-alertmanager)
+	@command -v systemd-analyze >/dev/null || $(call need,systemd)
+	@command -v go >/dev/null || $(call need,golang)
+	@command -v npm >/dev/null || $(call need,nodejs npm)
+	@tests/tools/kustomize.sh install
+	@tests/tools/node.sh install grafana
+
+.PHONY: tools-image
+tools-image:
 	@command -v buildah >/dev/null || $(call need,buildah)
 	@command -v debootstrap >/dev/null || $(call need,debootstrap)
-	@command -v go >/dev/null || $(call need,golang)
-	@tests/tools/kustomize.sh install
+	@command -v ip >/dev/null || $(call need,iproute2)

@@ -145,8 +145,13 @@ fn they_can_be_imported_anywhere_and_lead_to_each_other() {
 
 /// Metrics without the label `integration`.
 fn is_of_the_process(metric: &str) -> bool {
-    let names =
-        ["rtalink_build_info", "rtalink_log_suppressed_total", "rtalink_journal_bytes", "rtalink_journal_max_bytes"];
+    let names = [
+        "rtalink_build_info",
+        "rtalink_ready",
+        "rtalink_log_suppressed_total",
+        "rtalink_journal_bytes",
+        "rtalink_journal_max_bytes",
+    ];
     let prefixes = ["process_", "rtalink_kafka_", "rtalink_store_"];
     names.contains(&metric) || prefixes.iter().any(|prefix| metric.starts_with(prefix))
 }

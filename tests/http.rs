@@ -213,7 +213,10 @@ fn health_is_about_the_service_and_shows_kafka() {
     assert_eq!((&body["listeners"], &body["store"]), (&json!("bound"), &json!("writable")), "{body}");
     assert_eq!(body["kafka"]["pendingMessages"], 0, "{body}");
 
+    assert_eq!(service.metric("rtalink_ready", ""), 1.0);
     fs::remove_dir_all(service.path("data")).unwrap();
+    // Nobody has to ask for its health.
+    until_true("Prometheus is told", || service.metric("rtalink_ready", "") == 0.0);
     let ready = service.get("/health/ready");
     assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("not ready")), "{}", ready.body);
     assert_eq!(service.get("/health/live").status, 200);

@@ -160,7 +160,7 @@ fn metric(http: SocketAddr, name: &str, labels: &str) -> f64 {
 fn put_level(http: SocketAddr, level: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(http).unwrap();
     let length = level.len();
-    let head = "PUT /api/v1/log-level HTTP/1.1\r\nHost: rtalink\r\nConnection: close\r\n";
+    let head = "PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
     write!(stream, "{head}Content-Length: {length}\r\n\r\n{level}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -4,15 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
+use rdkafka::mocking::MockCluster;
 use regex::Regex;
 use rtalink::telemetry::names::{self, Kind};
 
 mod support;
 
-use support::service::Running;
-use support::wait::until_true;
+use support::kafka::free_port;
+use support::process::{Process, rtalink};
+use support::service::{Running, folder};
+use support::wait::{until, until_true};
 
 /// A line of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,4 +157,44 @@ fn a_silent_feed_is_stale_with_those_who_are_logged_in_until_it_is_restored() {
         status("RESTORED") == 1.0 && stale() == [0.0, 0.0]
     });
     assert_eq!([status("CONNECTED"), status("DISCONNECTED"), status("HEARTBEAT")], [1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn a_new_machine_is_not_ready_from_its_first_scrape_until_kafka_is_there() {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["rta.agent-state.events", "rta.agent-state.current", "rta.feed-status", "rta.dead-letter"] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    cluster.broker_down(-1).unwrap();
+    let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let folder = folder(&[]);
+    let file = folder.path().join("rtalink.toml");
+    let toml = CONFIG.replace("127.0.0.1:0", &http.to_string()).replace("embedded", &cluster.bootstrap_servers());
+    fs::write(&file, toml.replace("partitions = 1", "create_topics = false")).unwrap();
+    let mut command = rtalink();
+    command.args(["run", "--config"]).arg(&file);
+    let _process = Process::spawn(command);
+    let ready = || {
+        let exposition = support::http::try_get(http, "/metrics")?.body;
+        Some(support::http::series(&exposition)["rtalink_ready"])
+    };
+    assert_eq!(until("the first scrape", ready), 0.0);
+    let health = support::http::get(http, "/health/ready");
+    assert_eq!((health.status, &health.json()["agentTable"]), (503, &"being recovered".into()), "{}", health.body);
+    assert_eq!(ready(), Some(0.0));
+    cluster.broker_up(-1).unwrap();
+    // Nobody asks for its health.
+    until_true("Kafka has answered", || ready() == Some(1.0));
+    assert_eq!(support::http::get(http, "/health/ready").status, 200);
+}
+
+#[test]
+fn a_service_whose_store_is_in_memory_is_not_ready() {
+    let folder = folder(&[("data", "no directory")]);
+    let service = Running::start_in(folder, CONFIG);
+    let health = service.get("/health/ready");
+    let trouble = health.json()["store"].as_str().unwrap().to_owned();
+    assert!(health.status == 503 && trouble.starts_with("in memory"), "{}", health.body);
+    assert_eq!(service.metric("rtalink_ready", ""), 0.0);
+    assert_eq!(service.metric("rtalink_store_errors_total", "not_writable"), 1.0);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::output::stdout;
 use super::positive_duration;
-use super::remote::{self, Answer, Target};
+use super::remote::{Answer, Target};
 
 /// Fields of the answer of `/health/ready`, each with its name for people and what it says when nothing is missing.
 const PARTS: [(&str, &str, &[&str]); 3] = [
@@ -34,10 +34,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let address = args.target.address()?;
     let (path, well) = if args.live { ("/health/live", "live") } else { ("/health/ready", "ready") };
-    let Answer { status, body } = remote::ask(&address, &format!("GET {path}"), args.timeout)
-        .with_context(|| format!("not {well}: no answer from rtalink at {address}"))?;
+    let (address, answer) = args.target.ask(&format!("GET {path}"), args.timeout)?;
+    let Answer { status, body } = answer.with_context(|| format!("not {well}: no answer from rtalink at {address}"))?;
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     // Somebody else may have the port.
     let Some(said) = answer.get("status").and_then(Value::as_str) else {

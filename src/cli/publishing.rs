@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::output::stdout;
-use super::remote::{self, Answer, Target};
+use super::remote::{Answer, Target};
 
 /// Stops publishing for an integration. Receiving goes on, everything is kept.
 ///
@@ -56,9 +56,8 @@ fn ask(one: &One, what: &str) -> anyhow::Result<()> {
         bail!("{integration:?} is no id of an integration: lower-case letters, digits and hyphens");
     }
     let path = format!("/api/v1/integrations/{integration}/{what}");
-    let http = &target.address()?;
-    let Answer { status, body } = remote::ask(http, &format!("POST {path}"), PATIENCE)
-        .with_context(|| format!("no answer from rtalink at {http} (--http ADDR)"))?;
+    let (http, answer) = target.ask(&format!("POST {path}"), PATIENCE)?;
+    let Answer { status, body } = answer.with_context(|| format!("no answer from rtalink at {http} (--http ADDR)"))?;
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let publishing = text("publishing");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs}
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::config::{self, environment};
 
@@ -21,6 +21,9 @@ pub(super) struct Target {
     /// Its configuration file, which says where it serves HTTP.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// File with the secret of a token; without it RTALINK_TOKEN, or the file that RTALINK_TOKEN_FILE names.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl Target {
@@ -33,6 +36,40 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The secret to send, if there is one.
+    fn secret(&self) -> anyhow::Result<Option<String>> {
+        // No variables of clap's: its help shows their values.
+        let from_variable = || std::env::var_os("RTALINK_TOKEN_FILE").map(PathBuf::from);
+        let file = match (&self.token_file, std::env::var("RTALINK_TOKEN")) {
+            (Some(file), _) => file.clone(),
+            (None, Ok(secret)) => return checked(&secret, "RTALINK_TOKEN").map(Some),
+            (None, Err(_)) => match from_variable() {
+                Some(file) => file,
+                None => return Ok(None),
+            },
+        };
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        checked(&text, &file.display().to_string()).map(Some)
+    }
+
+    /// A request without a body, such as `GET /metrics`, to the service, whose address comes with the answer.
+    pub(super) fn ask(&self, request: &str, patience: Duration) -> anyhow::Result<(String, Result<Answer>)> {
+        let (address, secret) = (self.address()?, self.secret()?);
+        let answer = ask(&address, request, secret.as_deref(), patience);
+        Ok((address, answer))
+    }
+}
+
+/// A secret that can stand in a header; nothing else would reach the service as it is.
+fn checked(text: &str, place: &str) -> anyhow::Result<String> {
+    let secret = text.trim_end_matches(['\n', '\r']);
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!("{place} holds no secret of a token: expected letters, digits and - . _ ~ + / = in one line");
+    }
+    Ok(secret.to_owned())
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -40,8 +77,8 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// A request without a body, such as `GET /metrics`; all of it within `patience`.
-pub(super) fn ask(address: &str, request: &str, patience: Duration) -> Result<Answer> {
+/// All of it within `patience`.
+fn ask(address: &str, request: &str, secret: Option<&str>, patience: Duration) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     let left = || match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
@@ -49,7 +86,9 @@ pub(super) fn ask(address: &str, request: &str, patience: Duration) -> Result<An
     };
     let mut stream = TcpStream::connect_timeout(&reachable(resolved(address)?), left()?)?;
     stream.set_write_timeout(Some(left()?))?;
-    let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let token = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
+    let host = stream.peer_addr()?;
+    let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 * 1024];

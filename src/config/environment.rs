@@ -133,7 +133,7 @@ fn entry<'t>(table: &'t mut Table, key: &str, above: &[&str], origin: &Origin) -
         entry.key == key || (is_layout_name && entry.key.to_lowercase().replace('-', "_") == key.replace('-', "_"))
     };
     let index = table.entries.iter().position(same).unwrap_or_else(|| {
-        let is_list = above.is_empty() && key == "integration";
+        let is_list = matches!((above, key), ([], "integration") | (["http"], "token"));
         let value = if is_list { Value::List(Vec::new()) } else { Value::Table(Table::default()) };
         let node = Node::new(origin.clone(), value);
         table.entries.push(Entry { key: key.to_owned(), origin: origin.clone(), node });

@@ -6,7 +6,8 @@
 //!
 //! Nothing here stops at the first mistake: readers add a [`Problem`] and go on with a stand-in, and a [`Config`] comes
 //! out only where no problem is an error. After a syntax error the readable part is still looked at, but what seems to
-//! be missing is not reported. Nothing is opened but the configuration file and what `_FILE` variables name.
+//! be missing is not reported. Nothing is opened but the configuration file, what `_FILE` variables name, and files of
+//! tokens.
 
 pub mod environment;
 pub mod model;
@@ -16,11 +17,13 @@ pub mod schema;
 mod columns;
 mod cross;
 mod fit;
+pub mod http;
 mod integration;
 mod kafka;
 mod layout;
 pub mod log_level;
 mod reader;
+pub mod secret;
 mod service;
 mod tls;
 mod tree;
@@ -145,7 +148,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
     let layouts = read_layouts(&root);
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
     let http_table = root.table("http", schema::HTTP);
-    let http = service::http(&http_table);
+    let http = http::read(&http_table, folder);
     cross::check(&integrations, http.listen, problems);
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });

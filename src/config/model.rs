@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::state::settings::Settings;
 pub use crate::store::Sync;
@@ -138,6 +139,63 @@ impl Default for Topics {
 pub struct Http {
     /// Address to serve on.
     pub listen: SocketAddr,
+    /// Who may read `/metrics`.
+    pub metrics: Reading,
+    /// Whether this machine may read the API without a token.
+    pub loopback: Reading,
+    /// Who else may do what.
+    pub tokens: Vec<Token>,
+}
+
+/// `http.metrics` and `http.loopback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Anybody who gets there.
+    Open,
+    /// Who has a token.
+    Token,
+}
+
+/// `[[http.token]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// In logs and in the audit topic.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Of its secret.
+    pub hash: SecretHash,
+}
+
+/// What the bearer of a token may do.
+///
+/// No rank but a set each: who maps names need not be able to stop publishing, and who runs the service need not see
+/// what everybody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Counts, without anything personal.
+    Viewer,
+    /// Names, mappings, agents.
+    Planner,
+    /// Feeds, publishing, the log.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Planner, Self::Operator, Self::Admin];
+
+    /// As it is written in a configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Planner => "planner",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// `[store]`.

@@ -35,7 +35,10 @@ pub(super) const KAFKA: Section = Section {
 pub(super) const TOPICS: Section =
     Section { heading: "[kafka.topics]", keys: &["events", "current", "feed_status", "dead_letter", "checkpoint"] };
 
-pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen"] };
+pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen", "metrics", "loopback", "token"] };
+
+pub(super) const TOKEN: Section =
+    Section { heading: "[[http.token]]", keys: &["name", "role", "token_file", "token_sha256", "token"] };
 
 pub(super) const STORE: Section = Section { heading: "[store]", keys: &["directory", "journal_max_size", "sync"] };
 
@@ -100,11 +103,12 @@ pub(super) const COLUMN: Section = Section { heading: "a column", keys: &["field
 pub(super) const SKILLS: Section = Section { heading: "skills", keys: &["columns", "repeat", "empty", "at"] };
 
 /// Every section with fixed keys.
-pub const SECTIONS: [Section; 14] = [
+pub const SECTIONS: [Section; 15] = [
     ROOT,
     KAFKA,
     TOPICS,
     HTTP,
+    TOKEN,
     STORE,
     LOG,
     INTEGRATION,

@@ -1,11 +1,10 @@
-//! `[http]`, `[store]` and `[log]`.
+//! `[store]` and `[log]`.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use super::log_level;
-use super::model::{Http, Log, LogFormat, Store, Sync};
+use super::model::{Log, LogFormat, Store, Sync};
 use super::reader::{Reader, Slot};
 use super::schema::nearest;
 use super::values;
@@ -17,13 +16,6 @@ const SMALLEST_JOURNAL: usize = 1 << 20;
 
 /// Container engines kill after ten seconds unless told otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// Reads `[http]`.
-pub(super) fn http(http: &Reader<'_>) -> Http {
-    let default = SocketAddr::from(([127, 0, 0, 1], 9464));
-    let expected = "an IP address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\"";
-    Http { listen: http.or("listen", default, values::parsed(expected)) }
-}
 
 /// Reads `[store]`.
 pub(super) fn store(store: &Reader<'_>, folder: &Path) -> Store {

@@ -3,7 +3,6 @@
 //! The answer comes when it is on disk, so that it holds over a restart; 202 when that takes longer than [`PATIENCE`].
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -45,7 +44,7 @@ async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, p
     let Some(number) = number else {
         return problem(StatusCode::NOT_FOUND, format!("no integration {id:?}: see /api/v1/integrations"));
     };
-    if !state.is_listening.load(Ordering::Acquire) {
+    if !state.readiness.is_listening() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
     }
     let (done, answer) = oneshot::channel();

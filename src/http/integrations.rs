@@ -15,7 +15,7 @@ use super::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let integrations = state.model.read();
-    let handles = state.kafka.get().map_or(&[][..], |handles| handles);
+    let handles = state.readiness.handles();
     let entries = integrations.iter().enumerate().map(|(number, integration)| entry(integration, handles.get(number)));
     Json(json!({ "integrations": entries.collect::<Vec<_>>() }))
 }

@@ -1,21 +1,28 @@
 //! Health, metrics and the API, on one address; loopback unless configured otherwise.
 //!
 //! Reads the read model and nothing else of the pipeline. A request that needs much work gets its own thread, so that a
-//! scrape never waits for it.
+//! scrape never waits for it. Before every handler stands [`guard`]: who may ask is decided in [`access`], and what a peer
+//! may take of the service is bounded by [`limits`].
 
+mod access;
 mod agents;
 pub mod commands;
+mod connections;
+mod guard;
 mod health;
 mod in_aux;
 mod integrations;
+pub mod limits;
 mod log_level;
 pub mod model;
+pub mod readiness;
+mod refusals;
+mod stream;
 mod unmapped;
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
@@ -25,12 +32,14 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::Format;
-use crate::publish::PublishHandle;
+use crate::config::model::{Format, Http};
 use crate::telemetry::metrics::Metrics;
 
 use self::commands::Commands;
+use self::guard::Guard;
 use self::model::ReadModel;
+use self::readiness::Readiness;
+use self::refusals::Refusals;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -39,20 +48,20 @@ pub struct State {
     pub model: ReadModel,
     /// Metrics.
     pub metrics: Metrics,
-    /// The ways to Kafka, for its state and that of the store, once the agent table is there.
-    pub kafka: Arc<OnceLock<Vec<PublishHandle>>>,
-    /// Directory of the store; must be writable.
-    pub store: PathBuf,
-    /// Whether CMS can dial in.
-    pub is_listening: Arc<AtomicBool>,
+    /// Whether CMS can dial in, how the store is, and the ways to Kafka.
+    pub readiness: Arc<Readiness>,
     /// To those who carry out what a request asks for.
     pub commands: Commands,
+    /// Who may do what; changes with a reload.
+    pub access: Arc<ArcSwap<Http>>,
     /// Of the values on the topics.
     pub format: Format,
 }
 
 /// Serves until it is stopped.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) {
+    let refusals = Arc::new(Refusals::new(&state.metrics));
+    let guard = Arc::new(Guard::new(Arc::clone(&state.access), Arc::clone(&refusals)));
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/health/live", get(health::live))
@@ -64,11 +73,9 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
         .route("/api/v1/unmapped", get(unmapped::list))
         .fallback(not_found)
+        .layer(axum::middleware::from_fn_with_state(guard, guard::guard))
         .with_state(Arc::new(state));
-    let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(%error, "HTTP has ended");
-    }
+    connections::accept(listener, routes, refusals, stop).await;
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {

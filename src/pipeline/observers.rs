@@ -110,6 +110,12 @@ impl StoreObserver for JournalObserver {
         self.metrics.gauge(names::JOURNAL_BYTES, &[]).set(bytes as f64);
     }
 
+    fn filled(&self, integration: &Arc<str>, ratio: f64) {
+        if let Some(feed) = self.feeds.get(integration) {
+            feed.fill_ratio.set(ratio);
+        }
+    }
+
     fn failed(&self, kind: &str) {
         self.metrics.counter(names::STORE_ERRORS, &[kind]).increment(1);
     }

@@ -274,9 +274,8 @@ impl Service {
         self.handles.iter().map(PublishHandle::pending).sum()
     }
 
-    /// Takes what can change while running: layouts, mappings, allow-lists, certificates,
-    /// thresholds. Returns what a restart is needed
-    /// for, each as the name of a key.
+    /// Takes what can change while running: layouts, mappings, allow-lists, certificates, thresholds, tokens. Returns what a
+    /// restart is needed for, each as the name of a key.
     ///
     /// # Errors
     /// Problems of mapping files, certificates and layouts; then nothing at all is changed.
@@ -318,6 +317,7 @@ impl Service {
             }
             versioned.push((number, wanted, realtime, plan, tables, tls));
         }
+        self.serving.change_access(&config.http);
         for (number, wanted, realtime, plan, tables, tls) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
             let before = running.settings.load();

@@ -1,15 +1,16 @@
 //! HTTP while the service runs: from before the agents are restored until after the last acknowledgement.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Http};
 use crate::http::commands::Commands;
 use crate::http::model::ReadModel;
+use crate::http::readiness::Readiness;
 use crate::http::{self};
 use crate::publish::PublishHandle;
 use crate::telemetry::metrics::Metrics;
@@ -20,8 +21,8 @@ use super::upkeep::Upkeep;
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
-    kafka: Arc<OnceLock<Vec<PublishHandle>>>,
-    is_listening: Arc<AtomicBool>,
+    readiness: Arc<Readiness>,
+    access: Arc<ArcSwap<Http>>,
     http: tokio::task::JoinHandle<()>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
@@ -38,28 +39,32 @@ impl Serving {
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let kafka = Arc::new(OnceLock::new());
-        let is_listening = Arc::new(AtomicBool::new(false));
+        let readiness = Arc::new(Readiness::new(config.store.directory.clone(), metrics));
+        let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
         let state = http::State {
             model: model.clone(),
             metrics: metrics.clone(),
-            kafka: Arc::clone(&kafka),
-            is_listening: Arc::clone(&is_listening),
-            store: config.store.directory.clone(),
+            readiness: Arc::clone(&readiness),
             commands,
+            access: Arc::clone(&access),
             format: config.kafka.format,
         };
         let http = tokio::spawn(http::serve(listener, state, stop.clone()));
         tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
+        let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
+        tokio::spawn(async move { looks.run(looked_until).await });
         let guard = stop.clone().drop_guard();
-        Ok(Self { address, kafka, is_listening, http, stop, _stop_when_dropped: guard })
+        Ok(Self { address, readiness, access, http, stop, _stop_when_dropped: guard })
     }
 
     /// The agents are restored and CMS can dial in: ready, as far as the store is.
     pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
-        // Said once.
-        let _ = self.kafka.set(handles.to_vec());
-        self.is_listening.store(true, Ordering::Release);
+        self.readiness.all_is_there(handles);
+    }
+
+    /// From now on others may do other things.
+    pub(super) fn change_access(&self, http: &Http) {
+        self.access.store(Arc::new(http.clone()));
     }
 
     /// Ends it, after the requests that are being answered.

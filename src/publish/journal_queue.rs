@@ -24,6 +24,10 @@ pub trait StoreObserver: Send + Sync + 'static {
     /// Bytes of all rows of the journal.
     fn size(&self, _bytes: u64) {}
 
+    /// Bytes of an integration's rows over what it may have. A little above 1 with what is urgent; more after its bounds
+    /// were lowered.
+    fn filled(&self, _integration: &Arc<str>, _ratio: f64) {}
+
     /// The store failed; `kind` is of a bounded set.
     fn failed(&self, _kind: &str) {}
 }

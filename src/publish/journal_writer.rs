@@ -154,6 +154,7 @@ impl Writer {
                         self.logged = Some(Instant::now());
                     }
                     self.let_go();
+                    self.tell_size();
                     let mut queue = self.shared.queue.lock();
                     queue.trouble = Some(error.to_string());
                     self.shared.room.notify_all();
@@ -239,8 +240,13 @@ impl Writer {
     }
 
     fn tell_size(&self) {
-        let bytes = self.shared.queue.lock().lanes.iter().map(|lane| lane.stored).sum();
-        self.shared.observer.size(bytes);
+        let stored: Vec<u64> = self.shared.queue.lock().lanes.iter().map(|lane| lane.stored).collect();
+        self.shared.observer.size(stored.iter().sum());
+        let bounds = self.shared.bounds.journal_bytes.max(1);
+        for (lane, bytes) in self.lanes.iter().zip(stored) {
+            #[allow(clippy::cast_precision_loss)] // bytes of a disk
+            self.shared.observer.filled(&lane.integration, bytes as f64 / bounds as f64);
+        }
     }
 
     fn give_up(&self, items: &[Item]) -> usize {

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
 use crate::proto::store as row;
-use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
+use crate::publish::journal::{Bounds, Journal, LaneStart, StoreObserver, Unobserved};
 use crate::publish::message::{Batch, Message};
 use crate::publish::outbox::Limits;
 use crate::publish::testing::event;
@@ -58,4 +60,45 @@ fn kept(keeps_events: bool) -> Vec<(String, Option<String>)> {
 fn what_leaves_a_journal_that_cannot_grow_is_remembered_with_the_last_events_where_they_are_wanted() {
     assert_eq!(kept(true), [("7".to_owned(), Some("event of 7".to_owned()))]);
     assert_eq!(kept(false), [("7".to_owned(), None)]);
+}
+
+/// What was told last: bytes of all rows, and how full each integration's part is.
+#[derive(Default)]
+struct Told {
+    size: Mutex<u64>,
+    ratios: Mutex<BTreeMap<Arc<str>, f64>>,
+}
+
+impl StoreObserver for Told {
+    fn size(&self, bytes: u64) {
+        *self.size.lock() = bytes;
+    }
+
+    fn filled(&self, integration: &Arc<str>, ratio: f64) {
+        self.ratios.lock().insert(Arc::clone(integration), ratio);
+    }
+}
+
+#[test]
+fn each_integration_is_told_by_its_own_bound_and_only_the_bytes_are_added_up() {
+    const BOUND: u64 = 1 << 20;
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let ids = ["busy", "calm", "idle"];
+    let lanes =
+        ids.map(|id| LaneStart { integration: id.into(), stored: store.integration(id).unwrap(), keeps_events: false });
+    let bounds = Bounds { journal_bytes: BOUND, window: Limits { messages: 100, bytes: 100_000 } };
+    let told = Arc::new(Told::default());
+    let journal = Journal::start(store, &lanes, bounds, Arc::clone(&told) as Arc<dyn StoreObserver>).unwrap();
+    for ((_, lane), bytes) in journal.lanes().zip([BOUND / 2, BOUND / 4]) {
+        let payload = Bytes::from(vec![b'x'; bytes as usize]);
+        lane.submit(Batch { messages: vec![Message { payload, ..event(1, 0) }], ..Batch::default() }).unwrap();
+    }
+    let stored: Vec<u64> = journal.lanes().map(|(_, lane)| lane.stored_bytes()).collect();
+    assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
+    assert_eq!(*told.size.lock(), stored.iter().sum::<u64>());
+    let expected: BTreeMap<Arc<str>, f64> =
+        ids.iter().zip(stored).map(|(id, bytes)| ((*id).into(), bytes as f64 / BOUND as f64)).collect();
+    assert_eq!(*told.ratios.lock(), expected);
+    assert!(expected["busy"] > 0.5 && expected["calm"] > 0.25 && expected["idle"] == 0.0, "{expected:?}");
 }

@@ -173,6 +173,8 @@ pub struct FeedMetrics {
     pub pending: Gauge,
     /// `rtalink_journal_oldest_seconds`.
     pub oldest: Gauge,
+    /// `rtalink_journal_fill_ratio`.
+    pub fill_ratio: Gauge,
     dropped: [Counter; Dropped::ALL.len()],
     dead_letters: [Counter; Reason::LABELS.len()],
     statuses: [Counter; StatusKind::NAMES.len()],
@@ -224,6 +226,7 @@ impl FeedMetrics {
             paused: gauge(names::PAUSED),
             pending: gauge(names::JOURNAL_PENDING),
             oldest: gauge(names::JOURNAL_OLDEST),
+            fill_ratio: gauge(names::JOURNAL_FILL_RATIO),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),

@@ -35,6 +35,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = "rtalink_build_info", Gauge, ["version"], "Always 1; the version is in the label.";
+    READY = "rtalink_ready", Gauge, [], "1 while /health/ready is 200.";
     FEED_UP = "rtalink_feed_up", Gauge, ["integration"], "1 while a connection speaks.";
     FEED_CONNECTIONS = "rtalink_feed_connections", Gauge, ["integration"], "Open connections, waiting ones included.";
     FEED_BYTES = "rtalink_feed_bytes_total", Counter, ["integration"], "Bytes read from the feed.";
@@ -77,6 +78,8 @@ metrics! {
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
     JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    JOURNAL_FILL_RATIO = "rtalink_journal_fill_ratio", Gauge, ["integration"],
+        "Bytes of the integration's rows in the journal over journal_max_size.";
     JOURNAL_MAX_BYTES = "rtalink_journal_max_bytes", Gauge, [], "journal_max_size: what each integration may have in the journal.";
     JOURNAL_DROPPED = "rtalink_journal_dropped_total", Counter, ["integration", "kind"],
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
@@ -93,6 +96,8 @@ metrics! {
     KAFKA_RTT = "rtalink_kafka_broker_rtt_seconds", Gauge, ["quantile"],
         "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
     KAFKA_ERRORS = "rtalink_kafka_errors_total", Counter, ["kind"], "Errors of Kafka, by librdkafka's name for them.";
+    HTTP_REFUSED = "rtalink_http_refused_total", Counter, ["reason"],
+        "Requests and connections over HTTP that were refused.";
     LOG_SUPPRESSED = "rtalink_log_suppressed_total", Counter, [], "Log lines left out because one of their kind was just written.";
     PROCESS_CPU = "process_cpu_seconds_total", Counter, [], "CPU time of the process, user and system.";
     PROCESS_RESIDENT = "process_resident_memory_bytes", Gauge, [], "Memory of the process that is in RAM.";

@@ -123,7 +123,7 @@ impl Mounts {
 
 /// `GET` in the network of a process.
 pub(crate) fn get(process: &Process, port: u16, path: &str) -> String {
-    let ask = "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET %s HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' \"$1\" >&3; cat <&3";
+    let ask = "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET %s HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' \"$1\" >&3; cat <&3";
     let network = format!("--net=/proc/{}/ns/net", process.id());
     let output = well(Command::new("nsenter").args([&network, "bash", "-euc", ask, &port.to_string(), path]));
     let answer = String::from_utf8(output.stdout).expect("UTF-8");

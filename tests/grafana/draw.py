@@ -249,7 +249,7 @@ class Drawing:
             axes.yaxis.set_minor_locator(NullLocator())
         else:
             low = defaults.get("min", min(seen))
-            high = defaults.get("max", max(stack or seen) * 1.08)
+            high = defaults.get("max", max(max(stack or seen) * 1.08, defaults["custom"].get("axisSoftMax", 0)))
             axes.set_ylim(low, high if high > low else low + 1)
             if unit == "bytes":
                 axes.yaxis.set_major_locator(MultipleLocator(2 ** math.ceil(math.log2(max(high, 5) / 5))))

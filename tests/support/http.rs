@@ -38,7 +38,7 @@ pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
 fn ask(address: SocketAddr, what: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     // HTTP/1.0: an answer in one piece, and the end of the connection is its end.
-    write!(stream, "{what} HTTP/1.0\r\nHost: rtalink\r\nContent-Length: 0\r\n\r\n").ok()?;
+    write!(stream, "{what} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     // Whoever dies while answering has not answered.

@@ -95,11 +95,11 @@ impl Process {
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
-        self.field("started", "http").parse().expect("an address")
+        self.field("started http=", "http").parse().expect("an address")
     }
 
     pub(crate) fn kafka(&self) -> String {
-        self.field("started", "kafka")
+        self.field("started http=", "kafka")
     }
 
     /// Most memory that it has ever had, in bytes.

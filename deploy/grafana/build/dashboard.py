@@ -64,6 +64,8 @@ def _variables():
 
 def _annotation(name, colour, kinds):
     statuses = feed("rtalink_feed_status_total", f'kind=~"{kinds}"')
+    # Asked once a minute, over somewhat more: a change between the last scrape of one minute and the first of the next is in
+    # neither of two that only touch.
     return {
         "name": name,
         "datasource": DATASOURCE,
@@ -71,7 +73,7 @@ def _annotation(name, colour, kinds):
         "hide": False,
         "iconColor": colour,
         "target": {
-            "expr": f"sum by (integration, kind) (increase({statuses}[1m])) > 0",
+            "expr": f"sum by (integration, kind) (increase({statuses}[90s])) > 0",
             "interval": "60s",
             "refId": "Anno",
         },

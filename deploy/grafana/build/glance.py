@@ -2,7 +2,7 @@
 
 from colours import BAD, GOOD, WARN
 from expressions import FEED, INSTANCE, LIVE, feed, or_zero, process
-from panels import stat, steps
+from panels import stat, steps, words
 
 NOT_SCRAPED = "No data: is rtalink running and scraped?"
 
@@ -18,6 +18,16 @@ def lately(selector):
 
 
 AT_A_GLANCE = [
+    stat(
+        "Ready",
+        "Whether CMS can dial in, and what it sends is kept on disk. With no, `/health/ready` says what is missing: "
+        "the start waits for Kafka, or the store cannot be written.",
+        f"min({process('rtalink_ready')})",
+        "none",
+        steps(BAD, (0.5, GOOD)),
+        NOT_SCRAPED,
+        mappings=[words({0: ("no", BAD), 1: ("yes", GOOD)})],
+    ),
     stat(
         "Feeds without data",
         "Feeds that are not connected, silent, or whose link between switch and CMS is down. 0 is what you want to see.",
@@ -93,3 +103,6 @@ AT_A_GLANCE = [
         decimals=0,
     ),
 ]
+
+# Short titles have narrow panels.
+NARROW = {"Ready", "Cut snapshots", "Kafka errors"}

@@ -140,10 +140,11 @@ def graph(
     legend="list",
     low=0,
     high=None,
+    at_least=None,
     decimals=None,
     overrides=(),
 ):
-    """Figures over time. A line breaks where there is no data."""
+    """Figures over time. A line breaks where there is no data. The axis ends at `high`, or not below `at_least`."""
     custom = {
         "axisBorderShow": False,
         "axisGridShow": True,
@@ -159,6 +160,8 @@ def graph(
         "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if thresholds else "off"},
     }
+    if at_least is not None:
+        custom["axisSoftMax"] = at_least
     limits = {key: value for key, value in (("min", low), ("max", high), ("decimals", decimals)) if value is not None}
     if logarithmic:
         limits.pop("min", None)

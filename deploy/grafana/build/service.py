@@ -4,7 +4,7 @@ from colours import BAD, BLUE, GOOD, GREEN, ORANGE, PINK, QUIET, RED, SKY, WARN,
 from dashboard import CONTACT_CENTRE, SERVICE, dashboard
 from expressions import FEED_STATE, INSTANCE, by, feed, or_zero, process, quantile
 from feeds import STATES
-from glance import AT_A_GLANCE, LAST_RECORD, NOT_SCRAPED
+from glance import AT_A_GLANCE, LAST_RECORD, NARROW, NOT_SCRAPED
 from panels import graph, heat_map, lay_out, row, state_timeline, steps, table, target, targets
 
 QUANTILES = {"p50": GREEN, "p99": ORANGE, "p99.9": RED}
@@ -201,29 +201,28 @@ JOURNAL = row(
                 6,
                 graph(
                     "Size of the journal",
-                    "Bytes of all integrations together, and the maximum that each one of them may have. "
-                    "At its maximum an integration keeps only the latest state of each agent.",
-                    targets(
-                        (f"max({process('rtalink_journal_bytes')})", "journal"),
-                        (f"max({process('rtalink_journal_max_bytes')})", "maximum of one integration"),
-                    ),
-                    "bytes",
+                    "What each integration uses of the size that it may have, `journal_max_size`. The dashed lines are the "
+                    "60 % above which an alert is raised, and 100 %: there it keeps only the latest state of each agent.",
+                    [target(f"max by (integration) ({feed('rtalink_journal_fill_ratio')})", "{{integration}}")],
+                    "percentunit",
                     NOT_SCRAPED,
-                    colours={"journal": SKY, "maximum of one integration": RED},
+                    thresholds=steps("transparent", (0.6, WARN), (1, BAD)),
+                    at_least=1.1,
                 ),
             ),
             (
                 6,
                 graph(
                     "Disk free",
-                    "Room on the disk of the journal, and its size.",
+                    "Room on the disk of the journal, its size, and what the journal has of it.",
                     targets(
                         (f"min({process('rtalink_store_disk_free_bytes')})", "free"),
                         (f"min({process('rtalink_store_disk_size_bytes')})", "size"),
+                        (f"max({process('rtalink_journal_bytes')})", "journal"),
                     ),
                     "bytes",
                     NOT_SCRAPED,
-                    colours={"free": SKY, "size": QUIET},
+                    colours={"free": SKY, "size": QUIET, "journal": ORANGE},
                 ),
             ),
             (
@@ -448,7 +447,7 @@ DASHBOARD = dashboard(
     (CONTACT_CENTRE, "Agents, for planners"),
     lay_out(
         [
-            (4, [(3, panel) for panel in AT_A_GLANCE]),
+            (4, [(2 if panel["title"] in NARROW else 3, panel) for panel in AT_A_GLANCE]),
             (7, [(12, FEEDS), (12, FEED_TABLE)]),
             (8, [(8, RECORDS), (8, LATENCY), (8, WAITING)]),
         ],

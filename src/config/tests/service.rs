@@ -189,7 +189,10 @@ fn http_store_log() {
         (with("[http]\nlisten = \"localhost\""), &["listen: expected an IP address and a port"]),
         (
             with("[http]\nlisten = \"0.0.0.0:7001\""),
-            &["error: r.toml:8:8: port: 127.0.0.1:7001 is taken by http.listen"],
+            &[
+                "error: r.toml:8:8: port: 127.0.0.1:7001 is taken by http.listen",
+                "warning: r.toml:12:10: listen: 0.0.0.0:7001 is not",
+            ],
         ),
         (with("[store]\njournal_max_size = \"1GiB\"\nsync = \"full\""), &[]),
         (with("[store]\njournal_max_size = \"2GiB\"\nsync = \"normal\""), &[]),
@@ -347,4 +350,78 @@ fn mapping_files_are_found_beside_the_configuration() {
     std::fs::write(&users, "external_user,employee_id,employee_name\n").unwrap();
     let mapping = parse(&valid(), &file, []).config.unwrap().integrations.remove(0).mapping;
     assert_eq!((mapping.users, mapping.activities), (Some(users), None));
+}
+
+#[test]
+fn tokens() {
+    let secret = "0123456789abcdef0123456789ABCDEF";
+    let hash = "c6".repeat(32);
+    let with = |lines: &str| format!("{}{lines}\n", valid());
+    let token = |name: &str, lines: &str| format!("[[http.token]]\nname = \"{name}\"\nrole = \"viewer\"\n{lines}\n");
+    let inline = format!("token = \"{secret}\"");
+    let hashed = format!("token_sha256 = \"{hash}\"");
+    let cases: &[(String, &[&str])] = &[
+        (with(&token("a", &hashed)), &[]),
+        (with(&token("a", &inline)), &["warning: r.toml:14:9: token: the secret stands in the configuration file"]),
+        (
+            with("[http]\nmetrics = \"tokens\""),
+            &["metrics: expected \"open\" or \"token\"", "hint: did you mean \"token\"?"],
+        ),
+        (with("[http]\nloopback = \"token\"\nmetrics = \"token\""), &[]),
+        (
+            with("[http.token]\nname = \"a\""),
+            &["token: is a single table", "hint: write [[http.token]], with double brackets"],
+        ),
+        (with("[[http.token]]"), &["\"name\" is missing", "\"role\" is missing", "a token without a secret"]),
+        (with(&token("a", "")), &["error: r.toml:11:1: a token without a secret", "hint: add token_file = \"FILE\""]),
+        (
+            with(&token("a", &format!("{hashed}\ntoken_file = \"x\""))),
+            &["token_file and token_sha256 exclude one another", "hint: keep one"],
+        ),
+        (with(&token("a b", &hashed)), &["name: expected up to 64 letters"]),
+        (with(&token("loopback", &hashed)), &["\"loopback\" is what requests without a token are called"]),
+        (
+            with(&format!("[[http.token]]\nname = \"a\"\nrole = \"oprator\"\n{hashed}")),
+            &["role: expected \"viewer\", \"planner\"", "hint: did you mean \"operator\"?"],
+        ),
+        (with(&token("a", "token_sha256 = \"c6\"")), &["token_sha256: expected 64 hexadecimal digits"]),
+        (with(&token("a", "token_file = \"gone\"")), &["token_file: the file cannot be read: No such file"]),
+        (
+            with(&token("a", "token = \"short\"")),
+            &["warning: r.toml:14:9: token: the secret", "a secret has from 32 to 512 characters, this one has 5"],
+        ),
+        (
+            with(&token("a", &format!("token = \"{secret} {secret}\""))),
+            &["warning: r.toml:14:9: token: the secret", "a secret has letters, digits and"],
+        ),
+        (
+            with(&(token("a", &hashed) + &token("a", &format!("token_sha256 = \"{}\"", "00".repeat(32))))),
+            &["name: \"a\" is taken"],
+        ),
+        (with(&(token("a", &hashed) + &token("b", &hashed))), &["\"b\" has the same secret as \"a\""]),
+        (
+            with("[http]\nlisten = \"0.0.0.0:9464\""),
+            &["warning: r.toml:12:10: listen: 0.0.0.0:9464 is not loopback, and there is no token"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+        assert!(!report(text, &[]).contains("0123456789abcdef"), "a secret is shown");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, format!("{secret}\r\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let role = ("RTALINK__HTTP__TOKEN__0__ROLE", "operator");
+    let name = ("RTALINK__HTTP__TOKEN__0__NAME", "a");
+    let config = config(&valid(), &[name, role, ("RTALINK__HTTP__TOKEN__0__TOKEN_FILE", file)]);
+    let token = &config.http.tokens[0];
+    assert_eq!((token.name.as_str(), token.role), ("a", model::Role::Operator));
+    assert!(token.hash.is_same(&secret::SecretHash::of(secret.as_bytes())));
+    let report = report(&valid(), &[name, role, ("RTALINK__HTTP__TOKEN__0__TOKEN", secret)]);
+    assert!(
+        report.starts_with("warning: RTALINK__HTTP__TOKEN__0__TOKEN: token: the secret stands in the environment"),
+        "{report}"
+    );
+    assert!(!report.contains(secret), "{report}");
 }

@@ -1,0 +1,37 @@
+//! What one peer, and all of them together, may take of the service over HTTP. `docs/http.md` has the same table.
+
+use std::time::Duration;
+
+/// Bytes of a request's head.
+pub const LARGEST_HEAD: usize = 16 * 1024;
+
+/// Lines of a request's head.
+pub const MOST_HEADERS: usize = 64;
+
+/// Bytes of a request's body.
+pub const LARGEST_BODY: usize = 8 * 1024;
+
+/// How long a head may take from the moment from which it can be sent: the beginning of the connection, or the end of the
+/// answer before. A connection that is idle for so long is closed.
+pub const HEAD_TIME: Duration = Duration::from_secs(7);
+
+/// How long a body may take.
+pub const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// How long an answer may take. A request to pause waits up to ten seconds for the store.
+pub const ANSWER_TIME: Duration = Duration::from_secs(15);
+
+/// For how long a peer may take nothing of an answer.
+pub const STALL_TIME: Duration = Duration::from_secs(10);
+
+/// Age at which a connection is closed behind its next answer; so much later it is closed in any case.
+pub const LONGEST_CONNECTION: Duration = Duration::from_mins(2);
+
+/// Open connections from other machines. This machine has [`MOST_OF_ONE_ADDRESS`] besides, so that nobody can lock it out.
+pub const MOST_CONNECTIONS: usize = 128;
+
+/// Open connections of one address; of IPv6, of one /64.
+pub const MOST_OF_ONE_ADDRESS: usize = 32;
+
+/// Requests that are being answered, until the last byte of the answer is handed to the system.
+pub const MOST_REQUESTS: usize = 16;

@@ -1,0 +1,120 @@
+//! The socket of a connection: what has come and gone over it, and an end for a peer that takes nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+
+use super::limits::STALL_TIME;
+
+/// How far a connection is, shared by its socket and by those who answer its requests.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// A request has begun and is not answered.
+    is_asked: AtomicBool,
+    /// At least one request was answered.
+    has_answered: AtomicBool,
+    /// The peer took nothing for too long.
+    is_stalled: AtomicBool,
+    /// The place among the requests that are answered; given back when the answer has gone.
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Progress {
+    /// There is an answer; it still has to go out.
+    pub(super) fn answered(&self, permit: Option<OwnedSemaphorePermit>) {
+        self.is_asked.store(false, Ordering::Relaxed);
+        self.has_answered.store(true, Ordering::Relaxed);
+        *self.permit.lock() = permit;
+    }
+
+    /// Whether nothing is missing: requests were answered, and none has begun since.
+    pub(super) fn is_idle(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed) && !self.is_asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer took nothing for too long.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
+    }
+}
+
+/// The socket of a connection.
+pub(super) struct Stream {
+    socket: TcpStream,
+    progress: Arc<Progress>,
+    /// Runs while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream {
+    pub(super) const fn new(socket: TcpStream, progress: Arc<Progress>) -> Self {
+        Self { socket, progress, stall: None }
+    }
+
+    fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALL_TIME)));
+        ready!(stall.as_mut().poll(context));
+        self.progress.is_stalled.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.progress.is_asked.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.written(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        self.written(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    /// Comes when everything of an answer has been written.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        if flushed.is_ready() {
+            *self.progress.permit.lock() = None;
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
