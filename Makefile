@@ -13,6 +13,8 @@ CARGO_DENY := 0.20.2
 JAVA := 17
 # Arguments of `make demo`.
 DEMO ?= --duration 30s
+# Arguments of `make fuzz`: seconds, and which targets.
+FUZZ ?= 60
 # Arguments of `make torture`.
 TORTURE ?=
 
@@ -51,6 +53,10 @@ unit: ## the tests that need no Kafka
 .PHONY: torture
 torture: tools-java ## kills and outages under load, full size, at most 40 minutes; TORTURE=--release for what users run
 	RTALINK_TORTURE=full cargo test --locked $(TORTURE) --test torture -- --test-threads=1
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for a minute; FUZZ='600 tracker' for other arguments
+	fuzz/run.sh $(FUZZ)
 
 .PHONY: fmt
 fmt: ## format the code
@@ -132,6 +138,7 @@ tools-python:
 tools-deploy: tools-image
 	@command -v prometheus promtool >/dev/null || $(call need,prometheus)
 	@command -v amtool >/dev/null || $(call need,prometheus-alertmanager)
+	@command -v stunnel >/dev/null || $(call need,stunnel4)
 	@command -v systemd-analyze >/dev/null || $(call need,systemd)
 	@command -v go >/dev/null || $(call need,golang)
 	@command -v npm >/dev/null || $(call need,nodejs npm)

@@ -110,9 +110,13 @@ fn descriptor(schema: &str) -> Result<MessageDescriptor, JsonError> {
     POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))
 }
 
-/// A time as protobuf has it.
+/// Years 1 to 9999, in microseconds since 1970: what a protobuf time may be.
+const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
+/// A time as protobuf has it. One beyond its calendar is the end of that: it has no JSON form, and an event that cannot be
+/// encoded would be lost.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    let micros = at.as_micros();
+    let micros = at.as_micros().clamp(*TIMES.start(), *TIMES.end());
     prost_types::Timestamp {
         seconds: micros.div_euclid(1_000_000),
         nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
@@ -122,4 +126,27 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
 /// A time back from protobuf.
 pub fn from_timestamp(at: &prost_types::Timestamp) -> Timestamp {
     Timestamp::from_micros(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_has_a_json_form() {
+        let cases = [
+            (i64::MIN, "0001-01-01T00:00:00Z"),
+            (-62_135_596_800_000_001, "0001-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (253_402_300_800_000_000, "9999-12-31T23:59:59.999999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
+        ];
+        for (micros, expected) in cases {
+            let since = timestamp(Timestamp::from_micros(micros));
+            let event = v1::AgentStateEvent { state_since: Some(since), ..Default::default() };
+            let json = message_to_json(AGENT_STATE_EVENT, &event).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            assert_eq!(json["stateSince"], expected, "{micros}");
+        }
+    }
 }

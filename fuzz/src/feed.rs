@@ -8,8 +8,22 @@ use rtalink::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, LayoutSpec,
 const LOGINS: [&str; 8] = ["301204", "301205", "0471", "471", "7", "ä", "a b", "\"x"];
 
 /// Values of any column.
-const ODD: [&str; 14] =
-    ["", "0", "N/A", "-", "NULL", " ", "\t", "\"", "99999999999999999999", "4294967296", "-1", "é", "\u{20ac}", "x\"\"y"];
+const ODD: [&str; 14] = [
+    "",
+    "0",
+    "N/A",
+    "-",
+    "NULL",
+    " ",
+    "\t",
+    "\"",
+    "99999999999999999999",
+    "4294967296",
+    "-1",
+    "é",
+    "\u{20ac}",
+    "x\"\"y",
+];
 
 /// One record, its end left out.
 ///

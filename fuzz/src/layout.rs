@@ -67,10 +67,8 @@ pub fn arbitrary(u: &mut Unstructured<'_>) -> Result<LayoutSpec> {
     let quote = if u.ratio(1_u8, 2_u8)? { quote } else { None };
     let mut places = Places { is_fixed, next: 0 };
     let has_rows = u.ratio(1_u8, 6_u8)?;
-    let mut columns = columns(u, has_rows)?
-        .into_iter()
-        .map(|column| spec(u, column, &mut places))
-        .collect::<Result<Vec<_>>>()?;
+    let mut columns =
+        columns(u, has_rows)?.into_iter().map(|column| spec(u, column, &mut places)).collect::<Result<Vec<_>>>()?;
     if is_fixed && u.ratio(1_u8, 4_u8)? {
         // Places may overlap and stand in any order.
         columns.reverse();

@@ -53,7 +53,7 @@ fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
     let Ok(plan) = Plan::compile(layout, zone) else { return };
     let run = Run { bytes: Bytes::from(stream), offset: 0 };
     let mut used = Decoder::default();
-    // The last valid record, and what it told.
+    // What the last valid record told.
     let mut last: Option<(LastRecord, String)> = None;
     for frame in plan.ends().records(&run).filter(|frame| !frame.too_long) {
         if plan.lines().classify(frame.bytes) != LineKind::Record {
@@ -92,9 +92,15 @@ fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
         let mut remembered = LastRecord::default();
         remembered.remember(frame.bytes, &decoded);
         let itself = remembered.times_if_same(&plan, frame.bytes);
-        assert!(itself.is_none_or(|times| {
-            times.duration == decoded.record.times.duration && times.timestamp == decoded.record.times.timestamp
-        }));
+        if let Some(times) = itself {
+            let told = decoded.record.times;
+            assert_eq!(
+                (times.duration, times.timestamp),
+                (told.duration, told.timestamp),
+                "{}",
+                frame.bytes.escape_ascii()
+            );
+        }
         last = Some((remembered, text));
     }
 }

@@ -26,8 +26,8 @@ use rtalink::wire::states::{Direction, Mode};
 fn round_trip<M: prost::Message + Default + PartialEq + std::fmt::Debug>(schema: &str, message: &M) {
     // No form: a time beyond the calendar, which only others could have written.
     let Ok(json) = proto::message_to_json(schema, message) else { return };
-    let back: M = proto::from_json(schema, &json)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
+    let back: M =
+        proto::from_json(schema, &json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
     let again = proto::message_to_json(schema, &back).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&again));
     assert_eq!(&back, message);
@@ -44,7 +44,11 @@ fn bytes<M: prost::Message + Default + PartialEq + std::fmt::Debug>(schema: &str
 }
 
 fn text(u: &mut Unstructured<'_>) -> Result<Arc<str>> {
-    Ok(if u.ratio(1_u8, 4_u8)? { u.arbitrary::<String>()?.into() } else { (*u.choose(&["", "0471", "Ada", "ä\u{0}\"\\"])?).into() })
+    Ok(if u.ratio(1_u8, 4_u8)? {
+        u.arbitrary::<String>()?.into()
+    } else {
+        (*u.choose(&["", "0471", "Ada", "ä\u{0}\"\\"])?).into()
+    })
 }
 
 fn optional<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {

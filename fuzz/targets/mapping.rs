@@ -53,9 +53,9 @@ fn check_activities(file: &[u8]) {
         Ok(activities) => activities,
     };
     assert!(activities.keys().all(|key| key::check_spelling(key).is_ok()));
-    let rows = activities.iter().map(|(external, activity)| {
-        [external.clone(), activity.activity_id.clone(), activity.activity_name.clone()]
-    });
+    let rows = activities
+        .iter()
+        .map(|(external, activity)| [external.clone(), activity.activity_id.clone(), activity.activity_name.clone()]);
     assert_eq!(files::parse_activities(&csv(ACTIVITIES_HEADER, rows)), Ok(activities.clone()));
 
     let default = Arc::new(Activity { activity_id: "default".to_owned(), activity_name: String::new() });
@@ -87,7 +87,8 @@ fn check_activities(file: &[u8]) {
             match first {
                 Some((activity, expected)) => assert_eq!((found.as_ref(), level), (Some(activity), expected)),
                 None => {
-                    let expected = if key.takes_default() { (Some(default.clone()), Level::Default) } else { (None, Level::None) };
+                    let expected =
+                        if key.takes_default() { (Some(default.clone()), Level::Default) } else { (None, Level::None) };
                     assert_eq!((found, level), expected);
                     assert_eq!(level == Level::None, matches!(mode, Mode::Unknown | Mode::Unstaff | Mode::Logoff));
                 }

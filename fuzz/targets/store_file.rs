@@ -4,6 +4,7 @@
 //! * looking (`inspect`, `verify`) and opening bring nothing down;
 //! * **the whole content, or somebody is told**: after an opening without an incident everything is as it was written, or
 //!   reading says that it is damaged; only a file of a newer program is refused;
+//!   (the lock file counts the commits: where it is damaged too, a database that is gone was never there);
 //! * whatever was found, the store that is open takes a commit and has it.
 #![no_main]
 
@@ -18,6 +19,7 @@ use rtalink::store::{self, AgentRow, OpenError, Opened, Row, Settings, Store, St
 use rtalink::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
+const LOCK: &str = "store.lock";
 const IDS: [&str; 2] = ["one", "two"];
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -47,7 +49,8 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
         let agents: Vec<AgentRow> = (0..12)
             .map(|number| AgentRow { acd: 1, login_id: format!("{number}").into(), memory: vec![number; 90] })
             .collect();
-        let batch = |first: u64, content| Write::Batch { integration: number, first, count: 10, written_at: AT, content };
+        let batch =
+            |first: u64, content| Write::Batch { integration: number, first, count: 10, written_at: AT, content };
         let (small, large) = (vec![7; 100], vec![8; 5_000]);
         let checkpoint =
             Write::Checkpoint { integration: number, covered_to: 10, agents: &agents, feed: b"feed", recovered: true };
@@ -98,8 +101,8 @@ fn content(store: &mut Store) -> std::result::Result<Content, StoreError> {
 }
 
 /// One thing that happens to one file.
-fn damage(u: &mut Unstructured<'_>, files: &mut Files) -> Result<()> {
-    let names: Vec<String> = files.keys().cloned().collect();
+fn damage(u: &mut Unstructured<'_>, of_lock: bool, files: &mut Files) -> Result<()> {
+    let names: Vec<String> = files.keys().filter(|name| (*name == LOCK) == of_lock).cloned().collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -183,8 +186,9 @@ fn commit_is_taken(store: &mut Store, was_whole: bool) {
 fn run(input: &[u8]) -> Result<()> {
     let mut u = Unstructured::new(input);
     let mut files = u.choose(&SAMPLE.files)?.clone();
+    let of_lock = u.ratio(1_u8, 8_u8)?;
     for _ in 0..u.int_in_range(1..=4)? {
-        damage(&mut u, &mut files)?;
+        damage(&mut u, of_lock, &mut files)?;
     }
     let folder = FOLDER.join("case");
     let _ = fs::remove_dir_all(&folder);

@@ -108,11 +108,7 @@ static MAPPINGS: LazyLock<[Arc<MappingTables>; 3]> = LazyLock::new(|| {
             default_activity: present.clone(),
         })
     };
-    [
-        tables(1, IdentifyBy::LoginId, true),
-        tables(2, IdentifyBy::LoginId, false),
-        tables(3, IdentifyBy::Name, false),
-    ]
+    [tables(1, IdentifyBy::LoginId, true), tables(2, IdentifyBy::LoginId, false), tables(3, IdentifyBy::Name, false)]
 });
 
 fn start(play: &Play) -> Replay {

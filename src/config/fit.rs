@@ -1,6 +1,7 @@
 //! Whether the parts of a layout fit together: framing, separator or fixed width, columns, skills.
 
-use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, Place, Repeat, SkillGroups};
+use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, MOST_MAX_RECORD, Place, Repeat, SkillGroups};
+use crate::wire::plan::MAX_COLUMNS;
 
 use super::columns::{Written, WrittenSkills};
 use super::problem::{Origin, Problem};
@@ -35,6 +36,16 @@ pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
         check_occurrences(parts);
     }
     check_bytes(parts);
+    if parts.max_record > MOST_MAX_RECORD {
+        let message = format!("max_record: {} bytes are more than a record may have, 1 MiB", parts.max_record);
+        let hint = "a record is a line about one agent: if lines are longer, record_end may be wrong";
+        parts.error(parts.layout.origin_of("max_record"), message, hint);
+    }
+    if parts.written().len() > MAX_COLUMNS {
+        let message = format!("columns: there are {}, at most {MAX_COLUMNS} can be", parts.written().len());
+        let hint = "with extra_fields = \"ignore\", those behind the last one needed can be left out";
+        parts.error(parts.layout.origin_of("columns"), message, hint);
+    }
     if let Framing::Length(length) = parts.framing
         && length > parts.max_record
     {

@@ -114,7 +114,7 @@ fn pattern(slot: Slot<'_>) -> Option<String> {
     if text.is_empty() {
         return slot.error("is empty and would match every line", Some("an empty line is \"^$\"".to_owned()));
     }
-    match regex::bytes::RegexBuilder::new(&text).unicode(false).build() {
+    match crate::wire::lines::expression(&text) {
         Ok(_) => Some(text),
         Err(error) => {
             let text_of_error = error.to_string();

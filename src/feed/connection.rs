@@ -11,6 +11,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use metrics::Counter;
+use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,10 @@ use super::session::ConnectionId;
 use super::settings::FeedSettings;
 use super::stream::Stream;
 use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
+
+/// Most letters with records that a connection has on their way to the worker: who sends without end keeps the inbox from
+/// others no longer than these take.
+const MAX_IN_FLIGHT: usize = 8;
 
 /// Bytes asked for in one read.
 const READ_SIZE: usize = 64 * 1024;
@@ -59,6 +64,7 @@ impl<C> Connection<C> {
             framer: Framer::default(),
             plan: Arc::clone(&self.settings.load().plan),
             silent_since: None,
+            in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         };
         let ended = self.read_all(&mut reader).await;
         if let Some(torn) = reader.framer.finish(&mut reader.buffer) {
@@ -100,7 +106,8 @@ impl<C> Connection<C> {
         reader.follow_layout(&self.settings);
         while let Some(piece) = reader.framer.next(reader.plan.ends(), &mut reader.buffer) {
             let plan = Arc::clone(&reader.plan);
-            self.tell(at, FeedEvent::Piece { plan, piece, read_at }).await?;
+            let in_flight = Arc::clone(&reader.in_flight).acquire_owned().await.map_err(|_| WorkerGone)?;
+            self.tell(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
         }
         // Time spent waiting for the worker is no silence of the peer.
         let is_half_read = reader.framer.is_half_read(&reader.buffer);
@@ -123,6 +130,8 @@ struct Reader {
     plan: Arc<Plan>,
     /// Since when there is nothing to read, while the end of a silence is of interest.
     silent_since: Option<tokio::time::Instant>,
+    /// Room for letters on their way.
+    in_flight: Arc<Semaphore>,
 }
 
 enum Read {

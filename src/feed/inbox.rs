@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::time::Timestamp;
@@ -34,6 +34,8 @@ pub enum FeedEvent {
         piece: Piece,
         /// When they were read, for the latency.
         read_at: std::time::Instant,
+        /// Lets the connection send another one when this one is done.
+        in_flight: OwnedSemaphorePermit,
     },
     /// Silence for `snapshot_idle` while it was being read.
     Idle,

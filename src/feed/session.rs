@@ -17,9 +17,8 @@ pub type ConnectionId = u64;
 /// Most connections that wait beside the one that speaks.
 pub const MAX_WAITING: usize = 4;
 
-/// Most invalid records of a waiting connection whose agents are remembered. Beyond, its first snapshot proves nobody
-/// absent.
-const MAX_BAD_RECORDS: usize = 1_000;
+/// A waiting connection with so many invalid records and no valid one is given up. Until then their agents are remembered.
+pub const MAX_BAD_RECORDS: usize = 1_000;
 
 /// So many takeovers within [`FLAPPING_WITHIN`] are a fight.
 const FLAPPING_TAKEOVERS: usize = 3;
@@ -129,16 +128,17 @@ impl Session {
         usize::from(self.speaking.is_some()) + self.waiting.len()
     }
 
-    /// A waiting connection sent an invalid record.
-    pub fn bad_record(&mut self, id: ConnectionId, identity: Option<Identity<'_>>) {
-        let Some(connection) = self.waiting.iter_mut().find(|connection| connection.id == id) else { return };
+    /// A waiting connection sent an invalid record. True if that was one too many: it is given up and has to be closed.
+    pub fn bad_record(&mut self, id: ConnectionId, identity: Option<Identity<'_>>) -> bool {
+        let Some(position) = self.waiting.iter().position(|connection| connection.id == id) else { return false };
+        let connection = &mut self.waiting[position];
         let agent = identity.map(|identity| (identity.acd, identity.login_id.into()));
-        let known = connection.bad_records.len();
-        if known < MAX_BAD_RECORDS {
-            connection.bad_records.push(BadRecord { agent });
-        } else if let Some(last) = connection.bad_records.last_mut() {
-            last.agent = None;
+        connection.bad_records.push(BadRecord { agent });
+        let is_enough = connection.bad_records.len() >= MAX_BAD_RECORDS;
+        if is_enough {
+            self.waiting.remove(position);
         }
+        is_enough
     }
 
     /// A waiting connection sent a valid record.
@@ -220,6 +220,16 @@ mod tests {
         assert_eq!(takeover.replaced, Some((1, "peer-1".into())));
         assert_eq!(takeover.successor.bad_records.len(), 1);
         assert!(session.speaks(2) && !takeover.is_flapping);
+    }
+
+    #[test]
+    fn who_waits_and_sends_only_garbage_is_given_up() {
+        let mut session = session(&[1, 2]);
+        let given_up = (0..MAX_BAD_RECORDS).position(|_| session.bad_record(2, None));
+        assert_eq!(given_up, Some(MAX_BAD_RECORDS - 1));
+        assert!(!session.waits(2) && !session.bad_record(2, None));
+        assert!(!session.bad_record(1, None), "who speaks stays");
+        assert_eq!(session.connections(), 1);
     }
 
     #[test]

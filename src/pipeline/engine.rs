@@ -55,7 +55,7 @@ pub struct DeadLetter {
 pub enum CloseReason {
     /// Another one took over.
     Replaced,
-    /// It sent no valid record in time.
+    /// It sent no valid record in time, or nothing but invalid ones.
     NoValidRecord,
     /// Too many wait already.
     TooManyWaiting,
@@ -227,6 +227,10 @@ impl Engine {
         out: &mut Vec<Finding>,
     ) {
         self.set_plan(plan, at, out);
+        if !self.session.speaks(id) && !self.session.waits(id) {
+            // What was on its way when it was closed.
+            return;
+        }
         let plan = Arc::clone(&self.plan);
         match piece {
             Piece::Records(run) => {
@@ -460,8 +464,8 @@ impl Engine {
         let identity = self.decoder.identify(plan, frame.bytes, is_whole);
         if speaks {
             self.tracker.invalid(identity, at);
-        } else {
-            self.session.bad_record(id, identity);
+        } else if self.session.bad_record(id, identity) {
+            out.push(Finding::Close(id, CloseReason::NoValidRecord));
         }
         let raw = frame.bytes.to_vec();
         out.push(Finding::DeadLetter(DeadLetter { reason, offset: frame.offset, raw, received_at: at }));

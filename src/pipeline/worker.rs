@@ -242,7 +242,7 @@ impl Charge {
                 self.engine.open(connection, &peer, at, &mut self.findings);
                 self.conclude(None);
             }
-            FeedEvent::Piece { plan, piece, read_at } => {
+            FeedEvent::Piece { plan, piece, read_at, in_flight } => {
                 let begin = Instant::now();
                 self.engine.receive(connection, &plan, &piece, at, &mut self.findings);
                 let stages = self.engine.take_stage_times();
@@ -251,6 +251,7 @@ impl Charge {
                 self.metrics.track.record(stages.track.as_secs_f64());
                 self.metrics.map.record(stages.map.as_secs_f64());
                 self.conclude(Some(read_at));
+                drop(in_flight);
             }
             FeedEvent::Idle => {
                 self.engine.idle(connection, at, &mut self.findings);

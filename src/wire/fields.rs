@@ -180,7 +180,7 @@ pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0, digit)
 }
 
-/// s, mm:ss or hh:mm:ss.
+/// s, mm:ss or hh:mm:ss, at most 136 years: what is more is no time that anybody has spent in a state.
 pub(super) fn duration(bytes: &[u8]) -> Option<Duration> {
     let mut parts = [0_u64; 3];
     let mut count = 0;
@@ -190,7 +190,7 @@ pub(super) fn duration(bytes: &[u8]) -> Option<Duration> {
     }
     let below_sixty = parts.get(1..count)?.iter().all(|part| *part < 60);
     let seconds = parts[..count].iter().fold(0, |seconds, part| seconds * 60 + part);
-    below_sixty.then(|| Duration::from_secs(seconds))
+    (below_sixty && seconds <= u64::from(u32::MAX)).then(|| Duration::from_secs(seconds))
 }
 
 /// UNIX times from here on are milliseconds: 10^11 s are in the year 5138.
@@ -253,6 +253,8 @@ mod tests {
             ("-5", None),
             ("", None),
             ("99999999999", None),
+            ("4294967295", Some(4_294_967_295)),
+            ("4294967295:00:00", None),
         ];
         for (text, seconds) in cases {
             assert_eq!(duration(text.as_bytes()), seconds.map(Duration::from_secs), "{text:?}");

@@ -10,6 +10,9 @@ use super::states::StateTable;
 /// Default of `max_record`.
 pub const DEFAULT_MAX_RECORD: usize = 4 * 1024;
 
+/// Most of `max_record`: beyond it, a peer that never ends a record could have any memory.
+pub const MOST_MAX_RECORD: usize = 1024 * 1024;
+
 /// A layout as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayoutSpec {

@@ -12,9 +12,17 @@ enum Pattern {
     Regex(Regex),
 }
 
+/// Compiles an expression over bytes, of at most 1 MiB.
+///
+/// # Errors
+/// Where it is none, or larger.
+pub fn expression(source: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(source).unicode(false).size_limit(1 << 20).build()
+}
+
 impl Pattern {
     fn compile(source: &str) -> Result<Self, regex::Error> {
-        let regex = RegexBuilder::new(source).unicode(false).size_limit(1 << 20).build()?;
+        let regex = expression(source)?;
         let Some(anchored) = source.strip_prefix('^') else { return Ok(Self::Regex(regex)) };
         let (text, exact) = match anchored.strip_suffix('$') {
             Some(text) => (text, true),

@@ -59,6 +59,10 @@ impl LastRecord {
             let (bytes, after) = rest.split_at(length.unwrap_or(rest.len()));
             rest = after;
             let value = fields::trim(bytes);
+            if plan.quote.is_some_and(|quote| value.first() == Some(&quote)) {
+                // A quote may be a digit, too: what is inside is read by the decoder alone.
+                return None;
+            }
             match column.column {
                 Column::Duration => times.duration = Some(fields::duration(value)?),
                 _ => times.timestamp = Some(fields::time(value, column.format.as_deref(), &plan.time_zone)?),
@@ -68,5 +72,38 @@ impl LastRecord {
             }
         }
         (rest == self.bytes.get(kept..)?).then_some(times)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::decode::Decoder;
+    use crate::wire::layout::{ColumnSpec, LayoutSpec, builtin};
+    use crate::wire::plan::Plan;
+
+    #[test]
+    fn a_quoted_duration_is_not_read_with_its_quotes() {
+        // A digit for a quote: odd, and allowed.
+        let columns = [Column::LoginId, Column::State, Column::Duration].map(ColumnSpec::plain);
+        let layout = LayoutSpec {
+            quote: Some(b'0'),
+            fields: FieldStyle::Separator(b'|'),
+            columns: columns.into(),
+            skills: None,
+            ..builtin::get("cisco-icm-20").unwrap()
+        };
+        let plan = Plan::compile(&layout, "UTC").unwrap();
+        let frame = b"301204|20|0750";
+        let mut decoder = Decoder::default();
+        let decoded = decoder.decode(&plan, frame).unwrap();
+        assert_eq!(decoded.record.times.duration.map(|duration| duration.as_secs()), Some(75));
+        let mut last = LastRecord::default();
+        last.remember(frame, &decoded);
+        assert_eq!(last.times_if_same(&plan, frame), None);
+        assert_eq!(
+            last.times_if_same(&plan, b"301204|20|75").map(|times| times.duration),
+            Some(decoded.record.times.duration)
+        );
     }
 }

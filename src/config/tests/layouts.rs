@@ -51,6 +51,17 @@ fn parts_that_do_not_fit() {
         (separated("record_length = 5000"), &["record_length: 5000 is more than max_record, 4096 bytes"]),
         (separated("record_length = 0"), &["record_length: must be at least one byte"]),
         (separated("max_record = \"64kb\""), &["max_record: expected a number of bytes"]),
+        (separated("max_record = \"1MiB\""), &[]),
+        (
+            separated("max_record = \"18446744073709551615\""),
+            &["max_record: 18446744073709551615 bytes are more than a record may have, 1 MiB"],
+        ),
+        (separated("marker = \"^(x{100}){1000}$\""), &["is no regular expression: Compiled regex exceeds size limit"]),
+        (columns(&format!("\"login_id\", \"state\"{}", ", \"-\"".repeat(254))), &[]),
+        (
+            columns(&format!("\"login_id\", \"state\"{}", ", \"-\"".repeat(255))),
+            &["columns: there are 257, at most 256 can be"],
+        ),
         (
             separated("encoding = \"latin1\""),
             &["encoding: expected \"ascii\", \"utf-8\", \"iso-8859-1\", \"iso-8859-9\", \"iso-8859-15\" or"],
