@@ -5,15 +5,13 @@
 # the corpus. A finding fails the run, with the command that repeats it. Exit codes: 0 no finding, 1 a finding or no build, 2
 # wrong usage.
 #
-# Everything that is made lies in $XDG_CACHE_HOME/rtalink/fuzz (default ~/.cache/rtalink/fuzz), and may be deleted: `target`
-# (the build), `corpus` (what earlier runs have found interesting, the next ones begin with it), `seeds` (from the fixtures of
-# the tests), `artifacts` (inputs of findings).
+# What is kept lies in $XDG_CACHE_HOME/rtalink/fuzz (default ~/.cache/rtalink/fuzz), and may be deleted: `corpus` (what earlier
+# runs have found interesting, the next ones begin with it), `artifacts` (inputs of findings). The build is in `target`.
 #
 # FUZZ_JOBS (2): targets at a time.
 
 set -euo pipefail
 
-cargo_fuzz=0.13.1
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/rtalink/fuzz
 jobs=${FUZZ_JOBS:-2}
@@ -44,27 +42,26 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# One build at a time, whoever asks. The programs are linked into a folder of this run, so that the next build may go on.
+# The programs share the folder of the other builds, and with it librdkafka, OpenSSL and SQLite, which would be nearly all of
+# the work. rtalink and the targets are compiled once more, with other options and so under other names. They are linked into a
+# folder of this run, so that the next build may go on.
 build() {
-  have=$(cargo fuzz --version 2>/dev/null | awk '{ print $2 }' || true)
-  [ "$have" = "$cargo_fuzz" ] || cargo install --locked cargo-fuzz --version "$cargo_fuzz"
-  # The flag lets the stable toolchain take the sanitizer's options.
-  (cd "$root" && RUSTC_BOOTSTRAP=1 CARGO_NET_RETRY=5 cargo fuzz build --target-dir "$cache/target") >"$run/build.log" 2>&1 || {
+  RUSTC_WRAPPER=$root/fuzz/instrument.sh cargo build --locked --manifest-path "$root/fuzz/Cargo.toml" \
+    --target-dir "$root/target" --config profile.dev.package.rtalink.opt-level=2 \
+    --config profile.dev.package.rtalink-fuzz.opt-level=1 --bins >"$run/build.log" 2>&1 || {
     cat "$run/build.log" >&2
     echo "the fuzz targets cannot be built" >&2
     return 1
   }
-  local built
-  built=$(find "$cache/target" -path '*/release/framing' -type f -perm -u+x | head -n 1)
   for target in "${targets[@]}"; do
-    ln "$(dirname "$built")/$target" "$run/$target"
+    ln "$root/target/debug/$target" "$run/$target" 2>/dev/null || cp "$root/target/debug/$target" "$run/$target"
   done
   "$root/fuzz/seeds.py" "$root" "$run/seeds"
 }
 exec 9>"$cache/build.lock"
 flock 9
 build
-flock -u 9
+exec 9>&-
 
 # A file system in memory for what targets write.
 TMPDIR=$run
@@ -95,11 +92,11 @@ fuzz() {
       # A target that stands still finds nothing.
       exit status == 0 && executions < 10
     }' "$log" || { echo "$target: hardly ran" >&2; tail -n 30 "$log" >&2; return 1; }
-  [ "$status" = 0 ] && return
+  [ "$status" != 0 ] || return 0
   local input
   input=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
   grep -v '^#[0-9]*	\|^INFO: \|^	NEW_FUNC' "$log" | tail -n 60 >&2
-  echo "$target: to repeat it: cd '$root' && RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir '$cache/target' $target '$input'" >&2
+  echo "$target: to repeat it: '$root/target/debug/$target' '$input'" >&2
   return 1
 }
 
