@@ -141,8 +141,12 @@ impl Tracker {
         let state = AgentState::of(record, details);
         if record.mode == Mode::Unknown && waits {
             agent.settled = false;
-            agent.open_start = None;
+            let told_start = agent.open_start.take().is_some() && agent.start.is_none();
             agent.held = Held::Unknown(Box::new(HeldState { state, time }));
+            if told_start {
+                // The start told by the record that this one replaces was remembered.
+                self.mark_changed(index);
+            }
             self.count(Taken::Undecided);
             return Ok(());
         }
