@@ -33,6 +33,9 @@ fn ask(service: &Running, what: &str) -> (u16, serde_json::Value) {
     (answer.status, answer.json())
 }
 
+/// Who asked for the pause, twice, is told when publishing goes on.
+const AUDITED: usize = 2;
+
 fn a_pause_misses_nothing(delivery: &str) {
     let toml = config(&unique("pause"), delivery, "");
     let service = Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &toml);
@@ -45,22 +48,22 @@ fn a_pause_misses_nothing(delivery: &str) {
     assert_eq!(ask(&service, "avaya-1/pause").1["changed"], false);
     assert_eq!(service.metric("rtalink_paused", "avaya-1"), 1.0);
     send(&mut feed, &["1|ACD|", "2|AVAIL|", "3|ACD|", "END"]);
-    until_true("two events more are kept", || service.pending() == 2);
+    until_true("two events more are kept", || service.pending() == AUDITED + 2);
     // The mapping changes, and the service is started anew.
     fs::write(service.path("users.csv"), USERS.to_owned() + "3,E3,Cy\n").unwrap();
     let mut service = service;
     service.reload(&toml).unwrap();
-    until_true("the new mapping is told", || service.pending() == 3);
+    until_true("the new mapping is told", || service.pending() == AUDITED + 3);
     drop(feed);
-    until_true("and the end of the connection", || service.pending() == 4);
+    until_true("and the end of the connection", || service.pending() == AUDITED + 4);
     let (kept, folder) = service.drain();
-    assert_eq!(kept, 4);
+    assert_eq!(kept, AUDITED + 4);
     let service = Running::start_in(folder, &toml);
     assert_eq!(service.metric("rtalink_paused", "avaya-1"), 1.0, "it is still paused");
     let mut feed = service.dial();
     send(&mut feed, &["1|ACD|", "2|ACD|", "3|ACD|", "END"]);
     // CONNECTED, the event, RESTORED.
-    until_true("what comes is kept", || service.pending() == 7);
+    until_true("what comes is kept", || service.pending() == AUDITED + 7);
     assert_eq!(service.events().len(), 3, "and not published");
     assert_eq!(kinds(&service), [Kind::Connected, Kind::Paused]);
 
