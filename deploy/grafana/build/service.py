@@ -284,8 +284,8 @@ KAFKA = row(
                 8,
                 graph(
                     "Errors per minute",
-                    "Errors by librdkafka's name for them. _TRANSPORT and _ALL_BROKERS_DOWN: Kafka is away; events wait "
-                    "on disk.",
+                    "Errors by librdkafka's name for them. BrokerTransportFailure and AllBrokersDown: Kafka is away; events "
+                    "wait on disk.",
                     [target(by("kind", per_minute(process("rtalink_kafka_errors_total"))), "{{kind}}")],
                     "short",
                     NOT_SCRAPED,
