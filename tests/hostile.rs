@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,13 +66,6 @@ fn config(tls: &str) -> String {
     )
 }
 
-fn feed_of(process: &Process, integration: &str) -> SocketAddr {
-    let of_it = |line: &&String| line.contains("listening for CMS") && line.contains(&format!("={integration} "));
-    let log = process.log();
-    let line = log.iter().find(of_it).unwrap();
-    line.split_whitespace().find_map(|word| word.strip_prefix("address=")).unwrap().parse().unwrap()
-}
-
 /// Change `number` of one agent.
 fn record(number: u64) -> String {
     format!("4711|{}\n", if number.is_multiple_of(2) { 20 } else { 30 })
@@ -100,7 +93,7 @@ fn honest_feeds_go_on_among_strangers() {
     let ca = Authority::new(files.path(), "ours");
     let section = ca.sign("rtalink", NAME, Valid::For(DAY)).section("");
     let process = Process::run(&files, &config(&section));
-    let [plain, tls, other] = INTEGRATIONS.map(|integration| feed_of(&process, integration));
+    let [plain, tls, other] = INTEGRATIONS.map(|integration| process.feed_of(integration));
     let mut feeds: [Box<dyn Write>; 3] = [
         Box::new(TcpStream::connect(plain).unwrap()),
         Box::new(Client::new(&ca).dial(tls, NAME).unwrap()),
@@ -170,12 +163,12 @@ fn limit_files(process: &Process, most: Option<usize>) {
 fn without_file_descriptors_a_listener_waits_and_goes_on() {
     let files = folder(&[]);
     let process = Process::run(&files, &config("").replace("stale_after = \"1s\"", "stale_after = \"1h\""));
-    let mut honest = TcpStream::connect(feed_of(&process, "same")).unwrap();
+    let mut honest = TcpStream::connect(process.feed_of("same")).unwrap();
     honest.write_all(record(0).as_bytes()).unwrap();
     until_true("who speaks", || events(&process).values().sum::<u64>() == 1);
 
     limit_files(&process, None);
-    let newcomers: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(feed_of(&process, "other")).unwrap()).collect();
+    let newcomers: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(process.feed_of("other")).unwrap()).collect();
     let failed = || process.log().iter().filter(|line| line.contains("accept failed")).count();
     until_true("accept fails", || failed() > 0);
     // It is tried again with a pause, not in a circle.

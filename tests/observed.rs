@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -96,19 +95,8 @@ impl Centre {
         Target { instance: self.instance, address: self.process.http() }
     }
 
-    /// Where CMS dials in for an integration.
-    fn feed(&self, integration: &str) -> SocketAddr {
-        let of_integration = |line: &&String| {
-            line.contains("listening for CMS") && line.contains(&format!("integration={integration} "))
-        };
-        let log = self.process.log();
-        let line = log.iter().find(of_integration).unwrap_or_else(|| panic!("{integration} in {log:#?}"));
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).expect("an address");
-        address.parse().expect("an address")
-    }
-
     fn cms(&self, integration: &str, fault: fn(u64) -> Step) -> Cms {
-        Cms::start(self.feed(integration), fault)
+        Cms::start(self.process.feed_of(integration), fault)
     }
 
     /// Takes these further lines of its last integration.

@@ -94,6 +94,17 @@ impl Process {
         self.field("listening for CMS", "address").parse().expect("an address")
     }
 
+    /// Where CMS dials in for the integration of that name.
+    pub(crate) fn feed_of(&self, integration: &str) -> SocketAddr {
+        let log = self.log();
+        let is_its = |line: &&String| {
+            line.contains("listening for CMS") && line.contains(&format!("integration={integration} "))
+        };
+        let line = log.iter().find(is_its).unwrap_or_else(|| panic!("{integration} in {log:#?}"));
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+        address.expect("address=").parse().expect("an address")
+    }
+
     pub(crate) fn http(&self) -> SocketAddr {
         self.field("started http=", "http").parse().expect("an address")
     }
