@@ -135,7 +135,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
     }
     let refresh_after = table.optional("refresh_after", values::positive_duration);
     let tls = table.optional("tls", |slot| tls::read(&Reader::open(slot, schema::TLS), around.folder));
-    if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.is_unspecified() {
+    if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.to_canonical().is_unspecified() {
         let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
         let problem = Problem::warning(table.origin_of("allow"), message);
         table.problems.missing(problem.hint("list the CMS in allow, such as [\"10.1.2.3/32\"]"));
