@@ -78,7 +78,10 @@ impl Tracker {
             Silence::Empty { period, .. } => (period.saturating_mul(self.settings.logout_after), Due::LogOut),
             Silence::Nothing => return None,
         };
-        Some((last_sign.plus(most).plus(Timestamp::STEP), due))
+        // An invalid record may make a gap of what was an empty feed: then, and not in hindsight.
+        let most_after = last_sign.plus(most);
+        let lasted = self.connection.last_invalid.map_or(most_after, |invalid| invalid.max(most_after));
+        Some((lasted.plus(Timestamp::STEP), due))
     }
 
     /// See the module. On an open connection in mode `snapshot`.
