@@ -194,7 +194,7 @@ impl Tracker {
         let is_logged_in = known.is_logged_in();
         let last_seen = if evidence == Some(Evidence::Absence) { agent.last_seen } else { agent.seen_before };
         let mut known = known;
-        known.state.extension = agent.ride_along.extension.clone();
+        known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
         let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
         let event = AgentEvent {
