@@ -12,6 +12,7 @@
 pub mod environment;
 pub mod file;
 pub mod model;
+mod privacy;
 pub mod problem;
 pub mod schema;
 
@@ -158,6 +159,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
         store: service::store(&root.table("store", schema::STORE), folder),
         log: service::log(&root.table("log", schema::LOG)),
         http,
+        privacy: privacy::read(&root.table("privacy", schema::PRIVACY), folder),
         shutdown_grace: service::shutdown_grace(&root),
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),

@@ -24,6 +24,8 @@ pub struct Config {
     pub http: Http,
     /// What the service must remember.
     pub store: Store,
+    /// Which of people's data there is, and for how long.
+    pub privacy: Privacy,
     /// What is written to stderr.
     pub log: Log,
     /// How long the end may take.
@@ -294,4 +296,32 @@ pub struct Mapping {
     pub activities: Option<PathBuf>,
     /// Id and name of the activity for keys without a row.
     pub default_activity: (String, String),
+}
+
+/// `[privacy]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privacy {
+    /// Whether names of agents and employees are in events.
+    pub event_names: bool,
+    /// Agents that are logged out for so long are forgotten.
+    pub forget_after: Option<Duration>,
+    /// Folder of captures.
+    pub captures: Option<PathBuf>,
+    /// For how long data is kept.
+    pub retention: Retention,
+}
+
+/// `[privacy.retention]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Of the topic of events.
+    pub events: Duration,
+    /// Of the topic of feed statuses.
+    pub feed_status: Duration,
+    /// Of the topic of dead letters.
+    pub dead_letter: Duration,
+    /// Of the audit topic.
+    pub audit: Duration,
+    /// Of files in [`Privacy::captures`].
+    pub captures: Duration,
 }

@@ -12,7 +12,7 @@ pub struct Section {
 
 pub(super) const ROOT: Section = Section {
     heading: "the file",
-    keys: &["shutdown_grace", "kafka", "http", "store", "log", "integration", "layout"],
+    keys: &["shutdown_grace", "kafka", "http", "store", "privacy", "log", "integration", "layout"],
 };
 
 pub(super) const KAFKA: Section = Section {
@@ -43,6 +43,12 @@ pub(super) const TOKEN: Section =
     Section { heading: "[[http.token]]", keys: &["name", "role", "token_file", "token_sha256", "token"] };
 
 pub(super) const STORE: Section = Section { heading: "[store]", keys: &["directory", "journal_max_size", "sync"] };
+
+pub(super) const PRIVACY: Section =
+    Section { heading: "[privacy]", keys: &["event_names", "forget_after", "captures", "retention"] };
+
+pub(super) const RETENTION: Section =
+    Section { heading: "[privacy.retention]", keys: &["events", "feed_status", "dead_letter", "audit", "captures"] };
 
 pub(super) const LOG: Section = Section { heading: "[log]", keys: &["level", "format"] };
 
@@ -105,13 +111,15 @@ pub(super) const COLUMN: Section = Section { heading: "a column", keys: &["field
 pub(super) const SKILLS: Section = Section { heading: "skills", keys: &["columns", "repeat", "empty", "at"] };
 
 /// Every section with fixed keys.
-pub const SECTIONS: [Section; 15] = [
+pub const SECTIONS: [Section; 17] = [
     ROOT,
     KAFKA,
     TOPICS,
     HTTP,
     TOKEN,
     STORE,
+    PRIVACY,
+    RETENTION,
     LOG,
     INTEGRATION,
     REALTIME,

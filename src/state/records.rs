@@ -26,6 +26,7 @@ impl Tracker {
         if self.settings.mode == FeedMode::Event {
             return;
         }
+        self.connection.last_invalid = Some(at);
         let snapshot = self.snapshots.enter(at, self.gap.is_recent);
         snapshot.last_at = at;
         let Some(Identity { login_id, acd }) = identity else {

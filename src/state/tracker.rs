@@ -81,6 +81,7 @@ pub(super) struct Liveness {
 pub(super) struct Connection {
     pub(super) has_records: bool,
     pub(super) last_valid: Option<(AgentIndex, Timestamp)>,
+    pub(super) last_invalid: Option<Timestamp>,
     /// Silence cut a snapshot off whose marker is still to come.
     pub(super) owes_marker: bool,
 }
