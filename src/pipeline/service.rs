@@ -175,8 +175,9 @@ impl Service {
         for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
             let Some(Prepared { plan: Some(plan), tables, .. }) = prepared.get(number) else { continue };
             let mut engine = Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables));
+            let event_names = config.privacy.event_names;
             let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
-            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after);
+            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
             let parts = ChargeParts {
                 id: Arc::clone(&integration.id),
                 number,
@@ -188,6 +189,7 @@ impl Service {
                 refused: Arc::clone(&refused),
                 checkpoint,
                 last_events,
+                event_names,
             };
             charges.push((number, Charge::new(parts)));
         }
@@ -288,9 +290,12 @@ impl Service {
             let Some((wanted, realtime)) = wanted.and_then(|wanted| Some((wanted, wanted.realtime.as_ref()?))) else {
                 continue;
             };
-            let plan = Plan::compile(&realtime.layout, &wanted.time_zone);
+            // Whether names are read stays as it is until a restart.
+            let privacy = &self.config.privacy;
+            let plan = Plan::compile(&privacy.layout(&realtime.layout), &wanted.time_zone);
             match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
                 (Ok(plan), Ok(tables), Ok(tls)) => {
+                    let tables = privacy.tables(tables);
                     changes.push((number, wanted.clone(), realtime.clone(), plan, tables, tls));
                 }
                 (plan, tables, tls) => {
