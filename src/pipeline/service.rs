@@ -29,6 +29,7 @@ use crate::publish::{PublishHandle, Publisher};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::wire::plan::Plan;
 
+use super::captures;
 use super::engine::Engine;
 use super::mapping_files::{self, Version, Versions};
 use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
@@ -90,6 +91,7 @@ pub struct Service {
     model_thread: std::thread::JoinHandle<()>,
     serving: Serving,
     commands: tokio::task::JoinHandle<()>,
+    captures: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
@@ -232,6 +234,7 @@ impl Service {
         serving.all_is_there(&handles);
         let by_number = feeds.iter().map(|feed| feed.as_ref().map(|feed| feed.outlet.clone())).collect();
         let commands = tokio::spawn(preparation::carry_out(commanded, by_number));
+        let captures = tokio::spawn(captures::keep_clean(config.privacy.clone()));
         Ok(Self {
             config,
             feeds,
@@ -248,6 +251,7 @@ impl Service {
             model_thread,
             serving,
             commands,
+            captures,
         })
     }
 
@@ -361,6 +365,7 @@ impl Service {
         let deadline = Instant::now() + grace;
         let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
         self.commands.abort();
+        self.captures.abort();
         self.stop_feeds.cancel();
         let finish = async {
             while listeners.join_next().await.is_some() {}
