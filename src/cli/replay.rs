@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::config::model::{Format, Integration, Realtime};
+use crate::config::model::{Format, Integration, Privacy, Realtime};
 use crate::feed::capture::Entry;
 use crate::mapping::tables::MappingTables;
 use crate::pipeline::engine::{Engine, Finding};
@@ -40,8 +40,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let (_, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
-    let mut replay = replay(&integration, &realtime)?;
+    let (config, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
+    let mut replay = replay(&config.privacy, &integration, &realtime)?;
     let encoder = Encoder::new(Arc::clone(&integration.id), Format::Json);
     let name = args.capture.display();
     let file = File::open(&args.capture).with_context(|| format!("cannot read {name}"))?;
@@ -75,13 +75,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// An engine for the integration, with nothing known.
-pub(super) fn replay(integration: &Integration, realtime: &Realtime) -> anyhow::Result<Replay> {
-    let plan = Plan::compile(&realtime.layout, &integration.time_zone)?;
+pub(super) fn replay(privacy: &Privacy, integration: &Integration, realtime: &Realtime) -> anyhow::Result<Replay> {
+    let plan = Plan::compile(&privacy.layout(&realtime.layout), &integration.time_zone)?;
     let tables = mapping_files::read(&integration.mapping).map_err(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", told.join("\n"))
     })?;
-    let tables = Arc::new(MappingTables { version: 1, ..tables });
+    let tables = Arc::new(MappingTables { version: 1, ..privacy.tables(tables) });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
     Ok(Replay::new(engine, plan, integration.settings.snapshot_idle))
 }

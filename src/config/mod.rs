@@ -154,12 +154,13 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
     cross::check(&integrations, http.listen, problems);
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
+    let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);
     let config = Config {
-        kafka: kafka::read(&root.table("kafka", schema::KAFKA)),
+        kafka: kafka::read(&root.table("kafka", schema::KAFKA), &privacy.retention),
         store: service::store(&root.table("store", schema::STORE), folder),
         log: service::log(&root.table("log", schema::LOG)),
         http,
-        privacy: privacy::read(&root.table("privacy", schema::PRIVACY), folder),
+        privacy,
         shutdown_grace: service::shutdown_grace(&root),
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),

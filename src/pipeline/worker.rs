@@ -91,6 +91,7 @@ pub struct Charge {
     pub(super) heartbeat_due: Timestamp,
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
+    pub(super) event_names: bool,
     /// While the journal has no room.
     pub(super) overflow: Option<Overflow>,
 }
@@ -118,13 +119,15 @@ pub struct ChargeParts {
     pub checkpoint: Checkpoint,
     /// The last event of each agent, where they are written again.
     pub last_events: LastEvents,
+    /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
+    pub event_names: bool,
 }
 
 impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
-        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, checkpoint, last_events } =
-            parts;
+        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
+        let ChargeParts { checkpoint, last_events, event_names, .. } = parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
@@ -146,6 +149,7 @@ impl Charge {
             heartbeat_due: now.plus(HEARTBEAT),
             checkpoint,
             last_events,
+            event_names,
             overflow: None,
         }
     }
@@ -430,6 +434,7 @@ impl Charge {
 
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
         let DeadLetter { reason, offset, raw, received_at } = letter;
+        let raw = if self.event_names { raw } else { Vec::new() };
         self.metrics.dead_letter(reason);
         tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
         tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
