@@ -134,11 +134,14 @@ fn topics(topics: &Reader<'_>) -> Topics {
     read
 }
 
+/// Most characters of a topic's name: Kafka's own bound.
+const LONGEST_TOPIC: usize = 249;
+
 fn topic(slot: Slot<'_>) -> Option<String> {
-    const LONGEST: usize = 249;
     let name = values::text(slot)?;
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_name = !name.is_empty() && name.len() <= LONGEST && name.bytes().all(spelled) && name != "." && name != "..";
+    let is_name =
+        !name.is_empty() && name.len() <= LONGEST_TOPIC && name.bytes().all(spelled) && name != "." && name != "..";
     if is_name {
         return Some(name);
     }

@@ -14,7 +14,7 @@ use crate::state::memory::{AgentMemory, FeedMemory};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedFigures, FeedStatus, Totals};
 use crate::state::table::AgentIndex;
-use crate::state::tracker::Tracker;
+use crate::state::tracker::{NoRoom, Tracker};
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoder, Identity};
 use crate::wire::framing::{Frame, Piece, Run};
@@ -419,7 +419,10 @@ impl Engine {
                 let begin = self.clock.raw();
                 let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
                 self.stages.track += self.clock.delta(begin, self.clock.raw());
-                taken.err().map(|_| Reason::TooManyAgents)
+                taken.err().map(|no_room| match no_room {
+                    NoRoom::Table => Reason::TooManyAgents,
+                    NoRoom::Rows => Reason::TooManySkills,
+                })
             }
             Err(reason) => Some(reason),
         };
