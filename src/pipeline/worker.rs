@@ -438,8 +438,15 @@ impl Charge {
         self.metrics.dead_letter(reason);
         tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
         tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
-        let is_published = self.limiter.admit(received_at);
-        is_published.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
+        if !self.limiter.admit(received_at) {
+            return None;
+        }
+        // While Kafka is away, rubbish must not take the room of transitions.
+        let has_room = self.publish.lane().is_below_half();
+        if !has_room {
+            self.metrics.dropped(Dropped::DeadLetter, 1);
+        }
+        has_room.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
     }
 
     fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
