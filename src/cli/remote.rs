@@ -55,8 +55,18 @@ impl Target {
 
     /// A request without a body, such as `GET /metrics`, to the service, whose address comes with the answer.
     pub(super) fn ask(&self, request: &str, patience: Duration) -> anyhow::Result<(String, Result<Answer>)> {
+        self.ask_with(request, "", patience)
+    }
+
+    /// The same with a body.
+    pub(super) fn ask_with(
+        &self,
+        request: &str,
+        body: &str,
+        patience: Duration,
+    ) -> anyhow::Result<(String, Result<Answer>)> {
         let (address, secret) = (self.address()?, self.secret()?);
-        let answer = ask(&address, request, secret.as_deref(), patience);
+        let answer = ask(&address, request, body, secret.as_deref(), patience);
         Ok((address, answer))
     }
 }
@@ -78,7 +88,7 @@ pub(super) struct Answer {
 }
 
 /// All of it within `patience`.
-fn ask(address: &str, request: &str, secret: Option<&str>, patience: Duration) -> Result<Answer> {
+fn ask(address: &str, request: &str, body: &str, secret: Option<&str>, patience: Duration) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     let left = || match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
@@ -88,8 +98,10 @@ fn ask(address: &str, request: &str, secret: Option<&str>, patience: Duration) -
     stream.set_write_timeout(Some(left()?))?;
     let token = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
     let host = stream.peer_addr()?;
-    let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).map_err(not_our_pipe)?;
+    let length = body.len();
+    let head =
+        format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 * 1024];
     while bytes.len() < LARGEST {

@@ -48,6 +48,7 @@ fn needed(method: &Method, route: &str) -> Needed {
         (false, "/api/v1/log-level" | "/api/v1/integrations/{id}/pause" | "/api/v1/integrations/{id}/resume") => {
             Needed::Writing(OPERATING)
         }
+        (false, "/api/v1/forget") => Needed::Writing(ADMIN),
         // No such page: who may ask is told so.
         (true, _) => Needed::Reading(EVERYBODY),
         (false, _) => Needed::Writing(ADMIN),

@@ -9,6 +9,7 @@ mod agents;
 mod audit;
 pub mod commands;
 mod connections;
+mod forget;
 mod guard;
 mod health;
 mod in_aux;
@@ -68,6 +69,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/api/v1/agents", get(agents::list))
+        .route("/api/v1/forget", post(forget::forget))
         .route("/api/v1/integrations", get(integrations::list))
         .route("/api/v1/integrations/{id}/pause", post(commands::pause))
         .route("/api/v1/integrations/{id}/resume", post(commands::resume))
@@ -88,7 +90,7 @@ async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
-         POST /api/v1/integrations/ID/pause and /resume; GET and PUT /api/v1/log-level",
+         POST /api/v1/integrations/ID/pause and /resume; POST /api/v1/forget; GET and PUT /api/v1/log-level",
     )
 }
 

@@ -39,6 +39,18 @@ impl NameIndex {
         affected
     }
 
+    /// An agent is forgotten. Those of the same name may have become unique.
+    pub fn forget(&mut self, agent: AgentIndex) -> Vec<AgentIndex> {
+        let Some((_, name)) = self.agents.get_mut(agent as usize).and_then(Option::take) else { return Vec::new() };
+        let Some(holders) = self.by_name.get_mut(&name) else { return Vec::new() };
+        holders.retain(|holder| *holder != agent);
+        let affected = holders.clone();
+        if affected.is_empty() {
+            self.by_name.remove(&name);
+        }
+        affected
+    }
+
     /// Whether two login ids go by that name. One login id on several ACDs is one.
     pub fn is_ambiguous(&self, name: &str) -> bool {
         let Some(holders) = self.by_name.get(name) else { return false };
