@@ -12,6 +12,7 @@ use prost::Message as _;
 use rtalink::fail_point;
 use rtalink::proto::v1::AuditEvent;
 use rtalink::proto::v1::audit_event::Action;
+use rtalink::store::{self, AgentRow, Write, memory};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -376,4 +377,153 @@ fn after_compaction_current_has_nothing_of_him() {
     });
     let last = in_the_end(&topic::read(broker.bootstrap(), &current));
     assert_eq!(last.len(), OTHERS, "and nobody else");
+}
+
+/// Exit code, stdout and stderr.
+fn command(arguments: &[&str]) -> (i32, String, String) {
+    let output = output(&[&["forget"], arguments].concat());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_command_says_what_came_of_it() {
+    let topics = unique("command");
+    let servers = Broker::shared().bootstrap();
+    let folder = folder(&[]);
+    let store = folder.path().join("data");
+    let people = ["first-zqx".to_owned(), "second-zqx".to_owned()];
+    let process = everybody_was_there(&folder, &config(servers, &topics, "at-least-once", ""), &people);
+    let http = process.http().to_string();
+    let told = |who: &str, more: &[&str]| command(&[&[who, "--http", &http], more].concat());
+
+    let (code, _, complaint) = told("nobody-zqx", &[]);
+    assert!(code == 1 && complaint.contains("nobody knows this login id"), "{complaint}");
+    let (code, _, complaint) = told("first-zqx", &["--integration", "avaya-2"]);
+    assert!(code == 1 && complaint.contains("no such integration"), "{complaint}");
+    let (code, _, complaint) = told("first-zqx", &["--acd", "2"]);
+    assert!(code == 1 && complaint.contains("nobody knows this login id"), "{complaint}");
+    let (code, _, complaint) = told("", &[]);
+    assert!(code == 1 && complaint.contains("1 to 256 characters"), "{complaint}");
+    let expected = (0, "first-zqx: forgotten (avaya-1 ACD 1)\n".to_owned(), String::new());
+    assert_eq!(told("first-zqx", &["--integration", "avaya-1", "--acd", "1"]), expected);
+    // Somebody whom `current` may have though the store has not.
+    let expected = (0, "never-here-zqx: forgotten (avaya-1 ACD 7)\n".to_owned(), String::new());
+    assert_eq!(told("never-here-zqx", &["--integration", "avaya-1", "--acd", "7"]), expected);
+    let last = in_the_end(&topic::read(servers, &format!("{topics}.current")));
+    assert_eq!((last["avaya-1/7/never-here-zqx"], last["avaya-1/1/first-zqx"]), (None, None));
+
+    // A store that was set aside keeps what it has, and is named.
+    let aside = store.join("journal.db.corrupt-20260101T000000Z");
+    fs::write(&aside, b"a row of second-zqx that nobody can delete").unwrap();
+    let (code, said, complaint) = told("second-zqx", &[]);
+    assert_eq!((code, &*said), (1, "second-zqx: forgotten (avaya-1 ACD 1)\n"));
+    assert!(complaint.contains("still hold second-zqx") && complaint.contains(aside.to_str().unwrap()), "{complaint}");
+    assert_eq!(files_with(&store, &["second-zqx"]), ["second-zqx in journal.db.corrupt-20260101T000000Z"]);
+
+    let (code, _, complaint) = command(&["first-zqx", "--http", "127.0.0.1:1"]);
+    assert!(code == 1 && complaint.contains("if it does not run, give --config FILE"), "{complaint}");
+}
+
+#[test]
+fn without_a_service_the_command_does_it_by_itself() {
+    for delivery in ["at-least-once", "exactly-once"] {
+        let topics = unique("offline");
+        let servers = Broker::shared().bootstrap();
+        let folder = folder(&[]);
+        let store = folder.path().join("data");
+        let toml = config(servers, &topics, delivery, "");
+        let file = folder.path().join("rtalink.toml").display().to_string();
+        let people = ["first-zqx".to_owned(), "second-zqx".to_owned()];
+        let process = everybody_was_there(&folder, &toml, &people);
+        // Nobody answers at the address of this file, but somebody has the store.
+        let (code, _, complaint) = command(&["first-zqx", "--config", &file]);
+        assert!(code == 1 && complaint.contains("in use by process"), "{complaint}");
+        drop(process); // killed
+        let (code, said, complaint) = command(&["first-zqx", "--config", &file]);
+        assert_eq!((code, &*said), (0, "first-zqx: forgotten (avaya-1 ACD 1)\n"), "{complaint}");
+        assert_eq!(files_with(&store, &["first-zqx"]), Vec::<String>::new());
+        let (code, _, complaint) = command(&["first-zqx", "--config", &file]);
+        assert!(code == 1 && complaint.contains("nobody knows this login id"), "{complaint}");
+
+        let process = Process::run(&folder, &toml);
+        let agents = http::get(process.http(), "/api/v1/agents").body;
+        assert!(!agents.contains("first-zqx") && agents.contains("second-zqx"), "{agents}");
+        let last = in_the_end(&topic::read(servers, &format!("{topics}.current")));
+        let told: Vec<_> = last.values().copied().collect();
+        assert_eq!(told, [None, Some(4), Some(2)], "{last:?}");
+    }
+}
+
+/// Long ago.
+const LONG_AGO: Duration = Duration::from_hours(100 * 24);
+
+/// Adds so many agents to the store who were last seen long ago, each logged in as the others are.
+fn add_old(store: &Path, count: usize) {
+    let settings = store::Settings { directory: store.to_owned(), sync: store::Sync::Normal };
+    let mut store = store::open(&settings).unwrap().store;
+    let stored = store.integration("avaya-1").unwrap();
+    let mut agents = Vec::new();
+    store.agents(stored.number, &mut |row| agents.push(memory::decode_agent(row).unwrap())).unwrap();
+    let old = |number: usize| {
+        let mut agent = agents[0].agent.clone();
+        agent.login_id = format!("old-{number}-zqx").into();
+        agent.last_seen = agent.last_seen.minus(LONG_AGO);
+        let memory = memory::encode_agent(&agent, None, None);
+        AgentRow { acd: agent.acd, login_id: agent.login_id, memory }
+    };
+    let rows: Vec<AgentRow> = (0..count).map(old).collect();
+    let mut feed = memory::decode_feed(&stored.feed).unwrap();
+    // The last snapshot says nothing of those who are added.
+    feed.seen_at = None;
+    let feed = memory::encode_feed(&feed);
+    let (integration, covered_to) = (stored.number, stored.next);
+    store
+        .commit(&[Write::Checkpoint { integration, covered_to, agents: &rows, feed: &feed, recovered: true }])
+        .unwrap();
+}
+
+#[test]
+fn who_was_not_seen_for_long_is_forgotten_by_itself() {
+    const OLD: usize = 1_201;
+    let topics = unique("age");
+    let servers = Broker::shared().bootstrap();
+    let with = |forget_after: &str| {
+        let privacy = format!("[privacy]\nforget_after = \"{forget_after}\"");
+        config(servers, &topics, "at-least-once", &privacy)
+    };
+    let service = Running::start(&with("never"));
+    let mut feed = service.dial();
+    snapshot(&mut feed, "AVAIL", None);
+    service.settle(u32::try_from(OTHERS).unwrap());
+    drop(feed);
+    service.settle_closed();
+    let (_, folder) = service.drain();
+    let store = folder.path().join("data");
+    add_old(&store, OLD);
+
+    let mut service = Running::start_in(folder, &with("never"));
+    let known = |service: &Running| service.metric("rtalink_agents", "");
+    let others = f64::from(u32::try_from(OTHERS).unwrap());
+    let old = f64::from(u32::try_from(OLD).unwrap());
+    until_true("all are known", || known(&service) == others + old);
+    assert!(!files_with(&store, &["-zqx"]).is_empty());
+    assert_eq!(service.reload(&with("101d")), Ok(Vec::new()));
+    assert_eq!(service.reload(&with("90d")), Ok(Vec::new()));
+    until_true("they are forgotten", || known(&service) == others);
+    assert_eq!(service.metric("rtalink_agents_forgotten_total", "age"), old);
+    within(Duration::from_secs(120), "nothing of them is left", || {
+        files_with(&store, &["-zqx"]).is_empty().then_some(())
+    });
+    let last = in_the_end(&topic::read(servers, &format!("{topics}.current")));
+    let (gone, kept): (Vec<_>, Vec<_>) = last.iter().partition(|(_, sequence)| sequence.is_none());
+    assert_eq!((gone.len(), kept.len()), (OLD, OTHERS));
+    assert!(gone.iter().all(|(key, _)| key.contains("-zqx")));
+
+    // At the start too, and before anybody dials in.
+    let (_, folder) = service.drain();
+    add_old(&store, 2);
+    let service = Running::start_in(folder, &with("90d"));
+    until_true("they are forgotten", || service.metric("rtalink_agents_forgotten_total", "age") == 2.0);
+    assert_eq!(known(&service), others);
 }

@@ -1,20 +1,24 @@
-//! `rtalink forget LOGIN`: asks a running service to forget a person.
+//! `rtalink forget LOGIN`: asks a running service to forget a person, or, where none runs, one of its own.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::forget_offline;
 use super::output::stdout;
 use super::remote::{Answer, Target};
 
 /// Forgets a person: nothing of him stays in the store, and the topic `current` gets a tombstone for him.
 ///
-/// Refused while the feed still shows him. Not reached are the topics of events, dead letters and the audit, which keep what
+/// Refused while the feed still shows him. With --config it also works while the service does not run: as its user, please, who
+/// owns the store. Not reached are the topics of events, dead letters and the audit, which keep what
 /// they have for as long as they are configured to, backups, and what consumers have made of it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  rtalink forget 301204 --http 127.0.0.1:9464 --token-file admin.token")]
+#[command(
+    after_help = "Example:\n  rtalink forget 301204 --http 127.0.0.1:9464 --token-file admin.token\n  rtalink forget 301204 --config rtalink.toml"
+)]
 pub(super) struct Args {
     /// Login id of the person.
     #[arg(value_name = "LOGIN")]
@@ -41,10 +45,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(acd) = acd {
         body["acd"] = (*acd).into();
     }
-    let (http, answer) = target.ask_with("POST /api/v1/forget", &body.to_string(), PATIENCE)?;
-    let answer = answer.with_context(|| {
-        format!("no answer from rtalink at {http} (--http ADDR): start the service, which forgets at once what it has")
-    })?;
+    const REQUEST: &str = "POST /api/v1/forget";
+    let body = body.to_string();
+    let (http, answer) = target.ask_with(REQUEST, &body, PATIENCE)?;
+    let answer = match (answer, target.config()) {
+        (Ok(answer), _) => answer,
+        (Err(error), Some(file)) if error.kind() == ErrorKind::ConnectionRefused => {
+            forget_offline::ask(file, REQUEST, &body, PATIENCE)?
+        }
+        (Err(error), _) => {
+            let hint = "if it does not run, give --config FILE instead";
+            return Err(error).with_context(|| format!("no answer from rtalink at {http} (--http ADDR): {hint}"));
+        }
+    };
     tell(&http, login_id, &answer)
 }
 
@@ -62,7 +75,7 @@ fn tell(http: &str, login_id: &str, Answer { status, body }: &Answer) -> anyhow:
         200 => writeln!(out, "{login_id}: forgotten ({})", places("forgotten"))?,
         202 => writeln!(
             out,
-            "{login_id}: will be forgotten ({}), also over a restart; {}",
+            "{login_id}: will be forgotten ({}) while the service runs, also over a restart; {}",
             places("forgotten"),
             text("waitsFor")
         )?,

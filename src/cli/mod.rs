@@ -9,6 +9,7 @@ mod decode;
 mod demo;
 mod demo_files;
 mod forget;
+mod forget_offline;
 mod health;
 mod output;
 mod publishing;

@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -37,6 +37,11 @@ impl Target {
 }
 
 impl Target {
+    /// The configuration file, if the service is named by it.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The secret to send, if there is one.
     fn secret(&self) -> anyhow::Result<Option<String>> {
         // No variables of clap's: its help shows their values.
@@ -88,7 +93,13 @@ pub(super) struct Answer {
 }
 
 /// All of it within `patience`.
-fn ask(address: &str, request: &str, body: &str, secret: Option<&str>, patience: Duration) -> Result<Answer> {
+pub(super) fn ask(
+    address: &str,
+    request: &str,
+    body: &str,
+    secret: Option<&str>,
+    patience: Duration,
+) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     let left = || match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
