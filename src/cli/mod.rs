@@ -10,6 +10,8 @@ mod configuration;
 mod decode;
 mod demo;
 mod demo_files;
+mod forget;
+mod forget_offline;
 mod health;
 mod output;
 mod publishing;
@@ -52,6 +54,7 @@ enum Command {
     Health(health::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
+    Forget(forget::Args),
     Store(store::Args),
 }
 
@@ -73,6 +76,7 @@ impl Cli {
             Command::Health(args) => health::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
+            Command::Forget(args) => forget::run(&args),
             Command::Store(args) => store::run(&args),
         };
         match result {

@@ -4,13 +4,9 @@ use std::fmt::Write as _;
 
 use rtalink::config;
 use rtalink::config::http::{LONGEST_NAME, LONGEST_SECRET, MOST_TOKENS, SHORTEST_SECRET};
-use rtalink::feed::capture::{Entry, Happening};
-use rtalink::feed::pseudonym::Pseudonyms;
-use rtalink::feed::pseudonymise::Pseudonymiser;
-use rtalink::time::Timestamp;
 use rtalink::wire::decode::MOST_SKILLS;
-use rtalink::wire::layout::{MOST_MAX_RECORD, builtin};
-use rtalink::wire::plan::{MAX_COLUMNS, Plan};
+use rtalink::wire::layout::MOST_MAX_RECORD;
+use rtalink::wire::plan::MAX_COLUMNS;
 
 use crate::support::process::{output, write};
 use crate::support::service::folder;
@@ -116,26 +112,4 @@ fn a_line_of_a_capture_has_so_many_bytes() {
             println!("a line of a capture of {bytes} bytes, limit 4 MiB: exit 1, {}", error.trim());
         }
     }
-}
-
-/// As in `src/feed/pseudonymise.rs`.
-const MOST_WAITING: usize = 64 * 1024 * 1024;
-
-#[test]
-fn a_capture_with_pseudonyms_waits_for_so_many_bytes() {
-    let plan = Plan::compile(&builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
-    let mut pseudonymiser = Pseudonymiser::new(plan, Pseudonyms::new(&[7; 32]));
-    let mut out = Vec::new();
-    let at = Timestamp::from_millis(0);
-    let mut send = |connection, bytes: Vec<u8>| {
-        let pushed = pseudonymiser.push(Entry { at, connection, happening: Happening::Data(bytes) }, &mut out);
-        out.clear();
-        pushed
-    };
-    // Everything behind half a record waits for its end.
-    send(1, b"4711 20".to_vec()).unwrap();
-    let portion = 1024 * 1024;
-    let taken = (0..).take_while(|_| send(2, vec![b'x'; portion]).is_ok()).count();
-    assert_eq!(taken, MOST_WAITING / portion - 1);
-    println!("half a record in a capture, limit {MOST_WAITING} bytes behind it: {taken} MiB taken, then an error");
 }
