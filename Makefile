@@ -87,6 +87,10 @@ dist: ## dist/rtalink-VERSION-ARCHITECTURE-linux.tar.gz, for machines without co
 	cargo build --release --locked
 	@deploy/systemd/dist.sh target/release/rtalink dist
 
+.PHONY: sbom
+sbom: ## dist/rtalink.cdx.json: what the binary is made of, for CycloneDX
+	@mkdir -p dist && deploy/sbom.py >dist/rtalink.cdx.json && echo dist/rtalink.cdx.json
+
 .PHONY: dashboards
 dashboards: ## write the dashboards anew from deploy/grafana/build
 	python3 deploy/grafana/build
@@ -131,7 +135,7 @@ tools-java:
 .PHONY: tools-python
 tools-python:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || $(call need,python3 python3-venv)
-	@tests/tools/python.sh install consumer deploy
+	@tests/tools/python.sh install consumer deploy sbom
 
 # What checks the files under deploy/, and runs them. Debian's Prometheus brings promtool; amtool comes with its Alertmanager.
 .PHONY: tools-deploy

@@ -8,7 +8,7 @@
 # What is kept lies in $XDG_CACHE_HOME/rtalink/fuzz (default ~/.cache/rtalink/fuzz), and may be deleted: `corpus` (what earlier
 # runs have found interesting, the next ones begin with it), `artifacts` (inputs of findings). The build is in `target`.
 #
-# FUZZ_JOBS (2): targets at a time.
+# FUZZ_JOBS (2): targets at a time. FUZZ_SEED: where chance begins, for runs that are to be alike.
 
 set -euo pipefail
 
@@ -69,12 +69,13 @@ TMPDIR=$run
 export TMPDIR
 
 fuzz() {
-  local target=$1 log=$run/$1.log dictionary=()
+  local target=$1 log=$run/$1.log dictionary=() seed=()
+  [ -z "${FUZZ_SEED:-}" ] || seed=(-seed="$FUZZ_SEED")
   local corpus=$cache/corpus/$target artifacts=$cache/artifacts/$target
   mkdir -p "$corpus" "$artifacts" "$run/seeds/$target"
   case $target in framing | decode | config) dictionary=(-dict="$root/fuzz/layout.dict") ;; esac
   local status=0
-  nice "$run/$target" "${dictionary[@]}" -max_total_time="$seconds" -print_final_stats=1 -max_len=8192 -timeout=20 \
+  nice "$run/$target" "${dictionary[@]}" "${seed[@]}" -max_total_time="$seconds" -print_final_stats=1 -max_len=8192 -timeout=20 \
     -rss_limit_mb=2560 -artifact_prefix="$artifacts/" "$corpus" "$run/seeds/$target" >"$log" 2>&1 || status=$?
   awk -v target="$target" -v status="$status" '
     /^#[0-9]+\t/ {

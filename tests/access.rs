@@ -281,13 +281,16 @@ fn check_warns_of_what_is_open() {
     let token = format!("[[http.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken_sha256 = \"{hash}\"\n");
     let open = "anybody who reaches this machine may connect: bind is";
     let no_token = "is not loopback, and there is no token";
-    let cases: [(&str, &str, &str, &[&str]); 6] = [
+    let cases: [(&str, &str, &str, &[&str]); 9] = [
         ("127.0.0.1:0", "127.0.0.1", "", &[]),
         ("0.0.0.0:0", "127.0.0.1", "", &[no_token]),
         ("[::]:0", "127.0.0.1", "", &[no_token]),
         ("0.0.0.0:0", "127.0.0.1", &token, &[]),
         ("127.0.0.1:0", "0.0.0.0", "", &[open]),
         ("127.0.0.1:0", "::", "", &[open]),
+        ("127.0.0.1:0", "::ffff:0.0.0.0", "", &[open]),
+        ("127.0.0.1:0", "0.0.0.0\"\nallow = []\n#\"", "", &[open]),
+        ("127.0.0.1:0", "0.0.0.0\"\nallow = [\"10.1.2.3\"]\n#\"", "", &[]),
     ];
     for (listen, bind, tokens, expected) in cases {
         let toml = config("", tokens)

@@ -1,6 +1,7 @@
 //! Every change over HTTP and every look at one person is on the audit topic, whatever happens in between.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
@@ -87,12 +88,43 @@ fn changes_and_looks_at_one_person_are_recorded_and_nothing_else_is() {
         "avaya-1 night-shift operator RESUME avaya-1 DONE 200",
         "service night-shift operator PAUSE nobody FAILED 404",
         "service night-shift operator LOG_LEVEL debug FAILED 503",
+        "service night-shift operator LOOK_AT_AGENT 2 REFUSED 403",
+        "avaya-1 planning planner PAUSE avaya-1 REFUSED 403",
     ];
     let found =
         until("all records", || Some(records(service.bootstrap())).filter(|found| found.len() >= expected.len()));
-    assert_eq!(found, expected);
-    assert_eq!(service.metric("rtalink_audit_events_total", "\"recorded\""), 6.0);
+    // Who is refused does not wait for the record.
+    let (refused, done): (Vec<String>, Vec<String>) = found.into_iter().partition(|told| told.contains("REFUSED"));
+    assert_eq!(done, expected[..6]);
+    assert_eq!(refused.into_iter().collect::<BTreeSet<_>>(), expected[6..].iter().map(|&told| told.into()).collect());
+    assert_eq!(service.metric("rtalink_audit_events_total", "\"recorded\""), 8.0);
+    assert_eq!(service.metric("rtalink_audit_events_total", "\"left_out\""), 0.0);
     assert_eq!(service.metric("rtalink_audit_events_total", "\"lost\""), 0.0);
+}
+
+#[test]
+fn refusals_of_a_known_token_are_recorded_up_to_a_bound_and_those_of_strangers_are_counted() {
+    let service = Running::start_in(folder(&[]), &config("protobuf"));
+    let address = service.http_address();
+    for _ in 0..30 {
+        assert_eq!(ask(address, "PUT /api/v1/log-level", PLANNER, "debug").0, 403);
+        assert_eq!(ask(address, "PUT /api/v1/log-level", "a-token-that-nobody-knows-at-all", "debug").0, 401);
+        assert_eq!(ask(address, "PUT /api/v1/log-level", "", "debug").0, 401);
+    }
+    // Another one's is not hidden by these; nor is a look at many recorded, allowed or not.
+    assert_eq!(ask(address, "GET /api/v1/agents?login_id=4711", OPERATOR, "").0, 403);
+    assert_eq!(ask(address, "GET /api/v1/agents", OPERATOR, "").0, 403);
+    let found = until("all records", || Some(records(service.bootstrap())).filter(|found| found.len() >= 11));
+    let of_planner = found.iter().filter(|told| *told == "service planning planner LOG_LEVEL  REFUSED 403").count();
+    let of_operator =
+        found.iter().filter(|told| *told == "service night-shift operator LOOK_AT_AGENT 4711 REFUSED 403").count();
+    assert_eq!((found.len(), of_planner, of_operator), (11, 10, 1), "{found:?}");
+    let left_out = service.metric("rtalink_audit_events_total", "\"left_out\"");
+    assert_eq!(left_out, 20.0);
+    println!("30 refusals of a token, limit 10 a minute: {of_planner} recorded, {left_out} left out");
+    for (reason, count) in [("forbidden", 32.0), ("wrong_token", 30.0), ("no_token", 30.0)] {
+        assert_eq!(service.metric("rtalink_http_refused_total", reason), count, "{reason}");
+    }
 }
 
 #[test]

@@ -10,34 +10,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+#[path = "support/bytes.rs"]
+mod bytes;
 mod support;
 
 use support::process::{output, write};
 
 const FEWEST: usize = 25;
-
-/// The bytes that an input stands for.
-fn bytes(input: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = input;
-    while let Some((plain, escaped)) = rest.split_once('\\') {
-        bytes.extend(plain.bytes());
-        rest = match escaped.as_bytes() {
-            [b'\\', ..] => {
-                bytes.push(b'\\');
-                &escaped[1..]
-            }
-            [b'\n', ..] => &escaped[1..],
-            [b'x', ..] => {
-                bytes.push(u8::from_str_radix(&escaped[1..3], 16).unwrap());
-                &escaped[3..]
-            }
-            _ => panic!("\\{escaped}: expected \\xNN, \\\\ or the end of a line"),
-        };
-    }
-    bytes.extend(rest.bytes());
-    bytes
-}
 
 fn config(layout: &str) -> String {
     format!(
@@ -90,7 +69,7 @@ fn every_layout_decodes_to_what_its_file_says() {
         };
         let layout = text("toml");
         assert!(layout.starts_with("# "), "{name}.toml does not say what it is about");
-        let decoded = decode(&layout, &bytes(&text("input")));
+        let decoded = decode(&layout, &bytes::of(&text("input")));
         if is_blessing {
             fs::write(case.with_extension("jsonl"), &decoded).unwrap();
             continue;

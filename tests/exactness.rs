@@ -28,7 +28,7 @@ use support::topic;
 
 /// Of the scenarios.
 const AGENTS: usize = 200;
-const SNAPSHOTS: u32 = 60;
+const SNAPSHOTS: u32 = 120;
 const REFRESH: Duration = Duration::from_millis(80);
 
 /// Every scenario has shown what it is about by then; a slow machine leaves refreshes out.

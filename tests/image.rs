@@ -224,6 +224,27 @@ fn it_writes_to_its_volume_only() {
     assert!(mounts.volume.path().join("x").exists());
 }
 
+/// Beside the image: of this binary, and with the packages of its base.
+#[test]
+fn its_bill_of_materials_is_that_of_its_files() {
+    let image = Image::built();
+    let bom: Value = serde_json::from_slice(&fs::read(image.folder.join("rtalink.cdx.json")).unwrap()).unwrap();
+    let components = bom["components"].as_array().unwrap();
+    let name = |component: &Value| component["name"].as_str().unwrap().to_owned();
+    let of_base: BTreeSet<String> = components
+        .iter()
+        .filter(|component| component["purl"].as_str().unwrap().starts_with("pkg:deb/debian/"))
+        .map(name)
+        .collect();
+    let listed = fs::read_dir(image.rootfs().join("var/lib/dpkg/status.d")).unwrap();
+    let listed: BTreeSet<String> = listed.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(of_base.contains("libc6") && of_base.contains("libgcc-s1"), "{of_base:?}");
+    assert_eq!(of_base, listed);
+    let rtalink = components.iter().find(|component| component["name"] == "rtalink").unwrap();
+    let sum = String::from_utf8(well(Command::new("sha256sum").arg(image.binary())).stdout).unwrap();
+    assert_eq!(rtalink["hashes"][0]["content"], sum.split(' ').next().unwrap());
+}
+
 /// The archive for machines without containers: from this binary, and the same bytes every time.
 #[test]
 fn the_archive_is_complete_and_reproducible() {
@@ -248,6 +269,7 @@ fn the_archive_is_complete_and_reproducible() {
         "mapping/activities.csv",
         "mapping/users.csv",
         "rtalink",
+        "rtalink.cdx.json",
         "rtalink.service",
         "rtalink.toml",
     ];

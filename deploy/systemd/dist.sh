@@ -23,5 +23,6 @@ install -D -m 644 -t "$stage/$name" "$root/LICENSE" "$root/docs/deployment.md" "
     "$root/deploy/systemd/rtalink.service"
 install -D -m 644 -t "$stage/$name/mapping" "$root"/deploy/mapping/*.csv
 "$root/deploy/systemd/licences.sh" >"$stage/$name/THIRD-PARTY.txt"
+SOURCE_DATE_EPOCH=$epoch "$root/deploy/sbom.py" --binary "$binary" >"$stage/$name/rtalink.cdx.json"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mode=go-w --mtime="@$epoch" -C "$stage" -cf - "$name" | gzip -n -9 >"$archive"
 echo "$archive"

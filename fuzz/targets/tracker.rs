@@ -161,7 +161,11 @@ impl<'a> Player<'a> {
         self.replay = start(self.play);
         self.replay.engine_mut().restore(agents.iter().map(from_store), &feed);
         let restored: BTreeMap<Key, Memory> = all(self.replay.engine()).collect();
-        for (agent, published) in agents {
+        for (mut agent, published) in agents {
+            // In the last complete snapshot, by a record that could not be read: after a restart that counts as seen.
+            if agent.known.as_ref().is_some_and(|known| known.is_logged_in()) && agent.absence.is_none() {
+                agent.last_seen = feed.seen_at.map_or(agent.last_seen, |seen_at| seen_at.max(agent.last_seen));
+            }
             let found = &restored[&(agent.acd, agent.login_id.clone())];
             assert_eq!(found, &(agent, published), "restored otherwise");
         }

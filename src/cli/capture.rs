@@ -1,12 +1,12 @@
-//! `rtalink capture`: records a feed.
+//! `rtalink capture`: records a feed, or replaces the people in a record of one.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
@@ -18,6 +18,7 @@ use crate::feed::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::time::Timestamp;
 
+use super::capture_output::{self, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
 
 /// Chunks that may wait for the disk before the sockets wait.
@@ -25,53 +26,114 @@ const QUEUE: usize = 256;
 
 /// Records a feed as a capture, with the times of receipt, until Ctrl-C.
 ///
-/// Every connection is recorded; from the second on its lines carry "conn". A capture holds personal data.
+/// Every connection is recorded; from the second on its lines carry "conn". A capture holds personal data: --pseudonymise replaces
+/// login ids, names and extensions by a key, as they come or, with --input, in a capture that exists.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture")]
+#[command(
+    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20"
+)]
 pub(super) struct Args {
     /// Address and port that CMS dials.
-    #[arg(long, value_name = "ADDR")]
-    listen: SocketAddr,
-    /// File to write; must not exist, unless --append is given.
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, value_name = "ADDR", required_unless_present = "input")]
+    listen: Option<SocketAddr>,
+    /// A capture to be pseudonymised instead.
+    #[arg(long, value_name = "CAPTURE", conflicts_with = "listen", requires = "pseudonymise")]
+    input: Option<PathBuf>,
+    /// File to write; must not exist, unless --append is given. Without, a new one in the folder [privacy] captures.
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    output: Option<PathBuf>,
     /// Go on with a file that exists.
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     append: bool,
+    #[command(flatten)]
+    whose: Whose,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     logs::start("info", LogFormat::Text)?;
-    let written = runtime()?.block_on(record(args))?;
-    writeln!(stdout(), "{}: {written} line(s)", args.output.display())?;
+    let lines = args.whose.lines()?;
+    let (file, path) = capture_output::create(&args.whose, args.output.as_deref(), args.append)?;
+    let mut output = Output { file: BufWriter::new(file), path, lines, written: 0, ready: Vec::new() };
+    if let Some(input) = &args.input {
+        output.copy(input)?;
+        output.finish()?;
+    } else if let Some(listen) = args.listen {
+        output = runtime()?.block_on(record(listen, output))?;
+    }
+    let (path, written) = (output.path.display(), output.written);
+    writeln!(stdout(), "{path}: {written} line(s){}", output.lines.told())?;
     Ok(())
 }
 
-async fn record(args: &Args) -> anyhow::Result<u64> {
-    let name = args.output.display().to_string();
-    let mut options = OpenOptions::new();
-    let file = if args.append { options.append(true).create(true) } else { options.write(true).create_new(true) };
-    let file =
-        file.open(&args.output).with_context(|| format!("cannot create {name} (--append goes on with a file)"))?;
-    let listener = bind(args.listen)
-        .and_then(Bound::listen)
-        .with_context(|| format!("cannot listen on {}: choose another port", args.listen))?;
-    tracing::info!(address = %listener.local_addr()?, file = name, "recording; Ctrl-C ends");
-    let stop = on_signal()?;
-    let (entries, mut queue) = mpsc::channel::<Entry>(QUEUE);
-    let writer = tokio::task::spawn_blocking(move || -> anyhow::Result<u64> {
-        let mut file = BufWriter::new(file);
-        let mut written = 0;
-        while let Some(entry) = queue.blocking_recv() {
-            writeln!(file, "{}", entry.to_line()?).with_context(|| format!("cannot write {name}"))?;
-            written += 1;
-            if queue.is_empty() {
-                file.flush().with_context(|| format!("cannot write {name}"))?;
+/// The capture as it is written.
+struct Output {
+    file: BufWriter<File>,
+    path: PathBuf,
+    lines: Lines,
+    written: u64,
+    ready: Vec<Entry>,
+}
+
+impl Output {
+    fn put(&mut self, entry: Entry) -> anyhow::Result<()> {
+        self.lines.push(entry, &mut self.ready)?;
+        self.write()
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        for entry in self.ready.drain(..) {
+            writeln!(self.file, "{}", entry.to_line()?).with_context(|| cannot_write(&self.path))?;
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.file.flush().with_context(|| cannot_write(&self.path))
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.lines.finish(&mut self.ready);
+        self.write()?;
+        self.flush()?;
+        self.file.get_ref().sync_all().with_context(|| cannot_write(&self.path))
+    }
+
+    fn copy(&mut self, input: &Path) -> anyhow::Result<()> {
+        let name = input.display();
+        let file = File::open(input).with_context(|| format!("cannot read {name}"))?;
+        let Some(encoding) = self.lines.encoding() else { bail!("--input needs --pseudonymise") };
+        for (number, line) in (1_usize..).zip(BufReader::new(file).lines()) {
+            let line = line.with_context(|| format!("{name}:{number}: cannot be read"))?;
+            // Empty lines say nothing.
+            if !line.trim().is_empty() {
+                self.put(Entry::parse(&line, encoding).with_context(|| format!("{name}:{number}"))?)?;
             }
         }
-        file.flush().with_context(|| format!("cannot write {name}"))?;
-        file.get_ref().sync_all().with_context(|| format!("cannot write {name}"))?;
-        Ok(written)
+        Ok(())
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output> {
+    let listener = bind(listen)
+        .and_then(Bound::listen)
+        .with_context(|| format!("cannot listen on {listen}: choose another port"))?;
+    tracing::info!(address = %listener.local_addr()?, file = %output.path.display(), "recording; Ctrl-C ends");
+    let stop = on_signal()?;
+    let (entries, mut queue) = mpsc::channel::<Entry>(QUEUE);
+    let writer = tokio::task::spawn_blocking(move || -> anyhow::Result<Output> {
+        while let Some(entry) = queue.blocking_recv() {
+            output.put(entry)?;
+            if queue.is_empty() {
+                output.flush()?;
+            }
+        }
+        output.finish()?;
+        Ok(output)
     });
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = 0;

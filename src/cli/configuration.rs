@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
-use crate::pipeline::{mapping_files, tls_files};
+use crate::pipeline::{captures, mapping_files, tls_files};
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
@@ -26,6 +26,8 @@ pub(super) fn load(path: &Path) -> Loaded {
         loaded.add(tls_files::read(&integration).err().unwrap_or_default());
         loaded.add(tls_files::warnings(&integration, Timestamp::now()));
     }
+    let captures = loaded.config.as_ref().and_then(|config| captures::warning(config, path));
+    loaded.add(captures);
     loaded
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::config::{self, environment};
 
 /// Most bytes of an answer.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST_ANSWER: usize = 1024 * 1024;
 
 /// Which service is asked.
 #[derive(Debug, clap::Args)]
@@ -54,8 +54,9 @@ impl Target {
                 None => return Ok(None),
             },
         };
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        checked(&text, &file.display().to_string()).map(Some)
+        let bytes = config::file::read(&file, config::file::LARGEST_SECRET);
+        let bytes = bytes.with_context(|| format!("cannot read {}", file.display()))?;
+        checked(&String::from_utf8_lossy(&bytes), &file.display().to_string()).map(Some)
     }
 
     /// A request without a body, such as `GET /metrics`, to the service, whose address comes with the answer.
@@ -115,7 +116,7 @@ pub(super) fn ask(
     stream.write_all((head + body).as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 * 1024];
-    while bytes.len() < LARGEST {
+    while bytes.len() < LARGEST_ANSWER {
         stream.set_read_timeout(Some(left()?))?;
         match stream.read(&mut piece) {
             Ok(0) => break,
@@ -125,6 +126,10 @@ pub(super) fn ask(
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
             Err(error) => return Err(error),
         }
+    }
+    if bytes.len() >= LARGEST_ANSWER {
+        let message = format!("the answer has more than {} KiB: this is no rtalink", LARGEST_ANSWER / 1024);
+        return Err(Error::new(ErrorKind::InvalidData, message));
     }
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| Error::new(ErrorKind::InvalidData, "not an answer in HTTP"))
 }
@@ -185,5 +190,20 @@ mod tests {
         assert_eq!((answer.status, &*answer.body), (404, "{}"));
         assert!(parse("SSH-2.0-OpenSSH\r\n\r\n").is_none());
         assert!(parse("HTTP/1.1 200 OK\r\n").is_none());
+    }
+
+    #[test]
+    fn an_answer_without_end_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let endless = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        });
+        let error = ask(&address, "GET /", "", None, Duration::from_secs(30)).unwrap_err();
+        println!("an answer without end, limit {LARGEST_ANSWER} bytes: {error}");
+        assert_eq!(error.to_string(), "the answer has more than 1024 KiB: this is no rtalink");
+        endless.join().unwrap();
     }
 }

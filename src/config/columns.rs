@@ -1,6 +1,7 @@
 //! The columns of a layout and the groups of skills behind them: how each is written down. Whether they fit together is
 //! [`super::fit`]'s.
 
+use crate::wire::decode::MOST_SKILLS;
 use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
 
 use super::problem::Origin;
@@ -90,7 +91,6 @@ pub(super) fn skills(slot: Slot<'_>) -> Option<WrittenSkills> {
 }
 
 fn repeat(slot: Slot<'_>) -> Option<Repeat> {
-    const MOST: usize = 1_000;
     if slot.as_text() == Some("rest") {
         return Some(Repeat::Rest);
     }
@@ -98,7 +98,7 @@ fn repeat(slot: Slot<'_>) -> Option<Repeat> {
     if !is_number {
         return slot.wrong("a number of groups or \"rest\"", None);
     }
-    values::integer(1..=MOST)(slot).map(Repeat::Times)
+    values::integer(1..=MOST_SKILLS)(slot).map(Repeat::Times)
 }
 
 fn check_group(slot: Slot<'_>, columns: &[Written]) {

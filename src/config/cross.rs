@@ -5,8 +5,15 @@ use std::net::SocketAddr;
 use super::integration::WrittenIntegration;
 use super::problem::{Problem, Problems};
 
+/// Most integrations of one service. Each has a port, a thread and a producer of its own.
+pub(super) const MOST_INTEGRATIONS: usize = 100;
+
 /// Ids and ports must be unique; `http` takes one, too.
 pub(super) fn check(integrations: &[WrittenIntegration], http: SocketAddr, problems: &Problems) {
+    if let Some(one_more) = integrations.get(MOST_INTEGRATIONS) {
+        let message = format!("there are {} integrations, at most {MOST_INTEGRATIONS} can be", integrations.len());
+        problems.add(Problem::error(one_more.id_origin.clone(), message).hint("let a second service take the others"));
+    }
     for (index, written) in integrations.iter().enumerate() {
         let earlier = &integrations[..index];
         let id = &written.integration.id;

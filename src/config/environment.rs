@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::file;
 use super::problem::{Origin, Problem, Problems};
 use super::tree::{Entry, Node, Table, Value};
 
@@ -72,11 +73,13 @@ impl Variable {
         if !self.from_file {
             return Ok(Node::new(self.origin.clone(), Value::Text(self.value.clone())));
         }
-        let file = folder.join(&self.value);
-        let text = std::fs::read_to_string(&file).map_err(|error| {
-            Problem::error(self.origin.clone(), format!("cannot read {}: {error}", file.display()))
-                .hint("the value of a variable that ends in _FILE is the name of a file that holds the value")
-        })?;
+        let path = folder.join(&self.value);
+        let bytes = file::read(&path, file::LARGEST_VALUE);
+        let text =
+            bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)).map_err(|error| {
+                Problem::error(self.origin.clone(), format!("cannot read {}: {error}", path.display()))
+                    .hint("the value of a variable that ends in _FILE is the name of a file that holds the value")
+            })?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let line = line.strip_suffix('\r').unwrap_or(line);
         Ok(Node { secret: true, ..Node::new(self.origin.clone(), Value::Text(line.to_owned())) })

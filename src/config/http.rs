@@ -2,9 +2,11 @@
 //!
 //! A secret is hashed as soon as it is read, and no message ever quotes one: not a wrong one, not one of a wrong type.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::file;
 use super::model::{Http, Reading, Role, Token};
 use super::problem::Problem;
 use super::reader::{Reader, Slot};
@@ -19,8 +21,11 @@ pub const SHORTEST_SECRET: usize = 32;
 /// The most; with room to spare in a request's head.
 pub const LONGEST_SECRET: usize = 512;
 
-/// The most bytes of a file with a secret.
-const LARGEST_FILE: usize = 4 * 1024;
+/// The most tokens: each request that has one is compared with all of them.
+pub const MOST_TOKENS: usize = 100;
+
+/// The most characters of a token's name.
+pub const LONGEST_NAME: usize = 64;
 
 const MAKE_ONE: &str = "make one with `openssl rand -hex 32`";
 
@@ -61,6 +66,9 @@ fn tokens(http: &Reader<'_>, folder: &Path) -> Vec<Token> {
             return Vec::new();
         }
     };
+    if nodes.len() > MOST_TOKENS {
+        slot.error::<()>(format!("there are {} tokens, at most {MOST_TOKENS} can be", nodes.len()), None);
+    }
     let mut tokens: Vec<Token> = Vec::new();
     for node in nodes {
         let slot = Slot { node, ..slot };
@@ -113,9 +121,8 @@ fn token(table: &Reader<'_>, folder: &Path) -> Option<Token> {
 
 /// It stands in logs and in the audit topic.
 fn name(slot: Slot<'_>) -> Option<String> {
-    const LONGEST: usize = 64;
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_name = |name: &&str| !name.is_empty() && name.len() <= LONGEST && name.bytes().all(spelled);
+    let is_name = |name: &&str| !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(spelled);
     if let Some(name) = slot.as_text().filter(is_name) {
         // Who asks without a token is called so.
         if name == "loopback" {
@@ -123,7 +130,7 @@ fn name(slot: Slot<'_>) -> Option<String> {
         }
         return Some(name.to_owned());
     }
-    slot.error("expected up to 64 letters, digits, dots, underscores and hyphens", None)
+    slot.error(format!("expected up to {LONGEST_NAME} letters, digits, dots, underscores and hyphens"), None)
 }
 
 /// Does not quote what it finds, as others do: it may be the secret.
@@ -142,14 +149,11 @@ fn from_file(folder: &Path) -> impl Fn(Slot<'_>) -> Option<SecretHash> {
         let Some(name) = slot.as_text().filter(|name| !name.trim().is_empty()) else {
             return slot.error("expected the name of a file", hint());
         };
-        let file = folder.join(name);
-        let bytes = match std::fs::metadata(&file).map(|file| file.len()) {
-            Ok(size) if size > LARGEST_FILE as u64 => return slot.error("the file is too large for a secret", hint()),
-            Ok(_) => std::fs::read(&file),
-            Err(error) => Err(error),
-        };
-        match bytes {
+        match file::read(&folder.join(name), file::LARGEST_SECRET) {
             Ok(bytes) => secret(slot, String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r'])),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                slot.error("the file is too large for a secret", hint())
+            }
             // A secret that somebody took for a name of a file must not come back.
             Err(error) => slot.error(format!("the file cannot be read: {error}"), hint()),
         }

@@ -18,6 +18,12 @@ use super::tls;
 use super::tree::Value;
 use super::values;
 
+/// Most characters of an integration's id: it is in keys, labels and names of files.
+pub(super) const LONGEST_ID: usize = 64;
+
+/// Most entries of an allow-list: each newcomer is compared with all of them.
+pub(super) const MOST_ALLOWED: usize = 1_000;
+
 /// An integration and where its parts are written, for checks across integrations.
 pub(super) struct WrittenIntegration {
     pub(super) integration: Integration,
@@ -69,6 +75,9 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
 
 fn id(slot: Slot<'_>) -> Option<String> {
     let id = values::text(slot)?;
+    if id.len() > LONGEST_ID {
+        return slot.error(format!("has {} characters, at most {LONGEST_ID} can be", id.len()), None);
+    }
     let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if is_id {
         return Some(id);
@@ -113,6 +122,12 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
     let layout =
         table.required("layout", "\"cisco-icm-20\", or the name of a [layout.NAME]", |slot| layout(slot, around));
     let allow = table.or("allow", Vec::new(), values::list(network));
+    if allow.len() > MOST_ALLOWED
+        && let Some(slot) = table.slot("allow")
+    {
+        let hint = "a network stands for all of its addresses: \"10.1.2.0/24\"".to_owned();
+        slot.error::<()>(format!("has {} entries, at most {MOST_ALLOWED} can be", allow.len()), Some(hint));
+    }
     if let Some(forward) = table.slot("forward")
         && values::list(values::text)(forward).is_some_and(|targets| !targets.is_empty())
     {
@@ -120,7 +135,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
     }
     let refresh_after = table.optional("refresh_after", values::positive_duration);
     let tls = table.optional("tls", |slot| tls::read(&Reader::open(slot, schema::TLS), around.folder));
-    if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.is_unspecified() {
+    if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.to_canonical().is_unspecified() {
         let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
         let problem = Problem::warning(table.origin_of("allow"), message);
         table.problems.missing(problem.hint("list the CMS in allow, such as [\"10.1.2.3/32\"]"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Bootstrap, Delivery, Format, Kafka, Topics};
+use super::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
 use super::problem::Problem;
 use super::reader::{Reader, Slot};
 use super::schema;
@@ -37,11 +37,12 @@ const DEFAULT_LINGER: Duration = Duration::from_millis(1);
 const LONGEST_LINGER: Duration = Duration::from_secs(900);
 
 /// Reads `[kafka]`.
-pub(super) fn read(kafka: &Reader<'_>) -> Kafka {
+pub(super) fn read(kafka: &Reader<'_>, retention: &Retention) -> Kafka {
     let servers = kafka.required("bootstrap_servers", "\"HOST:9092\", or \"embedded\" to try out", bootstrap);
     let bootstrap = servers.unwrap_or(Bootstrap::Embedded);
     let delivery = kafka.or("delivery", Delivery::AtLeastOnce, |slot| delivery(slot, &bootstrap));
     Kafka {
+        retention: retention.clone(),
         bootstrap,
         format: kafka.or(
             "format",
@@ -133,11 +134,14 @@ fn topics(topics: &Reader<'_>) -> Topics {
     read
 }
 
+/// Most characters of a topic's name: Kafka's own bound.
+const LONGEST_TOPIC: usize = 249;
+
 fn topic(slot: Slot<'_>) -> Option<String> {
-    const LONGEST: usize = 249;
     let name = values::text(slot)?;
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_name = !name.is_empty() && name.len() <= LONGEST && name.bytes().all(spelled) && name != "." && name != "..";
+    let is_name =
+        !name.is_empty() && name.len() <= LONGEST_TOPIC && name.bytes().all(spelled) && name != "." && name != "..";
     if is_name {
         return Some(name);
     }

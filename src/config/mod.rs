@@ -10,6 +10,7 @@
 //! tokens.
 
 pub mod environment;
+pub mod file;
 pub mod model;
 mod privacy;
 pub mod problem;
@@ -98,15 +99,15 @@ impl Loaded {
 
 /// Reads the file at `path`, lays `environment` over it (see [`environment::of_process`]) and validates the result.
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
-    let file = || Origin::File(path.into());
+    let origin = || Origin::File(path.into());
     let environment: Vec<(String, String)> = environment.into_iter().collect();
     // In a container the environment may say how to log that there is no file.
     let unreadable =
         |problem| Loaded { log: parse("", path, environment.clone()).log, ..Loaded::new(None, vec![problem]) };
-    let bytes = match std::fs::read(path) {
+    let bytes = match file::read(path, file::LARGEST_CONFIGURATION) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let problem = Problem::error(file(), format!("cannot read the configuration: {error}"));
+            let problem = Problem::error(origin(), format!("cannot read the configuration: {error}"));
             return unreadable(problem);
         }
     };
@@ -153,12 +154,13 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
     cross::check(&integrations, http.listen, problems);
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
+    let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);
     let config = Config {
-        kafka: kafka::read(&root.table("kafka", schema::KAFKA)),
+        kafka: kafka::read(&root.table("kafka", schema::KAFKA), &privacy.retention),
         store: service::store(&root.table("store", schema::STORE), folder),
         log: service::log(&root.table("log", schema::LOG)),
         http,
-        privacy: privacy::read(&root.table("privacy", schema::PRIVACY), folder),
+        privacy,
         shutdown_grace: service::shutdown_grace(&root),
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
+use crate::mapping::tables::MappingTables;
 use crate::state::settings::Settings;
 pub use crate::store::Sync;
 use crate::wire::layout::LayoutSpec;
@@ -55,6 +56,8 @@ pub struct Kafka {
     pub create_topics: bool,
     /// Partitions of a topic that is created.
     pub partitions: i32,
+    /// For how long topics that are created keep their messages: `[privacy.retention]`.
+    pub retention: Retention,
     /// Replication factor of a topic that is created; `None` takes the broker's default.
     pub replication_factor: Option<i32>,
     /// How long the producer waits for more messages of a batch (`linger.ms`).
@@ -311,6 +314,18 @@ pub struct Privacy {
     pub retention: Retention,
 }
 
+impl Privacy {
+    /// A layout as the service reads it.
+    pub fn layout(&self, written: &Arc<LayoutSpec>) -> Arc<LayoutSpec> {
+        if self.event_names { Arc::clone(written) } else { Arc::new(written.without_names()) }
+    }
+
+    /// A mapping as the service uses it.
+    pub fn tables(&self, read: MappingTables) -> MappingTables {
+        if self.event_names { read } else { read.without_names() }
+    }
+}
+
 /// `[privacy.retention]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -324,4 +339,11 @@ pub struct Retention {
     pub audit: Duration,
     /// Of files in [`Privacy::captures`].
     pub captures: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u32| days * Duration::from_secs(24 * 3600);
+        Self { events: days(7), feed_status: days(30), dead_letter: days(7), audit: days(365), captures: days(14) }
+    }
 }

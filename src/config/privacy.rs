@@ -3,26 +3,38 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::model::{Privacy, Retention};
+use super::integration::WrittenIntegration;
+use super::model::{IdentifyBy, Privacy, Retention};
+use super::problem::Problem;
 use super::reader::{Reader, Slot};
 use super::{schema, values};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads `[privacy]`.
-pub(super) fn read(privacy: &Reader<'_>, folder: &Path) -> Privacy {
+pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> Privacy {
     let retention = privacy.table("retention", schema::RETENTION);
-    let days = |key: &str, days: u32| retention.or(key, days * DAY, at_least_an_hour);
+    let or = |key: &str, default: Duration| retention.or(key, default, at_least_an_hour);
+    let Retention { events, feed_status, dead_letter, audit, captures } = Retention::default();
+    let event_names = privacy.or("event_names", true, values::boolean);
+    for WrittenIntegration { integration, .. } in integrations {
+        if !event_names && integration.mapping.identify_by == IdentifyBy::Name {
+            let message =
+                format!("event_names: integration {:?} is mapped by name, which is in every event", integration.id);
+            let hint = "set identify_by = \"login_id\" and list login ids in its users file";
+            privacy.problems.missing(Problem::error(privacy.origin_of("event_names"), message).hint(hint));
+        }
+    }
     Privacy {
-        event_names: privacy.or("event_names", true, values::boolean),
+        event_names,
         forget_after: privacy.or("forget_after", Some(90 * DAY), or_never),
         captures: privacy.optional("captures", values::path(folder)),
         retention: Retention {
-            events: days("events", 7),
-            feed_status: days("feed_status", 30),
-            dead_letter: days("dead_letter", 7),
-            audit: days("audit", 365),
-            captures: days("captures", 14),
+            events: or("events", events),
+            feed_status: or("feed_status", feed_status),
+            dead_letter: or("dead_letter", dead_letter),
+            audit: or("audit", audit),
+            captures: or("captures", captures),
         },
     }
 }

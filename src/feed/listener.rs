@@ -52,6 +52,9 @@ pub const REFUSALS: [&str; 9] = [
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
 
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: i32 = 128;
+
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,7 +76,7 @@ impl Bound {
     /// # Errors
     /// When another process listens there already.
     pub fn listen(self) -> io::Result<TcpListener> {
-        self.0.listen(128)?;
+        self.0.listen(BACKLOG)?;
         TcpListener::from_std(self.0.into())
     }
 }

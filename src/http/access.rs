@@ -36,10 +36,9 @@ enum Needed {
     Writing(&'static [Role]),
 }
 
-/// A route is in this table or admin's alone.
-fn needed(method: &Method, route: &str) -> Needed {
-    let is_reading = matches!(*method, Method::GET | Method::HEAD);
-    match (is_reading, route) {
+/// The table: each route that there is, with what it needs.
+fn listed(is_reading: bool, route: &str) -> Option<Needed> {
+    let needed = match (is_reading, route) {
         (true, "/health/live" | "/health/ready") => Needed::Nothing,
         (true, "/metrics") => Needed::Metrics,
         (true, "/api/v1/integrations") => Needed::Reading(EVERYBODY),
@@ -49,9 +48,20 @@ fn needed(method: &Method, route: &str) -> Needed {
             Needed::Writing(OPERATING)
         }
         (false, "/api/v1/forget") => Needed::Writing(ADMIN),
-        // No such page: who may ask is told so.
-        (true, _) => Needed::Reading(EVERYBODY),
-        (false, _) => Needed::Writing(ADMIN),
+        _ => return None,
+    };
+    Some(needed)
+}
+
+/// A route is in the table or admin's alone. Who asks for a page that does not exist (`route` is `None`) is told so.
+fn needed(method: &Method, route: Option<&str>) -> Needed {
+    let is_reading = matches!(*method, Method::GET | Method::HEAD);
+    match route {
+        None => Needed::Reading(EVERYBODY),
+        Some(route) => {
+            let of_admin = if is_reading { Needed::Reading(ADMIN) } else { Needed::Writing(ADMIN) };
+            listed(is_reading, route).unwrap_or(of_admin)
+        }
     }
 }
 
@@ -89,7 +99,7 @@ pub(super) enum Refusal {
 
 /// Whether the request may be answered; who asks, where that is of any interest.
 ///
-/// `route` is the pattern that its path matches, or the path where it matches none.
+/// `route` is the pattern that its path matches.
 ///
 /// # Errors
 /// Why not.
@@ -97,7 +107,7 @@ pub(super) fn decide(
     http: &Http,
     peer: SocketAddr,
     method: &Method,
-    route: &str,
+    route: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Option<Caller>, Refusal> {
     let peer = peer.ip().to_canonical();
@@ -189,6 +199,8 @@ mod tests {
             let (name, value) = header.split_once(": ").unwrap();
             map.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
+        // A path that matches nothing, as the router tells it.
+        let route = (route != "none").then_some(route);
         match decide(http, peer, &method.parse().unwrap(), route, &map) {
             Ok(None) => "open".to_owned(),
             Ok(Some(caller)) => format!("ok {}", caller.name),
@@ -268,5 +280,43 @@ mod tests {
         assert_eq!(told(&some, "10.1.2.3", "GET /metrics", &[]), "no token");
         assert_eq!(told(&some, "127.0.0.1", "GET /metrics", &[]), "ok loopback");
         assert_eq!(told(&some, "10.1.2.3", "GET /metrics", &["authorization: Bearer viewer-secret"]), "ok the-viewer");
+    }
+
+    #[test]
+    fn every_route_is_in_the_table() {
+        for (method, route, _) in super::super::ROUTES {
+            assert!(listed(method == Method::GET, route).is_some(), "{method} {route} is admin's alone: say who else");
+        }
+    }
+
+    #[test]
+    fn what_the_table_forgets_is_admins_alone_and_a_page_that_does_not_exist_is_nobodys_secret() {
+        let some = http(true, Reading::Open, Reading::Open);
+        let cases = [
+            (
+                "GET /api/v1/forgotten",
+                ["forbidden the-viewer", "forbidden the-planner", "forbidden the-operator", "ok the-admin"],
+            ),
+            (
+                "HEAD /health/forgotten",
+                ["forbidden the-viewer", "forbidden the-planner", "forbidden the-operator", "ok the-admin"],
+            ),
+            (
+                "POST /api/v1/agents",
+                ["forbidden the-viewer", "forbidden the-planner", "forbidden the-operator", "ok the-admin"],
+            ),
+            (
+                "GET /api/v1/integrations/{id}/pause",
+                ["forbidden the-viewer", "forbidden the-planner", "forbidden the-operator", "ok the-admin"],
+            ),
+            ("GET none", ["ok the-viewer", "ok the-planner", "ok the-operator", "ok the-admin"]),
+            ("DELETE none", ["ok the-viewer", "ok the-planner", "ok the-operator", "ok the-admin"]),
+        ];
+        for (request, expected) in cases {
+            let told =
+                SECRETS.map(|secret| told(&some, "10.1.2.3", request, &[&format!("authorization: Bearer {secret}")]));
+            assert_eq!(told, expected, "{request}");
+            assert_eq!(super::tests::told(&some, "10.1.2.3", request, &[]), "no token", "{request}");
+        }
     }
 }

@@ -1,13 +1,17 @@
-//! What goes to the audit topic: every change, and every look at one person.
+//! What goes to the audit topic: every change, and every look at one person, also those refused to a known token.
 //!
 //! A record goes through the journal, as events do, and takes the reserve of a full one: it survives that Kafka is away, and
 //! a restart. A look at one person that cannot be recorded is not answered. A change is carried out nevertheless, and said in the
 //! log: in an emergency the service must obey. Nothing personal is in a record but the login id that was asked for.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode, Uri};
 use metrics::Counter;
+use parking_lot::Mutex;
 
 use crate::config::model::Format;
 use crate::proto::{self, v1};
@@ -28,6 +32,11 @@ const SERVICE: &str = "service";
 
 /// The most of a target that is recorded, in characters.
 const LONGEST_TARGET: usize = 256;
+
+/// The most refusals of one token that are recorded within a minute.
+const MOST_REFUSALS: usize = 10;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a request does that is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +123,9 @@ pub(super) struct Audit {
     format: Format,
     recorded: Counter,
     lost: Counter,
+    left_out: Counter,
+    /// Refusals of a token that were recorded within the last minute. Tokens are few, and so are their names.
+    refusals: Arc<Mutex<HashMap<String, VecDeque<Timestamp>>>>,
 }
 
 impl Audit {
@@ -123,7 +135,23 @@ impl Audit {
             counter.increment(0);
             counter
         };
-        Self { format, recorded: counter("recorded"), lost: counter("lost") }
+        let [recorded, lost, left_out] = ["recorded", "lost", "left_out"].map(counter);
+        Self { format, recorded, lost, left_out, refusals: Arc::default() }
+    }
+
+    /// Whether one more refusal of this token is recorded; counted, if not. What a script asks for again and again must not
+    /// fill the topic.
+    pub(super) fn admits_refusal(&self, token: &str, now: Timestamp) -> bool {
+        let mut refusals = self.refusals.lock();
+        let recent = refusals.entry(token.to_owned()).or_default();
+        recent.retain(|at| now.since(*at) < MINUTE);
+        let is_admitted = recent.len() < MOST_REFUSALS;
+        if is_admitted {
+            recent.push_back(now);
+        } else {
+            self.left_out.increment(1);
+        }
+        is_admitted
     }
 
     /// Hands the record to the journal, among those of the integration that it is about, or, where that is unknown or paused,
@@ -131,7 +159,7 @@ impl Audit {
     pub(super) async fn record(
         &self,
         handles: &[PublishHandle],
-        ids: &[std::sync::Arc<str>],
+        ids: &[Arc<str>],
         caller: &Caller,
         deed: &Deed,
         status: StatusCode,
@@ -183,6 +211,7 @@ impl Audit {
 fn outcome(status: StatusCode) -> Outcome {
     match status {
         StatusCode::ACCEPTED => Outcome::Accepted,
+        StatusCode::FORBIDDEN => Outcome::Refused,
         status if status.is_success() => Outcome::Done,
         _ => Outcome::Failed,
     }
@@ -218,5 +247,21 @@ mod tests {
         }
         let long = deed(&Method::PUT, "/api/v1/log-level", &Uri::from_static("/"), "ü".repeat(4_096).as_bytes());
         assert_eq!(long.unwrap().target.chars().count(), LONGEST_TARGET);
+    }
+
+    #[test]
+    fn of_each_token_so_many_refusals_a_minute_are_recorded_and_the_rest_is_counted() {
+        let metrics = Metrics::new().unwrap();
+        let audit = Audit::new(&metrics, Format::Protobuf);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let admitted =
+            |token: &str, from: i64| (0..30).filter(|more| audit.admits_refusal(token, at(from + more))).count();
+        assert_eq!(admitted("wallboard", 0), MOST_REFUSALS);
+        assert_eq!(admitted("planning", 0), MOST_REFUSALS, "another token has its own");
+        assert_eq!(admitted("wallboard", 60), MOST_REFUSALS, "a minute later");
+        assert!(metrics.render().contains("rtalink_audit_events_total{outcome=\"left_out\"} 60"));
+        println!(
+            "30 refusals of a token in 30 s, limit {MOST_REFUSALS} a minute: {MOST_REFUSALS} recorded, 20 left out"
+        );
     }
 }

@@ -24,10 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::limits::{
-    ANSWER_TIME, HEAD_TIME, LARGEST_HEAD, LONGEST_CONNECTION, MOST_CONNECTIONS, MOST_HEADERS, MOST_OF_ONE_ADDRESS,
-    STALL_TIME,
-};
+use super::limits::{LARGEST_HEAD, Limits, MOST_HEADERS};
 use super::refusals::{Reason, Refusals};
 use super::stream::{Progress, Stream};
 
@@ -48,8 +45,14 @@ pub(super) struct Origin {
 }
 
 /// Accepts until it is stopped, then waits for the answers that are on their way.
-pub(super) async fn accept(listener: TcpListener, routes: Router, refusals: Arc<Refusals>, stop: CancellationToken) {
-    let places = Arc::new(Places::default());
+pub(super) async fn accept(
+    listener: TcpListener,
+    routes: Router,
+    limits: Limits,
+    refusals: Arc<Refusals>,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Places { limits, taken: Mutex::default() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -73,7 +76,7 @@ pub(super) async fn accept(listener: TcpListener, routes: Router, refusals: Arc<
             Ok(place) => {
                 let (routes, refusals, stop) = (routes.clone(), Arc::clone(&refusals), stop.clone());
                 connections.spawn(async move {
-                    if let Some(reason) = serve(socket, peer, routes, stop).await {
+                    if let Some(reason) = serve(socket, peer, routes, limits, stop).await {
                         refusals.count(reason, ip);
                     }
                     drop(place);
@@ -91,7 +94,13 @@ pub(super) async fn accept(listener: TcpListener, routes: Router, refusals: Arc<
 }
 
 /// Why it was ended by us, if it was.
-async fn serve(socket: TcpStream, peer: SocketAddr, routes: Router, stop: CancellationToken) -> Option<Reason> {
+async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    routes: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Option<Reason> {
     let progress = Arc::new(Progress::default());
     let origin = Origin { peer, progress: Arc::clone(&progress) };
     let routes = TowerToHyperService::new(routes);
@@ -101,10 +110,10 @@ async fn serve(socket: TcpStream, peer: SocketAddr, routes: Router, stop: Cancel
         async move { answer.await as Result<Response, Infallible> }
     });
     let _ = socket.set_nodelay(true);
-    let stream = TokioIo::new(Stream::new(socket, Arc::clone(&progress)));
+    let stream = TokioIo::new(Stream::new(socket, limits.stall_time, Arc::clone(&progress)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(limits.head_time)
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS)
         .serve_connection(stream, service);
@@ -117,9 +126,9 @@ async fn serve(socket: TcpStream, peer: SocketAddr, routes: Router, stop: Cancel
             let _ = tokio::time::timeout(END, connection).await;
             return None;
         }
-        () = tokio::time::sleep(LONGEST_CONNECTION) => {
+        () = tokio::time::sleep(limits.longest_connection) => {
             connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(ANSWER_TIME + STALL_TIME, connection).await {
+            match tokio::time::timeout(limits.last_answer, connection).await {
                 Ok(ended) => ended,
                 Err(_) => return Some(Reason::TooOld),
             }
@@ -137,8 +146,11 @@ async fn serve(socket: TcpStream, peer: SocketAddr, routes: Router, stop: Cancel
 }
 
 /// Who has how many connections.
-#[derive(Debug, Default)]
-struct Places(Mutex<Taken>);
+#[derive(Debug)]
+struct Places {
+    limits: Limits,
+    taken: Mutex<Taken>,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -157,13 +169,13 @@ struct Place {
 impl Places {
     fn take(self: &Arc<Self>, ip: IpAddr) -> Result<Place, Reason> {
         let address = counted_as(ip);
-        let mut taken = self.0.lock();
+        let mut taken = self.taken.lock();
         let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= MOST_OF_ONE_ADDRESS {
+        if of_address >= self.limits.most_of_one_address {
             return Err(Reason::TooManyOfOneAddress);
         }
         if !address.is_loopback() {
-            if taken.others >= MOST_CONNECTIONS {
+            if taken.others >= self.limits.most_connections {
                 return Err(Reason::TooManyConnections);
             }
             taken.others += 1;
@@ -175,7 +187,7 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.0.lock();
+        let mut taken = self.places.taken.lock();
         if !self.address.is_loopback() {
             taken.others -= 1;
         }
@@ -199,6 +211,7 @@ fn counted_as(ip: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::{MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS};
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -207,7 +220,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_the_places_of_others_and_others_not_those_of_this_machine() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(Places { limits: Limits::default(), taken: Mutex::default() });
         let take = |text: &str| places.take(ip(text));
         let first: Vec<Place> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
         assert_eq!(take("10.0.0.1").unwrap_err(), Reason::TooManyOfOneAddress);
@@ -225,7 +238,7 @@ mod tests {
         drop(first);
         assert!(take("10.0.2.1").is_ok());
         drop((network, rest));
-        let left = places.0.lock();
+        let left = places.taken.lock();
         assert!(left.by_address.is_empty() && left.others == 0, "{left:?}");
     }
 }

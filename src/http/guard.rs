@@ -11,18 +11,23 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::config::model::{Http, Role};
+use crate::time::Timestamp;
 
 use super::access::{self, Caller, Refusal};
 use super::audit::{self, Audit, Deed};
 use super::connections::Origin;
-use super::limits::{ANSWER_TIME, BODY_TIME, LARGEST_BODY, MOST_REQUESTS};
+use super::limits::{LARGEST_BODY, Limits};
 use super::model::ReadModel;
 use super::readiness::Readiness;
 use super::refusals::{Reason, Refusals};
+use super::stream::Permit;
 use super::{State, problem};
+
+/// Its answer is as large as the table of agents.
+const ALL_AGENTS: &str = "/api/v1/agents";
 
 /// What it decides with.
 pub(super) struct Guard {
@@ -31,26 +36,45 @@ pub(super) struct Guard {
     audit: Audit,
     readiness: Arc<Readiness>,
     model: ReadModel,
+    limits: Limits,
     places: Arc<Semaphore>,
+    tables: Arc<Semaphore>,
 }
 
 impl Guard {
-    pub(super) fn new(state: &State, refusals: Arc<Refusals>) -> Self {
+    pub(super) fn new(state: &State, limits: Limits, refusals: Arc<Refusals>) -> Self {
         Self {
             access: Arc::clone(&state.access),
             refusals,
             audit: Audit::new(&state.metrics, state.format),
             readiness: Arc::clone(&state.readiness),
             model: state.model.clone(),
-            places: Arc::new(Semaphore::new(MOST_REQUESTS)),
+            limits,
+            places: Arc::new(Semaphore::new(limits.most_requests)),
+            tables: Arc::new(Semaphore::new(limits.most_tables)),
         }
+    }
+
+    /// A refused change or look at one person is recorded, if it is known who it was: strangers could fill the topic.
+    fn note_refusal(self: &Arc<Self>, refusal: &Refusal, deed: Option<Deed>, origin: &Origin) {
+        let (Refusal::Forbidden { name, role, .. }, Some(deed)) = (refusal, deed) else { return };
+        if !self.audit.admits_refusal(name, Timestamp::now()) {
+            return;
+        }
+        let caller = Caller { name: name.clone(), role: Some(*role), peer: origin.peer.ip().to_canonical() };
+        let guard = Arc::clone(self);
+        // Nobody waits for it, and there are not many at a time.
+        tokio::spawn(async move { guard.record(&caller, &deed, StatusCode::FORBIDDEN).await });
+    }
+
+    async fn record(&self, caller: &Caller, deed: &Deed, status: StatusCode) -> bool {
+        let ids: Vec<Arc<str>> = self.model.read().iter().map(|known| Arc::clone(&known.id)).collect();
+        self.audit.record(self.readiness.handles(), &ids, caller, deed, status).await
     }
 
     /// The answer, once what it tells of is recorded; another one where it must not be given without.
     async fn recorded(&self, caller: &Caller, deed: &Deed, answer: Response) -> Response {
-        let ids: Vec<Arc<str>> = self.model.read().iter().map(|known| Arc::clone(&known.id)).collect();
-        let handles = self.readiness.handles();
-        let is_recorded = self.audit.record(handles, &ids, caller, deed, answer.status()).await;
+        let is_recorded = self.record(caller, deed, answer.status()).await;
         if is_recorded || !deed.is_look() {
             return answer;
         }
@@ -83,20 +107,30 @@ async fn pass(
     origin: &Origin,
     request: Request,
     next: Next,
-) -> Result<(Response, OwnedSemaphorePermit), Refused> {
+) -> Result<(Response, Permit), Refused> {
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let route = matched.unwrap_or_else(|| request.uri().path()).to_owned();
-    let caller = access::decide(&guard.access.load(), origin.peer, request.method(), &route, request.headers());
-    let caller = caller.map_err(refused)?;
-    let permit = Arc::clone(&guard.places).try_acquire_owned().map_err(|_| {
-        let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time: ask again");
-        (Some(Reason::TooManyRequests), with(busy, header::RETRY_AFTER, "1"))
+    let caller = access::decide(&guard.access.load(), origin.peer, request.method(), matched, request.headers());
+    let route = matched.unwrap_or_default().to_owned();
+    let caller = caller.map_err(|refusal| {
+        // Of a body nothing is read for somebody who is refused.
+        let deed = audit::deed(request.method(), &route, request.uri(), &[]);
+        guard.note_refusal(&refusal, deed, origin);
+        refused(refusal)
     })?;
+    let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+    let Some(request_place) = place(&guard.places) else { return Err(busy()) };
     let (mut parts, body) = request.into_parts();
     // Nobody further in needs it.
     parts.headers.remove(header::AUTHORIZATION);
-    let body = whole(body).await?;
+    let body = whole(body, guard.limits.body_time).await?;
     let deed = audit::deed(&parts.method, &route, &parts.uri, &body);
+    let asks_for_all = route == ALL_AGENTS && deed.is_none();
+    let table_place = if asks_for_all { place(&guard.tables) } else { None };
+    if asks_for_all && table_place.is_none() {
+        return Err(busy());
+    }
+    let permit = Permit { _request: request_place, _table: table_place };
+    let answer_time = guard.limits.answer_time;
     let request = Request::from_parts(parts, body.into());
     let answer = match (caller, deed) {
         (Some(caller), Some(deed)) => {
@@ -107,9 +141,9 @@ async fn pass(
                 let deed = deed.about(answer.extensions().get());
                 guard.recorded(&caller, &deed, answer).await
             });
-            within(ANSWER_TIME, done).await.map(|done| done.unwrap_or_else(|error| failed(&error)))
+            within(answer_time, done).await.map(|done| done.unwrap_or_else(|error| failed(&error)))
         }
-        _ => within(ANSWER_TIME, next.run(request)).await,
+        _ => within(answer_time, next.run(request)).await,
     };
     match answer {
         Some(answer) => Ok((answer, permit)),
@@ -120,12 +154,17 @@ async fn pass(
     }
 }
 
+fn busy() -> Refused {
+    let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time: ask again");
+    (Some(Reason::TooManyRequests), with(busy, header::RETRY_AFTER, "1"))
+}
+
 fn failed(error: &tokio::task::JoinError) -> Response {
     tracing::error!(%error, "a request over HTTP has failed");
     problem(StatusCode::INTERNAL_SERVER_ERROR, "the request has failed: the log says why")
 }
 
-async fn whole(body: Body) -> Result<Bytes, Refused> {
+async fn whole(body: Body, time: Duration) -> Result<Bytes, Refused> {
     let too_large = || {
         let message = format!("a body has at most {LARGEST_BODY} bytes");
         (Some(Reason::BodyTooLarge), problem(StatusCode::PAYLOAD_TOO_LARGE, message))
@@ -133,7 +172,7 @@ async fn whole(body: Body) -> Result<Bytes, Refused> {
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Err(too_large());
     }
-    match within(BODY_TIME, axum::body::to_bytes(body, LARGEST_BODY + 1)).await {
+    match within(time, axum::body::to_bytes(body, LARGEST_BODY + 1)).await {
         None => {
             let slow = problem(StatusCode::REQUEST_TIMEOUT, "the body takes too long");
             Err((Some(Reason::SlowRequest), with(slow, header::CONNECTION, "close")))

@@ -35,3 +35,49 @@ pub const MOST_OF_ONE_ADDRESS: usize = 32;
 
 /// Requests that are being answered, until the last byte of the answer is handed to the system.
 pub const MOST_REQUESTS: usize = 16;
+
+/// Those of them that ask for all agents: each holds an answer as large as the table.
+pub const MOST_TABLES: usize = 2;
+
+/// What depends on time, and how many there may be at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// [`HEAD_TIME`].
+    pub head_time: Duration,
+    /// [`BODY_TIME`].
+    pub body_time: Duration,
+    /// [`ANSWER_TIME`].
+    pub answer_time: Duration,
+    /// [`STALL_TIME`].
+    pub stall_time: Duration,
+    /// [`LONGEST_CONNECTION`].
+    pub longest_connection: Duration,
+    /// How long the last answer of a connection of that age may take, to be made and to be taken.
+    pub last_answer: Duration,
+    /// [`MOST_CONNECTIONS`].
+    pub most_connections: usize,
+    /// [`MOST_OF_ONE_ADDRESS`].
+    pub most_of_one_address: usize,
+    /// [`MOST_REQUESTS`].
+    pub most_requests: usize,
+    /// [`MOST_TABLES`].
+    pub most_tables: usize,
+}
+
+impl Default for Limits {
+    /// Those of the service. A test takes shorter ones.
+    fn default() -> Self {
+        Self {
+            head_time: HEAD_TIME,
+            body_time: BODY_TIME,
+            answer_time: ANSWER_TIME,
+            stall_time: STALL_TIME,
+            longest_connection: LONGEST_CONNECTION,
+            last_answer: ANSWER_TIME + STALL_TIME,
+            most_connections: MOST_CONNECTIONS,
+            most_of_one_address: MOST_OF_ONE_ADDRESS,
+            most_requests: MOST_REQUESTS,
+            most_tables: MOST_TABLES,
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::telemetry::logs::{self, LogLevel};
 use super::problem;
 
 /// Longest level; one directive per module is far shorter.
-const LONGEST: usize = 4 * 1024;
+const LONGEST_LEVEL: usize = 4 * 1024;
 
 pub(super) async fn get() -> Response {
     logs::level().map_or_else(no_log, shown)
@@ -20,8 +20,8 @@ pub(super) async fn get() -> Response {
 pub(super) async fn put(body: String) -> Response {
     let Some(log_level) = logs::level() else { return no_log() };
     let to = body.trim();
-    if to.len() > LONGEST {
-        return problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a log level has at most {LONGEST} bytes"));
+    if to.len() > LONGEST_LEVEL {
+        return problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a log level has at most {LONGEST_LEVEL} bytes"));
     }
     let from = log_level.levels().current;
     match log_level.set(to) {

@@ -27,9 +27,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State as Shared;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ use crate::telemetry::metrics::Metrics;
 
 use self::commands::Commands;
 use self::guard::Guard;
+use self::limits::Limits;
 use self::model::ReadModel;
 use self::readiness::Readiness;
 use self::refusals::Refusals;
@@ -60,25 +61,38 @@ pub struct State {
     pub format: Format,
 }
 
+type Route = (Method, &'static str, fn(MethodFilter) -> MethodRouter<Arc<State>>);
+
+/// Every route that there is; [`access`] says who may use it.
+const ROUTES: [Route; 11] = [
+    (Method::GET, "/metrics", |method| on(method, metrics)),
+    (Method::GET, "/health/live", |method| on(method, health::live)),
+    (Method::GET, "/health/ready", |method| on(method, health::ready)),
+    (Method::GET, "/api/v1/agents", |method| on(method, agents::list)),
+    (Method::POST, "/api/v1/forget", |method| on(method, forget::forget)),
+    (Method::GET, "/api/v1/integrations", |method| on(method, integrations::list)),
+    (Method::POST, "/api/v1/integrations/{id}/pause", |method| on(method, commands::pause)),
+    (Method::POST, "/api/v1/integrations/{id}/resume", |method| on(method, commands::resume)),
+    (Method::GET, "/api/v1/log-level", |method| on(method, log_level::get)),
+    (Method::PUT, "/api/v1/log-level", |method| on(method, log_level::put)),
+    (Method::GET, "/api/v1/unmapped", |method| on(method, unmapped::list)),
+];
+
 /// Serves until it is stopped.
-pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, state: State, limits: Limits, stop: CancellationToken) {
     let refusals = Arc::new(Refusals::new(&state.metrics));
-    let guard = Arc::new(Guard::new(&state, Arc::clone(&refusals)));
-    let routes = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/api/v1/agents", get(agents::list))
-        .route("/api/v1/forget", post(forget::forget))
-        .route("/api/v1/integrations", get(integrations::list))
-        .route("/api/v1/integrations/{id}/pause", post(commands::pause))
-        .route("/api/v1/integrations/{id}/resume", post(commands::resume))
-        .route("/api/v1/log-level", get(log_level::get).put(log_level::put))
-        .route("/api/v1/unmapped", get(unmapped::list))
+    let guard = Arc::new(Guard::new(&state, limits, Arc::clone(&refusals)));
+    let with_route = |router: Router<Arc<State>>, (method, path, handler): Route| {
+        let Ok(method) = MethodFilter::try_from(method) else { return router };
+        router.route(path, handler(method))
+    };
+    let routes = ROUTES
+        .into_iter()
+        .fold(Router::new(), with_route)
         .fallback(not_found)
         .layer(axum::middleware::from_fn_with_state(guard, guard::guard))
         .with_state(Arc::new(state));
-    connections::accept(listener, routes, refusals, stop).await;
+    connections::accept(listener, routes, limits, refusals, stop).await;
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {

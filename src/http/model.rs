@@ -21,8 +21,8 @@ use crate::wire::states::Mode;
 
 use super::in_aux::{self, InAux};
 
-/// Updates that may wait for the model before a worker waits.
-const CAPACITY: usize = 1_024;
+/// Updates that may wait for the model before a worker waits. One may have all events of a read in it.
+pub const MOST_UPDATES: usize = 128;
 
 /// What a worker tells.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ pub type Updates = Sender<(usize, Update)>;
 /// # Errors
 /// When the system gives no thread.
 pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel, Updates, thread::JoinHandle<()>)> {
-    let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
+    let (sender, receiver) = crossbeam_channel::bounded(MOST_UPDATES);
     let model = ReadModel(Arc::new(RwLock::new(integrations)));
     let thread = {
         let model = model.clone();

@@ -5,14 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
-use super::limits::STALL_TIME;
+/// The places that a request takes.
+#[derive(Debug)]
+pub(super) struct Permit {
+    pub(super) _request: OwnedSemaphorePermit,
+    /// Of those that ask for all agents.
+    pub(super) _table: Option<OwnedSemaphorePermit>,
+}
 
 /// How far a connection is, shared by its socket and by those who answer its requests.
 #[derive(Debug, Default)]
@@ -24,12 +31,12 @@ pub(super) struct Progress {
     /// The peer took nothing for too long.
     is_stalled: AtomicBool,
     /// The place among the requests that are answered; given back when the answer has gone.
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    permit: Mutex<Option<Permit>>,
 }
 
 impl Progress {
     /// There is an answer; it still has to go out.
-    pub(super) fn answered(&self, permit: Option<OwnedSemaphorePermit>) {
+    pub(super) fn answered(&self, permit: Option<Permit>) {
         self.is_asked.store(false, Ordering::Relaxed);
         self.has_answered.store(true, Ordering::Relaxed);
         *self.permit.lock() = permit;
@@ -49,14 +56,16 @@ impl Progress {
 /// The socket of a connection.
 pub(super) struct Stream {
     socket: TcpStream,
+    /// For how long the peer may take nothing.
+    patience: Duration,
     progress: Arc<Progress>,
     /// Runs while the peer takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stream {
-    pub(super) const fn new(socket: TcpStream, progress: Arc<Progress>) -> Self {
-        Self { socket, progress, stall: None }
+    pub(super) const fn new(socket: TcpStream, patience: Duration, progress: Arc<Progress>) -> Self {
+        Self { socket, patience, progress, stall: None }
     }
 
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -64,7 +73,8 @@ impl Stream {
             self.stall = None;
             return written;
         }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALL_TIME)));
+        let patience = self.patience;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stall.as_mut().poll(context));
         self.progress.is_stalled.store(true, Ordering::Relaxed);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

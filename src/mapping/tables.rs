@@ -23,6 +23,14 @@ pub struct User {
     pub employee_name: String,
 }
 
+impl User {
+    /// The same, without the name.
+    #[must_use]
+    pub fn without_name(&self) -> Self {
+        Self { employee_id: self.employee_id.clone(), employee_name: String::new() }
+    }
+}
+
 /// An activity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Activity {
@@ -63,6 +71,15 @@ impl MappingTables {
                 (None, Level::None)
             }
         })
+    }
+
+    /// The same, without the names of employees.
+    #[must_use]
+    pub fn without_names(mut self) -> Self {
+        for user in self.users.values_mut() {
+            *user = Arc::new(user.without_name());
+        }
+        self
     }
 
     /// Whether both would map everything alike.

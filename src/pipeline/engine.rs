@@ -14,7 +14,7 @@ use crate::state::memory::{AgentMemory, FeedMemory};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedFigures, FeedStatus, Totals};
 use crate::state::table::AgentIndex;
-use crate::state::tracker::Tracker;
+use crate::state::tracker::{NoRoom, Tracker};
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoder, Identity};
 use crate::wire::framing::{Frame, Piece, Run};
@@ -94,6 +94,8 @@ pub struct Engine {
     annotator: Annotator,
     totals: Totals,
     outputs: Vec<Output>,
+    /// Agents who are published anew with the mapping, whatever it says of them.
+    owed: Vec<AgentIndex>,
     clock: quanta::Clock,
     stages: StageTimes,
 }
@@ -108,6 +110,7 @@ impl Engine {
             annotator: Annotator::new(mapping),
             totals: Totals::default(),
             outputs: Vec::new(),
+            owed: Vec::new(),
             clock: quanta::Clock::new(),
             stages: StageTimes::default(),
             plan,
@@ -156,6 +159,11 @@ impl Engine {
         if let Some(index) = self.tracker.table().find(acd, login_id) {
             self.tracker.mark_changed(index);
         }
+    }
+
+    /// An agent's last event says what it may not say any more: while logged in, [`Self::remap_outdated`] publishes another.
+    pub fn owe(&mut self, acd: u32, login_id: &str) {
+        self.owed.extend(self.tracker.table().find(acd, login_id));
     }
 
     /// The tracker, for figures about agents.
@@ -307,6 +315,12 @@ impl Engine {
 
     /// Tells the logged-in agents of whom the mapping in force says something else than was published.
     pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        for index in std::mem::take(&mut self.owed) {
+            let agent = self.tracker.table().get(index);
+            if agent.is_logged_in() && agent.sequence > 0 {
+                self.publish_remapped(index, at, out);
+            }
+        }
         for index in self.tracker.table().indices() {
             self.remap(index, at, out);
         }
@@ -317,6 +331,10 @@ impl Engine {
         if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
             return;
         }
+        self.publish_remapped(index, at, out);
+    }
+
+    fn publish_remapped(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         if let Some(event) = self.tracker.remapped(index, at) {
             self.publish(Box::new(event), out);
         }
@@ -325,6 +343,7 @@ impl Engine {
     /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
     pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         let affected = self.annotator.forget(index);
+        self.owed.retain(|owed| *owed != index);
         self.tracker.forget(index);
         for other in affected {
             self.remap(other, at, out);
@@ -415,7 +434,10 @@ impl Engine {
                 let begin = self.clock.raw();
                 let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
                 self.stages.track += self.clock.delta(begin, self.clock.raw());
-                taken.err().map(|_| Reason::TooManyAgents)
+                taken.err().map(|no_room| match no_room {
+                    NoRoom::Table => Reason::TooManyAgents,
+                    NoRoom::Rows => Reason::TooManySkills,
+                })
             }
             Err(reason) => Some(reason),
         };

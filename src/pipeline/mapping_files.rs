@@ -4,13 +4,13 @@
 //! keeps its version.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+use crate::config::file;
 use crate::config::model::{Config, Integration, Mapping};
 use crate::config::problem::{Origin, Problem};
 use crate::mapping::files;
@@ -46,7 +46,7 @@ fn read_file<T>(
     problems: &mut Vec<Problem>,
 ) -> Rows<T> {
     let Some(path) = path else { return Rows::new() };
-    let parsed = match fs::read(path) {
+    let parsed = match file::read(path, file::LARGEST_MAPPING) {
         Ok(bytes) => parse(&bytes),
         Err(error) => {
             let message = format!("cannot be read: {error}");

@@ -45,12 +45,12 @@ pub(super) fn prepare(
     let mut prepared = Vec::new();
     for integration in &config.integrations {
         let plan = integration.realtime.as_ref().map(|realtime| {
-            Plan::compile(&realtime.layout, &integration.time_zone)
+            Plan::compile(&config.privacy.layout(&realtime.layout), &integration.time_zone)
                 .map_err(|error| problems.push(layout_problem(file, realtime, &error)))
                 .ok()
         });
         let tables = match mapping_files::read(&integration.mapping) {
-            Ok(tables) => tables,
+            Ok(tables) => config.privacy.tables(tables),
             Err(wrong) => {
                 problems.extend(wrong);
                 continue;

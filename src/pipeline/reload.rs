@@ -30,6 +30,9 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     compare(running.store.directory != wanted.store.directory, "store.directory");
     compare(running.store.journal_max_size != wanted.store.journal_max_size, "store.journal_max_size");
     compare(running.store.sync != wanted.store.sync, "store.sync");
+    compare(running.privacy.event_names != wanted.privacy.event_names, "privacy.event_names");
+    compare(running.privacy.captures != wanted.privacy.captures, "privacy.captures");
+    compare(running.privacy.retention != wanted.privacy.retention, "privacy.retention");
     compare(running.shutdown_grace != wanted.shutdown_grace, "shutdown_grace");
     compare(running.log.format != wanted.log.format, "log.format");
     for integration in &wanted.integrations {

@@ -60,8 +60,14 @@ pub(super) struct Restored {
 }
 
 impl Restored {
-    /// Fills an engine with it.
-    pub(super) fn into_engine(self, engine: &mut Engine, refresh_after: Option<Duration>) -> (Checkpoint, LastEvents) {
+    /// Fills an engine with it. Without `event_names`, names that an earlier run has left are dropped, and whoever is
+    /// logged in and had one is published anew.
+    pub(super) fn into_engine(
+        self,
+        engine: &mut Engine,
+        refresh_after: Option<Duration>,
+        event_names: bool,
+    ) -> (Checkpoint, LastEvents) {
         let Self { stored, mut agents, mut feed, checkpointed, forgotten, .. } = self;
         // What was written of the feed is some seconds old; what was written of the agents may be younger.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
@@ -69,6 +75,7 @@ impl Restored {
         go_on_in_time(&mut feed, &mut agents);
         let mut last_events = LastEvents::new(refresh_after);
         let mut kept = Vec::new();
+        let named = if event_names { Vec::new() } else { drop_names(&mut agents) };
         let to_be_written: Vec<_> =
             agents[checkpointed..].iter().map(|agent| (agent.agent.acd, Arc::clone(&agent.agent.login_id))).collect();
         let agents = agents.into_iter().map(|StoredAgent { agent, published, last_event }| {
@@ -85,10 +92,32 @@ impl Restored {
         for (acd, login_id) in to_be_written {
             engine.mark_changed(acd, &login_id);
         }
+        for (acd, login_id) in named {
+            engine.mark_changed(acd, &login_id);
+            engine.owe(acd, &login_id);
+        }
         let mut checkpoint = Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now());
         forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
         (checkpoint, last_events)
     }
+}
+
+/// Takes away every name, and what was kept to be published again with one. Returns whose it was.
+fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
+    let mut named = Vec::new();
+    for StoredAgent { agent, published, last_event } in agents {
+        let mut had_name = agent.ride_along.name.take().is_some();
+        let user = published.as_mut().and_then(|published| published.user.as_mut());
+        if let Some(user) = user.filter(|user| !user.employee_name.is_empty()) {
+            *user = Arc::new(user.without_name());
+            had_name = true;
+        }
+        if had_name {
+            *last_event = None;
+            named.push((agent.acd, Arc::clone(&agent.login_id)));
+        }
+    }
+    named
 }
 
 /// Time goes on from the last record, also where the wall clock was set back since. A store that is further ahead was

@@ -29,6 +29,7 @@ use crate::publish::{PublishHandle, Publisher};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::wire::plan::Plan;
 
+use super::captures;
 use super::engine::Engine;
 use super::mapping_files::{self, Version, Versions};
 use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
@@ -90,6 +91,7 @@ pub struct Service {
     model_thread: std::thread::JoinHandle<()>,
     serving: Serving,
     commands: tokio::task::JoinHandle<()>,
+    captures: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
@@ -175,8 +177,9 @@ impl Service {
         for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
             let Some(Prepared { plan: Some(plan), tables, .. }) = prepared.get(number) else { continue };
             let mut engine = Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables));
+            let event_names = config.privacy.event_names;
             let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
-            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after);
+            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
             let parts = ChargeParts {
                 id: Arc::clone(&integration.id),
                 number,
@@ -189,6 +192,7 @@ impl Service {
                 checkpoint,
                 last_events,
                 forget_after: config.privacy.forget_after,
+                event_names,
             };
             charges.push((number, Charge::new(parts)));
         }
@@ -231,6 +235,7 @@ impl Service {
         serving.all_is_there(&handles);
         let by_number = feeds.iter().map(|feed| feed.as_ref().map(|feed| feed.outlet.clone())).collect();
         let commands = tokio::spawn(preparation::carry_out(commanded, by_number));
+        let captures = tokio::spawn(captures::keep_clean(config.privacy.clone()));
         Ok(Self {
             config,
             feeds,
@@ -247,6 +252,7 @@ impl Service {
             model_thread,
             serving,
             commands,
+            captures,
         })
     }
 
@@ -289,9 +295,12 @@ impl Service {
             let Some((wanted, realtime)) = wanted.and_then(|wanted| Some((wanted, wanted.realtime.as_ref()?))) else {
                 continue;
             };
-            let plan = Plan::compile(&realtime.layout, &wanted.time_zone);
+            // Whether names are read stays as it is until a restart.
+            let privacy = &self.config.privacy;
+            let plan = Plan::compile(&privacy.layout(&realtime.layout), &wanted.time_zone);
             match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
                 (Ok(plan), Ok(tables), Ok(tls)) => {
+                    let tables = privacy.tables(tables);
                     changes.push((number, wanted.clone(), realtime.clone(), plan, tables, tls));
                 }
                 (plan, tables, tls) => {
@@ -361,6 +370,7 @@ impl Service {
         let deadline = Instant::now() + grace;
         let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
         self.commands.abort();
+        self.captures.abort();
         self.stop_feeds.cancel();
         let finish = async {
             while listeners.join_next().await.is_some() {}

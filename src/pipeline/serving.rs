@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::model::{Config, Http};
 use crate::http::commands::Commands;
+use crate::http::limits::Limits;
 use crate::http::model::ReadModel;
 use crate::http::readiness::Readiness;
 use crate::http::{self};
@@ -49,7 +50,7 @@ impl Serving {
             access: Arc::clone(&access),
             format: config.kafka.format,
         };
-        let http = tokio::spawn(http::serve(listener, state, stop.clone()));
+        let http = tokio::spawn(http::serve(listener, state, Limits::default(), stop.clone()));
         tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
         let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
         tokio::spawn(async move { looks.run(looked_until).await });

@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
+use crate::config::file;
 use crate::config::model::{self, Integration};
 use crate::config::problem::{Origin, Problem};
 use crate::feed::tls::{Tls, TlsError};
@@ -175,10 +176,10 @@ fn is_encrypted(pem: &[u8]) -> bool {
     memchr::memmem::find(pem, b"BEGIN ENCRYPTED PRIVATE KEY").is_some()
 }
 
-fn bytes(file: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
+fn bytes(path: &Path, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
     let unreadable = |error| {
-        let problem = Problem::error(Origin::File(file.into()), format!("cannot be read: {error}"));
+        let problem = Problem::error(Origin::File(path.into()), format!("cannot be read: {error}"));
         problems.push(problem.hint("the user that rtalink runs as must be allowed to read it"));
     };
-    fs::read(file).map_err(unreadable).ok()
+    file::read(path, file::LARGEST_PEM).map_err(unreadable).ok()
 }

@@ -97,6 +97,7 @@ pub struct Charge {
     pub(super) heartbeat_due: Timestamp,
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
+    pub(super) event_names: bool,
     /// While the journal has no room.
     pub(super) overflow: Option<Overflow>,
     pub(super) ageing: Ageing,
@@ -128,13 +129,15 @@ pub struct ChargeParts {
     pub last_events: LastEvents,
     /// Agents are forgotten after so long.
     pub forget_after: Option<Duration>,
+    /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
+    pub event_names: bool,
 }
 
 impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
-        let ChargeParts { checkpoint, last_events, forget_after, .. } = parts;
+        let ChargeParts { checkpoint, last_events, forget_after, event_names, .. } = parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
@@ -156,6 +159,7 @@ impl Charge {
             heartbeat_due: now.plus(HEARTBEAT),
             checkpoint,
             last_events,
+            event_names,
             overflow: None,
             ageing: Ageing::new(forget_after),
             unerased: Vec::new(),
@@ -453,11 +457,19 @@ impl Charge {
 
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
         let DeadLetter { reason, offset, raw, received_at } = letter;
+        let raw = if self.event_names { raw } else { Vec::new() };
         self.metrics.dead_letter(reason);
         tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
         tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
-        let is_published = self.limiter.admit(received_at);
-        is_published.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
+        if !self.limiter.admit(received_at) {
+            return None;
+        }
+        // While Kafka is away, rubbish must not take the room of transitions.
+        let has_room = self.publish.lane().is_below_half();
+        if !has_room {
+            self.metrics.dropped(Dropped::DeadLetter, 1);
+        }
+        has_room.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
     }
 
     fn close(&mut self, connection: ConnectionId, reason: CloseReason) {

@@ -92,6 +92,11 @@ impl Lane {
         queue.trouble.is_none() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
+    /// Whether less than half of what it may have in the store is taken.
+    pub fn is_below_half(&self) -> bool {
+        self.stored_bytes() < self.shared.bounds.journal_bytes / 2
+    }
+
     /// Position that the next message gets.
     pub fn next(&self) -> u64 {
         self.shared.queue.lock().lanes[self.index].next

@@ -47,6 +47,7 @@ pub mod publisher;
 mod recovered;
 pub mod recovery;
 mod refusals;
+mod retention;
 mod status;
 pub mod tail;
 pub mod takeover;

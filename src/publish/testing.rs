@@ -17,7 +17,7 @@ use super::message::{Batch, Message, Route, header};
 use super::observer::Observer;
 use super::outbox::Limits;
 use super::tail::{Line, Start, Tail, Tailed};
-use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Topics};
+use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
 use crate::store;
 
 /// Longer than anything takes on a busy machine.
@@ -25,6 +25,7 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 
 pub(super) fn kafka(servers: &str) -> Kafka {
     Kafka {
+        retention: Retention::default(),
         bootstrap: Bootstrap::Servers(servers.to_owned()),
         format: Format::Json,
         delivery: Delivery::AtLeastOnce,

@@ -1,8 +1,8 @@
 //! The topics: created where they are missing, looked at where they exist.
 //!
 //! Policy: existing topics are never changed. What is wrong with them is a WARN, once: a `current` topic that is not
-//! compacted grows without bound or forgets agents, and events and current with different numbers of partitions do not
-//! join. Runs on a thread of its own with a back-off from 1 s to 60 s, since Kafka may be down or the topics may be
+//! compacted grows without bound or forgets agents, one that keeps people's data longer than configured breaks a promise, and
+//! events and current with different numbers of partitions do not join. Runs on a thread of its own with a back-off from 1 s to 60 s, since Kafka may be down or the topics may be
 //! the business of somebody else; publishing does not wait for it (its producer waits for the topics). Ends when all
 //! topics exist and have been looked at.
 
@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::client::{Quiet, settings};
 use super::message::Topic;
+use super::retention;
 use crate::config::model::{Delivery, Kafka};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,32 +48,27 @@ pub fn plan(kafka: &Kafka) -> Vec<TopicPlan> {
 }
 
 fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
-    let keep = |days: u64| {
-        let retention = Duration::from_secs(days * 24 * 3600).as_millis().to_string();
-        vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", retention)]
+    let partitions = match topic {
+        // As many for events and current, so that the two can be joined partition by partition.
+        Topic::Events | Topic::Current | Topic::Checkpoint | Topic::DeadLetter => kafka.partitions,
+        Topic::FeedStatus | Topic::Audit => 1,
     };
-    let (partitions, settings) = match topic {
-        Topic::Events => (kafka.partitions, keep(7)),
-        // The same number of partitions as events, so that the two can be joined partition by partition.
-        Topic::Current | Topic::Checkpoint => {
-            let segment = Duration::from_secs(3600).as_millis().to_string();
-            let settings = vec![
-                ("cleanup.policy", "compact".to_owned()),
-                ("segment.ms", segment),
-                ("min.cleanable.dirty.ratio", "0.1".to_owned()),
-            ];
-            (kafka.partitions, settings)
-        }
-        Topic::FeedStatus => (1, keep(30)),
-        Topic::Audit => (1, keep(365)),
-        Topic::DeadLetter => (kafka.partitions, keep(7)),
-    };
+    let settings = retention::of(topic, &kafka.retention).map_or_else(compacted, retention::settings);
     TopicPlan {
         name: topic.name(&kafka.topics).to_owned(),
         partitions,
         replication: kafka.replication_factor.unwrap_or(-1),
         settings,
     }
+}
+
+fn compacted() -> Vec<(&'static str, String)> {
+    let segment = Duration::from_secs(3600).as_millis().to_string();
+    vec![
+        ("cleanup.policy", "compact".to_owned()),
+        ("segment.ms", segment),
+        ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+    ]
 }
 
 /// Why the topics could not be seen to; it is tried again.
@@ -121,7 +117,7 @@ fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>)
     let mut admin = None;
     loop {
         let outcome = match &admin {
-            Some(admin) => see_to_topics(&Admin { client: admin, runtime, stopped }, kafka),
+            Some(admin) => see_to_topics(&Admin { client: admin, runtime, stopped }, servers, kafka),
             None => match client(servers, kafka) {
                 Ok(client) => {
                     admin = Some(client);
@@ -190,7 +186,7 @@ impl Admin<'_> {
     }
 }
 
-fn see_to_topics(admin: &Admin<'_>, kafka: &Kafka) -> Result<(), TopicsError> {
+fn see_to_topics(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
     let plans = plan(kafka);
     let metadata = admin.metadata()?;
     let missing = missing(&metadata, &plans);
@@ -199,6 +195,7 @@ fn see_to_topics(admin: &Admin<'_>, kafka: &Kafka) -> Result<(), TopicsError> {
         Some(_) if kafka.create_topics => create(admin, &missing)?,
         Some(plan) => return Err(TopicsError::Missing(plan.name.clone())),
     }
+    look_at_retention(admin, &metadata, servers, kafka)?;
     look_at(admin, &metadata, kafka)
 }
 
@@ -230,6 +227,27 @@ fn look_at(admin: &Admin<'_>, metadata: &Metadata, kafka: &Kafka) -> Result<(), 
     }
     if let Some(of_events) = partitions(metadata, events).filter(|of_events| *of_events != of_current) {
         tracing::warn!(events, of_events, current, of_current, "topics have different numbers of partitions");
+    }
+    Ok(())
+}
+
+/// Says which of them keep messages for too long. One request each: the right to read settings may be there for some.
+fn look_at_retention(admin: &Admin<'_>, metadata: &Metadata, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
+    for topic in Topic::ALL {
+        let name = topic.name(&kafka.topics);
+        let Some(wanted) = retention::of(topic, &kafka.retention).filter(|_| partitions(metadata, name).is_some())
+        else {
+            continue;
+        };
+        match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(name)], &options())) {
+            Ok(results) => {
+                for resource in results.iter().flatten() {
+                    retention::warn_if_longer(name, wanted, servers, resource);
+                }
+            }
+            Err(TopicsError::Stopped) => return Err(TopicsError::Stopped),
+            Err(error) => tracing::debug!(%error, topic = name, "settings of the topic could not be read"),
+        }
     }
     Ok(())
 }
@@ -271,11 +289,11 @@ mod tests {
             .map(|plan| format!("{} {} {} {:?}", plan.name, plan.partitions, plan.replication, plan.settings))
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        rta.agent-state.events 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000")]
+        rta.agent-state.events 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000"), ("segment.ms", "60480000")]
         rta.agent-state.current 3 -1 [("cleanup.policy", "compact"), ("segment.ms", "3600000"), ("min.cleanable.dirty.ratio", "0.1")]
-        rta.feed-status 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "2592000000")]
-        rta.dead-letter 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000")]
-        rta.audit 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "31536000000")]
+        rta.feed-status 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "2592000000"), ("segment.ms", "86400000")]
+        rta.dead-letter 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000"), ("segment.ms", "60480000")]
+        rta.audit 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "31536000000"), ("segment.ms", "86400000")]
         "#);
     }
 

@@ -40,8 +40,8 @@ use crate::time::Timestamp;
 /// Messages taken from the outbox at a time.
 const TAKE: usize = 256;
 /// Where a transaction ends, whatever waits.
-const MOST_MESSAGES: usize = 10_000;
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const FULL_MESSAGES: usize = 10_000;
+const FULL_BYTES: usize = 8 * 1024 * 1024;
 /// How long a call goes on after it was to stop.
 const STEP: Duration = Duration::from_millis(500);
 const RETRY_WAIT: Duration = Duration::from_millis(20);
@@ -200,7 +200,7 @@ impl TransactionThread {
                 self.send(connection, outgoing)?;
             }
             count += messages.len();
-            if count >= MOST_MESSAGES || bytes >= MOST_BYTES {
+            if count >= FULL_MESSAGES || bytes >= FULL_BYTES {
                 break;
             }
             messages = self.outbox.take_ready(TAKE, until);
@@ -215,7 +215,7 @@ impl TransactionThread {
     /// Waits until the next transaction may begin, or messages fill one.
     fn gather(&self) -> Result<(), End> {
         let Some(begun) = self.begun else { return Ok(()) };
-        let full = MOST_MESSAGES.min(self.kafka.queue_events / 4 * 3);
+        let full = FULL_MESSAGES.min(self.kafka.queue_events / 4 * 3);
         loop {
             let left = self.kafka.commit_interval.saturating_sub(begun.elapsed());
             if left.is_zero() || self.outbox.pending() >= full {

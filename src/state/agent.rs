@@ -47,6 +47,8 @@ pub struct Agent {
     /// Receipt of the last valid record.
     pub last_seen: Timestamp,
 
+    /// Bytes of his longest record, rows of one snapshot taken together.
+    pub(super) longest: usize,
     /// The last valid record told exactly the known state: the same bytes tell it again.
     pub(super) settled: bool,
     pub(super) last_record: LastRecord,
@@ -123,6 +125,7 @@ impl Agent {
             known: None,
             ride_along: RideAlong::default(),
             last_seen: at,
+            longest: 0,
             settled: false,
             last_record: LastRecord::default(),
             last_mode: LastMode::Readable,

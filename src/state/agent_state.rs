@@ -45,6 +45,11 @@ impl AgentState {
         }
     }
 
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.raw_state.len() + self.work_split.as_deref().map_or(0, str::len) + self.skills.names.len()
+    }
+
     /// Logged out: by a row with that code, or by absence (no code).
     pub fn logged_out(raw_state: &str) -> Self {
         Self {
@@ -155,6 +160,12 @@ pub struct RideAlong {
 }
 
 impl RideAlong {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.extension, &self.role, &self.location, &self.logout_reason];
+        texts.into_iter().flatten().map(|text| text.len()).sum()
+    }
+
     /// Takes over what a record tells; a null leaves what was known, save the log-out reason.
     pub fn update(&mut self, record: &Record<'_>) -> News {
         let is_renamed = replace(&mut self.name, record.name);

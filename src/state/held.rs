@@ -1,6 +1,7 @@
 //! What waits for the end of a snapshot: UNKNOWN states and rows to be merged. (Absences and re-entries are found then.)
 
 use crate::time::Timestamp;
+use crate::wire::decode::MOST_SKILLS;
 use crate::wire::record::Record;
 use crate::wire::states::Mode;
 
@@ -18,6 +19,16 @@ pub(super) enum Held {
     Rows(Box<Rows>),
 }
 
+impl Held {
+    /// The rows, if it is rows that wait.
+    pub(super) fn rows(&self) -> Option<&Rows> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Nothing | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// A state that waits.
 #[derive(Clone, Debug)]
 pub(super) struct HeldState {
@@ -31,6 +42,7 @@ pub(super) struct Rows {
     winner: AgentState,
     time: RecordTime,
     skills: Vec<(Box<str>, Option<u16>)>,
+    bytes: usize,
     pub(super) ride_along: RideAlong,
 }
 
@@ -55,26 +67,43 @@ fn rank(mode: Mode) -> usize {
 }
 
 impl Rows {
-    pub(super) fn first(record: &Record<'_>, received_at: Timestamp, details: bool, known: &RideAlong) -> Self {
+    pub(super) fn first(
+        record: &Record<'_>,
+        frame: &[u8],
+        received_at: Timestamp,
+        details: bool,
+        known: &RideAlong,
+    ) -> Self {
         let time = RecordTime { received_at, times: record.times };
-        let mut rows =
-            Self { winner: AgentState::of(record, details), time, skills: Vec::new(), ride_along: known.clone() };
-        rows.collect(record, details);
+        let winner = AgentState::of(record, details);
+        let mut rows = Self { winner, time, skills: Vec::new(), bytes: 0, ride_along: known.clone() };
+        rows.collect(record, frame, details);
         rows
     }
 
-    pub(super) fn add(&mut self, record: &Record<'_>, received_at: Timestamp, details: bool) {
+    /// Whether there is room for another row: a marker that never comes would let them grow without end.
+    pub(super) fn have_room(&self, record: &Record<'_>, details: bool) -> bool {
+        !details || self.skills.len() + record.skills.len() <= MOST_SKILLS
+    }
+
+    /// Bytes of the rows that left something behind.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn add(&mut self, record: &Record<'_>, frame: &[u8], received_at: Timestamp, details: bool) {
         let ours = (rank(self.winner.mode), self.time.times.duration);
         let theirs = (rank(record.mode), record.times.duration);
         if theirs.0 < ours.0 || (theirs.0 == ours.0 && theirs.1 > ours.1) {
             self.winner = AgentState::of(record, details);
             self.time = RecordTime { received_at, times: record.times };
         }
-        self.collect(record, details);
+        self.collect(record, frame, details);
     }
 
-    fn collect(&mut self, record: &Record<'_>, details: bool) {
+    fn collect(&mut self, record: &Record<'_>, frame: &[u8], details: bool) {
         if details {
+            self.bytes += frame.len();
             self.skills.extend(record.skills.iter().map(|skill| (skill.skill.text().into(), skill.level)));
         }
         self.ride_along.update(record);

@@ -13,7 +13,7 @@ use super::settings::{FeedMode, SnapshotEnd};
 use super::since::RecordTime;
 use super::snapshot::End;
 use super::table::AgentIndex;
-use super::tracker::{Stranger, TableFull, Tracker};
+use super::tracker::{NoRoom, Stranger, Tracker};
 use super::transition::Taken;
 
 /// Most login ids that are remembered from invalid records alone. Beyond, a snapshot proves nobody absent.
@@ -26,6 +26,7 @@ impl Tracker {
         if self.settings.mode == FeedMode::Event {
             return;
         }
+        self.connection.last_invalid = Some(at);
         let snapshot = self.snapshots.enter(at, self.gap.is_recent);
         snapshot.last_at = at;
         let Some(Identity { login_id, acd }) = identity else {
@@ -101,29 +102,39 @@ impl Tracker {
     /// Takes a valid record.
     ///
     /// # Errors
-    /// When it would be a new agent and the table is full.
+    /// When there is no room for it. It is an invalid record then, for whoever calls.
     pub fn record(
         &mut self,
         decoded: &Decoded<'_>,
         frame: &[u8],
         at: Timestamp,
         out: &mut Vec<Output>,
-    ) -> Result<(), TableFull> {
+    ) -> Result<(), NoRoom> {
         let record = &decoded.record;
         let acd = record.acd.unwrap_or(self.settings.acd);
-        let index = match self.table.find(acd, record.login_id) {
-            Some(index) => index,
-            None => self.add_agent(acd, record.login_id, at).ok_or(TableFull)?,
-        };
-        self.enter(index, at, out);
         let details = self.settings.details;
         let waits = self.settings.mode != FeedMode::Event;
+        let known = self.table.find(acd, record.login_id);
+        let rows = known.and_then(|index| self.table.get(index).held.rows());
+        if rows.is_some_and(|rows| !rows.have_room(record, details)) {
+            return Err(NoRoom::Rows);
+        }
+        let length = frame.len() + rows.map_or(0, Rows::bytes);
+        if !self.table.has_room(known, length) {
+            return Err(NoRoom::Table);
+        }
+        let index = match known {
+            Some(index) => index,
+            None => self.add_agent(acd, record.login_id, at).ok_or(NoRoom::Table)?,
+        };
+        self.table.note_length(index, length);
+        self.enter(index, at, out);
         let agent = self.table.get_mut(index);
         agent.last_mode = LastMode::of(record.mode, record.recognised);
         if self.merges_rows && waits {
             match &mut agent.held {
-                Held::Rows(rows) => rows.add(record, at, details),
-                held => *held = Held::Rows(Box::new(Rows::first(record, at, details, &agent.ride_along))),
+                Held::Rows(rows) => rows.add(record, frame, at, details),
+                held => *held = Held::Rows(Box::new(Rows::first(record, frame, at, details, &agent.ride_along))),
             }
             self.count(Taken::Undecided);
             return Ok(());

@@ -42,6 +42,8 @@ impl Tracker {
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
+        let state = known.as_ref().map_or(0, |known| known.state.bytes());
+        self.table.note_length(index, login_id.len() + state + ride_along.bytes());
         let was_logged_in = self.table.get(index).is_logged_in();
         let is_logged_in = known.as_ref().is_some_and(Known::is_logged_in);
         self.table.count_login(was_logged_in, is_logged_in);

@@ -73,12 +73,19 @@ impl Tracker {
             return None;
         }
         let last_sign = self.liveness.last_sign.map_or(connected_at, |sign| sign.max(connected_at));
-        let (most, due) = match self.silence() {
-            Silence::Gap => (self.settings.stale_after, Due::Stale),
-            Silence::Empty { period, .. } => (period.saturating_mul(self.settings.logout_after), Due::LogOut),
+        let (most_after, due) = match self.silence() {
+            Silence::Gap => (last_sign.plus(self.settings.stale_after), Due::Stale),
+            Silence::Empty { began_at, period } => {
+                let logout_after = self.settings.logout_after;
+                // The last snapshot may have shown people by records that could not be read, which are no sign.
+                let wanting = began_at.plus(period.saturating_mul(logout_after.saturating_sub(1)));
+                (last_sign.plus(period.saturating_mul(logout_after)).max(wanting), Due::LogOut)
+            }
             Silence::Nothing => return None,
         };
-        Some((last_sign.plus(most).plus(Timestamp::STEP), due))
+        // An invalid record may make a gap of what was an empty feed: then, and not in hindsight.
+        let lasted = self.connection.last_invalid.map_or(most_after, |invalid| invalid.max(most_after));
+        Some((lasted.plus(Timestamp::STEP), due))
     }
 
     /// See the module. On an open connection in mode `snapshot`.

@@ -15,10 +15,16 @@ use crate::time::Timestamp;
 /// Most agents of one integration. Far above what a CMS has; a feed that makes up login ids stops here.
 pub const MAX_AGENTS: usize = 200_000;
 
+/// Most bytes of the agents' longest records, all agents of one integration together. What is remembered of an agent, here, on
+/// the way to Kafka and for HTTP, is a few times his longest record: this bounds the memory where `max_record` is large.
+pub const MOST_BYTES: usize = 128 * 1024 * 1024;
+
 /// The table.
 #[derive(Debug)]
 pub struct AgentTable {
     agents: Vec<Agent>,
+    /// Of their longest records.
+    bytes: usize,
     by_key: HashTable<AgentIndex>,
     /// Numbers of those who were forgotten.
     free: Vec<AgentIndex>,
@@ -29,7 +35,7 @@ pub struct AgentTable {
 impl Default for AgentTable {
     fn default() -> Self {
         let hasher = FixedState::with_seed(0x7261_6c69_6e6b);
-        Self { agents: Vec::new(), by_key: HashTable::new(), free: Vec::new(), hasher, logged_in: 0 }
+        Self { agents: Vec::new(), bytes: 0, by_key: HashTable::new(), free: Vec::new(), hasher, logged_in: 0 }
     }
 }
 
@@ -42,6 +48,27 @@ impl AgentTable {
             self.agents.get(*index as usize).is_some_and(|agent| agent.acd == acd && *agent.login_id == *login_id)
         };
         self.by_key.find(hash, is_it).copied()
+    }
+
+    /// Whether a record of that length may be taken of an agent, or of a new one.
+    #[inline]
+    pub(super) fn has_room(&self, known: Option<AgentIndex>, length: usize) -> bool {
+        match known {
+            Some(index) => {
+                let more = length.saturating_sub(self.get(index).longest);
+                more == 0 || self.bytes + more <= MOST_BYTES
+            }
+            None => self.len() < MAX_AGENTS && self.bytes + length <= MOST_BYTES,
+        }
+    }
+
+    /// A record of that length is taken of the agent.
+    #[inline]
+    pub(super) fn note_length(&mut self, index: AgentIndex, length: usize) {
+        let agent = self.get_mut(index);
+        let more = length.saturating_sub(agent.longest);
+        agent.longest += more;
+        self.bytes += more;
     }
 
     /// Adds an agent who is not in the table; `None` when it is full.
@@ -70,6 +97,7 @@ impl AgentTable {
     pub(super) fn forget(&mut self, index: AgentIndex) {
         let Some(agent) = self.agents.get_mut(index as usize) else { return };
         self.logged_in -= usize::from(agent.is_logged_in());
+        self.bytes -= agent.longest;
         let hash = self.hasher.hash_one((agent.acd, &*agent.login_id));
         *agent = Agent::nobody();
         if let Ok(entry) = self.by_key.find_entry(hash, |known| *known == index) {

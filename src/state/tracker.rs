@@ -33,10 +33,16 @@ impl RecordCounts {
     }
 }
 
-/// The agent table is full: a record of an agent who is not in it was not taken.
+/// Why a record that decodes was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the agent table is full")]
-pub struct TableFull;
+pub enum NoRoom {
+    /// The agent table is full, and this is a new agent, or more of a known one.
+    #[error("the agent table is full")]
+    Table,
+    /// The rows of the agent have as many skills as there may be.
+    #[error("too many rows of one agent")]
+    Rows,
+}
 
 /// Somebody of whom only invalid records came so far.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +81,7 @@ pub(super) struct Liveness {
 pub(super) struct Connection {
     pub(super) has_records: bool,
     pub(super) last_valid: Option<(AgentIndex, Timestamp)>,
+    pub(super) last_invalid: Option<Timestamp>,
     /// Silence cut a snapshot off whose marker is still to come.
     pub(super) owes_marker: bool,
 }

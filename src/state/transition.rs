@@ -134,12 +134,14 @@ impl Tracker {
     ) -> Taken {
         let start = if self.computes_start { time.computed_start() } else { None };
         let agent = self.table.get_mut(index);
-        if start.is_none() || !agent.is_logged_in() {
-            return Taken::Same;
-        }
+        let Some(told) = start.filter(|_| agent.is_logged_in()) else { return Taken::Same };
         // What waits stays the first news after a gap when another record of the snapshot replaces it.
         agent.open_after_gap = after_gap || (agent.open_start.is_some() && agent.open_after_gap);
         agent.open_start = start;
+        if agent.start.is_none() {
+            // It is all that there is of his start, should the snapshot be cut off.
+            self.note_start(index, told.at);
+        }
         if self.settings.mode != FeedMode::Event {
             return Taken::Undecided;
         }
@@ -194,7 +196,7 @@ impl Tracker {
         let is_logged_in = known.is_logged_in();
         let last_seen = if evidence == Some(Evidence::Absence) { agent.last_seen } else { agent.seen_before };
         let mut known = known;
-        known.state.extension = agent.ride_along.extension.clone();
+        known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
         let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
         let event = AgentEvent {

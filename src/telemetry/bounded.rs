@@ -175,4 +175,26 @@ mod tests {
         let written: Vec<u64> = (0..20).filter_map(|_| kind.admit(later)).collect();
         assert_eq!(written, [vec![9_999], vec![0; 9]].concat());
     }
+
+    struct Place;
+
+    impl tracing::callsite::Callsite for Place {
+        fn set_interest(&self, _: tracing::subscriber::Interest) {}
+
+        fn metadata(&self) -> &tracing::Metadata<'_> {
+            unreachable!("nobody asks what it says")
+        }
+    }
+
+    #[test]
+    fn kinds_beyond_the_most_share_one_of_their_place() {
+        static HERE: Place = Place;
+        let mut kinds = Kinds::default();
+        let now = Instant::now();
+        let written =
+            (0..3 * MOST_KINDS).filter(|kind| kinds.admit(Identifier(&HERE), kind.to_string(), now).is_some()).count();
+        assert_eq!(written, MOST_KINDS + BURST as usize);
+        assert_eq!(kinds.0.len(), MOST_KINDS + 1, "one more for each place in the code");
+        println!("a line of each of {} kinds, limit {MOST_KINDS}: {written} written", 3 * MOST_KINDS);
+    }
 }

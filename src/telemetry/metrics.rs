@@ -387,6 +387,8 @@ mod tests {
             Reason::BadValue(column),
             Reason::BadSkillGroup,
             Reason::BadQuote,
+            Reason::LongValue(column),
+            Reason::TooManySkills,
             Reason::TooManyAgents,
         ];
         let at = Timestamp::from_millis(0);

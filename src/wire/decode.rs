@@ -11,6 +11,13 @@ use super::reason::Reason;
 use super::record::{RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
 
+/// Most bytes of a value whose text is kept, in the layout's encoding. What an agent is called or does is far shorter; without
+/// a bound each of the lists that remember such texts would be as large as a peer likes.
+pub const LONGEST_VALUE: usize = 256;
+
+/// Most skills of an agent.
+pub const MOST_SKILLS: usize = 1_000;
+
 /// Reads frames, one at a time.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -110,6 +117,9 @@ fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option
         if !is_whole || is_null(column, field) || field.bytes.contains(&0) || !plan.encoding.validate(field.bytes) {
             return None;
         }
+        if field.bytes.len() > LONGEST_VALUE {
+            return None;
+        }
         if column.column == Column::LoginId {
             login_id = Some(field);
         } else {
@@ -184,6 +194,9 @@ fn read_groups<'a>(
             return Ok(());
         }
         if let Some(slot) = read_group(groups, fields)? {
+            if skills.len() == MOST_SKILLS {
+                return Err(Reason::TooManySkills);
+            }
             skills.push(slot);
         }
         read += 1;
@@ -203,7 +216,12 @@ fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<O
         }
         let field = fields.next(column)?;
         match column.column {
-            Column::Skill if !is_filling(field) && !is_null(column, field) => skill = Some(field),
+            Column::Skill if !is_filling(field) && !is_null(column, field) => {
+                if field.bytes.len() > LONGEST_VALUE {
+                    return Err(Reason::LongValue(Column::Skill));
+                }
+                skill = Some(field);
+            }
             Column::Level if !is_null(column, field) => told_level = Some((column, field)),
             _ => {}
         }
@@ -241,6 +259,10 @@ impl<'a> Values<'a> {
     fn set(&mut self, plan: &Plan, column: &PlanColumn, field: Field<'a>) -> Result<(), Reason> {
         if column.column == Column::Ignored || is_null(column, field) {
             return Ok(());
+        }
+        if field.bytes.len() > LONGEST_VALUE {
+            // Of numbers and times too: none is as long.
+            return Err(Reason::LongValue(column.column));
         }
         let format = column.format.as_deref();
         let time = || fields::time(field.bytes, format, &plan.time_zone).ok_or(Reason::BadTime(column.column));

@@ -64,6 +64,25 @@ impl Ends {
         Records { ends: self, rest: &run.bytes, offset: run.offset }
     }
 
+    /// What ends a record; empty where its length does.
+    pub const fn terminator(&self) -> &[u8] {
+        match &self.framing {
+            Framing::Terminator(end) => end.as_slice(),
+            Framing::Length(_) => &[],
+        }
+    }
+
+    /// Whether `record`, with its end behind it, is cut as one.
+    pub fn cuts_after(&self, record: &[u8]) -> bool {
+        match &self.framing {
+            Framing::Length(_) => true,
+            Framing::Terminator(end) => {
+                let line = [record, end].concat();
+                self.finder.find(&line) == Some(record.len())
+            }
+        }
+    }
+
     /// Length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one.
     fn whole(&self, bytes: &[u8], from: usize) -> usize {
         match &self.framing {

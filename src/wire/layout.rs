@@ -42,6 +42,17 @@ pub struct LayoutSpec {
     pub extra_fields: ExtraFields,
 }
 
+impl LayoutSpec {
+    /// The same, without looking at names.
+    #[must_use]
+    pub fn without_names(&self) -> Self {
+        let mut spec = self.clone();
+        let names = spec.columns.iter_mut().filter(|column| column.column == Column::Name);
+        names.for_each(|column| column.column = Column::Ignored);
+        spec
+    }
+}
+
 /// How a record ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Framing {

@@ -12,12 +12,15 @@ enum Pattern {
     Regex(Regex),
 }
 
-/// Compiles an expression over bytes, of at most 1 MiB.
+/// Most bytes of a compiled expression.
+pub const LARGEST_EXPRESSION: usize = 1024 * 1024;
+
+/// Compiles an expression over bytes.
 ///
 /// # Errors
 /// Where it is none, or larger.
 pub fn expression(source: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(source).unicode(false).size_limit(1 << 20).build()
+    RegexBuilder::new(source).unicode(false).size_limit(LARGEST_EXPRESSION).build()
 }
 
 impl Pattern {

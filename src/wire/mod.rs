@@ -13,6 +13,7 @@ mod fields;
 pub mod framing;
 pub mod layout;
 pub mod lines;
+pub mod mask;
 pub mod plan;
 pub mod reason;
 pub mod record;

@@ -114,6 +114,8 @@ pub struct Plan {
     pub(super) identified_by: usize,
     /// Indices of the columns that may differ between records of an unchanged state.
     pub(super) volatile: Vec<usize>,
+    /// Fixed width only: bytes of a volatile column are those of another one, too. Such a record is always decoded.
+    pub(super) shares_volatile_bytes: bool,
     merges_rows: bool,
     computes_start: bool,
     ends: Ends,
@@ -155,11 +157,14 @@ impl Plan {
         let mut volatile: Vec<usize> = volatile.collect();
         volatile.sort_unstable();
         let end_of_columns = columns.iter().map(|column| column.place.at + column.place.width).max().unwrap_or(0);
+        let groups = spec.skills.as_ref().map(|groups| compiler.groups(groups, end_of_columns)).transpose()?;
         Ok(Arc::new(Self {
             encoding: spec.encoding,
             style: spec.fields,
             quote: spec.quote,
-            groups: spec.skills.as_ref().map(|groups| compiler.groups(groups, end_of_columns)).transpose()?,
+            shares_volatile_bytes: spec.fields == FieldStyle::FixedWidth
+                && volatile.iter().any(|index| shares_bytes(*index, &columns, groups.as_ref())),
+            groups,
             states: spec.states.clone(),
             extra_fields: spec.extra_fields,
             time_zone: TimeZone::get(time_zone).map_err(|_| PlanError::TimeZone(time_zone.to_owned()))?,
@@ -192,6 +197,16 @@ impl Plan {
     pub const fn computes_start(&self) -> bool {
         self.computes_start
     }
+}
+
+/// Whether the place of a column of fixed width reaches into that of another one.
+fn shares_bytes(index: usize, columns: &[PlanColumn], groups: Option<&PlanGroups>) -> bool {
+    let end = |place: Place| place.at.saturating_add(place.width);
+    let Some(own) = columns.get(index).map(|column| column.place) else { return false };
+    let others = columns.iter().enumerate().filter(|(other, _)| *other != index);
+    let mut places = others.map(|(_, column)| column.place);
+    // Groups go on to the end of the record, or might: it is enough that one begins before the column's end.
+    places.any(|place| place.at < end(own) && own.at < end(place)) || groups.is_some_and(|groups| groups.at < end(own))
 }
 
 struct Compiler<'a> {

@@ -1,5 +1,6 @@
 //! Why a record is invalid: the reason in dead letters, counters and the output of `decode`.
 
+use super::decode::{LONGEST_VALUE, MOST_SKILLS};
 use super::layout::Column;
 
 /// Why bytes are no valid record.
@@ -42,14 +43,20 @@ pub enum Reason {
     /// A quote that is not closed, or text after the closing one.
     #[error("broken quotes")]
     BadQuote,
-    /// The agent table is full and this would be a new agent.
+    /// More than [`LONGEST_VALUE`](super::decode::LONGEST_VALUE) bytes in a column whose text is kept.
+    #[error("{} is longer than {LONGEST_VALUE} bytes", .0.name())]
+    LongValue(Column),
+    /// More than [`MOST_SKILLS`](super::decode::MOST_SKILLS), in one record or in the rows of an agent.
+    #[error("more than {MOST_SKILLS} skills of one agent")]
+    TooManySkills,
+    /// The agent table is full: this would be a new agent, or more of a known one than there is room for.
     #[error("more agents than the table holds")]
     TooManyAgents,
 }
 
 impl Reason {
     /// Every [`Self::label`].
-    pub const LABELS: [&'static str; 13] = [
+    pub const LABELS: [&'static str; 15] = [
         "too_long",
         "truncated",
         "nul_byte",
@@ -62,6 +69,8 @@ impl Reason {
         "bad_value",
         "bad_skill_group",
         "bad_quote",
+        "value_too_long",
+        "too_many_skills",
         "too_many_agents",
     ];
 
@@ -80,6 +89,8 @@ impl Reason {
             Self::BadValue(_) => "bad_value",
             Self::BadSkillGroup => "bad_skill_group",
             Self::BadQuote => "bad_quote",
+            Self::LongValue(_) => "value_too_long",
+            Self::TooManySkills => "too_many_skills",
             Self::TooManyAgents => "too_many_agents",
         }
     }

@@ -4,7 +4,8 @@
 //! outside the volatile columns (duration, timestamp) must be what the agent's last valid record had, and of those
 //! columns only the digits are read. Bytes that are equal decode equally, so a record taken this way is valid and has
 //! the state of the last one: the shortcut can not be wrong. Skill columns are compared even where details are off,
-//! because a broken skill group makes a record invalid; one that differs costs a decode, nothing else.
+//! because a broken skill group makes a record invalid; one that differs costs a decode, nothing else. Where columns of fixed
+//! width share bytes with a volatile one, equal bytes outside say nothing of them: there is no shortcut.
 
 use super::cursor::Area;
 use super::decode::Decoded;
@@ -41,7 +42,7 @@ impl LastRecord {
         if self.areas.is_empty() {
             return (!self.bytes.is_empty() && self.bytes == frame && plan.volatile.is_empty()).then(Times::default);
         }
-        if self.areas.len() != plan.volatile.len() {
+        if self.areas.len() != plan.volatile.len() || plan.shares_volatile_bytes {
             return None;
         }
         let mut times = Times::default();
@@ -79,8 +80,40 @@ impl LastRecord {
 mod tests {
     use super::*;
     use crate::wire::decode::Decoder;
-    use crate::wire::layout::{ColumnSpec, LayoutSpec, builtin};
+    use crate::wire::layout::{ColumnSpec, LayoutSpec, Place, Repeat, SkillGroups, builtin};
     use crate::wire::plan::Plan;
+
+    #[test]
+    fn who_shares_bytes_with_the_clock_is_decoded() {
+        let shared = [(0, 4, 8, 4), (0, 4, 3, 4), (2, 4, 0, 4), (4, 4, 4, 4)];
+        let cases = [(0, 4, 4, 4, true)].into_iter().chain(shared.map(|(a, b, c, d)| (a, b, c, d, false)));
+        for (login_at, login_width, duration_at, duration_width, is_same) in cases {
+            let column =
+                |column, at, width| ColumnSpec { place: Some(Place { at, width }), ..ColumnSpec::plain(column) };
+            let skills = (duration_at == 8).then(|| SkillGroups {
+                columns: vec![column(Column::Skill, 0, 1)],
+                repeat: Repeat::Times(3),
+                empty: None,
+                at: Some(6),
+            });
+            let layout = LayoutSpec {
+                fields: FieldStyle::FixedWidth,
+                columns: vec![
+                    column(Column::LoginId, login_at, login_width),
+                    column(Column::Duration, duration_at, duration_width),
+                    column(Column::State, 12, 2),
+                ],
+                skills,
+                ..builtin::get("cisco-icm-20").unwrap()
+            };
+            let plan = Plan::compile(&layout, "UTC").unwrap();
+            let frame = b"11111111111120";
+            let mut decoder = Decoder::default();
+            let mut last = LastRecord::default();
+            last.remember(frame, &decoder.decode(&plan, frame).unwrap());
+            assert_eq!(last.times_if_same(&plan, frame).is_some(), is_same, "{login_at} {duration_at}");
+        }
+    }
 
     #[test]
     fn a_quoted_duration_is_not_read_with_its_quotes() {

@@ -4,7 +4,8 @@
 #
 # The build stage has the compilers of the official image of Rust, and development packages of that image which must not
 # find their way into the binary. The toolchain itself is mounted. The runtime stage has the packages of
-# gcr.io/distroless/cc-debian12, unpacked and not installed: no shell, no package manager, no dpkg.
+# gcr.io/distroless/cc-debian12, unpacked and not installed: no shell, no package manager, no dpkg, but for the list
+# of the packages in /var/lib/dpkg/status.d.
 
 debian=bookworm
 compilers=ca-certificates,g++,gcc,libc6-dev,make,perl
@@ -27,8 +28,10 @@ make_runtime_root() {
     chroot "$1" sh -c 'cd "$1" && shift && apt-get -qq -o APT::Sandbox::User=root download "$@"' \
         sh "${packages#"$1"}" "${runtime[@]}" >&2 || fail "apt-get download failed"
     mkdir -p "$2"
+    mkdir -p "$2"/var/lib/dpkg/status.d
     for deb in "$packages"/*.deb; do
         dpkg-deb -x "$deb" "$2"
+        dpkg-deb -f "$deb" >"$2/var/lib/dpkg/status.d/$(dpkg-deb -f "$deb" Package)"
     done
     rm -rf "$packages" "$2"/usr/{sbin,bin} "$2"/{sbin,bin} "$2"/usr/share/{man,lintian,bug,info,gdb} "$2"/usr/lib/x86_64-linux-gnu/gconv
     find "$2/usr/share/doc" -type f ! -name copyright -delete

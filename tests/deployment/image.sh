@@ -3,7 +3,7 @@
 #
 #   image.sh build    build it unless nothing has changed; the last line is the folder that it is in
 #
-# The folder has `rootfs`, the file system of the image; `config.json`, its configuration; `base-bytes`, the size of its base.
+# The folder has `rootfs`, the file system of the image; `config.json`, its configuration; `base-bytes`, the size of its base; `rtalink.cdx.json`, what it is made of.
 # Everything is kept in the cache: the two bases, what cargo compiled, the last images. Crates are fetched by cargo out here, with
 # whatever configuration it has; the build itself is offline.
 set -euo pipefail
@@ -52,7 +52,7 @@ fingerprint() {
         rustc -V
         cd "$root"
         find Cargo.toml Cargo.lock LICENSE build.rs benches proto src .containerignore deploy/container/Containerfile \
-            deploy/systemd/licences.sh tests/deployment/image.sh tests/deployment/bases.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+            deploy/sbom.py deploy/systemd/licences.sh tests/deployment/image.sh tests/deployment/bases.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12
 }
 
@@ -82,6 +82,7 @@ fill() {
     mkdir -p "$1"/rootfs/{dev,proc,etc/rtalink}
     storage "$bases" inspect --type image localhost/rtalink >"$1/config.json"
     cp "$bases/base-bytes" "$1/base-bytes"
+    SOURCE_DATE_EPOCH=$epoch "$root/deploy/sbom.py" --binary "$1/rootfs/usr/local/bin/rtalink" --rootfs "$1/rootfs" >"$1/rtalink.cdx.json"
     storage "$bases" rm "$container" >/dev/null
     storage "$bases" rmi localhost/rtalink >/dev/null
 }

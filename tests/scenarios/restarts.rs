@@ -7,6 +7,7 @@ use std::fs;
 use rtalink::config::model::Config;
 use rtalink::state::memory::AgentMemory;
 use rtalink::state::settings::FeedMode;
+use rtalink::store::memory;
 use rtalink::time::Timestamp;
 
 use super::player::{Agents, Player, lines, load_config, scenarios};
@@ -120,11 +121,13 @@ fn what_changes_is_said_to_have_changed() {
             player.play(line);
             let live = all_of(&player);
             assert_eq!(live.len(), player.stored.len(), "{name}: {line}");
-            for (key, (memory, published)) in &live {
+            for (key, (agent, published)) in &live {
+                let read = memory::decode_agent(&memory::encode_agent(agent, published.as_ref(), None)).unwrap();
+                assert_eq!((&read.agent, &read.published), (agent, published), "{name}: {line}");
                 let (stored, stored_published) = &player.stored[key];
-                assert_eq!(settled(stored, is_snapshot_mode), settled(memory, is_snapshot_mode), "{name}: {line}");
+                assert_eq!(settled(stored, is_snapshot_mode), settled(agent, is_snapshot_mode), "{name}: {line}");
                 assert_eq!(stored_published, published, "{name}: {line}");
-                let (was, is) = (stored.start.unwrap_or_default(), memory.start.unwrap_or_default());
+                let (was, is) = (stored.start.unwrap_or_default(), agent.start.unwrap_or_default());
                 let moved = was.since(is).max(is.since(was));
                 assert!(moved <= integration.settings.restart_tolerance, "{name}: {line}");
             }

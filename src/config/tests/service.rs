@@ -330,6 +330,14 @@ fn mappings() {
             mapping("users = \"users.csv\""),
             &["error: r.toml:12:9: users: there is no file r.toml".trim_end_matches("r.toml")],
         ),
+        (
+            mapping("identify_by = \"name\"\n[privacy]\nevent_names = false"),
+            &[
+                "warning: r.toml:11:1: identify_by",
+                "error: r.toml:14:15: event_names: integration \"a\" is mapped by name, which is in every event",
+                "hint: set identify_by = \"login_id\"",
+            ],
+        ),
         (mapping("activities = \"\""), &["activities: is empty"]),
         (
             mapping("default_activity = { id = 1 }"),

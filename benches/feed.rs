@@ -1,0 +1,167 @@
+//! How fast a port takes what a peer sends without a pause, beside a bare socket that is drained in the same run.
+//!
+//! Work: snapshots of 10,000 rows of `cisco-icm-20` with 20 skills each (some 180 bytes a row), one connection over loopback,
+//! one thread that sends, one that reads, one worker. First with a worker that drops what it gets, then with one whose
+//! engine takes it (nearly all of it unchanged). Rounds are interleaved and the median is shown: machines are shared, so
+//! only the ratios say something.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+
+#[path = "../tests/support/engine.rs"]
+mod engine;
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::BytesMut;
+use rtalink::feed::inbox::{self, FeedEvent, FromFeed, Inbox, Letter, Received};
+use rtalink::feed::listener::{self, Feed};
+use rtalink::feed::settings::FeedSettings;
+use rtalink::pipeline::worker::INBOX;
+use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
+use rtalink::wire::framing::Piece;
+use rtalink::wire::layout::builtin;
+use rtalink::wire::plan::Plan;
+use tokio::io::AsyncReadExt as _;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+const AGENTS: usize = 10_000;
+/// Snapshots of a round.
+const SNAPSHOTS: usize = 40;
+const ROUNDS: usize = 25;
+
+/// Bytes that have come to the end of the way.
+type Taken = Arc<AtomicUsize>;
+
+struct Way {
+    name: &'static str,
+    peer: TcpStream,
+    taken: Taken,
+    times: Vec<Duration>,
+    // It ends with this.
+    _runtime: Runtime,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn way(name: &'static str, address: SocketAddr, taken: Taken, runtime: Runtime) -> Way {
+    Way { name, peer: TcpStream::connect(address).unwrap(), taken, times: Vec::new(), _runtime: runtime }
+}
+
+/// The floor: read and forgotten.
+fn socket() -> Way {
+    let runtime = runtime();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Taken::default();
+    let counted = Arc::clone(&taken);
+    runtime.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(64 * 1024);
+            let count = stream.read_buf(&mut buffer).await.unwrap();
+            if count == 0 {
+                return;
+            }
+            counted.fetch_add(count, Ordering::Release);
+            buffer.clear();
+        }
+    });
+    way("a socket that is drained", address, taken, runtime)
+}
+
+fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<()>, Taken) + Send + 'static) -> Way {
+    let runtime = runtime();
+    let metrics = Metrics::new().unwrap();
+    let (outlet, inbox) = inbox::channel(INBOX);
+    let id: Arc<str> = "a".into();
+    let settings = FeedSettings { plan: Arc::clone(plan), allow: Vec::new(), idle_after: None, tls: None };
+    let feed = Feed {
+        integration: 0,
+        settings: Arc::new(ArcSwap::from_pointee(settings)),
+        outlet,
+        metrics: FeedMetrics::new(&metrics, &id),
+        id,
+        stop: CancellationToken::new(),
+    };
+    let bound = listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = bound.local_addr().unwrap();
+    let listener = {
+        let _inside = runtime.enter();
+        bound.listen().unwrap()
+    };
+    runtime.spawn(feed.listen(listener));
+    let taken = Taken::default();
+    let counted = Arc::clone(&taken);
+    std::thread::spawn(move || worker(inbox, counted));
+    way(name, address, taken, runtime)
+}
+
+/// Gives each letter with records to `take`, and counts them.
+fn work(inbox: &Inbox<()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
+    while let Received::Letter(Letter::Feed(letter)) = inbox.receive(Duration::from_secs(600)) {
+        take(&letter);
+        if let FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } = &letter.event {
+            taken.fetch_add(run.bytes.len(), Ordering::Release);
+        }
+    }
+}
+
+fn main() {
+    let plan = Plan::compile(&builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
+    let snapshot = engine::snapshot(AGENTS, 20, 0);
+    let mut engine = engine::engine(&plan, false);
+    let mut ways = [
+        socket(),
+        port("a port, letters dropped", &plan, |inbox, taken| work(&inbox, &taken, |_| {})),
+        port("a port and its engine", &plan, move |inbox, taken| {
+            let mut findings = Vec::new();
+            work(&inbox, &taken, |letter| {
+                match &letter.event {
+                    FeedEvent::Open { peer, .. } => engine.open(letter.connection, peer, letter.at, &mut findings),
+                    FeedEvent::Piece { plan, piece, .. } => {
+                        engine.receive(letter.connection, plan, piece, letter.at, &mut findings);
+                    }
+                    _ => {}
+                }
+                findings.clear();
+            });
+        }),
+    ];
+    let bytes = snapshot.len() * SNAPSHOTS;
+    println!("{ROUNDS} rounds of {SNAPSHOTS} snapshots, {} MiB each, median", bytes >> 20);
+    for round in 0..=ROUNDS {
+        for way in &mut ways {
+            let wanted = (round + 1) * bytes;
+            let begin = Instant::now();
+            (0..SNAPSHOTS).for_each(|_| way.peer.write_all(snapshot.as_bytes()).unwrap());
+            while way.taken.load(Ordering::Acquire) < wanted {
+                std::thread::yield_now();
+            }
+            // The first round fills tables and buffers.
+            if round > 0 {
+                way.times.push(begin.elapsed());
+            }
+        }
+    }
+    let mut floor = Duration::ZERO;
+    for way in &mut ways {
+        way.times.sort();
+        let median = way.times[way.times.len() / 2];
+        floor = if floor.is_zero() { median } else { floor };
+        println!(
+            "{:<26} {:>8.0} MiB/s {:>12.0} records/s   {:>5.2} times the floor",
+            way.name,
+            (bytes >> 20) as f64 / median.as_secs_f64(),
+            (AGENTS * SNAPSHOTS) as f64 / median.as_secs_f64(),
+            median.as_secs_f64() / floor.as_secs_f64(),
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Where a capture goes, and whether it holds people or pseudonyms.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+
+use crate::config::model::Config;
+use crate::feed::capture::Entry;
+use crate::feed::pseudonym::Pseudonyms;
+use crate::feed::pseudonymise::Pseudonymiser;
+use crate::pipeline::captures;
+use crate::time::Timestamp;
+use crate::wire::encoding::Encoding;
+use crate::wire::layout::{LayoutSpec, builtin};
+use crate::wire::plan::Plan;
+
+use super::configuration;
+
+/// Whose feed it is, and what becomes of the people in it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Whose {
+    /// Configuration with the layout, and with the folder for captures.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Id of the integration whose feed it is.
+    #[arg(long, value_name = "ID", requires = "config", conflicts_with = "layout")]
+    integration: Option<String>,
+    /// Instead: built-in layout, or one of the configuration.
+    #[arg(long, value_name = "NAME")]
+    layout: Option<String>,
+    /// Replace login ids, names, extensions and locations by pseudonyms, and what is not known by filler.
+    #[arg(long, requires = "key_file")]
+    pseudonymise: bool,
+    /// Key of the pseudonyms; made where it is missing. The same key gives the same person the same pseudonym.
+    #[arg(long, value_name = "FILE", requires = "pseudonymise")]
+    key_file: Option<PathBuf>,
+}
+
+/// How entries become lines.
+pub(super) enum Lines {
+    AsTheyCome,
+    Pseudonymised { pseudonymiser: Box<Pseudonymiser>, encoding: Encoding },
+}
+
+impl Lines {
+    pub(super) fn push(&mut self, entry: Entry, out: &mut Vec<Entry>) -> anyhow::Result<()> {
+        match self {
+            Self::AsTheyCome => out.push(entry),
+            Self::Pseudonymised { pseudonymiser, .. } => pseudonymiser.push(entry, out)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, out: &mut Vec<Entry>) {
+        if let Self::Pseudonymised { pseudonymiser, .. } = self {
+            pseudonymiser.finish(out);
+        }
+    }
+
+    /// That of the layout.
+    pub(super) const fn encoding(&self) -> Option<Encoding> {
+        match self {
+            Self::AsTheyCome => None,
+            Self::Pseudonymised { encoding, .. } => Some(*encoding),
+        }
+    }
+
+    /// What became of the records.
+    pub(super) fn told(&self) -> String {
+        let Self::Pseudonymised { pseudonymiser, .. } = self else { return String::new() };
+        let counts = pseudonymiser.counts();
+        format!(
+            "; records pseudonymised {}, invalid and filled {}, other lines filled {}, changed {}",
+            counts.records, counts.broken, counts.lines, counts.changed
+        )
+    }
+}
+
+impl Whose {
+    pub(super) fn lines(&self) -> anyhow::Result<Lines> {
+        let Some(key_file) = self.key_file.as_ref().filter(|_| self.pseudonymise) else {
+            return Ok(Lines::AsTheyCome);
+        };
+        let (layout, time_zone) = self.layout()?;
+        let plan = Plan::compile(&layout, &time_zone)?;
+        let (pseudonyms, is_new) =
+            Pseudonyms::from_file(key_file).with_context(|| format!("key file {}", key_file.display()))?;
+        if is_new {
+            tracing::info!(file = %key_file.display(), "a new key: whoever has it can find out who somebody is, keep it apart");
+        }
+        let encoding = layout.encoding;
+        Ok(Lines::Pseudonymised { pseudonymiser: Box::new(Pseudonymiser::new(plan, pseudonyms)), encoding })
+    }
+
+    /// The layout, and the zone of its times.
+    fn layout(&self) -> anyhow::Result<(Arc<LayoutSpec>, String)> {
+        if let (Some(file), Some(id)) = (&self.config, &self.integration) {
+            let (_, integration, realtime) = configuration::integration(file, id)?;
+            return Ok((realtime.layout, integration.time_zone));
+        }
+        let Some(name) = &self.layout else {
+            bail!("--pseudonymise needs the layout: --config FILE with --integration ID, or --layout NAME")
+        };
+        let config = self.configuration()?;
+        let written = config.as_ref().and_then(|config| config.layouts.get(name).cloned());
+        let layout = written.or_else(|| builtin::get(name).map(Arc::new)).with_context(|| {
+            let names = builtin::NAMES.join(", ");
+            format!("no layout {name:?}: expected one of {names}, or --config FILE with [layout.{name}]")
+        })?;
+        let integrations = config.iter().flat_map(|config| &config.integrations);
+        let zone = integrations
+            .filter(|integration| integration.realtime.as_ref().is_some_and(|realtime| realtime.layout_name == *name))
+            .map(|integration| integration.time_zone.clone())
+            .next();
+        Ok((layout, zone.unwrap_or_else(|| "UTC".to_owned())))
+    }
+
+    fn configuration(&self) -> anyhow::Result<Option<Config>> {
+        self.config.as_deref().map(configuration::valid).transpose()
+    }
+}
+
+/// The file, for its owner alone.
+pub(super) fn create(whose: &Whose, output: Option<&Path>, append: bool) -> anyhow::Result<(File, PathBuf)> {
+    let path = match output {
+        Some(path) => path.to_owned(),
+        None => in_folder(whose)?,
+    };
+    let mut options = OpenOptions::new();
+    let options = if append { options.append(true).create(true) } else { options.write(true).create_new(true) };
+    let file = options
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot create {} (--append goes on with a file)", path.display()))?;
+    Ok((file, path))
+}
+
+fn in_folder(whose: &Whose) -> anyhow::Result<PathBuf> {
+    let folder = whose.configuration()?.and_then(|config| config.privacy.captures);
+    let folder = folder.context("no --output, and [privacy] of the configuration has no captures")?;
+    let integration =
+        whose.integration.as_deref().context("without --output, --integration ID is needed for the name")?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    Ok(folder.join(captures::file_name(integration, Timestamp::now(), whose.pseudonymise)))
+}
