@@ -65,7 +65,7 @@ impl Connection {
     pub(super) fn has_failed(&self) -> bool {
         if let Some((code, _)) = self.producer.client().fatal_error() {
             // Of no message in particular; whoever looks on has heard of it by the error itself.
-            self.failures.record(0, code);
+            self.failures.record_end(code);
         }
         self.failures.any()
     }
@@ -111,8 +111,8 @@ impl Connection {
                 }
                 code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
                 code => {
-                    if self.failures.record(ticket.position, code) {
-                        self.monitor.error(code, &error.to_string());
+                    if self.failures.record(ticket, code) {
+                        self.monitor.error(code, Some(ticket.topic), &error.to_string());
                     }
                     return Err(Refusal::Failed);
                 }
