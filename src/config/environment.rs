@@ -74,7 +74,8 @@ impl Variable {
         }
         let file = folder.join(&self.value);
         let text = std::fs::read_to_string(&file).map_err(|error| {
-            Problem::error(self.origin.clone(), format!("cannot read {}: {error}", file.display()))
+            // Its name is not told: it may be the secret itself, put into the wrong variable.
+            Problem::error(self.origin.clone(), format!("the file that it names cannot be read: {error}"))
                 .hint("the value of a variable that ends in _FILE is the name of a file that holds the value")
         })?;
         let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -14,14 +14,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, settings};
 use super::message::header;
 use super::partition;
 use super::trouble::{Known, Right, is_about_groups};
@@ -380,5 +379,5 @@ fn consumer(
         // The end is told by an answer without records, which the broker would hold back for half a second.
         .set("fetch.wait.max.ms", "10")
         .set("allow.auto.create.topics", "false");
-    BaseConsumer::from_config_and_context(&settings, Quiet::default())
+    client::open(&settings, Quiet::default())
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
@@ -129,6 +129,21 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
+/// A client, or why librdkafka does not accept its settings, without the value: it may be a secret.
+pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
+    settings: &ClientConfig,
+    context: C,
+) -> KafkaResult<T> {
+    T::from_config_and_context(settings, context).map_err(|error| match error {
+        KafkaError::ClientConfig(result, description, key, value) => {
+            let hidden = "…".to_owned();
+            let description = if value.is_empty() { description } else { description.replace(&value, &hidden) };
+            KafkaError::ClientConfig(result, description, key, hidden)
+        }
+        error => error,
+    })
+}
+
 /// Why a call of a consumer failed that reads nothing yet, and what may be done about it.
 pub(super) fn explain(consumer: &BaseConsumer<Quiet>, error: &KafkaError) -> String {
     // What there is to know of connections comes as events, which nobody has taken so far.
@@ -193,7 +208,6 @@ impl ProducerContext for Quiet {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::error::KafkaResult;
     use rdkafka::producer::BaseProducer;
 
     use super::*;

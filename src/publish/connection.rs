@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use crate::fail_point;
 
+use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::outbox::Outbox;
 
@@ -56,7 +56,7 @@ impl Connection {
         let (outbox, monitor) = (Arc::clone(outbox), Arc::clone(monitor));
         let reports =
             Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
-        let producer = ThreadedProducer::from_config_and_context(settings, reports)?;
+        let producer = client::open(settings, reports)?;
         Ok(Self { producer, failures, on_the_way, outbox, monitor })
     }
 

@@ -13,13 +13,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{Quiet, explain, settings};
+use super::client::{self, Quiet, explain, settings};
 use super::message::header;
 use super::recovered::{Collector, Read};
 use super::trouble::{Known, Right, is_about_groups, is_for_somebody, refuses};
@@ -114,7 +113,7 @@ fn client(servers: &str, kafka: &Kafka, isolation: &str) -> KafkaResult<BaseCons
         .set("queued.max.messages.kbytes", "16384")
         // How long the broker holds back the answer that there is nothing more.
         .set("fetch.wait.max.ms", "50");
-    BaseConsumer::from_config_and_context(&settings, Quiet::default())
+    client::open(&settings, Quiet::default())
 }
 
 /// Why an attempt ended early.

@@ -7,13 +7,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{Quiet, explain, settings};
+use super::client::{self, Quiet, explain, settings};
 use super::lines::{Parts, json_line};
 use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
 
@@ -109,7 +108,7 @@ impl Tail {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
             .set("allow.auto.create.topics", "false");
-        let consumer = BaseConsumer::from_config_and_context(&settings, Quiet::default()).map_err(failed)?;
+        let consumer: BaseConsumer<Quiet> = client::open(&settings, Quiet::default()).map_err(failed)?;
         let deadline = Instant::now() + METADATA_TIMEOUT;
         let metadata = loop {
             let error = match consumer.fetch_metadata(Some(topic), METADATA_STEP) {

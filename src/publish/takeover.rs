@@ -7,11 +7,10 @@
 
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::client::{Quiet, Sizing, producer_settings, transactional_id};
+use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
 use super::trouble::{Known, Right, refuses};
 use crate::config::model::Kafka;
 
@@ -42,9 +41,7 @@ pub fn take_over(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), TakeoverError> {
     let settings = producer_settings(servers, kafka, integration, Sizing::Batches(None));
-    let open = || -> Result<BaseProducer<Quiet>, KafkaError> {
-        BaseProducer::from_config_and_context(&settings, Quiet::default())
-    };
+    let open = || -> Result<BaseProducer<Quiet>, KafkaError> { client::open(&settings, Quiet::default()) };
     let known = Known::by(&kafka.properties);
     let id = transactional_id(integration);
     let mut producer = open()?;

@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Runtime;
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, settings};
 use super::message::Topic;
 use super::trouble::{Known, Right, is_refusal};
 use crate::config::model::{Delivery, Kafka};
@@ -151,7 +150,7 @@ fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>)
 fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
     let mut client = settings(servers, &kafka.properties, "rtalink-topics");
     client.set("allow.auto.create.topics", "false");
-    AdminClient::from_config_and_context(&client, Quiet::default())
+    client::open(&client, Quiet::default())
 }
 
 /// The administrator's requests, in steps between which it can be stopped.
