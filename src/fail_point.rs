@@ -61,6 +61,16 @@ points! {
     IN_CHECKPOINT = "in-checkpoint";
     /// A portion of a checkpoint is on disk.
     AFTER_CHECKPOINT = "after-checkpoint";
+    /// A tombstone is about to be handed over; the agent is known.
+    BEFORE_FORGET = "before-forget";
+    /// A tombstone is handed over, the agent is not known any more.
+    AFTER_FORGET = "after-forget";
+    /// Whoever was forgotten is in no table; the file is about to be written anew.
+    BEFORE_ERASE = "before-erase";
+    /// The file is written anew, in its log.
+    IN_ERASE = "in-erase";
+    /// Nothing of whom was forgotten is in the file.
+    AFTER_ERASE = "after-erase";
 }
 
 /// The process is at that point.

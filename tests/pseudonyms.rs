@@ -255,3 +255,19 @@ fn where_a_connection_came_from_is_left_out() {
     let (others, _) = pseudonymised(&plan, &[open]);
     assert_eq!(others, [Entry { at, connection: 0, happening: Happening::Open { peer: String::new() } }]);
 }
+
+#[test]
+fn so_much_waits_behind_half_a_record() {
+    const MEGABYTE: usize = 1 << 20;
+    let plan = Plan::compile(&rtalink::wire::layout::builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
+    let mut pseudonymiser = Pseudonymiser::new(plan, Pseudonyms::new(KEY));
+    let mut push = |connection, bytes: Vec<u8>| {
+        let entry = Entry { at: Timestamp::from_millis(0), connection, happening: Happening::Data(bytes) };
+        pseudonymiser.push(entry, &mut Vec::new())
+    };
+    push(1, b"301204 20".to_vec()).unwrap();
+    let taken = (0..100).take_while(|_| push(2, vec![b'7'; MEGABYTE]).is_ok()).count();
+    assert_eq!(taken, 63, "of 64 MiB, less the half record");
+    let told = push(2, b"7".to_vec()).unwrap_err().to_string();
+    assert!(told.starts_with("connection 1 has sent half a record"), "{told}");
+}

@@ -25,7 +25,7 @@ fn store(directory: &Path) -> Store {
 fn content(messages: usize) -> Vec<u8> {
     Batch {
         messages: vec![Message { key: "avaya-1/1/4711".to_owned(), ..Message::default() }; messages],
-        agents: vec![],
+        ..Batch::default()
     }
     .encode_to_vec()
 }

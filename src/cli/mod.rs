@@ -9,6 +9,8 @@ mod configuration;
 mod decode;
 mod demo;
 mod demo_files;
+mod forget;
+mod forget_offline;
 mod health;
 mod output;
 mod publishing;
@@ -51,6 +53,7 @@ enum Command {
     Health(health::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
+    Forget(forget::Args),
     Store(store::Args),
 }
 
@@ -72,6 +75,7 @@ impl Cli {
             Command::Health(args) => health::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
+            Command::Forget(args) => forget::run(&args),
             Command::Store(args) => store::run(&args),
         };
         match result {

@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -37,6 +37,11 @@ impl Target {
 }
 
 impl Target {
+    /// The configuration file, if the service is named by it.
+    pub(super) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The secret to send, if there is one.
     fn secret(&self) -> anyhow::Result<Option<String>> {
         // No variables of clap's: its help shows their values.
@@ -56,8 +61,18 @@ impl Target {
 
     /// A request without a body, such as `GET /metrics`, to the service, whose address comes with the answer.
     pub(super) fn ask(&self, request: &str, patience: Duration) -> anyhow::Result<(String, Result<Answer>)> {
+        self.ask_with(request, "", patience)
+    }
+
+    /// The same with a body.
+    pub(super) fn ask_with(
+        &self,
+        request: &str,
+        body: &str,
+        patience: Duration,
+    ) -> anyhow::Result<(String, Result<Answer>)> {
         let (address, secret) = (self.address()?, self.secret()?);
-        let answer = ask(&address, request, secret.as_deref(), patience);
+        let answer = ask(&address, request, body, secret.as_deref(), patience);
         Ok((address, answer))
     }
 }
@@ -79,7 +94,13 @@ pub(super) struct Answer {
 }
 
 /// All of it within `patience`.
-fn ask(address: &str, request: &str, secret: Option<&str>, patience: Duration) -> Result<Answer> {
+pub(super) fn ask(
+    address: &str,
+    request: &str,
+    body: &str,
+    secret: Option<&str>,
+    patience: Duration,
+) -> Result<Answer> {
     let deadline = Instant::now() + patience;
     let left = || match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
@@ -89,8 +110,10 @@ fn ask(address: &str, request: &str, secret: Option<&str>, patience: Duration) -
     stream.set_write_timeout(Some(left()?))?;
     let token = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
     let host = stream.peer_addr()?;
-    let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).map_err(not_our_pipe)?;
+    let length = body.len();
+    let head =
+        format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).map_err(not_our_pipe)?;
     let mut bytes = Vec::new();
     let mut piece = [0; 8 * 1024];
     while bytes.len() < LARGEST_ANSWER {
@@ -178,7 +201,7 @@ mod tests {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         });
-        let error = ask(&address, "GET /", None, Duration::from_secs(30)).unwrap_err();
+        let error = ask(&address, "GET /", "", None, Duration::from_secs(30)).unwrap_err();
         println!("an answer without end, limit {LARGEST_ANSWER} bytes: {error}");
         assert_eq!(error.to_string(), "the answer has more than 1024 KiB: this is no rtalink");
         endless.join().unwrap();

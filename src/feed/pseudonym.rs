@@ -241,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn so_many_are_remembered_and_the_rest_is_made_again() {
+        let mut pseudonyms = Pseudonyms::new(b"a key");
+        let mut image = |number: usize| {
+            let image = pseudonyms.same_shape(Column::LoginId, number.to_string().as_bytes(), &any);
+            (image, pseudonyms.known.len())
+        };
+        let (first, _) = image(0);
+        assert_eq!((1..MOST_REMEMBERED).map(|number| image(number).1).max(), Some(MOST_REMEMBERED));
+        assert_eq!(image(MOST_REMEMBERED).1, 1);
+        assert_eq!(image(0), (first, 2));
+    }
+
+    #[test]
     fn the_shape_stays_and_the_key_counts() {
         let mut one = Pseudonyms::new(b"one");
         for id in

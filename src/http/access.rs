@@ -47,6 +47,7 @@ fn listed(is_reading: bool, route: &str) -> Option<Needed> {
         (false, "/api/v1/log-level" | "/api/v1/integrations/{id}/pause" | "/api/v1/integrations/{id}/resume") => {
             Needed::Writing(OPERATING)
         }
+        (false, "/api/v1/forget") => Needed::Writing(ADMIN),
         _ => return None,
     };
     Some(needed)

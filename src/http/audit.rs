@@ -23,6 +23,7 @@ use crate::telemetry::names;
 use crate::time::Timestamp;
 
 use super::access::Caller;
+use super::forget;
 
 use v1::audit_event::{Action, Outcome};
 
@@ -47,6 +48,14 @@ pub(super) struct Deed {
 }
 
 impl Deed {
+    /// The same, about what has shown to be its target.
+    pub(super) fn about(self, target: Option<&forget::About>) -> Self {
+        match target {
+            Some(forget::About(target)) => Self { target: shortened(target), ..self },
+            None => self,
+        }
+    }
+
     /// Whether it must not be done without a record.
     pub(super) fn is_look(&self) -> bool {
         self.action == Action::LookAtAgent
@@ -63,6 +72,11 @@ pub(super) fn deed(method: &Method, route: &str, uri: &Uri, body: &[u8]) -> Opti
     match (method, route) {
         (&Method::POST, "/api/v1/integrations/{id}/pause") => of_integration(Action::Pause),
         (&Method::POST, "/api/v1/integrations/{id}/resume") => of_integration(Action::Resume),
+        // Who it is must not be in it: the topic keeps it for long.
+        (&Method::POST, "/api/v1/forget") => {
+            let integration = forget::integration_of(body).map(|id| shortened(&id));
+            Some(Deed { action: Action::Forget, target: String::new(), integration })
+        }
         (&Method::PUT, "/api/v1/log-level") => {
             let level = String::from_utf8_lossy(body);
             Some(Deed { action: Action::LogLevel, target: shortened(level.trim()), integration: None })
@@ -168,7 +182,7 @@ impl Audit {
         let message = Encoder::new(key, self.format).audit_message(&event);
         let failure = match (handle, message) {
             (Some(handle), Ok(message)) => {
-                let batch = Batch { messages: vec![message], agents: Vec::new(), is_urgent: true };
+                let batch = Batch { messages: vec![message], is_urgent: true, ..Batch::default() };
                 // A slow store keeps it waiting.
                 match tokio::task::spawn_blocking(move || handle.submit(batch).is_ok()).await {
                     Ok(true) => None,

@@ -1,4 +1,5 @@
-//! `POST /api/v1/integrations/{id}/pause` and `/resume`: stop publishing, and go on with it.
+//! What a request asks workers to do. Here: `POST /api/v1/integrations/{id}/pause` and `/resume`: stop publishing, and go on
+//! with it; `forget` has the other.
 //!
 //! The answer comes when it is on disk, so that it holds over a restart; 202 when that takes longer than [`PATIENCE`].
 
@@ -15,21 +16,75 @@ use tokio::sync::{mpsc, oneshot};
 use super::{State, problem};
 
 /// How long a request waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a request asks for.
+/// What a request asks for, of the integration with that position in the configuration.
 #[derive(Debug)]
 pub struct Command {
-    /// Position of the integration in the configuration.
+    /// The position.
     pub number: usize,
+    /// What.
+    pub task: Task,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Task {
     /// Stop publishing, or go on with it.
-    pub pause: bool,
-    /// Told when it is on disk; `false`: it was so before.
-    pub done: oneshot::Sender<bool>,
+    Publishing {
+        /// To stop.
+        pause: bool,
+        /// Told when it is on disk; `false`: it was so before.
+        done: oneshot::Sender<bool>,
+    },
+    /// Forget somebody.
+    Forget(Forget),
+}
+
+/// Who is to be forgotten.
+#[derive(Debug)]
+pub struct Forget {
+    /// His login id.
+    pub login_id: Arc<str>,
+    /// On that ACD alone.
+    pub acd: Option<u32>,
+    /// Also where nobody knows him here: then only a tombstone is published. With an ACD.
+    pub is_unknown_too: bool,
+    /// Told when it has begun, or that it cannot be.
+    pub done: oneshot::Sender<Forgotten>,
+}
+
+/// What came of it in one integration.
+#[derive(Debug, Default)]
+pub struct Forgotten {
+    /// ACDs on which he is forgotten, now or a short while ago.
+    pub acds: Vec<u32>,
+    /// So many of them, the first, only now.
+    pub now: usize,
+    /// ACDs on which the feed still shows him.
+    pub in_feed: Vec<u32>,
+    /// The journal had no room for it.
+    pub is_full: bool,
+    /// Told when nothing of him is left in the store.
+    pub erased: Option<oneshot::Receiver<()>>,
 }
 
 /// To those who carry it out.
 pub type Commands = mpsc::Sender<Command>;
+
+impl State {
+    /// Passes it on to those who carry it out.
+    ///
+    /// # Errors
+    /// Why that cannot be done.
+    pub(super) async fn command(&self, command: Command) -> Result<(), &'static str> {
+        match tokio::time::timeout(PATIENCE, self.commands.send(command)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err("the service is ending"),
+            Err(_) => Err("the service is too busy: ask again"),
+        }
+    }
+}
 
 pub(super) async fn pause(shared: Shared<Arc<State>>, id: Path<String>) -> Response {
     publishing(shared, id, true).await
@@ -48,10 +103,8 @@ async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, p
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
     }
     let (done, answer) = oneshot::channel();
-    match tokio::time::timeout(PATIENCE, state.commands.send(Command { number, pause, done })).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is ending"),
-        Err(_) => return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is too busy: ask again"),
+    if let Err(why) = state.command(Command { number, task: Task::Publishing { pause, done } }).await {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, why);
     }
     let word = if pause { "paused" } else { "running" };
     let (status, changed) = match tokio::time::timeout(PATIENCE, answer).await {

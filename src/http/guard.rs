@@ -138,6 +138,7 @@ async fn pass(
             // On its own: it is recorded also where the peer does not wait for the answer.
             let done = tokio::spawn(async move {
                 let answer = next.run(request).await;
+                let deed = deed.about(answer.extensions().get());
                 guard.recorded(&caller, &deed, answer).await
             });
             within(answer_time, done).await.map(|done| done.unwrap_or_else(|error| failed(&error)))

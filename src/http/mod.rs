@@ -9,6 +9,7 @@ mod agents;
 mod audit;
 pub mod commands;
 mod connections;
+mod forget;
 mod guard;
 mod health;
 mod in_aux;
@@ -63,11 +64,12 @@ pub struct State {
 type Route = (Method, &'static str, fn(MethodFilter) -> MethodRouter<Arc<State>>);
 
 /// Every route that there is; [`access`] says who may use it.
-const ROUTES: [Route; 10] = [
+const ROUTES: [Route; 11] = [
     (Method::GET, "/metrics", |method| on(method, metrics)),
     (Method::GET, "/health/live", |method| on(method, health::live)),
     (Method::GET, "/health/ready", |method| on(method, health::ready)),
     (Method::GET, "/api/v1/agents", |method| on(method, agents::list)),
+    (Method::POST, "/api/v1/forget", |method| on(method, forget::forget)),
     (Method::GET, "/api/v1/integrations", |method| on(method, integrations::list)),
     (Method::POST, "/api/v1/integrations/{id}/pause", |method| on(method, commands::pause)),
     (Method::POST, "/api/v1/integrations/{id}/resume", |method| on(method, commands::resume)),
@@ -102,7 +104,7 @@ async fn not_found() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
-         POST /api/v1/integrations/ID/pause and /resume; GET and PUT /api/v1/log-level",
+         POST /api/v1/integrations/ID/pause and /resume; POST /api/v1/forget; GET and PUT /api/v1/log-level",
     )
 }
 

@@ -31,6 +31,8 @@ pub enum Update {
     Events(Vec<Published>),
     /// Agents as they were remembered at the start.
     Restored(Vec<Published>),
+    /// Agents who are forgotten.
+    Forgotten(Vec<(u32, Arc<str>)>),
     /// Another version of the mapping.
     Mapping(Arc<MappingTables>),
     /// How the feed stands.
@@ -125,6 +127,10 @@ impl IntegrationModel {
                 agents.into_iter().for_each(|published| self.put(published, true));
                 self.tell_metrics();
             }
+            Update::Forgotten(agents) => {
+                agents.iter().for_each(|key| self.forget(key));
+                self.tell_metrics();
+            }
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
                 self.unmapped.prune(&tables);
@@ -147,6 +153,19 @@ impl IntegrationModel {
             self.count(mode, -1);
         }
         self.agents.insert(key, Arc::new(Entry { published, in_aux_since, is_restored }));
+    }
+
+    fn forget(&mut self, key: &(u32, Arc<str>)) {
+        let Some(entry) = self.agents.remove(key) else { return };
+        let (event, annotation) = &entry.published;
+        self.count(event.state.mode, -1);
+        self.in_aux.replace(entry.in_aux_since, None);
+        let user = &annotation.external_user;
+        // Two agents may be one user.
+        let is_of_another = || self.agents.values().any(|other| other.published.1.external_user == *user);
+        if self.unmapped.lists_user(user) && !is_of_another() {
+            self.unmapped.forget_user(user);
+        }
     }
 
     /// What changes with time alone. To be called every few seconds.

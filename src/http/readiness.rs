@@ -71,6 +71,11 @@ impl Readiness {
         self.handles.get().map_or(&[], Vec::as_slice)
     }
 
+    /// Of the store.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn is_listening(&self) -> bool {
         self.is_listening.load(Ordering::Acquire)
     }

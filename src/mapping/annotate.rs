@@ -135,6 +135,14 @@ impl Annotator {
         *self.slot(index) = published;
     }
 
+    /// Forgets an agent. Those returned may be mapped otherwise now.
+    pub fn forget(&mut self, index: AgentIndex) -> Vec<AgentIndex> {
+        if let Some(last) = self.last.get_mut(index as usize) {
+            *last = None;
+        }
+        self.names.forget(index)
+    }
+
     fn slot(&mut self, index: AgentIndex) -> &mut Option<Published> {
         let slot = index as usize;
         if self.last.len() <= slot {

@@ -1,5 +1,8 @@
 //! Who is called what: with `identify_by = "name"`, a name that two logins share is nobody's.
+//!
+//! Holds the names that agents have, and none that they had. What a name costs does not depend on how many share it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -12,31 +15,56 @@ use crate::state::table::AgentIndex;
 pub struct NameIndex {
     /// Per agent: login id and name.
     agents: Vec<Option<(Arc<str>, Arc<str>)>>,
-    by_name: HashMap<Arc<str>, Vec<AgentIndex>, FixedState>,
+    by_name: HashMap<Arc<str>, BTreeSet<AgentIndex>, FixedState>,
 }
 
 impl NameIndex {
-    /// An agent's name is new or another. The agents of both names, old and new, may have become ambiguous or unique.
+    /// An agent's name is new or another. Returns the others of both names, old and new, where a name has become ambiguous or
+    /// unique by it.
     pub fn set(&mut self, agent: AgentIndex, login_id: &Arc<str>, name: &Arc<str>) -> Vec<AgentIndex> {
         let slot = agent as usize;
         if self.agents.len() <= slot {
             self.agents.resize(slot + 1, None);
         }
-        let before = self.agents[slot].replace((login_id.clone(), name.clone()));
+        let old = self.agents[slot].as_ref().map(|(_, old)| Arc::clone(old));
+        if old.as_ref() == Some(name) {
+            return Vec::new();
+        }
+        let names = || [old.as_ref(), Some(name)].into_iter().flatten();
+        let were_ambiguous: Vec<bool> = names().map(|name| self.is_ambiguous(name)).collect();
+        if let Some(old) = &old {
+            self.release(agent, old);
+        }
+        self.agents[slot] = Some((Arc::clone(login_id), Arc::clone(name)));
+        self.by_name.entry(Arc::clone(name)).or_default().insert(agent);
         let mut affected = Vec::new();
-        if let Some((_, old)) = before {
-            if old == *name {
-                return affected;
-            }
-            if let Some(holders) = self.by_name.get_mut(&old) {
-                holders.retain(|holder| *holder != agent);
-                affected.extend_from_slice(holders);
+        for (name, was_ambiguous) in names().zip(were_ambiguous) {
+            if self.is_ambiguous(name) != was_ambiguous {
+                let holders = self.by_name.get(name).into_iter().flatten();
+                affected.extend(holders.filter(|holder| **holder != agent));
             }
         }
-        let holders = self.by_name.entry(name.clone()).or_default();
-        affected.extend_from_slice(holders);
-        holders.push(agent);
         affected
+    }
+
+    /// An agent is forgotten. Returns the others of his name if it has become unique by that.
+    pub fn forget(&mut self, agent: AgentIndex) -> Vec<AgentIndex> {
+        let Some((_, name)) = self.agents.get(agent as usize).cloned().flatten() else { return Vec::new() };
+        let was_ambiguous = self.is_ambiguous(&name);
+        self.agents[agent as usize] = None;
+        self.release(agent, &name);
+        let is_unique_now = was_ambiguous && !self.is_ambiguous(&name);
+        let holders = self.by_name.get(&name).filter(|_| is_unique_now);
+        holders.into_iter().flatten().copied().collect()
+    }
+
+    /// The agent has that name no more.
+    fn release(&mut self, agent: AgentIndex, name: &Arc<str>) {
+        let Some(holders) = self.by_name.get_mut(name) else { return };
+        holders.remove(&agent);
+        if holders.is_empty() {
+            self.by_name.remove(name);
+        }
     }
 
     /// Whether two login ids go by that name. One login id on several ACDs is one.
@@ -45,5 +73,41 @@ impl NameIndex {
         let mut logins = holders.iter().filter_map(|agent| self.agents.get(*agent as usize)?.as_ref());
         let first = logins.next();
         first.is_some_and(|(login_id, _)| logins.any(|(other, _)| other != login_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shares_a_name_is_told_when_it_becomes_or_ceases_to_be_ambiguous() {
+        let mut names = NameIndex::default();
+        let none: [AgentIndex; 0] = [];
+        let mut set = |agent, login_id: &str, name: &str| names.set(agent, &login_id.into(), &name.into());
+        assert_eq!(set(0, "1", "Ada"), none);
+        assert_eq!(set(1, "2", "Ada"), [0]);
+        assert_eq!(set(2, "3", "Ada"), none, "it was ambiguous before");
+        assert_eq!(set(2, "3", "Bo"), none, "it still is");
+        assert_eq!(set(3, "3", "Bo"), none, "one login id on two ACDs");
+        assert_eq!(set(1, "2", "Bo"), [0, 2, 3], "alone again; and two more who share theirs");
+        assert_eq!(set(1, "2", "Bo"), none);
+        assert!(names.is_ambiguous("Bo") && !names.is_ambiguous("Ada"));
+        assert_eq!(names.forget(1), [2, 3], "one login id is left");
+        assert_eq!(names.forget(2), none);
+        assert_eq!(names.forget(3), none, "he was the last one");
+        assert!(!names.by_name.contains_key("Bo"));
+    }
+
+    #[test]
+    fn names_that_nobody_has_any_more_are_forgotten() {
+        let mut names = NameIndex::default();
+        for round in 0..10_000 {
+            for agent in [0, 1] {
+                names.set(agent, &agent.to_string().into(), &format!("{agent} {round}").into());
+            }
+        }
+        assert_eq!((names.by_name.len(), names.agents.len()), (2, 2));
+        println!("20,000 names of two agents, limit one of each: {} are kept", names.by_name.len());
     }
 }

@@ -61,6 +61,16 @@ impl Unmapped {
         }
     }
 
+    /// Whether a user is listed.
+    pub fn lists_user(&self, external_user: &str) -> bool {
+        self.users.contains_key(external_user)
+    }
+
+    /// A user is forgotten.
+    pub fn forget_user(&mut self, external_user: &str) {
+        self.users.remove(external_user);
+    }
+
     /// Another mapping: what it maps leaves the list.
     pub fn prune(&mut self, tables: &MappingTables) {
         self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || tables.user(user).is_none());

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use crate::proto::store::Message as StoredMessage;
+use crate::publish::journal::TableChange;
 use crate::publish::journal_agents::Latest;
 use crate::publish::lane::Lane;
 use crate::state::table::AgentIndex;
-use crate::store::AgentRow;
 use crate::store::memory;
+use crate::store::{AgentKey, AgentRow};
 use crate::time::Timestamp;
 
 use super::engine::Engine;
@@ -29,6 +30,8 @@ pub struct Checkpoint {
     due: Timestamp,
     /// Agents of the round that are not written yet.
     waiting: Vec<AgentIndex>,
+    /// Forgotten, and where their tombstones end: until the table is without them and Kafka has the tombstones.
+    forgotten: Vec<(AgentKey, u64)>,
     /// What the round covers.
     covers: u64,
     /// What is covered.
@@ -41,7 +44,32 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// `is_recovered`: the store has the whole table already.
     pub(super) const fn new(covered_to: u64, is_recovered: bool, now: Timestamp) -> Self {
-        Self { due: now, waiting: Vec::new(), covers: covered_to, covered_to, feed: Vec::new(), is_recovered }
+        Self {
+            due: now,
+            waiting: Vec::new(),
+            forgotten: Vec::new(),
+            covers: covered_to,
+            covered_to,
+            feed: Vec::new(),
+            is_recovered,
+        }
+    }
+
+    /// Somebody is forgotten, with a tombstone that ends there: the next round is without him, and begins as soon as it can.
+    pub(super) fn forget(&mut self, key: AgentKey, end: u64) {
+        self.forgotten.push((key, end));
+    }
+
+    /// The number of somebody who is forgotten is somebody else's from now on.
+    pub(super) fn forget_number(&mut self, index: AgentIndex) {
+        self.waiting.retain(|waiting| *waiting != index);
+    }
+
+    /// Where the tombstones of a login id end that Kafka may not have yet, with their ACDs.
+    pub(super) fn tombstones(&self, login_id: &str, lane: &Lane) -> impl Iterator<Item = (u32, u64)> {
+        let is_done = self.covered_to.min(lane.outbox().acknowledged_to());
+        let of_him = self.forgotten.iter().filter(move |((_, known), end)| **known == *login_id && *end > is_done);
+        of_him.map(|((acd, _), end)| (*acd, *end))
     }
 
     /// Time has passed: writes a portion if one is due. `last_event` tells an agent's last message, where it is kept.
@@ -65,11 +93,12 @@ impl Checkpoint {
         if self.waiting.is_empty() && self.covers == self.covered_to && self.feed == feed && self.is_recovered {
             return;
         }
-        let rows = self.waiting[rest..].iter().map(|index| row(engine, *index, last_event(*index))).collect();
+        let agents = self.waiting[rest..].iter().map(|index| row(engine, *index, last_event(*index))).collect();
+        let table = TableChange { forgotten: self.gone(engine), agents };
         let covers = if rest == 0 { self.covers } else { self.covered_to };
-        if lane.checkpoint(covers, rows, feed.clone(), rest == 0) {
+        if lane.checkpoint(covers, table, feed.clone(), rest == 0) {
             self.waiting.truncate(rest);
-            self.covered_to = covers;
+            self.covered(covers, lane);
             self.feed = feed;
             self.is_recovered |= rest == 0;
         }
@@ -95,11 +124,25 @@ impl Checkpoint {
         if self.feed.is_empty() {
             self.feed = memory::encode_feed(&engine.feed_memory());
         }
-        if self.is_recovered && lane.checkpoint(last.end(), latest.into_rows(), self.feed.clone(), false) {
-            self.covered_to = last.end();
+        if self.is_recovered && lane.checkpoint(last.end(), latest.into_changed(), self.feed.clone(), false) {
+            self.covered(last.end(), lane);
             self.covers = self.covers.max(self.covered_to);
         }
         Ok(())
+    }
+
+    /// Of those who are forgotten, who has not come again. In every portion: while the disk is full, the journal's thread may
+    /// write down between two of them how an earlier row has left him.
+    fn gone(&self, engine: &Engine) -> Vec<AgentKey> {
+        let is_gone = |(acd, login_id): &AgentKey| engine.tracker().table().find(*acd, login_id).is_none();
+        let uncovered = self.forgotten.iter().filter(|(_, end)| *end > self.covered_to);
+        uncovered.map(|(key, _)| key).filter(|key| is_gone(key)).cloned().collect()
+    }
+
+    fn covered(&mut self, to: u64, lane: &Lane) {
+        self.covered_to = to;
+        let is_done = to.min(lane.outbox().acknowledged_to());
+        self.forgotten.retain(|(_, end)| *end > is_done);
     }
 
     /// Everything at once, at the end.

@@ -340,6 +340,20 @@ impl Engine {
         }
     }
 
+    /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
+    pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        let affected = self.annotator.forget(index);
+        self.tracker.forget(index);
+        for other in affected {
+            self.remap(other, at, out);
+        }
+    }
+
+    /// Forgets that somebody of whom only invalid records came was there.
+    pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
+        self.tracker.forget_stranger(acd, login_id);
+    }
+
     /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
     /// no news and have no id of their own; `previous` is not remembered.
     pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {

@@ -56,7 +56,7 @@ impl Charge {
             Vec::new()
         };
         fail_point::reach(fail_point::STATE_CHANGED);
-        match self.publish.submit(Batch { messages, agents, is_urgent: false }) {
+        match self.publish.submit(Batch { messages, agents, ..Batch::default() }) {
             Ok(_) => {
                 let noted = events.iter().zip(of_events);
                 noted.for_each(|((event, _), message)| self.last_events.note(event, message));
@@ -96,7 +96,7 @@ impl Charge {
         if messages.is_empty() {
             return;
         }
-        match self.publish.submit(Batch { messages, agents: Vec::new(), is_urgent: true }) {
+        match self.publish.submit(Batch { messages, is_urgent: true, ..Batch::default() }) {
             Ok(_) => {}
             Err(Refused::Closed(batch)) => self.lose(batch.messages.len()),
             Err(Refused::Full(batch)) => self.metrics.dropped(Dropped::FeedStatus, batch.messages.len()),

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use tempfile::TempDir;
 
-use crate::publish::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
+use crate::publish::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
 use crate::publish::journal_row;
 use crate::publish::lane::Lane;
 use crate::publish::message::{Batch, Message, Route, Topic};
@@ -236,7 +236,12 @@ impl Model {
         };
         let memories =
             after.iter().map(|(agent, sequence)| memory::agent_message(&memory_of(*agent, *sequence), None, None));
-        let batch = Batch { messages: messages.iter().map(message).collect(), agents: memories.collect(), is_urgent };
+        let batch = Batch {
+            messages: messages.iter().map(message).collect(),
+            agents: memories.collect(),
+            is_urgent,
+            ..Batch::default()
+        };
         match self.lane.submit(batch) {
             Ok(end) => {
                 let written = Written { first: self.next, messages, after };
@@ -415,9 +420,10 @@ impl Model {
         let mut rows = portions.next().unwrap_or_default();
         loop {
             let is_last = portions.peek().is_none();
-            let rows_now = rows.iter().map(|agent| Self::row(*agent, self.sequences[agent])).collect();
+            let agents = rows.iter().map(|agent| Self::row(*agent, self.sequences[agent])).collect();
+            let table = TableChange { agents, ..TableChange::default() };
             let covered_to = if is_last { covers } else { self.covered_to };
-            assert!(self.lane.checkpoint(covered_to, rows_now, Vec::new(), is_last));
+            assert!(self.lane.checkpoint(covered_to, table, Vec::new(), is_last));
             match portions.next() {
                 Some(next) => rows = next,
                 None => break,

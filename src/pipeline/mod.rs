@@ -10,6 +10,7 @@ mod clock_tests;
 pub mod engine;
 #[cfg(test)]
 mod figures_tests;
+mod forgetting;
 mod handover;
 pub mod mapping_files;
 pub mod observers;

@@ -63,6 +63,11 @@ impl Overflow {
         1
     }
 
+    /// An agent is forgotten: what is kept of him is published no more. Whether there was something.
+    pub(super) fn forget(&mut self, agent: AgentIndex) -> bool {
+        self.latest.remove(&agent).is_some()
+    }
+
     /// What is kept, in the order in which it was observed.
     pub(super) fn into_events(self) -> Vec<Annotated> {
         let mut events: Vec<Annotated> = self.latest.into_values().collect();

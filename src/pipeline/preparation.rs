@@ -14,7 +14,7 @@ use crate::config::problem::{Origin, Problem};
 use crate::feed::inbox::{self, Letter, Outlet};
 use crate::feed::listener::{self, Bound};
 use crate::feed::settings::FeedSettings;
-use crate::http::commands::Command;
+use crate::http::commands::{Command, Task};
 use crate::http::model::IntegrationModel;
 use crate::mapping::tables::MappingTables;
 use crate::state::settings::SnapshotEnd;
@@ -140,10 +140,14 @@ pub(super) fn models(
 
 /// Passes on what HTTP asks for. Of an integration without real time nothing is carried out: dropping it says so.
 pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Vec<Option<Outlet<Control>>>) {
-    while let Some(Command { number, pause, done }) = commands.recv().await {
+    while let Some(Command { number, task }) = commands.recv().await {
         if let Some(Some(outlet)) = outlets.get(number) {
+            let control = match task {
+                Task::Publishing { pause, done } => Control::Publishing { number, pause, done },
+                Task::Forget(forget) => Control::Forget(number, forget),
+            };
             // A worker that has ended drops it too.
-            let _ = outlet.send(Letter::Control(Control::Publishing { number, pause, done })).await;
+            let _ = outlet.send(Letter::Control(control)).await;
         }
     }
 }

@@ -53,6 +53,11 @@ impl LastEvents {
         }
     }
 
+    /// An agent is forgotten.
+    pub(super) fn forget(&mut self, agent: AgentIndex) {
+        self.events.remove(&agent);
+    }
+
     /// What has not been written for so long.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Message> {
         let Some(after) = self.after else { return Vec::new() };

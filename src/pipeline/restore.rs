@@ -5,7 +5,7 @@
 //! machine, a store that was set aside, a recovery that was interrupted) is read from Kafka, however long that takes: a
 //! table that lacks somebody would start his sequence anew. A row that cannot be read sets the whole store aside.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, StoredAgent};
-use crate::store::{self, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
+use crate::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
@@ -35,6 +35,15 @@ const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
 /// What is read from the journal at a time.
 const PORTION: usize = 16 * 1024 * 1024;
 
+/// Somebody who was forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Forgotten {
+    key: AgentKey,
+    at: Timestamp,
+    /// The position behind his tombstone.
+    end: u64,
+}
+
 /// What is known of one integration.
 #[derive(Debug)]
 pub(super) struct Restored {
@@ -43,6 +52,8 @@ pub(super) struct Restored {
     pub(super) agents: Vec<StoredAgent>,
     /// So many of them, the first, are rows of the table. The others must become such.
     checkpointed: usize,
+    /// Forgotten in the journal behind the checkpoint: whatever the table or Kafka has of them from before is void.
+    forgotten: Vec<Forgotten>,
     pub(super) feed: FeedMemory,
     /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
     pub(super) mapping_version: u64,
@@ -57,7 +68,7 @@ impl Restored {
         refresh_after: Option<Duration>,
         event_names: bool,
     ) -> (Checkpoint, LastEvents) {
-        let Self { stored, mut agents, mut feed, checkpointed, .. } = self;
+        let Self { stored, mut agents, mut feed, checkpointed, forgotten, .. } = self;
         // What was written of the feed is some seconds old; what was written of the agents may be younger.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
         feed.last_valid = feed.last_valid.max(seen);
@@ -85,7 +96,9 @@ impl Restored {
             engine.mark_changed(acd, &login_id);
             engine.owe(acd, &login_id);
         }
-        (Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now()), last_events)
+        let mut checkpoint = Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now());
+        forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
+        (checkpoint, last_events)
     }
 }
 
@@ -191,8 +204,14 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
             return Err(damage);
         }
     }
-    let checkpointed = agents.len();
-    replay(store, &stored, &mut agents, keeps_events.then_some(integration))?;
+    let mut checkpointed = agents.len();
+    let (behind, forgotten) = replay(store, &stored, keeps_events.then_some(integration))?;
+    if !forgotten.is_empty() {
+        let is_gone: HashSet<&AgentKey> = forgotten.iter().map(|forgotten| &forgotten.key).collect();
+        agents.retain(|StoredAgent { agent, .. }| !is_gone.contains(&(agent.acd, Arc::clone(&agent.login_id))));
+        checkpointed = agents.len();
+    }
+    agents.extend(behind);
     tracing::info!(
         integration,
         agents = checkpointed,
@@ -202,29 +221,46 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
         is_complete = stored.recovered,
         "read from the store"
     );
-    Ok(Restored { stored, agents, checkpointed, feed, mapping_version: 0 })
+    Ok(Restored { stored, agents, checkpointed, forgotten, feed, mapping_version: 0 })
 }
 
-/// The journal behind the checkpoint. `keeps_events_of`: the integration, where its last events are wanted too.
+/// The agents of the journal behind the checkpoint, and who was forgotten there. `keeps_events_of`: the integration, where its
+/// last events are wanted too.
 fn replay(
     store: &Store,
     stored: &StoredIntegration,
-    agents: &mut Vec<StoredAgent>,
     keeps_events_of: Option<&str>,
-) -> Result<(), String> {
+) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), String> {
     let reader = store.reader().map_err(|error| error.to_string())?;
     // Without a table, what is still to be published is known from its rows only.
     let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
+    let mut agents: Vec<StoredAgent> = Vec::new();
+    let mut forgotten: HashMap<AgentKey, (usize, Forgotten)> = HashMap::new();
     loop {
         let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let Some(last) = rows.last() else { break };
         position = last.end();
         for row in &rows {
-            for agent in agents_of(row, keeps_events_of).map_err(|error| error.to_string())? {
+            let told = agents_of(row, keeps_events_of).map_err(|error| error.to_string())?;
+            for who in told.forgotten {
+                let key: AgentKey = (who.acd, who.login_id.into());
+                let who = Forgotten { key: key.clone(), at: Timestamp::from_micros(who.at), end: row.end() };
+                forgotten.insert(key, (agents.len(), who));
+            }
+            for agent in told.agents {
                 agents.push(memory::from_agent_message(agent).map_err(|error| error.to_string())?);
             }
         }
     }
+    let is_void = |(index, agent): &(usize, StoredAgent)| {
+        let key = (agent.agent.acd, Arc::clone(&agent.agent.login_id));
+        forgotten.get(&key).is_some_and(|(known_before, _)| index < known_before)
+    };
+    if !forgotten.is_empty() {
+        let all = std::mem::take(&mut agents).into_iter().enumerate();
+        agents = all.filter(|agent| !is_void(agent)).map(|(_, agent)| agent).collect();
+    }
+    Ok((agents, forgotten.into_values().map(|(_, who)| who).collect()))
 }
 
 /// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
@@ -259,13 +295,21 @@ pub(super) fn from_kafka(
         "read from Kafka"
     );
     for (number, id) in missing.into_iter().zip(ids) {
-        let Restored { stored, agents, checkpointed, feed, mapping_version } = &mut restored[number];
-        let found = recovered.integrations.remove(&id).unwrap_or_default();
+        let Restored { stored, agents, checkpointed, forgotten, feed, mapping_version } = &mut restored[number];
+        let mut found = recovered.integrations.remove(&id).unwrap_or_default();
         let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
             Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
-            Delivery::AtLeastOnce => published(store, stored, &found.agents).map_err(RestoreError::Damaged)?,
+            Delivery::AtLeastOnce => {
+                published(store, stored, &found.agents, forgotten).map_err(RestoreError::Damaged)?
+            }
         };
+        // Kafka may not have their tombstones yet. Who came again after it is somebody else.
+        let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
+        found.agents.retain(|StoredAgent { agent, .. }| {
+            let at = voided.get(&(agent.acd, Arc::clone(&agent.login_id)));
+            at.is_none_or(|at| agent.last_seen > *at)
+        });
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -287,7 +331,16 @@ pub(super) fn from_kafka(
 /// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
 /// published long ago; sent again behind what followed them, they would be the last word on `current`. The price: where the
 /// process also died between the two topics, an event is on `current` alone.
-fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]) -> Result<u64, String> {
+///
+/// Of who was forgotten further behind nothing can be told by Kafka.
+fn published(
+    store: &Store,
+    stored: &StoredIntegration,
+    in_kafka: &[StoredAgent],
+    forgotten: &[Forgotten],
+) -> Result<u64, String> {
+    let void_below: HashMap<(u32, &str), u64> =
+        forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
     let in_kafka: HashMap<(u32, &str), u64> =
         in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
     let reader = store.reader().map_err(|error| error.to_string())?;
@@ -297,7 +350,8 @@ fn published(store: &Store, stored: &StoredIntegration, in_kafka: &[StoredAgent]
         let Some(last) = rows.last() else { return Ok(published) };
         position = last.end();
         for row in &rows {
-            let agents = agents_of(row, None).map_err(|error| error.to_string())?;
+            let mut agents = agents_of(row, None).map_err(|error| error.to_string())?.agents;
+            agents.retain(|agent| void_below.get(&(agent.acd, &*agent.login_id)).is_none_or(|end| row.end() > *end));
             let has = |agent: &AgentMemory| {
                 in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
             };

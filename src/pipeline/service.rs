@@ -192,6 +192,7 @@ impl Service {
                 checkpoint,
                 last_events,
                 event_names,
+                forget_after: config.privacy.forget_after,
             };
             charges.push((number, Charge::new(parts)));
         }
@@ -348,7 +349,11 @@ impl Service {
             let feed_settings = preparation::feed_settings(&kept, &realtime, &plan, tls.as_ref());
             running.settings.store(Arc::new(feed_settings));
             running.metrics.tls_expires(tls.map(|files| files.expires));
-            let letters = [Control::Thresholds(number, kept.settings.clone()), Control::Mapping(number, tables)];
+            let letters = [
+                Control::Thresholds(number, kept.settings.clone()),
+                Control::Mapping(number, tables),
+                Control::ForgetAfter(number, config.privacy.forget_after),
+            ];
             running.integration = kept;
             for letter in letters {
                 if running.outlet.send(Letter::Control(letter)).await.is_err() {

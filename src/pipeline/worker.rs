@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fail_point;
 use crate::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::feed::session::ConnectionId;
+use crate::http::commands::Forget;
 use crate::http::model::{FeedView, Update, Updates};
 use crate::mapping::tables::MappingTables;
 use crate::publish::PublishHandle;
@@ -35,6 +36,7 @@ use crate::wire::escape::escape;
 
 use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
+use super::forgetting::{Ageing, Unerased};
 use super::overflow::Overflow;
 use super::refresh::LastEvents;
 use super::staleness::Staleness;
@@ -64,6 +66,10 @@ pub enum Control {
         /// Told by whom it was asked for; `false`: it was so before.
         done: tokio::sync::oneshot::Sender<bool>,
     },
+    /// Forgets somebody of an integration.
+    Forget(usize, Forget),
+    /// After how long an integration forgets who is not seen any more.
+    ForgetAfter(usize, Option<Duration>),
     /// All letters that will ever come are before this one.
     Stop,
 }
@@ -94,6 +100,8 @@ pub struct Charge {
     pub(super) event_names: bool,
     /// While the journal has no room.
     pub(super) overflow: Option<Overflow>,
+    pub(super) ageing: Ageing,
+    pub(super) unerased: Vec<Unerased>,
 }
 
 /// What a charge is made of.
@@ -121,13 +129,15 @@ pub struct ChargeParts {
     pub last_events: LastEvents,
     /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
     pub event_names: bool,
+    /// Agents are forgotten after so long.
+    pub forget_after: Option<Duration>,
 }
 
 impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
-        let ChargeParts { checkpoint, last_events, event_names, .. } = parts;
+        let ChargeParts { checkpoint, last_events, event_names, forget_after, .. } = parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
@@ -151,6 +161,8 @@ impl Charge {
             last_events,
             event_names,
             overflow: None,
+            ageing: Ageing::new(forget_after),
+            unerased: Vec::new(),
         }
     }
 }
@@ -202,6 +214,16 @@ pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
                     charge.set_publishing(pause, done);
                 }
             }
+            Received::Letter(Letter::Control(Control::Forget(number, forget))) => {
+                if let Some(charge) = charges.get_mut(&number) {
+                    charge.forget_requested(forget);
+                }
+            }
+            Received::Letter(Letter::Control(Control::ForgetAfter(number, after))) => {
+                if let Some(charge) = charges.get_mut(&number) {
+                    charge.ageing.set(after);
+                }
+            }
             Received::TimedOut => {
                 is_behind = false;
                 let now = Timestamp::now();
@@ -230,7 +252,7 @@ impl Charge {
         self.engine.next_deadline().map_or(TICK, |deadline| deadline.since(Timestamp::now()))
     }
 
-    fn advance(&mut self, to: Timestamp) -> Timestamp {
+    pub(super) fn advance(&mut self, to: Timestamp) -> Timestamp {
         self.now = self.now.max(to);
         self.now
     }
@@ -285,7 +307,7 @@ impl Charge {
         self.write_checkpoint(at);
     }
 
-    fn write_checkpoint(&mut self, at: Timestamp) {
+    pub(super) fn write_checkpoint(&mut self, at: Timestamp) {
         let last_event = |agent| self.last_events.stored(agent);
         self.checkpoint.tick(&mut self.engine, self.publish.lane(), at, last_event);
     }
@@ -348,6 +370,7 @@ impl Charge {
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
                 self.refresh(at);
             }
+            self.forget_old(at);
             self.write_checkpoint(at);
         }
     }
@@ -383,7 +406,7 @@ impl Charge {
     }
 
     /// Publishes, shows and counts what the engine has found.
-    fn conclude(&mut self, read_at: Option<Instant>) {
+    pub(super) fn conclude(&mut self, read_at: Option<Instant>) {
         let begin = Instant::now();
         let has_findings = !self.findings.is_empty();
         let mut messages = Vec::new();
@@ -438,8 +461,15 @@ impl Charge {
         self.metrics.dead_letter(reason);
         tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
         tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
-        let is_published = self.limiter.admit(received_at);
-        is_published.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
+        if !self.limiter.admit(received_at) {
+            return None;
+        }
+        // While Kafka is away, rubbish must not take the room of transitions.
+        let has_room = self.publish.lane().is_below_half();
+        if !has_room {
+            self.metrics.dropped(Dropped::DeadLetter, 1);
+        }
+        has_room.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
     }
 
     fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
@@ -496,7 +526,7 @@ impl Charge {
         }
     }
 
-    fn tell_model(&self, update: Update) {
+    pub(super) fn tell_model(&self, update: Update) {
         // The model outlives its senders but for a shutdown, when nobody reads it any more.
         let _ = self.model.send((self.number, update));
     }

@@ -78,7 +78,7 @@ impl Connection {
         &self,
         topic: &str,
         key: &str,
-        payload: &[u8],
+        value: Option<&[u8]>,
         headers: &[(&'static str, Bytes)],
         ticket: Ticket,
     ) -> Result<(), Refusal> {
@@ -86,8 +86,12 @@ impl Connection {
         let owned_headers = headers
             .iter()
             .fold(owned_headers, |headers, (key, value)| headers.insert(Header { key, value: Some(&**value) }));
-        let mut record =
-            BaseRecord::with_opaque_to(topic, ticket.pack()).key(key).payload(payload).headers(owned_headers);
+        let record = BaseRecord::with_opaque_to(topic, ticket.pack()).key(key).headers(owned_headers);
+        // Without a payload the value is null, which is not the same as an empty one.
+        let mut record = match value {
+            Some(value) => record.payload(value),
+            None => record,
+        };
         loop {
             if self.failures.any() {
                 return Err(Refusal::Failed);

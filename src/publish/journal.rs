@@ -24,13 +24,14 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
+use super::journal_erase::Erasing;
 use super::journal_queue::{LaneQueue, Phase, Queue, Shared};
 use super::journal_writer::{Writer, WrittenLane};
 use super::lane::{Lane, instant_of};
 use super::outbox::Outbox;
 use crate::store::{Store, StoreError, StoredIntegration};
 
-pub use super::journal_queue::{Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, Unobserved};
+pub use super::journal_queue::{Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TableChange, Unobserved};
 
 /// See the module.
 pub struct Journal {
@@ -108,7 +109,13 @@ impl Journal {
             });
             lanes.insert(Arc::clone(integration), lane);
         }
-        let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, logged: None };
+        let mut erasing = Erasing::default();
+        if store.is_erase_due()? {
+            // Whose tombstones they are, nobody knows any more: each integration may have some in its journal.
+            let next = |(index, start): (usize, &LaneStart)| erasing.add(vec![(index, start.stored.next)], None);
+            integrations.iter().enumerate().for_each(next);
+        }
+        let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, logged: None, erasing };
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self { shared, lanes, thread: Some(thread) })
     }

@@ -6,34 +6,45 @@
 //! cannot be read says nothing. Cost: as reading the row; messages are copied only where they are kept.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use prost::Message as _;
 
+use super::journal_queue::TableChange;
 use super::journal_row::{self, RowError};
 use crate::proto::store;
 use crate::store::{AgentRow, Row};
+
+/// What a row says of agents.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Forgotten in it: what was known before is void.
+    pub(crate) forgotten: Vec<store::Forgotten>,
+    /// As it has left them.
+    pub(crate) agents: Vec<store::AgentMemory>,
+}
 
 /// The agents as a row has left them. `keeps_events_of`: the integration, where its last events are wanted too.
 ///
 /// # Errors
 /// A row that is no batch, or of a newer version.
-pub(crate) fn agents_of(row: &Row, keeps_events_of: Option<&str>) -> Result<Vec<store::AgentMemory>, RowError> {
-    let store::Batch { messages, mut agents } = store::Batch::decode(&*row.content)?;
+pub(crate) fn agents_of(row: &Row, keeps_events_of: Option<&str>) -> Result<Told, RowError> {
+    let store::Batch { messages, mut agents, forgotten } = store::Batch::decode(&*row.content)?;
     messages.iter().try_for_each(journal_row::check)?;
-    let Some(integration) = keeps_events_of else { return Ok(agents) };
+    let Some(integration) = keeps_events_of else { return Ok(Told { forgotten, agents }) };
     let mut by_key: HashMap<String, store::Message> =
         messages.into_iter().map(|message| (message.key.clone(), message)).collect();
     for agent in &mut agents {
         agent.last_event = by_key.remove(&format!("{integration}/{}/{}", agent.acd, agent.login_id));
     }
-    Ok(agents)
+    Ok(Told { forgotten, agents })
 }
 
-/// The agents of several rows, each as the last of them has left him.
+/// The agents of several rows, each as the last of them has left him, or that he is forgotten.
 #[derive(Debug)]
 pub(crate) struct Latest<'a> {
     keeps_events_of: Option<&'a str>,
-    agents: BTreeMap<(u32, String), store::AgentMemory>,
+    agents: BTreeMap<(u32, String), Option<store::AgentMemory>>,
 }
 
 impl<'a> Latest<'a> {
@@ -47,26 +58,28 @@ impl<'a> Latest<'a> {
     /// # Errors
     /// Those of [`agents_of`].
     pub(crate) fn add(&mut self, row: &Row) -> Result<(), RowError> {
-        let agents = agents_of(row, self.keeps_events_of)?;
-        self.agents.extend(agents.into_iter().map(|agent| ((agent.acd, agent.login_id.clone()), agent)));
+        let Told { forgotten, agents } = agents_of(row, self.keeps_events_of)?;
+        self.agents.extend(forgotten.into_iter().map(|who| ((who.acd, who.login_id), None)));
+        self.agents.extend(agents.into_iter().map(|agent| ((agent.acd, agent.login_id.clone()), Some(agent))));
         Ok(())
     }
 
-    /// As the agent table has them.
-    pub(crate) fn into_rows(self) -> Vec<AgentRow> {
-        let row = |((acd, login_id), agent): ((u32, String), store::AgentMemory)| AgentRow {
-            acd,
-            login_id: login_id.into(),
-            memory: agent.encode_to_vec(),
-        };
-        self.agents.into_iter().map(row).collect()
+    /// For the agent table.
+    pub(crate) fn into_changed(self) -> TableChange {
+        let mut changed = TableChange::default();
+        for ((acd, login_id), agent) in self.agents {
+            let login_id: Arc<str> = login_id.into();
+            match agent {
+                Some(agent) => changed.agents.push(AgentRow { acd, login_id, memory: agent.encode_to_vec() }),
+                None => changed.forgotten.push((acd, login_id)),
+            }
+        }
+        changed
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
 
     use super::*;
@@ -107,7 +120,9 @@ mod tests {
             let event = last_event.map_or("-".to_owned(), |event| String::from_utf8(event.payload).unwrap());
             format!("{login_id} #{} {event}", agent.sequence)
         };
-        latest.into_rows().into_iter().map(tell).collect()
+        let TableChange { forgotten, agents } = latest.into_changed();
+        let gone = forgotten.into_iter().map(|(_, login_id)| format!("{login_id} forgotten"));
+        gone.chain(agents.into_iter().map(tell)).collect()
     }
 
     #[test]
@@ -123,16 +138,34 @@ mod tests {
     }
 
     #[test]
+    fn who_is_forgotten_is_gone_until_he_comes_again() {
+        let forgotten = |login_id: &str| {
+            let who = store::Forgotten { acd: 1, login_id: login_id.to_owned(), at: 1 };
+            let tombstone = Message::tombstone(format!("avaya-1/1/{login_id}").into());
+            let content = journal_row::encode_with(&[tombstone], Vec::new(), vec![who]);
+            Row { content, ..row(2, &[status()], Vec::new()) }
+        };
+        let rows = [
+            row(0, &[event("7", 1), event("8", 9)], vec![agent("7", 1), agent("8", 9)]),
+            forgotten("8"),
+            row(3, &[event("7", 2), event("8", 1)], vec![agent("7", 2), agent("8", 1)]),
+        ];
+        assert_eq!(told(&rows[..2], Some("avaya-1")), ["8 forgotten", "7 #1 1"]);
+        assert_eq!(told(&rows[1..2], None), ["8 forgotten"], "also where the row that told of him is gone");
+        assert_eq!(told(&rows, Some("avaya-1")), ["7 #2 2", "8 #1 1"]);
+    }
+
+    #[test]
     fn a_row_that_cannot_be_read_says_nothing() {
         let mut latest = Latest::new(None);
         latest.add(&row(0, &[event("7", 1)], vec![agent("7", 1)])).unwrap();
         let unknown = store::Message { route: 99, key: "avaya-1/1/7".to_owned(), ..Default::default() };
-        let batch = store::Batch { messages: vec![unknown], agents: vec![agent("7", 2)] };
+        let batch = store::Batch { messages: vec![unknown], agents: vec![agent("7", 2)], forgotten: Vec::new() };
         let newer = Row { content: batch.encode_to_vec(), ..row(1, &[status()], Vec::new()) };
         assert!(matches!(latest.add(&newer), Err(RowError::Route { route: 99, .. })));
         let torn = Row { content: vec![0xff], ..row(1, &[status()], Vec::new()) };
         assert!(matches!(latest.add(&torn), Err(RowError::Decode(_))));
-        let rows = latest.into_rows();
+        let rows = latest.into_changed().agents;
         assert_eq!(rows.len(), 1);
         let kept = &rows[0];
         assert_eq!(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::message::{Batch, Message};
 use super::outbox::Limits;
-use crate::store::{AgentRow, StoreError, StoredIntegration};
+use crate::store::{AgentKey, AgentRow, StoreError, StoredIntegration};
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -78,22 +78,59 @@ pub struct StoreHealth {
     pub trouble: Option<String>,
 }
 
+/// What a checkpoint does to the agent table.
+#[derive(Debug, Default)]
+pub struct TableChange {
+    /// Removed, where they are there.
+    pub forgotten: Vec<AgentKey>,
+    /// Added or replaced.
+    pub agents: Vec<AgentRow>,
+}
+
 /// Called when something is on disk.
 pub type Done = Box<dyn FnOnce() + Send>;
 
 pub(super) enum Item {
-    Batch { lane: usize, first: u64, messages: Vec<Message>, content: Vec<u8>, submitted_at: Instant },
-    Checkpoint { lane: usize, covered_to: u64, agents: Vec<AgentRow>, feed: Vec<u8>, is_recovered: bool },
-    Hold { lane: usize, at: Option<u64>, done: Done },
-    Mapping { lane: usize, version: u64, content: u64, done: crossbeam_channel::Sender<Result<(), StoreError>> },
+    Batch {
+        lane: usize,
+        first: u64,
+        messages: Vec<Message>,
+        content: Vec<u8>,
+        submitted_at: Instant,
+        forgets: bool,
+    },
+    Checkpoint {
+        lane: usize,
+        covered_to: u64,
+        table: TableChange,
+        feed: Vec<u8>,
+        is_recovered: bool,
+    },
+    /// Somebody waits until what was forgotten below the position is erased.
+    Erase {
+        lane: usize,
+        until: u64,
+        done: Done,
+    },
+    Hold {
+        lane: usize,
+        at: Option<u64>,
+        done: Done,
+    },
+    Mapping {
+        lane: usize,
+        version: u64,
+        content: u64,
+        done: crossbeam_channel::Sender<Result<(), StoreError>>,
+    },
 }
 
 impl Item {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Batch { content, .. } => content.len(),
-            Self::Checkpoint { agents, .. } => agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. } | Self::Mapping { .. } => 0,
+            Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
+            Self::Hold { .. } | Self::Mapping { .. } | Self::Erase { .. } => 0,
         }
     }
 
@@ -102,6 +139,7 @@ impl Item {
             Self::Batch { lane, .. }
             | Self::Checkpoint { lane, .. }
             | Self::Hold { lane, .. }
+            | Self::Erase { lane, .. }
             | Self::Mapping { lane, .. } => *lane,
         }
     }

@@ -49,9 +49,14 @@ pub enum RowError {
 
 /// A batch as the journal has it, with the agents as they are after it.
 pub fn encode(messages: &[Message], agents: Vec<store::AgentMemory>) -> Vec<u8> {
+    encode_with(messages, agents, Vec::new())
+}
+
+/// The same with agents who are forgotten.
+pub fn encode_with(messages: &[Message], agents: Vec<store::AgentMemory>, forgotten: Vec<store::Forgotten>) -> Vec<u8> {
     let now = Now::read();
     let messages = messages.iter().map(|message| stored_at(message, now)).collect();
-    store::Batch { messages, agents }.encode_to_vec()
+    store::Batch { messages, agents, forgotten }.encode_to_vec()
 }
 
 /// A batch back from [`encode`].
@@ -102,6 +107,7 @@ fn stored_at(message: &Message, now: Now) -> store::Message {
             Route::DeadLetter => store::message::Route::DeadLetter,
             Route::Refresh => store::message::Route::Refresh,
             Route::Audit => store::message::Route::Audit,
+            Route::Tombstone => store::message::Route::Tombstone,
         }
         .into(),
         key: message.key.to_string(),
@@ -129,6 +135,7 @@ fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
         Ok(store::message::Route::DeadLetter) => Route::DeadLetter,
         Ok(store::message::Route::Refresh) => Route::Refresh,
         Ok(store::message::Route::Audit) => Route::Audit,
+        Ok(store::message::Route::Tombstone) => Route::Tombstone,
         Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { route }),
     };
     let event_id = match (event_id.is_empty(), Uuid::from_slice(event_id)) {
@@ -159,6 +166,7 @@ fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> 
         }
         Route::FeedStatus => Some(content(proto::FEED_STATUS).to_vec()),
         Route::Audit => Some(content(proto::AUDIT_EVENT).to_vec()),
+        Route::Tombstone => Some(Vec::new()),
         Route::DeadLetter => None,
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::journal_agents::Latest;
-use super::journal_queue::{Item, Phase, Shared};
+use super::journal_erase::Erasing;
+use super::journal_queue::{Item, Phase, Shared, TableChange};
 use super::outbox::Outbox;
 use crate::fail_point;
-use crate::store::{AgentRow, Reader, Released, Store, Write};
+use crate::store::{Erased, Reader, Released, Store, Write};
 use crate::time::Timestamp;
 
 /// How late the store may know what Kafka has.
@@ -41,7 +42,7 @@ pub(super) struct WrittenLane {
 impl WrittenLane {
     /// The agents that rows have changed which are not covered and end below a position, as far as they can be read; and
     /// where the last of these rows ends.
-    fn changed_below(&self, position: u64) -> (u64, Vec<AgentRow>) {
+    fn changed_below(&self, position: u64) -> (u64, TableChange) {
         let mut covered_to = self.covered_to;
         let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
         let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
@@ -51,7 +52,7 @@ impl WrittenLane {
             }
             covered_to = row.end();
         }
-        (covered_to, latest.into_rows())
+        (covered_to, latest.into_changed())
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) lanes: Vec<WrittenLane>,
     pub(super) logged: Option<Instant>,
+    pub(super) erasing: Erasing,
 }
 
 impl Writer {
@@ -76,6 +78,7 @@ impl Writer {
                 lane.acknowledged_to = lane.acknowledged_to.max(acknowledged_to);
             }
             self.conclude(items);
+            self.erase();
         }
         0
     }
@@ -97,7 +100,8 @@ impl Writer {
                 acknowledged_since = Some(Instant::now());
             }
             let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
-            if !items.is_empty() || is_due || (is_ending && is_acknowledged) {
+            let is_erased = !is_ending && self.erasing.is_due(&self.lanes);
+            if !items.is_empty() || is_due || is_erased || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
                 return Some(items);
             }
@@ -119,17 +123,24 @@ impl Writer {
         }
         for item in items {
             let integration = self.lanes[item.lane()].number;
-            writes.push(match item {
-                Item::Mapping { .. } => continue,
-                Item::Batch { first, messages, content, .. } => {
+            let write = match item {
+                Item::Mapping { .. } | Item::Erase { .. } => continue,
+                Item::Batch { first, messages, content, forgets, .. } => {
+                    if *forgets {
+                        writes.push(Write::EraseDue);
+                    }
                     let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
                     Write::Batch { integration, first: *first, count, written_at, content }
                 }
-                Item::Checkpoint { covered_to, agents, feed, is_recovered, .. } => {
+                Item::Checkpoint {
+                    covered_to, table: TableChange { forgotten, agents }, feed, is_recovered, ..
+                } => {
+                    writes.push(Write::Forgotten { integration, agents: forgotten });
                     Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
                 }
                 Item::Hold { at, .. } => Write::Held { integration, at: *at },
-            });
+            };
+            writes.push(write);
         }
         let grows = items.iter().any(|item| matches!(item, Item::Batch { .. } | Item::Checkpoint { .. }));
         let mut backoff = FIRST_BACKOFF;
@@ -186,13 +197,14 @@ impl Writer {
         for index in 0..self.lanes.len() {
             let lane = &self.lanes[index];
             let acknowledged_to = lane.outbox.acknowledged_to();
-            let (covered_to, agents) = lane.changed_below(acknowledged_to);
+            let (covered_to, TableChange { forgotten, agents }) = lane.changed_below(acknowledged_to);
             if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.covered_to {
                 continue;
             }
             let (integration, feed) = (lane.number, &*lane.feed);
             let writes = [
                 Write::Acknowledged { integration, to: acknowledged_to },
+                Write::Forgotten { integration, agents: &forgotten },
                 Write::Checkpoint { integration, covered_to, agents: &agents, feed, recovered: false },
             ];
             // Its failure has been told: it is that of everything else.
@@ -212,7 +224,11 @@ impl Writer {
             bytes[index] += item.bytes();
             let lane = &self.lanes[index];
             match item {
-                Item::Batch { messages, submitted_at, .. } => {
+                Item::Batch { first, messages, submitted_at, forgets, .. } => {
+                    if forgets {
+                        // So that the store is not taken for erased before somebody asks for it.
+                        self.erasing.add(vec![(index, first + messages.len() as u64)], None);
+                    }
                     lane.outbox.append(messages, submitted_at);
                     fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
@@ -221,6 +237,10 @@ impl Writer {
                     let lane = &mut self.lanes[index];
                     lane.covered_to = lane.covered_to.max(covered_to);
                     lane.feed = feed;
+                }
+                Item::Erase { until, done, .. } => {
+                    let until = self.leave_before(index, until);
+                    self.erasing.add(until, Some(done));
                 }
                 Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.
@@ -237,6 +257,42 @@ impl Writer {
         drop(queue);
         self.shared.room.notify_all();
         self.tell_size();
+    }
+
+    /// What must have left the store for somebody's traces to be gone from it: his integration's messages, and what the
+    /// others have at the moment: the records of who has looked at him. Not where publishing is paused.
+    fn leave_before(&self, index: usize, until: u64) -> Vec<(usize, u64)> {
+        let queue = self.shared.queue.lock();
+        let others = self.lanes.iter().enumerate().filter(|(other, lane)| {
+            let is_behind = lane.acknowledged_to.min(lane.covered_to) < queue.lanes[*other].next;
+            *other != index && is_behind && lane.outbox.held_at().is_none()
+        });
+        let others = others.map(|(other, _)| (other, queue.lanes[other].next));
+        std::iter::once((index, until)).chain(others).collect()
+    }
+
+    /// Erases what has left, if it is time.
+    fn erase(&mut self) {
+        if !self.erasing.is_due(&self.lanes) {
+            return;
+        }
+        let ready = self.erasing.take_ready(&self.lanes);
+        let begin = Instant::now();
+        match self.store.erase(self.erasing.is_empty()) {
+            Ok(Erased::Done) => {
+                tracing::debug!(took_ms = begin.elapsed().as_millis(), "what was forgotten is erased from the store");
+                ready.into_iter().filter_map(|pending| pending.done).for_each(|done| done());
+            }
+            Ok(outcome) => {
+                tracing::debug!(?outcome, "what was forgotten is not erased from the store yet");
+                self.erasing.put_back(ready);
+            }
+            Err(error) => {
+                self.shared.observer.failed(error.kind());
+                tracing::error!(kind = error.kind(), %error, "what was forgotten is not erased from the store, will be tried again");
+                self.erasing.put_back(ready);
+            }
+        }
     }
 
     fn tell_size(&self) {

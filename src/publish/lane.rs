@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::journal_queue::{Done, Item, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth};
+use super::journal_queue::{Done, Item, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange};
 use super::journal_row;
 use super::message::Batch;
 use super::outbox::Outbox;
-use crate::store::{AgentRow, Reader, Row, StoreError};
+use crate::store::{Reader, Row, StoreError};
 use crate::time::Timestamp;
 
 /// What is read from the store at a time.
@@ -44,9 +44,10 @@ impl Lane {
     /// # Errors
     /// [`Refused`], with the messages: when there is no room for them, and when the journal is closed.
     pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
-        let Batch { messages, agents, is_urgent } = batch;
-        let content = journal_row::encode(&messages, agents);
-        let refused = |messages| Box::new(Batch { messages, agents: Vec::new(), is_urgent });
+        let Batch { messages, agents, forgotten, is_urgent } = batch;
+        let forgets = !forgotten.is_empty();
+        let content = journal_row::encode_with(&messages, agents, forgotten);
+        let refused = |messages| Box::new(Batch { messages, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();
         let reserve = if is_urgent { RESERVE } else { 0 };
         let most_stored = self.shared.bounds.journal_bytes + reserve as u64;
@@ -72,7 +73,7 @@ impl Lane {
         lane.next += messages.len() as u64;
         lane.stored += content.len() as u64;
         let end = lane.next;
-        self.push(&mut queue, Item::Batch { lane: self.index, first, messages, content, submitted_at });
+        self.push(&mut queue, Item::Batch { lane: self.index, first, messages, content, submitted_at, forgets });
         Ok(end)
     }
 
@@ -91,6 +92,11 @@ impl Lane {
         queue.trouble.is_none() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
+    /// Whether less than half of what it may have in the store is taken.
+    pub fn is_below_half(&self) -> bool {
+        self.stored_bytes() < self.shared.bounds.journal_bytes / 2
+    }
+
     /// Position that the next message gets.
     pub fn next(&self) -> u64 {
         self.shared.queue.lock().lanes[self.index].next
@@ -101,17 +107,17 @@ impl Lane {
         self.shared.queue.lock().lanes[self.index].stored
     }
 
-    /// Writes agents down. `covered_to`: what the messages below this position have changed is in these rows or in
+    /// Writes the agent table down. `covered_to`: what the messages below this position have changed is in these rows or in
     /// earlier ones. False while the store is in trouble or far behind: then it has to be tried again, and until it
     /// succeeds the journal stands in.
     #[must_use]
-    pub fn checkpoint(&self, covered_to: u64, agents: Vec<AgentRow>, feed: Vec<u8>, is_recovered: bool) -> bool {
+    pub fn checkpoint(&self, covered_to: u64, table: TableChange, feed: Vec<u8>, is_recovered: bool) -> bool {
         let mut queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
         if matches!(queue.phase, Phase::Ending(_)) || queue.trouble.is_some() || lane.queued > QUEUE_BYTES / 2 {
             return false;
         }
-        self.push(&mut queue, Item::Checkpoint { lane: self.index, covered_to, agents, feed, is_recovered });
+        self.push(&mut queue, Item::Checkpoint { lane: self.index, covered_to, table, feed, is_recovered });
         true
     }
 
@@ -120,6 +126,13 @@ impl Lane {
         self.outbox.hold(at);
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Hold { lane: self.index, at, done });
+    }
+
+    /// Says when what was forgotten below the position is erased from the store: once all of it is in Kafka and the agent
+    /// table is written down without it.
+    pub fn when_erased(&self, until: u64, done: Done) {
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::Erase { lane: self.index, until, done });
     }
 
     /// Writes the version of its mapping down. The answer comes when it is there.

@@ -1,7 +1,7 @@
 //! A Kafka message as one line of JSON. Pure.
 //!
 //! Policy: the headers decide, not the topic: `content-type` says how an event or status is encoded, a `reason` makes a
-//! dead letter. What fits neither is shown as `{"error": …, "raw": …}`, never refused.
+//! dead letter, no value a tombstone. What fits none of these is shown as `{"error": …, "raw": …}`, never refused.
 
 use serde::Serialize;
 
@@ -14,8 +14,10 @@ use crate::wire::escape::escape;
 pub struct Parts<'a> {
     /// Kafka headers.
     pub headers: &'a [(String, Vec<u8>)],
-    /// Kafka value.
-    pub value: &'a [u8],
+    /// Kafka key.
+    pub key: &'a str,
+    /// Kafka value; a tombstone has none.
+    pub value: Option<&'a [u8]>,
 }
 
 impl Parts<'_> {
@@ -37,6 +39,12 @@ struct DeadLetterLine {
     raw: String,
 }
 
+/// Of the key nothing is left.
+#[derive(Serialize)]
+struct TombstoneLine<'a> {
+    forgotten: &'a str,
+}
+
 #[derive(Serialize)]
 struct UnreadableLine {
     error: String,
@@ -45,28 +53,29 @@ struct UnreadableLine {
 
 /// The line, without its end.
 pub fn json_line(parts: &Parts<'_>) -> String {
+    let Some(value) = parts.value else { return json(&TombstoneLine { forgotten: parts.key }) };
     match parts.header(header::CONTENT_TYPE).as_deref() {
         Some(header::PROTOBUF) => {
             let schema = parts.header(header::SCHEMA).unwrap_or_default();
-            match proto::to_json(&schema, parts.value) {
+            match proto::to_json(&schema, value) {
                 Ok(json) => String::from_utf8_lossy(&json).into_owned(),
-                Err(error) => unreadable(&error.to_string(), parts.value),
+                Err(error) => unreadable(&error.to_string(), value),
             }
         }
-        Some(header::JSON) => match std::str::from_utf8(parts.value) {
+        Some(header::JSON) => match std::str::from_utf8(value) {
             Ok(json) => json.to_owned(),
-            Err(error) => unreadable(&error.to_string(), parts.value),
+            Err(error) => unreadable(&error.to_string(), value),
         },
-        Some(other) => unreadable(&format!("unknown content-type {other:?}"), parts.value),
+        Some(other) => unreadable(&format!("unknown content-type {other:?}"), value),
         None => match parts.header(header::REASON) {
             Some(reason) => json(&DeadLetterLine {
                 integration: parts.header(header::INTEGRATION).unwrap_or_default(),
                 reason,
                 offset: parts.header(header::OFFSET).and_then(|offset| offset.parse().ok()),
                 received_at: parts.header(header::RECEIVED_AT),
-                raw: escape(parts.value),
+                raw: escape(value),
             }),
-            None => unreadable("neither a content-type header nor a dead letter's reason", parts.value),
+            None => unreadable("neither a content-type header nor a dead letter's reason", value),
         },
     }
 }
@@ -89,7 +98,7 @@ mod tests {
 
     fn line(headers: &[(&str, &str)], value: &[u8]) -> String {
         let headers: Vec<_> = headers.iter().map(|(key, value)| (key.to_string(), value.as_bytes().to_vec())).collect();
-        json_line(&Parts { headers: &headers, value })
+        json_line(&Parts { headers: &headers, key: "avaya-1/1/301204", value: Some(value) })
     }
 
     #[test]
@@ -111,6 +120,7 @@ mod tests {
             line(&[protobuf, (header::SCHEMA, proto::FEED_STATUS)], b"\xff"),
             line(&[protobuf], b""),
             line(&[], b"what"),
+            json_line(&Parts { headers: &[], key: "avaya-1/1/301204", value: None }),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"integration":"avaya-1","kind":"CONNECTED","peer":""}
@@ -119,6 +129,7 @@ mod tests {
         {"error":"not a rtalink.v1.FeedStatus: failed to decode Protobuf message: invalid varint","raw":"\\xff"}
         {"error":"unknown schema \"\": expected rtalink.v1.AgentStateEvent, rtalink.v1.FeedStatus or rtalink.v1.AuditEvent","raw":""}
         {"error":"neither a content-type header nor a dead letter's reason","raw":"what"}
+        {"forgotten":"avaya-1/1/301204"}
         "#);
     }
 

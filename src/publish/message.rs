@@ -56,6 +56,8 @@ pub enum Route {
     Refresh,
     /// The audit topic.
     Audit,
+    /// The compacted current topic alone, without a value: an agent is forgotten.
+    Tombstone,
 }
 
 impl Route {
@@ -65,7 +67,7 @@ impl Route {
             Self::AgentState => &[Topic::Events, Topic::Current],
             Self::FeedStatus => &[Topic::FeedStatus],
             Self::DeadLetter => &[Topic::DeadLetter],
-            Self::Refresh => &[Topic::Current],
+            Self::Refresh | Self::Tombstone => &[Topic::Current],
             Self::Audit => &[Topic::Audit],
         }
     }
@@ -122,6 +124,16 @@ pub struct Message {
 }
 
 impl Message {
+    /// What is at the key is to be forgotten.
+    pub fn tombstone(key: Arc<str>) -> Self {
+        Self { route: Route::Tombstone, key, payload: Bytes::new(), headers: Vec::new(), read_at: None }
+    }
+
+    /// The Kafka value; a tombstone has none.
+    pub fn value(&self) -> Option<&[u8]> {
+        (self.route != Route::Tombstone).then_some(&self.payload)
+    }
+
     /// Bytes of key, value and headers: what it counts for in a queue.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -136,6 +148,8 @@ pub struct Batch {
     pub messages: Vec<Message>,
     /// Agents as they are after these messages, each once: what a restart has to know if it finds them.
     pub agents: Vec<crate::proto::store::AgentMemory>,
+    /// Agents who are forgotten with the tombstones among the messages: none of them is in `agents`.
+    pub forgotten: Vec<crate::proto::store::Forgotten>,
     /// May take the reserve of a full journal: feed statuses.
     pub is_urgent: bool,
 }

@@ -9,7 +9,8 @@
 //! * [`message`]: what is published: routes, topics, headers;
 //! * [`publisher`]: the facade, from start to drain;
 //! * [`journal`]: what is handed over is on disk before anybody publishes it; [`lane`]: one integration's part of it;
-//!   `journal_queue`, `journal_writer`: what waits for the disk, and the thread that writes it;
+//!   `journal_queue`, `journal_writer`: what waits for the disk, and the thread that writes it; `journal_erase`: who was
+//!   forgotten, until the store has nothing of him;
 //! * [`outbox`]: the part of it that is in memory, and what Kafka has of it;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
@@ -31,6 +32,7 @@ pub mod embedded;
 pub mod encode;
 pub mod journal;
 pub(crate) mod journal_agents;
+mod journal_erase;
 mod journal_queue;
 pub mod journal_row;
 mod journal_writer;

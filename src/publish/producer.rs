@@ -116,7 +116,7 @@ impl PublisherThread {
         for topic in outgoing.topics() {
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
-            match connection.enqueue(name, &message.key, &message.payload, &message.headers, ticket) {
+            match connection.enqueue(name, &message.key, message.value(), &message.headers, ticket) {
                 Ok(()) => {}
                 Err(Refusal::TooLarge(code)) => {
                     let replacement = self.refusals.give_up(outgoing.position, message, code)?;

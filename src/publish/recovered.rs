@@ -1,9 +1,10 @@
 //! Agents from the events of the `current` topic. Pure.
 //!
 //! Invariant: of an agent, the event with the highest sequence is taken, of several with the same the one that came last.
-//! Policy: what cannot be read (a tombstone, a foreign value, one of a newer version) is left out and says why in one
-//! word: keys and values are personal data. Events of integrations that nobody asked for are not even decoded. Cost: one
-//! decoding per event; agents share their activities.
+//! A tombstone takes back what came before it: its agent was forgotten, and is nobody until he comes again. Policy: what
+//! cannot be read (a foreign value, one of a newer version) is left out and says why in one word: keys and values are personal
+//! data. Events of integrations that nobody asked for are not even decoded. Cost: one decoding per event; agents share their
+//! activities.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -48,7 +49,6 @@ pub struct RecoveredFeed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     Key,
-    Tombstone,
     ContentType,
     Value,
     NewerVersion,
@@ -59,7 +59,6 @@ impl Unreadable {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Key => "key",
-            Self::Tombstone => "tombstone",
             Self::ContentType => "content-type",
             Self::Value => "value",
             Self::NewerVersion => "newer-version",
@@ -115,7 +114,11 @@ impl Collector {
         let key = read.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(Unreadable::Key)?;
         let (integration, _) = key.split_once('/').ok_or(Unreadable::Key)?;
         let Some(feed) = self.feeds.get_mut(integration) else { return Ok(()) };
-        let value = read.value.ok_or(Unreadable::Tombstone)?;
+        let Some(value) = read.value else {
+            // He was forgotten. Who comes after it is seen for the first time.
+            feed.agents.remove(key);
+            return Ok(());
+        };
         let event = decode(read.content_type, value)?;
         if key != format!("{}/{}/{}", event.integration, event.acd, event.login_id) {
             return Err(Unreadable::AnotherKey);

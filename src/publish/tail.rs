@@ -153,10 +153,7 @@ fn line(message: &BorrowedMessage<'_>) -> Line {
     let headers: Vec<(String, Vec<u8>)> = message.headers().map_or_else(Vec::new, |headers| {
         headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
     });
-    Line {
-        partition: message.partition(),
-        offset: message.offset(),
-        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
-        json: json_line(&Parts { headers: &headers, value: message.payload().unwrap_or_default() }),
-    }
+    let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
+    let json = json_line(&Parts { headers: &headers, key: &key, value: message.payload() });
+    Line { partition: message.partition(), offset: message.offset(), key, json }
 }

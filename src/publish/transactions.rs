@@ -233,7 +233,7 @@ impl TransactionThread {
         for topic in outgoing.topics() {
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
-            match connection.enqueue(name, &message.key, &message.payload, &message.headers, ticket) {
+            match connection.enqueue(name, &message.key, message.value(), &message.headers, ticket) {
                 Ok(()) => {}
                 Err(Refusal::TooLarge(code)) => {
                     let replacement = self.refusals.give_up(outgoing.position, message, code);
@@ -251,7 +251,7 @@ impl TransactionThread {
         let checkpoint = Checkpoint { owner: self.owner, position, committed_at: Timestamp::now() };
         let ticket = Ticket { position, topic: Topic::Checkpoint };
         let (name, value) = (&self.kafka.topics.checkpoint, checkpoint.value());
-        match connection.enqueue(name, &self.integration, value.as_bytes(), &checkpoint.headers(), ticket) {
+        match connection.enqueue(name, &self.integration, Some(value.as_bytes()), &checkpoint.headers(), ticket) {
             Ok(()) => {}
             Err(Refusal::Stopped) => return Err(End::Stopped),
             Err(Refusal::Failed) => return Err(End::Failed),

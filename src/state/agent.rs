@@ -80,6 +80,8 @@ pub struct Agent {
     /// The gap after which the last record was taken, and whether the agent was logged in before it.
     pub(super) gap: u32,
     pub(super) was_logged_in: bool,
+    /// He was forgotten: the number waits for somebody else.
+    is_nobody: bool,
 }
 
 /// What the last valid record said of its mode, for the link-down rule.
@@ -142,7 +144,18 @@ impl Agent {
             remembered_start: None,
             gap: 0,
             was_logged_in: false,
+            is_nobody: false,
         }
+    }
+
+    /// In the place of one who was forgotten.
+    pub(super) fn nobody() -> Self {
+        Self { is_nobody: true, ..Self::new("", 0, Timestamp::from_micros(0)) }
+    }
+
+    /// Whether the number is nobody's.
+    pub const fn is_nobody(&self) -> bool {
+        self.is_nobody
     }
 
     /// Whether the last known state is a logged-in one.

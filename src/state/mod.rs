@@ -8,6 +8,7 @@ pub mod agent;
 pub mod agent_state;
 mod ending;
 pub mod event;
+mod forget;
 mod held;
 pub mod memory;
 mod records;

@@ -102,7 +102,9 @@ impl Tracker {
     /// Everybody counts as changed.
     pub fn mark_all_changed(&mut self) {
         for index in self.table.indices() {
-            self.mark_changed(index);
+            if !self.table.get(index).is_nobody() {
+                self.mark_changed(index);
+            }
         }
     }
 

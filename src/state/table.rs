@@ -1,6 +1,7 @@
 //! The agents of one integration, by source key.
 //!
-//! Agents are never removed while the service runs: an agent's number is stable and may index tables elsewhere.
+//! An agent's number is stable and may index tables elsewhere, until he is forgotten ([`AgentTable::forget`]): then it is
+//! nobody's, and the next new agent gets it.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -25,6 +26,8 @@ pub struct AgentTable {
     /// Of their longest records.
     bytes: usize,
     by_key: HashTable<AgentIndex>,
+    /// Numbers of those who were forgotten.
+    free: Vec<AgentIndex>,
     hasher: FixedState,
     logged_in: usize,
 }
@@ -32,7 +35,7 @@ pub struct AgentTable {
 impl Default for AgentTable {
     fn default() -> Self {
         let hasher = FixedState::with_seed(0x7261_6c69_6e6b);
-        Self { agents: Vec::new(), bytes: 0, by_key: HashTable::new(), hasher, logged_in: 0 }
+        Self { agents: Vec::new(), bytes: 0, by_key: HashTable::new(), free: Vec::new(), hasher, logged_in: 0 }
     }
 }
 
@@ -55,7 +58,10 @@ impl AgentTable {
                 let more = length.saturating_sub(self.get(index).longest);
                 more == 0 || self.bytes + more <= MOST_BYTES
             }
-            None => self.agents.len() < MAX_AGENTS && self.bytes + length <= MOST_BYTES,
+            None => {
+                let has_place = !self.free.is_empty() || self.agents.len() < MAX_AGENTS;
+                has_place && self.bytes + length <= MOST_BYTES
+            }
         }
     }
 
@@ -70,17 +76,37 @@ impl AgentTable {
 
     /// Adds an agent who is not in the table; `None` when it is full.
     pub(super) fn add(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
-        if self.agents.len() >= MAX_AGENTS {
-            return None;
-        }
-        let index = AgentIndex::try_from(self.agents.len()).ok()?;
-        self.agents.push(Agent::new(login_id, acd, at));
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.agents[index as usize] = Agent::new(login_id, acd, at);
+                index
+            }
+            None if self.agents.len() >= MAX_AGENTS => return None,
+            None => {
+                let index = AgentIndex::try_from(self.agents.len()).ok()?;
+                self.agents.push(Agent::new(login_id, acd, at));
+                index
+            }
+        };
         let Self { agents, by_key, hasher, .. } = self;
         let hash_of = |index: &AgentIndex| {
             agents.get(*index as usize).map_or(0, |agent| hasher.hash_one((agent.acd, &*agent.login_id)))
         };
         by_key.insert_unique(hasher.hash_one((acd, login_id)), index, hash_of);
         Some(index)
+    }
+
+    /// Forgets the agent of that number: nothing of him is left here. What else knows the number must forget it first.
+    pub(super) fn forget(&mut self, index: AgentIndex) {
+        let Some(agent) = self.agents.get_mut(index as usize) else { return };
+        self.logged_in -= usize::from(agent.is_logged_in());
+        self.bytes -= agent.longest;
+        let hash = self.hasher.hash_one((agent.acd, &*agent.login_id));
+        *agent = Agent::nobody();
+        if let Ok(entry) = self.by_key.find_entry(hash, |known| *known == index) {
+            entry.remove();
+            self.free.push(index);
+        }
     }
 
     /// Whether an agent has that number.
@@ -102,22 +128,22 @@ impl AgentTable {
 
     /// Every agent with his number.
     pub fn iter(&self) -> impl Iterator<Item = (AgentIndex, &Agent)> {
-        (0..).zip(&self.agents)
+        (0..).zip(&self.agents).filter(|(_, agent)| !agent.is_nobody())
     }
 
-    /// Numbers of all agents.
+    /// Numbers of all agents, and those of nobody: of whom nothing is known.
     pub fn indices(&self) -> impl Iterator<Item = AgentIndex> + use<> {
         0..AgentIndex::try_from(self.agents.len()).unwrap_or(AgentIndex::MAX)
     }
 
     /// How many agents are known, logged in or not.
     pub fn len(&self) -> usize {
-        self.agents.len()
+        self.by_key.len()
     }
 
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
-        self.agents.is_empty()
+        self.by_key.is_empty()
     }
 
     /// How many are logged in.

@@ -15,6 +15,7 @@ use crate::fail_point;
 use crate::time::Timestamp;
 
 use super::error::StoreError;
+use super::meta;
 use super::rows::{self, IntegrationRow, signed, unsigned};
 
 /// Free pages that are kept for the next batches: 8 MiB.
@@ -58,6 +59,15 @@ pub enum Write<'a> {
         /// The table is known to be whole. Once true it stays so.
         recovered: bool,
     },
+    /// These agents are not in the table any more; whoever is not in it is no error.
+    Forgotten {
+        /// Number of the integration.
+        integration: i64,
+        /// Who.
+        agents: &'a [AgentKey],
+    },
+    /// Somebody is forgotten by what is written: [`super::Store::erase`] is due, also after a restart.
+    EraseDue,
     /// Nothing from this position on is published; absent: everything is.
     Held {
         /// Number of the integration.
@@ -66,6 +76,9 @@ pub enum Write<'a> {
         at: Option<u64>,
     },
 }
+
+/// ACD and login id of an agent.
+pub type AgentKey = (u32, Arc<str>);
 
 /// What is remembered of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +145,11 @@ pub(super) fn apply(
                 row.recovered |= recovered;
                 row.checkpoint_at = Some(now);
             }
+            Write::Forgotten { integration, agents } => {
+                let row = touched.row(connection, integration)?;
+                row.agents = row.agents.saturating_sub(remove(connection, integration, agents)?);
+            }
+            Write::EraseDue => meta::set(connection, meta::ERASE, meta::DUE)?,
             Write::Held { integration, at } => touched.row(connection, integration)?.held_at = at,
         }
     }
@@ -189,6 +207,19 @@ fn upsert(connection: &Connection, integration: i64, agents: &[AgentRow]) -> Res
         }
     }
     Ok(added)
+}
+
+/// Returns how many of the agents were there.
+fn remove(connection: &Connection, integration: i64, agents: &[AgentKey]) -> Result<u64, StoreError> {
+    if agents.is_empty() {
+        return Ok(0);
+    }
+    let mut delete = connection.prepare("DELETE FROM agent WHERE integration = ?1 AND acd = ?2 AND login_id = ?3")?;
+    let mut removed = 0;
+    for (acd, login_id) in agents {
+        removed += delete.execute(params![integration, acd, &**login_id])? as u64;
+    }
+    Ok(removed)
 }
 
 /// Deletes what nobody needs any more; returns the bytes of its contents.

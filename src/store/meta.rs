@@ -14,6 +14,11 @@ pub(super) const OPENED_AT: &str = "opened_at";
 /// No version of a mapping that is given from now on is smaller.
 pub(super) const LEAST_MAPPING_VERSION: &str = "least_mapping_version";
 
+/// [`DUE`] while something that was forgotten may still be found in the bytes of the file.
+pub(super) const ERASE: &str = "erase";
+/// See [`ERASE`].
+pub(super) const DUE: &str = "due";
+
 fn checksum(key: &str, value: &str) -> i64 {
     Checksum::default().bytes(key.as_bytes()).bytes(value.as_bytes()).finish()
 }
@@ -37,6 +42,12 @@ pub(super) fn require<T: std::str::FromStr>(connection: &Connection, key: &str) 
     let value = get(connection, key)?;
     let parsed = value.as_deref().and_then(|value| value.parse().ok());
     parsed.ok_or_else(|| StoreError::Corrupt(format!("table meta: {key} is {value:?}")))
+}
+
+/// Without an error if there is none.
+pub(super) fn remove(connection: &Connection, key: &str) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM meta WHERE key = ?1", [key])?;
+    Ok(())
 }
 
 pub(super) fn set(connection: &Connection, key: &str, value: &str) -> Result<(), StoreError> {

@@ -24,6 +24,7 @@ mod commit;
 #[cfg(test)]
 mod damage_tests;
 mod database;
+mod erase;
 mod error;
 #[cfg(test)]
 mod figures_tests;
@@ -39,17 +40,20 @@ mod schema;
 mod space;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod verify;
 
 use std::path::PathBuf;
 
-pub use commit::{AgentRow, Released, Write};
+pub use commit::{AgentKey, AgentRow, Released, Write};
 pub use database::{Store, StoredIntegration};
+pub use erase::{Erased, MOST_ERASED};
 pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open};
 pub use reader::{Reader, Row};
 pub use space::Space;
+pub use traces::set_aside_with;
 pub use verify::verify;
 
 /// What a commit survives.

@@ -121,6 +121,26 @@ impl Dropped {
     }
 }
 
+/// Why an agent was forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// Somebody has asked for it.
+    Request,
+    /// He was not seen for `privacy.forget_after`.
+    Age,
+}
+
+impl Forgotten {
+    const ALL: [Self; 2] = [Self::Request, Self::Age];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Age => "age",
+        }
+    }
+}
+
 /// Handles of one integration.
 #[derive(Clone)]
 pub struct FeedMetrics {
@@ -177,6 +197,7 @@ pub struct FeedMetrics {
     pub fill_ratio: Gauge,
     dropped: [Counter; Dropped::ALL.len()],
     dead_letters: [Counter; Reason::LABELS.len()],
+    forgotten: [Counter; Forgotten::ALL.len()],
     statuses: [Counter; StatusKind::NAMES.len()],
     events: [Counter; Cause::ALL.len()],
     agents: [Gauge; Mode::ALL.len()],
@@ -229,6 +250,7 @@ impl FeedMetrics {
             fill_ratio: gauge(names::JOURNAL_FILL_RATIO),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
+            forgotten: Forgotten::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Mode::ALL.map(|mode| metrics.gauge(names::AGENTS, &[id, mode.name()])),
@@ -279,6 +301,11 @@ impl FeedMetrics {
     /// Messages that a full journal did not take.
     pub fn dropped(&self, kind: Dropped, count: usize) {
         self.dropped[kind as usize].increment(count as u64);
+    }
+
+    /// Agents who were forgotten.
+    pub fn forgotten(&self, cause: Forgotten, count: usize) {
+        self.forgotten[cause as usize].increment(count as u64);
     }
 
     /// A connection that was closed.

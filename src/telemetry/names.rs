@@ -63,6 +63,8 @@ metrics! {
     AGENTS = "rtalink_agents", Gauge, ["integration", "mode"], "Agents by their last known work mode.";
     AGENTS_IN_AUX = "rtalink_agents_in_aux", Gauge, ["integration", "over"],
         "Logged-in agents whose mode AUX began more than that ago: over 15m, 30m, 1h.";
+    AGENTS_FORGOTTEN = "rtalink_agents_forgotten_total", Counter, ["integration", "cause"],
+        "Agents who were forgotten: request (rtalink forget), age (privacy.forget_after).";
     EVENTS = "rtalink_events_total", Counter, ["integration", "cause"], "Agent state events by cause.";
     UNMAPPED_USERS = "rtalink_unmapped_users", Gauge, ["integration"], "External users without an employee.";
     UNMAPPED_ACTIVITIES = "rtalink_unmapped_activities", Gauge, ["integration"],

@@ -1,6 +1,7 @@
 //! What the journal takes: on disk, in memory while the disk does not get on, and beside the database.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,11 @@ use rtalink::publish::outbox::Limits;
 use rtalink::store::{self, DATABASE};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::support::sections;
+use crate::support::service::Running;
+use crate::support::short;
+use crate::support::wait::until_true;
 
 /// As in `src/publish/journal_queue.rs` and `src/store/database.rs`.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -34,7 +40,7 @@ fn start(folder: &Path, journal_bytes: u64) -> Journal {
 fn submit(lane: &Lane, is_urgent: bool) -> Result<(), Refused> {
     let payload = Bytes::from(vec![b'x'; PAYLOAD]);
     let message = Message { route: Route::FeedStatus, key: "a".into(), payload, headers: Vec::new(), read_at: None };
-    lane.submit(Batch { messages: vec![message], agents: Vec::new(), is_urgent }).map(drop)
+    lane.submit(Batch { messages: vec![message], agents: Vec::new(), forgotten: Vec::new(), is_urgent }).map(drop)
 }
 
 /// How many batches are taken before one is refused.
@@ -108,4 +114,40 @@ fn the_log_of_the_database_gets_so_large_beyond_what_somebody_reads() {
     );
     assert!(commits.is_some());
     assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
+}
+
+#[test]
+fn dead_letters_leave_half_of_the_journal_to_transitions() {
+    let config = |kafka: &str| {
+        let layout = "layout = \"long\"\nmode = \"event\"\n[layout.long]\nmax_record = \"128KiB\"\nseparator = \"|\"\n\
+                      columns = [\"login_id\", \"state\"]\nstates = \"rta-codes\"";
+        let integration = sections::integration("", layout);
+        format!("[kafka]\n{kafka}\n[store]\njournal_max_size = \"1MiB\"\n{integration}")
+    };
+    // A store that knows its agents needs no Kafka to start.
+    let (_, folder) = Running::start(&config(short::EMBEDDED)).drain();
+    let service = Running::start_in(folder, &config("bootstrap_servers = \"127.0.0.1:1\""));
+    let mut feed = service.dial();
+    let bad = format!("{}\n", "x".repeat(100_000));
+    for _ in 0..10 {
+        feed.write_all(bad.as_bytes()).unwrap();
+    }
+    until_true("ten bad records", || service.metric("rtalink_dead_letters_total", "") > 9.5);
+    let half = f64::from(1 << 19);
+    let dropped = || service.metric("rtalink_journal_dropped_total", "dead_letter");
+    // A second of slowness lets more of them be tried, and none be kept.
+    until_true("some are dropped", || dropped() > 2.5);
+    until_true("others are on disk", || service.metric("rtalink_journal_bytes", "") > half);
+    assert!(service.metric("rtalink_journal_bytes", "") < half + 300_000.0);
+    let changes: String = (0..500).map(|number| format!("4711|{}\n", [20, 30][number % 2])).collect();
+    feed.write_all(changes.as_bytes()).unwrap();
+    until_true("the transitions", || service.metric("rtalink_feed_records_total", "changed") > 499.5);
+    assert_eq!(service.metric("rtalink_journal_dropped_total", "event"), 0.0);
+    let kept = service.pending();
+    assert!(kept > 500, "{kept}");
+    println!(
+        "ten bad records of 100 KB, a journal of 1 MiB, Kafka away: {} dropped, {kept} messages kept, 500 of them transitions",
+        dropped()
+    );
+    service.drain_within(Duration::ZERO);
 }

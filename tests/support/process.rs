@@ -120,6 +120,16 @@ impl Process {
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Ends it as suddenly as can be.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill(); // may have ended already
+    }
+
     /// Sends a signal such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();

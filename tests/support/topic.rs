@@ -20,6 +20,8 @@ pub(crate) struct Received {
     pub(crate) key: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) value: Vec<u8>,
+    /// It has no value: what was at the key is to be forgotten.
+    pub(crate) is_tombstone: bool,
 }
 
 impl Received {
@@ -77,6 +79,7 @@ fn read_at(bootstrap: &str, topic: &str, isolation_level: &str) -> Vec<Received>
                     };
                     headers.iter().map(header).collect()
                 }),
+                is_tombstone: message.payload().is_none(),
                 value: message.payload().unwrap_or_default().to_vec(),
             }),
         }

@@ -18,6 +18,14 @@ const EXACTLY_ONCE: [&str; 4] = [
     fail_point::BEFORE_TRANSACTION_COMMIT,
     fail_point::AFTER_TRANSACTION_COMMIT,
 ];
+/// Reached where somebody is forgotten: `tests/forget.rs` plays these.
+const FORGETTING: [&str; 5] = [
+    fail_point::BEFORE_FORGET,
+    fail_point::AFTER_FORGET,
+    fail_point::BEFORE_ERASE,
+    fail_point::IN_ERASE,
+    fail_point::AFTER_ERASE,
+];
 /// Reached once in a life.
 const ONCE: [&str; 4] =
     [fail_point::STORE_OPENED, fail_point::REPLAYED, fail_point::KAFKA_READ, fail_point::FIRST_CHECKPOINT];
@@ -50,7 +58,8 @@ pub(crate) fn play(mut scene: Scene) {
         Delivery::AtLeastOnce => (&EXACTLY_ONCE[..], RISKIEST_AT_LEAST_ONCE),
         Delivery::ExactlyOnce => (&AT_LEAST_ONCE[..], RISKIEST_EXACTLY_ONCE),
     };
-    let points: Vec<&str> = ALL.iter().copied().filter(|point| !others.contains(point)).collect();
+    let points: Vec<&str> =
+        ALL.iter().copied().filter(|point| !others.contains(point) && !FORGETTING.contains(point)).collect();
     let points = if is_full() { points } else { riskiest.to_vec() };
     let mut deaths = 0;
     scene.live();

@@ -51,7 +51,7 @@ fn record(agent: &Agent, sequence: u64, before: Option<&Entry>, entry: &Entry) -
         ..v1::AgentStateEvent::default()
     };
     let headers = BTreeMap::from([("event_id".to_owned(), event_id)]);
-    Received { partition: 0, offset: 0, key: key_of(agent), headers, value: event.encode_to_vec() }
+    Received { partition: 0, offset: 0, key: key_of(agent), headers, is_tombstone: false, value: event.encode_to_vec() }
 }
 
 fn faults(centre: &Centre, published: &Published, exactly_once: bool) -> String {

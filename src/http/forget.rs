@@ -1,0 +1,186 @@
+//! `POST /api/v1/forget`: forgets a person, in every integration or in one.
+//!
+//! Who it is stands in the body: an address ends up in the logs of proxies. The answer comes when nothing of him is left in
+//! the store and `current` has his tombstone; 202 when that takes longer than a few seconds: then it is written down, and
+//! will be completed by itself, also over a restart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::publish::PublishHandle;
+use crate::store;
+
+use super::commands::{Command, Forget, Forgotten, PATIENCE, Task};
+use super::{State, problem};
+
+/// How long a request waits for the end of it, all in all.
+const PATIENCE_TO_THE_END: Duration = Duration::from_secs(9);
+
+/// How long files that were set aside are searched.
+const PATIENCE_WITH_FILES: Duration = Duration::from_secs(3);
+
+/// Most characters of a login id.
+const LONGEST_LOGIN_ID: usize = 256;
+
+/// What the record of it for the audit topic says it was about: where, and never who.
+#[derive(Clone, Debug)]
+pub(super) struct About(pub(super) String);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Wanted {
+    login_id: String,
+    integration: Option<String>,
+    acd: Option<u32>,
+}
+
+/// The integration that a request names.
+pub(super) fn integration_of(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Wanted>(body).ok()?.integration
+}
+
+pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
+    // What is wrong with it is not said in the words of the parser: they quote what they have read.
+    let Ok(wanted) = serde_json::from_slice::<Wanted>(&body) else {
+        let expected = r#"expected a body such as {"loginId": "4711"}, with "integration" and "acd" if only there"#;
+        return problem(StatusCode::BAD_REQUEST, expected);
+    };
+    if wanted.login_id.is_empty() || wanted.login_id.chars().count() > LONGEST_LOGIN_ID {
+        let message = format!("a login id has 1 to {LONGEST_LOGIN_ID} characters");
+        return problem(StatusCode::BAD_REQUEST, message);
+    }
+    let ids: Vec<Arc<str>> = state.model.read().iter().map(|known| Arc::clone(&known.id)).collect();
+    let is_wanted = |id: &str| wanted.integration.as_ref().is_none_or(|wanted| *wanted == *id);
+    let numbers: Vec<usize> = (0..ids.len()).filter(|number| is_wanted(&ids[*number])).collect();
+    if numbers.is_empty() {
+        return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
+    }
+    if !state.readiness.is_listening() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
+    }
+    if state.readiness.handles().first().is_some_and(|handle| !handle.store_health().is_durable) {
+        let message = "the store is in memory, and nobody can be forgotten in what is on disk: make the directory writable \
+                       and restart";
+        return problem(StatusCode::SERVICE_UNAVAILABLE, message);
+    }
+    let deadline = Instant::now() + PATIENCE_TO_THE_END;
+    let mut told = Vec::new();
+    for number in numbers {
+        match ask(&state, number, &wanted).await {
+            Ok(Some(found)) => told.push((number, found)),
+            // It has no real time.
+            Ok(None) => {}
+            Err(why) => return problem(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+    let mut waiting = Vec::new();
+    for (number, found) in &mut told {
+        if let Some(erased) = found.erased.take()
+            && !matches!(tokio::time::timeout_at(deadline, erased).await, Ok(Ok(())))
+        {
+            waiting.push(*number);
+        }
+    }
+    let set_aside = set_aside(&state, wanted.login_id.clone()).await;
+    answer(&state, &ids, &wanted, &told, &waiting, &set_aside)
+}
+
+/// What one integration has made of it; nothing where it has no real time.
+async fn ask(state: &State, number: usize, wanted: &Wanted) -> Result<Option<Forgotten>, &'static str> {
+    let (done, answer) = oneshot::channel();
+    let forget = Forget {
+        login_id: wanted.login_id.as_str().into(),
+        acd: wanted.acd,
+        is_unknown_too: wanted.integration.is_some() && wanted.acd.is_some(),
+        done,
+    };
+    state.command(Command { number, task: Task::Forget(forget) }).await?;
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(told) => Ok(told.ok()),
+        Err(_) => Err("the service is too busy: ask again, it may be done meanwhile"),
+    }
+}
+
+/// Files in which he may still be: nobody can delete him there.
+async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
+    let directory = state.readiness.directory().to_owned();
+    let deadline = std::time::Instant::now() + PATIENCE_WITH_FILES;
+    let looked = tokio::task::spawn_blocking(move || store::set_aside_with(&directory, &login_id, deadline)).await;
+    looked.unwrap_or_else(|error| {
+        tracing::error!(%error, "files that were set aside cannot be searched");
+        Vec::new()
+    })
+}
+
+fn answer(
+    state: &State,
+    ids: &[Arc<str>],
+    wanted: &Wanted,
+    told: &[(usize, Forgotten)],
+    waiting: &[usize],
+    set_aside: &[PathBuf],
+) -> Response {
+    let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
+        let of_one = |(number, found): &(usize, Forgotten)| {
+            let id = Arc::clone(&ids[*number]);
+            let place = move |acd: &u32| json!({ "integration": &*id, "acd": acd });
+            acds(found).iter().map(place).collect::<Vec<_>>()
+        };
+        told.iter().flat_map(of_one).collect()
+    };
+    let (forgotten, in_feed) = (places(|found| &found.acds), places(|found| &found.in_feed));
+    let about = About(format!("{} of {}", forgotten.len(), wanted.integration.as_deref().unwrap_or("all")));
+    let mut told_of = json!({
+        "forgotten": forgotten,
+        "inFeed": in_feed,
+        "setAside": set_aside.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+    });
+    let status = if told.iter().any(|(_, found)| found.is_full) {
+        told_of["error"] =
+            "the journal is full: nothing is forgotten until Kafka takes what waits, ask again then".into();
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if !in_feed.is_empty() {
+        told_of["error"] =
+            "the feed still shows this agent: the next snapshot would bring him back; forget him when he has \
+                            left CMS, or when the feed is gone"
+                .into();
+        StatusCode::CONFLICT
+    } else if forgotten.is_empty() {
+        told_of["error"] = "nobody knows this login id, or he is forgotten already; to send a tombstone to the topic \
+                            `current` nevertheless, name an integration and an ACD"
+            .into();
+        StatusCode::NOT_FOUND
+    } else if !waiting.is_empty() {
+        told_of["waitsFor"] = why_waiting(state.readiness.handles(), waiting).into();
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
+    let mut response = (status, Json(told_of)).into_response();
+    response.extensions_mut().insert(about);
+    response
+}
+
+fn why_waiting(handles: &[PublishHandle], waiting: &[usize]) -> String {
+    let of = |number: &usize| handles.get(*number);
+    let pending: usize = waiting.iter().filter_map(of).map(PublishHandle::pending).sum();
+    let why = if waiting.iter().filter_map(of).any(PublishHandle::is_held) {
+        "publishing is paused"
+    } else if pending > 0 {
+        "Kafka has not taken everything yet"
+    } else {
+        "the store is busy"
+    };
+    format!("{why}: {pending} messages wait")
+}

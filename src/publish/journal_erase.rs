@@ -1,0 +1,84 @@
+//! What waits to be erased from the store, and when that is done.
+//!
+//! Somebody who is forgotten stays in rows of the journal until Kafka has them and the agent table is written down without
+//! him: only then are his bytes nobody's, and the file can be written anew (`store::erase`). A request is waited for, and
+//! erased for at once; who was forgotten because of his age, after a minute at the latest, together with all the others of
+//! that minute. What cannot be erased yet (a file that is too large, a reader of the log) is tried again. Of a restart only
+//! that something is due is known.
+
+use std::time::{Duration, Instant};
+
+use super::journal_queue::Done;
+use super::journal_writer::WrittenLane;
+
+/// Between two times for which nobody waits.
+const EVERY: Duration = Duration::from_secs(60);
+/// Until the next attempt.
+const AGAIN: Duration = Duration::from_secs(1);
+/// So long an integration waits for what the others have: one of them may be unable to publish.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(60);
+
+/// Somebody's traces.
+pub(super) struct Pending {
+    /// Integrations, by their number, and the positions below which everything must have left the store; his own first.
+    until: Vec<(usize, u64)>,
+    since: Instant,
+    /// Told when it is erased.
+    pub(super) done: Option<Done>,
+}
+
+impl Pending {
+    fn is_ready(&self, lanes: &[WrittenLane]) -> bool {
+        let has_left = |(lane, until): &(usize, u64)| {
+            lanes.get(*lane).is_none_or(|lane| lane.acknowledged_to.min(lane.covered_to) >= *until)
+        };
+        let count = if self.since.elapsed() < PATIENCE_WITH_OTHERS { self.until.len() } else { 1 };
+        self.until.iter().take(count).all(has_left)
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Erasing {
+    pending: Vec<Pending>,
+    erased_at: Option<Instant>,
+    failed_at: Option<Instant>,
+}
+
+impl Erasing {
+    /// One more.
+    pub(super) fn add(&mut self, until: Vec<(usize, u64)>, done: Option<Done>) {
+        self.pending.push(Pending { until, since: Instant::now(), done });
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether something can be erased, and it is time for it.
+    pub(super) fn is_due(&self, lanes: &[WrittenLane]) -> bool {
+        if self.pending.is_empty() || self.failed_at.is_some_and(|at| at.elapsed() < AGAIN) {
+            return false;
+        }
+        let is_time = self.erased_at.is_none_or(|at| at.elapsed() >= EVERY);
+        self.pending.iter().any(|pending| (is_time || pending.done.is_some()) && pending.is_ready(lanes))
+    }
+
+    /// What can be erased; the rest waits on.
+    pub(super) fn take_ready(&mut self, lanes: &[WrittenLane]) -> Vec<Pending> {
+        let (ready, waiting) =
+            std::mem::take(&mut self.pending).into_iter().partition(|pending: &Pending| pending.is_ready(lanes));
+        self.pending = waiting;
+        self.erased_at = Some(Instant::now());
+        self.failed_at = None;
+        ready
+    }
+
+    /// It could not be erased.
+    pub(super) fn put_back(&mut self, ready: Vec<Pending>) {
+        self.pending.extend(ready);
+        self.erased_at = None;
+        self.failed_at = Some(Instant::now());
+    }
+}
