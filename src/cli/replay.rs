@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -15,6 +15,7 @@ use crate::pipeline::mapping_files;
 use crate::pipeline::replay::Replay;
 use crate::publish::encode::Encoder;
 use crate::time::Timestamp;
+use crate::wire::encoding::Encoding;
 use crate::wire::plan::Plan;
 
 use super::output::stdout;
@@ -43,11 +44,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (config, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
     let mut replay = replay(&config.privacy, &integration, &realtime)?;
     let encoder = Encoder::new(Arc::clone(&integration.id), Format::Json);
-    let name = args.capture.display();
-    let file = File::open(&args.capture).with_context(|| format!("cannot read {name}"))?;
     let mut sink = Sink { encoder, summary: args.summary.then(Summary::default), out: stdout() };
     let mut findings = Vec::new();
     let mut last = None;
+    for_each_entry(&args.capture, realtime.layout.encoding, |entry| {
+        last = last.max(Some(entry.at));
+        replay.play(&entry, &mut findings);
+        sink.put(&mut findings)
+    })?;
+    replay.finish(&mut findings);
+    sink.put(&mut findings)?;
+    sink.finish(last)
+}
+
+/// Reads a capture, entry by entry. Empty lines say nothing.
+pub(super) fn for_each_entry(
+    capture: &Path,
+    encoding: Encoding,
+    mut take: impl FnMut(Entry) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let name = capture.display();
+    let file = File::open(capture).with_context(|| format!("cannot read {name}"))?;
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();
     for number in 1_usize.. {
@@ -60,18 +77,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             bail!("{name}:{number}: the line is longer than {} MiB: this is no capture", LONGEST_LINE >> 20);
         }
         let line = std::str::from_utf8(&line).with_context(|| format!("{name}:{number}: the line is not UTF-8"))?;
-        if line.trim().is_empty() {
-            continue;
+        if !line.trim().is_empty() {
+            take(Entry::parse(line.trim_end(), encoding).with_context(|| format!("{name}:{number}"))?)?;
         }
-        let entry =
-            Entry::parse(line.trim_end(), realtime.layout.encoding).with_context(|| format!("{name}:{number}"))?;
-        last = last.max(Some(entry.at));
-        replay.play(&entry, &mut findings);
-        sink.put(&mut findings)?;
     }
-    replay.finish(&mut findings);
-    sink.put(&mut findings)?;
-    sink.finish(last)
+    Ok(())
 }
 
 /// An engine for the integration, with nothing known.
