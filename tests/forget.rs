@@ -242,6 +242,10 @@ fn killed_anywhere(delivery: &str, points: &[(&str, u32)]) {
         }
         process.wait();
         let process = Process::run(&folder, &toml);
+        if has_started && ON_DISK.contains(point) {
+            let listed = http::get(process.http(), "/api/v1/agents").body;
+            assert!(!listed.contains(person), "{place}: forgotten, and there again: {listed}");
+        }
         forget_until_gone(process.http(), person);
         until_true(&format!("{place}: {person} is in no file"), || files_with(&store, &[person]).is_empty());
         assert!(!http::get(process.http(), "/api/v1/agents").body.contains(person), "{place}");
@@ -260,6 +264,22 @@ fn killed_anywhere(delivery: &str, points: &[(&str, u32)]) {
     let verified = output(&["store", "verify", "--directory", &store.display().to_string()]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
+
+/// Reached when the tombstone is on disk, which is the first batch of those lives.
+const ON_DISK: [&str; 12] = [
+    fail_point::BEFORE_ERASE,
+    fail_point::IN_ERASE,
+    fail_point::AFTER_ERASE,
+    fail_point::BATCH_WRITTEN,
+    fail_point::APPENDED,
+    fail_point::AFTER_SEND,
+    fail_point::AFTER_ACKNOWLEDGED_TO,
+    fail_point::BEFORE_ACKNOWLEDGE,
+    fail_point::AFTER_ACKNOWLEDGE,
+    fail_point::TRANSACTION_SENT,
+    fail_point::BEFORE_TRANSACTION_COMMIT,
+    fail_point::AFTER_TRANSACTION_COMMIT,
+];
 
 /// Those of a forgetting, and others that it passes; the first ones of most are those of the start.
 fn points(of_the_delivery: &[(&'static str, u32)]) -> Vec<(&'static str, u32)> {

@@ -93,10 +93,21 @@ mod tests {
         assert_eq!(set(1, "2", "Bo"), [0, 2, 3], "alone again; and two more who share theirs");
         assert_eq!(set(1, "2", "Bo"), none);
         assert!(names.is_ambiguous("Bo") && !names.is_ambiguous("Ada"));
-        assert_eq!(names.forget(1), [2, 3], "one login id is left");
-        assert_eq!(names.forget(2), none);
-        assert_eq!(names.forget(3), none, "he was the last one");
-        assert!(!names.by_name.contains_key("Bo"));
+    }
+
+    #[test]
+    fn who_is_forgotten_makes_his_name_unique_again() {
+        let mut names = NameIndex::default();
+        for (agent, login_id, name) in [(0, "1", "Ada"), (1, "2", "Ada"), (2, "3", "Ada"), (3, "4", "Bo")] {
+            names.set(agent, &login_id.into(), &name.into());
+        }
+        let none: [AgentIndex; 0] = [];
+        assert_eq!(names.forget(1), none, "two are left");
+        assert_eq!(names.forget(2), [0]);
+        assert!(!names.is_ambiguous("Ada"));
+        assert_eq!((names.forget(2), names.forget(7), names.forget(0)), (vec![], vec![], vec![]));
+        assert_eq!(names.by_name.len(), 1, "nobody is called Ada");
+        assert_eq!(names.set(1, &"5".into(), &"Bo".into()), [3], "the number is somebody else's");
     }
 
     #[test]

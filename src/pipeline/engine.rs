@@ -343,6 +343,7 @@ impl Engine {
     /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
     pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         let affected = self.annotator.forget(index);
+        self.owed.retain(|owed| *owed != index);
         self.tracker.forget(index);
         for other in affected {
             self.remap(other, at, out);

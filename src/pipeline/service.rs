@@ -191,8 +191,8 @@ impl Service {
                 refused: Arc::clone(&refused),
                 checkpoint,
                 last_events,
-                event_names,
                 forget_after: config.privacy.forget_after,
+                event_names,
             };
             charges.push((number, Charge::new(parts)));
         }

@@ -127,17 +127,17 @@ pub struct ChargeParts {
     pub checkpoint: Checkpoint,
     /// The last event of each agent, where they are written again.
     pub last_events: LastEvents,
-    /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
-    pub event_names: bool,
     /// Agents are forgotten after so long.
     pub forget_after: Option<Duration>,
+    /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
+    pub event_names: bool,
 }
 
 impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
-        let ChargeParts { checkpoint, last_events, event_names, forget_after, .. } = parts;
+        let ChargeParts { checkpoint, last_events, forget_after, event_names, .. } = parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {

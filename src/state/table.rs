@@ -58,10 +58,7 @@ impl AgentTable {
                 let more = length.saturating_sub(self.get(index).longest);
                 more == 0 || self.bytes + more <= MOST_BYTES
             }
-            None => {
-                let has_place = !self.free.is_empty() || self.agents.len() < MAX_AGENTS;
-                has_place && self.bytes + length <= MOST_BYTES
-            }
+            None => self.len() < MAX_AGENTS && self.bytes + length <= MOST_BYTES,
         }
     }
 

@@ -93,6 +93,18 @@ fn an_answer_takes_so_long() {
 }
 
 #[test]
+fn a_login_id_has_so_many_characters() {
+    let served = serve(Limits::default());
+    for length in [0, 257] {
+        let body = format!(r#"{{"loginId": "{}"}}"#, "ü".repeat(length));
+        let answer = client::try_post(served.address, "/api/v1/forget", &body).unwrap();
+        assert_eq!(answer.status, 400, "{length}: {}", answer.body);
+        assert!(answer.body.contains("a login id has 1 to 256 characters"), "{}", answer.body);
+        println!("a login id of {length} characters, limit 1 to 256: {}", answer.status);
+    }
+}
+
+#[test]
 fn a_connection_gets_so_old() {
     let limits = Limits {
         longest_connection: Duration::from_millis(100),

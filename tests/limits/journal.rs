@@ -40,7 +40,7 @@ fn start(folder: &Path, journal_bytes: u64) -> Journal {
 fn submit(lane: &Lane, is_urgent: bool) -> Result<(), Refused> {
     let payload = Bytes::from(vec![b'x'; PAYLOAD]);
     let message = Message { route: Route::FeedStatus, key: "a".into(), payload, headers: Vec::new(), read_at: None };
-    lane.submit(Batch { messages: vec![message], agents: Vec::new(), forgotten: Vec::new(), is_urgent }).map(drop)
+    lane.submit(Batch { messages: vec![message], is_urgent, ..Batch::default() }).map(drop)
 }
 
 /// How many batches are taken before one is refused.
