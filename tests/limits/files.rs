@@ -11,6 +11,18 @@ use rtalink::wire::plan::MAX_COLUMNS;
 use crate::support::process::{output, write};
 use crate::support::service::folder;
 
+#[test]
+fn the_name_of_a_file_with_a_key_has_so_many_characters_and_is_not_shown_beyond() {
+    let told = |length: usize| {
+        let name = "k".repeat(length);
+        let tls = format!("[integration.realtime.tls]\ncertificate = \"c.pem\"\nkey = \"{name}\"");
+        errors(1, "a", &tls, COLUMNS, "").pop().unwrap().replace(&name, "NAME")
+    };
+    assert!(told(255).starts_with("key: there is no file ") && told(255).ends_with("NAME"), "{}", told(255));
+    assert_eq!(told(256), "key: expected the name of a file, found what may stand in one");
+    println!("characters of the name of a key's file, limit 255: {}", told(256));
+}
+
 /// Errors of a configuration with these further lines.
 fn errors(integrations: usize, id: &str, realtime: &str, layout: &str, more: &str) -> Vec<String> {
     let mut toml = format!("[kafka]\nbootstrap_servers = \"embedded\"\n{more}\n");
