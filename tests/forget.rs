@@ -212,6 +212,10 @@ fn everybody_was_there(folder: &TempDir, toml: &str, people: &[String]) -> Proce
         let agents = http::get(process.http(), "/api/v1/agents?mode=UNSTAFF").json();
         agents["agents"].as_array().unwrap().len() == people.len()
     });
+    until_true("Kafka has everything", || {
+        let integrations = http::get(process.http(), "/api/v1/integrations").json();
+        integrations["integrations"][0]["pendingMessages"] == 0
+    });
     process
 }
 

@@ -72,7 +72,7 @@ fn batch(bytes: &[u8]) {
 }
 
 fn message(u: &mut Unstructured<'_>) -> Result<Message> {
-    let routes = [Route::AgentState, Route::FeedStatus, Route::DeadLetter, Route::Refresh];
+    let routes = [Route::AgentState, Route::FeedStatus, Route::DeadLetter, Route::Refresh, Route::Tombstone];
     let mut headers = Vec::new();
     for _ in 0..u.int_in_range(0..=4)? {
         let values: [&[u8]; 5] = [

@@ -18,9 +18,9 @@ use crate::feed::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::time::Timestamp;
 
+use super::capture_lines;
 use super::capture_output::{self, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
-use super::replay::for_each_entry;
 
 /// Chunks that may wait for the disk before the sockets wait.
 const QUEUE: usize = 256;
@@ -102,7 +102,10 @@ impl Output {
 
     fn copy(&mut self, input: &Path) -> anyhow::Result<()> {
         let Some(encoding) = self.lines.encoding() else { bail!("--input needs --pseudonymise") };
-        for_each_entry(input, encoding, |entry| self.put(entry))
+        for entry in capture_lines::entries(input, encoding)? {
+            self.put(entry?)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Fed by the workers over a bounded channel, batch by batch, and read under a lock that the workers never take: a slow
 //! request cannot slow down a feed. It holds each agent's last event, and what nobody has mapped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -129,6 +129,7 @@ impl IntegrationModel {
             }
             Update::Forgotten(agents) => {
                 agents.iter().for_each(|key| self.forget(key));
+                self.forget_users();
                 self.tell_metrics();
             }
             Update::Mapping(tables) => {
@@ -157,14 +158,17 @@ impl IntegrationModel {
 
     fn forget(&mut self, key: &(u32, Arc<str>)) {
         let Some(entry) = self.agents.remove(key) else { return };
-        let (event, annotation) = &entry.published;
+        let (event, _) = &entry.published;
         self.count(event.state.mode, -1);
         self.in_aux.replace(entry.in_aux_since, None);
-        let user = &annotation.external_user;
-        // Two agents may be one user.
-        let is_of_another = || self.agents.values().any(|other| other.published.1.external_user == *user);
-        if self.unmapped.lists_user(user) && !is_of_another() {
-            self.unmapped.forget_user(user);
+    }
+
+    /// Names that he had before are nobody's either.
+    fn forget_users(&mut self) {
+        if self.unmapped.counts().0 > 0 {
+            let external_user = |entry: &Arc<Entry>| Arc::clone(&entry.published.1.external_user);
+            let known: HashSet<Arc<str>> = self.agents.values().map(external_user).collect();
+            self.unmapped.retain_users(|user| known.contains(user));
         }
     }
 

@@ -61,14 +61,9 @@ impl Unmapped {
         }
     }
 
-    /// Whether a user is listed.
-    pub fn lists_user(&self, external_user: &str) -> bool {
-        self.users.contains_key(external_user)
-    }
-
-    /// A user is forgotten.
-    pub fn forget_user(&mut self, external_user: &str) {
-        self.users.remove(external_user);
+    /// Leaves those users who are somebody still.
+    pub fn retain_users(&mut self, is_somebody: impl Fn(&str) -> bool) {
+        self.users.retain(|user, _| is_somebody(user));
     }
 
     /// Another mapping: what it maps leaves the list.

@@ -196,3 +196,7 @@ impl Charge {
         Some(end)
     }
 }
+
+#[cfg(test)]
+#[path = "forgetting_tests.rs"]
+mod tests;

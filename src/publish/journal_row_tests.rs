@@ -43,7 +43,13 @@ fn usual_headers() -> impl Strategy<Value = Headers> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let route = prop::sample::select(&[Route::AgentState, Route::FeedStatus, Route::DeadLetter, Route::Refresh]);
+    let route = prop::sample::select(&[
+        Route::AgentState,
+        Route::FeedStatus,
+        Route::DeadLetter,
+        Route::Refresh,
+        Route::Tombstone,
+    ]);
     let headers = prop_oneof![headers(), usual_headers()];
     (route, "\\PC{0,20}", any::<Vec<u8>>(), headers, proptest::option::of(0_u64..100_000)).prop_map(
         |(route, key, payload, headers, age)| Message {

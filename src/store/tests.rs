@@ -419,3 +419,53 @@ fn the_file_shrinks_after_an_outage() {
     drop(store);
     assert!(grown > 30_000_000 && size() < 12_000_000, "{grown} bytes, then {}", size());
 }
+
+/// Files in the directory with these bytes.
+fn files_with(directory: &Path, text: &str) -> Vec<String> {
+    let has = |path: &Path| fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| has(path));
+    files.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_is_erased_is_in_no_byte_and_what_is_due_survives_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let mut opened = store(folder.path());
+    let number = opened.integration("avaya-1").unwrap().number;
+    let agents: Vec<AgentRow> = (0..500).map(agent).collect();
+    let content = "300007 and others ".repeat(2_000).into_bytes();
+    let checkpoint =
+        Write::Checkpoint { integration: number, covered_to: 0, agents: &agents, feed: b"", recovered: true };
+    opened.commit(&[batch(number, 0, &content), checkpoint]).unwrap();
+    let who = [(1, Arc::from("300007")), (1, Arc::from("300008")), (1, Arc::from("nobody"))];
+    let gone = [
+        Write::EraseDue,
+        Write::Forgotten { integration: number, agents: &who },
+        Write::Acknowledged { integration: number, to: 10 },
+        Write::Checkpoint { integration: number, covered_to: 10, agents: &[], feed: b"", recovered: true },
+    ];
+    opened.commit(&gone).unwrap();
+    assert!(!files_with(folder.path(), "300007").is_empty(), "deleted is not erased");
+    drop(opened);
+
+    let mut opened = store(folder.path());
+    assert!(opened.is_erase_due().unwrap());
+    assert!(!files_with(folder.path(), "300007").is_empty(), "nor after a restart");
+    let reader = opened.reader().unwrap();
+    reader.connection.execute_batch("BEGIN; SELECT count(*) FROM agent").unwrap();
+    assert_eq!(opened.erase(true).unwrap(), Erased::Busy, "somebody reads");
+    assert!(opened.is_erase_due().unwrap());
+    reader.connection.execute_batch("END").unwrap();
+    assert_eq!(opened.erase(false).unwrap(), Erased::Done);
+    assert!(opened.is_erase_due().unwrap(), "something else is");
+    assert_eq!(opened.erase(true).unwrap(), Erased::Done);
+    assert!(!opened.is_erase_due().unwrap());
+    assert_eq!(files_with(folder.path(), "300007"), [""; 0]);
+    assert_eq!(files_with(folder.path(), "300008"), [""; 0]);
+    assert!(!files_with(folder.path(), "300009").is_empty());
+    let mut count = 0;
+    opened.agents(number, &mut |_| count += 1).unwrap();
+    assert_eq!(count, 498);
+    drop(opened);
+    store(folder.path());
+}
