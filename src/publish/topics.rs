@@ -256,6 +256,11 @@ fn look_at_retention(admin: &Admin<'_>, metadata: &Metadata, servers: &str, kafk
             continue;
         };
         match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(name)], &options())) {
+            // A right of its own, as in `look_at`.
+            Ok(results) if results.iter().flatten().all(|resource| resource.entries.is_empty()) => {
+                let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(name));
+                tracing::warn!(topic = name, reason, "nobody looks for how long the topic keeps its messages");
+            }
             Ok(results) => {
                 for resource in results.iter().flatten() {
                     retention::warn_if_longer(name, wanted, servers, resource);
