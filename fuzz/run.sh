@@ -73,7 +73,7 @@ fuzz() {
   [ -z "${FUZZ_SEED:-}" ] || seed=(-seed="$FUZZ_SEED")
   local corpus=$cache/corpus/$target artifacts=$cache/artifacts/$target
   mkdir -p "$corpus" "$artifacts" "$run/seeds/$target"
-  case $target in framing | decode | config) dictionary=(-dict="$root/fuzz/layout.dict") ;; esac
+  case $target in framing | decode | mask | config) dictionary=(-dict="$root/fuzz/layout.dict") ;; esac
   local status=0
   nice "$run/$target" "${dictionary[@]}" "${seed[@]}" -max_total_time="$seconds" -print_final_stats=1 -max_len=8192 -timeout=20 \
     -rss_limit_mb=2560 -artifact_prefix="$artifacts/" "$corpus" "$run/seeds/$target" >"$log" 2>&1 || status=$?

@@ -1,7 +1,7 @@
 //! Fail points: where tests let the process die, as suddenly as `kill -9`.
 //!
 //! `RTALINK_FAIL_POINT=NAME` aborts a debug build when it reaches that point, `NAME:COUNT` when it does for the COUNT-th
-//! time. The points lie between what was read and what is acknowledged, before and after everything that outlives the
+//! time, and with `NAME:COUNT:panic` the thread that does it panics instead. The points lie between what was read and what is acknowledged, before and after everything that outlives the
 //! process. In a release build there are none, and reaching one costs nothing.
 
 macro_rules! points {
@@ -82,6 +82,9 @@ pub fn reach(name: &str) {
     if let Some(armed) = armed.as_ref().filter(|armed| armed.name == name)
         && armed.reached.fetch_add(1, Ordering::Relaxed) + 1 == armed.count
     {
+        if armed.panics {
+            panic!("fail point {name}");
+        }
         std::process::abort();
     }
 }
@@ -101,13 +104,17 @@ mod armed {
         pub(super) name: String,
         pub(super) count: u32,
         pub(super) reached: AtomicU32,
+        /// Instead of an end without a word.
+        pub(super) panics: bool,
     }
 
     pub(super) static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
 
     pub(super) fn from_environment() -> Option<Armed> {
         let wanted = std::env::var("RTALINK_FAIL_POINT").ok()?;
-        let (name, count) = wanted.split_once(':').unwrap_or((&wanted, "1"));
-        Some(Armed { name: name.to_owned(), count: count.parse().ok()?, reached: AtomicU32::new(0) })
+        let mut parts = wanted.split(':');
+        let (name, count, end) = (parts.next()?, parts.next().unwrap_or("1"), parts.next());
+        let panics = end == Some("panic");
+        Some(Armed { name: name.to_owned(), count: count.parse().ok()?, reached: AtomicU32::new(0), panics })
     }
 }

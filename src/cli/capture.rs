@@ -1,7 +1,7 @@
 //! `rtalink capture`: records a feed, or replaces the people in a record of one.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::feed::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::time::Timestamp;
 
+use super::capture_lines;
 use super::capture_output::{self, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
 
@@ -100,15 +101,9 @@ impl Output {
     }
 
     fn copy(&mut self, input: &Path) -> anyhow::Result<()> {
-        let name = input.display();
-        let file = File::open(input).with_context(|| format!("cannot read {name}"))?;
         let Some(encoding) = self.lines.encoding() else { bail!("--input needs --pseudonymise") };
-        for (number, line) in (1_usize..).zip(BufReader::new(file).lines()) {
-            let line = line.with_context(|| format!("{name}:{number}: cannot be read"))?;
-            // Empty lines say nothing.
-            if !line.trim().is_empty() {
-                self.put(Entry::parse(&line, encoding).with_context(|| format!("{name}:{number}"))?)?;
-            }
+        for entry in capture_lines::entries(input, encoding)? {
+            self.put(entry?)?;
         }
         Ok(())
     }

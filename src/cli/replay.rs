@@ -1,14 +1,10 @@
 //! `rtalink replay`: a capture through decode, track and map, offline and deterministic.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-
 use crate::config::model::{Format, Integration, Privacy, Realtime};
-use crate::feed::capture::Entry;
 use crate::mapping::tables::MappingTables;
 use crate::pipeline::engine::{Engine, Finding};
 use crate::pipeline::mapping_files;
@@ -19,10 +15,7 @@ use crate::wire::plan::Plan;
 
 use super::output::stdout;
 use super::summary::Summary;
-use super::{OneIntegration, configuration};
-
-/// Most bytes of a line of a capture: a read of a connection as base64 takes far less.
-pub(super) const LONGEST_LINE: usize = 4 * 1024 * 1024;
+use super::{OneIntegration, capture_lines, configuration};
 
 /// Plays a capture through decode, track and map, offline: one JSON line per agent event.
 ///
@@ -43,28 +36,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (config, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
     let mut replay = replay(&config.privacy, &integration, &realtime)?;
     let encoder = Encoder::new(Arc::clone(&integration.id), Format::Json);
-    let name = args.capture.display();
-    let file = File::open(&args.capture).with_context(|| format!("cannot read {name}"))?;
+    let entries = capture_lines::entries(&args.capture, realtime.layout.encoding)?;
     let mut sink = Sink { encoder, summary: args.summary.then(Summary::default), out: stdout() };
     let mut findings = Vec::new();
     let mut last = None;
-    let mut lines = BufReader::new(file);
-    let mut line = Vec::new();
-    for number in 1_usize.. {
-        line.clear();
-        let read = lines.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut line);
-        if read.with_context(|| format!("{name}:{number}: cannot be read"))? == 0 {
-            break;
-        }
-        if line.len() > LONGEST_LINE {
-            bail!("{name}:{number}: the line is longer than {} MiB: this is no capture", LONGEST_LINE >> 20);
-        }
-        let line = std::str::from_utf8(&line).with_context(|| format!("{name}:{number}: the line is not UTF-8"))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let entry =
-            Entry::parse(line.trim_end(), realtime.layout.encoding).with_context(|| format!("{name}:{number}"))?;
+    for entry in entries {
+        let entry = entry?;
         last = last.max(Some(entry.at));
         replay.play(&entry, &mut findings);
         sink.put(&mut findings)?;

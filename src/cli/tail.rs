@@ -71,6 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             Tailed::End if args.until_end => break,
             Tailed::End | Tailed::Nothing => out.flush()?,
             Tailed::Trouble(trouble) => eprintln!("{trouble}"),
+            Tailed::Refused(right) => bail!("{right}"),
         }
     }
     out.flush()?;

@@ -73,11 +73,11 @@ impl Variable {
         if !self.from_file {
             return Ok(Node::new(self.origin.clone(), Value::Text(self.value.clone())));
         }
-        let path = folder.join(&self.value);
-        let bytes = file::read(&path, file::LARGEST_VALUE);
+        let bytes = file::read(&folder.join(&self.value), file::LARGEST_VALUE);
         let text =
             bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)).map_err(|error| {
-                Problem::error(self.origin.clone(), format!("cannot read {}: {error}", path.display()))
+                // Its name is not told: it may be the secret itself, put into the wrong variable.
+                Problem::error(self.origin.clone(), format!("the file that it names cannot be read: {error}"))
                     .hint("the value of a variable that ends in _FILE is the name of a file that holds the value")
             })?;
         let line = text.strip_suffix('\n').unwrap_or(&text);

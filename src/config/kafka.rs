@@ -67,6 +67,10 @@ fn bootstrap(slot: Slot<'_>) -> Option<Bootstrap> {
     if text == "embedded" {
         return Some(Bootstrap::Embedded);
     }
+    if text.contains('@') {
+        let hint = "rtalink says who it is with sasl.username and sasl.password in [kafka.properties]".to_owned();
+        return slot.error("expected hosts and ports, without a user or a password", Some(hint));
+    }
     let servers: Vec<&str> = text.split(',').map(str::trim).collect();
     let is_server = |server: &&str| {
         let host_and_port = server.rsplit_once("://").map_or(*server, |(_, rest)| rest);

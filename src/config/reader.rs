@@ -78,6 +78,11 @@ impl<'a> Reader<'a> {
                 slot.error::<()>(format!("not valid TOML: {error}"), None);
                 Cow::default()
             }
+            // Where a table of properties should be, a text may be a password.
+            (Value::Text(_), _) => {
+                slot.error::<()>("expected a table, found text", None);
+                Cow::default()
+            }
             _ => {
                 slot.wrong::<()>("a table", None);
                 Cow::default()

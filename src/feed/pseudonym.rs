@@ -20,6 +20,8 @@ use crate::wire::mask::Replace;
 const KEY_BYTES: usize = 32;
 /// Least characters of a key that somebody else has made.
 const LEAST_KEY: usize = 32;
+/// Bytes of its file.
+const LARGEST_KEY: usize = 4 * 1024;
 /// Rounds of the permutation, each over one half.
 const ROUNDS: u8 = 10;
 /// Symbols that are permuted at once: as many letters as a 128-bit number has room for.
@@ -36,6 +38,9 @@ pub enum KeyError {
     /// What stands there is no key.
     #[error("expected at least {LEAST_KEY} characters")]
     TooShort,
+    /// So does something that is far too long.
+    #[error("expected at most {LARGEST_KEY} bytes")]
+    TooLong,
     /// Others may read it.
     #[error("others may read it (mode {0:o}): `chmod 600` keeps them out")]
     Open(u32),
@@ -64,15 +69,19 @@ impl Pseudonyms {
         }
     }
 
-    fn read(mut file: File) -> Result<Self, KeyError> {
+    fn read(file: File) -> Result<Self, KeyError> {
         let mode = file.metadata()?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(KeyError::Open(mode));
         }
         let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let text = text.trim();
-        if text.len() < LEAST_KEY { Err(KeyError::TooShort) } else { Ok(Self::new(text.as_bytes())) }
+        file.take(LARGEST_KEY as u64 + 1).read_to_string(&mut text)?;
+        let key = text.trim();
+        match key.len() {
+            _ if text.len() > LARGEST_KEY => Err(KeyError::TooLong),
+            ..LEAST_KEY => Err(KeyError::TooShort),
+            _ => Ok(Self::new(key.as_bytes())),
+        }
     }
 
     fn make(path: &Path) -> Result<Self, KeyError> {
@@ -300,5 +309,11 @@ mod tests {
         std::fs::write(&path, "short\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(Pseudonyms::from_file(&path), Err(KeyError::TooShort)));
+        for (bytes, is_key) in [(LARGEST_KEY, true), (LARGEST_KEY + 1, false)] {
+            std::fs::write(&path, "k".repeat(bytes)).unwrap();
+            let read = Pseudonyms::from_file(&path);
+            assert_eq!(read.is_ok(), is_key, "{bytes}");
+            assert!(is_key || matches!(read, Err(KeyError::TooLong)));
+        }
     }
 }

@@ -32,13 +32,8 @@ impl NameIndex {
         }
         let names = || [old.as_ref(), Some(name)].into_iter().flatten();
         let were_ambiguous: Vec<bool> = names().map(|name| self.is_ambiguous(name)).collect();
-        if let Some(old) = &old
-            && let Some(holders) = self.by_name.get_mut(old)
-        {
-            holders.remove(&agent);
-            if holders.is_empty() {
-                self.by_name.remove(old);
-            }
+        if let Some(old) = &old {
+            self.release(agent, old);
         }
         self.agents[slot] = Some((Arc::clone(login_id), Arc::clone(name)));
         self.by_name.entry(Arc::clone(name)).or_default().insert(agent);
@@ -52,19 +47,24 @@ impl NameIndex {
         affected
     }
 
-    /// An agent is forgotten. Returns the others of his name where it has become unique by that.
+    /// An agent is forgotten. Returns the others of his name if it has become unique by that.
     pub fn forget(&mut self, agent: AgentIndex) -> Vec<AgentIndex> {
         let Some((_, name)) = self.agents.get(agent as usize).cloned().flatten() else { return Vec::new() };
         let was_ambiguous = self.is_ambiguous(&name);
         self.agents[agent as usize] = None;
-        let Some(holders) = self.by_name.get_mut(&name) else { return Vec::new() };
+        self.release(agent, &name);
+        let is_unique_now = was_ambiguous && !self.is_ambiguous(&name);
+        let holders = self.by_name.get(&name).filter(|_| is_unique_now);
+        holders.into_iter().flatten().copied().collect()
+    }
+
+    /// The agent has that name no more.
+    fn release(&mut self, agent: AgentIndex, name: &Arc<str>) {
+        let Some(holders) = self.by_name.get_mut(name) else { return };
         holders.remove(&agent);
         if holders.is_empty() {
-            self.by_name.remove(&name);
+            self.by_name.remove(name);
         }
-        let is_news = self.is_ambiguous(&name) != was_ambiguous;
-        let holders = self.by_name.get(&name).into_iter().flatten();
-        holders.filter(|_| is_news).copied().collect()
     }
 
     /// Whether two login ids go by that name. One login id on several ACDs is one.

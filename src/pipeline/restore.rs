@@ -32,6 +32,8 @@ use super::refresh::LastEvents;
 const MOST_AHEAD: Duration = Duration::from_hours(24);
 /// How long one attempt to read a checkpoint may take.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+/// Before the next one: some errors come at once.
+const CHECKPOINT_AGAIN: Duration = Duration::from_secs(1);
 /// What is read from the journal at a time.
 const PORTION: usize = 16 * 1024 * 1024;
 
@@ -378,6 +380,7 @@ fn committed(
             Ok(found) => return Ok(found.filter(|found| found.owner == owner).map_or(0, |found| found.position)),
             Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
         }
+        let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
         if stop.is_cancelled() {
             return Err(RecoveryError::Stopped);
         }

@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, settings};
 use super::message::header;
 use super::partition;
+use super::trouble::{Known, Right, is_about_groups};
 use crate::config::model::Kafka;
 use crate::time::Timestamp;
 
@@ -52,12 +52,12 @@ pub struct Checkpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Settings are not accepted, no broker answers, or a right is missing.
-    #[error("checkpoint topic {topic:?} could not be read: {source}")]
+    #[error("checkpoint topic {topic:?} could not be read: {reason}")]
     Kafka {
         /// The topic.
         topic: String,
-        /// What librdkafka said.
-        source: KafkaError,
+        /// What librdkafka said, or which right is missing.
+        reason: String,
     },
     /// The time was up.
     #[error("checkpoint topic {topic:?} could not be read to its end in {waited:?}: {reason}")]
@@ -183,6 +183,7 @@ struct Reader<'a> {
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
     topic: &'a str,
+    known: Known,
     begun: Instant,
     timeout: Duration,
     is_stopped: &'a dyn Fn() -> bool,
@@ -196,11 +197,12 @@ impl<'a> Reader<'a> {
         is_stopped: &'a dyn Fn() -> bool,
     ) -> Result<Self, ReadError> {
         let topic = &kafka.topics.checkpoint;
-        let failed = |source| ReadError::Kafka { topic: topic.clone(), source };
+        let failed = |error: KafkaError| ReadError::Kafka { topic: topic.clone(), reason: error.to_string() };
         Ok(Self {
             committed: consumer(servers, &kafka.properties, "read_committed").map_err(failed)?,
             uncommitted: consumer(servers, &kafka.properties, "read_uncommitted").map_err(failed)?,
             topic,
+            known: Known::by(&kafka.properties),
             begun: Instant::now(),
             timeout,
             is_stopped,
@@ -245,6 +247,7 @@ impl<'a> Reader<'a> {
                     return Ok(last.map(|_| Found { last, own, is_hanging: true }));
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) if is_about_groups(&error) => {}
                 Some(Err(error)) if is_passing(&error) => self.go_on("no broker")?,
                 Some(Err(error)) => return Err(self.failed(error)),
             }
@@ -303,8 +306,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(Ok(_)) => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(found),
-                // We join no group and need no right to one, but librdkafka asks.
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed))) => {}
+                Some(Err(error)) if is_about_groups(&error) => {}
                 Some(Err(error)) if is_passing(&error) => self.go_on("no broker")?,
                 Some(Err(error)) => return Err(self.failed(error)),
             }
@@ -339,7 +341,8 @@ impl<'a> Reader<'a> {
     }
 
     fn failed(&self, source: KafkaError) -> ReadError {
-        ReadError::Kafka { topic: self.topic.to_owned(), source }
+        let topic = self.topic.to_owned();
+        ReadError::Kafka { reason: self.known.explain(&source, Right::Read(&topic)), topic }
     }
 }
 
@@ -376,5 +379,5 @@ fn consumer(
         // The end is told by an answer without records, which the broker would hold back for half a second.
         .set("fetch.wait.max.ms", "10")
         .set("allow.auto.create.topics", "false");
-    BaseConsumer::from_config_and_context(&settings, Quiet)
+    client::open(&settings, Quiet::default())
 }

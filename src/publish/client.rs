@@ -4,21 +4,27 @@
 //! whatever the properties say. librdkafka's own log lines go to `debug`: what matters of them comes as errors too.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+use super::trouble;
 use crate::config::model::{Delivery, Kafka};
 
 /// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
 /// particular order, so that an alias could win.
 const ALIASES_OF_OURS: [&str; 5] =
     ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id", "max.in.flight"];
+
+/// How long events are taken.
+const EVENTS: Duration = Duration::from_millis(100);
 
 /// The most that librdkafka takes.
 const LONGEST_TIMEOUT_MS: &str = "2147483647";
@@ -36,6 +42,10 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", servers);
+    // Why a connection ended may be told at this level only; what is seen of it is decided in `log`.
+    if !tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
+        settings.set_log_level(RDKafkaLogLevel::Info);
+    }
     settings
 }
 
@@ -105,7 +115,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
 }
 
 /// What an integration's transactions are known by, over restarts and whoever publishes for it.
-fn transactional_id(integration: &str) -> String {
+pub(super) fn transactional_id(integration: &str) -> String {
     format!("rtalink-{integration}")
 }
 
@@ -119,15 +129,70 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// A client whose errors are seen where its calls fail.
-pub(crate) struct Quiet;
+/// A client, or why librdkafka does not accept its settings, without the value: it may be a secret.
+pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
+    settings: &ClientConfig,
+    context: C,
+) -> KafkaResult<T> {
+    T::from_config_and_context(settings, context).map_err(|error| match error {
+        KafkaError::ClientConfig(result, description, key, value) => {
+            let hidden = "…".to_owned();
+            let description = if value.is_empty() { description } else { description.replace(&value, &hidden) };
+            KafkaError::ClientConfig(result, description, key, hidden)
+        }
+        error => error,
+    })
+}
+
+/// Why a call of a consumer failed that reads nothing yet, and what may be done about it.
+pub(super) fn explain(consumer: &BaseConsumer<Quiet>, error: &KafkaError) -> String {
+    // What there is to know of connections comes as events, which nobody has taken so far.
+    let deadline = Instant::now() + EVENTS;
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        drop(consumer.poll(left));
+    }
+    consumer.context().explain(error)
+}
+
+/// A client whose errors are seen where its calls fail. Why there is no connection these do not say: that is remembered.
+#[derive(Default)]
+pub(crate) struct Quiet {
+    no_connection: Mutex<Option<String>>,
+}
+
+impl Quiet {
+    /// What a call failed for, and what may be done about it.
+    pub(super) fn explain(&self, error: &KafkaError) -> String {
+        let said = error.to_string();
+        let is_about_connection = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::RequestTimedOut
+            )
+        );
+        match self.no_connection.lock().as_ref().filter(|_| is_about_connection) {
+            Some(reason) => trouble::with_advice(&format!("{said}: {reason}")),
+            None => trouble::with_advice(&said),
+        }
+    }
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if let Some(reason) = trouble::end_of_connection(facility, message) {
+            *self.no_connection.lock() = Some(reason.to_owned());
+        }
         log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // That all are down is the consequence.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.no_connection.lock() = Some(reason.to_owned());
+        }
         tracing::debug!(%error, "{reason}");
     }
 }
@@ -143,7 +208,6 @@ impl ProducerContext for Quiet {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::error::KafkaResult;
     use rdkafka::producer::BaseProducer;
 
     use super::*;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use crate::fail_point;
 
+use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::outbox::Outbox;
 
@@ -56,7 +56,7 @@ impl Connection {
         let (outbox, monitor) = (Arc::clone(outbox), Arc::clone(monitor));
         let reports =
             Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
-        let producer = ThreadedProducer::from_config_and_context(settings, reports)?;
+        let producer = client::open(settings, reports)?;
         Ok(Self { producer, failures, on_the_way, outbox, monitor })
     }
 
@@ -65,7 +65,7 @@ impl Connection {
     pub(super) fn has_failed(&self) -> bool {
         if let Some((code, _)) = self.producer.client().fatal_error() {
             // Of no message in particular; whoever looks on has heard of it by the error itself.
-            self.failures.record(0, code);
+            self.failures.record_end(code);
         }
         self.failures.any()
     }
@@ -115,8 +115,8 @@ impl Connection {
                 }
                 code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
                 code => {
-                    if self.failures.record(ticket.position, code) {
-                        self.monitor.error(code, &error.to_string());
+                    if self.failures.record(ticket, code) {
+                        self.monitor.error(code, Some(ticket.topic), &error.to_string());
                     }
                     return Err(Refusal::Failed);
                 }

@@ -18,8 +18,8 @@ pub const PER_SECOND: usize = 10;
 /// How much of a message that Kafka refused is kept.
 const REFUSED_VALUE_BYTES: usize = 1024;
 
-/// Reasons of [`refused`]: why Kafka will never take a message.
-pub const REFUSED: [&str; 2] = ["kafka_too_large", "kafka_invalid_record"];
+/// Reasons of [`refused`]: why Kafka does not take a message, and nothing may wait until it does.
+pub const REFUSED: [&str; 3] = ["kafka_too_large", "kafka_invalid_record", "audit_topic_closed"];
 
 /// Decides which dead letters of one integration are published.
 #[derive(Debug, Default)]
@@ -57,9 +57,10 @@ pub fn dead_letter(integration: &Arc<str>, reason: &str, offset: u64, received_a
     message
 }
 
-/// A message that Kafka will never take: its headers and the beginning of its value.
+/// A message that Kafka does not take: its headers and the beginning of its value, of an audit record all of it.
 pub fn refused(integration: &Arc<str>, reason: &str, at: Timestamp, original: &Message) -> Message {
-    let beginning = original.payload.slice(..original.payload.len().min(REFUSED_VALUE_BYTES));
+    let kept = if original.route == Route::Audit { usize::MAX } else { REFUSED_VALUE_BYTES };
+    let beginning = original.payload.slice(..original.payload.len().min(kept));
     let mut message = unplaced(integration, reason, at, beginning);
     message.headers.extend(original.headers.iter().filter(|(name, _)| *name != header::CONTENT_TYPE).cloned());
     message

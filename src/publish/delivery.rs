@@ -22,6 +22,8 @@ use super::client;
 use super::message::Topic;
 use super::observer::{KafkaHealth, LastError, Observer, Statistics};
 use super::outbox::{Acknowledged, Outbox};
+use super::trouble::{self, Known, Right};
+use crate::config::model::{Kafka, Topics};
 use crate::fail_point;
 use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
@@ -78,11 +80,21 @@ pub(crate) struct Failures {
     list: Mutex<FailureList>,
 }
 
+/// A failure that ended a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Breakage {
+    pub(crate) code: RDKafkaErrorCode,
+    /// Where the message was to go; unknown where it was the producer's own.
+    pub(crate) topic: Option<Topic>,
+}
+
 /// What [`Failures`] holds.
 #[derive(Debug, Default)]
 pub(crate) struct FailureList {
     /// The first failure that was neither one of `refused` nor a consequence.
-    pub(crate) broken: Option<RDKafkaErrorCode>,
+    pub(crate) broken: Option<Breakage>,
+    /// The topic that could not be added to a transaction.
+    pub(crate) not_added: Option<Topic>,
     /// Positions of messages that were refused, alone or with others.
     pub(crate) refused: Vec<(u64, RDKafkaErrorCode)>,
 }
@@ -94,18 +106,18 @@ impl Failures {
     }
 
     /// Writes one down. True for those that an observer should hear of.
-    pub(crate) fn record(&self, position: u64, code: RDKafkaErrorCode) -> bool {
+    pub(crate) fn record(&self, ticket: Ticket, code: RDKafkaErrorCode) -> bool {
         let mut list = self.list.lock();
         let news = match verdict(code) {
             Verdict::Purged => return false,
             Verdict::Refused => {
-                list.refused.push((position, code));
+                list.refused.push((ticket.position, code));
                 true
             }
             Verdict::Consequence => false,
             Verdict::Broken => {
                 let first = list.broken.is_none() && list.refused.is_empty();
-                list.broken.get_or_insert(code);
+                list.broken.get_or_insert(Breakage { code, topic: Some(ticket.topic) });
                 first
             }
         };
@@ -115,11 +127,26 @@ impl Failures {
 
     /// Writes down that the producer itself is at its end, by no message's fault. True if an observer should hear of it.
     pub(crate) fn record_end(&self, code: RDKafkaErrorCode) -> bool {
+        if verdict(code) == Verdict::Consequence {
+            self.any.store(true, Ordering::Release);
+            return false;
+        }
         let mut list = self.list.lock();
         let news = list.broken.is_none() && list.refused.is_empty();
-        list.broken.get_or_insert(code);
+        let topic = list.not_added.filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
+        list.broken.get_or_insert(Breakage { code, topic });
         self.any.store(true, Ordering::Release);
         news
+    }
+
+    /// Writes down which topic could not be added to a transaction, whose end is about to come.
+    pub(crate) fn record_not_added(&self, topic: Topic) {
+        self.list.lock().not_added = Some(topic);
+    }
+
+    /// Which that was.
+    pub(crate) fn not_added(&self) -> Option<Topic> {
+        self.list.lock().not_added
     }
 
     /// All of them.
@@ -168,14 +195,21 @@ pub(crate) struct Monitor {
     integration: Arc<str>,
     observer: Arc<dyn Observer>,
     health: Mutex<KafkaHealth>,
-    /// By kind.
-    logged: Mutex<HashMap<i32, Repeats>>,
+    /// By kind and topic.
+    logged: Mutex<HashMap<(i32, Option<Topic>), Repeats>>,
     claim: AtomicBool,
+    known: Known,
+    topics: Topics,
+    /// Why the last connection ended.
+    no_connection: Mutex<Option<String>>,
 }
 
 impl Monitor {
-    pub(crate) fn new(integration: Arc<str>, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(integration: Arc<str>, kafka: &Kafka, observer: Arc<dyn Observer>) -> Self {
         Self {
+            known: Known::by(&kafka.properties),
+            topics: kafka.topics.clone(),
+            no_connection: Mutex::default(),
             integration,
             observer,
             health: Mutex::default(),
@@ -192,8 +226,29 @@ impl Monitor {
         &*self.observer
     }
 
-    /// An error of Kafka: counted, kept for the health body, logged where it is news.
-    pub(crate) fn error(&self, code: RDKafkaErrorCode, message: &str) {
+    /// An error in words: by the right that is missing, or as librdkafka has said it.
+    pub(super) fn explain(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) -> String {
+        match (code, topic) {
+            (RDKafkaErrorCode::TopicAuthorizationFailed, Some(topic)) => {
+                self.known.lacks(Right::Write(topic.name(&self.topics)))
+            }
+            (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, _) => {
+                self.known.lacks(Right::Transactions(&client::transactional_id(&self.integration)))
+            }
+            (RDKafkaErrorCode::ClusterAuthorizationFailed, _) => self.known.lacks(Right::Idempotence),
+            (RDKafkaErrorCode::AllBrokersDown, _) => {
+                let reason = self.no_connection.lock().as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                trouble::with_advice(&format!("{said}{reason}"))
+            }
+            (_, Some(topic)) => trouble::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
+            (_, None) => trouble::with_advice(said),
+        }
+    }
+
+    /// An error of Kafka, of what was to go to a topic if that is known: counted, kept for the health body, logged where it
+    /// is news.
+    pub(crate) fn error(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) {
+        let message = &self.explain(code, topic, said);
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
         if code == RDKafkaErrorCode::AllBrokersDown {
@@ -201,7 +256,7 @@ impl Monitor {
         }
         let admitted = {
             let mut logged = self.logged.lock();
-            logged.entry(code as i32).or_insert_with(|| Repeats::new(LOG_INTERVAL)).admit(Timestamp::now())
+            logged.entry((code as i32, topic)).or_insert_with(|| Repeats::new(LOG_INTERVAL)).admit(Timestamp::now())
         };
         if let Some(suppressed) = admitted {
             let integration = &*self.integration;
@@ -297,6 +352,14 @@ impl Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if let Some(name) = trouble::topic_of_log_line(facility, message)
+            && let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name(&self.monitor.topics) == name)
+        {
+            self.failures.record_not_added(topic);
+        }
+        if let Some(reason) = trouble::end_of_connection(facility, message) {
+            *self.monitor.no_connection.lock() = Some(reason.to_owned());
+        }
         client::log(level, facility, message);
     }
 
@@ -312,7 +375,8 @@ impl ClientContext for Reports {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         *half = Some((error, reason.to_owned()));
         drop(half);
-        self.monitor.error(code, reason);
+        let topic = self.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
+        self.monitor.error(code, topic, reason);
         // It may be fatal: the publisher thread asks.
         self.outbox.interrupt();
     }
@@ -338,8 +402,8 @@ impl ProducerContext for Reports {
                 // A checkpoint has no position of its own, and nothing can take its place.
                 let is_checkpoint = ticket.topic == Topic::Checkpoint && verdict(code) == Verdict::Refused;
                 let code = if is_checkpoint { RDKafkaErrorCode::Fail } else { code };
-                if self.failures.record(ticket.position, code) {
-                    self.monitor.error(code, &error.to_string());
+                if self.failures.record(ticket, code) {
+                    self.monitor.error(code, Some(ticket.topic), &error.to_string());
                 }
                 if self.failures.any() {
                     self.outbox.interrupt();
@@ -367,23 +431,28 @@ mod tests {
     #[test]
     fn what_we_purge_is_no_failure_and_only_the_first_breakage_is_news() {
         let failures = Failures::default();
-        assert!(!failures.record(1, RDKafkaErrorCode::PurgeQueue));
+        let ticket = |position| Ticket { position, topic: Topic::Audit };
+        assert!(!failures.record(ticket(1), RDKafkaErrorCode::PurgeQueue));
         assert!(!failures.any());
-        assert!(failures.record(2, RDKafkaErrorCode::MessageSizeTooLarge));
-        assert!(!failures.record(3, RDKafkaErrorCode::UnknownTopic));
+        assert!(failures.record(ticket(2), RDKafkaErrorCode::MessageSizeTooLarge));
+        assert!(!failures.record(ticket(3), RDKafkaErrorCode::UnknownTopic));
         let list = failures.take();
         assert_eq!(
             (list.refused, list.broken),
-            (vec![(2, RDKafkaErrorCode::MessageSizeTooLarge)], Some(RDKafkaErrorCode::UnknownTopic))
+            (
+                vec![(2, RDKafkaErrorCode::MessageSizeTooLarge)],
+                Some(Breakage { code: RDKafkaErrorCode::UnknownTopic, topic: Some(Topic::Audit) })
+            )
         );
     }
 
     #[test]
     fn the_cause_is_news_even_when_its_consequence_is_reported_first() {
         let failures = Failures::default();
-        assert!(!failures.record(0, RDKafkaErrorCode::Fatal));
+        assert!(!failures.record_end(RDKafkaErrorCode::Fatal));
         assert!(failures.any(), "the producer is at its end already");
-        assert!(failures.record(5, RDKafkaErrorCode::TopicAuthorizationFailed));
-        assert_eq!(failures.take().broken, Some(RDKafkaErrorCode::TopicAuthorizationFailed));
+        let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+        assert!(failures.record(Ticket { position: 5, topic: Topic::Current }, code));
+        assert_eq!(failures.take().broken, Some(Breakage { code, topic: Some(Topic::Current) }));
     }
 }

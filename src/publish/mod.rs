@@ -15,7 +15,7 @@
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
 //! * [`takeover`]: ends the transactions of an earlier producer;
-//! * `refusals`: what follows from failures, for both;
+//! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
@@ -55,5 +55,6 @@ pub mod takeover;
 mod testing;
 pub mod topics;
 mod transactions;
+mod trouble;
 
 pub use publisher::{PublishHandle, Publisher};

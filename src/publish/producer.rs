@@ -88,7 +88,7 @@ impl PublisherThread {
     }
 
     /// Hands messages to the producer until it must end.
-    fn pump(&self, connection: &Connection) -> End {
+    fn pump(&mut self, connection: &Connection) -> End {
         let until = self.refusals.until();
         loop {
             if connection.has_failed() {
@@ -111,9 +111,13 @@ impl PublisherThread {
     }
 
     /// Sends a message to the topics that miss it.
-    fn send(&self, connection: &Connection, outgoing: &Outgoing) -> Option<End> {
+    fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Option<End> {
         let message = &outgoing.message;
         for topic in outgoing.topics() {
+            if let Some(code) = self.refusals.closed(topic, connection) {
+                let replacement = self.refusals.give_up(outgoing.position, message, code)?;
+                return self.send(connection, &replacement);
+            }
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
             match connection.enqueue(name, &message.key, message.value(), &message.headers, ticket) {

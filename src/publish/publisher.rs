@@ -175,7 +175,7 @@ impl Publisher {
         let owner = journal.store_id();
         let mut ways = BTreeMap::new();
         for (integration, lane) in journal.lanes() {
-            let monitor = Arc::new(Monitor::new(Arc::clone(integration), observe(integration)));
+            let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
             let (id, lane) = (Arc::clone(integration), lane.clone());
             let shared = (lane.clone(), Arc::clone(&monitor));
             let thread = match kafka.delivery {

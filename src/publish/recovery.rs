@@ -6,22 +6,22 @@
 //! partition is done at its goal or at its end, since the last offsets may be markers of transactions, or compacted away.
 //!
 //! Failure policy: a topic that does not exist is an empty table, when three answers in a row say so. Everything else is
-//! waited out, and said every ten seconds: a table that lacks somebody would start his sequence anew. Joins no group
+//! waited out, and said every ten seconds, a missing right at once: a table that lacks somebody would start his sequence anew. Joins no group
 //! and commits nothing. Cost: two clients; up to 16 MiB of messages that are fetched ahead.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, explain, settings};
 use super::message::header;
 use super::recovered::{Collector, Read};
+use super::trouble::{Known, Right, is_about_groups, is_for_somebody, refuses};
 use crate::config::model::Kafka;
 
 pub use super::recovered::{Recovered, RecoveredFeed};
@@ -88,6 +88,8 @@ pub fn read_current(
         progress,
         told_at: Instant::now(),
         quiet_since: Instant::now(),
+        known: Known::by(&kafka.properties),
+        said: None,
     };
     loop {
         match reading.attempt() {
@@ -111,19 +113,13 @@ fn client(servers: &str, kafka: &Kafka, isolation: &str) -> KafkaResult<BaseCons
         .set("queued.max.messages.kbytes", "16384")
         // How long the broker holds back the answer that there is nothing more.
         .set("fetch.wait.max.ms", "50");
-    BaseConsumer::from_config_and_context(&settings, Quiet)
+    client::open(&settings, Quiet::default())
 }
 
 /// Why an attempt ended early.
 enum Halt {
     Stopped,
     Again(String),
-}
-
-impl From<KafkaError> for Halt {
-    fn from(error: KafkaError) -> Self {
-        Self::Again(error.to_string())
-    }
 }
 
 /// Up to where a partition is read.
@@ -139,6 +135,9 @@ struct Reading<'a> {
     progress: &'a mut dyn FnMut(Progress),
     told_at: Instant,
     quiet_since: Instant,
+    known: Known,
+    /// The last reason that was told before its time.
+    said: Option<String>,
 }
 
 impl Reading<'_> {
@@ -147,14 +146,15 @@ impl Reading<'_> {
         let goals = self.goals(&partitions)?;
         self.until_stable(&goals)?;
         let read = self.read(goals);
-        self.committed.unassign()?;
+        self.committed.unassign().map_err(|error| self.failed(&self.committed, &error))?;
         read
     }
 
     /// The topic's partitions; `None` where there is no such topic.
     fn partitions(&mut self) -> Result<Option<Vec<i32>>, Halt> {
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
-            let metadata = self.all.fetch_metadata(Some(self.topic), REQUEST_TIMEOUT)?;
+            let metadata = self.all.fetch_metadata(Some(self.topic), REQUEST_TIMEOUT);
+            let metadata = metadata.map_err(|error| self.failed(&self.all, &error))?;
             let found = metadata.topics().iter().find(|found| found.name() == self.topic);
             match found.map(|found| (found.error(), found.partitions())) {
                 Some((None, partitions)) if !partitions.is_empty() => {
@@ -162,7 +162,7 @@ impl Reading<'_> {
                 }
                 Some((Some(error), _)) => match RDKafkaErrorCode::from(error) {
                     RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {}
-                    error => return Err(Halt::Again(error.to_string())),
+                    error => return Err(self.failed(&self.all, &KafkaError::MetadataFetch(error))),
                 },
                 Some((None, _)) | None => return Err(Halt::Again("the topic has no partitions yet".to_owned())),
             }
@@ -176,7 +176,8 @@ impl Reading<'_> {
         let mut goals = Goals::new();
         for &partition in partitions {
             self.look()?;
-            let (low, high) = self.all.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT)?;
+            let found = self.all.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
+            let (low, high) = found.map_err(|error| self.failed(&self.all, &error))?;
             if low < high {
                 goals.insert(partition, high);
             }
@@ -189,7 +190,8 @@ impl Reading<'_> {
         for (&partition, &goal) in goals {
             loop {
                 self.look()?;
-                let (_, stable) = self.committed.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT)?;
+                let found = self.committed.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
+                let (_, stable) = found.map_err(|error| self.failed(&self.committed, &error))?;
                 if stable >= goal {
                     break;
                 }
@@ -202,9 +204,10 @@ impl Reading<'_> {
     fn read(&mut self, mut goals: Goals) -> Result<Recovered, Halt> {
         let mut assignment = TopicPartitionList::new();
         for &partition in goals.keys() {
-            assignment.add_partition_offset(self.topic, partition, Offset::Beginning)?;
+            let added = assignment.add_partition_offset(self.topic, partition, Offset::Beginning);
+            added.map_err(|error| self.failed(&self.committed, &error))?;
         }
-        self.committed.assign(&assignment)?;
+        self.committed.assign(&assignment).map_err(|error| self.failed(&self.committed, &error))?;
         let mut collector = Collector::new(self.wanted);
         let mut first_unreadable = None;
         let mut trouble = "kafka to send messages".to_owned();
@@ -228,8 +231,12 @@ impl Reading<'_> {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     goals.remove(&partition);
                 }
-                Some(Err(error)) if is_gone(&error) => return Err(error.into()),
-                Some(Err(error)) => trouble = error.to_string(),
+                Some(Err(error)) if is_about_groups(&error) => {}
+                // It is told once, and what the other partitions have is of no use without this one.
+                Some(Err(error)) if is_gone(&error) || refuses(&error) => {
+                    return Err(self.failed(&self.committed, &error));
+                }
+                Some(Err(error)) => trouble = self.committed.context().explain(&error),
             }
         }
         if let Some((partition, offset, unreadable)) = first_unreadable {
@@ -241,6 +248,12 @@ impl Reading<'_> {
 
     /// Waits a little before it is tried again.
     fn pause(&mut self, reason: &str) -> Result<(), Halt> {
+        // What somebody has to mend is said at once, what may pass after a while.
+        if is_for_somebody(reason) && self.said.as_deref() != Some(reason) {
+            self.said = Some(reason.to_owned());
+            self.told_at = Instant::now();
+            (self.progress)(waiting(reason, self.quiet_since));
+        }
         tell(self.progress, &mut self.told_at, || waiting(reason, self.quiet_since));
         let until = Instant::now() + RETRY;
         while Instant::now() < until {
@@ -249,6 +262,13 @@ impl Reading<'_> {
             drop(self.committed.poll(STEP));
         }
         Ok(())
+    }
+
+    fn failed(&self, client: &BaseConsumer<Quiet>, error: &KafkaError) -> Halt {
+        Halt::Again(match refuses(error) {
+            true => self.known.lacks(Right::Read(self.topic)),
+            false => explain(client, error),
+        })
     }
 
     fn look(&self) -> Result<(), Halt> {

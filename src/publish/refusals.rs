@@ -3,27 +3,44 @@
 //! Policy: a message that can never succeed must not stop the others. When one request of several messages is refused for
 //! its size or contents, they are sent again one by one, and the one that is refused alone becomes a dead letter. If none
 //! is, requests were too large for the topic, and become smaller. Anything else is tried again, after a back-off of 100 ms
-//! doubling to 10 s.
+//! doubling to 10 s. So a topic that is missing, or that we may not write to, holds up everything behind its messages until it
+//! is there: nothing is lost. The audit topic does not: what people do over HTTP must not stop events. Its records become
+//! dead letters instead, and it is tried again with the first one after a minute.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::Producer as _;
 
 use super::client::{Sizing, producer_settings};
 use super::connection::Connection;
 use super::dead_letter;
-use super::delivery::{FailureList, Monitor, OnTheWay};
-use super::message::{Message, Route};
+use super::delivery::{Breakage, FailureList, Monitor, OnTheWay};
+use super::message::{Message, Route, Topic};
 use super::outbox::{Outbox, Outgoing};
 use crate::config::model::{Delivery, Kafka};
 use crate::time::Timestamp;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// How long a topic that nothing may wait for is left alone.
+const CLOSED: Duration = Duration::from_secs(60);
+/// How long a look at it may take.
+const LOOK: Duration = Duration::from_millis(500);
 /// Where learning the size of requests starts and ends.
 const BATCH_SIZE: usize = 1_000_000;
 const SMALLEST_BATCH_SIZE: usize = 16 * 1024;
+
+/// The topic that nothing may wait for.
+struct AuditTopic {
+    name: String,
+    is_to_be_created: bool,
+    /// Until when it counts as closed, and why.
+    closed: Option<(Instant, RDKafkaErrorCode)>,
+    /// It was there when we looked.
+    is_known: bool,
+}
 
 /// What one integration's publisher has learnt from failures.
 pub(super) struct Refusals {
@@ -37,6 +54,7 @@ pub(super) struct Refusals {
     found_refused: bool,
     batch_size: Option<usize>,
     configured_batch_size: Option<usize>,
+    audit: AuditTopic,
 }
 
 impl Refusals {
@@ -51,6 +69,12 @@ impl Refusals {
             found_refused: false,
             batch_size: None,
             configured_batch_size: kafka.properties.get("batch.size").and_then(|value| value.parse().ok()),
+            audit: AuditTopic {
+                name: kafka.topics.audit.clone(),
+                is_to_be_created: kafka.create_topics,
+                closed: None,
+                is_known: false,
+            },
         }
     }
 
@@ -103,12 +127,16 @@ impl Refusals {
 
     /// Draws the conclusions from a producer's failures. Returns how long to wait before the next one.
     pub(super) fn after_failure(&mut self, failures: FailureList) -> Duration {
-        let FailureList { broken, mut refused } = failures;
+        let FailureList { broken, mut refused, .. } = failures;
         refused.sort_unstable_by_key(|(position, _)| *position);
         refused.dedup_by_key(|(position, _)| *position);
         let Some((last, _)) = refused.last() else {
             let wait = self.next_backoff();
-            let kind = broken.map(|code| format!("{code:?}"));
+            if let Some(Breakage { code, topic: Some(Topic::Audit) }) = broken.filter(|broken| is_closed(broken.code)) {
+                self.close_audit(code);
+                return FIRST_BACKOFF;
+            }
+            let kind = broken.map(|broken| format!("{:?}", broken.code));
             let pending = self.outbox.pending();
             tracing::warn!(
                 integration = &*self.integration,
@@ -153,21 +181,74 @@ impl Refusals {
         }
     }
 
+    /// Why nothing is sent to a topic at present. Whether the audit topic is there is asked before the first record goes to it:
+    /// librdkafka waits half a minute for a topic that is missing, and a transaction with it.
+    pub(super) fn closed(&mut self, topic: Topic, connection: &Connection) -> Option<RDKafkaErrorCode> {
+        if topic != Topic::Audit {
+            return None;
+        }
+        if let Some((until, code)) = self.audit.closed
+            && Instant::now() < until
+        {
+            return Some(code);
+        }
+        if self.audit.is_known {
+            return None;
+        }
+        // Whoever cannot be asked can take nothing either: it waits as everything does.
+        let metadata = connection.producer.client().fetch_metadata(Some(&self.audit.name), LOOK).ok()?;
+        let found = metadata.topics().iter().find(|found| found.name() == self.audit.name)?;
+        let Some(code) = found.error().map(RDKafkaErrorCode::from) else {
+            self.audit.is_known = true;
+            return None;
+        };
+        // It may be about to be created.
+        let may_come = self.audit.is_to_be_created && self.audit.closed.is_none() && !super::trouble::is_refusal(code);
+        if may_come || !is_closed(code) {
+            return None;
+        }
+        self.close_audit(code);
+        Some(code)
+    }
+
+    fn close_audit(&mut self, code: RDKafkaErrorCode) {
+        let reason = self.monitor.explain(code, Some(Topic::Audit), &code.to_string());
+        tracing::error!(
+            integration = &*self.integration,
+            reason,
+            "audit records cannot be published: dead letters take their place, the topic is looked at again in a minute"
+        );
+        self.audit.closed = Some((Instant::now() + CLOSED, code));
+        self.audit.is_known = false;
+    }
+
     /// A message that Kafka will never take: a dead letter takes its place. What is to be sent instead.
     pub(super) fn give_up(&self, position: u64, message: &Message, code: RDKafkaErrorCode) -> Option<Outgoing> {
         let reason = match code {
             RDKafkaErrorCode::InvalidRecord => "kafka_invalid_record",
+            code if is_closed(code) => "audit_topic_closed",
             _ => "kafka_too_large",
         };
         tracing::error!(
             integration = &*self.integration,
             reason,
             bytes = message.payload.len(),
-            "message given up, kafka will never take it"
+            "message given up, a dead letter takes its place"
         );
         self.monitor.observer().dropped(reason);
         let replacement = (message.route != Route::DeadLetter)
             .then(|| dead_letter::refused(&self.integration, reason, Timestamp::now(), message));
         self.outbox.replace(position, replacement)
     }
+}
+
+/// Whether a topic is missing, or we may not write to it.
+fn is_closed(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+    )
 }

@@ -7,16 +7,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, explain, settings};
 use super::lines::{Parts, json_line};
+use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+const METADATA_STEP: Duration = Duration::from_secs(1);
 
 /// Where reading starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +52,20 @@ pub enum Tailed {
     Nothing,
     /// Something is wrong; reading goes on by itself where it can.
     Trouble(String),
+    /// Kafka refuses to let us read, and says so once.
+    Refused(String),
 }
 
 /// Why a topic cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
     /// A setting is not accepted, or no broker answers.
-    #[error("kafka at {servers}: {source}")]
+    #[error("kafka at {servers}: {reason}")]
     Kafka {
         /// Where it was looked for.
         servers: String,
-        /// What librdkafka said.
-        source: KafkaError,
+        /// What librdkafka said, or which right is missing.
+        reason: String,
     },
     /// There is no such topic.
     #[error("no topic {topic:?} at {servers}: has anything been published yet?")]
@@ -79,6 +82,8 @@ pub struct Tail {
     consumer: BaseConsumer<Quiet>,
     partitions: usize,
     at_end: HashSet<i32>,
+    /// What to say when we may not read.
+    lacking: String,
 }
 
 impl Tail {
@@ -92,7 +97,9 @@ impl Tail {
         topic: &str,
         start: Start,
     ) -> Result<Self, TailError> {
-        let failed = |source| TailError::Kafka { servers: servers.to_owned(), source };
+        let because = |reason| TailError::Kafka { servers: servers.to_owned(), reason };
+        let failed = |error: KafkaError| because(error.to_string());
+        let known = Known::by(properties);
         let mut settings = settings(servers, properties, "rtalink-tail");
         settings
             // librdkafka wants a name even of those who join no group.
@@ -101,8 +108,22 @@ impl Tail {
             .set("enable.partition.eof", "true")
             .set("isolation.level", "read_committed")
             .set("allow.auto.create.topics", "false");
-        let consumer = BaseConsumer::from_config_and_context(&settings, Quiet).map_err(failed)?;
-        let metadata = consumer.fetch_metadata(Some(topic), METADATA_TIMEOUT).map_err(failed)?;
+        let consumer: BaseConsumer<Quiet> = client::open(&settings, Quiet::default()).map_err(failed)?;
+        let deadline = Instant::now() + METADATA_TIMEOUT;
+        let metadata = loop {
+            let error = match consumer.fetch_metadata(Some(topic), METADATA_STEP) {
+                Ok(metadata) => break metadata,
+                Err(error) => explain(&consumer, &error),
+            };
+            // Waiting helps against what may pass.
+            if is_for_somebody(&error) || Instant::now() >= deadline {
+                return Err(because(error));
+            }
+        };
+        let errors = metadata.topics().iter().filter(|found| found.name() == topic).filter_map(|found| found.error());
+        if errors.map(RDKafkaErrorCode::from).any(is_refusal) {
+            return Err(because(known.lacks(Right::Read(topic))));
+        }
         let partitions: Vec<i32> = metadata
             .topics()
             .iter()
@@ -121,7 +142,8 @@ impl Tail {
             assignment.add_partition_offset(topic, partition, offset).map_err(failed)?;
         }
         consumer.assign(&assignment).map_err(failed)?;
-        Ok(Self { consumer, partitions: partitions.len(), at_end: HashSet::new() })
+        let lacking = known.lacks(Right::Read(topic));
+        Ok(Self { consumer, partitions: partitions.len(), at_end: HashSet::new(), lacking })
     }
 
     /// The next thing to know, waiting at most so long.
@@ -143,7 +165,9 @@ impl Tail {
                         return Tailed::End;
                     }
                 }
-                Some(Err(error)) => return Tailed::Trouble(error.to_string()),
+                Some(Err(error)) if is_about_groups(&error) => {}
+                Some(Err(error)) if refuses(&error) => return Tailed::Refused(self.lacking.clone()),
+                Some(Err(error)) => return Tailed::Trouble(self.consumer.context().explain(&error)),
             }
         }
     }

@@ -2,15 +2,16 @@
 //!
 //! A transaction that a killed process has left open hides what is committed behind it until the broker gives it up, after
 //! a minute. Whoever is going to publish for the integration anyway may end it at once: the broker undoes it as soon as
-//! another producer of the same `transactional.id` begins. Waits for Kafka, as long as it takes.
+//! another producer of the same `transactional.id` begins. Waits for Kafka, as long as it takes, and for the right to do it:
+//! a process that ends for want of one would be started again and again.
 
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::client::{Quiet, Sizing, producer_settings};
+use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
+use super::trouble::{Known, Right, refuses};
 use crate::config::model::Kafka;
 
 /// How long one attempt may take; also how long it takes to notice that it was to stop.
@@ -21,7 +22,7 @@ const COMPLAINT_EVERY: u32 = 10;
 /// Why nothing was ended.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
-    /// librdkafka does not accept the settings, or the broker does not let us.
+    /// librdkafka does not accept the settings, or the broker has what cannot be mended by waiting.
     #[error("the integration's transactions cannot be taken over: {0}")]
     Kafka(#[from] KafkaError),
     /// It was to stop.
@@ -32,7 +33,7 @@ pub enum TakeoverError {
 /// Takes an integration's transactions over. An earlier producer, if there still is one, is shut out.
 ///
 /// # Errors
-/// When Kafka refuses for good, and when `stop` says so. Never because Kafka is away.
+/// When settings are not accepted, and when `stop` says so. Never because Kafka is away or a right is missing.
 pub fn take_over(
     servers: &str,
     kafka: &Kafka,
@@ -40,18 +41,36 @@ pub fn take_over(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), TakeoverError> {
     let settings = producer_settings(servers, kafka, integration, Sizing::Batches(None));
-    let producer: BaseProducer<Quiet> = BaseProducer::from_config_and_context(&settings, Quiet)?;
+    let open = || -> Result<BaseProducer<Quiet>, KafkaError> { client::open(&settings, Quiet::default()) };
+    let known = Known::by(&kafka.properties);
+    let id = transactional_id(integration);
+    let mut producer = open()?;
     let mut attempts = 0;
     loop {
-        match producer.init_transactions(STEP) {
+        let error = match producer.init_transactions(STEP) {
             Ok(()) => return Ok(()),
-            Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.is_fatal() => {
-                attempts += 1;
-                if attempts % COMPLAINT_EVERY == 0 {
-                    tracing::warn!(integration, error = error.string(), "kafka has not let us take over yet");
+            Err(error) => error,
+        };
+        let is_retriable =
+            matches!(&error, KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal());
+        // A refusal is news at once, and comes at once.
+        if attempts % COMPLAINT_EVERY == (if refuses(&error) { 0 } else { COMPLAINT_EVERY - 1 }) {
+            let error = match refuses(&error) {
+                true => known.lacks(Right::Transactions(&id)),
+                false => {
+                    producer.poll(Duration::ZERO);
+                    producer.client().context().explain(&error)
                 }
-            }
-            Err(error) => return Err(error.into()),
+            };
+            tracing::warn!(integration, error, "kafka has not let us take over yet, CMS cannot dial in");
+        }
+        attempts += 1;
+        if refuses(&error) {
+            // It is at its end, another one may have the right.
+            producer.poll(STEP);
+            producer = open()?;
+        } else if !is_retriable {
+            return Err(error.into());
         }
         if stop() {
             return Err(TakeoverError::Stopped);

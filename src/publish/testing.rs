@@ -97,7 +97,7 @@ pub(super) fn read_all(servers: &str, topic: &str) -> Vec<Line> {
             Tailed::Line(line) => lines.push(line),
             Tailed::End => return lines,
             Tailed::Nothing => {}
-            Tailed::Trouble(trouble) => panic!("{trouble}"),
+            Tailed::Trouble(trouble) | Tailed::Refused(trouble) => panic!("{trouble}"),
         }
     }
     panic!("the end of {topic} was not reached: {} lines", lines.len());

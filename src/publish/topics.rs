@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Runtime;
 
-use super::client::{Quiet, settings};
+use super::client::{self, Quiet, settings};
 use super::message::Topic;
 use super::retention;
+use super::trouble::{Known, Right, is_refusal};
 use crate::config::model::{Delivery, Kafka};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,10 +75,12 @@ fn compacted() -> Vec<(&'static str, String)> {
 #[derive(Debug, thiserror::Error)]
 enum TopicsError {
     #[error("{0}")]
-    Kafka(#[from] KafkaError),
-    #[error("topic {topic:?} could not be created: {code}")]
-    Create { topic: String, code: RDKafkaErrorCode },
-    #[error("topic {0:?} does not exist: create it, or set kafka.create_topics")]
+    Kafka(String),
+    #[error("topic {topic:?} could not be created: {reason}")]
+    Create { topic: String, reason: String },
+    #[error(
+        "topic {0:?} does not exist, or this user may not see it: create it or set kafka.create_topics, and give the rights as SECURITY.md says"
+    )]
     Missing(String),
     #[error("stopped")]
     Stopped,
@@ -123,7 +125,7 @@ fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>)
                     admin = Some(client);
                     continue;
                 }
-                Err(error) => Err(error.into()),
+                Err(error) => Err(TopicsError::Kafka(error.to_string())),
             },
         };
         let Err(error) = outcome else { return };
@@ -144,7 +146,7 @@ fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>)
 fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
     let mut client = settings(servers, &kafka.properties, "rtalink-topics");
     client.set("allow.auto.create.topics", "false");
-    AdminClient::from_config_and_context(&client, Quiet)
+    client::open(&client, Quiet::default())
 }
 
 /// The administrator's requests, in steps between which it can be stopped.
@@ -168,7 +170,9 @@ impl Admin<'_> {
             self.go_on()?;
             match self.client.inner().fetch_metadata(None, STEP) {
                 Ok(metadata) => return Ok(metadata),
-                Err(error) if Instant::now() >= deadline => return Err(error.into()),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(TopicsError::Kafka(self.client.inner().context().explain(&error)));
+                }
                 Err(_) => {}
             }
         }
@@ -180,7 +184,7 @@ impl Admin<'_> {
             self.go_on()?;
             let step = self.runtime.block_on(async { tokio::time::timeout(STEP, request.as_mut()).await });
             if let Ok(outcome) = step {
-                return Ok(outcome?);
+                return outcome.map_err(|error| TopicsError::Kafka(self.client.inner().context().explain(&error)));
             }
         }
     }
@@ -192,7 +196,7 @@ fn see_to_topics(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), 
     let missing = missing(&metadata, &plans);
     match missing.first() {
         None => {}
-        Some(_) if kafka.create_topics => create(admin, &missing)?,
+        Some(_) if kafka.create_topics => create(admin, kafka, &missing)?,
         Some(plan) => return Err(TopicsError::Missing(plan.name.clone())),
     }
     look_at_retention(admin, &metadata, servers, kafka)?;
@@ -203,16 +207,21 @@ fn missing<'a>(metadata: &Metadata, plans: &'a [TopicPlan]) -> Vec<&'a TopicPlan
     plans.iter().filter(|plan| partitions(metadata, &plan.name).is_none()).collect()
 }
 
-fn create(admin: &Admin<'_>, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
+fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
     let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|plan| plan.as_new_topic()).collect();
+    let known = Known::by(&kafka.properties);
+    let mut first_failure = None;
     for result in admin.wait(admin.client.create_topics(&new_topics, &options()))? {
         match result {
             Ok(topic) => tracing::info!(topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, code)) => return Err(TopicsError::Create { topic, code }),
+            Err((topic, code)) => {
+                let reason = if is_refusal(code) { known.lacks(Right::Create(&topic)) } else { code.to_string() };
+                first_failure.get_or_insert(TopicsError::Create { topic, reason });
+            }
         }
     }
-    Ok(())
+    first_failure.map_or(Ok(()), Err)
 }
 
 /// Says what is wrong with topics that somebody else has made.
@@ -220,9 +229,16 @@ fn look_at(admin: &Admin<'_>, metadata: &Metadata, kafka: &Kafka) -> Result<(), 
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
     let Some(of_current) = partitions(metadata, current) else { return Ok(()) };
     match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(current)], &options())) {
-        Ok(results) => warn_unless_compacted(current, results.iter().flatten()),
+        Ok(results) => {
+            // The right to read settings is a right of its own, and one to be had without. The crate does not pass a refusal on; but
+            // every topic has settings.
+            if results.iter().flatten().all(|resource| resource.entries.is_empty()) {
+                let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(current));
+                tracing::warn!(topic = current, reason, "nobody looks whether the topic is compacted");
+            }
+            warn_unless_compacted(current, results.iter().flatten());
+        }
         Err(TopicsError::Stopped) => return Err(TopicsError::Stopped),
-        // The right to read settings is a right of its own.
         Err(error) => tracing::debug!(%error, topic = current, "settings of the topic could not be read"),
     }
     if let Some(of_events) = partitions(metadata, events).filter(|of_events| *of_events != of_current) {

@@ -228,9 +228,13 @@ impl TransactionThread {
     }
 
     /// Sends a message to its topics.
-    fn send(&self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
+    fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
         let message = &outgoing.message;
         for topic in outgoing.topics() {
+            if let Some(code) = self.refusals.closed(topic, connection) {
+                let replacement = self.refusals.give_up(outgoing.position, message, code);
+                return replacement.map_or(Ok(()), |replacement| self.send(connection, &replacement));
+            }
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
             match connection.enqueue(name, &message.key, message.value(), &message.headers, ticket) {
@@ -318,7 +322,7 @@ impl TransactionThread {
                 return Err(self.failed(connection, code, &error.to_string()));
             }
             if complained.elapsed() >= COMPLAINT_INTERVAL {
-                self.monitor.error(code, &error.to_string());
+                self.monitor.error(code, None, &error.to_string());
                 complained = Instant::now();
             }
             if self.outbox.pause(RETRY_WAIT) {
@@ -328,8 +332,9 @@ impl TransactionThread {
     }
 
     fn failed(&self, connection: &Connection, code: RDKafkaErrorCode, message: &str) -> End {
+        let topic = connection.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
         if connection.failures.record_end(code) {
-            self.monitor.error(code, message);
+            self.monitor.error(code, topic, message);
         }
         End::Failed
     }

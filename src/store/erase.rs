@@ -78,3 +78,33 @@ impl Store {
         Ok(Erased::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::Write;
+    use super::super::tests::{batch, store};
+    use super::*;
+
+    #[test]
+    fn a_large_store_waits() {
+        const ROW: usize = 8 << 20;
+        let folder = TempDir::new().unwrap();
+        let mut store = store(folder.path());
+        let number = store.integration("avaya-1").unwrap().number;
+        let content = vec![b'x'; ROW];
+        let rows = MOST_ERASED / ROW as u64 + 1;
+        for first in 0..rows {
+            store.commit(&[batch(number, first * 10, &content)]).unwrap();
+        }
+        assert_eq!(store.erase(true).unwrap(), Erased::TooLarge);
+        // Kafka has it, and a checkpoint covers it: the rows leave.
+        let to = rows * 10;
+        let covered =
+            Write::Checkpoint { integration: number, covered_to: to, agents: &[], feed: b"", recovered: true };
+        store.commit(&[Write::Acknowledged { integration: number, to }, covered]).unwrap();
+        assert_eq!(store.erase(true).unwrap(), Erased::Done);
+        println!("a store of {rows} rows of 8 MiB, limit {} MiB: waits until they are gone", MOST_ERASED >> 20);
+    }
+}

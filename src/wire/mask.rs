@@ -78,7 +78,7 @@ impl Masker {
         for place in places.iter().filter(|place| !stays(plan, frame, place)) {
             put_pseudonym(&mut masked, frame, place, replace);
         }
-        let login = login_of(plan, &masked, &places);
+        let login = login_of(plan, frame, &masked, &places);
         let is_as_it_was = is_framed(plan, &masked)
             && plan.lines().classify(&masked) == LineKind::Record
             && self.after.decode(plan, &masked).is_ok_and(|after| {
@@ -106,7 +106,7 @@ impl Masker {
         for place in places.iter().filter(|place| identity.is_some() && place.column.column == Column::LoginId) {
             put_pseudonym(&mut masked, frame, place, replace);
         }
-        let login = login_of(plan, &masked, &places);
+        let login = login_of(plan, frame, &masked, &places);
         let expected = identity.map(|acd| (login, acd));
         if self.is_broken_alike(plan, &masked, whole, expected.as_ref()) {
             return (masked, Masked::Broken);
@@ -166,12 +166,14 @@ fn put_pseudonym(masked: &mut [u8], frame: &[u8], place: &Place<'_>, replace: &m
     masked[place.range.clone()].copy_from_slice(&pseudonym);
 }
 
-/// What a login id that was put there reads as.
-fn login_of(plan: &Plan, masked: &[u8], places: &[Place<'_>]) -> Option<String> {
+/// What a login id that was put there reads as. `None` where it was spelled with a doubled quote: the same id can be spelled
+/// otherwise, and would get another pseudonym.
+fn login_of(plan: &Plan, frame: &[u8], masked: &[u8], places: &[Place<'_>]) -> Option<String> {
     let place = places.iter().find(|place| place.column.column == Column::LoginId)?;
-    let bytes = &masked[place.range.clone()];
-    let doubled = plan.quote.filter(|quote| bytes.windows(2).any(|pair| pair == [*quote, *quote]));
-    Some(RawText { bytes, encoding: plan.encoding, doubled }.text().into_owned())
+    let has_doubled =
+        |bytes: &[u8]| plan.quote.is_some_and(|quote| bytes.windows(2).any(|pair| pair == [quote, quote]));
+    let [before, after] = [frame, masked].map(|bytes| &bytes[place.range.clone()]);
+    (!has_doubled(before) && !has_doubled(after)).then(|| plan.encoding.decode(after).into_owned())
 }
 
 /// Whether a field of a valid record is about the state, not about a person.

@@ -6,6 +6,9 @@
 #       [--parent PID]                ... that ends when the process PID is gone
 #       [--max-seconds S]             ... or after S seconds (default 1500; 0: never)
 #       [--temporary]                 ... and removes D afterwards, unless it never came up (then broker.log says why)
+#       [--secure S,PEM]              ... with a second listener on localhost:S that asks for TLS and SCRAM-SHA-512, with key
+#                                     and certificates from PEM; who comes there has the rights that ACLs give and no others
+#   kafka.sh acls ARGUMENTS...        what kafka-acls.sh of Kafka's distribution does
 #   kafka.sh start                    a broker in the background on 127.0.0.1:9092; does nothing if it runs already
 #   kafka.sh stop                     ends it; its data stays for the next start
 #
@@ -34,16 +37,21 @@ copy_jars() {
         -DincludeScope=runtime -DoutputDirectory="$1" 2>&1) || fail "mvn could not fetch the broker's jars: $log"
 }
 
-write_settings() { # PORT DIR
-    local port=$1 dir=$2 controller=$(($1 + 1))
+write_settings() { # PORT DIR [S,PEM]
+    local port=$1 dir=$2 controller=$(($1 + 1)) listen='' advertise=''
+    if [ -n "$3" ]; then
+        listen=",SECURE://127.0.0.1:${3%%,*}"
+        advertise=",SECURE://localhost:${3%%,*}"
+    fi
     cat >"$dir/server.properties" <<END
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller$listen
+advertised.listeners=PLAINTEXT://127.0.0.1:$port$advertise
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
 log.dirs=$dir/data
 auto.create.topics.enable=false
 default.replication.factor=1
@@ -58,6 +66,16 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=16777216
+END
+    # Who comes without TLS, and so without a name, is the administrator: those listeners are on the loopback interface.
+    [ -z "$3" ] || cat >>"$dir/server.properties" <<END
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=false
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location=${3#*,}
 END
     cat >"$dir/log4j2.properties" <<END
 appender.console.type=Console
@@ -94,7 +112,7 @@ watch() { # BROKER PARENT MAX_SECONDS TEMPORARY DIR
 }
 
 run() {
-    local port='' dir='' parent='' max_seconds=1500 temporary=false
+    local port='' dir='' parent='' max_seconds=1500 temporary=false secure=''
     while (($#)); do
         case $1 in
         --port) port=$2 && shift 2 ;;
@@ -102,6 +120,7 @@ run() {
         --parent) parent=$2 && shift 2 ;;
         --max-seconds) max_seconds=$2 && shift 2 ;;
         --temporary) temporary=true && shift ;;
+        --secure) secure=$2 && shift 2 ;;
         *) fail "run: unknown option $1" ;;
         esac
     done
@@ -114,7 +133,7 @@ run() {
 
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
-    write_settings "$port" "$dir"
+    write_settings "$port" "$dir" "$secure"
     local java=(java -Xmx512m "-Dlog4j2.configurationFile=$dir/log4j2.properties" -cp "$libs/*")
     if ! "${java[@]}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC kafka.tools.StorageTool format --ignore-formatted \
         --cluster-id cnRhbGluay10ZXN0cy0wMQ --config "$dir/server.properties" >"$dir/broker.log" 2>&1; then
@@ -205,6 +224,10 @@ install)
 run)
     shift
     run "$@"
+    ;;
+acls)
+    shift
+    exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$libs/*" org.apache.kafka.tools.AclCommand "$@"
     ;;
 start)
     install_once "$libs" copy_jars

@@ -93,6 +93,18 @@ fn an_answer_takes_so_long() {
 }
 
 #[test]
+fn a_login_id_has_so_many_characters() {
+    let served = serve(Limits::default());
+    for length in [0, 257] {
+        let body = format!(r#"{{"loginId": "{}"}}"#, "ü".repeat(length));
+        let answer = client::try_post(served.address, "/api/v1/forget", &body).unwrap();
+        assert_eq!(answer.status, 400, "{length}: {}", answer.body);
+        assert!(answer.body.contains("a login id has 1 to 256 characters"), "{}", answer.body);
+        println!("a login id of {length} characters, limit 1 to 256: {}", answer.status);
+    }
+}
+
+#[test]
 fn a_connection_gets_so_old() {
     let limits = Limits {
         longest_connection: Duration::from_millis(100),
@@ -111,6 +123,22 @@ fn a_connection_gets_so_old() {
     until_true("it is counted", || served.refused("too_old") > 0.5);
     assert_eq!(served.refused("too_old"), 1.0);
     println!("a connection whose answer never comes, limits 100 ms and 100 ms here: closed, too_old 1");
+}
+
+#[test]
+fn a_login_id_that_is_to_be_forgotten_has_so_many_characters() {
+    let served = serve(Limits::default());
+    let status = |length: usize| {
+        let body = format!("{{\"loginId\": \"{}\", \"integration\": \"nobody\"}}", "ü".repeat(length));
+        let mut stream = served.connect(served.address.ip());
+        let head = "POST /api/v1/forget HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        rest(&mut stream)
+    };
+    assert!(status(256).starts_with("HTTP/1.1 404 "), "{}", status(256));
+    let told = status(257);
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.contains("1 to 256 characters"), "{told}");
+    println!("a login id of 257 characters to be forgotten, limit 256: 400");
 }
 
 /// As in `src/pipeline/service.rs`.

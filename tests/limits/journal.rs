@@ -11,7 +11,7 @@ use rtalink::publish::journal::{Bounds, Journal, LaneStart, Refused, Unobserved}
 use rtalink::publish::lane::Lane;
 use rtalink::publish::message::{Batch, Message, Route};
 use rtalink::publish::outbox::Limits;
-use rtalink::store::{self, DATABASE};
+use rtalink::store::{self, DATABASE, Erased, MOST_ERASED};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -114,6 +114,23 @@ fn the_log_of_the_database_gets_so_large_beyond_what_somebody_reads() {
     );
     assert!(commits.is_some());
     assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
+}
+
+#[test]
+fn a_file_is_written_anew_up_to_so_many_bytes() {
+    for (bytes, expected) in [(MOST_ERASED / 8, Erased::Done), (MOST_ERASED + (1 << 20), Erased::TooLarge)] {
+        let folder = TempDir::new().unwrap();
+        let journal = start(folder.path(), 1 << 30);
+        let lane = journal.lanes().next().unwrap().1;
+        while lane.stored_bytes() < bytes {
+            submit(lane, false).unwrap();
+        }
+        assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
+        let settings = store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal };
+        let erased = store::open(&settings).unwrap().store.erase(true).unwrap();
+        assert_eq!(erased, expected);
+        println!("a store with {bytes} bytes of rows, limit {MOST_ERASED}: {erased:?}");
+    }
 }
 
 #[test]

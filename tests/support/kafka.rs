@@ -106,9 +106,16 @@ impl Broker {
 
     /// A broker for one test alone, for example one that takes it away; it ends when this is dropped.
     pub(crate) fn start() -> Broker {
+        Self::start_with(Vec::new)
+    }
+
+    /// The same with further options of `kafka.sh run`, made anew for each attempt.
+    pub(crate) fn start_with(options: impl Fn() -> Vec<String>) -> Broker {
         launch_anywhere(|port| {
             let directory = env::temp_dir().join(unique("rtalink-kafka"));
-            let launched = launch(port, &directory, &["--temporary"]);
+            let options = options();
+            let options: Vec<&str> = ["--temporary"].into_iter().chain(options.iter().map(String::as_str)).collect();
+            let launched = launch(port, &directory, &options);
             if launched.is_err() {
                 let _ = fs::remove_dir_all(&directory);
             }

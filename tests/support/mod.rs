@@ -13,6 +13,7 @@ pub(crate) mod prometheus;
 pub(crate) mod publishing;
 pub(crate) mod python;
 pub(crate) mod sections;
+pub(crate) mod secure_kafka;
 pub(crate) mod service;
 pub(crate) mod short;
 pub(crate) mod small_disk;

@@ -73,6 +73,11 @@ impl Process {
         self.log.lock().clone()
     }
 
+    /// How many lines of its log have `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.log.lock().iter().filter(|line| line.contains(text)).count()
+    }
+
     /// The first line of its log that has `text`, once it is there.
     pub(crate) fn line(&self, text: &str) -> String {
         until(&format!("a line with {text:?}"), || {

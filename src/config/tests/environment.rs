@@ -79,7 +79,7 @@ fn problems_name_the_variable() {
             ("RTALINK__KAFKA__BOOTSTRAP_SERVERS__X", "1"),
             "error: RTALINK__KAFKA__BOOTSTRAP_SERVERS__X: kafka.bootstrap_servers has no keys below it",
         ),
-        (("RTALINK__KAFKA", "x"), "error: RTALINK__KAFKA: kafka: expected a table, found \"x\""),
+        (("RTALINK__KAFKA", "x"), "error: RTALINK__KAFKA: kafka: expected a table, found text"),
         (
             ("RTALINK__INTEGRATION__0__REALTIME__ALLOW", "[\"x\""),
             "error: RTALINK__INTEGRATION__0__REALTIME__ALLOW: allow: expected a list",
@@ -91,7 +91,7 @@ fn problems_name_the_variable() {
         (("RTALINK__", "x"), "error: RTALINK__: unknown key \"\" in the file"),
         (
             ("RTALINK__HTTP__LISTEN_FILE", "missing"),
-            "error: RTALINK__HTTP__LISTEN_FILE: cannot read nowhere/missing: No such file",
+            "error: RTALINK__HTTP__LISTEN_FILE: the file that it names cannot be read: No such file",
         ),
     ];
     for (variable, expected) in cases {

@@ -1,0 +1,176 @@
+//! What Kafka says against us, in words that tell what is missing: a right, or a setting.
+//!
+//! A right is named as `kafka-acls.sh` names it, with the resource and with the user who lacks it; SECURITY.md has them all.
+//! For what librdkafka says of a connection that did not come about, the settings are named that it may be about. No message
+//! has a value of a setting in it but the name of the user.
+
+use std::collections::BTreeMap;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// A right that somebody may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right<'a> {
+    /// To read a topic.
+    Read(&'a str),
+    /// To write to a topic.
+    Write(&'a str),
+    /// To create a topic.
+    Create(&'a str),
+    /// To read the settings of a topic.
+    DescribeConfigs(&'a str),
+    /// To publish with a transactional id.
+    Transactions(&'a str),
+    /// To number messages.
+    Idempotence,
+}
+
+impl Right<'_> {
+    fn named(self) -> String {
+        match self {
+            Self::Read(topic) => format!("READ on topic {topic:?}"),
+            Self::Write(topic) => format!("WRITE on topic {topic:?}"),
+            Self::Create(topic) => format!("CREATE on topic {topic:?}"),
+            Self::DescribeConfigs(topic) => format!("DESCRIBE_CONFIGS on topic {topic:?}"),
+            Self::Transactions(id) => format!("WRITE on transactional id {id:?}"),
+            Self::Idempotence => "WRITE on every topic, and IDEMPOTENT_WRITE on the cluster".to_owned(),
+        }
+    }
+}
+
+/// Whether Kafka refuses for want of a right. It can be given at any time, so that asking again is not in vain.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+    )
+}
+
+/// Where the rights are.
+const SEE: &str = "see SECURITY.md";
+
+/// We join no group and need no right to one, but librdkafka asks for its coordinator nevertheless.
+pub(super) fn is_about_groups(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+}
+
+/// The same of an error as it comes out of a call.
+pub(super) fn refuses(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(is_refusal)
+}
+
+/// Names of those whom Kafka knows us as.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    user: Option<String>,
+}
+
+impl Known {
+    /// By the properties of the configuration.
+    pub(super) fn by(properties: &BTreeMap<String, String>) -> Self {
+        Self { user: properties.get("sasl.username").cloned() }
+    }
+
+    /// That a right is missing.
+    pub(super) fn lacks(&self, right: Right<'_>) -> String {
+        let user = self.user.as_ref().map_or_else(|| "this client".to_owned(), |user| format!("user {user:?}"));
+        format!("Kafka refuses {} to {user}: {SEE}", right.named())
+    }
+
+    /// That a right is missing if that is what the error says, otherwise the error, both with what may be done.
+    pub(super) fn explain(&self, error: &KafkaError, right: Right<'_>) -> String {
+        if refuses(error) { self.lacks(right) } else { with_advice(&error.to_string()) }
+    }
+}
+
+/// What librdkafka said, and behind it what to look at.
+pub(super) fn with_advice(said: &str) -> String {
+    advice(said).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"))
+}
+
+/// Parts of what librdkafka says, and what to look at then. The first that is found counts.
+const ADVICE: [(&[&str], &str); 6] = [
+    (
+        &["hostname mismatch", "IP address mismatch"],
+        "the certificate of the broker is not made out to the name that was dialled: write that name into \
+         kafka.bootstrap_servers and the broker's advertised.listeners, or renew the certificate",
+    ),
+    (
+        &["certificate verify failed", "verify broker certificate"],
+        "ssl.ca.location in [kafka.properties] must name the CA that signed the certificate of the broker, and the \
+         certificate must be made out to the name that was dialled and not have run out",
+    ),
+    (
+        &["SASL authentication error", "Authentication failed"],
+        "look at sasl.mechanism, sasl.username and sasl.password in [kafka.properties]",
+    ),
+    (
+        &["connecting to a SSL listener", "in state APIVERSION_QUERY"],
+        "if the listener speaks TLS, set security.protocol to \"SASL_SSL\" or \"SSL\" in [kafka.properties]",
+    ),
+    (
+        &["connecting to a PLAINTEXT broker listener", "wrong version number", "in state SSL_HANDSHAKE"],
+        "if the listener does not speak TLS, look at security.protocol in [kafka.properties], and at the port",
+    ),
+    (&["might require SASL authentication"], "look at security.protocol in [kafka.properties], and at the port"),
+];
+
+/// Whether an explanation names what somebody has to do, so that waiting will not help.
+pub(super) fn is_for_somebody(explanation: &str) -> bool {
+    explanation.ends_with(SEE) || ADVICE.iter().any(|(_, advice)| explanation.ends_with(advice))
+}
+
+fn advice(said: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(parts, _)| parts.iter().any(|part| said.contains(part))).map(|(_, advice)| *advice)
+}
+
+/// Why a connection ended, where librdkafka logs it. Not all of them are errors to it: a broker that hangs up on plain text is
+/// none.
+pub(super) fn end_of_connection<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
+    // Behind the name of its thread.
+    (facility == "FAIL").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
+}
+
+/// The topic that librdkafka could not add to a transaction, by what it logs about it: the error itself names none.
+pub(super) fn topic_of_log_line<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
+    if facility != "ADDPARTS" || !message.contains("authorization failed") {
+        return None;
+    }
+    let (_, rest) = message.split_once("partition \"")?;
+    rest.split_once('"').map(|(topic, _)| topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_right_is_named_with_the_user_who_lacks_it() {
+        let properties = |user: Option<&str>| user.map(|user| ("sasl.username".to_owned(), user.to_owned()));
+        let told = |user, right| Known::by(&properties(user).into_iter().collect()).lacks(right);
+        let lines = [
+            told(Some("rtalink"), Right::Write("rta.audit")),
+            told(None, Right::Transactions("rtalink-avaya-1")),
+            told(Some("r"), Right::Idempotence),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        Kafka refuses WRITE on topic "rta.audit" to user "rtalink": see SECURITY.md
+        Kafka refuses WRITE on transactional id "rtalink-avaya-1" to this client: see SECURITY.md
+        Kafka refuses WRITE on every topic, and IDEMPOTENT_WRITE on the cluster to user "r": see SECURITY.md
+        "#);
+    }
+
+    #[test]
+    fn the_topic_of_a_transaction_is_in_the_log_line_only() {
+        let line =
+            "[thrd:x]: x: Failed to add partition \"rta.audit\" [0] to transaction: Broker: Topic authorization failed";
+        assert_eq!(topic_of_log_line("ADDPARTS", line), Some("rta.audit"));
+        assert_eq!(topic_of_log_line("ADDPARTS", &line.replace("Topic authorization failed", "Timed out")), None);
+        assert_eq!(topic_of_log_line("FAIL", line), None);
+        assert_eq!(end_of_connection("FAIL", "[thrd:x://y]: x://y: Disconnected"), Some("x://y: Disconnected"));
+        assert_eq!(end_of_connection("ADDPARTS", line), None);
+    }
+}
