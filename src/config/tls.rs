@@ -29,8 +29,8 @@ pub(super) fn read(table: &Reader<'_>, folder: &Path) -> Option<Tls> {
 
 fn file(slot: Slot<'_>, folder: &Path) -> Option<PathBuf> {
     // Whoever pastes a key here must not see it again.
-    const LONGEST_NAME: usize = 255;
-    let is_content = |text: &str| text.contains('\n') || text.contains("-----") || text.len() > LONGEST_NAME;
+    const NAME_BYTES: usize = 255;
+    let is_content = |text: &str| text.contains('\n') || text.contains("-----") || text.len() > NAME_BYTES;
     if slot.as_text().is_some_and(is_content) {
         return slot.error("expected the name of a file, found what may stand in one", None);
     }
