@@ -2,7 +2,7 @@
 //! Whatever happens in between, and nobody else loses anything.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -86,14 +86,16 @@ fn forget(address: SocketAddr, login_id: &str) -> (u16, Value) {
 }
 
 /// What each key is in the end: the sequence of its last event, or nothing after a tombstone. A sequence never goes back but
-/// behind a tombstone.
+/// behind a tombstone, or in a copy of what was there before.
 fn in_the_end(messages: &[Received]) -> BTreeMap<String, Option<u64>> {
     let mut last: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    let mut seen = HashSet::new();
     for message in messages {
+        let is_copy = message.headers.get("event_id").is_some_and(|event_id| !seen.insert(event_id));
         let before = last.get(&message.key).copied().flatten();
         let after = (!message.is_tombstone).then(|| message.event().sequence);
         if let (Some(before), Some(after)) = (before, after) {
-            assert!(after >= before, "{}: {after} after {before}", message.key);
+            assert!(is_copy || after > before, "{}: {after} after {before}", message.key);
         }
         last.insert(message.key.clone(), after);
     }
@@ -248,7 +250,7 @@ fn killed_anywhere(delivery: &str, points: &[(&str, u32)]) {
         let process = Process::run(&folder, &toml);
         if has_started && ON_DISK.contains(point) {
             let listed = http::get(process.http(), "/api/v1/agents").body;
-            assert!(!listed.contains(person), "{place}: forgotten, and there again: {listed}");
+            assert!(!listed.contains(person), "{place}: forgotten, and there again");
         }
         forget_until_gone(process.http(), person);
         until_true(&format!("{place}: {person} is in no file"), || files_with(&store, &[person]).is_empty());
@@ -534,8 +536,8 @@ fn who_was_not_seen_for_long_is_forgotten_by_itself() {
     assert!(!files_with(&store, &["-zqx"]).is_empty());
     assert_eq!(service.reload(&with("101d")), Ok(Vec::new()));
     assert_eq!(service.reload(&with("90d")), Ok(Vec::new()));
-    until_true("they are forgotten", || known(&service) == others);
-    assert_eq!(service.metric("rtalink_agents_forgotten_total", "age"), old);
+    until_true("they are forgotten", || service.metric("rtalink_agents_forgotten_total", "age") == old);
+    until_true("and not shown", || known(&service) == others);
     within(Duration::from_secs(120), "nothing of them is left", || {
         files_with(&store, &["-zqx"]).is_empty().then_some(())
     });
@@ -549,5 +551,5 @@ fn who_was_not_seen_for_long_is_forgotten_by_itself() {
     add_old(&store, 2);
     let service = Running::start_in(folder, &with("90d"));
     until_true("they are forgotten", || service.metric("rtalink_agents_forgotten_total", "age") == 2.0);
-    assert_eq!(known(&service), others);
+    until_true("and not shown", || known(&service) == others);
 }
