@@ -103,6 +103,19 @@ fn changes_and_looks_at_one_person_are_recorded_and_nothing_else_is() {
 }
 
 #[test]
+fn a_record_leaves_the_journal_also_where_an_integration_has_no_feed() {
+    let without = "[[integration]]\nid = \"later\"\nkind = \"avaya-cms\"\nacd = 1\n[[integration]]";
+    let service = Running::start_in(folder(&[]), &config("protobuf").replacen("[[integration]]", without, 1));
+    let address = service.http_address();
+    assert_eq!(ask(address, "POST /api/v1/integrations/nobody/resume", OPERATOR, "").0, 404);
+    assert_eq!(ask(address, "GET /api/v1/agents?integration=later&login_id=4711", PLANNER, "").0, 200);
+    let found = until("all records", || Some(records(service.bootstrap())).filter(|found| found.len() >= 2));
+    assert_eq!(found[1], "later planning planner LOOK_AT_AGENT 4711 DONE 200");
+    let bytes = || service.metric("rtalink_journal_bytes", "");
+    until("an empty journal", || Some(bytes()).filter(|bytes| *bytes == 0.0));
+}
+
+#[test]
 fn refusals_of_a_known_token_are_recorded_up_to_a_bound_and_those_of_strangers_are_counted() {
     let service = Running::start_in(folder(&[]), &config("protobuf"));
     let address = service.http_address();

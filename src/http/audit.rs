@@ -165,9 +165,11 @@ impl Audit {
         status: StatusCode,
     ) -> bool {
         let known = deed.integration.as_ref().and_then(|wanted| ids.iter().position(|id| **id == **wanted));
-        let own = known.and_then(|number| handles.get(number));
-        let publishing = own.filter(|handle| !handle.is_held()).or_else(|| handles.iter().find(|one| !one.is_held()));
-        let handle = publishing.or(own).or(handles.first()).cloned();
+        // Elsewhere the record would never leave the journal.
+        let fed = || handles.iter().filter(|handle| handle.has_feed());
+        let own = known.and_then(|number| handles.get(number)).filter(|handle| handle.has_feed());
+        let publishing = own.filter(|handle| !handle.is_held()).or_else(|| fed().find(|one| !one.is_held()));
+        let handle = publishing.or(own).or(fed().next()).cloned();
         let key = known.and_then(|number| ids.get(number)).cloned().unwrap_or_else(|| SERVICE.into());
         let event = v1::AuditEvent {
             at: Some(proto::timestamp(Timestamp::now())),

@@ -170,7 +170,11 @@ impl Service {
             })
         })
         .map_err(|error| failed(&error))?;
-        let handles: Vec<PublishHandle> = ids.iter().filter_map(|id| publisher.handle(id)).collect();
+        let handle = |integration: &Integration| {
+            let handle = publisher.handle(&integration.id)?;
+            Some(if integration.realtime.is_some() { handle } else { handle.without_feed() })
+        };
+        let handles: Vec<PublishHandle> = config.integrations.iter().filter_map(handle).collect();
 
         let refused = Arc::new(AtomicUsize::new(0));
         let mut charges = Vec::new();

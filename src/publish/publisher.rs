@@ -68,9 +68,21 @@ impl From<SpawnError> for StartError {
 pub struct PublishHandle {
     lane: Lane,
     monitor: Arc<Monitor>,
+    has_feed: bool,
 }
 
 impl PublishHandle {
+    /// The same of an integration without real time: no worker writes its agents down.
+    #[must_use]
+    pub fn without_feed(self) -> Self {
+        Self { has_feed: false, ..self }
+    }
+
+    /// Whether a worker writes the agents of the integration down. Only then do its rows leave the journal.
+    pub const fn has_feed(&self) -> bool {
+        self.has_feed
+    }
+
     /// Hands a batch over. See [`Lane::submit`].
     ///
     /// # Errors
@@ -182,7 +194,10 @@ impl Publisher {
                 Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1)?,
                 Delivery::ExactlyOnce => TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1)?,
             };
-            ways.insert(Arc::clone(integration), Way { handle: PublishHandle { lane, monitor }, thread: Some(thread) });
+            ways.insert(
+                Arc::clone(integration),
+                Way { handle: PublishHandle { lane, monitor, has_feed: true }, thread: Some(thread) },
+            );
         }
         let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
         Ok(Self { ways, journal: Some(journal), _topics: topics, _embedded: embedded, servers })
