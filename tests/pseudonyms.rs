@@ -271,3 +271,26 @@ fn so_much_waits_behind_half_a_record() {
     let told = push(2, b"7".to_vec()).unwrap_err().to_string();
     assert!(told.starts_with("connection 1 has sent half a record"), "{told}");
 }
+
+/// Where a login id could become somebody else's in the next record, the record is filler, and that is told.
+#[test]
+fn who_cannot_be_told_for_certain_is_nobody() {
+    let fixed = "columns = [{ field = \"login_id\", at = 0, width = 6 }, { field = \"location\", at = 4, width = 6 }, \
+                 { field = \"state\", at = 10, width = 5 }]\nstates = \"cms-names\"";
+    let cases = [
+        // A doubled quote: the same id can be spelled without.
+        (LAYOUT, "\"30\"\"1\"|Ada|AVAIL||801326|Turing|Ehrenfeld|232\n", 1),
+        (LAYOUT, "\"301204\"|Ada|AVAIL||801326|Turing|Ehrenfeld|232\n", 0),
+        // Columns that share bytes.
+        (fixed, "301204KoelAVAIL\n", 1),
+        (&fixed.replace("at = 4, width = 6", "at = 6, width = 4"), "301204KoelAVAIL\n", 0),
+    ];
+    for (layout, feed, changed) in cases {
+        let config = config::parse(&config_of(layout), Path::new("rtalink.toml"), []).config.unwrap();
+        let plan = Plan::compile(&config.integrations[0].realtime.as_ref().unwrap().layout, "UTC").unwrap();
+        let (entries, counts) = pseudonymised(&plan, &chunks(feed.as_bytes(), feed.len()));
+        assert_eq!(counts.changed, changed, "{feed}");
+        let masked = String::from_utf8(joined(&entries)).unwrap();
+        assert!(!masked.contains("3012") && !masked.contains("Ada"), "{masked}");
+    }
+}

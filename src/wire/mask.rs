@@ -78,7 +78,7 @@ impl Masker {
         for place in places.iter().filter(|place| !stays(plan, frame, place)) {
             put_pseudonym(&mut masked, frame, place, replace);
         }
-        let login = login_of(plan, frame, &masked, &places);
+        let login = login_of(plan, frame, &masked, &places, replace);
         let is_as_it_was = is_framed(plan, &masked)
             && plan.lines().classify(&masked) == LineKind::Record
             && self.after.decode(plan, &masked).is_ok_and(|after| {
@@ -106,7 +106,7 @@ impl Masker {
         for place in places.iter().filter(|place| identity.is_some() && place.column.column == Column::LoginId) {
             put_pseudonym(&mut masked, frame, place, replace);
         }
-        let login = login_of(plan, frame, &masked, &places);
+        let login = login_of(plan, frame, &masked, &places, replace);
         let expected = identity.map(|acd| (login, acd));
         if self.is_broken_alike(plan, &masked, whole, expected.as_ref()) {
             return (masked, Masked::Broken);
@@ -150,30 +150,44 @@ pub fn anything(plan: &Plan, length: usize) -> Vec<u8> {
 }
 
 fn put_pseudonym(masked: &mut [u8], frame: &[u8], place: &Place<'_>, replace: &mut impl Replace) {
-    let bytes = &frame[place.range.clone()];
-    if place.is_nothing || bytes.is_empty() {
-        return;
+    if let Some(pseudonym) = pseudonym(place, &frame[place.range.clone()], replace) {
+        masked[place.range.clone()].copy_from_slice(&pseudonym);
     }
-    let column = place.column.column;
-    let pseudonym = match column {
-        Column::LoginId | Column::Extension => {
-            replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate))
-        }
-        // A code that the table does not have: two of them must not become one.
-        Column::Name | Column::Location | Column::State => replace.letters(column, bytes),
-        _ => return,
-    };
-    masked[place.range.clone()].copy_from_slice(&pseudonym);
 }
 
-/// What a login id that was put there reads as. `None` where it was spelled with a doubled quote: the same id can be spelled
-/// otherwise, and would get another pseudonym.
-fn login_of(plan: &Plan, frame: &[u8], masked: &[u8], places: &[Place<'_>]) -> Option<String> {
+/// What `bytes` become in that place; `None` where there is nobody, or the column is about nobody.
+fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Option<Vec<u8>> {
+    if place.is_nothing || bytes.is_empty() {
+        return None;
+    }
+    let column = place.column.column;
+    match column {
+        Column::LoginId | Column::Extension => {
+            Some(replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate)))
+        }
+        // A code that the table does not have: two of them must not become one.
+        Column::Name | Column::Location | Column::State => Some(replace.letters(column, bytes)),
+        _ => None,
+    }
+}
+
+/// What a login id that was put there reads as. `None` where it may be another one in the next record: it was spelled with a
+/// doubled quote, and the same id can be spelled otherwise; or another column has the same bytes, and was put over it.
+fn login_of(
+    plan: &Plan,
+    frame: &[u8],
+    masked: &[u8],
+    places: &[Place<'_>],
+    replace: &mut impl Replace,
+) -> Option<String> {
     let place = places.iter().find(|place| place.column.column == Column::LoginId)?;
     let has_doubled =
         |bytes: &[u8]| plan.quote.is_some_and(|quote| bytes.windows(2).any(|pair| pair == [quote, quote]));
     let [before, after] = [frame, masked].map(|bytes| &bytes[place.range.clone()]);
-    (!has_doubled(before) && !has_doubled(after)).then(|| plan.encoding.decode(after).into_owned())
+    if has_doubled(before) || has_doubled(after) || pseudonym(place, before, replace).as_deref() != Some(after) {
+        return None;
+    }
+    Some(plan.encoding.decode(after).into_owned())
 }
 
 /// Whether a field of a valid record is about the state, not about a person.
