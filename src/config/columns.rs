@@ -1,8 +1,8 @@
 //! The columns of a layout and the groups of skills behind them: how each is written down. Whether they fit together is
 //! [`super::fit`]'s.
 
-use crate::wire::decode::MOST_SKILLS;
 use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
+use crate::wire::record::MOST_SKILLS;
 
 use super::problem::Origin;
 use super::reader::{Reader, Slot};

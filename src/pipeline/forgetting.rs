@@ -22,44 +22,13 @@ use crate::store::AgentKey;
 use crate::telemetry::metrics::{Dropped, Forgotten as Cause};
 use crate::time::Timestamp;
 
+use super::ageing::Unerased;
 use super::worker::Charge;
 
 /// Between two looks for those who have not been seen for long.
 const EVERY: Duration = Duration::from_hours(1);
 /// Of them, forgotten at a time: the feed must not wait for long.
 const PORTION: usize = 500;
-
-/// When to look for those who have not been seen for long.
-#[derive(Debug)]
-pub(super) struct Ageing {
-    after: Option<Duration>,
-    /// `None`: now.
-    due: Option<Timestamp>,
-    /// Forgotten since the look began.
-    count: usize,
-}
-
-impl Ageing {
-    /// The first look is due at once.
-    pub(super) const fn new(after: Option<Duration>) -> Self {
-        Self { after, due: None, count: 0 }
-    }
-
-    /// Another age: it counts at once.
-    pub(super) fn set(&mut self, after: Option<Duration>) {
-        if self.after != after {
-            *self = Self { after, due: None, count: self.count };
-        }
-    }
-}
-
-/// Somebody who was forgotten on request, until nothing of him is left in the store: who asks again waits for that too.
-#[derive(Debug)]
-pub(super) struct Unerased {
-    key: AgentKey,
-    end: u64,
-    is_done: Arc<AtomicBool>,
-}
 
 impl Charge {
     /// Somebody has asked for it.

@@ -3,6 +3,7 @@
 //! [`engine`] is one integration without I/O; [`replay`] drives it from a capture and [`worker`] from sockets.
 //! [`service`] starts everything, reloads and drains.
 
+mod ageing;
 pub mod captures;
 mod checkpoint;
 #[cfg(test)]

@@ -34,9 +34,9 @@ use crate::telemetry::metrics::{Dropped, FeedMetrics};
 use crate::time::{ClockNews, Timestamp};
 use crate::wire::escape::escape;
 
+use super::ageing::{Ageing, Unerased};
 use super::checkpoint::Checkpoint;
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
-use super::forgetting::{Ageing, Unerased};
 use super::overflow::Overflow;
 use super::refresh::LastEvents;
 use super::staleness::Staleness;

@@ -9,7 +9,6 @@
 use std::time::{Duration, Instant};
 
 use super::journal_queue::Done;
-use super::journal_writer::WrittenLane;
 
 /// Between two times for which nobody waits.
 const EVERY: Duration = Duration::from_secs(60);
@@ -28,10 +27,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    fn is_ready(&self, lanes: &[WrittenLane]) -> bool {
-        let has_left = |(lane, until): &(usize, u64)| {
-            lanes.get(*lane).is_none_or(|lane| lane.acknowledged_to.min(lane.covered_to) >= *until)
-        };
+    fn is_ready(&self, left_to: &impl Fn(usize) -> u64) -> bool {
+        let has_left = |(lane, until): &(usize, u64)| left_to(*lane) >= *until;
         let count = if self.since.elapsed() < PATIENCE_WITH_OTHERS { self.until.len() } else { 1 };
         self.until.iter().take(count).all(has_left)
     }
@@ -56,19 +53,20 @@ impl Erasing {
         self.pending.is_empty()
     }
 
-    /// Whether something can be erased, and it is time for it.
-    pub(super) fn is_due(&self, lanes: &[WrittenLane]) -> bool {
+    /// Whether something can be erased, and it is time for it. `left_to`: the position below which everything of the integration
+    /// of that number has left the store.
+    pub(super) fn is_due(&self, left_to: impl Fn(usize) -> u64) -> bool {
         if self.pending.is_empty() || self.failed_at.is_some_and(|at| at.elapsed() < AGAIN) {
             return false;
         }
         let is_time = self.erased_at.is_none_or(|at| at.elapsed() >= EVERY);
-        self.pending.iter().any(|pending| (is_time || pending.done.is_some()) && pending.is_ready(lanes))
+        self.pending.iter().any(|pending| (is_time || pending.done.is_some()) && pending.is_ready(&left_to))
     }
 
-    /// What can be erased; the rest waits on.
-    pub(super) fn take_ready(&mut self, lanes: &[WrittenLane]) -> Vec<Pending> {
+    /// What can be erased; the rest waits on. `left_to` as above.
+    pub(super) fn take_ready(&mut self, left_to: impl Fn(usize) -> u64) -> Vec<Pending> {
         let (ready, waiting) =
-            std::mem::take(&mut self.pending).into_iter().partition(|pending: &Pending| pending.is_ready(lanes));
+            std::mem::take(&mut self.pending).into_iter().partition(|pending: &Pending| pending.is_ready(&left_to));
         self.pending = waiting;
         self.erased_at = Some(Instant::now());
         self.failed_at = None;

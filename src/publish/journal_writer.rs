@@ -39,6 +39,11 @@ pub(super) struct WrittenLane {
     pub(super) reader: Arc<Mutex<Reader>>,
 }
 
+/// The position below which everything of a lane has left the store: Kafka has it, and the agents are written down.
+fn left_to(lanes: &[WrittenLane]) -> impl Fn(usize) -> u64 {
+    |lane| lanes.get(lane).map_or(u64::MAX, |lane| lane.acknowledged_to.min(lane.covered_to))
+}
+
 impl WrittenLane {
     /// The agents that rows have changed which are not covered and end below a position, as far as they can be read; and
     /// where the last of these rows ends.
@@ -100,7 +105,7 @@ impl Writer {
                 acknowledged_since = Some(Instant::now());
             }
             let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
-            let is_erased = !is_ending && self.erasing.is_due(&self.lanes);
+            let is_erased = !is_ending && self.erasing.is_due(left_to(&self.lanes));
             if !items.is_empty() || is_due || is_erased || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
                 return Some(items);
@@ -273,10 +278,10 @@ impl Writer {
 
     /// Erases what has left, if it is time.
     fn erase(&mut self) {
-        if !self.erasing.is_due(&self.lanes) {
+        if !self.erasing.is_due(left_to(&self.lanes)) {
             return;
         }
-        let ready = self.erasing.take_ready(&self.lanes);
+        let ready = self.erasing.take_ready(left_to(&self.lanes));
         let begin = Instant::now();
         match self.store.erase(self.erasing.is_empty()) {
             Ok(Erased::Done) => {

@@ -1,7 +1,7 @@
 //! What waits for the end of a snapshot: UNKNOWN states and rows to be merged. (Absences and re-entries are found then.)
 
 use crate::time::Timestamp;
-use crate::wire::decode::MOST_SKILLS;
+use crate::wire::record::MOST_SKILLS;
 use crate::wire::record::Record;
 use crate::wire::states::Mode;
 

@@ -8,15 +8,8 @@ use super::fields::{self, Field};
 use super::layout::{Column, ExtraFields, FieldStyle, Repeat};
 use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
 use super::reason::Reason;
-use super::record::{RawText, Record, SkillSlot, Skills, Times};
+use super::record::{LONGEST_VALUE, MOST_SKILLS, RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
-
-/// Most bytes of a value whose text is kept, in the layout's encoding. What an agent is called or does is far shorter; without
-/// a bound each of the lists that remember such texts would be as large as a peer likes.
-pub const LONGEST_VALUE: usize = 256;
-
-/// Most skills of an agent.
-pub const MOST_SKILLS: usize = 1_000;
 
 /// Reads frames, one at a time.
 #[derive(Debug, Default)]

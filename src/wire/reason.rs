@@ -1,7 +1,7 @@
 //! Why a record is invalid: the reason in dead letters, counters and the output of `decode`.
 
-use super::decode::{LONGEST_VALUE, MOST_SKILLS};
 use super::layout::Column;
+use super::record::{LONGEST_VALUE, MOST_SKILLS};
 
 /// Why bytes are no valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -43,10 +43,10 @@ pub enum Reason {
     /// A quote that is not closed, or text after the closing one.
     #[error("broken quotes")]
     BadQuote,
-    /// More than [`LONGEST_VALUE`](super::decode::LONGEST_VALUE) bytes in a column whose text is kept.
+    /// More than [`LONGEST_VALUE`](super::record::LONGEST_VALUE) bytes in a column whose text is kept.
     #[error("{} is longer than {LONGEST_VALUE} bytes", .0.name())]
     LongValue(Column),
-    /// More than [`MOST_SKILLS`](super::decode::MOST_SKILLS), in one record or in the rows of an agent.
+    /// More than [`MOST_SKILLS`](super::record::MOST_SKILLS), in one record or in the rows of an agent.
     #[error("more than {MOST_SKILLS} skills of one agent")]
     TooManySkills,
     /// The agent table is full: this would be a new agent, or more of a known one than there is room for.

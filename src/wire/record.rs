@@ -7,6 +7,13 @@ use super::encoding::Encoding;
 use super::states::{Direction, Mode};
 use crate::time::Timestamp;
 
+/// Most bytes of a value whose text is kept, in the layout's encoding. What an agent is called or does is far shorter; without
+/// a bound each of the lists that remember such texts would be as large as a peer likes.
+pub const LONGEST_VALUE: usize = 256;
+
+/// Most skills of an agent.
+pub const MOST_SKILLS: usize = 1_000;
+
 /// A field that stays as it was received until somebody needs its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawText<'a> {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use rtalink::config;
 use rtalink::config::http::{LONGEST_NAME, LONGEST_SECRET, MOST_TOKENS, SHORTEST_SECRET};
-use rtalink::wire::decode::MOST_SKILLS;
 use rtalink::wire::layout::MOST_MAX_RECORD;
 use rtalink::wire::plan::MAX_COLUMNS;
+use rtalink::wire::record::MOST_SKILLS;
 
 use crate::support::process::{output, write};
 use crate::support::service::folder;

@@ -13,9 +13,9 @@ use rtalink::state::event::Cause;
 use rtalink::state::table::{MAX_AGENTS, MOST_BYTES};
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::time::Timestamp;
-use rtalink::wire::decode::{LONGEST_VALUE, MOST_SKILLS};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
+use rtalink::wire::record::{LONGEST_VALUE, MOST_SKILLS};
 
 use crate::support::sections;
 use crate::support::service::{folder, parse};
