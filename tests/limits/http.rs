@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rtalink::config::model::{Format, Http, Reading};
 use rtalink::http::commands::Command;
-use rtalink::http::limits::{Limits, MOST_CONNECTIONS, MOST_TABLES};
+use rtalink::http::limits::{Limits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_TABLES};
 use rtalink::http::model::{self, IntegrationModel};
 use rtalink::http::readiness::Readiness;
 use rtalink::http::{self, State};
@@ -167,6 +167,29 @@ fn other_machines_have_so_many_connections_and_this_one_has_its_own() {
         "{} connections from another address, limit {MOST_CONNECTIONS}: 503, too_many_connections 1",
         MOST_CONNECTIONS + 1
     );
+}
+
+#[test]
+fn so_many_requests_are_answered_at_a_time() {
+    // However slow this machine is, they wait for their bodies until they get them.
+    let served = serve(Limits { body_time: Duration::from_secs(600), ..Limits::default() });
+    let half = b"PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nin";
+    let begin = || {
+        let mut stream = served.connect(served.address.ip());
+        stream.write_all(half).unwrap();
+        stream
+    };
+    let waiting: Vec<TcpStream> = (0..MOST_REQUESTS).map(|_| begin()).collect();
+    until_true("all places are taken", || client::get(served.address, "/health/live").status == 503);
+    assert_eq!(served.refused("too_many_requests"), 1.0);
+    for mut stream in waiting {
+        stream.write_all(b"fo").unwrap();
+        // This process does not log: the handler says so.
+        assert!(rest(&mut stream).starts_with("HTTP/1.1 503 "));
+    }
+    assert_eq!(client::get(served.address, "/health/live").status, 200);
+    assert_eq!(served.refused("too_many_requests"), 1.0);
+    println!("{} requests, limit {MOST_REQUESTS}: 503, too_many_requests 1", MOST_REQUESTS + 1);
 }
 
 #[test]
