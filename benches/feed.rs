@@ -8,6 +8,9 @@
 
 #[path = "../tests/support/engine.rs"]
 mod engine;
+#[path = "../tests/support/port.rs"]
+#[allow(dead_code)] // its metrics are for tests
+mod port;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -15,19 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use rtalink::feed::inbox::{self, FeedEvent, FromFeed, Inbox, Letter, Received};
-use rtalink::feed::listener::{self, Feed};
-use rtalink::feed::settings::FeedSettings;
-use rtalink::pipeline::worker::INBOX;
-use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
+use port::Port;
+use rtalink::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 const AGENTS: usize = 10_000;
 /// Snapshots of a round.
@@ -78,26 +76,7 @@ fn socket() -> Way {
 }
 
 fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<()>, Taken) + Send + 'static) -> Way {
-    let runtime = runtime();
-    let metrics = Metrics::new().unwrap();
-    let (outlet, inbox) = inbox::channel(INBOX);
-    let id: Arc<str> = "a".into();
-    let settings = FeedSettings { plan: Arc::clone(plan), allow: Vec::new(), idle_after: None, tls: None };
-    let feed = Feed {
-        integration: 0,
-        settings: Arc::new(ArcSwap::from_pointee(settings)),
-        outlet,
-        metrics: FeedMetrics::new(&metrics, &id),
-        id,
-        stop: CancellationToken::new(),
-    };
-    let bound = listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = bound.local_addr().unwrap();
-    let listener = {
-        let _inside = runtime.enter();
-        bound.listen().unwrap()
-    };
-    runtime.spawn(feed.listen(listener));
+    let Port { runtime, address, inbox, .. } = Port::open(Arc::clone(plan));
     let taken = Taken::default();
     let counted = Arc::clone(&taken);
     std::thread::spawn(move || worker(inbox, counted));

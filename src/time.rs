@@ -100,6 +100,14 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+impl Timestamp {
+    /// For names of files: `20260105T080000Z`.
+    pub fn stamp(self) -> String {
+        let at = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        at.strftime("%Y%m%dT%H%M%SZ").to_string()
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with `Z`, at least milliseconds, microseconds only where there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::config::model::Config;
 use crate::feed::capture::Entry;
 use crate::feed::pseudonym::Pseudonyms;
 use crate::feed::pseudonymise::Pseudonymiser;
 use crate::pipeline::captures;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{LayoutSpec, builtin};
+use crate::wire::layout::LayoutSpec;
 use crate::wire::plan::Plan;
 
 use super::configuration;
@@ -104,22 +103,8 @@ impl Whose {
         let Some(name) = &self.layout else {
             bail!("--pseudonymise needs the layout: --config FILE with --integration ID, or --layout NAME")
         };
-        let config = self.configuration()?;
-        let written = config.as_ref().and_then(|config| config.layouts.get(name).cloned());
-        let layout = written.or_else(|| builtin::get(name).map(Arc::new)).with_context(|| {
-            let names = builtin::NAMES.join(", ");
-            format!("no layout {name:?}: expected one of {names}, or --config FILE with [layout.{name}]")
-        })?;
-        let integrations = config.iter().flat_map(|config| &config.integrations);
-        let zone = integrations
-            .filter(|integration| integration.realtime.as_ref().is_some_and(|realtime| realtime.layout_name == *name))
-            .map(|integration| integration.time_zone.clone())
-            .next();
-        Ok((layout, zone.unwrap_or_else(|| "UTC".to_owned())))
-    }
-
-    fn configuration(&self) -> anyhow::Result<Option<Config>> {
-        self.config.as_deref().map(configuration::valid).transpose()
+        let (layout, integration) = configuration::layout(name, self.config.as_deref())?;
+        Ok((layout, integration.map_or_else(|| "UTC".to_owned(), |integration| integration.time_zone)))
     }
 }
 
@@ -139,7 +124,8 @@ pub(super) fn create(whose: &Whose, output: Option<&Path>, append: bool) -> anyh
 }
 
 fn in_folder(whose: &Whose) -> anyhow::Result<PathBuf> {
-    let folder = whose.configuration()?.and_then(|config| config.privacy.captures);
+    let folder =
+        whose.config.as_deref().map(configuration::valid).transpose()?.and_then(|config| config.privacy.captures);
     let folder = folder.context("no --output, and [privacy] of the configuration has no captures")?;
     let integration =
         whose.integration.as_deref().context("without --output, --integration ID is needed for the name")?;

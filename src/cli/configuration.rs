@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
@@ -9,6 +10,7 @@ use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
 use crate::pipeline::{captures, mapping_files, tls_files};
 use crate::time::Timestamp;
+use crate::wire::layout::{LayoutSpec, builtin};
 use crate::wire::plan::Plan;
 
 /// The configuration with all that is wrong with it and with the files it names.
@@ -97,4 +99,21 @@ pub(super) fn integration(path: &Path, id: &str) -> anyhow::Result<(Config, Inte
         .clone()
         .with_context(|| format!("integration {id:?} has no [integration.realtime]: it has no feed"))?;
     Ok((config, integration, realtime))
+}
+
+/// A layout by its name: of the configuration, where one is given, or built in; and the first integration that has it.
+pub(super) fn layout(name: &str, file: Option<&Path>) -> anyhow::Result<(Arc<LayoutSpec>, Option<Integration>)> {
+    let config = file.map(valid).transpose()?;
+    let written = config.as_ref().and_then(|config| config.layouts.get(name).cloned());
+    let layout = written.or_else(|| builtin::get(name).map(Arc::new)).with_context(|| match file {
+        Some(file) => format!("{} has no layout {name:?}", file.display()),
+        None => {
+            let names = builtin::NAMES.join(", ");
+            format!("no built-in layout {name:?}: expected one of {names}, or --config FILE with [layout.{name}]")
+        }
+    })?;
+    let has_it = |integration: &Integration| {
+        integration.realtime.as_ref().is_some_and(|realtime| *realtime.layout_name == *name)
+    };
+    Ok((layout, config.and_then(|config| config.integrations.into_iter().find(has_it))))
 }

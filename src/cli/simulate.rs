@@ -2,15 +2,11 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-use anyhow::Context as _;
 
 use crate::config::model::LogFormat;
 use crate::simulate::{self, Drive, FeedSettings, Scenario, SimulateSettings, TruthSink};
 use crate::telemetry::logs;
-use crate::wire::layout::{LayoutSpec, builtin};
 
 use super::output::{on_signal, runtime, stdout};
 use super::{configuration, positive_duration};
@@ -78,27 +74,12 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn feed(args: &Args) -> anyhow::Result<FeedSettings> {
-    let Some(path) = &args.config else {
-        let layout: LayoutSpec = builtin::get(&args.layout).with_context(|| {
-            let names = builtin::NAMES.join(", ");
-            format!(
-                "no built-in layout {:?}: expected one of {names}, or --config FILE with [layout.{}]",
-                args.layout, args.layout
-            )
-        })?;
-        return Ok(FeedSettings::new(Arc::new(layout)));
-    };
-    let config = configuration::valid(path)?;
-    let layout = config.layouts.get(&args.layout).cloned().or_else(|| builtin::get(&args.layout).map(Arc::new));
-    let layout = layout.with_context(|| format!("{} has no layout {:?}", path.display(), args.layout))?;
+    let (layout, integration) = configuration::layout(&args.layout, args.config.as_deref())?;
     let mut feed = FeedSettings::new(layout);
-    let speaks_it = |integration: &&crate::config::model::Integration| {
-        integration.realtime.as_ref().is_some_and(|realtime| realtime.layout_name == args.layout)
-    };
-    if let Some(integration) = config.integrations.iter().find(speaks_it) {
+    if let Some(integration) = integration {
         feed.listener = (&integration.settings).into();
         feed.acd = integration.settings.acd;
-        feed.time_zone = integration.time_zone.clone();
+        feed.time_zone = integration.time_zone;
     }
     Ok(feed)
 }

@@ -20,10 +20,8 @@ const PSEUDONYMISED: &str = "-pseudonymised";
 
 /// Name of a capture of an integration.
 pub fn file_name(integration: &str, at: Timestamp, pseudonymised: bool) -> String {
-    let second: String =
-        at.to_string().chars().take("2026-01-05T08:00:00".len()).filter(|c| !"-:".contains(*c)).collect();
     let mark = if pseudonymised { PSEUDONYMISED } else { "" };
-    format!("{PREFIX}{integration}-{second}Z{mark}{SUFFIX}")
+    format!("{PREFIX}{integration}-{}{mark}{SUFFIX}", at.stamp())
 }
 
 /// Whether a file is named like that.

@@ -45,16 +45,21 @@ fn config(folder: &Path) -> String {
     )
 }
 
-/// What each line tells; at the end who is known, and of whom the page of unmapped users tells.
-fn play(lines: &[&str]) -> String {
+/// One that has seen nothing yet, and how its feed is read.
+fn engine() -> (Engine, Arc<Plan>) {
     let folder = tempfile::tempdir().unwrap();
     let loaded = config::parse(&config(folder.path()), &folder.path().join("rtalink.toml"), []);
     let integration = loaded.config.expect("a good configuration").integrations.remove(0);
     let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
     let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
-    let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
-    let metrics = FeedMetrics::new(&Metrics::new().unwrap(), &integration.id);
-    let mut model = IntegrationModel::new(Arc::clone(&integration.id), String::new(), metrics);
+    (Engine::new(integration.settings.clone(), Arc::clone(&plan), tables), plan)
+}
+
+/// What each line tells; at the end who is known, and of whom the page of unmapped users tells.
+fn play(lines: &[&str]) -> String {
+    let (mut engine, plan) = engine();
+    let metrics = FeedMetrics::new(&Metrics::new().unwrap(), &"avaya-1".into());
+    let mut model = IntegrationModel::new("avaya-1".into(), String::new(), metrics);
     let mut told = String::new();
     for (number, line) in (0..).zip(lines) {
         let at = Timestamp::from_millis(1_767_600_000_000 + number * 3_000);
@@ -193,12 +198,7 @@ fn a_name_that_nobody_else_has_any_more_is_somebodys_again() {
 
 #[test]
 fn who_was_not_seen_for_long_and_is_not_in_the_feed_is_due() {
-    let folder = tempfile::tempdir().unwrap();
-    let loaded = config::parse(&config(folder.path()), &folder.path().join("rtalink.toml"), []);
-    let integration = loaded.config.unwrap().integrations.remove(0);
-    let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
-    let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
-    let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
+    let (mut engine, plan) = engine();
     let at = |seconds: i64| Timestamp::from_millis(1_767_600_000_000 + seconds * 1_000);
     let mut found = Vec::new();
     engine.open(1, &"peer".into(), at(0), &mut found);

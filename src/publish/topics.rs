@@ -228,19 +228,8 @@ fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<()
 fn look_at(admin: &Admin<'_>, metadata: &Metadata, kafka: &Kafka) -> Result<(), TopicsError> {
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
     let Some(of_current) = partitions(metadata, current) else { return Ok(()) };
-    match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(current)], &options())) {
-        Ok(results) => {
-            // The right to read settings is a right of its own, and one to be had without. The crate does not pass a refusal on; but
-            // every topic has settings.
-            if results.iter().flatten().all(|resource| resource.entries.is_empty()) {
-                let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(current));
-                tracing::warn!(topic = current, reason, "nobody looks whether the topic is compacted");
-            }
-            warn_unless_compacted(current, results.iter().flatten());
-        }
-        Err(TopicsError::Stopped) => return Err(TopicsError::Stopped),
-        Err(error) => tracing::debug!(%error, topic = current, "settings of the topic could not be read"),
-    }
+    let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
+    warn_unless_compacted(current, settings.iter());
     if let Some(of_events) = partitions(metadata, events).filter(|of_events| *of_events != of_current) {
         tracing::warn!(events, of_events, current, of_current, "topics have different numbers of partitions");
     }
@@ -255,22 +244,35 @@ fn look_at_retention(admin: &Admin<'_>, metadata: &Metadata, servers: &str, kafk
         else {
             continue;
         };
-        match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(name)], &options())) {
-            // A right of its own, as in `look_at`.
-            Ok(results) if results.iter().flatten().all(|resource| resource.entries.is_empty()) => {
-                let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(name));
-                tracing::warn!(topic = name, reason, "nobody looks for how long the topic keeps its messages");
-            }
-            Ok(results) => {
-                for resource in results.iter().flatten() {
-                    retention::warn_if_longer(name, wanted, servers, resource);
-                }
-            }
-            Err(TopicsError::Stopped) => return Err(TopicsError::Stopped),
-            Err(error) => tracing::debug!(%error, topic = name, "settings of the topic could not be read"),
+        for resource in settings_of(admin, kafka, name, "nobody looks for how long the topic keeps its messages")? {
+            retention::warn_if_longer(name, wanted, servers, &resource);
         }
     }
     Ok(())
+}
+
+/// The settings of a topic, as far as they can be read. The right to do so is a right of its own, and one to be had without:
+/// `unseen` says what is not looked at then.
+fn settings_of(
+    admin: &Admin<'_>,
+    kafka: &Kafka,
+    topic: &str,
+    unseen: &'static str,
+) -> Result<Vec<ConfigResource>, TopicsError> {
+    match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(topic)], &options())) {
+        // The crate does not pass a refusal on; but every topic has settings.
+        Ok(results) if results.iter().flatten().all(|resource| resource.entries.is_empty()) => {
+            let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(topic));
+            tracing::warn!(topic, reason, "{unseen}");
+            Ok(Vec::new())
+        }
+        Ok(results) => Ok(results.into_iter().flatten().collect()),
+        Err(TopicsError::Stopped) => Err(TopicsError::Stopped),
+        Err(error) => {
+            tracing::debug!(%error, topic, "settings of the topic could not be read");
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn options() -> AdminOptions {

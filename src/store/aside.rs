@@ -55,15 +55,10 @@ fn free_name(directory: &Path, name: &str) -> String {
         let parts = [""].into_iter().chain(COMPANIONS);
         parts.into_iter().any(|part| directory.join(format!("{name}{part}")).symlink_metadata().is_ok())
     };
-    let wanted = format!("{name}{CORRUPT}{}", stamp(Timestamp::now()));
+    let wanted = format!("{name}{CORRUPT}{}", Timestamp::now().stamp());
     if !is_taken(&wanted) {
         return wanted;
     }
     let numbered = |number: u32| format!("{wanted}-{number}");
     (2..).map(numbered).find(|name| !is_taken(name)).unwrap_or(wanted)
-}
-
-fn stamp(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }

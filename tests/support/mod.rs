@@ -8,6 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod kafka;
+pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod publishing;

@@ -1,0 +1,48 @@
+//! A port without a service: its letters go to whoever has the inbox.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rtalink::feed::inbox::{self, Inbox};
+use rtalink::feed::listener::{self, Feed};
+use rtalink::feed::settings::FeedSettings;
+use rtalink::pipeline::worker::INBOX;
+use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
+use rtalink::wire::plan::Plan;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Port {
+    /// The port ends with it.
+    pub(crate) runtime: Runtime,
+    pub(crate) metrics: Metrics,
+    pub(crate) address: SocketAddr,
+    pub(crate) inbox: Inbox<()>,
+}
+
+impl Port {
+    pub(crate) fn open(plan: Arc<Plan>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let metrics = Metrics::new().unwrap();
+        let (outlet, inbox) = inbox::channel(INBOX);
+        let id: Arc<str> = "a".into();
+        let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
+        let feed = Feed {
+            integration: 0,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
+            outlet,
+            metrics: FeedMetrics::new(&metrics, &id),
+            id,
+            stop: CancellationToken::new(),
+        };
+        let bound = listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = bound.local_addr().unwrap();
+        let listener = {
+            let _inside = runtime.enter();
+            bound.listen().unwrap()
+        };
+        runtime.spawn(feed.listen(listener));
+        Self { runtime, metrics, address, inbox }
+    }
+}
