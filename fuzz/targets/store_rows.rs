@@ -113,6 +113,7 @@ fn engine() -> Replay {
         when_silent: WhenSilent::Empty,
         empty_below: 5,
         unknown_after: Some(Duration::from_secs(60)),
+        shortest_refresh: Duration::from_secs(1),
     };
     let activity = Arc::new(Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() });
     let mapping = MappingTables {

@@ -269,6 +269,7 @@ fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Resul
             end => end,
         },
         snapshot_idle: duration(u)?,
+        shortest_refresh: if u.arbitrary()? { duration(u)? } else { Duration::ZERO },
         logout_after: u.int_in_range(1..=3)?,
         restart_tolerance: duration(u)?,
         stale_after: duration(u)?,

@@ -105,6 +105,7 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
         mode: realtime.or("mode", FeedMode::Snapshot, values::choice(&modes)),
         snapshot_end: realtime.or("snapshot_end", SnapshotEnd::Repeat, values::choice(&ends)),
         snapshot_idle: realtime.or("snapshot_idle", Duration::from_millis(500), values::positive_duration),
+        shortest_refresh: realtime.or("shortest_refresh", Duration::from_secs(1), values::duration),
         logout_after: realtime.or("logout_after", 2, values::integer(1..=1_000)),
         restart_tolerance: realtime.or("restart_tolerance", Duration::from_secs(2), values::duration),
         stale_after: realtime.or("stale_after", Duration::from_secs(30), values::positive_duration),

@@ -71,6 +71,7 @@ pub(super) const REALTIME: Section = Section {
         "stale_after",
         "when_silent",
         "empty_below",
+        "shortest_refresh",
         "unknown_after",
         "refresh_after",
         "allow",

@@ -16,6 +16,8 @@ pub(super) fn message(integration: &str, status: &FeedStatus) -> v1::FeedStatus 
         StatusKind::LinkUp => (Kind::LinkUp, None),
         StatusKind::Suspect => (Kind::Suspect, None),
         StatusKind::Unreadable => (Kind::Unreadable, None),
+        StatusKind::RepeatedRows => (Kind::RepeatedRows, None),
+        StatusKind::NoSnapshot => (Kind::NoSnapshot, None),
         StatusKind::Flapping => (Kind::Flapping, None),
         StatusKind::Paused => (Kind::Paused, None),
         StatusKind::Resumed => (Kind::Resumed, None),

@@ -117,8 +117,12 @@ pub enum StatusKind {
     LinkUp,
     /// A snapshot would log out too many.
     Suspect,
-    /// More than half of the agents carry codes that the state table does not have.
+    /// More than half of the agents carry codes that the state table does not have, or bytes come and no valid record.
     Unreadable,
+    /// Refreshes list many agents more than once.
+    RepeatedRows,
+    /// Records come and no snapshot ends.
+    NoSnapshot,
     /// Three takeovers within a minute.
     Flapping,
     /// Publishing stops behind this.
@@ -131,7 +135,7 @@ pub enum StatusKind {
 
 impl StatusKind {
     /// Names of the kinds that tell of something that has happened: all but HEARTBEAT.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         "CONNECTED",
         "DISCONNECTED",
         "STALE",
@@ -140,6 +144,8 @@ impl StatusKind {
         "LINK_UP",
         "SUSPECT",
         "UNREADABLE",
+        "REPEATED_ROWS",
+        "NO_SNAPSHOT",
         "FLAPPING",
         "PAUSED",
         "RESUMED",
@@ -156,6 +162,8 @@ impl StatusKind {
             Self::LinkUp => "LINK_UP",
             Self::Suspect => "SUSPECT",
             Self::Unreadable => "UNREADABLE",
+            Self::RepeatedRows => "REPEATED_ROWS",
+            Self::NoSnapshot => "NO_SNAPSHOT",
             Self::Flapping => "FLAPPING",
             Self::Paused => "PAUSED",
             Self::Resumed => "RESUMED",

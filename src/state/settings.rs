@@ -16,6 +16,9 @@ pub struct Settings {
     /// Silence that ends a snapshot under [`SnapshotEnd::Idle`]; under [`SnapshotEnd::Repeat`], how close together two
     /// records of one agent are changes of one snapshot.
     pub snapshot_idle: Duration,
+    /// No refresh of the report is shorter: rows of one agent that are closer together than the first record of the
+    /// snapshot and this are rows of one refresh.
+    pub shortest_refresh: Duration,
     /// Complete snapshots in a row without an agent that log him out.
     pub logout_after: u32,
     /// How much later a computed start must be to prove that a state was left and entered again.

@@ -181,6 +181,7 @@ impl Tracker {
         self.settings.restart_tolerance = settings.restart_tolerance;
         self.settings.stale_after = settings.stale_after;
         self.settings.snapshot_idle = settings.snapshot_idle;
+        self.settings.shortest_refresh = settings.shortest_refresh;
         self.settings.when_silent = settings.when_silent;
         self.settings.empty_below = settings.empty_below;
         self.settings.unknown_after = settings.unknown_after;

@@ -401,6 +401,8 @@ mod tests {
             StatusKind::LinkUp,
             StatusKind::Suspect,
             StatusKind::Unreadable,
+            StatusKind::RepeatedRows,
+            StatusKind::NoSnapshot,
             StatusKind::Flapping,
             StatusKind::Paused,
             StatusKind::Resumed,

@@ -245,6 +245,7 @@ struct Values<'a> {
     direction: Option<Direction>,
     on_hold: Option<bool>,
     times: Times,
+    state_start_text: Option<&'a [u8]>,
 }
 
 impl<'a> Values<'a> {
@@ -286,7 +287,10 @@ impl<'a> Values<'a> {
                 self.times.duration = Some(duration.ok_or(Reason::BadTime(column.column))?);
             }
             Column::Timestamp => self.times.timestamp = Some(time()?),
-            Column::StateStart => self.times.state_start = Some(time()?),
+            Column::StateStart => {
+                self.times.state_start = Some(time()?);
+                self.state_start_text = Some(field.bytes);
+            }
             Column::Ignored => {}
         }
         Ok(())
@@ -327,6 +331,7 @@ impl<'a> Values<'a> {
             location: self.location.map(text),
             logout_reason: self.logout_reason.map(text),
             times: self.times,
+            state_start_text: self.state_start_text,
             skills,
         })
     }

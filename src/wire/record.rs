@@ -124,6 +124,8 @@ pub struct Record<'a> {
     pub logout_reason: Option<RawText<'a>>,
     /// What the feed tells about time.
     pub times: Times,
+    /// The column `state_start` as it came, without blanks around it; `None` where `times` has none.
+    pub state_start_text: Option<&'a [u8]>,
     /// Skills, in the order of the feed.
     pub skills: Skills<'a>,
 }
@@ -137,4 +139,10 @@ pub struct Times {
     pub timestamp: Option<Timestamp>,
     /// Beginning of the state.
     pub state_start: Option<Timestamp>,
+    /// The timestamp is a local time that occurs twice, and nothing excludes either of the two.
+    pub timestamp_is_unsure: bool,
+    /// So is the beginning of the state.
+    pub state_start_is_unsure: bool,
+    /// How many local times were told that do not occur. Each counts as null.
+    pub impossible: u8,
 }

@@ -21,6 +21,7 @@ pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
         mode: FeedMode::Snapshot,
         snapshot_end: SnapshotEnd::Repeat,
         snapshot_idle: Duration::from_millis(500),
+        shortest_refresh: Duration::ZERO,
         logout_after: 2,
         restart_tolerance: Duration::from_secs(2),
         stale_after: Duration::from_secs(30),

@@ -33,6 +33,7 @@ fn defaults_are_those_of_the_example() {
         when_silent: Stale,
         empty_below: 5,
         unknown_after: None,
+        shortest_refresh: Duration::from_secs(1),
     }
     ");
     assert_eq!(integration.mapping.users, None);
