@@ -86,22 +86,27 @@ impl Tracker {
         let tolerance = self.settings.restart_tolerance;
         let agent = self.table.get_mut(index);
         let Some(OpenRecord { time, after_gap, new_start }) = agent.open.take() else { return false };
-        let proven = agent.proven.replace(Proven { at: time.received_at, delay: judge.delay });
+        let seen = Proven { at: time.received_at, delay: judge.delay };
+        // A snapshot that was cut off may have shown the re-entry already: then it began before that one was read.
+        let before = [agent.proven.replace(seen), agent.judged.replace(seen)].into_iter().flatten();
+        let mut proven = before.clone().next();
         let has_new_start = new_start.is_some();
         let mut is_later = false;
         if let Some(told) = new_start {
             // As the feed tells both. An earlier one ahead of our clock was taken for its receipt.
             let at = told.at;
-            let before = agent.told_start.replace(*told);
-            is_later = before.is_some_and(|before| at.since(before.taken) > tolerance);
+            let told_before = agent.told_start.replace(*told);
+            is_later = told_before.is_some_and(|before| at.since(before.taken) > tolerance);
         }
         let by_duration = time.times.state_start.is_none();
         if let Some(told) = time.start_by_duration() {
             let start = told.minus(judge.delay);
             let remembered = agent.start.replace(start);
             if by_duration {
-                is_later = remembered.is_some_and(|remembered| start.since(remembered) > tolerance)
-                    && proven.is_some_and(|proven| began_after(&time, proven, judge.delay, tolerance));
+                let began_since = before.clone().find(|seen| began_after(&time, *seen, judge.delay, tolerance));
+                is_later =
+                    remembered.is_some_and(|remembered| start.since(remembered) > tolerance) && began_since.is_some();
+                proven = began_since.or(proven);
             }
             self.note_start(index, start);
         }

@@ -73,6 +73,7 @@ impl Tracker {
         agent.remembered_start = start;
         agent.told_start = told_start;
         agent.proven = Some(Proven { at: agent.last_seen, delay: feed.delay });
+        agent.judged = agent.proven;
         agent.rows.are_merged = merges_rows;
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
         if merges_rows {
