@@ -62,8 +62,6 @@ pub struct Agent {
     pub(super) told_start: Option<ToldStart>,
     /// Last record of the known state in a snapshot that has ended and was not down.
     pub(super) proven: Option<Proven>,
-    /// The same, of a snapshot that was whole, too: then `start` was remembered.
-    pub(super) judged: Option<Proven>,
     /// Last record of the known state, while its snapshot is open.
     pub(super) open: Option<OpenRecord>,
     /// How the last record spells the known state, where otherwise than was published.
@@ -183,7 +181,6 @@ impl Agent {
             start: None,
             told_start: None,
             proven: None,
-            judged: None,
             open: None,
             spelled: None,
             seen_before: at,
@@ -212,7 +209,6 @@ impl Agent {
         self.start = None;
         self.told_start = None;
         self.proven = None;
-        self.judged = None;
         self.open = None;
         self.spelled = None;
     }
