@@ -429,7 +429,7 @@ impl Engine {
             }
             return;
         }
-        let reason = match self.decoder.decode(plan, frame.bytes) {
+        let reason = match self.decoder.decode(plan, frame.bytes, at) {
             Ok(decoded) => {
                 let begin = self.clock.raw();
                 let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
@@ -466,7 +466,7 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        if let Err(reason) = self.decoder.decode(plan, frame.bytes) {
+        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
             self.invalid(id, plan, frame, reason, at, out);
             return;
         }
@@ -496,8 +496,7 @@ impl Engine {
             return;
         }
         self.totals.invalid += 1;
-        let is_whole = !frame.too_long && reason != Reason::Truncated;
-        let identity = self.decoder.identify(plan, frame.bytes, is_whole);
+        let identity = self.decoder.identify(plan, frame.bytes, false);
         if speaks {
             self.tracker.invalid(identity, at);
         } else if self.session.bad_record(id, identity) {

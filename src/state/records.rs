@@ -89,7 +89,7 @@ impl Tracker {
         if !agent.settled {
             return false;
         }
-        let Some(times) = agent.last_record.times_if_same(plan, frame) else { return false };
+        let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
         self.enter(index, at, out);
         let time = RecordTime { received_at: at, times };
         self.note_skew(&time);
