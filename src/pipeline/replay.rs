@@ -22,6 +22,8 @@ struct Connection {
     buffer: BytesMut,
     /// When its silence will have lasted `snapshot_idle`.
     idle_at: Option<Timestamp>,
+    /// The engine has closed it: what the capture has of it after that would not have been read.
+    is_closed: bool,
 }
 
 /// Plays entries into an engine, in the order of the file.
@@ -54,6 +56,7 @@ impl Replay {
     /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
     pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
         let at = self.now.map_or(entry.at, |now| now.max(entry.at));
+        let before = out.len();
         self.pass_time(at, out);
         self.now = Some(at);
         match &entry.happening {
@@ -68,6 +71,24 @@ impl Replay {
                 self.receive(entry.connection, bytes, at, out);
             }
             Happening::Close => self.close(entry.connection, at, out),
+        }
+        self.close_as_told(before, at, out);
+    }
+
+    /// Closes what the engine wants closed, as `run` does.
+    fn close_as_told(&mut self, before: usize, at: Timestamp, out: &mut Vec<Finding>) {
+        let closed = |finding: &Finding| if let Finding::Close(id, _) = finding { Some(*id) } else { None };
+        let closed: Vec<ConnectionId> = out.iter().skip(before).filter_map(closed).collect();
+        for id in closed {
+            let Some(connection) = self.connections.values_mut().find(|connection| connection.id == id) else {
+                continue;
+            };
+            connection.is_closed = true;
+            connection.idle_at = None;
+            if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+                self.engine.torn(id, &torn, at, out);
+            }
+            self.engine.close(id, at, out);
         }
     }
 
@@ -105,13 +126,16 @@ impl Replay {
     fn open(&mut self, number: u64, peer: &str, at: Timestamp, out: &mut Vec<Finding>) {
         self.opened += 1;
         let id = self.opened;
-        let connection = Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None };
+        let connection =
+            Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None, is_closed: false };
         self.connections.insert(number, connection);
         self.engine.open(id, &peer.into(), at, out);
     }
 
     fn receive(&mut self, number: u64, bytes: &[u8], at: Timestamp, out: &mut Vec<Finding>) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
         connection.buffer.extend_from_slice(bytes);
         while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
             self.engine.receive(connection.id, &self.plan, &piece, at, out);
@@ -121,7 +145,9 @@ impl Replay {
     }
 
     fn close(&mut self, number: u64, at: Timestamp, out: &mut Vec<Finding>) {
-        let Some(mut connection) = self.connections.remove(&number) else { return };
+        let Some(mut connection) = self.connections.remove(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
         if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
             self.engine.torn(connection.id, &torn, at, out);
         }
