@@ -409,8 +409,9 @@ impl Engine {
         }
         let speaks = self.session.speaks(id);
         match plan.lines().classify(frame.bytes) {
-            LineKind::Skipped => {}
+            LineKind::Skipped => self.totals.skipped += 1,
             LineKind::Marker if speaks => {
+                self.totals.markers += 1;
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain(at, out);
             }

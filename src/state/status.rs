@@ -14,6 +14,10 @@ pub struct Totals {
     pub records: RecordCounts,
     /// Invalid records.
     pub invalid: u64,
+    /// Lines that are no records, as the layout's `skip` says.
+    pub skipped: u64,
+    /// Markers.
+    pub markers: u64,
     /// Complete snapshots.
     pub complete_snapshots: u64,
     /// Incomplete snapshots.
