@@ -64,6 +64,10 @@ impl Site {
 
     /// A snapshot: login id, name, state.
     fn snapshot(&mut self, rows: &[(&str, &str, &str)]) -> Vec<String> {
+        Self::told(self.found(rows))
+    }
+
+    fn found(&mut self, rows: &[(&str, &str, &str)]) -> Vec<Finding> {
         self.now += 3;
         let mut found = Vec::new();
         if self.engine.session().peer().is_none() {
@@ -73,7 +77,7 @@ impl Site {
         let text: String = rows.iter().map(row).chain(["END\n".to_owned()]).collect();
         let piece = Piece::Records(Run { bytes: text.into(), offset: 0 });
         self.engine.receive(1, &self.plan, &piece, at(self.now), &mut found);
-        Self::told(found)
+        found
     }
 
     fn set_mapping(&mut self, mapping: MappingTables) -> Vec<String> {
@@ -180,7 +184,7 @@ fn another_activity_begins_with_the_state_and_knows_the_one_before() {
         assert_eq!(event.since, at(6));
         assert_eq!(annotation.previous_activity.as_ref().unwrap().activity_id, "7");
         assert_eq!(annotation.activity.as_ref().unwrap().activity_id, "8");
-        assert_eq!(annotation.activity_since, at(6), "the new activity begins with the state");
+        assert_eq!(annotation.activity_since, Some(at(6)), "the new activity begins with the state");
     }
 }
 
@@ -216,5 +220,64 @@ fn who_is_logged_out_is_told_when_he_comes_back() {
         let told = site.snapshot(&AVAIL[..1]);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("1/1 #3 LOGGED_IN") && told[0].contains("user E1"), "{told:?}");
+    }
+}
+
+/// Second at which the activity began, as each event tells it.
+fn activity_since(findings: &[Finding]) -> Vec<Option<Timestamp>> {
+    let annotations = findings.iter().filter_map(|finding| match finding {
+        Finding::Event(_, annotation) => Some(annotation),
+        _ => None,
+    });
+    annotations.map(|annotation| annotation.activity_since).collect()
+}
+
+#[test]
+fn an_activity_goes_on_from_a_log_out_that_was_never_published() {
+    // LOGGED_OUT, AVAIL and UNKNOWN are mapped to these; the agent is first seen logged out at second 3.
+    let cases = [
+        ("the same", [Some("9"), Some("9")], Some(3)),
+        ("another", [Some("8"), Some("9")], Some(6)),
+        ("none before", [None, Some("9")], Some(6)),
+    ];
+    for restarts in [false, true] {
+        for (name, [logged_out, avail], expected) in cases {
+            let rows = [("LOGGED_OUT", logged_out), ("AVAIL", avail)];
+            let rows: Vec<_> = rows.into_iter().filter_map(|(key, id)| Some((key, id?))).collect();
+            let mapping = || tables(IdentifyBy::LoginId, 1, &[], &rows);
+            let mut site = Site::start(mapping());
+            assert_eq!(site.snapshot(&[("1", "Ada", "UNSTAFF")]), NOTHING);
+            if restarts {
+                assert_eq!(site.restart(mapping()), NOTHING);
+            }
+            site.now = 3;
+            let found = site.found(&[("1", "Ada", "AVAIL")]);
+            assert_eq!(activity_since(&found), [expected.map(at)], "{name}, restarts: {restarts}");
+        }
+    }
+}
+
+#[test]
+fn without_an_activity_it_has_no_beginning() {
+    for restarts in [false, true] {
+        let mapping = |version, rows: &[(&str, &str)]| tables(IdentifyBy::LoginId, version, &[], rows);
+        let mut site = Site::start(mapping(1, &[]));
+        // UNKNOWN and LOGGED_OUT take no default.
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "UNKNOWN")])), [None]);
+        if restarts {
+            assert_eq!(site.restart(mapping(1, &[])), NOTHING);
+        }
+        let began = site.now + 3;
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "AVAIL")])), [Some(at(began))]);
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "UNSTAFF")])), [None]);
+        let began = site.now + 3;
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "AVAIL")])), [Some(at(began))]);
+        // Found at last: it began with the state.
+        site.snapshot(&[("1", "Ada", "UNKNOWN")]);
+        let began = site.now;
+        let told = site.remap(restarts, mapping(2, &[("UNKNOWN", "7")]));
+        assert_eq!(told.len(), 1);
+        let stored = site.engine.memory(0).1.unwrap();
+        assert_eq!(stored.activity_since, Some(at(began)));
     }
 }
