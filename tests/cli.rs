@@ -168,6 +168,17 @@ fn check_reads_the_mapping_too() {
     let passed = output(&["check", "--config", &file]);
     assert_eq!(passed.status.code(), Some(0), "{}", text(&passed.stderr));
     assert!(text(&passed.stdout).contains("ok, 1 integration(s)"), "{}", text(&passed.stdout));
+
+    write(folder.path(), "u.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n2 ,E2\u{a0},Bo\na  b,E3,Cy\n");
+    let passed = output(&["check", "--config", &file]);
+    let told = text(&passed.stderr);
+    assert_eq!(passed.status.code(), Some(0), "{told}");
+    for expected in
+        ["u.csv:3: white space around 2 values is left out", "u.csv:4: 1 value of external_user with two blanks"]
+    {
+        assert!(told.lines().any(|line| line.starts_with("warning: ") && line.contains(expected)), "{told}");
+    }
+    assert!(!told.contains("E2") && !told.contains("a  b"), "{told}");
 }
 
 #[test]

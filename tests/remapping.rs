@@ -10,7 +10,9 @@ use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
 use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::store::memory;
 use rtalink::time::Timestamp;
+use rtalink::wire::encoding::Encoding;
 use rtalink::wire::framing::{Piece, Run};
+use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
 
 #[path = "support/told.rs"]
@@ -46,10 +48,19 @@ struct Site {
 
 impl Site {
     fn start(mapping: MappingTables) -> Self {
+        Self::start_as(mapping, Encoding::Iso8859_1)
+    }
+
+    fn start_in_utf8(mapping: MappingTables) -> Self {
+        Self::start_as(mapping, Encoding::Utf8)
+    }
+
+    fn start_as(mapping: MappingTables, encoding: Encoding) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
         let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();
         let names = config.integrations.iter().find(|integration| &*integration.id == "names").unwrap();
-        let plan = Plan::compile(&names.realtime.as_ref().unwrap().layout, &names.time_zone).unwrap();
+        let layout = LayoutSpec { encoding, ..LayoutSpec::clone(&names.realtime.as_ref().unwrap().layout) };
+        let plan = Plan::compile(&layout, &names.time_zone).unwrap();
         let engine = Engine::new(names.settings.clone(), Arc::clone(&plan), Arc::new(mapping));
         Self { engine, plan, now: 0 }
     }
@@ -279,5 +290,26 @@ fn without_an_activity_it_has_no_beginning() {
         assert_eq!(told.len(), 1);
         let stored = site.engine.memory(0).1.unwrap();
         assert_eq!(stored.activity_since, Some(at(began)));
+    }
+}
+
+#[test]
+fn people_are_found_however_their_ids_and_names_are_spelled() {
+    // As the mapping has it, and as the feed does.
+    let spellings =
+        [("M\u{fc}ller, J.", "Mu\u{308}ller, J."), ("Roe, R.", "Roe, R.\u{2003}"), ("Doe, J.", "\u{2009}Doe, J.")];
+    for (known, told) in spellings {
+        let by_name = tables(IdentifyBy::Name, 1, &[(known, "E1")], &[]);
+        let by_login_id = tables(IdentifyBy::LoginId, 1, &[(known, "E1")], &[]);
+        for (mapping, row) in [(by_name, ("1", told, "AVAIL")), (by_login_id, (told, "Ada", "AVAIL"))] {
+            let mut site = Site::start_in_utf8(mapping);
+            let lines = site.snapshot(&[row]);
+            assert!(lines.len() == 1 && lines[0].contains("user E1"), "{lines:?}");
+        }
+        // Two who are called the same are nobody.
+        let mut site = Site::start_in_utf8(tables(IdentifyBy::Name, 1, &[(known, "E1")], &[]));
+        let lines = site.snapshot(&[("1", known, "AVAIL"), ("2", told, "AVAIL")]);
+        let expected = ["1/1 #1 OBSERVED user E1", "1/2 #1 OBSERVED user ambiguous", "1/1 #2 REMAPPED user ambiguous"];
+        assert!(brief(&lines).iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{lines:?}");
     }
 }
