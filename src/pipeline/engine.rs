@@ -417,12 +417,15 @@ impl Engine {
         }
         let speaks = self.session.speaks(id);
         match plan.lines().classify(frame.bytes) {
-            LineKind::Skipped if speaks => {
-                self.tracker.skipped(at, &mut self.outputs);
-                self.drain(at, out);
+            LineKind::Skipped => {
+                self.totals.skipped += 1;
+                if speaks {
+                    self.tracker.skipped(at, &mut self.outputs);
+                    self.drain(at, out);
+                }
             }
-            LineKind::Skipped => {}
             LineKind::Marker if speaks => {
+                self.totals.markers += 1;
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain(at, out);
             }

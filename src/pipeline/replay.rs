@@ -9,10 +9,11 @@ use bytes::BytesMut;
 use crate::feed::capture::{Entry, Happening};
 use crate::feed::session::ConnectionId;
 use crate::time::Timestamp;
-use crate::wire::framing::Framer;
+use crate::wire::framing::{Framer, Piece};
 use crate::wire::plan::Plan;
 
 use super::engine::{Engine, Finding};
+use super::survey::Survey;
 
 /// One connection of the capture.
 #[derive(Debug)]
@@ -35,12 +36,24 @@ pub struct Replay {
     connections: HashMap<u64, Connection>,
     opened: ConnectionId,
     now: Option<Timestamp>,
+    survey: Option<Survey>,
 }
 
 impl Replay {
     /// Into an engine that has seen nothing yet.
     pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
-        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None }
+        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None, survey: None }
+    }
+
+    /// The same, which also looks at what records say that no event tells.
+    #[must_use]
+    pub fn with_survey(self) -> Self {
+        Self { survey: Some(Survey::default()), ..self }
+    }
+
+    /// What the survey has found, where there is one.
+    pub const fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
     }
 
     /// The engine, for its figures.
@@ -138,6 +151,12 @@ impl Replay {
         };
         connection.buffer.extend_from_slice(bytes);
         while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
+            let session = self.engine.session();
+            if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
+                && (session.speaks(connection.id) || session.waits(connection.id))
+            {
+                self.plan.ends().records(run).for_each(|frame| survey.look(&self.plan, frame.bytes, at));
+            }
             self.engine.receive(connection.id, &self.plan, &piece, at, out);
         }
         let is_half_read = connection.framer.is_half_read(&connection.buffer);
