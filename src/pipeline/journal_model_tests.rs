@@ -141,6 +141,7 @@ fn memory_of(agent: usize, sequence: u64) -> AgentMemory {
         last_seen: Timestamp::from_micros(1),
         start: None,
         told_start: None,
+        state_seen: None,
         merges_rows: false,
         absence: None,
     }

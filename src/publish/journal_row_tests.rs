@@ -149,6 +149,7 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         last_seen: event.observed_at,
         start: None,
         told_start: None,
+        state_seen: None,
         merges_rows: false,
         absence: None,
     };

@@ -217,6 +217,7 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         last_seen: observed_at,
         start: None,
         told_start: None,
+        state_seen: None,
         merges_rows: false,
         absence: None,
     };

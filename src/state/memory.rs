@@ -30,6 +30,8 @@ pub struct AgentMemory {
     pub start: Option<Timestamp>,
     /// The `state_start` of the known state that was last told.
     pub told_start: Option<ToldStart>,
+    /// Receipt of the last record of the known state in a snapshot that has ended and was not down; moves as `last_seen` does.
+    pub state_seen: Option<Timestamp>,
     /// Refreshes list the agent more than once: their rows are merged.
     pub merges_rows: bool,
     /// Complete snapshots without the agent, in a row; `None` where the last one had him.

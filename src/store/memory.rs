@@ -79,6 +79,7 @@ pub fn agent_message(
             at: told.at.as_micros(),
             taken: told.taken.as_micros(),
         }),
+        state_seen: agent.state_seen.map(Timestamp::as_micros),
         merges_rows: agent.merges_rows,
         name: text(&agent.ride_along.name),
         extension: text(&agent.ride_along.extension),
@@ -133,6 +134,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
             at: Timestamp::from_micros(told.at),
             taken: Timestamp::from_micros(told.taken),
         }),
+        state_seen: message.state_seen.map(Timestamp::from_micros),
         merges_rows: message.merges_rows,
         absence: message.absence.map(|absence| AbsenceMemory {
             snapshots: absence.snapshots,

@@ -60,7 +60,7 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
     });
     let told_start = (any::<Vec<u8>>(), time(), time());
     let told_start = told_start.prop_map(|(text, at, taken)| ToldStart { text: text.into(), at, taken });
-    let starts = (option::of(time()), option::of(told_start), any::<bool>());
+    let starts = (option::of(time()), option::of(told_start), option::of(time()), any::<bool>());
     (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), starts, absence).prop_map(
         |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| AgentMemory {
             acd,
@@ -71,7 +71,8 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
             last_seen,
             start: starts.0,
             told_start: starts.1,
-            merges_rows: starts.2,
+            state_seen: starts.2,
+            merges_rows: starts.3,
             absence,
         },
     )
@@ -224,6 +225,7 @@ fn typical(number: usize, skills: usize) -> AgentMemory {
         last_seen: at,
         start: Some(at),
         told_start: None,
+        state_seen: Some(at),
         merges_rows: false,
         absence: None,
     }

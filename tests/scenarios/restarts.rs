@@ -108,7 +108,8 @@ fn a_restart_publishes_what_a_disconnect_does() {
 /// Less what may move without being stored.
 fn settled(memory: &AgentMemory, is_snapshot_mode: bool) -> AgentMemory {
     let last_seen = if is_snapshot_mode { Timestamp::default() } else { memory.last_seen };
-    AgentMemory { last_seen, start: memory.start.map(|_| Timestamp::default()), ..memory.clone() }
+    let moves = |at: Option<Timestamp>| at.map(|_| Timestamp::default());
+    AgentMemory { last_seen, start: moves(memory.start), state_seen: moves(memory.state_seen), ..memory.clone() }
 }
 
 #[test]
