@@ -128,6 +128,9 @@ fn expected(agent: usize, sequence: u64) -> StoredAgent {
             ride_along: event.ride_along,
             last_seen: event.observed_at,
             start: None,
+            told_start: None,
+            state_seen: None,
+            listed_again: 0,
             absence: None,
         },
         published: Some(Published {

@@ -441,7 +441,7 @@ impl Engine {
             }
             return;
         }
-        let reason = match self.decoder.decode(plan, frame.bytes) {
+        let reason = match self.decoder.decode(plan, frame.bytes, at) {
             Ok(decoded) => {
                 let begin = self.clock.raw();
                 let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
@@ -478,7 +478,7 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        if let Err(reason) = self.decoder.decode(plan, frame.bytes) {
+        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
             self.invalid(id, plan, frame, reason, at, out);
             return;
         }

@@ -142,7 +142,7 @@ fn memory_of(agent: usize, sequence: u64) -> AgentMemory {
         start: None,
         told_start: None,
         state_seen: None,
-        merges_rows: false,
+        listed_again: 0,
         absence: None,
     }
 }

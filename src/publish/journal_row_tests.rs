@@ -150,7 +150,7 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         start: None,
         told_start: None,
         state_seen: None,
-        merges_rows: false,
+        listed_again: 0,
         absence: None,
     };
     let published = crate::mapping::annotate::Published {

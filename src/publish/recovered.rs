@@ -218,7 +218,7 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         start: None,
         told_start: None,
         state_seen: None,
-        merges_rows: false,
+        listed_again: 0,
         absence: None,
     };
     Ok(StoredAgent { agent, published: Some(published), last_event: None })

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Absence, Agent, Known, LastMode, Proven, ToldStart};
+use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
 use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
@@ -31,7 +31,7 @@ impl Tracker {
         // An older version's memory has only when everybody was last seen, which is nearly the same.
         self.ended_began = feed.ended_began.or(feed.seen_at);
         self.suspect_until = feed.suspect_until;
-        self.repeats_rows = feed.repeats_rows;
+        self.repeating = feed.repeating.min(REPEATING);
         if feed.last_valid.is_some() {
             self.open_gap();
             self.gap.from = feed.gap_from.or(feed.last_valid);
@@ -43,7 +43,7 @@ impl Tracker {
 
     fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
         let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
-        let AgentMemory { start, told_start, state_seen, merges_rows, .. } = memory;
+        let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -61,15 +61,15 @@ impl Tracker {
         agent.last_seen = seen_at.map_or(last_seen, |seen_at| last_seen.max(seen_at));
         agent.start = start;
         agent.remembered_start = start;
-        agent.told_start = told_start;
+        agent.told_start = told_start.map(Box::new);
         // An older version has remembered no more than when the agent was last seen.
         let state_seen = state_seen.or(start.map(|_| last_seen));
         let at = state_seen.map(|seen| seen_at.map_or(seen, |seen_at| seen.max(seen_at)));
         agent.proven = at.map(|at| Proven { at, delay: feed.delay });
-        agent.rows.are_merged = merges_rows;
+        agent.rows.in_a_row = listed_again.min(REPEATING);
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
-        if merges_rows {
-            self.merging.push(index);
+        if listed_again > 0 {
+            self.listed_again.push(index);
         }
     }
 
@@ -87,7 +87,7 @@ impl Tracker {
             start: agent.start_to_remember(self.delay),
             told_start: agent.told_start_to_remember(),
             state_seen: if self.computes_start { agent.state_seen_to_remember(self.delay, tolerance) } else { None },
-            merges_rows: agent.rows.are_merged,
+            listed_again: agent.rows.in_a_row,
             absence: agent.absence.to_remember(),
         }
     }
@@ -104,7 +104,7 @@ impl Tracker {
             period: self.period,
             ended_began: self.ended_began,
             suspect_until: self.suspect_until,
-            repeats_rows: self.repeats_rows,
+            repeating: self.repeating,
         }
     }
 
@@ -202,8 +202,8 @@ impl Agent {
 
     /// The same of the `state_start`.
     fn told_start_to_remember(&self) -> Option<ToldStart> {
-        let told = || self.open.as_ref()?.new_start.as_deref();
-        self.told_start.as_ref().or_else(told).cloned()
+        let told = || self.open.as_ref()?.new_start.as_ref();
+        self.told_start.as_ref().or_else(told).map(|told| (**told).clone())
     }
 }
 

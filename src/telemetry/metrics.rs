@@ -426,6 +426,7 @@ mod tests {
             Reason::Undecodable,
             Reason::TooFewFields,
             Reason::TooManyFields,
+            Reason::Invisible('\u{200b}'),
             Reason::Missing(column),
             Reason::BadNumber(column),
             Reason::BadTime(column),
