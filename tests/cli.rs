@@ -33,6 +33,7 @@ acd = 1
 port = {port}
 bind = "127.0.0.1"
 layout = "{layout}"
+shortest_refresh = "0s"
 {more}
 "#
     )

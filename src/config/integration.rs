@@ -70,6 +70,7 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
         table.problems.missing(problem.hint("add [integration.realtime] with port and layout"));
     }
     let port_origin = realtime.origin_of("port");
+    check_durations(&realtime, &integration.settings);
     check_layout_use(&realtime, table, &integration);
     WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin, listen }
 }
@@ -113,6 +114,21 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
         when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
         empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
         unknown_after: realtime.optional("unknown_after", values::positive_duration),
+    }
+}
+
+/// Where one duration makes no sense beside another.
+fn check_durations(realtime: &Reader<'_>, settings: &Settings) {
+    let Settings { mode, shortest_refresh, stale_after, .. } = *settings;
+    if mode == FeedMode::Snapshot && shortest_refresh >= stale_after {
+        let message = format!(
+            "shortest_refresh: {shortest_refresh:?} is not shorter than stale_after, {stale_after:?}: no refresh could \
+             end before the feed is stale"
+        );
+        let problem = Problem::warning(realtime.origin_of("shortest_refresh"), message);
+        realtime
+            .problems
+            .missing(problem.hint("a third of the report's refresh at most, and stale_after several refreshes"));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod captures;
 mod checkpoint;
 #[cfg(test)]
 mod clock_tests;
+mod conditions;
 pub mod engine;
 #[cfg(test)]
 mod figures_tests;
