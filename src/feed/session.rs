@@ -79,13 +79,15 @@ pub struct Session {
     speaking: Option<Connection>,
     waiting: VecDeque<Connection>,
     takeovers: VecDeque<Timestamp>,
+    /// Those that were replaced and whose end has not come yet.
+    replaced: Vec<ConnectionId>,
     patience: Duration,
 }
 
 impl Session {
     /// A waiting connection without a valid record for `patience` (`stale_after`) is given up.
     pub const fn new(patience: Duration) -> Self {
-        Self { speaking: None, waiting: VecDeque::new(), takeovers: VecDeque::new(), patience }
+        Self { speaking: None, waiting: VecDeque::new(), takeovers: VecDeque::new(), replaced: Vec::new(), patience }
     }
 
     /// Another patience from now on.
@@ -116,6 +118,11 @@ impl Session {
     /// Whether that connection waits.
     pub fn waits(&self, id: ConnectionId) -> bool {
         self.waiting.iter().any(|connection| connection.id == id)
+    }
+
+    /// Whether that connection spoke until another took over. What it left of a record is still to come.
+    pub fn was_replaced(&self, id: ConnectionId) -> bool {
+        self.replaced.contains(&id)
     }
 
     /// Address and port of the one that speaks.
@@ -153,12 +160,14 @@ impl Session {
             self.takeovers.clear();
         }
         let replaced = self.speaking.take().map(|connection| (connection.id, connection.peer));
+        self.replaced.extend(replaced.as_ref().map(|(id, _)| *id));
         Some(Takeover { replaced, successor: self.let_speak(successor), is_flapping })
     }
 
     /// A connection has ended. `Some` if it was the one that spoke, with the oldest waiting one, which speaks now.
     pub fn closed(&mut self, id: ConnectionId) -> Option<Option<Successor>> {
         if !self.speaks(id) {
+            self.replaced.retain(|replaced| *replaced != id);
             self.waiting.retain(|connection| connection.id != id);
             return None;
         }

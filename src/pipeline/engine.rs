@@ -185,7 +185,8 @@ impl Engine {
 
     /// Figures since the start.
     pub fn totals(&self) -> Totals {
-        Totals { records: self.tracker.counts(), ..self.totals }
+        let impossible_times = self.tracker.impossible_times();
+        Totals { records: self.tracker.counts(), impossible_times, ..self.totals }
     }
 
     /// Time spent since the last call, by stage.
@@ -228,8 +229,9 @@ impl Engine {
         self.speaks(&successor.peer, at, out);
         for bad in &successor.bad_records {
             let identity = bad.agent.as_ref().map(|(acd, login_id)| Identity { login_id, acd: *acd });
-            self.tracker.invalid(identity, at);
+            self.tracker.invalid(identity, at, &mut self.outputs);
         }
+        self.drain(at, out);
     }
 
     /// Bytes of a connection, cut by the framing of `plan`. True while the connection is known.
@@ -265,7 +267,13 @@ impl Engine {
         let plan = Arc::clone(&self.plan);
         let most = run.bytes.len().min(plan.ends().max_record());
         let frame = Frame { bytes: &run.bytes[..most], offset: run.offset, too_long: false };
-        self.invalid(id, &plan, frame, Reason::Truncated, at, out);
+        if self.session.speaks(id) || self.session.was_replaced(id) {
+            self.totals.invalid += 1;
+            self.tracker.half_record(self.decoder.identify(&plan, frame.bytes, false));
+            dead_letter(frame, Reason::Truncated, at, out);
+        } else {
+            self.invalid(id, &plan, frame, Reason::Truncated, at, out);
+        }
     }
 
     /// No byte came on a connection for `snapshot_idle` while it was read, and no record is half read.
@@ -416,6 +424,10 @@ impl Engine {
         }
         let speaks = self.session.speaks(id);
         match plan.lines().classify(frame.bytes) {
+            LineKind::Skipped if speaks => {
+                self.tracker.skipped(at, &mut self.outputs);
+                self.drain(at, out);
+            }
             LineKind::Skipped => {}
             LineKind::Marker if speaks => {
                 self.tracker.marker(at, &mut self.outputs);
@@ -503,15 +515,14 @@ impl Engine {
             return;
         }
         self.totals.invalid += 1;
-        let is_whole = !frame.too_long && reason != Reason::Truncated;
-        let identity = self.decoder.identify(plan, frame.bytes, is_whole);
+        let identity = self.decoder.identify(plan, frame.bytes, false);
         if speaks {
-            self.tracker.invalid(identity, at);
+            self.tracker.invalid(identity, at, &mut self.outputs);
+            self.drain(at, out);
         } else if self.session.bad_record(id, identity) {
             out.push(Finding::Close(id, CloseReason::NoValidRecord));
         }
-        let raw = frame.bytes.to_vec();
-        out.push(Finding::DeadLetter(DeadLetter { reason, offset: frame.offset, raw, received_at: at }));
+        dead_letter(frame, reason, at, out);
     }
 
     /// Passes on what the tracker has told. Names come first: who shares one is nobody's from this record on.
@@ -571,4 +582,9 @@ impl Engine {
             logged_in: u32::try_from(self.tracker.table().logged_in()).unwrap_or(u32::MAX),
         }
     }
+}
+
+fn dead_letter(frame: Frame<'_>, reason: Reason, received_at: Timestamp, out: &mut Vec<Finding>) {
+    let raw = frame.bytes.to_vec();
+    out.push(Finding::DeadLetter(DeadLetter { reason, offset: frame.offset, raw, received_at }));
 }

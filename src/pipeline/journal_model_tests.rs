@@ -140,6 +140,8 @@ fn memory_of(agent: usize, sequence: u64) -> AgentMemory {
         ride_along: RideAlong::default(),
         last_seen: Timestamp::from_micros(1),
         start: None,
+        told_start: None,
+        merges_rows: false,
         absence: None,
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn feed_settings(
     FeedSettings {
         plan: Arc::clone(plan),
         allow: realtime.allow.clone(),
-        idle_after: (settings.snapshot_end == SnapshotEnd::Idle).then_some(settings.snapshot_idle),
+        idle_after: (settings.snapshot_end != SnapshotEnd::Marker).then_some(settings.snapshot_idle),
         tls: tls.map(|files| Arc::clone(&files.tls)),
     }
 }

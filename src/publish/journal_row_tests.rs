@@ -148,6 +148,8 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         ride_along: event.ride_along.clone(),
         last_seen: event.observed_at,
         start: None,
+        told_start: None,
+        merges_rows: false,
         absence: None,
     };
     let published = crate::mapping::annotate::Published {

@@ -216,6 +216,8 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         known: Some(known),
         last_seen: observed_at,
         start: None,
+        told_start: None,
+        merges_rows: false,
         absence: None,
     };
     Ok(StoredAgent { agent, published: Some(published), last_event: None })

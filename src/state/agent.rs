@@ -1,6 +1,7 @@
 //! What is remembered of an agent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
@@ -8,7 +9,7 @@ use crate::wire::unchanged::LastRecord;
 
 use super::agent_state::{AgentState, RideAlong};
 use super::held::Held;
-use super::since::{ComputedStart, Quality};
+use super::since::{Quality, RecordTime};
 
 /// Number of an agent in its table, from 0.
 pub type AgentIndex = u32;
@@ -55,16 +56,25 @@ pub struct Agent {
     pub(super) last_mode: LastMode,
     /// What waits for the end of the snapshot.
     pub(super) held: Held,
-    /// Computed start of the known state, as last remembered.
+    /// Start of the known state by its duration, as last remembered: less the delay of its snapshot.
     pub(super) start: Option<Timestamp>,
-    /// Computed start of the last record, while the snapshot is open; whether it was the first one after a gap; and
-    /// when the agent was seen in this state before.
-    pub(super) open_start: Option<ComputedStart>,
-    pub(super) open_after_gap: bool,
+    /// The `state_start` of the known state that was last told.
+    pub(super) told_start: Option<ToldStart>,
+    /// Last record of the known state in a snapshot that has ended and was not down.
+    pub(super) proven: Option<Proven>,
+    /// The same, of a snapshot that was whole, too: then `start` was remembered.
+    pub(super) judged: Option<Proven>,
+    /// Last record of the known state, while its snapshot is open.
+    pub(super) open: Option<OpenRecord>,
+    /// How the last record spells the known state, where otherwise than was published.
+    pub(super) spelled: Option<Box<AgentState>>,
+    /// When the agent was seen before the last record that was taken.
     pub(super) seen_before: Timestamp,
 
     /// Who came next, the last time.
     pub(super) follower: AgentIndex,
+    /// Their rows of one refresh.
+    pub(super) rows: FurtherRows,
     /// Number of the snapshot with the last valid record, with the last record of any kind, with the last invalid one.
     pub(super) seen_in: u64,
     pub(super) present_in: u64,
@@ -82,6 +92,46 @@ pub struct Agent {
     pub(super) was_logged_in: bool,
     /// He was forgotten: the number waits for somebody else.
     is_nobody: bool,
+}
+
+/// A `state_start` as the feed told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldStart {
+    /// The field as it came. The same text is the same start, whatever instant it stands for.
+    pub text: Box<[u8]>,
+    /// The instant.
+    pub at: Timestamp,
+    /// The same, but at most the receipt of its record.
+    pub taken: Timestamp,
+}
+
+/// A record of a state that began before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    /// Receipt.
+    pub(super) at: Timestamp,
+    /// How late the feed was then.
+    pub(super) delay: Duration,
+}
+
+/// What a record of the known state tells, until its snapshot ends.
+#[derive(Clone, Debug)]
+pub(super) struct OpenRecord {
+    pub(super) time: RecordTime,
+    /// The first news after a gap.
+    pub(super) after_gap: bool,
+    /// Its `state_start`, where that is another one than the agent's `told_start`.
+    pub(super) new_start: Option<Box<ToldStart>>,
+}
+
+/// Whether one refresh lists an agent more than once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FurtherRows {
+    /// Number of the last snapshot with further rows; whether the one before it had some, too.
+    pub(super) last_in: u64,
+    pub(super) in_a_row: bool,
+    /// All rows of the agent wait for the end of the snapshot.
+    pub(super) are_merged: bool,
 }
 
 /// What the last valid record said of its mode, for the link-down rule.
@@ -131,10 +181,14 @@ impl Agent {
             last_mode: LastMode::Readable,
             held: Held::Nothing,
             start: None,
-            open_start: None,
-            open_after_gap: false,
+            told_start: None,
+            proven: None,
+            judged: None,
+            open: None,
+            spelled: None,
             seen_before: at,
             follower: AgentIndex::MAX,
+            rows: FurtherRows::default(),
             seen_in: 0,
             present_in: 0,
             bad_in: 0,
@@ -151,6 +205,16 @@ impl Agent {
     /// In the place of one who was forgotten.
     pub(super) fn nobody() -> Self {
         Self { is_nobody: true, ..Self::new("", 0, Timestamp::from_micros(0)) }
+    }
+
+    /// Nothing of what was known of the start of their state counts for the next one.
+    pub(super) fn forget_start(&mut self) {
+        self.start = None;
+        self.told_start = None;
+        self.proven = None;
+        self.judged = None;
+        self.open = None;
+        self.spelled = None;
     }
 
     /// Whether the number is nobody's.

@@ -65,6 +65,11 @@ impl AgentState {
         }
     }
 
+    /// Whether the same state is told in the same words: with that raw code, and the skills in that order.
+    pub(super) fn is_spelled_as(&self, other: &Self) -> bool {
+        self.raw_state == other.raw_state && self.recognised == other.recognised && self.skills == other.skills
+    }
+
     /// Whether both are one state. The raw code counts in UNKNOWN only; skills are a set.
     pub fn is_same(&self, other: &Self) -> bool {
         self.mode == other.mode

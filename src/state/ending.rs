@@ -1,19 +1,16 @@
-//! The end of a snapshot: link down, what waited, re-entries, absences (rules 4, 6, 7, 10).
-
-use std::time::Duration;
+//! The end of a snapshot: link down, what waited, absences (rules 3, 4, 7, 10). Re-entries are judged in `reentry`.
 
 use crate::time::Timestamp;
 
 use super::agent::{Agent, Known, LastMode};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
-use super::held::Held;
+use super::held::{Held, HeldState};
 use super::settings::FeedMode;
-use super::since::{self, Beginning, Context};
 use super::snapshot::{End, Snapshot};
 use super::table::AgentIndex;
 use super::tracker::Tracker;
-use super::transition::{Transition, inferred};
+use super::transition::{Seen, StartText, Transition, inferred};
 
 /// Link down: at least so many agents, and so many of a hundred of them in the listed mode UNKNOWN.
 const LINK_DOWN_AGENTS: usize = 10;
@@ -23,26 +20,32 @@ const LINK_DOWN_PERCENT: usize = 90;
 const SUSPECT_AGENTS: usize = 10;
 const SUSPECT_PERCENT: usize = 20;
 
-/// A delay of the feed: at least so many agents with a computed start, so many of them with an unchanged state.
-const DELAY_AGENTS: usize = 10;
-const DELAY_UNCHANGED: usize = 5;
+/// So many complete snapshots in a row that list many agents more than once are no accident.
+const REPEATING: u32 = 2;
 
 impl Tracker {
     /// Ends the open snapshot, if one is.
     pub(super) fn end_snapshot(&mut self, end: End, at: Timestamp, out: &mut Vec<Output>) {
         let Some(snapshot) = self.snapshots.close() else { return };
         let changed_before = self.events_of(out);
+        let mut is_down = false;
         if end == End::Incomplete {
-            self.drop_what_waited(&snapshot);
+            self.drop_what_waited(&snapshot, true);
             out.push(Output::Snapshot(SnapshotEvent { complete: false, period: None }));
         } else if self.link_goes_down(&snapshot, at, out) {
-            self.drop_what_waited(&snapshot);
+            is_down = true;
+            self.drop_what_waited(&snapshot, false);
         } else {
             self.publish_what_waited(&snapshot, end, at, out);
+        }
+        self.note_further_rows(&snapshot, end, at, out);
+        if !is_down {
+            self.ended_began = Some(snapshot.began_at);
         }
         let events = self.events_of(out) - changed_before;
         self.settle_counts(&snapshot, events);
         if end == End::Complete {
+            self.blind.snapshot_ended();
             let period = self.note_period(snapshot.began_at);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
         } else {
@@ -63,13 +66,10 @@ impl Tracker {
         self.counts.unchanged += snapshot.undecided.saturating_sub(events);
     }
 
-    fn drop_what_waited(&mut self, snapshot: &Snapshot) {
+    fn drop_what_waited(&mut self, snapshot: &Snapshot, is_proof: bool) {
         for index in &snapshot.members {
-            let agent = self.table.get_mut(*index);
-            agent.held = Held::Nothing;
-            // A state published in this snapshot stands, and so does the start that it told.
-            let told = agent.open_start.take();
-            agent.start = agent.start.or(told.map(|told| told.at));
+            self.table.get_mut(*index).held = Held::Nothing;
+            self.remember_open(*index, is_proof);
         }
     }
 
@@ -82,13 +82,61 @@ impl Tracker {
         if end == End::OfInput {
             return;
         }
-        if snapshot.proves_absence {
+        if self.proves_absence(snapshot) {
             self.publish_absences(snapshot, at, out);
+            self.gap.is_unproven = false;
         }
         self.note_seen(snapshot);
         self.gap.is_recent = false;
         if let Some(gap_from) = self.gap.from.take() {
             out.push(status(StatusKind::Restored { gap_from, gap_to: snapshot.last_at }, at, 0));
+        }
+    }
+
+    /// Whether who is not in it is absent.
+    fn proves_absence(&self, snapshot: &Snapshot) -> bool {
+        let has_nothing_valid = snapshot.has_invalid && snapshot.members.is_empty();
+        let is_in_pieces = snapshot.repeats_rows() && !snapshot.ended_after_silence;
+        let mut strangers = self.strangers.values();
+        !snapshot.has_unreadable
+            && !has_nothing_valid
+            && !is_in_pieces
+            && !snapshot.is_cut_by_silence
+            && !strangers.any(|stranger| stranger.are_doubtful_in(snapshot.number))
+    }
+
+    /// Whose rows are to be merged from now on, and whether the report lists many agents more than once.
+    fn note_further_rows(&mut self, snapshot: &Snapshot, end: End, at: Timestamp, out: &mut Vec<Output>) {
+        let number = snapshot.number;
+        if snapshot.with_further_rows > 0 {
+            for index in &snapshot.members {
+                let rows = &mut self.table.get_mut(*index).rows;
+                if rows.last_in == number && rows.in_a_row && !rows.are_merged {
+                    rows.are_merged = true;
+                    self.merging.push(*index);
+                    self.mark_changed(*index);
+                }
+            }
+        }
+        if end != End::Complete {
+            return;
+        }
+        let mut merging = std::mem::take(&mut self.merging);
+        merging.retain(|index| {
+            let rows = &mut self.table.get_mut(*index).rows;
+            rows.are_merged = rows.last_in == number;
+            if !rows.are_merged {
+                self.mark_changed(*index);
+            }
+            self.table.get(*index).rows.are_merged
+        });
+        self.merging = merging;
+        self.repeating = if snapshot.repeats_rows() { self.repeating.saturating_add(1) } else { 0 };
+        if self.repeating == 0 {
+            self.repeats_rows = false;
+        } else if self.repeating >= REPEATING && !self.repeats_rows {
+            self.repeats_rows = true;
+            out.push(status(StatusKind::RepeatedRows, at, snapshot.with_further_rows));
         }
     }
 
@@ -104,8 +152,11 @@ impl Tracker {
             unlisted += usize::from(agent.last_mode == LastMode::Unlisted);
         };
         if self.settings.mode == FeedMode::Delta {
-            // Who was never seen, or logged out, before his UNKNOWN is logged in by that.
-            let is_logged_in = |agent: &Agent| agent.is_logged_in() || agent.last_mode != LastMode::Readable;
+            // Who was never seen, or logged out, before their UNKNOWN is logged in by that; of rows that wait the winner counts.
+            let is_logged_in = |agent: &Agent| match agent.held.rows() {
+                Some(rows) => !rows.mode().0.is_logged_out(),
+                None => agent.is_logged_in() || agent.last_mode != LastMode::Readable,
+            };
             self.table.iter().filter(|(_, agent)| is_logged_in(agent)).for_each(|(_, agent)| count(agent));
         } else {
             snapshot.members.iter().for_each(|index| count(self.table.get(*index)));
@@ -125,7 +176,7 @@ impl Tracker {
 
     /// Of merged rows the mode that wins is the agent's.
     fn note_merged_modes(&mut self, snapshot: &Snapshot) {
-        if !self.merges_rows {
+        if !snapshot.has_rows {
             return;
         }
         for index in &snapshot.members {
@@ -142,87 +193,21 @@ impl Tracker {
             let agent = self.table.get_mut(*index);
             match std::mem::take(&mut agent.held) {
                 Held::Nothing => {}
-                Held::Unknown(held) => {
-                    self.take(*index, held.state, held.time, snapshot.first_after_gap, out);
-                }
+                Held::Unknown(held) => self.take_held(*index, *held, snapshot, out),
                 Held::Rows(_) if end == End::OfInput || agent.bad_in == snapshot.number => {}
                 Held::Rows(rows) => {
-                    let (held, ride_along) = rows.finish();
-                    if agent.ride_along.name != ride_along.name {
-                        self.renamed.push(*index);
-                    }
-                    if agent.ride_along != ride_along {
-                        agent.ride_along = ride_along;
-                        self.mark_changed(*index);
-                    }
-                    self.take(*index, held.state, held.time, snapshot.first_after_gap, out);
+                    self.take_held(*index, rows.finish(), snapshot, out);
+                    // What was last read is a row, and not the state.
+                    self.table.get_mut(*index).settled = false;
                 }
             }
         }
     }
 
-    /// Rule 6: states that were left and entered again, less what the whole feed is late.
-    fn publish_reentries(&mut self, snapshot: &Snapshot, out: &mut Vec<Output>) {
-        if !self.computes_start {
-            return;
-        }
-        self.delay = self.delay_of(snapshot);
-        for index in &snapshot.members {
-            self.reenter(*index, self.delay, out);
-        }
-    }
-
-    fn delay_of(&mut self, snapshot: &Snapshot) -> Duration {
-        let mut with_start = 0;
-        self.shifts.clear();
-        for index in &snapshot.members {
-            let agent = self.table.get(*index);
-            let Some(told) = agent.open_start else { continue };
-            with_start += 1;
-            self.shifts.extend(agent.start.map(|start| told.at.as_micros().saturating_sub(start.as_micros())));
-        }
-        if with_start < DELAY_AGENTS || self.shifts.len() < DELAY_UNCHANGED {
-            return Duration::ZERO;
-        }
-        let middle = self.shifts.len() / 2;
-        let (_, median, _) = self.shifts.select_nth_unstable(middle);
-        let median = Duration::from_micros(u64::try_from(*median).unwrap_or(0));
-        let grown = match self.last_began {
-            Some(last_began) if !snapshot.first_after_gap => snapshot.began_at.since(last_began),
-            _ => Duration::ZERO,
-        };
-        median.min(self.delay + grown)
-    }
-
-    /// Remembers the agent's computed start, and publishes a re-entry if it proves one. True if it did.
-    pub(super) fn reenter(&mut self, index: AgentIndex, delay: Duration, out: &mut Vec<Output>) -> bool {
-        let tolerance = self.settings.restart_tolerance;
-        let agent = self.table.get_mut(index);
-        let Some(told) = agent.open_start.take() else { return false };
-        let start = told.at.minus(delay);
-        let remembered = agent.start.replace(start);
-        self.note_start(index, start);
-        let agent = self.table.get_mut(index);
-        let Some(known) = &agent.known else { return false };
-        let is_reentered =
-            known.is_logged_in() && remembered.is_some_and(|remembered| start.since(remembered) > tolerance);
-        if !is_reentered {
-            return false;
-        }
-        let after_gap = agent.open_after_gap;
-        let beginning = Beginning::Again { delay };
-        let context = Context {
-            beginning,
-            not_before: Some(known.since),
-            after_gap,
-            observed: false,
-            has_reason: known.state.aux_reason.is_some(),
-        };
-        let (since, quality) = since::since(&told.time, &context);
-        let known = Known { state: known.state.clone(), since, quality };
-        let observed_at = told.time.received_at;
-        self.emit(index, Transition { cause: Cause::Reentered, evidence: None, known, after_gap, observed_at }, out);
-        true
+    fn take_held(&mut self, index: AgentIndex, held: HeldState, snapshot: &Snapshot, out: &mut Vec<Output>) {
+        let HeldState { state, time, start_text } = held;
+        let start = start_text.as_deref().map_or(StartText::Null, StartText::Told);
+        self.take(index, state, &Seen { time, start }, snapshot.first_after_gap, out);
     }
 
     /// Rule 4: who is absent, for how long, and whether that can be believed.
@@ -230,6 +215,8 @@ impl Tracker {
         self.has_proof = true;
         self.strangers.retain(|_, stranger| stranger.present_in == snapshot.number);
         let logged_in = self.table.logged_in();
+        let confirms = self.suspect_until.is_none_or(|until| snapshot.began_at >= until);
+        let is_first_proof = self.gap.is_unproven;
         let mut confirmed = Vec::new();
         let mut due = Vec::new();
         for index in self.table.indices() {
@@ -243,7 +230,14 @@ impl Tracker {
             if !agent.is_logged_in() || self.settings.mode != FeedMode::Snapshot {
                 continue;
             }
-            count_absence(agent, snapshot);
+            if agent.absence.suspect && !confirms {
+                continue;
+            }
+            if agent.absence.snapshots == 0 {
+                agent.absence.since = snapshot.began_at;
+                agent.absence.began_after_gap = is_first_proof;
+            }
+            agent.absence.snapshots += 1;
             self.mark_changed(index);
             let agent = self.table.get(index);
             if agent.absence.suspect {
@@ -257,30 +251,34 @@ impl Tracker {
             for index in &due {
                 self.table.get_mut(*index).absence.suspect = true;
             }
+            let half = self.period.unwrap_or_default() / 2;
+            self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.shortest_refresh)));
             out.push(status(StatusKind::Suspect, at, due.len()));
             due.clear();
+        } else if confirms {
+            self.suspect_until = None;
         }
         confirmed.append(&mut due);
         confirmed.sort_unstable();
         for index in confirmed {
-            self.log_out_absent(index, snapshot.first_after_gap, at, out);
+            self.log_out_absent(index, is_first_proof, at, out);
         }
     }
 
     pub(super) fn log_out_absent(
         &mut self,
         index: AgentIndex,
-        first_after_gap: bool,
+        is_first_proof: bool,
         at: Timestamp,
         out: &mut Vec<Output>,
     ) {
         let agent = self.table.get_mut(index);
         let absence = std::mem::take(&mut agent.absence);
         agent.settled = false;
-        agent.start = None;
-        agent.ride_along.logout_reason = None;
+        agent.forget_start();
+        let last_seen = agent.last_seen;
         let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
-        let after_gap = absence.began_after_gap || first_after_gap;
+        let after_gap = absence.began_after_gap || is_first_proof;
         let known = Known {
             state: AgentState::logged_out(""),
             since: absence.since.max(not_before),
@@ -292,17 +290,10 @@ impl Tracker {
             known,
             after_gap,
             observed_at: at,
+            last_seen,
         };
         self.emit(index, transition, out);
     }
-}
-
-fn count_absence(agent: &mut Agent, snapshot: &Snapshot) {
-    if agent.absence.snapshots == 0 {
-        agent.absence.since = snapshot.began_at;
-        agent.absence.began_after_gap = snapshot.first_after_gap;
-    }
-    agent.absence.snapshots += 1;
 }
 
 fn status(kind: StatusKind, at: Timestamp, affected: usize) -> Output {

@@ -5,7 +5,7 @@ use crate::wire::record::MOST_SKILLS;
 use crate::wire::record::Record;
 use crate::wire::states::Mode;
 
-use super::agent_state::{AgentState, RideAlong, SkillList};
+use super::agent_state::{AgentState, SkillList};
 use super::since::RecordTime;
 
 /// What waits of one agent; a later record replaces it.
@@ -15,7 +15,7 @@ pub(super) enum Held {
     Nothing,
     /// A state in mode UNKNOWN: at the end of the snapshot it may turn out to be the link.
     Unknown(Box<HeldState>),
-    /// Rows of one agent, one per skill.
+    /// Rows of one agent, in one refresh.
     Rows(Box<Rows>),
 }
 
@@ -34,16 +34,27 @@ impl Held {
 pub(super) struct HeldState {
     pub(super) state: AgentState,
     pub(super) time: RecordTime,
+    /// The column `state_start` as it came.
+    pub(super) start_text: Option<Box<[u8]>>,
+}
+
+impl HeldState {
+    pub(super) fn of(record: &Record<'_>, received_at: Timestamp, details: bool) -> Self {
+        Self {
+            state: AgentState::of(record, details),
+            time: RecordTime { received_at, times: record.times },
+            start_text: record.state_start_text.map(Box::from),
+        }
+    }
 }
 
 /// Rows of one agent, merged so far.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
-    winner: AgentState,
-    time: RecordTime,
+    winner: HeldState,
+    /// Each once, in the order of the feed.
     skills: Vec<(Box<str>, Option<u16>)>,
     bytes: usize,
-    pub(super) ride_along: RideAlong,
 }
 
 /// Of rows that disagree, the earlier in this list wins (rule 10).
@@ -67,23 +78,24 @@ fn rank(mode: Mode) -> usize {
 }
 
 impl Rows {
-    pub(super) fn first(
-        record: &Record<'_>,
-        frame: &[u8],
-        received_at: Timestamp,
-        details: bool,
-        known: &RideAlong,
-    ) -> Self {
-        let time = RecordTime { received_at, times: record.times };
-        let winner = AgentState::of(record, details);
-        let mut rows = Self { winner, time, skills: Vec::new(), bytes: 0, ride_along: known.clone() };
-        rows.collect(record, frame, details);
-        rows
+    /// From the first row, which took so many bytes.
+    pub(super) fn first(row: HeldState, bytes: usize) -> Self {
+        let level = |level: u16| (level > 0).then_some(level);
+        let skills = row.state.skills.iter().map(|(skill, told)| (skill.into(), level(told))).collect();
+        Self { winner: row, skills, bytes }
     }
 
     /// Whether there is room for another row: a marker that never comes would let them grow without end.
     pub(super) fn have_room(&self, record: &Record<'_>, details: bool) -> bool {
-        !details || self.skills.len() + record.skills.len() <= MOST_SKILLS
+        if !details || self.skills.len() + record.skills.len() <= MOST_SKILLS {
+            return true;
+        }
+        let new = record.skills.iter().filter(|skill| !self.has(&skill.skill.text(), skill.level)).count();
+        self.skills.len() + new <= MOST_SKILLS
+    }
+
+    fn has(&self, skill: &str, level: Option<u16>) -> bool {
+        self.skills.iter().any(|(known, known_level)| **known == *skill && *known_level == level)
     }
 
     /// Bytes of the rows that left something behind.
@@ -91,32 +103,36 @@ impl Rows {
         self.bytes
     }
 
+    /// Takes another row.
     pub(super) fn add(&mut self, record: &Record<'_>, frame: &[u8], received_at: Timestamp, details: bool) {
-        let ours = (rank(self.winner.mode), self.time.times.duration);
+        let ours = (rank(self.winner.state.mode), self.winner.time.times.duration);
         let theirs = (rank(record.mode), record.times.duration);
         if theirs.0 < ours.0 || (theirs.0 == ours.0 && theirs.1 > ours.1) {
-            self.winner = AgentState::of(record, details);
-            self.time = RecordTime { received_at, times: record.times };
+            self.winner = HeldState::of(record, received_at, details);
         }
-        self.collect(record, frame, details);
-    }
-
-    fn collect(&mut self, record: &Record<'_>, frame: &[u8], details: bool) {
-        if details {
+        if !details {
+            return;
+        }
+        let before = self.skills.len();
+        for skill in record.skills.iter() {
+            let name = skill.skill.text();
+            if !self.has(&name, skill.level) {
+                self.skills.push((name.into(), skill.level));
+            }
+        }
+        if self.skills.len() > before {
             self.bytes += frame.len();
-            self.skills.extend(record.skills.iter().map(|skill| (skill.skill.text().into(), skill.level)));
         }
-        self.ride_along.update(record);
     }
 
     /// The merged state.
-    pub(super) fn finish(self) -> (HeldState, RideAlong) {
-        let mut state = self.winner;
-        state.skills = SkillList::new(self.skills);
-        (HeldState { state, time: self.time }, self.ride_along)
+    pub(super) fn finish(self) -> HeldState {
+        let mut held = self.winner;
+        held.state.skills = SkillList::new(self.skills);
+        held
     }
 
     pub(super) const fn mode(&self) -> (Mode, bool) {
-        (self.winner.mode, self.winner.recognised)
+        (self.winner.state.mode, self.winner.state.recognised)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::Known;
+use super::agent::{Known, ToldStart};
 use super::agent_state::RideAlong;
 
 /// What is remembered of an agent.
@@ -26,8 +26,12 @@ pub struct AgentMemory {
     pub ride_along: RideAlong,
     /// Receipt of the last valid record.
     pub last_seen: Timestamp,
-    /// Computed start of the known state, as last remembered.
+    /// Start of the known state by its duration, as last remembered.
     pub start: Option<Timestamp>,
+    /// The `state_start` of the known state that was last told.
+    pub told_start: Option<ToldStart>,
+    /// Refreshes list the agent more than once: their rows are merged.
+    pub merges_rows: bool,
     /// Complete snapshots without the agent, in a row; `None` where the last one had him.
     pub absence: Option<AbsenceMemory>,
 }
@@ -63,4 +67,10 @@ pub struct FeedMemory {
     pub is_unreadable: bool,
     /// Between the first records of the last two complete snapshots that nothing came between.
     pub period: Option<Duration>,
+    /// When the last snapshot began that has ended and was not down.
+    pub ended_began: Option<Timestamp>,
+    /// Snapshots that begin before are too close to the suspect one to confirm it.
+    pub suspect_until: Option<Timestamp>,
+    /// Refreshes list many agents more than once.
+    pub repeats_rows: bool,
 }

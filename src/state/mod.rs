@@ -6,12 +6,14 @@
 
 pub mod agent;
 pub mod agent_state;
+mod blind;
 mod ending;
 pub mod event;
 mod forget;
 mod held;
 pub mod memory;
 mod records;
+mod reentry;
 mod remember;
 pub mod settings;
 mod silence;

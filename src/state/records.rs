@@ -3,6 +3,7 @@
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
+use crate::wire::record::Record;
 use crate::wire::states::Mode;
 
 use super::agent::LastMode;
@@ -14,23 +15,37 @@ use super::since::RecordTime;
 use super::snapshot::End;
 use super::table::AgentIndex;
 use super::tracker::{NoRoom, Stranger, Tracker};
-use super::transition::Taken;
+use super::transition::{Seen, StartText, Taken};
 
 /// Most login ids that are remembered from invalid records alone. Beyond, a snapshot proves nobody absent.
 const MAX_STRANGERS: usize = 4_096;
 
+/// What a record is to its snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A record of its own: the first one of its agent, or a change.
+    Record,
+    /// Another row of its agent in the same refresh.
+    FurtherRow,
+}
+
 impl Tracker {
     /// An invalid record; `identity` where it can be read whose it is.
-    pub fn invalid(&mut self, identity: Option<Identity<'_>>, at: Timestamp) {
+    pub fn invalid(&mut self, identity: Option<Identity<'_>>, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.has_records = true;
+        self.connection.is_silent = false;
+        self.connection.ends_invalid = true;
+        self.note_unreadable(true, at, out);
         if self.settings.mode == FeedMode::Event {
             return;
         }
         self.connection.last_invalid = Some(at);
         let snapshot = self.snapshots.enter(at, self.gap.is_recent);
         snapshot.last_at = at;
+        snapshot.has_invalid = true;
+        snapshot.ends_valid = false;
         let Some(Identity { login_id, acd }) = identity else {
-            snapshot.proves_absence = false;
+            snapshot.has_unreadable = true;
             return;
         };
         let number = snapshot.number;
@@ -41,13 +56,35 @@ impl Tracker {
             agent.bad_in = number;
             self.end_absence(index);
         } else if let Some(stranger) = self.strangers.get_mut(&(acd, Box::from(login_id))) {
-            stranger.present_in = number;
+            stranger.show(number);
         } else if self.strangers.len() < MAX_STRANGERS {
-            let stranger = Stranger { present_in: number, was_absent: self.has_proof };
+            let stranger = Stranger { present_in: number, in_a_row: 1, was_absent: self.has_proof };
             self.strangers.insert((acd, login_id.into()), stranger);
         } else {
-            snapshot.proves_absence = false;
+            snapshot.has_unreadable = true;
         }
+    }
+
+    /// Half a record was left when its connection broke; `identity` where it can be read whose it is. Its snapshot ends, or
+    /// has ended, without it; but its agent was seen.
+    pub fn half_record(&mut self, identity: Option<Identity<'_>>) {
+        let Some(Identity { login_id, acd }) = identity else { return };
+        let acd = acd.unwrap_or(self.settings.acd);
+        if self.settings.mode == FeedMode::Event {
+            return;
+        }
+        if let Some(index) = self.table.find(acd, login_id) {
+            self.end_absence(index);
+        } else if self.strangers.len() < MAX_STRANGERS {
+            let stranger = Stranger { present_in: 0, in_a_row: 0, was_absent: self.has_proof };
+            self.strangers.entry((acd, login_id.into())).or_insert(stranger);
+        }
+    }
+
+    /// A line that is no record.
+    pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        self.connection.is_silent = false;
+        self.note_unreadable(false, at, out);
     }
 
     /// Takes `frame` without decoding it if it is the last record again of the agent who came next the last time. Most
@@ -90,11 +127,18 @@ impl Tracker {
             return false;
         }
         let Some(times) = agent.last_record.times_if_same(plan, frame) else { return false };
+        // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
+        self.end_by_repeat(index, at, out);
+        let agent = self.table.get(index);
+        if !agent.settled || agent.rows.are_merged || self.is_listed_again(index) {
+            return false;
+        }
         self.enter(index, at, out);
         let time = RecordTime { received_at: at, times };
-        self.note_skew(&time);
+        self.note_time(&time);
         let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
-        let taken = self.same_state(index, time, after_gap, out);
+        let start = if times.state_start.is_some() { StartText::AsBefore } else { StartText::Null };
+        let taken = self.same_state(index, None, &Seen { time, start }, after_gap, out);
         self.count(taken);
         true
     }
@@ -128,17 +172,11 @@ impl Tracker {
             None => self.add_agent(acd, record.login_id, at).ok_or(NoRoom::Table)?,
         };
         self.table.note_length(index, length);
+        self.end_by_repeat(index, at, out);
+        let place = self.place(index, at);
         self.enter(index, at, out);
         let agent = self.table.get_mut(index);
         agent.last_mode = LastMode::of(record.mode, record.recognised);
-        if self.merges_rows && waits {
-            match &mut agent.held {
-                Held::Rows(rows) => rows.add(record, frame, at, details),
-                held => *held = Held::Rows(Box::new(Rows::first(record, frame, at, details, &agent.ride_along))),
-            }
-            self.count(Taken::Undecided);
-            return Ok(());
-        }
         let news = agent.ride_along.update(record);
         if news.is_renamed {
             self.renamed.push(index);
@@ -147,13 +185,19 @@ impl Tracker {
             self.mark_changed(index);
         }
         let agent = self.table.get_mut(index);
+        let is_row = place == Place::FurtherRow || agent.rows.are_merged || agent.held.rows().is_some();
+        if waits && (self.merges_rows || is_row) {
+            self.hold_row(index, place, record, frame, at);
+            self.count(Taken::Undecided);
+            return Ok(());
+        }
         agent.last_record.remember(frame, decoded);
-        let time = RecordTime { received_at: at, times: record.times };
         let state = AgentState::of(record, details);
-        if record.mode == Mode::Unknown && waits {
+        let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
+        if record.mode == Mode::Unknown && waits && !goes_on {
             agent.settled = false;
-            let told_start = agent.open_start.take().is_some() && agent.start.is_none();
-            agent.held = Held::Unknown(Box::new(HeldState { state, time }));
+            let told_start = agent.open.take().is_some() && agent.start.is_none();
+            agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
             if told_start {
                 // The start told by the record that this one replaces was remembered.
                 self.mark_changed(index);
@@ -162,15 +206,59 @@ impl Tracker {
             return Ok(());
         }
         agent.held = Held::Nothing;
-        let taken = self.take(index, state, time, self.is_first_after_gap(), out);
+        let time = RecordTime { received_at: at, times: record.times };
+        let start = record.state_start_text.map_or(StartText::Null, StartText::Told);
+        let taken = self.take(index, state, &Seen { time, start }, self.is_first_after_gap(), out);
         self.count(taken);
         Ok(())
+    }
+
+    /// A row waits for the end of its snapshot, where the rows of its agent are merged.
+    fn hold_row(&mut self, index: AgentIndex, place: Place, record: &Record<'_>, frame: &[u8], at: Timestamp) {
+        let details = self.settings.details;
+        if let Some(snapshot) = self.snapshots.open_mut() {
+            snapshot.has_rows = true;
+        }
+        let agent = self.table.get_mut(index);
+        // What was last read is a row, and not the state.
+        agent.settled = false;
+        if let Held::Rows(rows) = &mut agent.held {
+            rows.add(record, frame, at, details);
+            return;
+        }
+        let first = match (std::mem::take(&mut agent.held), &agent.open, &agent.known) {
+            (Held::Unknown(first), ..) => Some(*first),
+            // Its first row was taken as a record.
+            (_, Some(open), Some(known)) if place == Place::FurtherRow => {
+                let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
+                let told = open.new_start.as_deref().or(agent.told_start.as_ref());
+                let start_text = told.filter(|_| open.time.times.state_start.is_some()).map(|told| told.text.clone());
+                Some(HeldState { state, time: open.time, start_text })
+            }
+            _ => None,
+        };
+        let rows = match first {
+            Some(first) => {
+                let mut rows = Rows::first(first, 0);
+                rows.add(record, frame, at, details);
+                rows
+            }
+            None => Rows::first(HeldState::of(record, at, details), if details { frame.len() } else { 0 }),
+        };
+        agent.held = Held::Rows(Box::new(rows));
     }
 
     fn add_agent(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
         let index = self.table.add(acd, login_id, at)?;
         let stranger = self.strangers.remove(&(acd, Box::from(login_id)));
-        self.table.get_mut(index).was_absent = stranger.map_or(self.has_proof, |stranger| stranger.was_absent);
+        let open = self.snapshots.number();
+        let has_proof = self.has_proof;
+        let agent = self.table.get_mut(index);
+        agent.was_absent = stranger.map_or(has_proof, |stranger| stranger.was_absent);
+        if stranger.is_some_and(|stranger| stranger.present_in == open && open > 0) {
+            // Who comes with a bad row keeps what was known of them, too: nothing.
+            agent.bad_in = open;
+        }
         self.mark_changed(index);
         Some(index)
     }
@@ -183,43 +271,95 @@ impl Tracker {
         }
     }
 
-    pub(super) fn note_skew(&mut self, time: &RecordTime) {
+    /// How far the feed's clock is from ours, and times that do not occur.
+    #[inline]
+    pub(super) fn note_time(&mut self, time: &RecordTime) {
         self.clock_skew_seconds = time.clock_skew_seconds().or(self.clock_skew_seconds);
+        self.impossible_times += u64::from(time.times.impossible);
     }
 
     fn is_first_after_gap(&self) -> bool {
         self.snapshots.open().is_some_and(|snapshot| snapshot.first_after_gap)
     }
 
-    /// A valid record of this agent: liveness, the end of the snapshot before, presence in this one.
+    /// Whether the open snapshot has a record of the agent already, under `repeat`.
+    #[inline]
+    fn is_repeat(&self, index: AgentIndex) -> bool {
+        self.settings.snapshot_end == SnapshotEnd::Repeat
+            && self.snapshots.is_open()
+            && self.table.get(index).seen_in == self.snapshots.number()
+    }
+
+    /// Whether the record before was of the same agent, so short a time ago that both are changes of one snapshot.
+    fn follows_itself(&self, index: AgentIndex, at: Timestamp) -> bool {
+        let before = self.connection.last_valid;
+        before.is_some_and(|(agent, received)| agent == index && at.since(received) < self.settings.snapshot_idle)
+    }
+
+    /// Under `repeat` a valid record of somebody who was in the snapshot begins the next one, where no refresh is as short.
+    #[inline]
+    fn end_by_repeat(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
+        if !self.is_repeat(index) || self.follows_itself(index, at) {
+            return;
+        }
+        let is_silent = self.connection.is_silent;
+        let Some(open) = self.snapshots.open_mut() else { return };
+        if at.since(open.began_at) >= self.settings.shortest_refresh {
+            open.ended_after_silence = is_silent;
+            self.end_snapshot(End::Complete, at, out);
+        }
+    }
+
+    /// Whether a record of the agent, whom nothing has ended the snapshot for, is another row of theirs.
+    fn is_listed_again(&self, index: AgentIndex) -> bool {
+        self.settings.mode == FeedMode::Snapshot && self.is_repeat(index)
+    }
+
+    /// What a record of the agent is to the open snapshot, which it did not end. Not yet entered.
+    fn place(&mut self, index: AgentIndex, at: Timestamp) -> Place {
+        if !self.is_listed_again(index) {
+            return Place::Record;
+        }
+        let follows_itself = self.follows_itself(index, at);
+        let shortest = self.settings.shortest_refresh;
+        let Some(snapshot) = self.snapshots.open_mut() else { return Place::Record };
+        if at.since(snapshot.began_at) >= shortest {
+            return Place::Record;
+        }
+        let number = snapshot.number;
+        let rows = &mut self.table.get_mut(index).rows;
+        if rows.last_in != number {
+            rows.in_a_row = rows.last_in > 0 && rows.last_in + 1 == number;
+            rows.last_in = number;
+            snapshot.with_further_rows += 1;
+        }
+        if follows_itself { Place::Record } else { Place::FurtherRow }
+    }
+
+    /// A valid record of this agent: liveness, and presence in the open snapshot.
     #[inline]
     fn enter(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.has_records = true;
+        self.connection.is_silent = false;
+        self.connection.ends_invalid = false;
         let before = self.connection.last_valid.replace((index, at));
         if let Some((before, _)) = before
             && self.table.get(before).follower != index
         {
             self.table.get_mut(before).follower = index;
         }
+        self.heard(at);
         if self.settings.mode == FeedMode::Event {
-            self.heard(at);
             if let Some(gap_from) = self.gap.from.take() {
                 let kind = StatusKind::Restored { gap_from, gap_to: at };
                 out.push(Output::Status(StatusEvent { kind, at, affected: 0 }));
             }
             return;
         }
-        let is_repeat = self.snapshots.is_open() && self.table.get(index).seen_in == self.snapshots.number();
-        if is_repeat && self.settings.snapshot_end == SnapshotEnd::Repeat {
-            let is_change_of_the_same = before
-                .is_some_and(|(agent, received)| agent == index && at.since(received) < self.settings.snapshot_idle);
-            if !is_change_of_the_same {
-                self.end_snapshot(End::Complete, at, out);
-            }
-        }
-        self.heard(at);
+        self.note_no_snapshot(at, out);
         let snapshot = self.snapshots.enter(at, self.gap.is_recent);
         snapshot.last_at = at;
+        snapshot.ends_valid = true;
         let agent = self.table.get_mut(index);
         if agent.seen_in != snapshot.number {
             snapshot.members.push(index);
@@ -229,10 +369,11 @@ impl Tracker {
         self.end_absence(index);
     }
 
-    const fn heard(&mut self, at: Timestamp) {
+    fn heard(&mut self, at: Timestamp) {
         self.liveness.last_valid = Some(at);
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
         self.liveness.is_given_up = false;
+        self.blind.record_came();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Absence, Agent, Known, LastMode};
+use super::agent::{Absence, Agent, Known, LastMode, Proven, ToldStart};
 use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
@@ -28,6 +28,10 @@ impl Tracker {
         self.is_unreadable = feed.is_unreadable;
         self.period = feed.period;
         self.seen_at = feed.seen_at;
+        // An older version's memory has only when everybody was last seen, which is nearly the same.
+        self.ended_began = feed.ended_began.or(feed.seen_at);
+        self.suspect_until = feed.suspect_until;
+        self.repeats_rows = feed.repeats_rows;
         if feed.last_valid.is_some() {
             self.open_gap();
             self.gap.from = feed.gap_from.or(feed.last_valid);
@@ -38,7 +42,18 @@ impl Tracker {
     }
 
     fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
-        let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, start, absence } = memory;
+        let AgentMemory {
+            acd,
+            login_id,
+            sequence,
+            known,
+            ride_along,
+            last_seen,
+            start,
+            told_start,
+            merges_rows,
+            absence,
+        } = memory;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -56,7 +71,14 @@ impl Tracker {
         agent.last_seen = seen_at.map_or(last_seen, |seen_at| last_seen.max(seen_at));
         agent.start = start;
         agent.remembered_start = start;
+        agent.told_start = told_start;
+        agent.proven = Some(Proven { at: agent.last_seen, delay: feed.delay });
+        agent.judged = agent.proven;
+        agent.rows.are_merged = merges_rows;
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
+        if merges_rows {
+            self.merging.push(index);
+        }
     }
 
     /// What is to be remembered of an agent, as it would be if the connection broke now.
@@ -69,7 +91,9 @@ impl Tracker {
             known: agent.known.clone(),
             ride_along: agent.ride_along.clone(),
             last_seen: agent.last_seen,
-            start: agent.start_to_remember(),
+            start: agent.start_to_remember(self.delay),
+            told_start: agent.told_start_to_remember(),
+            merges_rows: agent.rows.are_merged,
             absence: agent.absence.to_remember(),
         }
     }
@@ -84,6 +108,9 @@ impl Tracker {
             link_is_down: self.link_is_down,
             is_unreadable: self.is_unreadable,
             period: self.period,
+            ended_began: self.ended_began,
+            suspect_until: self.suspect_until,
+            repeats_rows: self.repeats_rows,
         }
     }
 
@@ -91,10 +118,11 @@ impl Tracker {
     /// count: in mode `snapshot` the time of that record, and a start that moves by up to half of `restart_tolerance`.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
         let changed = std::mem::take(&mut self.changed);
+        let delay = self.delay;
         for index in &changed {
             let agent = self.table.get_mut(*index);
             agent.is_changed = false;
-            agent.remembered_start = agent.start_to_remember();
+            agent.remembered_start = agent.start_to_remember(delay);
         }
         changed
     }
@@ -165,9 +193,16 @@ fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
 }
 
 impl Agent {
-    /// What is left of the computed start when the open snapshot is cut off.
-    fn start_to_remember(&self) -> Option<Timestamp> {
-        self.start.or_else(|| self.open_start.map(|told| told.at))
+    /// What is left of the start by duration when the open snapshot of a feed that is so late is cut off.
+    fn start_to_remember(&self, delay: Duration) -> Option<Timestamp> {
+        let told = || Some(self.open.as_ref()?.time.start_by_duration()?.minus(delay));
+        self.start.or_else(told)
+    }
+
+    /// The same of the `state_start`.
+    fn told_start_to_remember(&self) -> Option<ToldStart> {
+        let told = || self.open.as_ref()?.new_start.as_deref();
+        self.told_start.as_ref().or_else(told).cloned()
     }
 }
 

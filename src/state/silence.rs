@@ -20,6 +20,9 @@ use super::table::AgentIndex;
 use super::tracker::Tracker;
 use super::transition::Transition;
 
+/// A silence that is to mean that nobody is left lasts at least so many periods: one may be a refresh that is late.
+const LEAST_PERIODS: u32 = 2;
+
 /// What it means that nothing comes on an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silence {
@@ -79,7 +82,8 @@ impl Tracker {
                 let logout_after = self.settings.logout_after;
                 // The last snapshot may have shown people by records that could not be read, which are no sign.
                 let wanting = began_at.plus(period.saturating_mul(logout_after.saturating_sub(1)));
-                (last_sign.plus(period.saturating_mul(logout_after)).max(wanting), Due::LogOut)
+                let silent = period.saturating_mul(logout_after.max(LEAST_PERIODS));
+                (last_sign.plus(silent).max(wanting), Due::LogOut)
             }
             Silence::Nothing => return None,
         };
@@ -93,7 +97,7 @@ impl Tracker {
         let is_asked_for = self.settings.when_silent == WhenSilent::Empty;
         let are_few = u32::try_from(self.table.logged_in()).is_ok_and(|few| few <= self.settings.empty_below);
         let Some(period) = self.period_of_silence() else { return Silence::Gap };
-        if !is_asked_for || !are_few || self.link_is_down {
+        if !is_asked_for || !are_few || self.link_is_down || self.connection.ends_invalid {
             return Silence::Gap;
         }
         let last_began = match self.snapshots.open() {
@@ -110,8 +114,7 @@ impl Tracker {
 
     /// Whether only its repeat is wanting, and its last record is a valid one.
     fn ends_by_silence(&self, open: &Snapshot) -> bool {
-        let is_whole = self.liveness.last_sign.is_some_and(|last_sign| last_sign >= open.last_at);
-        self.settings.snapshot_end == SnapshotEnd::Repeat && is_whole && !open.members.is_empty()
+        self.settings.snapshot_end == SnapshotEnd::Repeat && open.ends_valid
     }
 
     /// Of the last two complete snapshots, where the open one counts as it will when silence has ended it.
@@ -125,6 +128,9 @@ impl Tracker {
         // Before the first valid record silence is no gap: what is open stays open.
         if self.liveness.last_valid.is_some() {
             if self.settings.snapshot_end == SnapshotEnd::Repeat {
+                if let Some(open) = self.snapshots.open_mut() {
+                    open.is_cut_by_silence = true;
+                }
                 self.end_snapshot(End::Complete, at, out);
             }
             self.connection.owes_marker |= self.snapshots.is_open();
@@ -136,6 +142,9 @@ impl Tracker {
 
     /// So much silence is `logout_after` snapshots without anybody.
     fn take_as_empty(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        if let Some(open) = self.snapshots.open_mut() {
+            open.ended_after_silence = true;
+        }
         self.end_snapshot(End::Complete, at, out);
         // The open snapshot may have shown that it is something else after all.
         let Silence::Empty { began_at, .. } = self.silence() else { return };
@@ -185,11 +194,13 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         // The same bytes as before are news now.
         agent.settled = false;
-        agent.start = None;
+        agent.forget_start();
         agent.seen_before = agent.last_seen;
+        let last_seen = agent.last_seen;
         let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.since);
         let known = Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
-        let transition = Transition { cause: Cause::Changed, evidence: None, known, after_gap: true, observed_at: now };
+        let (cause, observed_at) = (Cause::Changed, now);
+        let transition = Transition { cause, evidence: None, known, after_gap: true, observed_at, last_seen };
         self.emit(index, transition, out);
     }
 }

@@ -25,29 +25,21 @@ pub struct RecordTime {
     pub times: Times,
 }
 
-/// When the state of a record began, by the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ComputedStart {
-    /// As told. A `state_start` ahead of our clock stays as it is here, so that the same one never looks moved.
-    pub at: Timestamp,
-    /// What it was computed from.
-    pub time: RecordTime,
-}
-
 impl RecordTime {
-    /// The time of the record, at most its receipt; and whether it had to be moved there.
+    /// The time of the record, at most its receipt; and whether it is the one that the feed meant.
     fn base(&self) -> (Timestamp, bool) {
         match self.times.timestamp {
-            Some(timestamp) => (timestamp.min(self.received_at), timestamp > self.received_at),
-            None => (self.received_at, false),
+            Some(timestamp) => {
+                let is_meant = timestamp <= self.received_at && !self.times.timestamp_is_unsure;
+                (timestamp.min(self.received_at), is_meant)
+            }
+            None => (self.received_at, true),
         }
     }
 
-    /// When the state began, where the record tells it.
-    pub fn computed_start(&self) -> Option<ComputedStart> {
-        let from_duration = || self.times.duration.map(|duration| self.base().0.minus(duration));
-        let at = self.times.state_start.or_else(from_duration)?;
-        Some(ComputedStart { at, time: *self })
+    /// When the state began by its duration, where the record tells it.
+    pub fn start_by_duration(&self) -> Option<Timestamp> {
+        self.times.duration.map(|duration| self.base().0.minus(duration))
     }
 
     /// How far ahead of our clock the feed's is, in seconds; negative when it is behind.
@@ -108,10 +100,10 @@ fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     if let Some(state_start) = time.times.state_start {
         let at = state_start.min(time.received_at);
         if context.not_before.is_none_or(|previous| at > previous) {
-            return (at, at == state_start);
+            return (at, at == state_start && !time.times.state_start_is_unsure);
         }
     }
-    let (base, base_was_moved) = time.base();
+    let (base, base_is_meant) = time.base();
     let delay = match context.beginning {
         Beginning::SameMode => return (base, false),
         Beginning::Again { delay } => delay,
@@ -120,5 +112,5 @@ fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     let Some(duration) = time.times.duration else { return (base, false) };
     // The duration is AUX's, not the reason's: who is seen for the first time may have changed the reason since.
     let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap) && context.has_reason;
-    (base.minus(duration).minus(delay), !base_was_moved && !is_of_the_mode_only)
+    (base.minus(duration).minus(delay), base_is_meant && !is_of_the_mode_only)
 }

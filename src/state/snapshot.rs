@@ -15,12 +15,31 @@ pub(super) struct Snapshot {
     pub(super) last_at: Timestamp,
     /// Agents with a valid record in it, in the order of their first.
     pub(super) members: Vec<AgentIndex>,
-    /// False once a record came in of which nobody knows whose it is.
-    pub(super) proves_absence: bool,
+    /// A record came of which nobody knows whose it is.
+    pub(super) has_unreadable: bool,
+    /// An invalid record came.
+    pub(super) has_invalid: bool,
+    /// Its last record is a valid one.
+    pub(super) ends_valid: bool,
+    /// Members who were listed more than once.
+    pub(super) with_further_rows: usize,
+    /// Rows wait to be merged.
+    pub(super) has_rows: bool,
+    /// No byte came for `snapshot_idle` before the record that ended it.
+    pub(super) ended_after_silence: bool,
+    /// Nothing but a silence says that it is whole.
+    pub(super) is_cut_by_silence: bool,
     /// Nothing complete came since the last gap.
     pub(super) first_after_gap: bool,
     /// Records whose outcome shows at its end.
     pub(super) undecided: u64,
+}
+
+impl Snapshot {
+    /// More than a tenth of its agents were listed more than once.
+    pub(super) fn repeats_rows(&self) -> bool {
+        self.with_further_rows * 10 > self.members.len()
+    }
 }
 
 /// Why a snapshot ends.
@@ -72,7 +91,13 @@ impl Snapshots {
                 began_at: at,
                 last_at: at,
                 members: std::mem::take(spare),
-                proves_absence: true,
+                has_unreadable: false,
+                has_invalid: false,
+                ends_valid: false,
+                with_further_rows: 0,
+                has_rows: false,
+                ended_after_silence: false,
+                is_cut_by_silence: false,
                 first_after_gap,
                 undecided: 0,
             }

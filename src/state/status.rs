@@ -14,6 +14,8 @@ pub struct Totals {
     pub records: RecordCounts,
     /// Invalid records.
     pub invalid: u64,
+    /// Local times that do not occur.
+    pub impossible_times: u64,
     /// Complete snapshots.
     pub complete_snapshots: u64,
     /// Incomplete snapshots.

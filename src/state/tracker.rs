@@ -6,12 +6,15 @@
 //! `ending`, and what it means that nothing comes is in `silence`. Nothing here fails: a record that decodes is taken, and one that does not can only keep agents from being
 //! thought absent.
 
+use std::time::Duration;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
+use super::blind::Blind;
 use super::event::Output;
 use super::settings::{FeedMode, Settings, SnapshotEnd};
 use super::snapshot::{End, Snapshots};
@@ -47,8 +50,30 @@ pub enum NoRoom {
 /// Somebody of whom only invalid records came so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stranger {
+    /// Number of the last snapshot that had them, and how many in a row have had them.
     pub(super) present_in: u64,
+    pub(super) in_a_row: u32,
     pub(super) was_absent: bool,
+}
+
+/// Who appears in invalid records only is believed to be somebody after so many snapshots in a row. Until then it may be an
+/// error message, or a login id that lost a digit: somebody else is missing then.
+const STRANGE: u32 = 3;
+
+impl Stranger {
+    /// They are in the snapshot of that number.
+    pub(super) const fn show(&mut self, snapshot: u64) {
+        if self.present_in == snapshot {
+            return;
+        }
+        self.in_a_row = if self.present_in > 0 && self.present_in + 1 == snapshot { self.in_a_row + 1 } else { 1 };
+        self.present_in = snapshot;
+    }
+
+    /// Whether they may be somebody else in the snapshot of that number.
+    pub(super) const fn are_doubtful_in(self, snapshot: u64) -> bool {
+        self.present_in == snapshot && self.in_a_row <= STRANGE
+    }
 }
 
 /// Silences and disconnects.
@@ -58,6 +83,8 @@ pub(super) struct Gap {
     pub(super) number: u32,
     /// No complete snapshot that is not down has ended since.
     pub(super) is_recent: bool,
+    /// No snapshot that proves who is absent has ended since.
+    pub(super) is_unproven: bool,
     /// Last valid record before the first gap that RESTORED has not been said of.
     pub(super) from: Option<Timestamp>,
 }
@@ -82,6 +109,10 @@ pub(super) struct Connection {
     pub(super) has_records: bool,
     pub(super) last_valid: Option<(AgentIndex, Timestamp)>,
     pub(super) last_invalid: Option<Timestamp>,
+    /// The last record, or marker, is an invalid record.
+    pub(super) ends_invalid: bool,
+    /// No byte has come for `snapshot_idle`.
+    pub(super) is_silent: bool,
     /// Silence cut a snapshot off whose marker is still to come.
     pub(super) owes_marker: bool,
 }
@@ -98,23 +129,33 @@ pub struct Tracker {
     pub(super) gap: Gap,
     pub(super) link_is_down: bool,
     pub(super) is_unreadable: bool,
+    pub(super) blind: Blind,
+    /// How many complete snapshots in a row have listed many agents more than once; and whether that was said.
+    pub(super) repeating: u32,
+    pub(super) repeats_rows: bool,
+    /// Whose rows are merged because refreshes list them more than once.
+    pub(super) merging: Vec<AgentIndex>,
+    /// Snapshots that begin before are too close to the suspect one to confirm it.
+    pub(super) suspect_until: Option<Timestamp>,
     /// A complete snapshot of this run has proved who was absent.
     pub(super) has_proof: bool,
-    /// How late the last complete snapshot was, and when it began.
-    pub(super) delay: std::time::Duration,
+    /// How late the last complete snapshot was, and when it began; `None` where something came between.
+    pub(super) delay: Duration,
     pub(super) last_began: Option<Timestamp>,
+    /// When the last snapshot began that has ended and was not down, over gaps too.
+    pub(super) ended_began: Option<Timestamp>,
     /// Between the last two complete snapshots that nothing came between.
-    pub(super) period: Option<std::time::Duration>,
+    pub(super) period: Option<Duration>,
     /// First record of the last complete snapshot that lacked nobody unnoticed (mode `snapshot`).
     pub(super) seen_at: Option<Timestamp>,
     /// Whose memory has changed, each once.
     pub(super) changed: Vec<AgentIndex>,
     pub(super) counts: RecordCounts,
-    pub(super) shifts: Vec<i64>,
     pub(super) renamed: Vec<AgentIndex>,
     pub(super) liveness: Liveness,
     pub(super) connection: Connection,
     pub(super) clock_skew_seconds: Option<f64>,
+    pub(super) impossible_times: u64,
 }
 
 impl Tracker {
@@ -130,18 +171,24 @@ impl Tracker {
             gap: Gap::default(),
             link_is_down: false,
             is_unreadable: false,
+            blind: Blind::default(),
+            repeating: 0,
+            repeats_rows: false,
+            merging: Vec::new(),
+            suspect_until: None,
             has_proof: false,
-            delay: std::time::Duration::ZERO,
+            delay: Duration::ZERO,
             last_began: None,
+            ended_began: None,
             period: None,
             seen_at: None,
             changed: Vec::new(),
             counts: RecordCounts::default(),
-            shifts: Vec::new(),
             renamed: Vec::new(),
             liveness: Liveness::default(),
             connection: Connection::default(),
             clock_skew_seconds: None,
+            impossible_times: 0,
         }
     }
 
@@ -158,6 +205,21 @@ impl Tracker {
     /// Timestamp less receipt of the last record with a timestamp.
     pub const fn clock_skew_seconds(&self) -> Option<f64> {
         self.clock_skew_seconds
+    }
+
+    /// Local times so far that do not occur.
+    pub const fn impossible_times(&self) -> u64 {
+        self.impossible_times
+    }
+
+    /// Whether refreshes list many agents more than once.
+    pub const fn repeats_rows(&self) -> bool {
+        self.repeats_rows
+    }
+
+    /// Time between the last two complete snapshots that nothing came between.
+    pub const fn period(&self) -> Option<Duration> {
+        self.period
     }
 
     /// Agents whose name has changed since the last call.
@@ -196,6 +258,9 @@ impl Tracker {
             let agent = self.table.get_mut(index);
             agent.last_record.forget();
             agent.settled = false;
+            if agent.told_start.take().is_some() {
+                self.mark_changed(index);
+            }
         }
     }
 
@@ -227,10 +292,13 @@ impl Tracker {
     pub(super) const fn open_gap(&mut self) {
         self.gap.number += 1;
         self.gap.is_recent = true;
+        self.gap.is_unproven = true;
+        self.blind.gap_began();
     }
 
     /// No byte came for `snapshot_idle` while the feed was being read, and no record is half read.
     pub fn idle(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        self.connection.is_silent = true;
         if self.settings.snapshot_end == SnapshotEnd::Idle {
             self.end_snapshot(End::Complete, at, out);
         }
@@ -241,6 +309,9 @@ impl Tracker {
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
         self.liveness.is_given_up = false;
+        self.connection.is_silent = false;
+        self.connection.ends_invalid = false;
+        self.blind.marker_came();
         let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;
         // A marker that only ends what silence has cut off shows nobody absent.
         let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();

@@ -1,13 +1,12 @@
 //! What a record makes of an agent: nothing, a remembered log-out, or a transition (rules 1, 4, 5, 8, 9).
 
-use std::time::Duration;
-
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
 
-use super::agent::Known;
+use super::agent::{Known, OpenRecord, ToldStart};
 use super::agent_state::AgentState;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
+use super::reentry::Judge;
 use super::settings::FeedMode;
 use super::since::{self, Beginning, Context, Quality, RecordTime};
 use super::table::AgentIndex;
@@ -21,6 +20,25 @@ pub(super) struct Transition {
     pub(super) known: Known,
     pub(super) after_gap: bool,
     pub(super) observed_at: Timestamp,
+    /// Last record in the state that ends.
+    pub(super) last_seen: Timestamp,
+}
+
+/// What a record tells about time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) time: RecordTime,
+    pub(super) start: StartText<'a>,
+}
+
+/// The column `state_start` of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StartText<'a> {
+    /// The layout has none, or it is null.
+    Null,
+    /// What the agent's record before has.
+    AsBefore,
+    Told(&'a [u8]),
 }
 
 /// What became of a valid record.
@@ -65,11 +83,12 @@ impl Tracker {
         &mut self,
         index: AgentIndex,
         state: AgentState,
-        time: RecordTime,
+        seen: &Seen<'_>,
         first_snapshot: bool,
         out: &mut Vec<Output>,
     ) -> Taken {
-        self.note_skew(&time);
+        let time = seen.time;
+        self.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
         let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
         let agent = self.table.get_mut(index);
@@ -77,14 +96,14 @@ impl Tracker {
         let is_logged_out = state.mode.is_logged_out();
         let (cause, beginning) = match &agent.known {
             Some(known) if !known.is_logged_in() && is_logged_out => {
-                return self.same_state(index, time, after_gap, out);
+                return self.same_state(index, None, seen, after_gap, out);
             }
             Some(known) if known.state.is_same(&state) => {
                 // The same set of skills in another order, or another spelling that is not part of the state.
-                return self.same_state(index, time, after_gap, out);
+                return self.same_state(index, Some(state), seen, after_gap, out);
             }
             None if is_logged_out => {
-                self.remember_logged_out(index, &state, time);
+                self.remember_logged_out(index, &state, seen);
                 return Taken::Same;
             }
             None if state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent) => {
@@ -109,47 +128,63 @@ impl Tracker {
             has_reason: state.aux_reason.is_some(),
         };
         let (since, quality) = since::since(&time, &context);
-        agent.start = None;
-        agent.open_start = time.computed_start();
+        let last_seen = agent.seen_before;
         let (state, evidence) = match cause {
             Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
             _ => (state, None),
         };
-        if self.settings.mode == FeedMode::Event {
-            let agent = self.table.get_mut(index);
-            agent.start = agent.open_start.take().map(|start| start.at);
-        }
+        self.begin_state(index, seen, after_gap);
         let known = Known { state, since, quality };
-        self.emit(index, Transition { cause, evidence, known, after_gap, observed_at: time.received_at }, out);
+        let observed_at = time.received_at;
+        self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
         Taken::Event
     }
 
+    /// Another state begins with a record: of its start that is all there is.
+    fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
+        let is_at_once = self.settings.mode == FeedMode::Event;
+        let agent = self.table.get_mut(index);
+        agent.forget_start();
+        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: told_start(seen, None) });
+        if is_at_once {
+            self.remember_open(index, true);
+        }
+    }
+
     /// The known state again: was it left in between? That shows at the end of the snapshot, in event mode at once.
+    /// `spelled` is the state as the record spells it, where that may be otherwise than the record before.
     pub(super) fn same_state(
         &mut self,
         index: AgentIndex,
-        time: RecordTime,
+        spelled: Option<AgentState>,
+        seen: &Seen<'_>,
         after_gap: bool,
         out: &mut Vec<Output>,
     ) -> Taken {
-        let start = if self.computes_start { time.computed_start() } else { None };
         let agent = self.table.get_mut(index);
-        let Some(told) = start.filter(|_| agent.is_logged_in()) else { return Taken::Same };
-        // What waits stays the first news after a gap when another record of the snapshot replaces it.
-        agent.open_after_gap = after_gap || (agent.open_start.is_some() && agent.open_after_gap);
-        agent.open_start = start;
-        if agent.start.is_none() {
-            // It is all that there is of his start, should the snapshot be cut off.
-            self.note_start(index, told.at);
+        if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
+            agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        if self.settings.mode != FeedMode::Event {
-            return Taken::Undecided;
+        let waiting = agent.open.take().and_then(|open| open.new_start);
+        let known_text = agent.told_start.as_ref().map(|told| &*told.text);
+        let new_start = match seen.start {
+            StartText::AsBefore => waiting,
+            StartText::Null | StartText::Told(_) => told_start(seen, known_text),
+        };
+        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
+        if !self.computes_start {
+            return Taken::Same;
         }
-        let is_reentered = self.reenter(index, Duration::ZERO, out);
-        if is_reentered { Taken::Event } else { Taken::Same }
+        if self.settings.mode == FeedMode::Event {
+            let is_reentered = self.reenter(index, &Judge::AT_ONCE, out);
+            return if is_reentered { Taken::Event } else { Taken::Same };
+        }
+        // Should the snapshot be cut off, it may be all that there is of the start.
+        self.note_open(index);
+        if self.table.get(index).is_logged_in() { Taken::Undecided } else { Taken::Same }
     }
 
-    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, time: RecordTime) {
+    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, seen: &Seen<'_>) {
         let context = Context {
             beginning: Beginning::FirstSight,
             not_before: None,
@@ -157,7 +192,8 @@ impl Tracker {
             observed: true,
             has_reason: false,
         };
-        let (since, quality) = since::since(&time, &context);
+        let (since, quality) = since::since(&seen.time, &context);
+        self.begin_state(index, seen, false);
         let agent = self.table.get_mut(index);
         agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
         self.mark_changed(index);
@@ -189,12 +225,11 @@ impl Tracker {
 
     /// Makes the transition and tells it.
     pub(super) fn emit(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) {
-        let Transition { cause, evidence, known, after_gap, observed_at } = transition;
+        let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = transition;
         let agent = self.table.get_mut(index);
         agent.sequence += 1;
         let was_logged_in = agent.is_logged_in();
         let is_logged_in = known.is_logged_in();
-        let last_seen = if evidence == Some(Evidence::Absence) { agent.last_seen } else { agent.seen_before };
         let mut known = known;
         known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
@@ -218,4 +253,11 @@ impl Tracker {
         self.mark_changed(index);
         out.push(Output::Agent(Box::new(event)));
     }
+}
+
+/// The `state_start` of a record, where it is another text than the known one.
+fn told_start(seen: &Seen<'_>, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
+    let StartText::Told(text) = seen.start else { return None };
+    let at = seen.time.times.state_start.filter(|_| known != Some(text))?;
+    Some(Box::new(ToldStart { text: text.into(), at, taken: at.min(seen.time.received_at) }))
 }

@@ -13,7 +13,7 @@ use prost::Message as _;
 use crate::mapping::annotate::Published;
 use crate::proto::agent::{self, UnknownValue};
 use crate::proto::store;
-use crate::state::agent::Known;
+use crate::state::agent::{Known, ToldStart};
 use crate::state::agent_state::RideAlong;
 use crate::state::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 use crate::time::Timestamp;
@@ -74,6 +74,12 @@ pub fn agent_message(
         quality: known.map_or(0, |known| agent::quality(known.quality).into()),
         last_seen: agent.last_seen.as_micros(),
         start: agent.start.map(Timestamp::as_micros),
+        told_start: agent.told_start.as_ref().map(|told| store::ToldStart {
+            text: told.text.to_vec(),
+            at: told.at.as_micros(),
+            taken: told.taken.as_micros(),
+        }),
+        merges_rows: agent.merges_rows,
         name: text(&agent.ride_along.name),
         extension: text(&agent.ride_along.extension),
         role: text(&agent.ride_along.role),
@@ -122,6 +128,12 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         },
         last_seen: Timestamp::from_micros(message.last_seen),
         start: message.start.map(Timestamp::from_micros),
+        told_start: message.told_start.map(|told| ToldStart {
+            text: told.text.into(),
+            at: Timestamp::from_micros(told.at),
+            taken: Timestamp::from_micros(told.taken),
+        }),
+        merges_rows: message.merges_rows,
         absence: message.absence.map(|absence| AbsenceMemory {
             snapshots: absence.snapshots,
             since: Timestamp::from_micros(absence.since),
@@ -147,6 +159,9 @@ pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
         link_is_down: feed.link_is_down,
         is_unreadable: feed.is_unreadable,
         period: feed.period.map_or(0, micros),
+        ended_began: feed.ended_began.map(Timestamp::as_micros),
+        suspect_until: feed.suspect_until.map(Timestamp::as_micros),
+        repeats_rows: feed.repeats_rows,
     }
     .encode_to_vec()
 }
@@ -165,6 +180,9 @@ pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
         link_is_down: message.link_is_down,
         is_unreadable: message.is_unreadable,
         period: (message.period != 0).then(|| Duration::from_micros(message.period)),
+        ended_began: message.ended_began.map(Timestamp::from_micros),
+        suspect_until: message.suspect_until.map(Timestamp::from_micros),
+        repeats_rows: message.repeats_rows,
     })
 }
 

@@ -58,15 +58,20 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
             suspect,
         })
     });
-    (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), option::of(time()), absence).prop_map(
-        |(acd, login_id, sequence, known, ride_along, last_seen, start, absence)| AgentMemory {
+    let told_start = (any::<Vec<u8>>(), time(), time());
+    let told_start = told_start.prop_map(|(text, at, taken)| ToldStart { text: text.into(), at, taken });
+    let starts = (option::of(time()), option::of(told_start), any::<bool>());
+    (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), starts, absence).prop_map(
+        |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| AgentMemory {
             acd,
             login_id: login_id.into(),
             sequence,
             known,
             ride_along,
             last_seen,
-            start,
+            start: starts.0,
+            told_start: starts.1,
+            merges_rows: starts.2,
             absence,
         },
     )
@@ -104,11 +109,23 @@ proptest! {
     #[test]
     fn a_feed_comes_back_as_it_was(
         (last_valid, gap_from, seen_at) in (option::of(time()), option::of(time()), option::of(time())),
+        (ended_began, suspect_until) in (option::of(time()), option::of(time())),
         (delay, period) in (duration(), option::of(duration())),
-        (link_is_down, is_unreadable) in any::<(bool, bool)>(),
+        (link_is_down, is_unreadable, repeats_rows) in any::<(bool, bool, bool)>(),
     ) {
         let period = period.filter(|period| !period.is_zero());
-        let feed = FeedMemory { last_valid, gap_from, seen_at, delay, link_is_down, is_unreadable, period };
+        let feed = FeedMemory {
+            last_valid,
+            gap_from,
+            seen_at,
+            delay,
+            link_is_down,
+            is_unreadable,
+            period,
+            ended_began,
+            suspect_until,
+            repeats_rows,
+        };
         prop_assert_eq!(decode_feed(&encode_feed(&feed)).unwrap(), feed);
     }
 
@@ -206,6 +223,8 @@ fn typical(number: usize, skills: usize) -> AgentMemory {
         ride_along: RideAlong { name: Some("Lovelace, Ada".into()), extension, ..RideAlong::default() },
         last_seen: at,
         start: Some(at),
+        told_start: None,
+        merges_rows: false,
         absence: None,
     }
 }

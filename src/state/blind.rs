@@ -1,0 +1,132 @@
+//! A feed that comes and says nothing: bytes without a valid record, or records without the end of a snapshot (rule 7).
+//!
+//! Policy: what lasts for three periods, and for 30 s at least, is told once, and again only after it was over. Both are told
+//! at the line at which the time is reached, and not by a timer: silence is something else (`silence`).
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+use super::event::{Output, StatusEvent, StatusKind};
+use super::settings::{FeedMode, SnapshotEnd};
+use super::tracker::Tracker;
+
+/// However short the period is, nothing is told sooner.
+const LEAST: Duration = Duration::from_secs(30);
+
+/// Without a known period snapshots are waited for so long.
+const WITHOUT_PERIOD: Duration = Duration::from_secs(90);
+
+/// So many periods.
+const PERIODS: u32 = 3;
+
+/// What a feed that comes does not bring.
+#[derive(Debug, Default)]
+pub(super) struct Blind {
+    /// First and last line that was no valid record, since the last one that was.
+    unreadable: Option<(Timestamp, Timestamp)>,
+    unreadable_told: bool,
+    /// Since the last marker an invalid record came: what a marker ends then is not an empty report.
+    has_invalid: bool,
+    /// When it will be too long that no snapshot has ended, counted from the first valid record since.
+    no_snapshot_at: Option<Timestamp>,
+    no_snapshot_told: bool,
+}
+
+impl Blind {
+    /// A valid record came.
+    #[inline]
+    pub(super) const fn record_came(&mut self) {
+        self.unreadable = None;
+        self.unreadable_told = false;
+        self.has_invalid = false;
+    }
+
+    /// A marker came: a report that is empty can be read, too.
+    pub(super) const fn marker_came(&mut self) {
+        if self.has_invalid {
+            self.has_invalid = false;
+        } else {
+            self.record_came();
+        }
+    }
+
+    /// A snapshot ended as configured.
+    pub(super) const fn snapshot_ended(&mut self) {
+        self.no_snapshot_at = None;
+        self.no_snapshot_told = false;
+    }
+
+    /// What comes after a gap is waited for anew.
+    pub(super) const fn gap_began(&mut self) {
+        self.no_snapshot_at = None;
+    }
+
+    /// Bytes come, and for long no valid record.
+    pub(super) const fn is_unreadable(&self) -> bool {
+        self.unreadable_told
+    }
+
+    /// Valid records come, and for long no snapshot has ended.
+    pub(super) const fn has_no_snapshot(&self) -> bool {
+        self.no_snapshot_told
+    }
+}
+
+impl Tracker {
+    /// Whether bytes come, and for long no valid record.
+    pub const fn is_garbled(&self) -> bool {
+        self.blind.is_unreadable()
+    }
+
+    /// Whether valid records come, and for long no snapshot has ended.
+    pub const fn has_no_snapshot(&self) -> bool {
+        self.blind.has_no_snapshot()
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.period.map(|period| period.saturating_mul(PERIODS).max(LEAST))
+    }
+
+    /// A line that is no valid record: skipped, or an invalid record.
+    pub(super) fn note_unreadable(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
+        let patience = self.patience().unwrap_or(LEAST);
+        self.blind.has_invalid |= is_invalid;
+        // Lines so far apart are no stream of bytes.
+        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < patience);
+        let since = going_on.map_or(at, |(since, _)| since);
+        self.blind.unreadable = Some((since, at));
+        if at.since(since) >= patience && !self.blind.unreadable_told {
+            self.blind.unreadable_told = true;
+            out.push(Output::Status(StatusEvent { kind: StatusKind::Unreadable, at, affected: 0 }));
+        }
+    }
+
+    /// A valid record, in a mode in which snapshots should end.
+    #[inline]
+    pub(super) fn note_no_snapshot(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        match self.blind.no_snapshot_at {
+            Some(due) if at < due => {}
+            Some(_) => self.tell_no_snapshot(at, out),
+            None if self.expects_snapshots() => {
+                self.blind.no_snapshot_at = Some(at.plus(self.patience().unwrap_or(WITHOUT_PERIOD)));
+            }
+            None => {}
+        }
+    }
+
+    fn tell_no_snapshot(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.blind.no_snapshot_told, true) {
+            out.push(Output::Status(StatusEvent { kind: StatusKind::NoSnapshot, at, affected: 0 }));
+        }
+    }
+
+    /// Whether the feed has ends of snapshots for sure.
+    const fn expects_snapshots(&self) -> bool {
+        match self.settings.mode {
+            FeedMode::Snapshot => true,
+            FeedMode::Delta => matches!(self.settings.snapshot_end, SnapshotEnd::Marker),
+            FeedMode::Event => false,
+        }
+    }
+}
