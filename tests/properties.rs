@@ -70,7 +70,12 @@ fn verdict(number: usize, played: &Played, seed: u64) -> Verdict {
     let Some(pair) = change(capture, &mut random) else { return Verdict::Useless };
     let left = pair.left.as_ref().map(|left| play(left, compiled, How::default()));
     let left = left.as_ref().unwrap_or(told);
-    let of_right = if pair.is_layout_kept { compiled.clone() } else { pair.right.shape.compile() };
+    let mut of_right = compiled.clone();
+    if !pair.is_layout_kept {
+        of_right = pair.right.shape.compile(pair.right.users());
+    } else if !pair.are_users_kept {
+        of_right.mapping = pair.right.shape.mapping(pair.right.users());
+    }
     let right = play(&pair.right, &of_right, pair.how);
     if right.died_while_down && capture.shape.mode == Mode::Delta {
         return Verdict::Useless;
@@ -113,7 +118,7 @@ struct Played {
 
 impl Played {
     fn new(capture: Capture) -> Self {
-        let compiled = capture.shape.compile();
+        let compiled = capture.shape.compile(capture.users());
         let told = play(&capture, &compiled, How::default());
         Self { capture, compiled, told }
     }

@@ -1,10 +1,11 @@
 //! A feed as it can be changed: who says what and when, and the bytes that this is in a layout.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 use rtalink::feed::capture::{Entry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
-use rtalink::wire::layout::Column;
 
 use super::random::Random;
 use super::shape::{Ending, Groups, Shape, Style};
@@ -161,10 +162,10 @@ impl Capture {
             Some(Flaw::Short(fields)) => fields,
             _ => usize::MAX,
         };
-        for (index, ((column, width), value)) in self.shape.columns.iter().zip(&row.values).enumerate().take(most) {
-            let mut text = self.text(*column, value);
+        for (index, ((_, width), value)) in self.shape.columns.iter().zip(&row.values).enumerate().take(most) {
+            let mut text = self.text(value);
             if row.flaw == Some(Flaw::Bad(index)) {
-                text = "x?1".to_owned();
+                text = "x?1".into();
             }
             let spoiled = match row.flaw {
                 Some(Flaw::Undecodable(at)) if at == index => Some(0xFF),
@@ -182,17 +183,14 @@ impl Capture {
         }
     }
 
-    fn text(&self, column: Column, value: &Value) -> String {
+    fn text<'a>(&'a self, value: &'a Value) -> Cow<'a, str> {
         match value {
-            Value::Login(number) => self.logins[*number].clone(),
-            Value::Text(text) => text.clone(),
-            Value::Null(text) => (*text).to_owned(),
-            Value::Seconds(seconds) if self.shape.clock_durations => clock(*seconds),
-            Value::Seconds(seconds) => seconds.to_string(),
-            Value::Time(at) => {
-                debug_assert!(matches!(column, Column::Timestamp | Column::StateStart));
-                self.time(*at)
-            }
+            Value::Login(number) => self.logins[*number].as_str().into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::Null(text) => (*text).into(),
+            Value::Seconds(seconds) if self.shape.clock_durations => clock(*seconds).into(),
+            Value::Seconds(seconds) => seconds.to_string().into(),
+            Value::Time(at) => self.time(*at).into(),
         }
     }
 
@@ -225,7 +223,6 @@ fn write_groups(groups: Groups, skills: &[(String, u16)], pen: &mut Pen<'_>) {
 fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
-        (0, 0) => format!(":{seconds:02}"),
         (0, _) => format!("{minutes}:{seconds:02}"),
         _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }
@@ -254,6 +251,10 @@ impl<'a> Pen<'a> {
     }
 
     fn text(&mut self, text: &str) {
+        if text.is_ascii() {
+            self.bytes.extend_from_slice(text.as_bytes());
+            return;
+        }
         let bytes = self.encoding.encode(text);
         self.bytes.extend(bytes.unwrap_or_else(|c| panic!("{} has no {c:?}", self.shape.encoding)));
     }
@@ -289,6 +290,16 @@ impl<'a> Pen<'a> {
         }
         self.some_blanks(0);
         let text = self.quote(text, is_quoted);
+        match self.cut.filter(|cut| cut.field == self.fields && self.cut_at.is_none()) {
+            None if spoiled.is_none() => self.text(&text),
+            cut => self.characters(&text, spoiled, cut),
+        }
+        self.some_blanks(0);
+        self.fields += 1;
+    }
+
+    /// A value that is cut, or not text.
+    fn characters(&mut self, text: &str, spoiled: Option<u8>, cut: Option<Cut>) {
         let mut characters = 0;
         for character in text.chars() {
             self.text(character.encode_utf8(&mut [0; 4]));
@@ -296,34 +307,31 @@ impl<'a> Pen<'a> {
             if characters == 1 {
                 self.bytes.extend(spoiled);
             }
-            if self.is_cut_here(characters) {
+            if cut.is_some_and(|cut| cut.characters == characters) {
                 self.cut_at = Some(self.bytes.len());
             }
         }
         if characters == 0 {
             self.bytes.extend(spoiled);
         }
-        if self.cut.is_some_and(|cut| cut.field == self.fields && cut.characters > characters) && self.cut_at.is_none()
-        {
+        if cut.is_some_and(|cut| cut.characters > characters) {
             self.cut_at = Some(self.bytes.len());
         }
-        self.some_blanks(0);
-        self.fields += 1;
     }
 
     /// With quotes, where they are wanted or needed.
-    fn quote(&self, text: &str, is_wanted: bool) -> String {
-        let Some(quote) = self.shape.quote else { return text.to_owned() };
+    fn quote<'t>(&self, text: &'t str, is_wanted: bool) -> Cow<'t, str> {
+        let Some(quote) = self.shape.quote else { return text.into() };
         let is_needed = text.starts_with(quote)
             || match self.shape.style {
                 Style::Separator(byte) => text.contains(char::from(byte)),
                 _ => text.contains([' ', '\t']) || text.is_empty(),
             };
         if !is_needed && !is_wanted {
-            return text.to_owned();
+            return text.into();
         }
         let doubled = text.replace(quote, &format!("{quote}{quote}"));
-        format!("{quote}{doubled}{quote}")
+        format!("{quote}{doubled}{quote}").into()
     }
 
     fn fixed_field(&mut self, text: &str, width: usize, spoiled: Option<u8>) {

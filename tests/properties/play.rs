@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use rtalink::feed::capture::{Entry, Happening};
 use rtalink::mapping::annotate::Published;
-use rtalink::mapping::tables::MappingTables;
 use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::pipeline::replay::Replay;
 use rtalink::state::memory::AgentMemory;
@@ -39,19 +38,12 @@ type Agents = BTreeMap<(u32, Arc<str>), (AgentMemory, Option<Published>)>;
 
 struct Process<'a> {
     compiled: &'a Compiled,
-    mapping: &'a Arc<MappingTables>,
     how: How,
     replay: Replay,
     stored: Agents,
 }
 
 impl Process<'_> {
-    fn start(&mut self) {
-        let Compiled { plan, settings } = self.compiled;
-        self.replay = start(self.compiled, self.mapping, self.how);
-        debug_assert!(plan.merges_rows() || settings.acd == 1);
-    }
-
     fn note_changes(&mut self) {
         let engine = self.replay.engine_mut();
         for index in engine.take_changed() {
@@ -78,7 +70,7 @@ impl Process<'_> {
             (read.agent, read.published)
         });
         let agents: Vec<_> = agents.collect();
-        self.start();
+        self.replay = start(self.compiled, self.how);
         let engine = self.replay.engine_mut();
         engine.restore(agents, &feed);
         engine.remap_outdated(at, out);
@@ -86,8 +78,8 @@ impl Process<'_> {
     }
 }
 
-fn start(compiled: &Compiled, mapping: &Arc<MappingTables>, how: How) -> Replay {
-    let Compiled { plan, settings } = compiled;
+fn start(compiled: &Compiled, how: How) -> Replay {
+    let Compiled { plan, settings, mapping } = compiled;
     let mut engine = Engine::new(settings.clone(), Arc::clone(plan), Arc::clone(mapping));
     if how.decodes_everything {
         engine.decode_everything();
@@ -96,9 +88,8 @@ fn start(compiled: &Compiled, mapping: &Arc<MappingTables>, how: How) -> Replay 
 }
 
 pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
-    let mapping = &capture.shape.mapping(capture.users());
-    let replay = start(compiled, mapping, how);
-    let mut process = Process { compiled, mapping, how, replay, stored: Agents::new() };
+    let replay = start(compiled, how);
+    let mut process = Process { compiled, how, replay, stored: Agents::new() };
     let mut told = Told { by_step: Vec::new(), totals: Totals::default(), delays: Vec::new(), died_while_down: false };
     let mut delay = std::time::Duration::ZERO;
     for step in &capture.steps {

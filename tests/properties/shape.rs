@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rtalink::config;
@@ -149,11 +149,18 @@ pub(crate) struct Shape {
     pub(crate) by_name: bool,
 }
 
+static ACTIVITIES: LazyLock<HashMap<String, Arc<Activity>>> = LazyLock::new(|| {
+    let csv = "external_activity,activity_id,activity_name\nAVAIL,2,Work\nACD,2,Work\nACD:in,3,Call\nAUX:3,4,Break\n\
+               AUX:4:out,5,Outbound\nLOGGED_OUT,9,Away\n";
+    files::parse_activities(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"))
+});
+
 /// A shape as the engine takes it.
 #[derive(Clone)]
 pub(crate) struct Compiled {
     pub(crate) plan: Arc<Plan>,
     pub(crate) settings: Settings,
+    pub(crate) mapping: Arc<MappingTables>,
 }
 
 impl Shape {
@@ -419,7 +426,7 @@ impl Shape {
     }
 
     /// As a user's configuration is read.
-    pub(crate) fn compile(&self) -> Compiled {
+    pub(crate) fn compile(&self, users: &[String]) -> Compiled {
         let text = self.toml();
         let loaded = config::parse(&text, Path::new("case.toml"), []);
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
@@ -427,7 +434,7 @@ impl Shape {
         let integration = &config.integrations[0];
         let layout = &integration.realtime.as_ref().expect("a feed").layout;
         let plan = Plan::compile(layout, &integration.time_zone).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        Compiled { plan, settings: integration.settings.clone() }
+        Compiled { plan, settings: integration.settings.clone(), mapping: self.mapping(users) }
     }
 
     /// Of the users of the given login ids or names: each second one is mapped.
@@ -441,15 +448,13 @@ impl Shape {
             }
         }
         let users = files::parse_users(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{csv}"));
-        let activities = "external_activity,activity_id,activity_name\nAVAIL,2,Work\nACD,2,Work\nACD:in,3,Call\n\
-                          AUX:3,4,Break\nAUX:4:out,5,Outbound\nLOGGED_OUT,9,Away\n";
-        let activities = if self.details { files::parse_activities(activities.as_bytes()) } else { Ok(HashMap::new()) };
+        let activities = if self.details { ACTIVITIES.clone() } else { HashMap::new() };
         let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
         Arc::new(MappingTables {
             version: 1,
             identify_by: if self.by_name { IdentifyBy::Name } else { IdentifyBy::LoginId },
             users,
-            activities: activities.unwrap_or_else(|problems| panic!("{problems:?}")),
+            activities,
             default_activity: Arc::new(present),
         })
     }

@@ -1,8 +1,9 @@
 //! A capture that fails, with all taken away that it fails without.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::capture::{Act, Capture, Line, Piece};
+use super::capture::{Act, Capture, Line, Part, Piece};
 
 /// So long for one failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,7 +16,7 @@ pub(crate) fn shrink(mut capture: Capture, fails: Fails<'_>) -> (Capture, String
     loop {
         let mut is_smaller = false;
         let mut take = |smaller: Capture| {
-            if Instant::now() > until {
+            if Instant::now() > until || !is_well_made(&smaller) {
                 return None;
             }
             let why = fails(&smaller)?;
@@ -59,6 +60,29 @@ pub(crate) fn shrink(mut capture: Capture, fails: Fails<'_>) -> (Capture, String
             return (capture, text);
         }
     }
+}
+
+/// Every line that is cut goes on, or its connection ends.
+fn is_well_made(capture: &Capture) -> bool {
+    let mut half: BTreeMap<u64, &Line> = BTreeMap::new();
+    for step in &capture.steps {
+        match &step.act {
+            Act::Send(pieces) => {
+                for piece in pieces {
+                    let begun = half.remove(&step.connection);
+                    let goes_on = if let Part::Tail(_) = piece.part { Some(&piece.line) } else { None };
+                    if begun != goes_on {
+                        return false;
+                    }
+                    if let Part::Head(_) = piece.part {
+                        half.insert(step.connection, &piece.line);
+                    }
+                }
+            }
+            _ => drop(half.remove(&step.connection)),
+        }
+    }
+    true
 }
 
 fn count(capture: &Capture) -> usize {

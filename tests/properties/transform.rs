@@ -20,11 +20,20 @@ pub(crate) struct Pair {
     pub(crate) normal: Normal,
     /// Both have the layout of the capture that was made.
     pub(crate) is_layout_kept: bool,
+    /// Users are the same, too.
+    pub(crate) are_users_kept: bool,
 }
 
 impl Pair {
     fn of(right: Capture) -> Self {
-        Self { left: None, right, how: How::default(), normal: Normal::default(), is_layout_kept: true }
+        Self {
+            left: None,
+            right,
+            how: How::default(),
+            normal: Normal::default(),
+            is_layout_kept: true,
+            are_users_kept: true,
+        }
     }
 }
 
@@ -168,7 +177,7 @@ fn rename(capture: &Capture, renamed: Vec<String>) -> Option<Pair> {
     let mut right = capture.clone();
     right.logins = renamed;
     let normal = Normal { renames, without_raw: true, ..Normal::default() };
-    Some(Pair { normal, ..Pair::of(right) })
+    Some(Pair { normal, are_users_kept: false, ..Pair::of(right) })
 }
 
 /// Rows of one moment, between two ends of snapshots; those of one agent keep their order.
@@ -256,7 +265,9 @@ fn comments(capture: &Capture, random: &mut Random) -> Option<Pair> {
     for step in &mut right.steps {
         let Act::Send(pieces) = &mut step.act else { continue };
         while random.chance(40) {
-            let begin = usize::from(matches!(pieces.first(), Some(Piece { part: Part::Tail(_), .. })));
+            let begins_half = matches!(pieces.first(), Some(Piece { part: Part::Tail(_), .. }));
+            // Silence before the record that ends a snapshot is told from the bytes before it.
+            let begin = usize::from(begins_half || capture.shape.end == End::Repeat);
             let end = pieces.len() - usize::from(matches!(pieces.last(), Some(Piece { part: Part::Head(_), .. })));
             if begin > end {
                 break;
@@ -270,18 +281,24 @@ fn comments(capture: &Capture, random: &mut Random) -> Option<Pair> {
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
+/// Those that are open after `steps`.
+fn open_connections(steps: &[Step]) -> Vec<u64> {
+    let mut open = Vec::new();
+    for step in steps {
+        open.retain(|connection| *connection != step.connection);
+        if step.act != Act::Close {
+            // Bytes open a connection, too.
+            open.push(step.connection);
+        }
+    }
+    open
+}
+
 /// Beside the one that speaks, while nothing else happens to connections.
 fn twin(capture: &Capture, random: &mut Random) -> Option<Pair> {
     let steps = &capture.steps;
     let begin = random.below(steps.len());
-    let mut open = Vec::new();
-    for step in &steps[..=begin] {
-        match step.act {
-            Act::Open(_) => open.push(step.connection),
-            Act::Close => open.retain(|connection| *connection != step.connection),
-            _ => {}
-        }
-    }
+    let open = open_connections(&steps[..=begin]);
     let after = steps[begin + 1..].iter().position(|step| matches!(step.act, Act::Open(_) | Act::Close));
     let end = after.map_or(steps.len(), |after| begin + 1 + after);
     if open.len() != 1 || end <= begin + 1 {
@@ -344,14 +361,7 @@ fn marker(capture: &Capture, random: &mut Random) -> Option<Pair> {
 fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     let steps = &capture.steps;
     let cut = random.below(steps.len());
-    let mut open = Vec::new();
-    for step in &steps[..cut] {
-        match step.act {
-            Act::Open(_) => open.push(step.connection),
-            Act::Close => open.retain(|connection| *connection != step.connection),
-            _ => {}
-        }
-    }
+    let open = open_connections(&steps[..cut]);
     let [connection] = open[..] else { return None };
     let before = &steps[cut - 1];
     let is_half_read =
@@ -372,6 +382,8 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     let is_bad = rows(&mut steps.clone()).any(|row| row.flaw.is_some());
     let normal = Normal {
         restarted_at: Some(at),
+        // Agents may come back in another order.
+        as_sets: true,
         without_totals: true,
         without_closes: true,
         without_last_seen: how.from_changes || is_bad || capture.shape.mode != Mode::Snapshot,
