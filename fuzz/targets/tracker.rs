@@ -165,6 +165,7 @@ impl<'a> Player<'a> {
             // In the last complete snapshot, by a record that could not be read: after a restart that counts as seen.
             if agent.known.as_ref().is_some_and(|known| known.is_logged_in()) && agent.absence.is_none() {
                 agent.last_seen = feed.seen_at.map_or(agent.last_seen, |seen_at| seen_at.max(agent.last_seen));
+                agent.state_seen = agent.state_seen.map(|seen| feed.seen_at.map_or(seen, |seen_at| seen_at.max(seen)));
             }
             let found = &restored[&(agent.acd, agent.login_id.clone())];
             assert_eq!(found, &(agent, published), "restored otherwise");
@@ -249,7 +250,8 @@ fn from_store((agent, published): &Memory) -> Memory {
 /// Less what may move without being stored.
 fn settled(memory: &AgentMemory, is_snapshot_mode: bool) -> AgentMemory {
     let last_seen = if is_snapshot_mode { Timestamp::default() } else { memory.last_seen };
-    AgentMemory { last_seen, start: memory.start.map(|_| Timestamp::default()), ..memory.clone() }
+    let moves = |at: Option<Timestamp>| at.map(|_| Timestamp::default());
+    AgentMemory { last_seen, start: moves(memory.start), state_seen: moves(memory.state_seen), ..memory.clone() }
 }
 
 fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Result<Settings> {

@@ -141,7 +141,8 @@ fn memory_of(agent: usize, sequence: u64) -> AgentMemory {
         last_seen: Timestamp::from_micros(1),
         start: None,
         told_start: None,
-        merges_rows: false,
+        state_seen: None,
+        listed_again: 0,
         absence: None,
     }
 }

@@ -149,7 +149,8 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         last_seen: event.observed_at,
         start: None,
         told_start: None,
-        merges_rows: false,
+        state_seen: None,
+        listed_again: 0,
         absence: None,
     };
     let published = crate::mapping::annotate::Published {

@@ -217,7 +217,8 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         last_seen: observed_at,
         start: None,
         told_start: None,
-        merges_rows: false,
+        state_seen: None,
+        listed_again: 0,
         absence: None,
     };
     Ok(StoredAgent { agent, published: Some(published), last_event: None })

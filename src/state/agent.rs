@@ -62,8 +62,6 @@ pub struct Agent {
     pub(super) told_start: Option<ToldStart>,
     /// Last record of the known state in a snapshot that has ended and was not down.
     pub(super) proven: Option<Proven>,
-    /// The same, of a snapshot that was whole, too: then `start` was remembered.
-    pub(super) judged: Option<Proven>,
     /// Last record of the known state, while its snapshot is open.
     pub(super) open: Option<OpenRecord>,
     /// How the last record spells the known state, where otherwise than was published.
@@ -127,11 +125,20 @@ pub(super) struct OpenRecord {
 /// Whether one refresh lists an agent more than once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FurtherRows {
-    /// Number of the last snapshot with further rows; whether the one before it had some, too.
+    /// Number of the last snapshot with further rows.
     pub(super) last_in: u64,
-    pub(super) in_a_row: bool,
+    /// How many complete snapshots in a row had some; no more than [`REPEATING`].
+    pub(super) in_a_row: u32,
+}
+
+/// So many complete snapshots in a row that list somebody more than once are no accident.
+pub(super) const REPEATING: u32 = 2;
+
+impl FurtherRows {
     /// All rows of the agent wait for the end of the snapshot.
-    pub(super) are_merged: bool,
+    pub(super) const fn are_merged(self) -> bool {
+        self.in_a_row >= REPEATING
+    }
 }
 
 /// What the last valid record said of its mode, for the link-down rule.
@@ -183,7 +190,6 @@ impl Agent {
             start: None,
             told_start: None,
             proven: None,
-            judged: None,
             open: None,
             spelled: None,
             seen_before: at,
@@ -212,7 +218,6 @@ impl Agent {
         self.start = None;
         self.told_start = None;
         self.proven = None;
-        self.judged = None;
         self.open = None;
         self.spelled = None;
     }

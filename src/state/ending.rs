@@ -2,7 +2,7 @@
 
 use crate::time::Timestamp;
 
-use super::agent::{Agent, Known, LastMode};
+use super::agent::{Agent, Known, LastMode, REPEATING};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::{Held, HeldState};
@@ -20,15 +20,15 @@ const LINK_DOWN_PERCENT: usize = 90;
 const SUSPECT_AGENTS: usize = 10;
 const SUSPECT_PERCENT: usize = 20;
 
-/// So many complete snapshots in a row that list many agents more than once are no accident.
-const REPEATING: u32 = 2;
-
 impl Tracker {
     /// Ends the open snapshot, if one is.
     pub(super) fn end_snapshot(&mut self, end: End, at: Timestamp, out: &mut Vec<Output>) {
         let Some(snapshot) = self.snapshots.close() else { return };
         let changed_before = self.events_of(out);
         let mut is_down = false;
+        if end == End::Complete {
+            self.note_further_rows(&snapshot, at, out);
+        }
         if end == End::Incomplete {
             self.drop_what_waited(&snapshot, true);
             out.push(Output::Snapshot(SnapshotEvent { complete: false, period: None }));
@@ -38,7 +38,6 @@ impl Tracker {
         } else {
             self.publish_what_waited(&snapshot, end, at, out);
         }
-        self.note_further_rows(&snapshot, end, at, out);
         if !is_down {
             self.ended_began = Some(snapshot.began_at);
         }
@@ -105,38 +104,32 @@ impl Tracker {
             && !strangers.any(|stranger| stranger.are_doubtful_in(snapshot.number))
     }
 
-    /// Whose rows are to be merged from now on, and whether the report lists many agents more than once.
-    fn note_further_rows(&mut self, snapshot: &Snapshot, end: End, at: Timestamp, out: &mut Vec<Output>) {
+    /// Whom the report lists more than once, and whether these are many.
+    fn note_further_rows(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
         let number = snapshot.number;
+        let mut listed_again = std::mem::take(&mut self.listed_again);
         if snapshot.with_further_rows > 0 {
-            for index in &snapshot.members {
-                let rows = &mut self.table.get_mut(*index).rows;
-                if rows.last_in == number && rows.in_a_row && !rows.are_merged {
-                    rows.are_merged = true;
-                    self.merging.push(*index);
-                    self.mark_changed(*index);
-                }
-            }
+            let is_new = |index: &&AgentIndex| {
+                let rows = self.table.get(**index).rows;
+                rows.last_in == number && rows.in_a_row == 0
+            };
+            listed_again.extend(snapshot.members.iter().filter(is_new));
         }
-        if end != End::Complete {
-            return;
-        }
-        let mut merging = std::mem::take(&mut self.merging);
-        merging.retain(|index| {
-            let rows = &mut self.table.get_mut(*index).rows;
-            rows.are_merged = rows.last_in == number;
-            if !rows.are_merged {
+        listed_again.retain(|index| {
+            let agent = self.table.get_mut(*index);
+            // A bad row may be a further one.
+            let is_listed_again = agent.rows.last_in == number || agent.bad_in == number;
+            let in_a_row = if is_listed_again { (agent.rows.in_a_row + 1).min(REPEATING) } else { 0 };
+            if std::mem::replace(&mut agent.rows.in_a_row, in_a_row) != in_a_row {
                 self.mark_changed(*index);
             }
-            self.table.get(*index).rows.are_merged
+            is_listed_again
         });
-        self.merging = merging;
-        self.repeating = if snapshot.repeats_rows() { self.repeating.saturating_add(1) } else { 0 };
-        if self.repeating == 0 {
-            self.repeats_rows = false;
-        } else if self.repeating >= REPEATING && !self.repeats_rows {
-            self.repeats_rows = true;
-            out.push(status(StatusKind::RepeatedRows, at, snapshot.with_further_rows));
+        self.listed_again = listed_again;
+        let was_repeating = self.repeats_rows();
+        self.repeating = if snapshot.repeats_rows() { (self.repeating + 1).min(REPEATING) } else { 0 };
+        if self.repeats_rows() && !was_repeating {
+            out.push(status(StatusKind::RepeatedRows, at, 0));
         }
     }
 

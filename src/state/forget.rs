@@ -42,7 +42,7 @@ impl Tracker {
         let is_other = |known: &AgentIndex| *known != index;
         self.changed.retain(is_other);
         self.renamed.retain(is_other);
-        self.merging.retain(is_other);
+        self.listed_again.retain(is_other);
         if let Some(snapshot) = self.snapshots.open_mut() {
             snapshot.members.retain(is_other);
         }

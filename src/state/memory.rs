@@ -30,8 +30,10 @@ pub struct AgentMemory {
     pub start: Option<Timestamp>,
     /// The `state_start` of the known state that was last told.
     pub told_start: Option<ToldStart>,
-    /// Refreshes list the agent more than once: their rows are merged.
-    pub merges_rows: bool,
+    /// Receipt of the last record of the known state in a snapshot that has ended and was not down; moves as `last_seen` does.
+    pub state_seen: Option<Timestamp>,
+    /// How many complete snapshots in a row have listed the agent more than once; no more than it takes to merge their rows.
+    pub listed_again: u32,
     /// Complete snapshots without the agent, in a row; `None` where the last one had him.
     pub absence: Option<AbsenceMemory>,
 }
@@ -71,6 +73,6 @@ pub struct FeedMemory {
     pub ended_began: Option<Timestamp>,
     /// Snapshots that begin before are too close to the suspect one to confirm it.
     pub suspect_until: Option<Timestamp>,
-    /// Refreshes list many agents more than once.
-    pub repeats_rows: bool,
+    /// How many complete snapshots in a row have listed many agents more than once; no more than it takes to say so.
+    pub repeating: u32,
 }

@@ -130,7 +130,7 @@ impl Tracker {
         // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
         self.end_by_repeat(index, at, out);
         let agent = self.table.get(index);
-        if !agent.settled || agent.rows.are_merged || self.is_listed_again(index) {
+        if !agent.settled || agent.rows.are_merged() || self.is_listed_again(index) {
             return false;
         }
         self.enter(index, at, out);
@@ -185,7 +185,7 @@ impl Tracker {
             self.mark_changed(index);
         }
         let agent = self.table.get_mut(index);
-        let is_row = place == Place::FurtherRow || agent.rows.are_merged || agent.held.rows().is_some();
+        let is_row = place == Place::FurtherRow || agent.rows.are_merged() || agent.held.rows().is_some();
         if waits && (self.merges_rows || is_row) {
             self.hold_row(index, place, record, frame, at);
             self.count(Taken::Undecided);
@@ -329,7 +329,6 @@ impl Tracker {
         let number = snapshot.number;
         let rows = &mut self.table.get_mut(index).rows;
         if rows.last_in != number {
-            rows.in_a_row = rows.last_in > 0 && rows.last_in + 1 == number;
             rows.last_in = number;
             snapshot.with_further_rows += 1;
         }

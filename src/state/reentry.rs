@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Known, OpenRecord, Proven};
+use super::agent::{Agent, Known, OpenRecord, Proven};
 use super::event::{Cause, Output};
 use super::settings::FeedMode;
 use super::since::{self, Beginning, Context, Quality, RecordTime};
@@ -85,36 +85,22 @@ impl Tracker {
     pub(super) fn reenter(&mut self, index: AgentIndex, judge: &Judge, out: &mut Vec<Output>) -> bool {
         let tolerance = self.settings.restart_tolerance;
         let agent = self.table.get_mut(index);
-        let Some(OpenRecord { time, after_gap, new_start }) = agent.open.take() else { return false };
-        let seen = Proven { at: time.received_at, delay: judge.delay };
-        // A snapshot that was cut off may have shown the re-entry already: then it began before that one was read.
-        let before = [agent.proven.replace(seen), agent.judged.replace(seen)].into_iter().flatten();
-        let mut proven = before.clone().next();
-        let has_new_start = new_start.is_some();
-        let mut is_later = false;
+        let Some(open) = agent.open.take() else { return false };
+        let is_reentered = agent.is_logged_in() && agent.shows_reentry(&open, judge.delay, tolerance);
+        let OpenRecord { time, after_gap, new_start } = open;
+        let last_seen = agent.proven.replace(Proven { at: time.received_at, delay: judge.delay });
+        let last_seen = last_seen.map_or(agent.seen_before, |proven| proven.at);
         if let Some(told) = new_start {
-            // As the feed tells both. An earlier one ahead of our clock was taken for its receipt.
-            let at = told.at;
-            let told_before = agent.told_start.replace(*told);
-            is_later = told_before.is_some_and(|before| at.since(before.taken) > tolerance);
-        }
-        let by_duration = time.times.state_start.is_none();
-        if let Some(told) = time.start_by_duration() {
-            let start = told.minus(judge.delay);
-            let remembered = agent.start.replace(start);
-            if by_duration {
-                let began_since = before.clone().find(|seen| began_after(&time, *seen, judge.delay, tolerance));
-                is_later =
-                    remembered.is_some_and(|remembered| start.since(remembered) > tolerance) && began_since.is_some();
-                proven = began_since.or(proven);
-            }
-            self.note_start(index, start);
-        }
-        if has_new_start {
+            agent.told_start = Some(*told);
             self.mark_changed(index);
         }
+        if let Some(start) = time.start_by_duration() {
+            let start = start.minus(judge.delay);
+            self.table.get_mut(index).start = Some(start);
+            self.note_start(index, start);
+        }
         let agent = self.table.get_mut(index);
-        let Some(known) = agent.known.as_ref().filter(|known| is_later && known.is_logged_in()) else { return false };
+        let Some(known) = agent.known.as_ref().filter(|_| is_reentered) else { return false };
         let context = Context {
             beginning: Beginning::Again { delay: judge.delay },
             not_before: Some(known.since),
@@ -123,8 +109,8 @@ impl Tracker {
             has_reason: known.state.aux_reason.is_some(),
         };
         let (since, told) = since::since(&time, &context);
-        let is_exact = told == Quality::Exact && (judge.is_in_time || !by_duration);
-        let quality = if is_exact { told } else { inferred(after_gap) };
+        let is_in_time = judge.is_in_time || time.times.state_start.is_some();
+        let quality = if told == Quality::Exact && !is_in_time { inferred(after_gap) } else { told };
         let state = agent.spelled.take().map_or_else(|| known.state.clone(), |spelled| *spelled);
         let transition = Transition {
             cause: Cause::Reentered,
@@ -132,7 +118,7 @@ impl Tracker {
             known: Known { state, since, quality },
             after_gap,
             observed_at: time.received_at,
-            last_seen: proven.map_or(agent.seen_before, |proven| proven.at),
+            last_seen,
         };
         self.emit(index, transition, out);
         true
@@ -141,34 +127,61 @@ impl Tracker {
     /// The snapshot of the agent's last record proves no re-entry. The state that the record told stands, and so does its
     /// start where no other is known.
     pub(super) fn remember_open(&mut self, index: AgentIndex, is_proof: bool) {
-        let delay = self.delay;
+        let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
         let agent = self.table.get_mut(index);
-        let Some(OpenRecord { time, new_start, .. }) = agent.open.take() else { return };
-        if agent.start.is_none() {
-            agent.start = time.start_by_duration().map(|start| start.minus(delay));
+        let Some(open) = agent.open.take() else { return };
+        // What may be another stay in the state does not show the one before.
+        if is_proof && !agent.shows_reentry(&open, delay, tolerance) {
+            agent.proven = Some(Proven { at: open.time.received_at, delay });
         }
-        match new_start {
+        if agent.start.is_none() {
+            agent.start = open.time.start_by_duration().map(|start| start.minus(delay));
+        }
+        match open.new_start {
             Some(told) if agent.told_start.is_none() => agent.told_start = Some(*told),
             // The next record has to tell it again, to be compared with what was told before.
             Some(_) => agent.settled = false,
             None => {}
         }
-        if is_proof {
-            agent.proven = Some(Proven { at: time.received_at, delay });
+    }
+
+    /// Another record of the known state, while the one before may wait: it replaces that. What waits of a re-entry and is
+    /// replaced by another record that shows it is not taken: that one is the first news after a gap then.
+    pub(super) fn replace_open(&mut self, index: AgentIndex, mut record: OpenRecord) {
+        let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
+        let agent = self.table.get_mut(index);
+        if let Some(waiting) = agent.open.take().filter(|waiting| waiting.after_gap) {
+            record.after_gap |= agent.shows_reentry(&waiting, delay, tolerance);
         }
+        agent.open = Some(record);
     }
 
     /// What would be remembered of the agent changes with what waits.
     pub(super) fn note_open(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
         let Some(open) = &agent.open else { return };
-        let is_told = agent.told_start.is_none() && open.new_start.is_some();
+        let is_told = agent.proven.is_none() || (agent.told_start.is_none() && open.new_start.is_some());
         let start = open.time.start_by_duration().filter(|_| agent.start.is_none());
         if let Some(start) = start {
             self.note_start(index, start.minus(self.delay));
         }
         if is_told {
             self.mark_changed(index);
+        }
+    }
+}
+
+impl Agent {
+    /// Whether a record of the known state, of a feed that is so late, shows that it was left and entered again.
+    pub(super) fn shows_reentry(&self, open: &OpenRecord, delay: Duration, tolerance: Duration) -> bool {
+        let times = &open.time.times;
+        match (&open.new_start, &self.told_start, open.time.start_by_duration(), self.start, self.proven) {
+            // As the feed tells both; an earlier one ahead of our clock was taken for its receipt.
+            (Some(told), Some(before), ..) => told.at.since(before.taken) > tolerance,
+            (None, _, Some(told), Some(start), Some(proven)) if times.state_start.is_none() => {
+                told.minus(delay).since(start) > tolerance && began_after(&open.time, proven, delay, tolerance)
+            }
+            _ => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Absence, Agent, Known, LastMode, Proven, ToldStart};
+use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
 use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
@@ -31,7 +31,7 @@ impl Tracker {
         // An older version's memory has only when everybody was last seen, which is nearly the same.
         self.ended_began = feed.ended_began.or(feed.seen_at);
         self.suspect_until = feed.suspect_until;
-        self.repeats_rows = feed.repeats_rows;
+        self.repeating = feed.repeating.min(REPEATING);
         if feed.last_valid.is_some() {
             self.open_gap();
             self.gap.from = feed.gap_from.or(feed.last_valid);
@@ -42,18 +42,8 @@ impl Tracker {
     }
 
     fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
-        let AgentMemory {
-            acd,
-            login_id,
-            sequence,
-            known,
-            ride_along,
-            last_seen,
-            start,
-            told_start,
-            merges_rows,
-            absence,
-        } = memory;
+        let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
+        let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -72,18 +62,21 @@ impl Tracker {
         agent.start = start;
         agent.remembered_start = start;
         agent.told_start = told_start;
-        agent.proven = Some(Proven { at: agent.last_seen, delay: feed.delay });
-        agent.judged = agent.proven;
-        agent.rows.are_merged = merges_rows;
+        // An older version has remembered no more than when the agent was last seen.
+        let state_seen = state_seen.or(start.map(|_| last_seen));
+        let at = state_seen.map(|seen| seen_at.map_or(seen, |seen_at| seen.max(seen_at)));
+        agent.proven = at.map(|at| Proven { at, delay: feed.delay });
+        agent.rows.in_a_row = listed_again.min(REPEATING);
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
-        if merges_rows {
-            self.merging.push(index);
+        if listed_again > 0 {
+            self.listed_again.push(index);
         }
     }
 
     /// What is to be remembered of an agent, as it would be if the connection broke now.
     pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
         let agent = self.table.get(index);
+        let tolerance = self.settings.restart_tolerance;
         AgentMemory {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
@@ -93,7 +86,8 @@ impl Tracker {
             last_seen: agent.last_seen,
             start: agent.start_to_remember(self.delay),
             told_start: agent.told_start_to_remember(),
-            merges_rows: agent.rows.are_merged,
+            state_seen: if self.computes_start { agent.state_seen_to_remember(self.delay, tolerance) } else { None },
+            listed_again: agent.rows.in_a_row,
             absence: agent.absence.to_remember(),
         }
     }
@@ -110,7 +104,7 @@ impl Tracker {
             period: self.period,
             ended_began: self.ended_began,
             suspect_until: self.suspect_until,
-            repeats_rows: self.repeats_rows,
+            repeating: self.repeating,
         }
     }
 
@@ -197,6 +191,13 @@ impl Agent {
     fn start_to_remember(&self, delay: Duration) -> Option<Timestamp> {
         let told = || Some(self.open.as_ref()?.time.start_by_duration()?.minus(delay));
         self.start.or_else(told)
+    }
+
+    /// When the known state was last seen, then.
+    fn state_seen_to_remember(&self, delay: Duration, tolerance: Duration) -> Option<Timestamp> {
+        let open = self.open.as_ref().filter(|open| !self.shows_reentry(open, delay, tolerance));
+        let open = open.map(|open| open.time.received_at);
+        open.or(self.proven.map(|proven| proven.at))
     }
 
     /// The same of the `state_start`.

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
+use super::agent::REPEATING;
 use super::blind::Blind;
 use super::event::Output;
 use super::settings::{FeedMode, Settings, SnapshotEnd};
@@ -130,11 +131,10 @@ pub struct Tracker {
     pub(super) link_is_down: bool,
     pub(super) is_unreadable: bool,
     pub(super) blind: Blind,
-    /// How many complete snapshots in a row have listed many agents more than once; and whether that was said.
+    /// How many complete snapshots in a row have listed many agents more than once; no more than [`REPEATING`].
     pub(super) repeating: u32,
-    pub(super) repeats_rows: bool,
-    /// Whose rows are merged because refreshes list them more than once.
-    pub(super) merging: Vec<AgentIndex>,
+    /// Whom the last complete snapshot has listed more than once.
+    pub(super) listed_again: Vec<AgentIndex>,
     /// Snapshots that begin before are too close to the suspect one to confirm it.
     pub(super) suspect_until: Option<Timestamp>,
     /// A complete snapshot of this run has proved who was absent.
@@ -173,8 +173,7 @@ impl Tracker {
             is_unreadable: false,
             blind: Blind::default(),
             repeating: 0,
-            repeats_rows: false,
-            merging: Vec::new(),
+            listed_again: Vec::new(),
             suspect_until: None,
             has_proof: false,
             delay: Duration::ZERO,
@@ -207,6 +206,11 @@ impl Tracker {
         self.clock_skew_seconds
     }
 
+    /// How many login ids are known from invalid records alone.
+    pub fn strangers(&self) -> usize {
+        self.strangers.len()
+    }
+
     /// Local times so far that do not occur.
     pub const fn impossible_times(&self) -> u64 {
         self.impossible_times
@@ -214,7 +218,7 @@ impl Tracker {
 
     /// Whether refreshes list many agents more than once.
     pub const fn repeats_rows(&self) -> bool {
-        self.repeats_rows
+        self.repeating >= REPEATING
     }
 
     /// Time between the last two complete snapshots that nothing came between.

@@ -165,13 +165,12 @@ impl Tracker {
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        let waiting = agent.open.take().and_then(|open| open.new_start);
         let known_text = agent.told_start.as_ref().map(|told| &*told.text);
         let new_start = match seen.start {
-            StartText::AsBefore => waiting,
+            StartText::AsBefore => agent.open.as_ref().and_then(|open| open.new_start.clone()),
             StartText::Null | StartText::Told(_) => told_start(seen, known_text),
         };
-        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
+        self.replace_open(index, OpenRecord { time: seen.time, after_gap, new_start });
         if !self.computes_start {
             return Taken::Same;
         }

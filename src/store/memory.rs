@@ -79,7 +79,8 @@ pub fn agent_message(
             at: told.at.as_micros(),
             taken: told.taken.as_micros(),
         }),
-        merges_rows: agent.merges_rows,
+        state_seen: agent.state_seen.map(Timestamp::as_micros),
+        listed_again: agent.listed_again,
         name: text(&agent.ride_along.name),
         extension: text(&agent.ride_along.extension),
         role: text(&agent.ride_along.role),
@@ -133,7 +134,8 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
             at: Timestamp::from_micros(told.at),
             taken: Timestamp::from_micros(told.taken),
         }),
-        merges_rows: message.merges_rows,
+        state_seen: message.state_seen.map(Timestamp::from_micros),
+        listed_again: message.listed_again,
         absence: message.absence.map(|absence| AbsenceMemory {
             snapshots: absence.snapshots,
             since: Timestamp::from_micros(absence.since),
@@ -161,7 +163,7 @@ pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
         period: feed.period.map_or(0, micros),
         ended_began: feed.ended_began.map(Timestamp::as_micros),
         suspect_until: feed.suspect_until.map(Timestamp::as_micros),
-        repeats_rows: feed.repeats_rows,
+        repeating: feed.repeating,
     }
     .encode_to_vec()
 }
@@ -182,7 +184,7 @@ pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
         period: (message.period != 0).then(|| Duration::from_micros(message.period)),
         ended_began: message.ended_began.map(Timestamp::from_micros),
         suspect_until: message.suspect_until.map(Timestamp::from_micros),
-        repeats_rows: message.repeats_rows,
+        repeating: message.repeating,
     })
 }
 

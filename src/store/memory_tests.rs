@@ -60,7 +60,7 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
     });
     let told_start = (any::<Vec<u8>>(), time(), time());
     let told_start = told_start.prop_map(|(text, at, taken)| ToldStart { text: text.into(), at, taken });
-    let starts = (option::of(time()), option::of(told_start), any::<bool>());
+    let starts = (option::of(time()), option::of(told_start), option::of(time()), any::<u32>());
     (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), starts, absence).prop_map(
         |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| AgentMemory {
             acd,
@@ -71,7 +71,8 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
             last_seen,
             start: starts.0,
             told_start: starts.1,
-            merges_rows: starts.2,
+            state_seen: starts.2,
+            listed_again: starts.3,
             absence,
         },
     )
@@ -111,7 +112,7 @@ proptest! {
         (last_valid, gap_from, seen_at) in (option::of(time()), option::of(time()), option::of(time())),
         (ended_began, suspect_until) in (option::of(time()), option::of(time())),
         (delay, period) in (duration(), option::of(duration())),
-        (link_is_down, is_unreadable, repeats_rows) in any::<(bool, bool, bool)>(),
+        (link_is_down, is_unreadable, repeating) in any::<(bool, bool, u32)>(),
     ) {
         let period = period.filter(|period| !period.is_zero());
         let feed = FeedMemory {
@@ -124,7 +125,7 @@ proptest! {
             period,
             ended_began,
             suspect_until,
-            repeats_rows,
+            repeating,
         };
         prop_assert_eq!(decode_feed(&encode_feed(&feed)).unwrap(), feed);
     }
@@ -224,7 +225,8 @@ fn typical(number: usize, skills: usize) -> AgentMemory {
         last_seen: at,
         start: Some(at),
         told_start: None,
-        merges_rows: false,
+        state_seen: Some(at),
+        listed_again: 0,
         absence: None,
     }
 }
