@@ -32,6 +32,7 @@ mod told;
 #[path = "properties/transform.rs"]
 mod transform;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
@@ -94,12 +95,15 @@ fn verdict(number: usize, played: &Played, seed: u64) -> Verdict {
     }
 }
 
+thread_local! {
+    /// The last panic of this thread, with its place.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// A panic is a failure, too.
 fn guarded(check: impl FnOnce() -> Verdict) -> Verdict {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
-        let told = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Verdict::Fails(format!("  a panic: {}\n", told.unwrap_or("?")))
-    })
+    catch_unwind(AssertUnwindSafe(check))
+        .unwrap_or_else(|_| Verdict::Fails(format!("  {}\n", PANIC.with_borrow(String::clone))))
 }
 
 fn invariants_of(Played { capture, told, .. }: &Played) -> Verdict {
@@ -224,7 +228,7 @@ fn what_means_nothing_changes_nothing() {
         reach: Reach::default(),
         failures: parking_lot::Mutex::default(),
     };
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(|panic| PANIC.with_borrow_mut(|last| *last = panic.to_string())));
     thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(|| run.worker()))));
     let table = table(&run, first, begun);
     let failures = run.failures.lock().clone();

@@ -16,7 +16,7 @@ pub(crate) fn shrink(mut capture: Capture, fails: Fails<'_>) -> (Capture, String
     loop {
         let mut is_smaller = false;
         let mut take = |smaller: Capture| {
-            if Instant::now() > until || !is_well_made(&smaller) {
+            if Instant::now() > until || smaller.steps.is_empty() || !is_well_made(&smaller) {
                 return None;
             }
             let why = fails(&smaller)?;
@@ -30,7 +30,7 @@ pub(crate) fn shrink(mut capture: Capture, fails: Fails<'_>) -> (Capture, String
             while at < capture.steps.len() {
                 let mut smaller = capture.clone();
                 smaller.steps.drain(at..(at + size).min(smaller.steps.len()));
-                match if smaller.steps.is_empty() { None } else { take(smaller) } {
+                match take(smaller) {
                     Some(smaller) => (capture, is_smaller) = (smaller, true),
                     None => at += size,
                 }
