@@ -81,9 +81,9 @@ fn verdict(number: usize, played: &Played, seed: u64) -> Verdict {
     if right.died_while_down && capture.shape.mode == Mode::Delta {
         return Verdict::Useless;
     }
-    let left = Comparable::left(left, &pair.normal);
-    let right = Comparable::right(&right, &pair.normal);
-    match left.compare(&right) {
+    let mut left = Comparable::left(left, &pair.normal);
+    let mut right = Comparable::right(&right, &pair.normal);
+    match left.compare(&mut right, &pair.normal) {
         Ok(events) => Verdict::Holds(events),
         Err(at) => {
             let mut text = format!("  {:?}\n  left, from finding {at} on:\n{}", pair.how, left.show(at));

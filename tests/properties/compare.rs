@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rtalink::mapping::annotate::Published;
 use rtalink::pipeline::engine::Finding;
 use rtalink::state::event::{Cause, StatusKind};
+use rtalink::state::memory::{AgentMemory, FeedMemory};
 use rtalink::state::since::Quality;
 use rtalink::state::status::Totals;
 use rtalink::time::Timestamp;
@@ -24,6 +26,8 @@ pub(crate) struct Normal {
     pub(crate) without_totals: bool,
     pub(crate) without_closes: bool,
     pub(crate) without_last_seen: bool,
+    /// What would be remembered is the same, too.
+    pub(crate) with_memories: bool,
     /// What comes of one step, in any order.
     pub(crate) as_sets: bool,
     /// Of the right one; the left one was disconnected.
@@ -34,6 +38,7 @@ pub(crate) struct Normal {
 pub(crate) struct Comparable {
     findings: Vec<(usize, Finding)>,
     totals: Totals,
+    memories: Option<(FeedMemory, Vec<(AgentMemory, Option<Published>)>)>,
 }
 
 impl Comparable {
@@ -56,15 +61,24 @@ impl Comparable {
                 }
             }
         }
-        if normal.as_sets {
-            findings.sort_by_cached_key(|(step, finding)| (*step, format!("{finding:?}")));
-        }
         let totals = if normal.without_totals { Totals::default() } else { told.totals };
-        Self { findings, totals }
+        let memories = normal.with_memories.then(|| told.memories.clone());
+        Self { findings, totals, memories }
     }
 
     /// Events compared; or where both differ first.
-    pub(crate) fn compare(&self, other: &Self) -> Result<usize, usize> {
+    pub(crate) fn compare(&mut self, other: &mut Self, normal: &Normal) -> Result<usize, usize> {
+        let first = self.compare_in_order(other);
+        if first.is_ok() || !normal.as_sets {
+            return first;
+        }
+        for findings in [&mut self.findings, &mut other.findings] {
+            findings.sort_by_cached_key(|(step, finding)| (*step, format!("{finding:?}")));
+        }
+        self.compare_in_order(other)
+    }
+
+    fn compare_in_order(&self, other: &Self) -> Result<usize, usize> {
         let both = self.findings.iter().zip(&other.findings);
         if let Some(at) = both.clone().position(|(left, right)| left.0 != right.0 || !is_same(&left.1, &right.1)) {
             return Err(at);
@@ -72,7 +86,7 @@ impl Comparable {
         if self.findings.len() != other.findings.len() {
             return Err(self.findings.len().min(other.findings.len()));
         }
-        if self.totals != other.totals {
+        if self.totals != other.totals || self.memories != other.memories {
             return Err(self.findings.len());
         }
         Ok(self.findings.iter().filter(|(_, finding)| matches!(finding, Finding::Event(..))).count())
@@ -94,7 +108,11 @@ impl Comparable {
         if let Some((_, finding)) = self.findings.get(at) {
             text += &format!("{finding:?}\n");
         }
-        text + &format!("{} findings, {:?}\n", self.findings.len(), self.totals)
+        text += &format!("{} findings, {:?}\n", self.findings.len(), self.totals);
+        match &self.memories {
+            Some((feed, agents)) if at >= self.findings.len() => text + &format!("{feed:?}\n{agents:?}\n"),
+            _ => text,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rtalink::feed::capture::{Entry, Happening};
 use rtalink::mapping::annotate::Published;
 use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::pipeline::replay::Replay;
-use rtalink::state::memory::AgentMemory;
+use rtalink::state::memory::{AgentMemory, FeedMemory};
 use rtalink::state::status::Totals;
 use rtalink::store::memory;
 use rtalink::time::Timestamp;
@@ -20,6 +20,8 @@ pub(crate) struct Told {
     /// By step, what came up to it; the last is the end of the capture.
     pub(crate) by_step: Vec<Vec<Finding>>,
     pub(crate) totals: Totals,
+    /// What would be remembered at the end.
+    pub(crate) memories: (FeedMemory, Vec<(AgentMemory, Option<Published>)>),
     /// How late the feed was, at most, around each step.
     pub(crate) delays: Vec<std::time::Duration>,
     /// The link was down when the process died.
@@ -90,7 +92,13 @@ fn start(compiled: &Compiled, how: How) -> Replay {
 pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
     let replay = start(compiled, how);
     let mut process = Process { compiled, how, replay, stored: Agents::new() };
-    let mut told = Told { by_step: Vec::new(), totals: Totals::default(), delays: Vec::new(), died_while_down: false };
+    let mut told = Told {
+        by_step: Vec::new(),
+        totals: Totals::default(),
+        memories: Default::default(),
+        delays: Vec::new(),
+        died_while_down: false,
+    };
     let mut delay = std::time::Duration::ZERO;
     for step in &capture.steps {
         let mut findings = Vec::new();
@@ -117,7 +125,10 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
     process.replay.finish(&mut findings);
     told.by_step.push(findings);
     told.delays.push(delay);
-    told.totals = process.replay.engine().totals();
+    let engine = process.replay.engine();
+    told.totals = engine.totals();
+    told.memories =
+        (engine.feed_memory(), engine.tracker().table().indices().map(|index| engine.memory(index)).collect());
     told
 }
 

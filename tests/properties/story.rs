@@ -81,7 +81,7 @@ pub(crate) fn capture(seed: u64) -> Capture {
 }
 
 fn agents(shape: &Shape, now: i64, random: &mut Random) -> (Vec<Agent>, Vec<String>, Vec<String>) {
-    let count = if random.chance(65) { random.below(6) + 3 } else { random.below(5) + 11 };
+    let count = if random.chance(75) { random.below(6) + 3 } else { random.below(4) + 11 };
     let mut logins: Vec<String> = Vec::new();
     let mut names = Vec::new();
     let mut agents = Vec::new();
@@ -154,7 +154,7 @@ fn code(shape: &Shape, kind: Kind, random: &mut Random) -> usize {
 impl Story<'_> {
     fn tell(&mut self) {
         self.open();
-        let refreshes = self.random.below(18) + 6;
+        let refreshes = self.random.below(12) + 5;
         for _ in 0..refreshes {
             let before = self.now;
             self.pass_time();

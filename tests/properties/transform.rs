@@ -57,7 +57,8 @@ pub(crate) const PROPERTIES: [Property; 12] = [
 
 fn decoded(capture: &Capture, _: &mut Random) -> Option<Pair> {
     let how = How { decodes_everything: true, ..How::default() };
-    (!capture.shape.is_rows()).then(|| Pair { how, ..Pair::of(capture.clone()) })
+    let normal = Normal { with_memories: true, ..Normal::default() };
+    (!capture.shape.is_rows()).then(|| Pair { how, normal, ..Pair::of(capture.clone()) })
 }
 
 /// The same bytes at the same moments, cut elsewhere.
@@ -79,7 +80,8 @@ fn rechunked(capture: &Capture, random: &mut Random) -> Option<Pair> {
             _ => right.steps.push(step.clone()),
         }
     }
-    Some(Pair::of(right))
+    let normal = Normal { with_memories: true, ..Normal::default() };
+    Some(Pair { normal, ..Pair::of(right) })
 }
 
 fn values(steps: &mut [Step]) -> impl Iterator<Item = &mut Value> {
