@@ -59,7 +59,7 @@ pub struct Agent {
     /// Start of the known state by its duration, as last remembered: less the delay of its snapshot.
     pub(super) start: Option<Timestamp>,
     /// The `state_start` of the known state that was last told.
-    pub(super) told_start: Option<ToldStart>,
+    pub(super) told_start: Option<Box<ToldStart>>,
     /// Last record of the known state in a snapshot that has ended and was not down.
     pub(super) proven: Option<Proven>,
     /// Last record of the known state, while its snapshot is open.

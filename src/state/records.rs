@@ -231,7 +231,7 @@ impl Tracker {
             // Its first row was taken as a record.
             (_, Some(open), Some(known)) if place == Place::FurtherRow => {
                 let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
-                let told = open.new_start.as_deref().or(agent.told_start.as_ref());
+                let told = open.new_start.as_ref().or(agent.told_start.as_ref());
                 let start_text = told.filter(|_| open.time.times.state_start.is_some()).map(|told| told.text.clone());
                 Some(HeldState { state, time: open.time, start_text })
             }

@@ -15,7 +15,7 @@ use super::since::{self, Beginning, Context, Quality, RecordTime};
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 use super::tracker::Tracker;
-use super::transition::{Transition, inferred};
+use super::transition::{Seen, StartText, Transition, inferred};
 
 /// A delay of the feed shows in the starts of at least so many agents whose state goes on.
 const DELAY_AGENTS: usize = 3;
@@ -91,7 +91,7 @@ impl Tracker {
         let last_seen = agent.proven.replace(Proven { at: time.received_at, delay: judge.delay });
         let last_seen = last_seen.map_or(agent.seen_before, |proven| proven.at);
         if let Some(told) = new_start {
-            agent.told_start = Some(*told);
+            agent.told_start = Some(told);
             self.mark_changed(index);
         }
         if let Some(start) = time.start_by_duration() {
@@ -138,7 +138,7 @@ impl Tracker {
             agent.start = open.time.start_by_duration().map(|start| start.minus(delay));
         }
         match open.new_start {
-            Some(told) if agent.told_start.is_none() => agent.told_start = Some(*told),
+            Some(told) if agent.told_start.is_none() => agent.told_start = Some(told),
             // The next record has to tell it again, to be compared with what was told before.
             Some(_) => agent.settled = false,
             None => {}
@@ -147,13 +147,18 @@ impl Tracker {
 
     /// Another record of the known state, while the one before may wait: it replaces that. What waits of a re-entry and is
     /// replaced by another record that shows it is not taken: that one is the first news after a gap then.
-    pub(super) fn replace_open(&mut self, index: AgentIndex, mut record: OpenRecord) {
+    pub(super) fn replace_open(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
         let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
         let agent = self.table.get_mut(index);
-        if let Some(waiting) = agent.open.take().filter(|waiting| waiting.after_gap) {
-            record.after_gap |= agent.shows_reentry(&waiting, delay, tolerance);
-        }
-        agent.open = Some(record);
+        let waiting = agent.open.take();
+        let is_taken = |waiting: &OpenRecord| !(waiting.after_gap && agent.shows_reentry(waiting, delay, tolerance));
+        let after_gap = after_gap || waiting.as_ref().is_some_and(|waiting| !is_taken(waiting));
+        let known = agent.told_start.as_ref().map(|told| &*told.text);
+        let new_start = match seen.start {
+            StartText::AsBefore => waiting.and_then(|waiting| waiting.new_start),
+            StartText::Null | StartText::Told(_) => seen.new_start(known),
+        };
+        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
     }
 
     /// What would be remembered of the agent changes with what waits.

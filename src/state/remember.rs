@@ -61,7 +61,7 @@ impl Tracker {
         agent.last_seen = seen_at.map_or(last_seen, |seen_at| last_seen.max(seen_at));
         agent.start = start;
         agent.remembered_start = start;
-        agent.told_start = told_start;
+        agent.told_start = told_start.map(Box::new);
         // An older version has remembered no more than when the agent was last seen.
         let state_seen = state_seen.or(start.map(|_| last_seen));
         let at = state_seen.map(|seen| seen_at.map_or(seen, |seen_at| seen.max(seen_at)));
@@ -202,8 +202,8 @@ impl Agent {
 
     /// The same of the `state_start`.
     fn told_start_to_remember(&self) -> Option<ToldStart> {
-        let told = || self.open.as_ref()?.new_start.as_deref();
-        self.told_start.as_ref().or_else(told).cloned()
+        let told = || self.open.as_ref()?.new_start.as_ref();
+        self.told_start.as_ref().or_else(told).map(|told| (**told).clone())
     }
 }
 

@@ -31,6 +31,15 @@ pub(super) struct Seen<'a> {
     pub(super) start: StartText<'a>,
 }
 
+impl Seen<'_> {
+    /// The `state_start`, where it is another text than the known one.
+    pub(super) fn new_start(&self, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
+        let StartText::Told(text) = self.start else { return None };
+        let at = self.time.times.state_start.filter(|_| known != Some(text))?;
+        Some(Box::new(ToldStart { text: text.into(), at, taken: at.min(self.time.received_at) }))
+    }
+}
+
 /// The column `state_start` of a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StartText<'a> {
@@ -145,7 +154,7 @@ impl Tracker {
         let is_at_once = self.settings.mode == FeedMode::Event;
         let agent = self.table.get_mut(index);
         agent.forget_start();
-        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: told_start(seen, None) });
+        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: seen.new_start(None) });
         if is_at_once {
             self.remember_open(index, true);
         }
@@ -165,12 +174,7 @@ impl Tracker {
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        let known_text = agent.told_start.as_ref().map(|told| &*told.text);
-        let new_start = match seen.start {
-            StartText::AsBefore => agent.open.as_ref().and_then(|open| open.new_start.clone()),
-            StartText::Null | StartText::Told(_) => told_start(seen, known_text),
-        };
-        self.replace_open(index, OpenRecord { time: seen.time, after_gap, new_start });
+        self.replace_open(index, seen, after_gap);
         if !self.computes_start {
             return Taken::Same;
         }
@@ -252,11 +256,4 @@ impl Tracker {
         self.mark_changed(index);
         out.push(Output::Agent(Box::new(event)));
     }
-}
-
-/// The `state_start` of a record, where it is another text than the known one.
-fn told_start(seen: &Seen<'_>, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
-    let StartText::Told(text) = seen.start else { return None };
-    let at = seen.time.times.state_start.filter(|_| known != Some(text))?;
-    Some(Box::new(ToldStart { text: text.into(), at, taken: at.min(seen.time.received_at) }))
 }
