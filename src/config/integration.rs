@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mapping::spelling;
 use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
@@ -211,9 +212,9 @@ fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
     let identify = [("login_id", IdentifyBy::LoginId), ("name", IdentifyBy::Name)];
     let default_activity = table.optional("default_activity", |slot| {
         let activity = Reader::open(slot, schema::DEFAULT_ACTIVITY);
-        let id = activity.required("id", "\"1\"", values::filled_text);
+        let id = activity.required("id", "\"1\"", values::mapping_id);
         let name = activity.required("name", "\"Present\"", values::filled_text);
-        id.zip(name)
+        id.zip(name.map(|name| spelling::trim(&name).to_owned()))
     });
     Mapping {
         identify_by: table.or("identify_by", IdentifyBy::LoginId, values::choice(&identify)),

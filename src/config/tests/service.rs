@@ -358,6 +358,15 @@ fn mappings() {
             mapping("default_activity = { id = 1 }"),
             &["id: expected text, found 1", "\"name\" is missing in default_activity"],
         ),
+        (
+            mapping("default_activity = { id = \"\u{a0}7 \", name = \"Present\" }"),
+            &["warning: r.toml:12:27: id: has white space around it, which is left out"],
+        ),
+        (
+            mapping("default_activity = { id = \"\\u200b7\", name = \" \" }"),
+            &["error: r.toml:12:27: id: has the invisible character U+200B in it", "name: is empty"],
+        ),
+        (mapping("default_activity = { id = \"\\uFEFF\", name = \"A\" }"), &["id: is empty"]),
     ];
     for (text, expected) in cases {
         assert_problems(text, expected);

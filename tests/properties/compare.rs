@@ -1,0 +1,217 @@
+//! Whether the same was published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rtalink::mapping::annotate::Published;
+use rtalink::pipeline::engine::Finding;
+use rtalink::state::event::{Cause, StatusKind};
+use rtalink::state::memory::{AgentMemory, FeedMemory};
+use rtalink::state::since::Quality;
+use rtalink::state::status::Totals;
+use rtalink::time::Timestamp;
+
+use super::play::Told;
+use super::told::tell;
+
+/// What a change of a capture may change in what is published.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Normal {
+    /// Microseconds that the right one is later.
+    pub(crate) shifted_by: i64,
+    /// Login ids of the left one, as the right one has them.
+    pub(crate) renames: BTreeMap<String, String>,
+    pub(crate) without_raw: bool,
+    pub(crate) without_offsets: bool,
+    pub(crate) without_totals: bool,
+    pub(crate) without_closes: bool,
+    pub(crate) without_last_seen: bool,
+    /// What would be remembered is the same, too.
+    pub(crate) with_memories: bool,
+    /// What comes of one step, in any order.
+    pub(crate) as_sets: bool,
+    /// Of the right one; the left one was disconnected.
+    pub(crate) restarted_at: Option<Timestamp>,
+}
+
+/// What was published, ready to be compared.
+pub(crate) struct Comparable {
+    findings: Vec<(usize, Finding)>,
+    totals: Totals,
+    memories: Option<(FeedMemory, Vec<(AgentMemory, Option<Published>)>)>,
+}
+
+impl Comparable {
+    pub(crate) fn left(told: &Told, normal: &Normal) -> Self {
+        Self::new(told, normal, 0, &normal.renames)
+    }
+
+    pub(crate) fn right(told: &Told, normal: &Normal) -> Self {
+        Self::new(told, normal, normal.shifted_by, &BTreeMap::new())
+    }
+
+    fn new(told: &Told, normal: &Normal, shifted_by: i64, renames: &BTreeMap<String, String>) -> Self {
+        let mut findings = Vec::new();
+        for (step, found) in told.by_step.iter().enumerate() {
+            for finding in found {
+                if normal.keeps(finding) {
+                    let mut finding = copy(finding);
+                    normal.settle(&mut finding, shifted_by, renames);
+                    findings.push((if normal.as_sets { step } else { 0 }, finding));
+                }
+            }
+        }
+        let totals = if normal.without_totals { Totals::default() } else { told.totals };
+        let memories = normal.with_memories.then(|| told.memories.clone());
+        Self { findings, totals, memories }
+    }
+
+    /// Events compared; or where both differ first.
+    pub(crate) fn compare(&mut self, other: &mut Self, normal: &Normal) -> Result<usize, usize> {
+        let first = self.compare_in_order(other);
+        if first.is_ok() || !normal.as_sets {
+            return first;
+        }
+        for findings in [&mut self.findings, &mut other.findings] {
+            findings.sort_by_cached_key(|(step, finding)| (*step, format!("{finding:?}")));
+        }
+        self.compare_in_order(other)
+    }
+
+    fn compare_in_order(&self, other: &Self) -> Result<usize, usize> {
+        let both = self.findings.iter().zip(&other.findings);
+        if let Some(at) = both.clone().position(|(left, right)| left.0 != right.0 || !is_same(&left.1, &right.1)) {
+            return Err(at);
+        }
+        if self.findings.len() != other.findings.len() {
+            return Err(self.findings.len().min(other.findings.len()));
+        }
+        if self.totals != other.totals || self.memories != other.memories {
+            return Err(self.findings.len());
+        }
+        Ok(self.findings.iter().filter(|(_, finding)| matches!(finding, Finding::Event(..))).count())
+    }
+
+    /// For people: what comes before the finding `at`, and that one in full.
+    pub(crate) fn show(&self, at: usize) -> String {
+        let mut text = String::new();
+        for (_, finding) in self.findings.iter().take(at).skip(at.saturating_sub(6)) {
+            tell(finding, &mut text);
+        }
+        for (_, finding) in self.findings.iter().skip(at).take(3) {
+            text.push_str("> ");
+            tell(finding, &mut text);
+            if matches!(finding, Finding::Snapshot(_)) {
+                text.push('\n');
+            }
+        }
+        if let Some((_, finding)) = self.findings.get(at) {
+            text += &format!("{finding:?}\n");
+        }
+        text += &format!("{} findings, {:?}\n", self.findings.len(), self.totals);
+        match &self.memories {
+            Some((feed, agents)) if at >= self.findings.len() => text + &format!("{feed:?}\n{agents:?}\n"),
+            _ => text,
+        }
+    }
+}
+
+fn copy(finding: &Finding) -> Finding {
+    match finding {
+        Finding::Event(event, annotation) => Finding::Event(event.clone(), annotation.clone()),
+        Finding::Status(status) => Finding::Status(status.clone()),
+        Finding::DeadLetter(letter) => Finding::DeadLetter(letter.clone()),
+        Finding::Snapshot(snapshot) => Finding::Snapshot(*snapshot),
+        Finding::Close(connection, reason) => Finding::Close(*connection, *reason),
+    }
+}
+
+fn is_same(left: &Finding, right: &Finding) -> bool {
+    match (left, right) {
+        (Finding::Event(event, annotation), Finding::Event(other, other_annotation)) => {
+            event == other && annotation == other_annotation
+        }
+        (Finding::Status(status), Finding::Status(other)) => status == other,
+        (Finding::DeadLetter(letter), Finding::DeadLetter(other)) => letter == other,
+        (Finding::Snapshot(snapshot), Finding::Snapshot(other)) => snapshot == other,
+        (Finding::Close(connection, reason), Finding::Close(other, other_reason)) => {
+            connection == other && reason == other_reason
+        }
+        _ => false,
+    }
+}
+
+impl Normal {
+    fn keeps(&self, finding: &Finding) -> bool {
+        match finding {
+            Finding::Close(..) => !self.without_closes,
+            Finding::Snapshot(_) => self.restarted_at.is_none(),
+            Finding::Status(status) => {
+                let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
+                    || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
+                self.restarted_at.is_none() || !is_of_one_process
+            }
+            _ => true,
+        }
+    }
+
+    fn settle(&self, finding: &mut Finding, shifted_by: i64, renames: &BTreeMap<String, String>) {
+        let back = |at: &mut Timestamp| *at = Timestamp::from_micros(at.as_micros() - shifted_by);
+        let rename = |id: &mut Arc<str>| {
+            if let Some(renamed) = renames.get(&**id) {
+                *id = Arc::from(renamed.as_str());
+            }
+        };
+        match finding {
+            Finding::Event(event, annotation) => {
+                event.agent = 0;
+                let times =
+                    [&mut event.since, &mut event.observed_at].into_iter().chain(&mut annotation.activity_since);
+                times.for_each(back);
+                if let Some(previous) = &mut event.previous {
+                    back(&mut previous.since);
+                    back(&mut previous.last_seen);
+                    if self.without_last_seen {
+                        previous.last_seen = Timestamp::default();
+                    }
+                }
+                rename(&mut event.login_id);
+                rename(&mut annotation.external_user);
+                let is_first_sight =
+                    event.cause == Cause::Observed || event.cause == Cause::LoggedIn && event.previous.is_none();
+                if self.restarted_at.is_some() && is_first_sight {
+                    // Who was absent before they came is known of one run only.
+                    event.cause = Cause::Observed;
+                    if event.quality == Quality::WithinRefresh {
+                        event.quality = Quality::AfterGap;
+                    }
+                }
+            }
+            Finding::Status(status) => {
+                back(&mut status.event.at);
+                status.figures.last_record_at.iter_mut().for_each(back);
+                if let StatusKind::Restored { gap_from, gap_to } = &mut status.event.kind {
+                    back(gap_from);
+                    back(gap_to);
+                }
+                if self.without_totals {
+                    status.figures.totals = Totals::default();
+                    status.figures.logged_in = 0;
+                }
+                if self.restarted_at.is_some() {
+                    status.figures.last_record_at = None;
+                }
+            }
+            Finding::DeadLetter(letter) => {
+                back(&mut letter.received_at);
+                if self.without_raw {
+                    letter.raw.clear();
+                }
+                if self.without_offsets {
+                    letter.offset = 0;
+                }
+            }
+            Finding::Snapshot(_) | Finding::Close(..) => {}
+        }
+    }
+}
