@@ -336,7 +336,7 @@ invalid    1 bad_number (aux_reason is not a number in range), the first at offs
            1 missing_value (login_id is empty), the first at offset 88, read at 2026-01-05T08:00:06.120Z
            1 truncated (the input ended before the record did), the first at offset 109, read at 2026-01-05T08:00:07.120Z
 lines      1 skipped, 3 markers
-snapshots  3 complete, one every 3s; 2 cut off
+snapshots  3 complete, one every 3s; 1 cut off
 agents     3, 3 of them logged in at the end
 events     5: 3 OBSERVED, 2 CHANGED
 statuses   4: 2 CONNECTED, 2 DISCONNECTED

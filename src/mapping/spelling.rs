@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::wire::visible::is_invisible;
+use crate::wire::visible;
 
 /// The text without white space around it. A byte order mark counts as such: spreadsheets leave it behind.
 pub fn trim(text: &str) -> &str {
@@ -32,7 +32,7 @@ pub fn is_same(one: &str, other: &str) -> bool {
 
 /// The first character that takes no room: nobody would find out why an id with it is another one.
 pub fn invisible(text: &str) -> Option<char> {
-    text.chars().find(|c| !c.is_whitespace() && is_invisible(*c))
+    text.chars().find(|c| visible::is_invisible(*c) && !c.is_whitespace())
 }
 
 /// Whether there is white space inside that looks like a blank, and is another character or more than one.
