@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use rtalink::time::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -228,6 +230,18 @@ fn decode_of_fixed_length_reports_a_last_record_that_is_cut() {
     assert_eq!(lines[0], r#"{"loginId":"0471","mode":"AVAIL","direction":"NONE","rawState":"20","offset":0}"#);
     assert_eq!(serde_json::from_str::<Value>(&lines[1]).unwrap()["offset"], 8);
     assert!(lines[1].starts_with("{\"error\":\"truncated"), "{}", lines[1]);
+}
+
+#[test]
+fn decode_takes_a_time_without_a_date_for_the_latest_before_it_runs() {
+    let format = "{ field = \"timestamp\", format = \"%H:%M:%S %z\" }";
+    let layout = format!("separator = \"|\"\ncolumns = [\"login_id\", \"state\", {format}]\nstates = \"rta-codes\"");
+    let begin = Timestamp::now();
+    let lines = decode(&config(0, 0, "timed", &format!("[layout.timed]\n{layout}")), b"0471|20|12:00:00 +0000\n");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let told = Timestamp::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap();
+    assert!(told.to_string().ends_with("T12:00:00.000Z"), "{told}");
+    assert!(told > begin.minus(Duration::from_secs(86_400)) && told <= Timestamp::now().plus(Duration::from_secs(10)));
 }
 
 #[test]
