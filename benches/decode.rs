@@ -58,7 +58,9 @@ fn main() {
             Box::new(|| {
                 let run = Run { bytes: snapshots[0].clone(), offset: 0 };
                 for frame in plan.ends().records(&run) {
-                    black_box(decoder.decode(&plan, frame.bytes).unwrap().record.skills.len());
+                    black_box(
+                        decoder.decode(&plan, frame.bytes, Timestamp::from_millis(0)).unwrap().record.skills.len(),
+                    );
                 }
             }),
         ),

@@ -47,7 +47,7 @@ fn config(http: &str, tokens: &str) -> String {
          [http]\nlisten = \"127.0.0.1:0\"\n{http}\n{tokens}\
          [log]\nlevel = \"trace\"\n\
          [[integration]]\nid = \"avaya-1\"\nkind = \"avaya-cms\"\nacd = 1\n\
-         [integration.realtime]\nport = 0\nbind = \"127.0.0.1\"\nlayout = \"cisco-icm-20\"\n"
+         [integration.realtime]\nport = 0\nbind = \"127.0.0.1\"\nlayout = \"cisco-icm-20\"\nshortest_refresh = \"0s\"\n"
     )
 }
 

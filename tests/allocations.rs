@@ -72,7 +72,7 @@ fn a_decoded_record_allocates_nothing() {
     let mut skills = 0;
     let mut decode_all = || {
         for line in text.lines() {
-            skills += decoder.decode(&plan, line.as_bytes()).unwrap().record.skills.len();
+            skills += decoder.decode(&plan, line.as_bytes(), Timestamp::from_millis(0)).unwrap().record.skills.len();
         }
     };
     decode_all();

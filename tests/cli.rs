@@ -33,6 +33,7 @@ acd = 1
 port = {port}
 bind = "127.0.0.1"
 layout = "{layout}"
+shortest_refresh = "0s"
 {more}
 "#
     )
@@ -168,6 +169,17 @@ fn check_reads_the_mapping_too() {
     let passed = output(&["check", "--config", &file]);
     assert_eq!(passed.status.code(), Some(0), "{}", text(&passed.stderr));
     assert!(text(&passed.stdout).contains("ok, 1 integration(s)"), "{}", text(&passed.stdout));
+
+    write(folder.path(), "u.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n2 ,E2\u{a0},Bo\na  b,E3,Cy\n");
+    let passed = output(&["check", "--config", &file]);
+    let told = text(&passed.stderr);
+    assert_eq!(passed.status.code(), Some(0), "{told}");
+    for expected in
+        ["u.csv:3: white space around 2 values is left out", "u.csv:4: 1 value of external_user with two blanks"]
+    {
+        assert!(told.lines().any(|line| line.starts_with("warning: ") && line.contains(expected)), "{told}");
+    }
+    assert!(!told.contains("E2") && !told.contains("a  b"), "{told}");
 }
 
 #[test]
@@ -244,11 +256,18 @@ const CAPTURE: &str = r#"{"at":"2026-01-05T08:00:00.000Z","peer":"10.1.2.3:40000
 "#;
 
 fn replay(file: &str, capture: &Path, options: &[&str]) -> String {
+    replay_with_account(file, capture, options).0
+}
+
+/// Standard output, and standard error without the warnings about the configuration.
+fn replay_with_account(file: &str, capture: &Path, options: &[&str]) -> (String, String) {
     let capture = capture.to_str().unwrap();
     let arguments = [&["replay", "--config", file, "--integration", "avaya-1", capture], options].concat();
     let output = output(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    text(&output.stdout)
+    let told = text(&output.stderr);
+    let (_, account) = told.split_once("records  ").unwrap_or_else(|| panic!("no account: {told}"));
+    (text(&output.stdout), format!("records  {account}"))
 }
 
 #[test]
@@ -281,6 +300,58 @@ fn replay_is_deterministic_and_adds_up() {
     let output = output(&["replay", "--config", &file, "--integration", "avaya-1", broken.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("broken.capture:5"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn replay_accounts_for_what_it_saw() {
+    let layout = SHORT.replace("[layout.short]", "[layout.short]\nskip = [\"^#\"]");
+    let (folder, file) = with_config(&config(0, 0, "short", &layout));
+    let capture = r##"{"at":"2026-01-05T08:00:00.000Z","peer":"10.1.2.3:40000","open":true}
+{"at":"2026-01-05T08:00:00.120Z","text":"# shift\n1|AVAIL|\n2|AUX|3\n3|LUNCH|\nEND\n"}
+{"at":"2026-01-05T08:00:03.120Z","text":"1|AVAIL|\n2|AUX|three\n3|LUNCH|\nEND\n"}
+{"at":"2026-01-05T08:00:06.120Z","text":"1|AVAIL|\n2|AUX|\n|AVAIL|\n3|LUNCH|\nEND\n1|A"}
+{"at":"2026-01-05T08:00:07.120Z","close":true}
+{"at":"2026-01-05T08:00:08.000Z","peer":"10.1.2.3:40001","open":true}
+{"at":"2026-01-05T08:00:08.120Z","text":"1|ACD|\n"}
+{"at":"2026-01-05T08:00:08.500Z","close":true}
+"##;
+    let capture = write(folder.path(), "monday.capture", capture);
+    let expected = "\
+records    12: 5 changed, 4 unchanged, 3 invalid
+invalid    1 bad_number (aux_reason is not a number in range), the first at offset 47, read at 2026-01-05T08:00:03.120Z
+           1 missing_value (login_id is empty), the first at offset 88, read at 2026-01-05T08:00:06.120Z
+           1 truncated (the input ended before the record did), the first at offset 109, read at 2026-01-05T08:00:07.120Z
+lines      1 skipped, 3 markers
+snapshots  3 complete, one every 3s; 2 cut off
+agents     3, 3 of them logged in at the end
+events     5: 3 OBSERVED, 2 CHANGED
+statuses   4: 2 CONNECTED, 2 DISCONNECTED
+codes      records with codes that are not in the table: 3 of \"LUNCH\"
+";
+    let (events, account) = replay_with_account(&file, &capture, &[]);
+    assert_eq!(account, expected);
+    assert_eq!(replay_with_account(&file, &capture, &["--summary"]).1, expected);
+
+    let (mixed, account) = replay_with_account(&file, &capture, &["--statuses"]);
+    assert_eq!(account, expected);
+    let (statuses, others): (Vec<&str>, Vec<&str>) = mixed.lines().partition(|line| is_status(line));
+    assert_eq!(others, events.lines().collect::<Vec<_>>(), "the same events, in the same order");
+    assert_eq!(statuses.len(), 4);
+    let told = mixed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<String> = told.map(|line| line["kind"].as_str().unwrap_or("event").to_owned()).collect();
+    let expected = "CONNECTED event event event event DISCONNECTED CONNECTED event DISCONNECTED";
+    assert_eq!(told.join(" "), expected);
+    let options = ["--summary", "--statuses"];
+    let arguments =
+        [&["replay", "--config", &file, "--integration", "avaya-1", capture.to_str().unwrap()], &options[..]].concat();
+    assert_eq!(output(&arguments).status.code(), Some(2), "a table has no place for them");
+}
+
+/// A feed status has a `kind`, an event an `eventId`, and neither has the other's.
+fn is_status(line: &str) -> bool {
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_ne!(line.get("kind").is_some(), line.get("eventId").is_some(), "{line}");
+    line.get("kind").is_some()
 }
 
 #[test]

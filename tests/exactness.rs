@@ -70,6 +70,7 @@ fn config(topic: &str, integrations: &[(String, &str)]) -> String {
             port = 0
             bind = "127.0.0.1"
             layout = "{layout}"
+            shortest_refresh = "0s"
             # Shorter than a refresh: one agent alone, seen again, begins another snapshot.
             snapshot_idle = "20ms"
             "#

@@ -145,7 +145,7 @@ fn a_bad_record_is_a_dead_letter_and_changes_nothing_for_anybody() {
     let integration = |number| {
         format!(
             "[[integration]]\nid = \"kind-{number}\"\nkind = \"avaya-cms\"\nacd = 1\n\
-             [integration.realtime]\nport = 0\nbind = \"127.0.0.1\"\n{CISCO}\n"
+             [integration.realtime]\nport = 0\nbind = \"127.0.0.1\"\nshortest_refresh = \"0s\"\n{CISCO}\n"
         )
     };
     let integrations: String = (1..=kinds.len()).map(integration).collect();

@@ -237,13 +237,15 @@ fn agents_are_filtered_and_wrong_questions_are_answered() {
     let _names = dial(&service, "names", &["1|Ada|AVAIL||"]);
     service.settle(5);
     until_true("the read model", || agents(&service.get("/api/v1/agents").json()).len() == 4);
-    let questions: [(&str, &[&str]); 6] = [
+    let questions: [(&str, &[&str]); 8] = [
         ("", &["ids/1", "ids/2", "ids/3", "names/1"]),
         ("?integration=names", &["names/1"]),
         ("?mode=AVAIL", &["ids/1", "names/1"]),
         ("?mode=UNSTAFF", &["ids/3"]),
         ("?integration=ids&mode=AUX", &["ids/2"]),
         ("?mode=DACW", &[]),
+        ("?login_id=2", &["ids/2"]),
+        ("?integration=ids&login_id=%201%C2%A0", &["ids/1"]),
     ];
     for (question, expected) in questions {
         let answer = service.get(&format!("/api/v1/agents{question}"));

@@ -39,6 +39,7 @@ const CONFIG: &str = r#"
     [integration.realtime]
     port = 7001
     layout = "cisco-icm-20"
+    shortest_refresh = "0s"
     allow = ["127.0.0.1/32"]
 "#;
 

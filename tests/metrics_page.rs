@@ -83,6 +83,7 @@ const CONFIG: &str = r#"
     port = 0
     bind = "127.0.0.1"
     layout = "cisco-icm-20"
+    shortest_refresh = "0s"
 "#;
 
 /// Labels and values of each series of an exposition, by metric; `le` and the suffixes of histograms left out.

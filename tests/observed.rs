@@ -74,17 +74,18 @@ impl Centre {
                 id = "{id}"
                 kind = "avaya-cms"
                 acd = 1
+                time_zone = "Europe/Berlin"
                 [integration.realtime]
                 port = {}
                 bind = "127.0.0.1"
-                layout = "short"
-                snapshot_end = "marker"
+                {}
                 stale_after = "1s"
                 [integration.mapping]
                 users = "users.csv"
                 activities = "activities.csv"
                 "#,
-                free_port()
+                free_port(),
+                reading(id)
             );
         }
         toml += cms::LAYOUT;
@@ -99,9 +100,9 @@ impl Centre {
         Cms::start(self.process.feed_of(integration), fault)
     }
 
-    /// Takes these further lines of its last integration.
-    fn reload_with(&self, lines: &str) {
-        fs::write(self.folder.path().join("rtalink.toml"), format!("{}\n{lines}", self.toml)).unwrap();
+    /// Takes this configuration.
+    fn reload(&self, toml: &str) {
+        fs::write(self.folder.path().join("rtalink.toml"), toml).unwrap();
         self.process.signal("HUP");
     }
 
@@ -111,6 +112,16 @@ impl Centre {
         self.process.wait();
         self.process = Process::run(&self.folder, &self.toml);
     }
+}
+
+/// How an integration reads its feed. One has a report that may list somebody twice, one shows local times.
+fn reading(integration: &str) -> String {
+    let (layout, end, shortest_refresh) = match integration {
+        "by-split" => ("short", "repeat", "40ms"),
+        "spring" => ("local", "marker", "0s"),
+        _ => ("short", "marker", "0s"),
+    };
+    format!("layout = \"{layout}\"\nsnapshot_end = \"{end}\"\nshortest_refresh = \"{shortest_refresh}\"")
 }
 
 /// A fault of a feed, the integration that has it, and the alerts that it has to cause.
@@ -162,6 +173,26 @@ const FAULTS: &[Fault] = &[
         alerts: &["RtalinkFeedUnreadable"],
         play: |_| Step::Send(snapshot_of(0..TEAM, |_| "Z")),
     },
+    Fault {
+        integration: "illegible",
+        alerts: &["RtalinkRecordsUnreadable"],
+        play: |_| Step::Send("ERROR 17: report not available\n".to_owned()),
+    },
+    Fault {
+        integration: "endless",
+        alerts: &["RtalinkNoSnapshot"],
+        play: |step| Step::Send(snapshot(step, 0..TEAM).replace("END\n", "")),
+    },
+    Fault {
+        integration: "by-split",
+        alerts: &["RtalinkRepeatedRows"],
+        play: |step| Step::Send(snapshot(step, 0..TEAM) + &snapshot(step, 0..TEAM)),
+    },
+    Fault {
+        integration: "spring",
+        alerts: &["RtalinkImpossibleTimes"],
+        play: |step| Step::Send(snapshot(step, 0..TEAM).replace("|\n", "|29.03.2026 02:30:00\n")),
+    },
 ];
 
 /// One change with every snapshot.
@@ -202,8 +233,12 @@ const TROUBLES: &[Trouble] = &[
     },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon.
-    Trouble { instance: "paused", alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut"] },
+    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, and its report is faster than
+    // they think.
+    Trouble {
+        instance: "paused",
+        alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut", "RtalinkShortestRefreshTooLong"],
+    },
 ];
 
 /// A service is killed, and started again, until that is told.
@@ -285,7 +320,9 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
     let ca = Authority::new(paused.folder.path(), "ours");
-    paused.reload_with(&ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section(""));
+    let certificate = ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section("");
+    let too_long = paused.toml.replace("shortest_refresh = \"0s\"", "shortest_refresh = \"900ms\"");
+    paused.reload(&format!("{too_long}\n{certificate}"));
     within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
         // Prometheus knows a process by the second of its start.
@@ -330,7 +367,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     small.iter().for_each(SmallDisk::free);
     kafka.start_again();
     assert_eq!(post("resume"), 200);
-    paused.reload_with("");
+    paused.reload(&paused.toml);
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())

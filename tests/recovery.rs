@@ -110,7 +110,7 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
         level: Level::Exact,
         previous_external_activity: None,
         previous_activity: None,
-        activity_since: at.minus(Duration::from_secs(60)),
+        activity_since: (!number.is_multiple_of(4)).then(|| at.minus(Duration::from_secs(60))),
         version: 3,
     };
     (event, annotation)
@@ -128,6 +128,9 @@ fn expected(agent: usize, sequence: u64) -> StoredAgent {
             ride_along: event.ride_along,
             last_seen: event.observed_at,
             start: None,
+            told_start: None,
+            state_seen: None,
+            listed_again: 0,
             absence: None,
         },
         published: Some(Published {

@@ -8,6 +8,7 @@ use rtalink::proto::v1;
 
 mod support;
 
+use support::http;
 use support::process::Process;
 use support::service::{Running, folder};
 use support::short::{self, send, told};
@@ -165,6 +166,29 @@ fn thresholds_change_without_a_disconnect() {
         service.feed_statuses().iter().any(|status| status.kind() == v1::feed_status::Kind::Stale)
     });
     assert!(!service.feed_statuses().iter().any(|status| status.kind() == v1::feed_status::Kind::Disconnected));
+}
+
+#[test]
+fn a_shortest_refresh_that_is_too_long_is_told_until_another_one_is_taken() {
+    let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
+    let file = folder.path().join("rtalink.toml");
+    let process = Process::run(&folder, &edited("shortest_refresh = \"0s\"", "shortest_refresh = \"20s\""));
+    let mut feed = TcpStream::connect(process.feed()).unwrap();
+    let mut is_told_after_a_refresh = || {
+        send(&mut feed, &["1|AVAIL|", "2|AVAIL|", "END"]);
+        let condition = "rtalink_feed_condition{integration=\"avaya-1\",condition=\"shortest_refresh_too_long\"}";
+        http::series(&http::get(process.http(), "/metrics").body)[condition] == 1.0
+    };
+    until_true("it is told", &mut is_told_after_a_refresh);
+    let line = process.line("shortest_refresh is more than half of the time between two refreshes");
+    assert!(line.contains("WARN") && line.contains("shortest_refresh_ms=20000 period_ms="), "{line}");
+
+    fs::write(&file, config()).unwrap();
+    process.signal("HUP");
+    until_true("it is over", || !is_told_after_a_refresh());
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+    assert_eq!(log.iter().filter(|line| line.contains("shortest_refresh is more than half")).count(), 1);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
 use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::store::memory;
 use rtalink::time::Timestamp;
+use rtalink::wire::encoding::Encoding;
 use rtalink::wire::framing::{Piece, Run};
+use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
 
 #[path = "support/told.rs"]
@@ -46,10 +48,19 @@ struct Site {
 
 impl Site {
     fn start(mapping: MappingTables) -> Self {
+        Self::start_as(mapping, Encoding::Iso8859_1)
+    }
+
+    fn start_in_utf8(mapping: MappingTables) -> Self {
+        Self::start_as(mapping, Encoding::Utf8)
+    }
+
+    fn start_as(mapping: MappingTables, encoding: Encoding) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
         let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();
         let names = config.integrations.iter().find(|integration| &*integration.id == "names").unwrap();
-        let plan = Plan::compile(&names.realtime.as_ref().unwrap().layout, &names.time_zone).unwrap();
+        let layout = LayoutSpec { encoding, ..LayoutSpec::clone(&names.realtime.as_ref().unwrap().layout) };
+        let plan = Plan::compile(&layout, &names.time_zone).unwrap();
         let engine = Engine::new(names.settings.clone(), Arc::clone(&plan), Arc::new(mapping));
         Self { engine, plan, now: 0 }
     }
@@ -64,6 +75,10 @@ impl Site {
 
     /// A snapshot: login id, name, state.
     fn snapshot(&mut self, rows: &[(&str, &str, &str)]) -> Vec<String> {
+        Self::told(self.found(rows))
+    }
+
+    fn found(&mut self, rows: &[(&str, &str, &str)]) -> Vec<Finding> {
         self.now += 3;
         let mut found = Vec::new();
         if self.engine.session().peer().is_none() {
@@ -73,7 +88,7 @@ impl Site {
         let text: String = rows.iter().map(row).chain(["END\n".to_owned()]).collect();
         let piece = Piece::Records(Run { bytes: text.into(), offset: 0 });
         self.engine.receive(1, &self.plan, &piece, at(self.now), &mut found);
-        Self::told(found)
+        found
     }
 
     fn set_mapping(&mut self, mapping: MappingTables) -> Vec<String> {
@@ -180,7 +195,7 @@ fn another_activity_begins_with_the_state_and_knows_the_one_before() {
         assert_eq!(event.since, at(6));
         assert_eq!(annotation.previous_activity.as_ref().unwrap().activity_id, "7");
         assert_eq!(annotation.activity.as_ref().unwrap().activity_id, "8");
-        assert_eq!(annotation.activity_since, at(6), "the new activity begins with the state");
+        assert_eq!(annotation.activity_since, Some(at(6)), "the new activity begins with the state");
     }
 }
 
@@ -216,5 +231,85 @@ fn who_is_logged_out_is_told_when_he_comes_back() {
         let told = site.snapshot(&AVAIL[..1]);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("1/1 #3 LOGGED_IN") && told[0].contains("user E1"), "{told:?}");
+    }
+}
+
+/// Second at which the activity began, as each event tells it.
+fn activity_since(findings: &[Finding]) -> Vec<Option<Timestamp>> {
+    let annotations = findings.iter().filter_map(|finding| match finding {
+        Finding::Event(_, annotation) => Some(annotation),
+        _ => None,
+    });
+    annotations.map(|annotation| annotation.activity_since).collect()
+}
+
+#[test]
+fn an_activity_goes_on_from_a_log_out_that_was_never_published() {
+    // LOGGED_OUT, AVAIL and UNKNOWN are mapped to these; the agent is first seen logged out at second 3.
+    let cases = [
+        ("the same", [Some("9"), Some("9")], Some(3)),
+        ("another", [Some("8"), Some("9")], Some(6)),
+        ("none before", [None, Some("9")], Some(6)),
+    ];
+    for restarts in [false, true] {
+        for (name, [logged_out, avail], expected) in cases {
+            let rows = [("LOGGED_OUT", logged_out), ("AVAIL", avail)];
+            let rows: Vec<_> = rows.into_iter().filter_map(|(key, id)| Some((key, id?))).collect();
+            let mapping = || tables(IdentifyBy::LoginId, 1, &[], &rows);
+            let mut site = Site::start(mapping());
+            assert_eq!(site.snapshot(&[("1", "Ada", "UNSTAFF")]), NOTHING);
+            if restarts {
+                assert_eq!(site.restart(mapping()), NOTHING);
+            }
+            site.now = 3;
+            let found = site.found(&[("1", "Ada", "AVAIL")]);
+            assert_eq!(activity_since(&found), [expected.map(at)], "{name}, restarts: {restarts}");
+        }
+    }
+}
+
+#[test]
+fn without_an_activity_it_has_no_beginning() {
+    for restarts in [false, true] {
+        let mapping = |version, rows: &[(&str, &str)]| tables(IdentifyBy::LoginId, version, &[], rows);
+        let mut site = Site::start(mapping(1, &[]));
+        // UNKNOWN and LOGGED_OUT take no default.
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "UNKNOWN")])), [None]);
+        if restarts {
+            assert_eq!(site.restart(mapping(1, &[])), NOTHING);
+        }
+        let began = site.now + 3;
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "AVAIL")])), [Some(at(began))]);
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "UNSTAFF")])), [None]);
+        let began = site.now + 3;
+        assert_eq!(activity_since(&site.found(&[("1", "Ada", "AVAIL")])), [Some(at(began))]);
+        // Found at last: it began with the state.
+        site.snapshot(&[("1", "Ada", "UNKNOWN")]);
+        let began = site.now;
+        let told = site.remap(restarts, mapping(2, &[("UNKNOWN", "7")]));
+        assert_eq!(told.len(), 1);
+        let stored = site.engine.memory(0).1.unwrap();
+        assert_eq!(stored.activity_since, Some(at(began)));
+    }
+}
+
+#[test]
+fn people_are_found_however_their_ids_and_names_are_spelled() {
+    // As the mapping has it, and as the feed does.
+    let spellings =
+        [("M\u{fc}ller, J.", "Mu\u{308}ller, J."), ("Roe, R.", "Roe, R.\u{2003}"), ("Doe, J.", "\u{2009}Doe, J.")];
+    for (known, told) in spellings {
+        let by_name = tables(IdentifyBy::Name, 1, &[(known, "E1")], &[]);
+        let by_login_id = tables(IdentifyBy::LoginId, 1, &[(known, "E1")], &[]);
+        for (mapping, row) in [(by_name, ("1", told, "AVAIL")), (by_login_id, (told, "Ada", "AVAIL"))] {
+            let mut site = Site::start_in_utf8(mapping);
+            let lines = site.snapshot(&[row]);
+            assert!(lines.len() == 1 && lines[0].contains("user E1"), "{lines:?}");
+        }
+        // Two who are called the same are nobody.
+        let mut site = Site::start_in_utf8(tables(IdentifyBy::Name, 1, &[(known, "E1")], &[]));
+        let lines = site.snapshot(&[("1", known, "AVAIL"), ("2", told, "AVAIL")]);
+        let expected = ["1/1 #1 OBSERVED user E1", "1/2 #1 OBSERVED user ambiguous", "1/1 #2 REMAPPED user ambiguous"];
+        assert!(brief(&lines).iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{lines:?}");
     }
 }

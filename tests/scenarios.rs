@@ -19,7 +19,7 @@ use std::{env, fs};
 
 use player::{load_config, play, root, scenarios};
 
-const FEWEST: usize = 40;
+const FEWEST: usize = 300;
 
 #[test]
 fn every_scenario_publishes_what_its_file_says() {

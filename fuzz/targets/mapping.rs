@@ -2,7 +2,9 @@
 //!
 //! * no file brings the readers down;
 //! * a file with a problem gives nothing but problems, each with a line that the file has;
-//! * what is read is not empty where it must not be, and written as CSV it is read again as the same;
+//! * what is read is not empty where it must not be, has no white space around it and nothing invisible in its ids;
+//! * written as CSV it is read again as the same, without a word about white space;
+//! * blanks around the values, and accents written otherwise, change nothing;
 //! * lookups of the activities find the most specific row, and the default only where it may be taken.
 #![no_main]
 
@@ -10,11 +12,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, USERS_HEADER};
+use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, Rows, USERS_HEADER};
 use rtalink::mapping::key::{self, ActivityKey, Level};
-use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
+use rtalink::mapping::spelling;
+use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::state::agent_state::{AgentState, SkillList};
 use rtalink::wire::states::{Direction, Mode};
+use unicode_normalization::UnicodeNormalization;
 
 fn csv(header: [&str; 3], rows: impl Iterator<Item = [String; 3]>) -> Vec<u8> {
     let mut text = header.join(",") + "\n";
@@ -34,29 +38,51 @@ fn check_problems(file: &[u8], problems: &[RowProblem]) {
     }
 }
 
+/// The same file however its values are written.
+fn check_rows<T: PartialEq + std::fmt::Debug>(
+    header: [&str; 3],
+    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
+    read: &Rows<T>,
+    row: impl Fn((&String, &Arc<T>)) -> [String; 3],
+) {
+    let rows = || read.rows.iter().map(&row);
+    for [external, id, name] in rows() {
+        assert!(!external.is_empty() && !id.is_empty());
+        assert_eq!(spelling::normal(&external), external);
+        assert!([&id, &name].into_iter().all(|value| spelling::trim(value) == value));
+        assert!([&external, &id].into_iter().all(|value| spelling::invisible(value).is_none()));
+    }
+    let again = parse(&csv(header, rows())).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(again.rows, read.rows);
+    assert!(again.remarks.iter().all(|remark| !remark.message.contains("around")), "{:?}", again.remarks);
+    let decomposed = |text: String| text.nfd().collect::<String>();
+    let padded = rows().map(|[external, id, name]| {
+        [format!("\u{a0}{}\u{feff}", decomposed(external)), format!(" {id}\t"), format!("\u{2003}{name} ")]
+    });
+    let again = parse(&csv(header, padded)).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(again.rows, read.rows);
+    assert_eq!(again.remarks.iter().any(|remark| remark.message.contains("around")), !read.rows.is_empty());
+}
+
 fn check_users(file: &[u8]) {
     match files::parse_users(file) {
         Err(problems) => check_problems(file, &problems),
-        Ok(users) => {
-            assert!(users.iter().all(|(external, user)| !external.is_empty() && !user.employee_id.is_empty()));
-            let rows = users.iter().map(|(external, user): (&String, &Arc<User>)| {
-                [external.clone(), user.employee_id.clone(), user.employee_name.clone()]
-            });
-            assert_eq!(files::parse_users(&csv(USERS_HEADER, rows)), Ok(users.clone()));
-        }
+        Ok(users) => check_rows(USERS_HEADER, files::parse_users, &users, |(external, user)| {
+            [external.clone(), user.employee_id.clone(), user.employee_name.clone()]
+        }),
     }
 }
 
 fn check_activities(file: &[u8]) {
-    let activities: HashMap<String, Arc<Activity>> = match files::parse_activities(file) {
+    let read = match files::parse_activities(file) {
         Err(problems) => return check_problems(file, &problems),
         Ok(activities) => activities,
     };
-    assert!(activities.keys().all(|key| key::check_spelling(key).is_ok()));
-    let rows = activities
-        .iter()
-        .map(|(external, activity)| [external.clone(), activity.activity_id.clone(), activity.activity_name.clone()]);
-    assert_eq!(files::parse_activities(&csv(ACTIVITIES_HEADER, rows)), Ok(activities.clone()));
+    assert!(read.rows.keys().all(|key| key::check_spelling(key).is_ok()));
+    check_rows(ACTIVITIES_HEADER, files::parse_activities, &read, |(external, activity)| {
+        [external.clone(), activity.activity_id.clone(), activity.activity_name.clone()]
+    });
+    let activities: HashMap<String, Arc<Activity>> = read.rows;
 
     let default = Arc::new(Activity { activity_id: "default".to_owned(), activity_name: String::new() });
     let tables = MappingTables {

@@ -18,7 +18,9 @@ pub(super) fn load(path: &Path) -> Loaded {
     let mut loaded = config::load(path, environment::of_process());
     let integrations = loaded.config.as_ref().map(|config| config.integrations.clone()).unwrap_or_default();
     for integration in integrations {
-        loaded.add(mapping_files::read(&integration.mapping).err().unwrap_or_default());
+        let mut problems = Vec::new();
+        mapping_files::check(&integration.mapping, &mut problems);
+        loaded.add(problems);
         if let Some(realtime) = &integration.realtime
             && let Err(error) = Plan::compile(&realtime.layout, &integration.time_zone)
         {

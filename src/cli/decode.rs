@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use bytes::BytesMut;
 use serde::Serialize;
 
+use crate::time::Timestamp;
 use crate::wire::decode::Decoder;
 use crate::wire::escape::escape;
 use crate::wire::framing::{Frame, Framer, Piece};
@@ -22,7 +23,8 @@ use super::{OneIntegration, configuration};
 
 /// Turns raw feed bytes into one JSON line per record, stateless, with all columns.
 ///
-/// A bad record gives {"error": …, "offset": …, "raw": …} and decoding goes on.
+/// A bad record gives {"error": …, "offset": …, "raw": …} and decoding goes on. Which moment a local time is can depend on
+/// when it is received, if it occurs twice or has no date: here it counts as received when decoding begins.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  nc -l 7001 | rtalink decode --config rtalink.toml --integration avaya-1")]
 pub(super) struct Args {
@@ -90,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         None => Box::new(std::io::stdin().lock()),
     };
     let is_fixed_length = matches!(realtime.layout.framing, Framing::Length(_));
-    let mut lines = Lines { plan: &plan, decoder: Decoder::default(), out: stdout() };
+    let mut lines = Lines { plan: &plan, decoder: Decoder::default(), received_at: Timestamp::now(), out: stdout() };
     let mut framer = Framer::default();
     let mut buffer = BytesMut::new();
     let mut chunk = vec![0; 64 * 1024];
@@ -123,6 +125,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 struct Lines<'a, W> {
     plan: &'a Plan,
     decoder: Decoder,
+    received_at: Timestamp,
     out: W,
 }
 
@@ -134,7 +137,7 @@ impl<W: Write> Lines<'_, W> {
         if self.plan.lines().classify(frame.bytes) != LineKind::Record {
             return Ok(());
         }
-        match self.decoder.decode(self.plan, frame.bytes) {
+        match self.decoder.decode(self.plan, frame.bytes, self.received_at) {
             Ok(decoded) => {
                 serde_json::to_writer(&mut self.out, &record_line(&decoded.record, frame.offset))
                     .map_err(std::io::Error::from)?;

@@ -43,6 +43,7 @@ pub(super) fn write(directory: &Path, agents: &[Agent], refresh: Duration, http:
     users.flush()?;
     fs::write(directory.join("activities.csv"), ACTIVITIES)?;
     let stale_after = (refresh * 10).as_millis().max(1_000);
+    let shortest_refresh = (refresh / 3).min(Duration::from_secs(1)).as_millis();
     let configuration = format!(
         r#"[kafka]
 bootstrap_servers = "embedded"
@@ -64,6 +65,7 @@ details = true
 port = 0
 bind = "127.0.0.1"
 layout = "{LAYOUT}"
+shortest_refresh = "{shortest_refresh}ms"
 stale_after = "{stale_after}ms"
 
 [integration.mapping]

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, diagnostics to stderr. A failure is one readable message and exit code 1; wrong usage is 2.
 
+mod account;
 mod capture;
 mod capture_lines;
 mod capture_output;

@@ -77,6 +77,13 @@ fn feed(args: &Args) -> anyhow::Result<FeedSettings> {
     let (layout, integration) = configuration::layout(&args.layout, args.config.as_deref())?;
     let mut feed = FeedSettings::new(layout);
     if let Some(integration) = integration {
+        if integration.settings.shortest_refresh_is_too_long_for(args.refresh) {
+            let (shortest_refresh, refresh) = (integration.settings.shortest_refresh, args.refresh);
+            tracing::warn!(
+                integration = %integration.id, ?shortest_refresh, ?refresh,
+                "the integration may merge refreshes that are so short: lower its shortest_refresh, or raise --refresh"
+            );
+        }
         feed.listener = (&integration.settings).into();
         feed.acd = integration.settings.acd;
         feed.time_zone = integration.time_zone;

@@ -2,6 +2,7 @@
 //! [`super::fit`]'s.
 
 use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
+use crate::wire::moment;
 use crate::wire::record::MOST_SKILLS;
 
 use super::problem::Origin;
@@ -55,7 +56,7 @@ fn field(slot: Slot<'_>) -> Option<Column> {
     values::choice(&Column::NAMES)(slot)
 }
 
-/// A form of civil times. It must say a date and a time: a sample is written with it and read back.
+/// A form of times, with or without a date.
 fn format(slot: Slot<'_>, column: Column) -> Option<String> {
     if !matches!(column, Column::Timestamp | Column::StateStart) {
         return slot.error(
@@ -64,14 +65,11 @@ fn format(slot: Slot<'_>, column: Column) -> Option<String> {
         );
     }
     let form = values::filled_text(slot)?;
-    let sample = jiff::civil::datetime(2026, 3, 9, 17, 5, 42, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-    let written = jiff::fmt::strtime::format(&form, &sample);
-    let read = written.and_then(|text| jiff::fmt::strtime::parse(&form, text)?.to_datetime());
-    match read {
-        Ok(_) => Some(form),
+    match moment::check_format(&form) {
+        Ok(()) => Some(form),
         Err(error) => slot.error(
-            format!("{form:?} is no form of a date and time: {error}"),
-            Some("write it like \"%d.%m.%Y %H:%M:%S\"".to_owned()),
+            format!("{form:?} is no form of a time: {error}"),
+            Some("write it like \"%d.%m.%Y %H:%M:%S\", or \"%H:%M:%S\" without a date".to_owned()),
         ),
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mapping::spelling;
 use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
@@ -69,6 +70,7 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
         table.problems.missing(problem.hint("add [integration.realtime] with port and layout"));
     }
     let port_origin = realtime.origin_of("port");
+    check_durations(&realtime, &integration.settings);
     check_layout_use(&realtime, table, &integration);
     WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin, listen }
 }
@@ -112,6 +114,21 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
         when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
         empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
         unknown_after: realtime.optional("unknown_after", values::positive_duration),
+    }
+}
+
+/// Where one duration makes no sense beside another.
+fn check_durations(realtime: &Reader<'_>, settings: &Settings) {
+    let Settings { mode, shortest_refresh, stale_after, .. } = *settings;
+    if mode == FeedMode::Snapshot && shortest_refresh >= stale_after {
+        let message = format!(
+            "shortest_refresh: {shortest_refresh:?} is not shorter than stale_after, {stale_after:?}: no refresh could \
+             end before the feed is stale"
+        );
+        let problem = Problem::warning(realtime.origin_of("shortest_refresh"), message);
+        realtime
+            .problems
+            .missing(problem.hint("a third of the report's refresh at most, and stale_after several refreshes"));
     }
 }
 
@@ -195,9 +212,9 @@ fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
     let identify = [("login_id", IdentifyBy::LoginId), ("name", IdentifyBy::Name)];
     let default_activity = table.optional("default_activity", |slot| {
         let activity = Reader::open(slot, schema::DEFAULT_ACTIVITY);
-        let id = activity.required("id", "\"1\"", values::filled_text);
+        let id = activity.required("id", "\"1\"", values::mapping_id);
         let name = activity.required("name", "\"Present\"", values::filled_text);
-        id.zip(name)
+        id.zip(name.map(|name| spelling::trim(&name).to_owned()))
     });
     Mapping {
         identify_by: table.or("identify_by", IdentifyBy::LoginId, values::choice(&identify)),

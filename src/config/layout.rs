@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{DEFAULT_MAX_RECORD, ExtraFields, FieldStyle, Framing, LayoutSpec};
-use crate::wire::states::{Mode, StateCode, StateTable};
+use crate::wire::states::{Direction, Mode, StateCode, StateTable};
+use crate::wire::words::Words;
 
 use super::columns;
 use super::fit::{self, Parts};
@@ -49,6 +50,8 @@ pub(super) fn read(name: &str, layout: &Reader<'_>) -> NamedLayout {
         columns: parts.columns.unwrap_or_default().into_iter().map(|written| written.spec).collect(),
         skills,
         states: states.unwrap_or_else(StateTable::rta_codes),
+        aux_reasons: layout.or("aux_reasons", Words::default(), words(encoding, AUX_REASONS, aux_reason)),
+        directions: layout.or("directions", Words::default(), words(encoding, DIRECTIONS, direction)),
         null: layout.or("null", vec![String::new(), "N/A".to_owned()], values::list(values::text)),
         extra_fields: layout.or(
             "extra_fields",
@@ -139,6 +142,44 @@ fn states(slot: Slot<'_>) -> Option<StateTable> {
         Some((entry.key.clone(), state_code(slot)?))
     };
     Some(StateTable::new(table.entries().iter().filter_map(row)))
+}
+
+/// What a table of a site's words is called, and a row of it.
+type Wording = (&'static str, &'static str);
+
+const AUX_REASONS: Wording = ("[layout.NAME.aux_reasons]", "\"Pause\" = 3");
+const DIRECTIONS: Wording = ("[layout.NAME.directions]", "\"ein\" = \"in\"");
+
+/// A table of a site's own words.
+fn words<T: Copy>(
+    encoding: Encoding,
+    (heading, example): Wording,
+    meaning: impl Fn(Slot<'_>) -> Option<T>,
+) -> impl FnOnce(Slot<'_>) -> Option<Words<T>> {
+    move |slot| {
+        let table = Reader::open_any(slot, heading);
+        let is_table = matches!(slot.node.value, Value::Table(_)) || matches!(slot.node.expanded(), Ok(Some(_)));
+        if is_table && table.entries().is_empty() {
+            return slot.error("has no rows", Some(format!("write rows like {example}")));
+        }
+        let row = |entry: &Entry| {
+            let slot = Slot { node: &entry.node, name: &entry.key, problems: slot.problems };
+            if entry.key.trim().is_empty() {
+                return slot.error("is no word", Some("list it under null if it stands for nothing".to_owned()));
+            }
+            encoded(slot, &entry.key, encoding)?;
+            Some((entry.key.clone(), meaning(slot)?))
+        };
+        Some(Words::new(table.entries().iter().filter_map(row)))
+    }
+}
+
+fn aux_reason(slot: Slot<'_>) -> Option<u32> {
+    values::integer(0..=u32::MAX)(slot)
+}
+
+fn direction(slot: Slot<'_>) -> Option<Direction> {
+    values::choice(&[("in", Direction::In), ("out", Direction::Out), ("none", Direction::None)])(slot)
 }
 
 fn state_code(slot: Slot<'_>) -> Option<StateCode> {

@@ -22,6 +22,11 @@ impl Slot<'_> {
         None
     }
 
+    /// Adds a warning about this value.
+    pub(super) fn warning(&self, message: &str) {
+        self.problems.add(Problem::warning(self.node.origin.clone(), format!("{}: {message}", self.name)));
+    }
+
     /// Adds an error that says what was expected and what came.
     pub(super) fn wrong<T>(&self, expected: &str, hint: Option<String>) -> Option<T> {
         self.error(format!("expected {expected}, found {}", self.node.shown()), hint)

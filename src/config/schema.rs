@@ -102,6 +102,8 @@ pub(super) const LAYOUT: Section = Section {
         "columns",
         "skills",
         "states",
+        "aux_reasons",
+        "directions",
         "null",
         "extra_fields",
     ],

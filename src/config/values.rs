@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::mapping::spelling;
+
 use super::reader::Slot;
 use super::schema::nearest;
 use super::tree::{Node, Value};
@@ -24,6 +26,23 @@ pub(super) fn text(slot: Slot<'_>) -> Option<String> {
 pub(super) fn filled_text(slot: Slot<'_>) -> Option<String> {
     let text = text(slot)?;
     if text.trim().is_empty() { slot.error("is empty", None) } else { Some(text) }
+}
+
+/// An id that a mapping brings, as its files spell it: nothing around it, and nothing in it that nobody sees.
+pub(super) fn mapping_id(slot: Slot<'_>) -> Option<String> {
+    let text = filled_text(slot)?;
+    let id = spelling::trim(&text);
+    if id.is_empty() {
+        return slot.error("is empty", None);
+    }
+    if let Some(c) = spelling::invisible(id) {
+        let message = format!("has the invisible character U+{:04X} in it", u32::from(c));
+        return slot.error(message, Some("write it without".to_owned()));
+    }
+    if id != text {
+        slot.warning("has white space around it, which is left out");
+    }
+    Some(id.to_owned())
 }
 
 pub(super) fn boolean(slot: Slot<'_>) -> Option<bool> {

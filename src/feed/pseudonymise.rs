@@ -254,12 +254,16 @@ impl Mask<'_> {
     /// Whole records, with their ends.
     fn run(&mut self, run: &Run) -> Vec<u8> {
         let mut out = Vec::with_capacity(run.bytes.len());
-        let frames: Vec<_> = self.plan.ends().records(run).collect();
-        for (index, frame) in frames.iter().enumerate() {
-            let at = |offset: u64| usize::try_from(offset - run.offset).unwrap_or(usize::MAX);
+        let at = |offset: u64| usize::try_from(offset - run.offset).unwrap_or(usize::MAX);
+        let mut records = self.plan.ends().records(run);
+        let mut done = 0;
+        while let Some(frame) = records.next() {
             let begin = at(frame.offset);
-            let end = frames.get(index + 1).map_or(run.bytes.len(), |next| at(next.offset));
+            let end = at(records.offset());
             let after = begin + frame.bytes.len();
+            // What is passed over before a record is about nobody.
+            out.extend_from_slice(&run.bytes[done..begin]);
+            done = end;
             if frame.too_long {
                 // The rest, up to its end, which stays.
                 let ending = end - self.plan.ends().terminator().len();
@@ -274,6 +278,7 @@ impl Mask<'_> {
                 out.extend_from_slice(&run.bytes[after..end]);
             }
         }
+        out.extend_from_slice(&run.bytes[done..]);
         out
     }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::model::{Entry, IntegrationModel};
+use crate::mapping::spelling;
 use crate::proto;
 use crate::publish::encode::Encoder;
 use crate::wire::states::Mode;
@@ -60,7 +61,7 @@ fn choose(state: &State, integration: Option<&str>, login_id: Option<&str>, mode
     let agents = |known: &IntegrationModel| {
         let all = known.agents.values();
         all.filter(|entry| mode.is_none_or(|mode| entry.published.0.state.mode == mode))
-            .filter(|entry| login_id.is_none_or(|wanted| *entry.published.0.login_id == *wanted))
+            .filter(|entry| login_id.is_none_or(|wanted| spelling::is_same(&entry.published.0.login_id, wanted)))
             .cloned()
             .collect()
     };

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::mapping::spelling;
 use crate::publish::PublishHandle;
 use crate::store;
 
@@ -52,10 +53,11 @@ pub(super) fn integration_of(body: &[u8]) -> Option<String> {
 
 pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
     // What is wrong with it is not said in the words of the parser: they quote what they have read.
-    let Ok(wanted) = serde_json::from_slice::<Wanted>(&body) else {
+    let Ok(mut wanted) = serde_json::from_slice::<Wanted>(&body) else {
         let expected = r#"expected a body such as {"loginId": "4711"}, with "integration" and "acd" if only there"#;
         return problem(StatusCode::BAD_REQUEST, expected);
     };
+    wanted.login_id = spelling::trim(&wanted.login_id).to_owned();
     if wanted.login_id.is_empty() || wanted.login_id.chars().count() > LONGEST_LOGIN_ID {
         let message = format!("a login id has 1 to {LONGEST_LOGIN_ID} characters");
         return problem(StatusCode::BAD_REQUEST, message);

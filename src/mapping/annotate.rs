@@ -40,8 +40,8 @@ pub struct Annotation {
     pub previous_external_activity: Option<Arc<str>>,
     /// Activity of the previous state, as it was published.
     pub previous_activity: Option<Arc<Activity>>,
-    /// Since when the activity is the same.
-    pub activity_since: Timestamp,
+    /// Since when the activity is the same; `None` where there is none.
+    pub activity_since: Option<Timestamp>,
     /// Of the mapping.
     pub version: u64,
 }
@@ -53,8 +53,8 @@ pub struct Published {
     pub user: Option<Arc<User>>,
     /// The activity.
     pub activity: Option<Arc<Activity>>,
-    /// Since when the activity is the same.
-    pub activity_since: Timestamp,
+    /// Since when the activity is the same; `None` where there is none.
+    pub activity_since: Option<Timestamp>,
 }
 
 /// Annotates the events of one integration.
@@ -102,13 +102,13 @@ impl Annotator {
             None => previous_key.as_ref().and_then(|key| self.tables.activity(key).0),
         };
         let id = |activity: &Option<Arc<Activity>>| activity.as_ref().map(|activity| activity.activity_id.clone());
-        // Two states without an activity, such as UNKNOWN and LOGGED_OUT, have nothing in common.
-        let is_comparable = activity.is_some() || event.cause == Cause::Remapped;
-        let is_the_same = event.cause != Cause::Reentered && is_comparable && id(&previous_activity) == id(&activity);
-        let activity_since = match &last {
-            Some(last) if is_the_same => last.activity_since,
-            _ => event.since,
+        let is_the_same = event.cause != Cause::Reentered && id(&previous_activity) == id(&activity);
+        let begun_before = match &last {
+            Some(last) => last.activity_since,
+            // It began with the remembered log-out.
+            None => event.previous.as_ref().map(|previous| previous.since),
         };
+        let activity_since = activity.is_some().then(|| begun_before.filter(|_| is_the_same).unwrap_or(event.since));
         *self.slot(event.agent) =
             Some(Published { user: user.clone().ok(), activity: activity.clone(), activity_since });
         Annotation {

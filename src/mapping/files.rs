@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::key;
 use super::tables::{Activity, User};
+use super::{key, spelling};
 
 /// Header of a users file.
 pub const USERS_HEADER: [&str; 3] = ["external_user", "employee_id", "employee_name"];
 /// Header of an activities file.
 pub const ACTIVITIES_HEADER: [&str; 3] = ["external_activity", "activity_id", "activity_name"];
 
-/// Something wrong with a row.
+/// Something wrong with a row, or remarkable about a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct RowProblem {
@@ -22,11 +22,20 @@ pub struct RowProblem {
     pub message: String,
 }
 
+/// What a file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows<T> {
+    /// By external user or activity, in the spelling that they are looked up in.
+    pub rows: HashMap<String, Arc<T>>,
+    /// What a planner may not have meant, each kind once, with its count and its first line.
+    pub remarks: Vec<RowProblem>,
+}
+
 /// Reads a users file: several identifiers per person are fine, one identifier for two people is not.
 ///
 /// # Errors
 /// Every problem in it.
-pub fn parse_users(file: &[u8]) -> Result<HashMap<String, Arc<User>>, Vec<RowProblem>> {
+pub fn parse_users(file: &[u8]) -> Result<Rows<User>, Vec<RowProblem>> {
     parse(
         file,
         USERS_HEADER,
@@ -40,7 +49,7 @@ pub fn parse_users(file: &[u8]) -> Result<HashMap<String, Arc<User>>, Vec<RowPro
 ///
 /// # Errors
 /// Every problem in it.
-pub fn parse_activities(file: &[u8]) -> Result<HashMap<String, Arc<Activity>>, Vec<RowProblem>> {
+pub fn parse_activities(file: &[u8]) -> Result<Rows<Activity>, Vec<RowProblem>> {
     let activity = |id, name| Activity { activity_id: id, activity_name: name };
     parse(file, ACTIVITIES_HEADER, key::check_spelling, activity, |activity| &activity.activity_id)
 }
@@ -51,7 +60,7 @@ fn parse<T>(
     check_key: impl Fn(&str) -> Result<(), String>,
     make: impl Fn(String, String) -> T,
     id_of: impl Fn(&T) -> &str,
-) -> Result<HashMap<String, Arc<T>>, Vec<RowProblem>> {
+) -> Result<Rows<T>, Vec<RowProblem>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let mut problems = Vec::new();
@@ -66,6 +75,7 @@ fn parse<T>(
         Err(error) => problem(1, format!("not a CSV file in UTF-8: {error}")),
     }
     let mut rows: HashMap<String, (u64, Arc<T>)> = HashMap::new();
+    let (mut trimmed, mut odd_blanks) = (Occurrences::default(), Occurrences::default());
     for row in reader.records() {
         let row = match row {
             Ok(row) => row,
@@ -80,18 +90,30 @@ fn parse<T>(
             problem(line, format!("expected 3 fields ({}), found {}", header.join(","), row.len()));
             continue;
         };
-        if external.is_empty() || id.is_empty() {
-            let empty = if external.is_empty() { header[0] } else { header[1] };
-            problem(line, format!("{empty} is empty"));
+        let values = [external, id, name];
+        let [external, id, name] = values.map(spelling::trim);
+        trimmed.add(line, values.iter().zip([external, id, name]).filter(|(whole, rest)| *whole != rest).count());
+        let unusable =
+            [external, id].into_iter().zip(header).find_map(|(value, name)| match spelling::invisible(value) {
+                _ if value.is_empty() => Some(format!("{name} is empty")),
+                Some(c) => {
+                    Some(format!("{name} has the invisible character U+{:04X} in it: write it without", u32::from(c)))
+                }
+                None => None,
+            });
+        if let Some(message) = unusable {
+            problem(line, message);
             continue;
         }
-        if let Err(message) = check_key(external) {
+        odd_blanks.add(line, usize::from(spelling::has_odd_blanks(external)));
+        let external = spelling::normal(external);
+        if let Err(message) = check_key(&external) {
             problem(line, message);
             continue;
         }
         let value = make(id.to_owned(), name.to_owned());
-        match rows.get(external) {
-            Some((before, known)) if id_of(known) != id_of(&value) => problem(
+        match rows.get(&*external) {
+            Some((before, known)) if !spelling::is_same(id_of(known), id_of(&value)) => problem(
                 line,
                 format!(
                     "the {} of line {before} is here again, with another {}: one of the two lines has to go",
@@ -100,14 +122,41 @@ fn parse<T>(
             ),
             Some(_) => {}
             None => {
-                rows.insert(external.to_owned(), (line, Arc::new(value)));
+                rows.insert(external.into_owned(), (line, Arc::new(value)));
             }
         }
     }
-    if problems.is_empty() {
-        Ok(rows.into_iter().map(|(key, (_, value))| (key, value)).collect())
-    } else {
-        Err(problems)
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let rows = rows.into_iter().map(|(key, (_, value))| (key, value)).collect();
+    let trimmed = trimmed.remark(|values| format!("white space around {values} is left out"));
+    let odd_blanks = odd_blanks.remark(|values| {
+        let inside = "two blanks in a row, or white space other than blanks";
+        format!("{values} of {} with {inside}, which the feed must have too", header[0])
+    });
+    Ok(Rows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
+}
+
+/// How many values of a file are remarkable for one reason, and the line of the first.
+#[derive(Default)]
+struct Occurrences {
+    count: usize,
+    first: u64,
+}
+
+impl Occurrences {
+    const fn add(&mut self, line: u64, count: usize) {
+        if self.count == 0 {
+            self.first = line;
+        }
+        self.count += count;
+    }
+
+    fn remark(&self, what: impl Fn(&str) -> String) -> Option<RowProblem> {
+        let values = if self.count == 1 { "1 value".to_owned() } else { format!("{} values", self.count) };
+        let message = format!("{}; this is the first", what(&values));
+        (self.count > 0).then_some(RowProblem { line: self.first, message })
     }
 }
 
@@ -137,6 +186,62 @@ mod tests {
             let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
             assert_eq!(told.join("; "), expected, "{file:?}");
         }
+    }
+
+    /// The rows with their ids and names, and what is remarkable.
+    fn read(rows: &str) -> Result<(Vec<String>, Vec<String>), Vec<String>> {
+        let told = |problems: Vec<RowProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let file = format!("{}\n{rows}", USERS_HEADER.join(","));
+        let Rows { rows, remarks } = parse_users(file.as_bytes()).map_err(told)?;
+        let row =
+            |(external, user): (&String, &Arc<User>)| format!("{external}={}:{}", user.employee_id, user.employee_name);
+        let mut rows: Vec<String> = rows.iter().map(row).collect();
+        rows.sort_unstable();
+        Ok((rows, told(remarks)))
+    }
+
+    #[test]
+    fn white_space_around_values_is_left_out_and_told_once() {
+        let file = "4710,1,A\n4711 ,1,A\n 4712,2, B\n4713\u{a0},3,C\n\u{feff}4714,4,D\n4715,5 ,E\n4716,6\u{a0},F\n";
+        let (rows, remarks) = read(file).unwrap();
+        assert_eq!(rows, ["4710=1:A", "4711=1:A", "4712=2:B", "4713=3:C", "4714=4:D", "4715=5:E", "4716=6:F"]);
+        let expected = "line 3: white space around 7 values is left out; this is the first";
+        assert_eq!(remarks, [expected]);
+        assert_eq!(read("4711,1,A\n"), Ok((vec!["4711=1:A".to_owned()], vec![])));
+    }
+
+    #[test]
+    fn names_are_spelled_as_they_are_looked_up_and_odd_blanks_in_them_are_told() {
+        let (rows, remarks) = read("\"Mu\u{308}ller, J.\",1,A\n\"Doe,  J.\",2,B\n\"Roe,\u{a0}R.\",3,C\n").unwrap();
+        assert_eq!(rows, ["Doe,  J.=2:B", "M\u{fc}ller, J.=1:A", "Roe,\u{a0}R.=3:C"]);
+        let expected = "line 3: 2 values of external_user with two blanks in a row, or white space other than blanks, \
+                        which the feed must have too; this is the first";
+        assert_eq!(remarks, [expected]);
+    }
+
+    #[test]
+    fn what_becomes_one_id_is_one() {
+        let again =
+            "the external_user of line 2 is here again, with another employee_id: one of the two lines has to go";
+        for (one, other) in [("4711", "4711 "), ("M\u{fc}ller", "Mu\u{308}ller"), ("\u{feff}1", "\u{a0}1")] {
+            assert_eq!(read(&format!("{one},1,A\n{other},2,B\n")), Err(vec![format!("line 3: {again}")]));
+            assert_eq!(read(&format!("{one},1,A\n{other},1 ,A\n")).unwrap().0.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_in_an_id_is_refused_and_in_a_name_it_is_not() {
+        let cases = [
+            ("\u{200b}4714,4,D\n", "line 2: external_user has the invisible character U+200B in it: write it without"),
+            ("4714,4\u{200d},D\n", "line 2: employee_id has the invisible character U+200D in it: write it without"),
+            ("47\u{feff}14,4,D\n", "line 2: external_user has the invisible character U+FEFF in it: write it without"),
+            ("\u{a0},4,D\n", "line 2: external_user is empty"),
+            ("4714,\u{feff} ,D\n", "line 2: employee_id is empty"),
+        ];
+        for (rows, expected) in cases {
+            assert_eq!(read(rows), Err(vec![expected.to_owned()]), "{rows:?}");
+        }
+        assert_eq!(read("4714,4,D\u{200d}\n").unwrap().0, ["4714=4:D\u{200d}"]);
     }
 
     #[test]

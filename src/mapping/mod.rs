@@ -8,5 +8,6 @@ pub mod annotate;
 pub mod files;
 pub mod key;
 pub mod names;
+pub mod spelling;
 pub mod tables;
 pub mod unmapped;

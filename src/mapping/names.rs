@@ -1,4 +1,5 @@
-//! Who is called what: with `identify_by = "name"`, a name that two logins share is nobody's.
+//! Who is called what: with `identify_by = "name"`, a name that two logins share is nobody's. Names that look the same are the
+//! same ([`spelling`]).
 //!
 //! Holds the names that agents have, and none that they had. What a name costs does not depend on how many share it.
 
@@ -10,10 +11,12 @@ use hashbrown::HashMap;
 
 use crate::state::table::AgentIndex;
 
+use super::spelling;
+
 /// Names of all agents of an integration, logged in or not.
 #[derive(Debug, Default)]
 pub struct NameIndex {
-    /// Per agent: login id and name.
+    /// Per agent: login id, and name in its normal spelling.
     agents: Vec<Option<(Arc<str>, Arc<str>)>>,
     by_name: HashMap<Arc<str>, BTreeSet<AgentIndex>, FixedState>,
 }
@@ -26,6 +29,10 @@ impl NameIndex {
         if self.agents.len() <= slot {
             self.agents.resize(slot + 1, None);
         }
+        let name = &match spelling::normal(name) {
+            normal if *normal == **name => Arc::clone(name),
+            normal => Arc::from(normal),
+        };
         let old = self.agents[slot].as_ref().map(|(_, old)| Arc::clone(old));
         if old.as_ref() == Some(name) {
             return Vec::new();
@@ -69,7 +76,7 @@ impl NameIndex {
 
     /// Whether two login ids go by that name. One login id on several ACDs is one.
     pub fn is_ambiguous(&self, name: &str) -> bool {
-        let Some(holders) = self.by_name.get(name) else { return false };
+        let Some(holders) = self.by_name.get(&*spelling::normal(name)) else { return false };
         let mut logins = holders.iter().filter_map(|agent| self.agents.get(*agent as usize)?.as_ref());
         let first = logins.next();
         first.is_some_and(|(login_id, _)| logins.any(|(other, _)| other != login_id))
@@ -93,6 +100,18 @@ mod tests {
         assert_eq!(set(1, "2", "Bo"), [0, 2, 3], "alone again; and two more who share theirs");
         assert_eq!(set(1, "2", "Bo"), none);
         assert!(names.is_ambiguous("Bo") && !names.is_ambiguous("Ada"));
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_shared() {
+        let mut names = NameIndex::default();
+        let none: [AgentIndex; 0] = [];
+        assert_eq!(names.set(0, &"1".into(), &"M\u{fc}ller".into()), none);
+        assert_eq!(names.set(1, &"2".into(), &"Mu\u{308}ller\u{a0}".into()), [0]);
+        assert_eq!(names.set(0, &"1".into(), &" M\u{fc}ller".into()), none, "it is the name that he has");
+        assert!(names.is_ambiguous("M\u{fc}ller") && names.is_ambiguous("Mu\u{308}ller "));
+        assert_eq!(names.set(1, &"2".into(), &"M\u{fc}ller, A".into()), [0]);
+        assert_eq!(names.by_name.len(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::key::{ActivityKey, Level};
+use super::spelling;
 
 /// What users are looked up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +48,9 @@ pub struct MappingTables {
     pub version: u64,
     /// What users are looked up with.
     pub identify_by: IdentifyBy,
-    /// By external user: exact, blanks and case count.
+    /// By external user in its [normal](spelling::normal) spelling; case counts.
     pub users: HashMap<String, Arc<User>>,
-    /// By activity key.
+    /// By activity key in its normal spelling.
     pub activities: HashMap<String, Arc<Activity>>,
     /// For keys without a row.
     pub default_activity: Arc<Activity>,
@@ -58,12 +59,12 @@ pub struct MappingTables {
 impl MappingTables {
     /// The employee of an external user.
     pub fn user(&self, external_user: &str) -> Option<Arc<User>> {
-        self.users.get(external_user).cloned()
+        self.users.get(&*spelling::normal(external_user)).cloned()
     }
 
     /// The activity of a key: the most specific row, else the default where the key takes it.
     pub fn activity(&self, key: &ActivityKey) -> (Option<Arc<Activity>>, Level) {
-        let row = |(key, level)| self.activities.get(key).map(|activity| (Some(activity.clone()), level));
+        let row = |(key, level)| self.activity_row(key).map(|activity| (Some(activity.clone()), level));
         key.lookups().find_map(row).unwrap_or_else(|| {
             if key.takes_default() {
                 (Some(self.default_activity.clone()), Level::Default)
@@ -71,6 +72,11 @@ impl MappingTables {
                 (None, Level::None)
             }
         })
+    }
+
+    /// The row of that key, and of no shorter one.
+    pub fn activity_row(&self, key: &str) -> Option<&Arc<Activity>> {
+        self.activities.get(&*spelling::normal(key))
     }
 
     /// The same, without the names of employees.

@@ -71,7 +71,7 @@ impl Unmapped {
         self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || tables.user(user).is_none());
         self.activities.retain(|key, _| {
             let shorter = key.match_indices(':').map(|(cut, _)| &key[..cut]);
-            !shorter.chain([&**key]).any(|key| tables.activities.contains_key(key))
+            !shorter.chain([&**key]).any(|key| tables.activity_row(key).is_some())
         });
     }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::mapping::spelling;
 use crate::proto::store::Message as StoredMessage;
 use crate::publish::journal::TableChange;
 use crate::publish::journal_agents::Latest;
@@ -68,7 +69,8 @@ impl Checkpoint {
     /// Where the tombstones of a login id end that Kafka may not have yet, with their ACDs.
     pub(super) fn tombstones(&self, login_id: &str, lane: &Lane) -> impl Iterator<Item = (u32, u64)> {
         let is_done = self.covered_to.min(lane.outbox().acknowledged_to());
-        let of_him = self.forgotten.iter().filter(move |((_, known), end)| **known == *login_id && *end > is_done);
+        let of_him =
+            self.forgotten.iter().filter(move |((_, known), end)| spelling::is_same(known, login_id) && *end > is_done);
         of_him.map(|((acd, _), end)| (*acd, *end))
     }
 

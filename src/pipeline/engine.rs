@@ -424,12 +424,15 @@ impl Engine {
         }
         let speaks = self.session.speaks(id);
         match plan.lines().classify(frame.bytes) {
-            LineKind::Skipped if speaks => {
-                self.tracker.skipped(at, &mut self.outputs);
-                self.drain(at, out);
+            LineKind::Skipped => {
+                self.totals.skipped += 1;
+                if speaks {
+                    self.tracker.skipped(at, &mut self.outputs);
+                    self.drain(at, out);
+                }
             }
-            LineKind::Skipped => {}
             LineKind::Marker if speaks => {
+                self.totals.markers += 1;
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain(at, out);
             }
@@ -448,7 +451,7 @@ impl Engine {
             }
             return;
         }
-        let reason = match self.decoder.decode(plan, frame.bytes) {
+        let reason = match self.decoder.decode(plan, frame.bytes, at) {
             Ok(decoded) => {
                 let begin = self.clock.raw();
                 let taken = self.tracker.record(&decoded, frame.bytes, at, &mut self.outputs);
@@ -485,7 +488,7 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        if let Err(reason) = self.decoder.decode(plan, frame.bytes) {
+        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
             self.invalid(id, plan, frame, reason, at, out);
             return;
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::fail_point;
 use crate::http::commands::{Forget, Forgotten};
 use crate::http::model::Update;
+use crate::mapping::spelling;
 use crate::proto::store;
 use crate::publish::message::{Batch, Message};
 use crate::store::AgentKey;
@@ -39,7 +40,7 @@ impl Charge {
         let mut told = Forgotten::default();
         let (mut keys, mut asked, mut end) = (Vec::new(), Vec::new(), 0);
         let table = self.engine.tracker().table();
-        for (index, agent) in table.iter().filter(|(_, agent)| *agent.login_id == *login_id) {
+        for (index, agent) in table.iter().filter(|(_, agent)| spelling::is_same(&agent.login_id, &login_id)) {
             if acd.is_some_and(|acd| acd != agent.acd) {
                 continue;
             }
@@ -49,7 +50,7 @@ impl Charge {
             }
         }
         self.unerased.retain(|unerased| !unerased.is_done.load(Ordering::Acquire));
-        let asked_for = self.unerased.iter().filter(|unerased| *unerased.key.1 == *login_id);
+        let asked_for = self.unerased.iter().filter(|unerased| spelling::is_same(&unerased.key.1, &login_id));
         let asked_for = asked_for.map(|unerased| (unerased.key.0, unerased.end));
         let published = self.checkpoint.tombstones(&login_id, self.publish.lane());
         for (on, until) in published.chain(asked_for) {

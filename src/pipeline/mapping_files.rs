@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use crate::config::file;
 use crate::config::model::{Config, Integration, Mapping};
 use crate::config::problem::{Origin, Problem};
-use crate::mapping::files;
+use crate::mapping::files::{self, RowProblem, Rows};
 use crate::mapping::tables::{Activity, MappingTables};
 use crate::store::{Store, StoreError};
 
@@ -23,13 +23,20 @@ use crate::store::{Store, StoreError};
 /// Every problem in the files, with file and line.
 pub fn read(mapping: &Mapping) -> Result<MappingTables, Vec<Problem>> {
     let mut problems = Vec::new();
-    let users = read_file(mapping.users.as_deref(), files::parse_users, &mut problems);
-    let activities = read_file(mapping.activities.as_deref(), files::parse_activities, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems);
+    let tables = check(mapping, &mut problems);
+    tables.ok_or_else(|| problems.into_iter().filter(Problem::is_error).collect())
+}
+
+/// The same for who also wants to hear what a planner may not have meant: warnings. Nothing where there is an error.
+pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTables> {
+    let before = problems.len();
+    let users = read_file(mapping.users.as_deref(), files::parse_users, problems);
+    let activities = read_file(mapping.activities.as_deref(), files::parse_activities, problems);
+    if problems[before..].iter().any(Problem::is_error) {
+        return None;
     }
     let (id, name) = mapping.default_activity.clone();
-    Ok(MappingTables {
+    Some(MappingTables {
         version: 0,
         identify_by: mapping.identify_by,
         users,
@@ -38,29 +45,31 @@ pub fn read(mapping: &Mapping) -> Result<MappingTables, Vec<Problem>> {
     })
 }
 
-type Rows<T> = HashMap<String, Arc<T>>;
-
 fn read_file<T>(
     path: Option<&Path>,
-    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<files::RowProblem>>,
+    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
     problems: &mut Vec<Problem>,
-) -> Rows<T> {
-    let Some(path) = path else { return Rows::new() };
+) -> HashMap<String, Arc<T>> {
+    let Some(path) = path else { return HashMap::new() };
     let parsed = match file::read(path, file::LARGEST_MAPPING) {
         Ok(bytes) => parse(&bytes),
         Err(error) => {
             let message = format!("cannot be read: {error}");
             problems.push(Problem::error(Origin::File(path.into()), message));
-            return Rows::new();
+            return HashMap::new();
         }
     };
-    parsed.unwrap_or_else(|rows| {
-        problems.extend(
-            rows.into_iter()
-                .map(|row| Problem::error(Origin::line(path, usize::try_from(row.line).unwrap_or(0)), row.message)),
-        );
-        Rows::new()
-    })
+    let origin = |row: &RowProblem| Origin::line(path, usize::try_from(row.line).unwrap_or(0));
+    match parsed {
+        Ok(Rows { rows, remarks }) => {
+            problems.extend(remarks.into_iter().map(|remark| Problem::warning(origin(&remark), remark.message)));
+            rows
+        }
+        Err(rows) => {
+            problems.extend(rows.into_iter().map(|row| Problem::error(origin(&row), row.message)));
+            HashMap::new()
+        }
+    }
 }
 
 /// Versions by integration, as the store has them.

@@ -8,6 +8,7 @@ pub mod captures;
 mod checkpoint;
 #[cfg(test)]
 mod clock_tests;
+mod conditions;
 pub mod engine;
 #[cfg(test)]
 mod figures_tests;
@@ -24,6 +25,7 @@ mod restore;
 pub mod service;
 mod serving;
 mod staleness;
+pub mod survey;
 pub mod tls_files;
 mod upkeep;
 pub mod worker;

@@ -9,10 +9,11 @@ use bytes::BytesMut;
 use crate::feed::capture::{Entry, Happening};
 use crate::feed::session::ConnectionId;
 use crate::time::Timestamp;
-use crate::wire::framing::Framer;
+use crate::wire::framing::{Framer, Piece};
 use crate::wire::plan::Plan;
 
 use super::engine::{Engine, Finding};
+use super::survey::Survey;
 
 /// One connection of the capture.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ struct Connection {
     buffer: BytesMut,
     /// When its silence will have lasted `snapshot_idle`.
     idle_at: Option<Timestamp>,
+    /// The engine has closed it: what the capture has of it after that would not have been read.
+    is_closed: bool,
 }
 
 /// Plays entries into an engine, in the order of the file.
@@ -33,12 +36,24 @@ pub struct Replay {
     connections: HashMap<u64, Connection>,
     opened: ConnectionId,
     now: Option<Timestamp>,
+    survey: Option<Survey>,
 }
 
 impl Replay {
     /// Into an engine that has seen nothing yet.
     pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
-        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None }
+        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None, survey: None }
+    }
+
+    /// The same, which also looks at what records say that no event tells.
+    #[must_use]
+    pub fn with_survey(self) -> Self {
+        Self { survey: Some(Survey::default()), ..self }
+    }
+
+    /// What the survey has found, where there is one.
+    pub const fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
     }
 
     /// The engine, for its figures.
@@ -54,6 +69,7 @@ impl Replay {
     /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
     pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
         let at = self.now.map_or(entry.at, |now| now.max(entry.at));
+        let before = out.len();
         self.pass_time(at, out);
         self.now = Some(at);
         match &entry.happening {
@@ -68,6 +84,24 @@ impl Replay {
                 self.receive(entry.connection, bytes, at, out);
             }
             Happening::Close => self.close(entry.connection, at, out),
+        }
+        self.close_as_told(before, at, out);
+    }
+
+    /// Closes what the engine wants closed, as `run` does.
+    fn close_as_told(&mut self, before: usize, at: Timestamp, out: &mut Vec<Finding>) {
+        let closed = |finding: &Finding| if let Finding::Close(id, _) = finding { Some(*id) } else { None };
+        let closed: Vec<ConnectionId> = out.iter().skip(before).filter_map(closed).collect();
+        for id in closed {
+            let Some(connection) = self.connections.values_mut().find(|connection| connection.id == id) else {
+                continue;
+            };
+            connection.is_closed = true;
+            connection.idle_at = None;
+            if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+                self.engine.torn(id, &torn, at, out);
+            }
+            self.engine.close(id, at, out);
         }
     }
 
@@ -105,15 +139,24 @@ impl Replay {
     fn open(&mut self, number: u64, peer: &str, at: Timestamp, out: &mut Vec<Finding>) {
         self.opened += 1;
         let id = self.opened;
-        let connection = Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None };
+        let connection =
+            Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None, is_closed: false };
         self.connections.insert(number, connection);
         self.engine.open(id, &peer.into(), at, out);
     }
 
     fn receive(&mut self, number: u64, bytes: &[u8], at: Timestamp, out: &mut Vec<Finding>) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
         connection.buffer.extend_from_slice(bytes);
         while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
+            let session = self.engine.session();
+            if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
+                && (session.speaks(connection.id) || session.waits(connection.id))
+            {
+                self.plan.ends().records(run).for_each(|frame| survey.look(&self.plan, frame.bytes, at));
+            }
             self.engine.receive(connection.id, &self.plan, &piece, at, out);
         }
         let is_half_read = connection.framer.is_half_read(&connection.buffer);
@@ -121,7 +164,9 @@ impl Replay {
     }
 
     fn close(&mut self, number: u64, at: Timestamp, out: &mut Vec<Finding>) {
-        let Some(mut connection) = self.connections.remove(&number) else { return };
+        let Some(mut connection) = self.connections.remove(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
         if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
             self.engine.torn(connection.id, &torn, at, out);
         }

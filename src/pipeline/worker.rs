@@ -36,6 +36,7 @@ use crate::wire::escape::escape;
 
 use super::ageing::{Ageing, Unerased};
 use super::checkpoint::Checkpoint;
+use super::conditions::{Conditions, advice};
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
 use super::overflow::Overflow;
 use super::refresh::LastEvents;
@@ -94,6 +95,7 @@ pub struct Charge {
     pub(super) reported: Totals,
     pub(super) view: FeedView,
     pub(super) staleness: Staleness,
+    pub(super) conditions: Conditions,
     pub(super) heartbeat_due: Timestamp,
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
@@ -156,6 +158,7 @@ impl Charge {
             reported: Totals::default(),
             view: FeedView::default(),
             staleness: Staleness::default(),
+            conditions: Conditions::default(),
             heartbeat_due: now.plus(HEARTBEAT),
             checkpoint,
             last_events,
@@ -434,6 +437,7 @@ impl Charge {
                 Finding::Snapshot(snapshot) => {
                     if let Some(period) = snapshot.period {
                         self.metrics.period.set(period.as_secs_f64());
+                        self.watch_refresh(period);
                     }
                     if snapshot.complete {
                         self.staleness.complete_snapshot();
@@ -480,6 +484,18 @@ impl Charge {
         }
     }
 
+    fn watch_refresh(&mut self, period: Duration) {
+        let settings = self.engine.tracker().settings();
+        if self.conditions.refreshed(settings, period) {
+            let (shortest_refresh_ms, period_ms) = (settings.shortest_refresh.as_millis(), period.as_millis());
+            tracing::warn!(
+                integration = %self.id, shortest_refresh_ms, period_ms,
+                "shortest_refresh is more than half of the time between two refreshes, which may be merged: set it to a \
+                 third of the report's refresh at most"
+            );
+        }
+    }
+
     /// In the log, and counted.
     fn tell_status(&self, status: &FeedStatus) {
         let kind = status.event.kind;
@@ -491,7 +507,10 @@ impl Charge {
             StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
                 tracing::info!(integration = %self.id, kind = kind_name, peer, affected, "feed status");
             }
-            _ => tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, "feed status"),
+            _ => {
+                let advice = advice(kind, affected);
+                tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, advice, "feed status");
+            }
         }
     }
 
@@ -518,6 +537,16 @@ impl Charge {
         self.metrics.connections.set(session.connections() as f64);
         self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
         self.metrics.stale(self.staleness.agents());
+        self.conditions.report(tracker, &self.metrics);
+        let count = totals.impossible_times - before.impossible_times;
+        self.metrics.impossible_times.increment(count);
+        if count > 0 {
+            tracing::warn!(
+                integration = %self.id, count,
+                "local times that do not occur, as in the hour that is left out in spring, are taken as missing: is \
+                 `time_zone` that of the feed's clock?"
+            );
+        }
         let figures = self.engine.figures();
         if has_findings || figures != self.view.figures {
             self.view.figures = figures;

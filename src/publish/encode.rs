@@ -64,7 +64,7 @@ impl Encoder {
             user: annotation.user.as_ref().ok().map(|user| agent::user(user)),
             activity: annotation.activity.as_deref().map(agent::activity),
             previous_activity: annotation.previous_activity.as_deref().map(agent::activity),
-            activity_since: Some(proto::timestamp(annotation.activity_since)),
+            activity_since: annotation.activity_since.map(proto::timestamp),
             mapped: Some(v1::Mapped { user: annotation.user.is_ok(), activity: level(annotation.level).into() }),
             mapping_version: annotation.version,
         }

@@ -129,7 +129,7 @@ fn event(skills: usize) -> (AgentEvent, Annotation) {
         level: Level::Exact,
         previous_external_activity: Some("AVAIL".into()),
         previous_activity: activity,
-        activity_since: at,
+        activity_since: Some(at),
         version: 3,
     };
     (event, annotation)

@@ -199,8 +199,8 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
     let known = Known { quality: agent::from_quality(event.since_quality)?, since, state };
     let published = Published {
         user: event.user.map(|user| Arc::new(agent::from_user(user))),
+        activity_since: event.activity.is_some().then(|| time(&event.activity_since).unwrap_or(since)),
         activity: event.activity.map(|activity| shared(agent::from_activity(activity), activities)),
-        activity_since: time(&event.activity_since).unwrap_or(since),
     };
     let agent = AgentMemory {
         acd: event.acd,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::wire::layout::{ColumnSpec, ExtraFields, Place, SkillGroups, builtin};
 use crate::wire::states::StateTable;
+use crate::wire::words::Words;
 
 fn at() -> Timestamp {
     Timestamp::parse_rfc3339("2026-07-05T08:00:10.250Z").unwrap()
@@ -35,6 +36,8 @@ fn layout(fields: FieldStyle, columns: Vec<ColumnSpec>) -> LayoutSpec {
         columns,
         skills: None,
         states: StateTable::cms_names(),
+        aux_reasons: Words::default(),
+        directions: Words::default(),
         null: vec![String::new(), "N/A".to_owned()],
         extra_fields: ExtraFields::Error,
     }

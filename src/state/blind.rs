@@ -11,6 +11,9 @@ use super::event::{Output, StatusEvent, StatusKind};
 use super::settings::{FeedMode, SnapshotEnd};
 use super::tracker::Tracker;
 
+/// Lines so far apart are no stream of bytes: a scanner that comes by once in a while, and not the feed.
+const APART: Duration = Duration::from_secs(300);
+
 /// However short the period is, nothing is told sooner.
 const LEAST: Duration = Duration::from_secs(30);
 
@@ -92,8 +95,7 @@ impl Tracker {
     pub(super) fn note_unreadable(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
         let patience = self.patience().unwrap_or(LEAST);
         self.blind.has_invalid |= is_invalid;
-        // Lines so far apart are no stream of bytes.
-        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < patience);
+        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < APART.max(patience));
         let since = going_on.map_or(at, |(since, _)| since);
         self.blind.unreadable = Some((since, at));
         if at.since(since) >= patience && !self.blind.unreadable_told {

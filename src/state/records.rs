@@ -126,7 +126,7 @@ impl Tracker {
         if !agent.settled {
             return false;
         }
-        let Some(times) = agent.last_record.times_if_same(plan, frame) else { return false };
+        let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
         // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
         self.end_by_repeat(index, at, out);
         let agent = self.table.get(index);

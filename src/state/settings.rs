@@ -33,6 +33,13 @@ pub struct Settings {
     pub unknown_after: Option<Duration>,
 }
 
+impl Settings {
+    /// Whether refreshes that take `period` are too close to `shortest_refresh` for it: a bit of jitter, and two are merged.
+    pub fn shortest_refresh_is_too_long_for(&self, period: Duration) -> bool {
+        self.shortest_refresh > period / 2
+    }
+}
+
 /// What absence from a snapshot means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedMode {

@@ -16,6 +16,10 @@ pub struct Totals {
     pub invalid: u64,
     /// Local times that do not occur.
     pub impossible_times: u64,
+    /// Lines that are no records, as the layout's `skip` says.
+    pub skipped: u64,
+    /// Markers.
+    pub markers: u64,
     /// Complete snapshots.
     pub complete_snapshots: u64,
     /// Incomplete snapshots.

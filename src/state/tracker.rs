@@ -196,6 +196,16 @@ impl Tracker {
         &self.table
     }
 
+    /// How the feed is read.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether more than half of the agents have codes that the table of states lacks.
+    pub const fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+
     /// Outcomes of the valid records so far.
     pub const fn counts(&self) -> RecordCounts {
         self.counts

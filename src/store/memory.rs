@@ -95,7 +95,7 @@ pub fn agent_message(
         published: published.map(|published| store::Published {
             user: published.user.as_deref().map(agent::user),
             activity: published.activity.as_deref().map(agent::activity),
-            activity_since: published.activity_since.as_micros(),
+            activity_since: published.activity_since.map(Timestamp::as_micros),
         }),
         last_event: last_event.cloned(),
     }
@@ -145,8 +145,9 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
     };
     let published = message.published.map(|published| Published {
         user: published.user.map(|user| Arc::new(agent::from_user(user))),
+        // Older versions also wrote a time where there is no activity.
+        activity_since: published.activity_since.filter(|_| published.activity.is_some()).map(Timestamp::from_micros),
         activity: published.activity.map(|activity| Arc::new(agent::from_activity(activity))),
-        activity_since: Timestamp::from_micros(published.activity_since),
     });
     Ok(StoredAgent { agent, published, last_event: message.last_event })
 }

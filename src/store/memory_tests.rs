@@ -82,8 +82,8 @@ fn published() -> impl Strategy<Value = Published> {
     let named = || option::of(("\\PC{0,5}", "\\PC{0,9}"));
     (named(), named(), time()).prop_map(|(user, activity, activity_since)| Published {
         user: user.map(|(employee_id, employee_name)| Arc::new(User { employee_id, employee_name })),
+        activity_since: activity.is_some().then_some(activity_since),
         activity: activity.map(|(activity_id, activity_name)| Arc::new(Activity { activity_id, activity_name })),
-        activity_since,
     })
 }
 
@@ -195,10 +195,19 @@ fn a_hundred_thousand_agents_are_read_in_seconds() {
     }
 }
 
+#[test]
+fn rows_of_older_versions_have_a_time_where_there_is_no_activity() {
+    let published = |activity| store::Published { user: None, activity, activity_since: Some(5) };
+    let row = |activity| store::AgentMemory { published: Some(published(activity)), ..Default::default() };
+    let read = |activity| decode_agent(&row(activity).encode_to_vec()).unwrap().published.unwrap().activity_since;
+    assert_eq!(read(None), None);
+    assert_eq!(read(Some(v1::Activity::default())), Some(Timestamp::from_micros(5)));
+}
+
 fn mapped() -> Published {
     let user = User { employee_id: "E7".to_owned(), employee_name: "Lovelace, Ada".to_owned() };
     let activity = Activity { activity_id: "9".to_owned(), activity_name: "Call".to_owned() };
-    let activity_since = Timestamp::from_millis(1_767_600_000_120);
+    let activity_since = Some(Timestamp::from_millis(1_767_600_000_120));
     Published { user: Some(Arc::new(user)), activity: Some(Arc::new(activity)), activity_since }
 }
 

@@ -121,6 +121,41 @@ impl Dropped {
     }
 }
 
+/// What can be wrong with a feed for longer than a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Valid records come, and no snapshot ends.
+    NoSnapshot,
+    /// Refreshes list many agents more than once.
+    RepeatedRows,
+    /// Bytes come, and no valid record.
+    UnreadableRecords,
+    /// More than half of the agents have codes that the table of states lacks.
+    UnreadableStates,
+    /// `shortest_refresh` is more than half of the time between two refreshes.
+    ShortestRefreshTooLong,
+}
+
+impl Condition {
+    const ALL: [Self; 5] = [
+        Self::NoSnapshot,
+        Self::RepeatedRows,
+        Self::UnreadableRecords,
+        Self::UnreadableStates,
+        Self::ShortestRefreshTooLong,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::NoSnapshot => "no_snapshot",
+            Self::RepeatedRows => "repeated_rows",
+            Self::UnreadableRecords => "unreadable_records",
+            Self::UnreadableStates => "unreadable_states",
+            Self::ShortestRefreshTooLong => "shortest_refresh_too_long",
+        }
+    }
+}
+
 /// Why an agent was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgotten {
@@ -168,6 +203,8 @@ pub struct FeedMetrics {
     pub last_record: Gauge,
     /// `rtalink_feed_link_down`.
     pub link_down: Gauge,
+    /// `rtalink_feed_impossible_times_total`.
+    pub impossible_times: Counter,
     tls_expiry: Gauge,
     stale: Gauge,
     stale_agents: Gauge,
@@ -195,6 +232,7 @@ pub struct FeedMetrics {
     pub oldest: Gauge,
     /// `rtalink_journal_fill_ratio`.
     pub fill_ratio: Gauge,
+    conditions: [Gauge; Condition::ALL.len()],
     dropped: [Counter; Dropped::ALL.len()],
     dead_letters: [Counter; Reason::LABELS.len()],
     forgotten: [Counter; Forgotten::ALL.len()],
@@ -229,6 +267,7 @@ impl FeedMetrics {
             period: gauge(names::FEED_SNAPSHOT_PERIOD),
             last_record: gauge(names::FEED_LAST_RECORD),
             link_down: gauge(names::FEED_LINK_DOWN),
+            impossible_times: metrics.counter(names::FEED_IMPOSSIBLE_TIMES, &[id]),
             tls_expiry: {
                 let expiry = gauge(names::TLS_EXPIRY);
                 expiry.set(f64::NAN);
@@ -248,6 +287,7 @@ impl FeedMetrics {
             pending: gauge(names::JOURNAL_PENDING),
             oldest: gauge(names::JOURNAL_OLDEST),
             fill_ratio: gauge(names::JOURNAL_FILL_RATIO),
+            conditions: Condition::ALL.map(|condition| metrics.gauge(names::FEED_CONDITION, &[id, condition.label()])),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
             forgotten: Forgotten::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
@@ -281,6 +321,11 @@ impl FeedMetrics {
     pub fn stale(&self, agents: Option<u32>) {
         self.stale.set(if agents.is_some() { 1.0 } else { 0.0 });
         self.stale_agents.set(f64::from(agents.unwrap_or(0)));
+    }
+
+    /// Whether that is wrong with the feed.
+    pub fn condition(&self, condition: Condition, lasts: bool) {
+        self.conditions[condition as usize].set(if lasts { 1.0 } else { 0.0 });
     }
 
     /// Reasons of [`Self::refused`] and [`Self::undeliverable`] that there can be: exported from here on.
@@ -381,6 +426,7 @@ mod tests {
             Reason::Undecodable,
             Reason::TooFewFields,
             Reason::TooManyFields,
+            Reason::Invisible('\u{200b}'),
             Reason::Missing(column),
             Reason::BadNumber(column),
             Reason::BadTime(column),

@@ -54,6 +54,10 @@ metrics! {
     FEED_STALE = "rtalink_feed_stale", Gauge, ["integration"], "1 from the feed status STALE until RESTORED.";
     FEED_STALE_AGENTS = "rtalink_feed_stale_agents", Gauge, ["integration"],
         "Agents that were logged in as that silence began; 0 while the feed is not stale.";
+    FEED_CONDITION = "rtalink_feed_condition", Gauge, ["integration", "condition"],
+        "1 while something is wrong with the feed that lasts: no_snapshot, repeated_rows, unreadable_records, unreadable_states, shortest_refresh_too_long.";
+    FEED_IMPOSSIBLE_TIMES = "rtalink_feed_impossible_times_total", Counter, ["integration"],
+        "Local times of the feed that do not occur in its zone.";
     FEED_STATUS = "rtalink_feed_status_total", Counter, ["integration", "kind"],
         "Feed statuses by kind, heartbeats left out.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],

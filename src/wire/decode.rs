@@ -3,13 +3,18 @@
 //! The decoder owns the little memory that a record needs beside its bytes (skill slots, a login id that has to be
 //! re-encoded), so decoding allocates nothing once that has grown. Limits and encodings are checked before any field.
 
+use std::borrow::Cow;
+
 use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
 use super::fields::{self, Field};
 use super::layout::{Column, ExtraFields, FieldStyle, Repeat};
+use super::moment::Told;
 use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
 use super::reason::Reason;
 use super::record::{LONGEST_VALUE, MOST_SKILLS, RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
+use super::visible;
+use crate::time::Timestamp;
 
 /// Reads frames, one at a time.
 #[derive(Debug, Default)]
@@ -26,6 +31,8 @@ pub struct Decoded<'a> {
     pub record: Record<'a>,
     /// One for each volatile column of the plan.
     pub areas: &'a [Area],
+    /// What was told of the state's beginning.
+    pub(super) start: Option<Told>,
 }
 
 /// Who a record is about.
@@ -38,11 +45,16 @@ pub struct Identity<'a> {
 }
 
 impl Decoder {
-    /// Reads a whole record.
+    /// Reads a whole record. Which moment a local time is can depend on when it was received.
     ///
     /// # Errors
     /// Why it is invalid.
-    pub fn decode<'a>(&'a mut self, plan: &'a Plan, frame: &'a [u8]) -> Result<Decoded<'a>, Reason> {
+    pub fn decode<'a>(
+        &'a mut self,
+        plan: &'a Plan,
+        frame: &'a [u8],
+        received_at: Timestamp,
+    ) -> Result<Decoded<'a>, Reason> {
         if memchr::memchr(0, frame).is_some() {
             return Err(Reason::NulByte);
         }
@@ -53,25 +65,33 @@ impl Decoder {
         self.areas.clear();
         // The style of the layout is known here, and not asked for field by field.
         let values = match plan.style {
-            FieldStyle::Separator(separator) => self.read(plan, Separated::new(frame, separator, plan.quote))?,
-            FieldStyle::Whitespace => self.read(plan, BlankSeparated::new(frame, plan.quote))?,
-            FieldStyle::FixedWidth => self.read(plan, FixedWidth::new(frame, plan.quote))?,
+            FieldStyle::Separator(separator) => {
+                self.read(plan, Separated::new(frame, separator, plan.quote), received_at)?
+            }
+            FieldStyle::Whitespace => self.read(plan, BlankSeparated::new(frame, plan.quote), received_at)?,
+            FieldStyle::FixedWidth => self.read(plan, FixedWidth::new(frame, plan.quote), received_at)?,
         };
         let login_id = values.login_id.ok_or(Reason::Missing(Column::LoginId))?;
-        let login_id = login_text(&mut self.login_id, raw_text(plan, login_id));
+        let login_id = login_text(&mut self.login_id, plan, login_id)?;
         let skills = Skills { frame, slots: &self.skills, encoding: plan.encoding, quote: plan.quote };
-        Ok(Decoded { record: values.record(plan, login_id, skills)?, areas: &self.areas })
+        let start = values.start;
+        Ok(Decoded { record: values.record(plan, login_id, skills)?, areas: &self.areas, start })
     }
 
     #[inline]
-    fn read<'a>(&mut self, plan: &Plan, mut fields: impl Fields<'a>) -> Result<Values<'a>, Reason> {
+    fn read<'a>(
+        &mut self,
+        plan: &Plan,
+        mut fields: impl Fields<'a>,
+        received_at: Timestamp,
+    ) -> Result<Values<'a>, Reason> {
         let mut values = Values::default();
         for column in &plan.columns {
             let field = fields.next(column)?;
             if column.is_volatile {
                 self.areas.push(fields.last_area());
             }
-            values.set(plan, column, field)?;
+            values.set(plan, column, field, received_at)?;
         }
         match &plan.groups {
             Some(groups) => read_groups(groups, &mut fields, &mut self.skills)?,
@@ -83,15 +103,16 @@ impl Decoder {
         Ok(values)
     }
 
-    /// Who `frame` is about, whatever else is wrong with it. `whole` is false where its end is missing: then a field
-    /// counts only if something follows it.
+    /// Who `frame` is about, whatever else is wrong with it. Unless it is known to be `whole`, a field counts only if a
+    /// separator follows it, the next column or the full length of the record: it may have been cut off.
     pub fn identify<'a>(&'a mut self, plan: &Plan, frame: &'a [u8], whole: bool) -> Option<Identity<'a>> {
+        let whole = whole || plan.ends().is_full_length(frame);
         let (login_id, acd) = match plan.style {
             FieldStyle::Separator(separator) => identity(plan, Separated::new(frame, separator, plan.quote), whole)?,
             FieldStyle::Whitespace => identity(plan, BlankSeparated::new(frame, plan.quote), whole)?,
             FieldStyle::FixedWidth => identity(plan, FixedWidth::new(frame, plan.quote), whole)?,
         };
-        let login_id = login_text(&mut self.login_id, raw_text(plan, login_id));
+        let login_id = login_text(&mut self.login_id, plan, login_id).ok()?;
         Some(Identity { login_id, acd })
     }
 }
@@ -127,17 +148,35 @@ fn raw_text<'a>(plan: &Plan, field: Field<'a>) -> RawText<'a> {
     RawText { bytes: field.bytes, encoding: plan.encoding, doubled }
 }
 
-/// The login id as text: borrowed from the frame where its bytes are the text.
-fn login_text<'a>(scratch: &'a mut String, raw: RawText<'a>) -> &'a str {
-    if raw.doubled.is_none()
-        && raw.bytes.is_ascii()
-        && let Ok(text) = std::str::from_utf8(raw.bytes)
+/// The login id as text, without the white space around it: borrowed from the frame where its bytes are the text.
+#[inline]
+fn login_text<'a>(scratch: &'a mut String, plan: &Plan, field: Field<'a>) -> Result<&'a str, Reason> {
+    if !field.doubled
+        && !field.bytes.is_empty()
+        && field.bytes.iter().all(u8::is_ascii_graphic)
+        && let Ok(text) = std::str::from_utf8(field.bytes)
     {
-        return text;
+        return Ok(text);
     }
-    scratch.clear();
-    scratch.push_str(&raw.text());
-    scratch
+    let bytes = visible::trim(plan.encoding, field.bytes);
+    if bytes.is_empty() || plan.login_id().null.has(bytes) {
+        return Err(Reason::Missing(Column::LoginId));
+    }
+    if !plan.encoding.validate(bytes) {
+        // A place of fixed width may cut a character that is whole in the record.
+        return Err(Reason::Undecodable);
+    }
+    let text = raw_text(plan, Field { bytes, ..field }).text();
+    if let Some(character) = visible::invisible(&text) {
+        return Err(Reason::Invisible(character));
+    }
+    match text {
+        Cow::Borrowed(text) => Ok(text),
+        Cow::Owned(text) => {
+            *scratch = text;
+            Ok(scratch)
+        }
+    }
 }
 
 fn small_number(field: Field<'_>) -> Option<u32> {
@@ -245,12 +284,19 @@ struct Values<'a> {
     direction: Option<Direction>,
     on_hold: Option<bool>,
     times: Times,
+    start: Option<Told>,
     state_start_text: Option<&'a [u8]>,
 }
 
 impl<'a> Values<'a> {
     #[inline]
-    fn set(&mut self, plan: &Plan, column: &PlanColumn, field: Field<'a>) -> Result<(), Reason> {
+    fn set(
+        &mut self,
+        plan: &Plan,
+        column: &PlanColumn,
+        field: Field<'a>,
+        received_at: Timestamp,
+    ) -> Result<(), Reason> {
         if column.column == Column::Ignored || is_null(column, field) {
             return Ok(());
         }
@@ -259,7 +305,7 @@ impl<'a> Values<'a> {
             return Err(Reason::LongValue(column.column));
         }
         let format = column.format.as_deref();
-        let time = || fields::time(field.bytes, format, &plan.time_zone).ok_or(Reason::BadTime(column.column));
+        let told = || Told::read(field.bytes, format, &plan.time_zone).ok_or(Reason::BadTime(column.column));
         let number = || small_number(field).ok_or(Reason::BadNumber(column.column));
         match column.column {
             Column::LoginId => self.login_id = Some(field),
@@ -273,9 +319,13 @@ impl<'a> Values<'a> {
             Column::Skill => self.skill = Some(field),
             Column::Level => self.level = level(column, field)?,
             Column::Acd => self.acd = Some(number()?),
-            Column::AuxReason => self.aux_reason = Some(number()?),
+            Column::AuxReason => {
+                let word = plan.aux_reasons.meaning(raw_text(plan, field));
+                self.aux_reason = Some(word.map_or_else(number, Ok)?);
+            }
             Column::Direction => {
-                let direction = fields::direction(field.bytes);
+                let word = plan.directions.meaning(raw_text(plan, field));
+                let direction = word.or_else(|| fields::direction(field.bytes));
                 self.direction = Some(direction.ok_or(Reason::BadValue(column.column))?);
             }
             Column::OnHold => {
@@ -286,10 +336,12 @@ impl<'a> Values<'a> {
                 let duration = fields::duration(field.bytes);
                 self.times.duration = Some(duration.ok_or(Reason::BadTime(column.column))?);
             }
-            Column::Timestamp => self.times.timestamp = Some(time()?),
+            Column::Timestamp => self.times.set_timestamp(told()?.at(&plan.time_zone, received_at)),
             Column::StateStart => {
-                self.times.state_start = Some(time()?);
-                self.state_start_text = Some(field.bytes);
+                let told = told()?;
+                self.start = Some(told);
+                self.times.set_state_start(told.at(&plan.time_zone, received_at));
+                self.state_start_text = self.times.state_start.map(|_| field.bytes);
             }
             Column::Ignored => {}
         }
@@ -308,7 +360,7 @@ impl<'a> Values<'a> {
     fn record(self, plan: &Plan, login_id: &'a str, skills: Skills<'a>) -> Result<Record<'a>, Reason> {
         let text = |field| raw_text(plan, field);
         let raw_state = text(self.state.ok_or(Reason::Missing(Column::State))?);
-        let code = lookup(plan, raw_state);
+        let code = plan.states.meaning(raw_state);
         let known = code.unwrap_or(StateCode {
             mode: Mode::Unknown,
             direction: Direction::None,
@@ -335,11 +387,4 @@ impl<'a> Values<'a> {
             skills,
         })
     }
-}
-
-fn lookup(plan: &Plan, raw_state: RawText<'_>) -> Option<StateCode> {
-    if raw_state.doubled.is_none() && raw_state.bytes.is_ascii() {
-        return plan.states.lookup(raw_state.bytes);
-    }
-    plan.states.lookup(raw_state.text().as_bytes())
 }

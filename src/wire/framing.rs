@@ -4,6 +4,10 @@
 //! crosses to the worker without a copy, and a rest. [`Records`] walks such a run. What comes out does not depend on how
 //! the stream was chunked.
 //!
+//! What nobody sees is no part of a record: a byte order mark at the beginning of a connection and form feeds before a
+//! record are passed over, and count neither for `max_record` nor for a record's length. The bytes stay in the runs, so that
+//! offsets are distances from the beginning of the connection; a run may consist of them alone.
+//!
 //! Bounds: the rest never exceeds `max_record` plus a terminator. A longer record is reported once, with its first
 //! `max_record` bytes; what follows is dropped up to the next terminator without looking at any byte twice.
 
@@ -15,7 +19,7 @@ use super::layout::Framing;
 /// What the framer found at the front of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// One or more whole records with their ends.
+    /// Whole records with their ends, and what may be passed over before them; or that alone.
     Records(Run),
     /// The first `max_record` bytes of a record that is longer. The rest of it is being skipped.
     TooLong(Run),
@@ -30,12 +34,21 @@ pub struct Run {
     pub offset: u64,
 }
 
-/// Where records end.
+/// Printers' reports have it before each page.
+pub(super) const FORM_FEED: u8 = 0x0c;
+
+/// In UTF-8. Relays write it at the beginning of a connection, whatever the encoding of the feed is.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Where records begin and end.
 #[derive(Debug)]
 pub struct Ends {
     framing: Framing,
     finder: Finder<'static>,
     max_record: usize,
+    /// Neither is part of a record's end or of something else that counts.
+    drops_mark: bool,
+    drops_form_feeds: bool,
 }
 
 impl Ends {
@@ -46,12 +59,22 @@ impl Ends {
             Framing::Length(_) => b"",
         };
         let finder = Finder::new(needle).into_owned();
-        Self { framing, finder, max_record }
+        let drops_mark = !needle.iter().any(|byte| BYTE_ORDER_MARK.contains(byte));
+        let drops_form_feeds = !needle.contains(&FORM_FEED);
+        Self { framing, finder, max_record, drops_mark, drops_form_feeds }
+    }
+
+    /// The same for a layout in which a form feed has a meaning of its own.
+    #[must_use]
+    pub fn keeping_form_feeds(self) -> Self {
+        Self { drops_form_feeds: false, ..self }
     }
 
     /// Whether both cut every stream alike.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.framing == other.framing && self.max_record == other.max_record
+        self.framing == other.framing
+            && self.max_record == other.max_record
+            && self.drops_form_feeds == other.drops_form_feeds
     }
 
     /// Longest record in bytes.
@@ -83,10 +106,39 @@ impl Ends {
         }
     }
 
-    /// Length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one.
-    fn whole(&self, bytes: &[u8], from: usize) -> usize {
+    /// Whether records have one length, and `frame` is as long.
+    pub(super) fn is_full_length(&self, frame: &[u8]) -> bool {
+        matches!(&self.framing, Framing::Length(length) if *length == frame.len())
+    }
+
+    /// How many bytes are passed over at the front of `bytes`, where a record begins; `offset` is the place of the first.
+    #[inline]
+    fn passed_over(&self, bytes: &[u8], offset: u64) -> usize {
+        let is_mark = offset == 0 && self.drops_mark && bytes.starts_with(BYTE_ORDER_MARK);
+        let mark = if is_mark { BYTE_ORDER_MARK.len() } else { 0 };
+        let is_form_feed = |byte: &&u8| self.drops_form_feeds && **byte == FORM_FEED;
+        mark + bytes[mark..].iter().take_while(is_form_feed).count()
+    }
+
+    /// Whether `bytes`, the first of a connection, may yet become a byte order mark.
+    fn may_become_mark(&self, bytes: &[u8]) -> bool {
+        self.drops_mark && bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes)
+    }
+
+    /// Length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one. `offset` is
+    /// the place of the first byte.
+    fn whole(&self, bytes: &[u8], from: usize, offset: u64) -> usize {
         match &self.framing {
-            Framing::Length(length) => bytes.len() - bytes.len() % length,
+            Framing::Length(length) => {
+                let mut whole = 0;
+                loop {
+                    let begin = whole + self.passed_over(&bytes[whole..], offset + whole as u64);
+                    if bytes.len() - begin < *length {
+                        return whole;
+                    }
+                    whole = begin + length;
+                }
+            }
             Framing::Terminator(end) => match end.as_slice() {
                 [byte] => memchr::memrchr(*byte, &bytes[from..]).map_or(0, |at| from + at + 1),
                 // From the front: a terminator may overlap itself.
@@ -133,10 +185,18 @@ impl Framer {
         if self.skipping && !self.skip(ends, buffer) {
             return None;
         }
-        let whole = ends.whole(buffer, self.scanned);
+        if self.offset == 0 && ends.may_become_mark(buffer) {
+            return None;
+        }
+        let whole = ends.whole(buffer, self.scanned, self.offset);
         if whole > 0 {
             self.scanned = 0;
             return Some(Piece::Records(self.take(buffer, whole)));
+        }
+        let passed_over = ends.passed_over(buffer, self.offset);
+        if passed_over > 0 {
+            self.scanned = self.scanned.saturating_sub(passed_over);
+            return Some(Piece::Records(self.take(buffer, passed_over)));
         }
         let keep = ends.terminator_len().saturating_sub(1);
         if ends.terminator_len() > 0 && buffer.len() > ends.max_record + keep + usize::from(ends.drops_cr()) {
@@ -208,11 +268,21 @@ pub struct Records<'a> {
     offset: u64,
 }
 
+impl Records<'_> {
+    /// Where the record that was given last ends, its end included.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
 impl<'a> Iterator for Records<'a> {
     type Item = Frame<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Frame<'a>> {
+        let passed_over = self.ends.passed_over(self.rest, self.offset);
+        self.rest = &self.rest[passed_over..];
+        self.offset += passed_over as u64;
         if self.rest.is_empty() {
             return None;
         }
@@ -275,7 +345,7 @@ mod tests {
 
     #[test]
     fn records_end_where_the_layout_says() {
-        let cases: [(Ends, &str, &str); 7] = [
+        let cases: [(Ends, &str, &str); 17] = [
             (terminated("\n", 9), "a\nb\r\n\nc", "a|b||~c"),
             (terminated("\r\n", 9), "a\r\nb\nc\r\n", "a|b\nc"),
             (terminated("||", 9), "a||b|||", "a|b|~|"),
@@ -283,6 +353,16 @@ mod tests {
             (terminated("\n", 4), "abcdefghijkl", ">abcd"),
             (Ends::new(Framing::Length(3), 9), "abcdefgh", "abc|def|~gh"),
             (terminated("\0", 9), "a\0b\0", "a|b"),
+            (terminated("\n", 9), "\u{feff}a\n\u{feff}b\n", "a|\u{feff}b"),
+            (terminated("\n", 9), "\u{feff}\u{feff}a\n", "\u{feff}a"),
+            (terminated("\n", 9), "\u{feff}\x0ca\n\x0c\x0cb\n\x0c\r\n\x0c", "a|b|"),
+            (terminated("\n", 9), "\x0c\u{feff}a\nb\x0c\n\x0cc", "\u{feff}a|b\x0c|~c"),
+            (terminated("\n", 2), "\u{feff}\x0c\x0c\x0cab\n\x0cabc\n", "ab|>ab"),
+            (terminated("\x0c", 9), "\x0ca\x0c", "|a"),
+            (terminated("\n", 9).keeping_form_feeds(), "\x0ca\n", "\x0ca"),
+            (Ends::new(Framing::Length(3), 9), "\u{feff}abc\x0cdef\x0c", "abc|def"),
+            (Ends::new(Framing::Length(3), 9), "abc\x0c\x0cdef\x0cg", "abc|def|~g"),
+            (terminated("\n", 9), "\u{feff}", ""),
         ];
         for (ends, input, expected) in cases {
             let records: Vec<String> = cut(&ends, &[input.as_bytes()]).into_iter().map(|(_, text)| text).collect();
@@ -309,14 +389,42 @@ mod tests {
         assert_eq!((run.bytes.as_ref(), run.offset), (&b"next\n"[..], 1_000_001));
     }
 
+    #[test]
+    fn what_is_passed_over_is_no_half_record_and_counts_for_offsets() {
+        let ends = terminated("\n", 9);
+        let mut framer = Framer::default();
+        let mut buffer = BytesMut::new();
+        let mut offsets = Vec::new();
+        // The mark comes byte by byte, and a page ends before the next one begins.
+        for chunk in ["\u{feff}", "a\n\x0c", "b", "\n", "\x0c", "\x0cc\n"] {
+            for byte in chunk.bytes() {
+                buffer.extend_from_slice(&[byte]);
+                while let Some(piece) = framer.next(&ends, &mut buffer) {
+                    let Piece::Records(run) = piece else { panic!("nothing is too long") };
+                    offsets.extend(ends.records(&run).map(|frame| frame.offset));
+                }
+            }
+            assert_eq!(framer.is_half_read(&buffer), chunk == "b", "{chunk:?}");
+        }
+        assert_eq!(offsets, [3, 6, 10]);
+        assert_eq!(framer.finish(&mut buffer), None);
+    }
+
     proptest! {
         #[test]
         fn chunking_changes_nothing(
-            input in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'|'), Just(b'\n'), Just(b'\r')], 0..60),
+            input in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'|'), Just(b'\n'), Just(b'\r'), Just(0x0c)], 0..60),
+            has_mark in any::<bool>(),
             cuts in proptest::collection::vec(0_usize..60, 0..6),
-            end in prop_oneof![Just("\n"), Just("||"), Just("\n\n"), Just("|a|")],
+            framing in prop_oneof![
+                prop_oneof![Just("\n"), Just("||"), Just("\n\n"), Just("|a|"), Just("\x0c\n")]
+                    .prop_map(|end| Framing::Terminator(end.into())),
+                (1_usize..5).prop_map(Framing::Length),
+            ],
         ) {
-            let ends = terminated(end, 5);
+            let ends = Ends::new(framing, 5);
+            let mark = if has_mark { BYTE_ORDER_MARK } else { &[] };
+            let input = [mark, &input].concat();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(input.len())).collect();
             cuts.sort_unstable();
             let mut chunks = Vec::new();

@@ -5,7 +5,8 @@
 //! ([`super::plan::Plan::compile`]).
 
 use super::encoding::Encoding;
-use super::states::StateTable;
+use super::states::{Direction, StateTable};
+use super::words::Words;
 
 /// Default of `max_record`.
 pub const DEFAULT_MAX_RECORD: usize = 4 * 1024;
@@ -36,6 +37,10 @@ pub struct LayoutSpec {
     pub skills: Option<SkillGroups>,
     /// Meaning of the state column.
     pub states: StateTable,
+    /// The site's words for AUX reasons, beside numbers.
+    pub aux_reasons: Words<u32>,
+    /// The site's words for directions; they come before the spellings that are built in.
+    pub directions: Words<Direction>,
     /// Spellings of null in every column.
     pub null: Vec<String>,
     /// What to do with fields after the last known one.
@@ -82,15 +87,15 @@ pub enum Column {
     State,
     /// The agent's name.
     Name,
-    /// AUX reason, a number.
+    /// AUX reason, a number or a word of the site's.
     AuxReason,
-    /// in, out, none, 0, 1, 2; beats the direction of the state code.
+    /// in, out, none, 0, 1, 2 or a word of the site's; beats the direction of the state code.
     Direction,
     /// Split or skill that the agent works for at the moment.
     WorkSplit,
     /// Extension.
     Extension,
-    /// Time in the current mode and direction: s, mm:ss or hh:mm:ss.
+    /// Time in the current mode and direction: s, mm:ss or hh:mm:ss; leading parts may be empty.
     Duration,
     /// Time of the record.
     Timestamp,
@@ -152,7 +157,8 @@ pub struct ColumnSpec {
     pub null: Vec<String>,
     /// Place and width in bytes; with [`FieldStyle::FixedWidth`] only, and then always.
     pub place: Option<Place>,
-    /// Form of a civil time (`%d.%m.%Y %H:%M:%S`); without it the column is UNIX seconds or milliseconds.
+    /// Form of a time (`%d.%m.%Y %H:%M:%S`), local unless it has an offset, perhaps without a date; without it the
+    /// column is UNIX seconds or milliseconds.
     pub format: Option<String>,
 }
 
@@ -208,7 +214,7 @@ pub enum ExtraFields {
 pub mod builtin {
     use super::{
         Column, ColumnSpec, DEFAULT_MAX_RECORD, Encoding, ExtraFields, FieldStyle, Framing, LayoutSpec, Repeat,
-        SkillGroups, StateTable,
+        SkillGroups, StateTable, Words,
     };
 
     /// Names of the built-in layouts.
@@ -254,6 +260,8 @@ pub mod builtin {
                 at: None,
             }),
             states: StateTable::rta_codes(),
+            aux_reasons: Words::default(),
+            directions: Words::default(),
             null: vec![String::new(), "N/A".to_owned()],
             extra_fields: ExtraFields::Error,
         }

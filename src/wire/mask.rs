@@ -22,6 +22,11 @@ use super::lines::LineKind;
 use super::plan::{Plan, PlanColumn, is_same};
 use super::reason::Reason;
 use super::record::{RawText, Record};
+use super::visible;
+use crate::time::Timestamp;
+
+/// When a record counts as received. It is the same before and after masking, and times stay: so any will do.
+const AT: Timestamp = Timestamp::from_millis(0);
 
 /// Pseudonyms. The same bytes of a column always get the same one, as long as they are.
 pub trait Replace {
@@ -68,7 +73,7 @@ impl Masker {
         if kind != LineKind::Record {
             return (necessary(plan, frame, kind), Masked::Line);
         }
-        let Ok(decoded) = self.before.decode(plan, frame) else { return self.broken(plan, frame, true, replace) };
+        let Ok(decoded) = self.before.decode(plan, frame, AT) else { return self.broken(plan, frame, true, replace) };
         let mut masked = filler(plan, frame);
         let places = places(plan, frame);
         // What is replaced comes last: where columns overlap, it wins.
@@ -81,7 +86,7 @@ impl Masker {
         let login = login_of(plan, frame, &masked, &places, replace);
         let is_as_it_was = is_framed(plan, &masked)
             && plan.lines().classify(&masked) == LineKind::Record
-            && self.after.decode(plan, &masked).is_ok_and(|after| {
+            && self.after.decode(plan, &masked, AT).is_ok_and(|after| {
                 login.as_deref() == Some(after.record.login_id) && says_the_same(&decoded.record, &after.record)
             });
         if is_as_it_was {
@@ -93,8 +98,8 @@ impl Masker {
 
     /// Bytes that are no valid record; `whole` is false where the end of the record is missing.
     pub fn broken(&mut self, plan: &Plan, frame: &[u8], whole: bool, replace: &mut impl Replace) -> (Vec<u8>, Masked) {
-        let reason = self.before.decode(plan, frame).err();
-        let identity = self.before.identify(plan, frame, whole).map(|Identity { acd, .. }| acd);
+        let reason = self.before.decode(plan, frame, AT).err();
+        let identity = self.before.identify(plan, frame, false).map(|Identity { acd, .. }| acd);
         let places = places(plan, frame);
         let mut masked =
             if reason == Some(Reason::Undecodable) { undecodable(plan, frame) } else { filler(plan, frame) };
@@ -135,9 +140,9 @@ impl Masker {
         whole: bool,
         expected: Option<&(Option<String>, Option<u32>)>,
     ) -> bool {
-        let found = self.after.identify(plan, masked, whole);
+        let found = self.after.identify(plan, masked, false);
         let found = found.map(|Identity { login_id, acd }| (Some(login_id.to_owned()), acd));
-        let is_invalid = !whole || self.after.decode(plan, masked).is_err();
+        let is_invalid = !whole || self.after.decode(plan, masked, AT).is_err();
         let is_record = !whole || plan.lines().classify(masked) == LineKind::Record;
         is_invalid && is_record && is_framed(plan, masked) && found.as_ref() == expected
     }
@@ -167,7 +172,20 @@ fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Opt
         }
         // A code that the table does not have: two of them must not become one.
         Column::Name | Column::Location | Column::State => Some(replace.letters(column, bytes)),
-        _ => None,
+        // Filler, or about the state.
+        Column::Ignored
+        | Column::AuxReason
+        | Column::Direction
+        | Column::WorkSplit
+        | Column::Duration
+        | Column::Timestamp
+        | Column::StateStart
+        | Column::Acd
+        | Column::Role
+        | Column::OnHold
+        | Column::LogoutReason
+        | Column::Skill
+        | Column::Level => None,
     }
 }
 
@@ -192,8 +210,10 @@ fn login_of(
 
 /// Whether a field of a valid record is about the state, not about a person.
 fn stays(plan: &Plan, frame: &[u8], place: &Place<'_>) -> bool {
+    if place.is_nothing {
+        return true;
+    }
     match place.column.column {
-        _ if place.is_nothing => true,
         Column::LoginId | Column::Name | Column::Extension | Column::Location | Column::Ignored => false,
         Column::State => {
             let code = &frame[place.range.clone()];
@@ -201,7 +221,17 @@ fn stays(plan: &Plan, frame: &[u8], place: &Place<'_>) -> bool {
             let is_number = code.len() <= 3 && code.iter().all(u8::is_ascii_digit);
             is_number || plan.states.lookup(plan.encoding.decode(code).as_bytes()).is_some()
         }
-        _ => true,
+        // Of a valid record these are numbers, times and words of fixed meaning, the site's own among them.
+        Column::AuxReason
+        | Column::Direction
+        | Column::Duration
+        | Column::Timestamp
+        | Column::StateStart
+        | Column::Acd
+        | Column::OnHold
+        | Column::Level => true,
+        // Texts, but of what an agent works for and how.
+        Column::WorkSplit | Column::Role | Column::LogoutReason | Column::Skill => true,
     }
 }
 
@@ -220,8 +250,21 @@ fn walk<'a, 'f>(plan: &'a Plan, mut fields: impl Fields<'f>) -> Vec<Place<'a>> {
     let mut note = |column: &'a PlanColumn, field: Field<'_>, is_nothing: bool| {
         let begin = (field.bytes.as_ptr() as usize).saturating_sub(frame.as_ptr() as usize);
         let range = begin..begin + field.bytes.len();
-        if range.end <= frame.len() {
+        if range.end > frame.len() {
+            return;
+        }
+        if column.column != Column::LoginId {
             places.push(Place { column, range, is_nothing: is_nothing || column.null.has(field.bytes) });
+            return;
+        }
+        // White space around a login id is no part of it, and stays.
+        let id = visible::trim(plan.encoding, field.bytes);
+        let front = id.as_ptr() as usize - field.bytes.as_ptr() as usize;
+        let id_range = begin + front..begin + front + id.len();
+        let is_null = id.is_empty() || column.null.has(field.bytes) || column.null.has(id);
+        places.push(Place { column, range: id_range.clone(), is_nothing: is_null });
+        for white in [range.start..id_range.start, id_range.end..range.end] {
+            places.push(Place { column, range: white, is_nothing: true });
         }
     };
     for column in &plan.columns {

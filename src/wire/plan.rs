@@ -9,10 +9,11 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::encoding::Encoding;
-use super::framing::Ends;
+use super::framing::{Ends, FORM_FEED};
 use super::layout::{Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups};
 use super::lines::LinePatterns;
-use super::states::StateTable;
+use super::states::{Direction, StateTable};
+use super::words::Words;
 
 /// Most columns, skill groups not counted.
 pub const MAX_COLUMNS: usize = 256;
@@ -108,9 +109,12 @@ pub struct Plan {
     pub(super) columns: Vec<PlanColumn>,
     pub(super) groups: Option<PlanGroups>,
     pub(super) states: StateTable,
+    pub(super) aux_reasons: Words<u32>,
+    pub(super) directions: Words<Direction>,
     pub(super) extra_fields: ExtraFields,
     pub(super) time_zone: TimeZone,
-    /// Index of the last column that identifies an agent.
+    /// Index of the login id, and of the last column that identifies an agent.
+    login: usize,
     pub(super) identified_by: usize,
     /// Indices of the columns that may differ between records of an unchanged state.
     pub(super) volatile: Vec<usize>,
@@ -166,12 +170,15 @@ impl Plan {
                 && volatile.iter().any(|index| shares_bytes(*index, &columns, groups.as_ref())),
             groups,
             states: spec.states.clone(),
+            aux_reasons: spec.aux_reasons.clone(),
+            directions: spec.directions.clone(),
             extra_fields: spec.extra_fields,
             time_zone: TimeZone::get(time_zone).map_err(|_| PlanError::TimeZone(time_zone.to_owned()))?,
+            login,
             identified_by: acd.map_or(login, |acd| acd.max(login)),
             merges_rows,
             computes_start: position(Column::Duration).or_else(|| position(Column::StateStart)).is_some(),
-            ends: Ends::new(spec.framing.clone(), spec.max_record),
+            ends: ends(spec),
             lines: LinePatterns::compile(spec.marker.as_deref(), &spec.skip)?,
             columns,
             volatile,
@@ -188,6 +195,10 @@ impl Plan {
         &self.lines
     }
 
+    pub(super) fn login_id(&self) -> &PlanColumn {
+        &self.columns[self.login]
+    }
+
     /// One row per agent and skill: the rows of an agent have to be merged.
     pub const fn merges_rows(&self) -> bool {
         self.merges_rows
@@ -197,6 +208,12 @@ impl Plan {
     pub const fn computes_start(&self) -> bool {
         self.computes_start
     }
+}
+
+fn ends(spec: &LayoutSpec) -> Ends {
+    let ends = Ends::new(spec.framing.clone(), spec.max_record);
+    let has_meaning = spec.fields == FieldStyle::Separator(FORM_FEED) || spec.quote == Some(FORM_FEED);
+    if has_meaning { ends.keeping_form_feeds() } else { ends }
 }
 
 /// Whether the place of a column of fixed width reaches into that of another one.

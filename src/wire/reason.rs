@@ -25,6 +25,9 @@ pub enum Reason {
     /// More fields than the layout has, and `extra_fields` is `error`.
     #[error("more fields than the layout has")]
     TooManyFields,
+    /// An invisible character in the login id, which would tell people apart whom nobody can.
+    #[error("{} has an invisible character, U+{:04X}", Column::LoginId.name(), u32::from(*.0))]
+    Invisible(char),
     /// A required column is null.
     #[error("{} is empty", .0.name())]
     Missing(Column),
@@ -56,13 +59,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every [`Self::label`].
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 16] = [
         "too_long",
         "truncated",
         "nul_byte",
         "undecodable",
         "too_few_fields",
         "too_many_fields",
+        "invisible_character",
         "missing_value",
         "bad_number",
         "bad_time",
@@ -83,6 +87,7 @@ impl Reason {
             Self::Undecodable => "undecodable",
             Self::TooFewFields => "too_few_fields",
             Self::TooManyFields => "too_many_fields",
+            Self::Invisible(_) => "invisible_character",
             Self::Missing(_) => "missing_value",
             Self::BadNumber(_) => "bad_number",
             Self::BadTime(_) => "bad_time",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::encoding::Encoding;
+use super::moment::Moment;
 use super::states::{Direction, Mode};
 use crate::time::Timestamp;
 
@@ -145,4 +146,18 @@ pub struct Times {
     pub state_start_is_unsure: bool,
     /// How many local times were told that do not occur. Each counts as null.
     pub impossible: u8,
+}
+
+impl Times {
+    pub(super) fn set_timestamp(&mut self, moment: Moment) {
+        self.timestamp = moment.at;
+        self.timestamp_is_unsure = moment.is_unsure;
+        self.impossible += u8::from(moment.at.is_none());
+    }
+
+    pub(super) fn set_state_start(&mut self, moment: Moment) {
+        self.state_start = moment.at;
+        self.state_start_is_unsure = moment.is_unsure;
+        self.impossible += u8::from(moment.at.is_none());
+    }
 }

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use super::record::RawText;
+use super::words::Words;
 
 /// What an agent is doing, as CMS names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,28 +175,13 @@ impl StateCode {
 }
 
 /// A table of state codes.
-#[derive(Clone, Debug)]
-pub struct StateTable {
-    codes: HashMap<Box<[u8]>, StateCode, FixedState>,
-    /// In the order of definition, for those who spell states instead of reading them.
-    listed: Vec<(String, StateCode)>,
-}
-
-/// Tables with the same rows are equal: the codes are found through them.
-impl PartialEq for StateTable {
-    fn eq(&self, other: &Self) -> bool {
-        self.listed == other.listed
-    }
-}
-
-impl Eq for StateTable {}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateTable(Words<StateCode>);
 
 impl StateTable {
     /// A table from its rows; of two rows with one code the later wins.
     pub fn new(rows: impl IntoIterator<Item = (String, StateCode)>) -> Self {
-        let listed: Vec<_> = rows.into_iter().collect();
-        let codes = listed.iter().map(|(code, state)| (code.as_bytes().into(), *state)).collect();
-        Self { codes, listed }
+        Self(Words::new(rows))
     }
 
     /// The folded codes of Generic RTA.
@@ -233,12 +218,18 @@ impl StateTable {
 
     /// What `code` stands for; case counts.
     pub fn lookup(&self, code: &[u8]) -> Option<StateCode> {
-        self.codes.get(code).copied()
+        self.0.lookup(code)
+    }
+
+    /// The same for a field.
+    #[inline]
+    pub(super) fn meaning(&self, field: RawText<'_>) -> Option<StateCode> {
+        self.0.meaning(field)
     }
 
     /// Every row, in the order of definition.
     pub fn rows(&self) -> &[(String, StateCode)] {
-        &self.listed
+        self.0.rows()
     }
 }
 

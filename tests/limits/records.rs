@@ -211,7 +211,7 @@ fn so_many_unmapped_users_and_activities_are_listed() {
         level: Level::None,
         previous_external_activity: None,
         previous_activity: None,
-        activity_since: Timestamp::from_millis(0),
+        activity_since: None,
         version: 1,
     };
     let mut unmapped = Unmapped::default();

@@ -131,7 +131,7 @@ pub(crate) fn snapshot_of<'a>(agents: impl Iterator<Item = u32>, state: impl Fn(
     text
 }
 
-/// The layout of these snapshots, and who is who in them.
+/// The layouts of these snapshots; `local` has local times.
 pub(crate) const LAYOUT: &str = r#"
 [layout.short]
 separator = "|"
@@ -143,6 +143,13 @@ C = "ACD:in"
 P = "AUX"
 U = "UNKNOWN"
 W = "ACW"
+[layout.local]
+separator = "|"
+marker = "^END"
+columns = ["login_id", "state", { field = "timestamp", format = "%d.%m.%Y %H:%M:%S" }]
+[layout.local.states]
+A = "AVAIL"
+C = "ACD:in"
 "#;
 
 /// `users.csv` with everybody in the team.

@@ -40,10 +40,14 @@ fn go_on(mut player: Player<'_>, entries: &[&str]) -> String {
     player.text
 }
 
-/// Less what only one process knows: numbers of connections, earlier takeovers, and who was absent before he came.
+/// Less what only one process knows: numbers of connections, earlier takeovers, for how long a feed has said nothing, and who
+/// was absent before they came.
 fn comparable(text: &str, with_last_seen: bool) -> String {
     let mut comparable = String::new();
-    for line in text.lines().filter(|line| !line.ends_with("feed FLAPPING") && !line.contains("close connection")) {
+    let of_one_process = ["feed FLAPPING", "feed UNREADABLE", "feed NO_SNAPSHOT"];
+    let is_of_both =
+        |line: &&str| !of_one_process.iter().any(|end| line.ends_with(end)) && !line.contains("close connection");
+    for line in text.lines().filter(is_of_both) {
         let is_first_sight = line.contains(" OBSERVED ") || (line.contains(" LOGGED_IN ") && !line.contains(" -> "));
         let mut line = line.to_owned();
         if is_first_sight {

@@ -16,7 +16,7 @@ pub(crate) fn topics(name: &str) -> String {
 }
 
 /// The integration `avaya-1`, everything on free ports; `settings` and `realtime` are further lines of its sections, the
-/// latter perhaps with other sections behind.
+/// latter perhaps with other sections behind. Tests send their refreshes as fast as they can.
 pub(crate) fn integration(settings: &str, realtime: &str) -> String {
     format!(
         r#"
@@ -30,6 +30,7 @@ pub(crate) fn integration(settings: &str, realtime: &str) -> String {
         [integration.realtime]
         port = 0
         bind = "127.0.0.1"
+        shortest_refresh = "0s"
         {realtime}
         "#
     )

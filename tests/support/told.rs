@@ -85,8 +85,8 @@ fn tell_event(event: &AgentEvent, annotation: &Annotation, text: &mut String) {
     if event.after_gap {
         text.push_str(" afterGap");
     }
-    if annotation.activity_since != event.since {
-        write!(text, " activity since {}", clock(annotation.activity_since)).unwrap();
+    if let Some(activity_since) = annotation.activity_since.filter(|activity_since| *activity_since != event.since) {
+        write!(text, " activity since {}", clock(activity_since)).unwrap();
     }
     let ride_along = &event.ride_along;
     let details = [

@@ -97,7 +97,7 @@ FEED = row(
         8,
         [
             (
-                8,
+                6,
                 graph(
                     "Snapshots per minute",
                     "Whole snapshots, and those that were cut off. No whole ones while records come: `snapshot_end` "
@@ -119,7 +119,7 @@ FEED = row(
                 ),
             ),
             (
-                8,
+                6,
                 graph(
                     "Snapshot period",
                     "Time between the last two whole snapshots; should be the refresh of the report in CMS. "
@@ -130,7 +130,7 @@ FEED = row(
                 ),
             ),
             (
-                8,
+                6,
                 graph(
                     "Received",
                     "Bytes per second read from each feed.",
@@ -142,6 +142,20 @@ FEED = row(
                     ],
                     "Bps",
                     NOT_SCRAPED,
+                ),
+            ),
+            (
+                6,
+                graph(
+                    "What is wrong, and lasts",
+                    "Feeds on which no snapshot ends, whose report lists agents more than once, whose records or codes of "
+                    "states cannot be read, or that refresh faster than `shortest_refresh` allows. 0 is what you want to "
+                    "see; the log says what to try.",
+                    [target(by("condition", feed("rtalink_feed_condition")), "{{condition}}")],
+                    "short",
+                    NOT_SCRAPED,
+                    bars=True,
+                    decimals=0,
                 ),
             ),
         ],
@@ -318,8 +332,12 @@ REFUSED = row(
                 graph(
                     "Dead letters per minute",
                     "Records that could not be decoded, by reason, and events that Kafka will never take (kafka_…). "
-                    "`rtalink tail --topic dead-letter` shows the bytes.",
-                    [target(by("reason", per_minute(feed("rtalink_dead_letters_total"))), "{{reason}}")],
+                    "`rtalink tail --topic dead-letter` shows the bytes. Beside them local times that do not occur: `time_zone` "
+                    "is another than that of the feed.",
+                    targets(
+                        (by("reason", per_minute(feed("rtalink_dead_letters_total"))), "{{reason}}"),
+                        (f"sum({per_minute(feed('rtalink_feed_impossible_times_total'))})", "impossible local times"),
+                    ),
                     "short",
                     NOT_SCRAPED,
                     bars=True,

@@ -27,13 +27,13 @@ fn defaults_are_those_of_the_example() {
         mode: Snapshot,
         snapshot_end: Repeat,
         snapshot_idle: 500ms,
+        shortest_refresh: 1s,
         logout_after: 2,
         restart_tolerance: 2s,
         stale_after: 30s,
         when_silent: Stale,
         empty_below: 5,
         unknown_after: None,
-        shortest_refresh: Duration::from_secs(1),
     }
     ");
     assert_eq!(integration.mapping.users, None);
@@ -272,6 +272,20 @@ fn integrations() {
             &["stale_after: expected a whole number with", "hint: did you mean \"30s\"?"],
         ),
         (realtime("restart_tolerance = \"0s\""), &[]),
+        (realtime("shortest_refresh = \"0s\"\nstale_after = \"1ms\""), &[]),
+        (
+            realtime("shortest_refresh = 1"),
+            &["shortest_refresh: expected a whole number with", "hint: did you mean \"1s\"?"],
+        ),
+        (
+            realtime("shortest_refresh = \"30s\""),
+            &[
+                "warning: r.toml:11:20: shortest_refresh: 30s is not shorter than stale_after, 30s",
+                "hint: a third of the report's refresh at most",
+            ],
+        ),
+        (realtime("stale_after = \"1s\""), &["warning: r.toml:7:1: shortest_refresh: 1s is not shorter"]),
+        (realtime("mode = \"event\"\nshortest_refresh = \"1h\""), &[]),
         (realtime("when_silent = \"empty\"\nempty_below = 0\nunknown_after = \"15m\"\nrefresh_after = \"1h\""), &[]),
         (
             realtime("mode = \"delta\"\nwhen_silent = \"empty\""),
@@ -344,6 +358,15 @@ fn mappings() {
             mapping("default_activity = { id = 1 }"),
             &["id: expected text, found 1", "\"name\" is missing in default_activity"],
         ),
+        (
+            mapping("default_activity = { id = \"\u{a0}7 \", name = \"Present\" }"),
+            &["warning: r.toml:12:27: id: has white space around it, which is left out"],
+        ),
+        (
+            mapping("default_activity = { id = \"\\u200b7\", name = \" \" }"),
+            &["error: r.toml:12:27: id: has the invisible character U+200B in it", "name: is empty"],
+        ),
+        (mapping("default_activity = { id = \"\\uFEFF\", name = \"A\" }"), &["id: is empty"]),
     ];
     for (text, expected) in cases {
         assert_problems(text, expected);

@@ -1,0 +1,124 @@
+//! How ids and names of a mapping are compared: nobody can tell two of them apart by what nobody sees.
+//!
+//! White space around one does not belong to it, and a letter is the same however its accent is written (Unicode NFC). Files
+//! are trimmed as they are read; a look-up brings both sides to the same spelling. Of ASCII, the common case, nothing is
+//! copied.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// General category Cf of Unicode 17.0, first and last code point of each range: characters without a width.
+const FORMAT: [(u32, u32); 21] = [
+    (0x00AD, 0x00AD),
+    (0x0600, 0x0605),
+    (0x061C, 0x061C),
+    (0x06DD, 0x06DD),
+    (0x070F, 0x070F),
+    (0x0890, 0x0891),
+    (0x08E2, 0x08E2),
+    (0x180E, 0x180E),
+    (0x200B, 0x200F),
+    (0x202A, 0x202E),
+    (0x2060, 0x2064),
+    (0x2066, 0x206F),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
+    (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0001, 0xE0001),
+    (0xE0020, 0xE007F),
+];
+
+/// The text without white space around it. A byte order mark counts as such: spreadsheets leave it behind.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+/// The spelling that ids and names are compared in.
+pub fn normal(text: &str) -> Cow<'_, str> {
+    let text = trim(text);
+    if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
+}
+
+/// Whether both are one id, or one name.
+pub fn is_same(one: &str, other: &str) -> bool {
+    one == other || normal(one) == normal(other)
+}
+
+/// The first character that takes no room: nobody would find out why an id with it is another one.
+pub fn invisible(text: &str) -> Option<char> {
+    let is_format = |c: char| {
+        let code = u32::from(c);
+        let after = FORMAT.partition_point(|(first, _)| *first <= code);
+        after > 0 && code <= FORMAT[after - 1].1
+    };
+    text.chars().find(|c| c.is_control() && !c.is_whitespace() || !c.is_ascii() && is_format(*c))
+}
+
+/// Whether there is white space inside that looks like a blank, and is another character or more than one.
+pub fn has_odd_blanks(text: &str) -> bool {
+    text.contains("  ") || text.chars().any(|c| c.is_whitespace() && c != ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_the_same_is_the_same() {
+        let same = [
+            ("4711", "4711"),
+            (" 4711\t", "4711"),
+            ("\u{a0}4711\u{2003}", "4711"),
+            ("\u{feff}4711 \u{feff}", "4711"),
+            ("Mu\u{308}ller, J.", "M\u{fc}ller, J."),
+            ("Mu\u{308}ller ", "\u{a0}M\u{fc}ller"),
+            ("\u{212b}", "\u{c5}"),
+            ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
+            (" ", ""),
+        ];
+        for (one, other) in same {
+            assert!(is_same(one, other) && is_same(other, one), "{one:?} {other:?}");
+        }
+        let others = [("4711", "04711"), ("Doe,  J.", "Doe, J."), ("a", "A"), ("\u{200b}4711", "4711"), ("ß", "ss")];
+        for (one, other) in others {
+            assert!(!is_same(one, other), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn ascii_and_what_is_normal_already_is_not_copied() {
+        for text in ["4711", " 4711 ", "M\u{fc}ller, J.", "한", ""] {
+            assert!(matches!(normal(text), Cow::Borrowed(_)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_no_room_is_found() {
+        for text in ["4711", "a\tb", "5\u{a0}5", "Jo\u{308}rg", "\u{1F600}", ""] {
+            assert_eq!(invisible(text), None, "{text:?}");
+        }
+        for c in ['\0', '\u{1b}', '\u{7f}', '\u{ad}', '\u{200b}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{e0041}'] {
+            assert_eq!(invisible(&format!("47{c}11")), Some(c), "{c:?}");
+        }
+        assert!(FORMAT.is_sorted() && FORMAT.iter().all(|(first, last)| first <= last));
+    }
+
+    #[test]
+    fn blanks_that_are_more_than_they_seem_are_found() {
+        for text in ["Doe, J.", "a b c", "", "a"] {
+            assert!(!has_odd_blanks(text), "{text:?}");
+        }
+        for text in ["Doe,  J.", "Doe,\u{a0}J.", "a b\tc", "a  "] {
+            assert!(has_odd_blanks(text), "{text:?}");
+        }
+    }
+}

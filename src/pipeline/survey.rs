@@ -1,0 +1,81 @@
+//! Which codes of a capture the table of states does not have.
+//!
+//! For `replay` only. It decodes every record a second time, unchanged ones too, so that its counts do not depend on what the
+//! engine need not look at; the service does not pay for it. Codes come from outside: no more than [`MOST_CODES`] are kept.
+
+use std::collections::BTreeMap;
+
+use crate::time::Timestamp;
+use crate::wire::decode::Decoder;
+use crate::wire::lines::LineKind;
+use crate::wire::plan::Plan;
+
+/// Most distinct codes that are listed; records with others are counted together.
+pub const MOST_CODES: usize = 20;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Survey {
+    decoder: Decoder,
+    codes: BTreeMap<String, u64>,
+    other_codes: u64,
+}
+
+impl Survey {
+    /// Looks at a frame of a connection that counts.
+    pub fn look(&mut self, plan: &Plan, frame: &[u8], received_at: Timestamp) {
+        if plan.lines().classify(frame) != LineKind::Record {
+            return;
+        }
+        let Ok(decoded) = self.decoder.decode(plan, frame, received_at) else { return };
+        if decoded.record.recognised {
+            return;
+        }
+        let code = decoded.record.raw_state.text();
+        if let Some(count) = self.codes.get_mut(&*code) {
+            *count += 1;
+        } else if self.codes.len() < MOST_CODES {
+            self.codes.insert(code.into_owned(), 1);
+        } else {
+            self.other_codes += 1;
+        }
+    }
+
+    /// Codes that the table of states does not have, with their records; the most frequent first.
+    pub fn codes(&self) -> Vec<(&str, u64)> {
+        let mut codes: Vec<(&str, u64)> = self.codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
+        codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        codes
+    }
+
+    /// Records with such a code that is not listed.
+    pub const fn other_codes(&self) -> u64 {
+        self.other_codes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::layout::builtin;
+
+    #[test]
+    fn codes_that_the_table_does_not_have_are_counted_by_record_and_bounded() {
+        let layout = builtin::get("cisco-icm-20").unwrap();
+        let plan = Plan::compile(&layout, "UTC").unwrap();
+        let survey = |codes: &[String]| {
+            let mut survey = Survey::default();
+            for code in codes {
+                let line = format!("301204 {code} 0 0 0 0 0 1 801326{}", " 0 0".repeat(20));
+                survey.look(&plan, line.as_bytes(), Timestamp::from_millis(0));
+            }
+            survey
+        };
+        let few = survey(&["95", "20", "96", "96", "x\0"].map(str::to_owned));
+        assert_eq!((few.codes(), few.other_codes()), (vec![("96", 2), ("95", 1)], 0));
+        let many: Vec<String> = (0..MOST_CODES + 2).chain([0]).map(|code| (1_000 + code).to_string()).collect();
+        let many = survey(&many);
+        assert_eq!((many.codes().len(), many.codes()[0], many.other_codes()), (MOST_CODES, ("1000", 2), 2));
+        println!("{} codes, limit {MOST_CODES}: {} records are counted together", MOST_CODES + 2, many.other_codes());
+    }
+}
