@@ -165,9 +165,9 @@ impl Normal {
         match finding {
             Finding::Event(event, annotation) => {
                 event.agent = 0;
-                for at in [&mut event.since, &mut event.observed_at, &mut annotation.activity_since] {
-                    back(at);
-                }
+                let times =
+                    [&mut event.since, &mut event.observed_at].into_iter().chain(&mut annotation.activity_since);
+                times.for_each(back);
                 if let Some(previous) = &mut event.previous {
                     back(&mut previous.since);
                     back(&mut previous.last_seen);

@@ -152,7 +152,7 @@ pub(crate) struct Shape {
 static ACTIVITIES: LazyLock<HashMap<String, Arc<Activity>>> = LazyLock::new(|| {
     let csv = "external_activity,activity_id,activity_name\nAVAIL,2,Work\nACD,2,Work\nACD:in,3,Call\nAUX:3,4,Break\n\
                AUX:4:out,5,Outbound\nLOGGED_OUT,9,Away\n";
-    files::parse_activities(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"))
+    files::parse_activities(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}")).rows
 });
 
 /// A shape as the engine takes it.
@@ -447,7 +447,7 @@ impl Shape {
                 told.push(user);
             }
         }
-        let users = files::parse_users(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{csv}"));
+        let users = files::parse_users(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{csv}")).rows;
         let activities = if self.details { ACTIVITIES.clone() } else { HashMap::new() };
         let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
         Arc::new(MappingTables {
