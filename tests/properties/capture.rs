@@ -223,6 +223,7 @@ fn write_groups(groups: Groups, skills: &[(String, u16)], pen: &mut Pen<'_>) {
 fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
+        (0, 0) => format!(":{seconds:02}"),
         (0, _) => format!("{minutes}:{seconds:02}"),
         _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }

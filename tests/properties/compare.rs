@@ -24,6 +24,8 @@ pub(crate) struct Normal {
     pub(crate) without_raw: bool,
     pub(crate) without_offsets: bool,
     pub(crate) without_totals: bool,
+    /// Other lines than records may be more.
+    pub(crate) without_lines: bool,
     pub(crate) without_closes: bool,
     pub(crate) without_last_seen: bool,
     /// What would be remembered is the same, too.
@@ -61,7 +63,8 @@ impl Comparable {
                 }
             }
         }
-        let totals = if normal.without_totals { Totals::default() } else { told.totals };
+        let mut totals = told.totals;
+        normal.settle_totals(&mut totals);
         let memories = normal.with_memories.then(|| told.memories.clone());
         Self { findings, totals, memories }
     }
@@ -155,6 +158,16 @@ impl Normal {
         }
     }
 
+    fn settle_totals(&self, totals: &mut Totals) {
+        if self.without_totals {
+            *totals = Totals::default();
+        }
+        if self.without_lines {
+            totals.skipped = 0;
+            totals.markers = 0;
+        }
+    }
+
     fn settle(&self, finding: &mut Finding, shifted_by: i64, renames: &BTreeMap<String, String>) {
         let back = |at: &mut Timestamp| *at = Timestamp::from_micros(at.as_micros() - shifted_by);
         let rename = |id: &mut Arc<str>| {
@@ -194,8 +207,8 @@ impl Normal {
                     back(gap_from);
                     back(gap_to);
                 }
+                self.settle_totals(&mut status.figures.totals);
                 if self.without_totals {
-                    status.figures.totals = Totals::default();
                     status.figures.logged_in = 0;
                 }
                 if self.restarted_at.is_some() {

@@ -472,7 +472,12 @@ impl Story<'_> {
                 text(self.shape.codes[code].0.to_owned())
             }
             Column::Name => text(agent.name.clone()),
-            Column::AuxReason => text(agent.reason.unwrap_or(0).to_string()),
+            Column::AuxReason => text(match agent.reason {
+                Some(3) if self.shape.own_words => "Lunch".to_owned(),
+                Some(4) if self.shape.own_words => "Talk".to_owned(),
+                reason => reason.unwrap_or(0).to_string(),
+            }),
+            Column::Direction if self.shape.own_words => text(["ein", "aus", "in"][agent.code % 3].to_owned()),
             Column::Direction => text(["in", "OUT", "none", "0", "1", "2"][agent.code % 6].to_owned()),
             Column::WorkSplit => text(agent.split.to_string()),
             Column::Extension => text(agent.extension.to_string()),

@@ -9,7 +9,7 @@ use super::capture::{Act, Capture, Line, Part, Piece, Row, Step, Value};
 use super::compare::Normal;
 use super::play::How;
 use super::random::Random;
-use super::shape::{ENCODINGS, End, Ending, Mode};
+use super::shape::{ENCODINGS, End, Ending, Mode, Style};
 
 /// Two captures of which the same is published.
 pub(crate) struct Pair {
@@ -249,7 +249,9 @@ fn blanks(capture: &Capture, random: &mut Random) -> Option<Pair> {
         if let (Part::Head(_), Some(seed)) = (piece.part, seed) {
             seeds.insert(0, seed);
         }
-        if matches!(piece.line, Line::Row(_)) {
+        // A blank behind the last field of a bad record says that it is whole.
+        let is_whole = |row: &Row| row.flaw.is_none() || capture.shape.style != Style::Whitespace;
+        if matches!(&piece.line, Line::Row(row) if is_whole(row)) {
             piece.blanks = seed;
         }
     }
@@ -279,7 +281,7 @@ fn comments(capture: &Capture, random: &mut Random) -> Option<Pair> {
             is_changed = true;
         }
     }
-    let normal = Normal { without_offsets: true, ..Normal::default() };
+    let normal = Normal { without_offsets: true, without_lines: true, ..Normal::default() };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
@@ -355,7 +357,7 @@ fn marker(capture: &Capture, random: &mut Random) -> Option<Pair> {
             }
         }
     }
-    let normal = Normal { without_offsets: true, ..Normal::default() };
+    let normal = Normal { without_offsets: true, without_lines: true, ..Normal::default() };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
