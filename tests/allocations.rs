@@ -20,7 +20,7 @@ const AGENTS: usize = 2_000;
 
 /// Plays three snapshots, then counts the allocations of the middle of a fourth.
 fn allocations_in_mid_snapshot(layout: &LayoutSpec, snapshot: impl Fn(usize) -> String) -> u64 {
-    let plan = Plan::compile(layout, "UTC").unwrap();
+    let plan = Plan::compile(layout, "Europe/Berlin").unwrap();
     let mut engine = engine(&plan, true);
     let mut findings = Vec::new();
     engine.open(1, &"cms".into(), Timestamp::from_millis(0), &mut findings);
@@ -60,6 +60,26 @@ fn a_record_with_a_running_duration_allocates_nothing() {
     };
     let snapshot = |round: usize| -> String {
         (0..AGENTS).map(|agent| format!("{agent:07}|20|{}|80{agent}\n", 100 + agent + 3 * round)).collect()
+    };
+    assert_eq!(allocations_in_mid_snapshot(&layout, snapshot), 0);
+}
+
+#[test]
+fn a_record_with_local_times_allocates_nothing() {
+    let local = |column, format: &str| ColumnSpec { format: Some(format.to_owned()), ..ColumnSpec::plain(column) };
+    let layout = LayoutSpec {
+        fields: FieldStyle::Separator(b'|'),
+        columns: vec![
+            ColumnSpec::plain(Column::LoginId),
+            ColumnSpec::plain(Column::State),
+            local(Column::Timestamp, "%d.%m.%Y %H:%M:%S"),
+            local(Column::StateStart, "%H:%M:%S"),
+        ],
+        skills: None,
+        ..builtin::get("cisco-icm-20").unwrap()
+    };
+    let snapshot = |round: usize| -> String {
+        (0..AGENTS).map(|agent| format!("{agent:07}|20|01.01.1970 01:00:{:02}|01:00:00\n", 1 + 3 * round)).collect()
     };
     assert_eq!(allocations_in_mid_snapshot(&layout, snapshot), 0);
 }

@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use rtalink::time::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -231,6 +233,18 @@ fn decode_of_fixed_length_reports_a_last_record_that_is_cut() {
 }
 
 #[test]
+fn decode_takes_a_time_without_a_date_for_the_latest_before_it_runs() {
+    let format = "{ field = \"timestamp\", format = \"%H:%M:%S %z\" }";
+    let layout = format!("separator = \"|\"\ncolumns = [\"login_id\", \"state\", {format}]\nstates = \"rta-codes\"");
+    let begin = Timestamp::now();
+    let lines = decode(&config(0, 0, "timed", &format!("[layout.timed]\n{layout}")), b"0471|20|12:00:00 +0000\n");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let told = Timestamp::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap();
+    assert!(told.to_string().ends_with("T12:00:00.000Z"), "{told}");
+    assert!(told > begin.minus(Duration::from_secs(86_400)) && told <= Timestamp::now().plus(Duration::from_secs(10)));
+}
+
+#[test]
 fn decode_shows_all_columns_whatever_details_says() {
     let toml = config(0, 0, "cisco-icm-20", "").replace("acd = 1", "acd = 1\ndetails = false");
     let record = format!("1 32 0 0 0 232 0 1 801326 232 1 233 51{}\n", " 0 0".repeat(18));
@@ -322,7 +336,7 @@ invalid    1 bad_number (aux_reason is not a number in range), the first at offs
            1 missing_value (login_id is empty), the first at offset 88, read at 2026-01-05T08:00:06.120Z
            1 truncated (the input ended before the record did), the first at offset 109, read at 2026-01-05T08:00:07.120Z
 lines      1 skipped, 3 markers
-snapshots  3 complete, one every 3s; 2 cut off
+snapshots  3 complete, one every 3s; 1 cut off
 agents     3, 3 of them logged in at the end
 events     5: 3 OBSERVED, 2 CHANGED
 statuses   4: 2 CONNECTED, 2 DISCONNECTED

@@ -238,12 +238,44 @@ fn nobody_is_left() {
     END xx Xxxxxx'x xxxxx done
     vrwdqg
     XXXXX
-    Tdlzfyhh, Jny nzw zd btcrpvhhk 903598 384912
+    Xxxxxxxx, Xxx xxx xx xxxxxxxxx 000000 000000
     XXXXX
     XXXXX
 
     XXXXX
     ");
+}
+
+#[test]
+fn words_of_the_site_and_what_nobody_sees_stay() {
+    let layout = "separator = \"|\"\nquote = \"'\"\ncolumns = [\"login_id\", \"state\", \"aux_reason\", \"direction\", \"name\"]\n\
+                  states = \"cms-names\"\naux_reasons = { Pause = 3, \"Zu Tisch\" = 4 }\ndirections = { ein = \"in\" }\n";
+    let feed = [
+        "\u{feff}\u{a0}301204\u{a0}|AUX|Pause|ein|Ada",
+        "\u{c}301204|AUX|'Zu Tisch'|ein|Ada",
+        "\u{c}\u{c}'  301204 '|AUX|3|in|Ada",
+        "\u{a0}|AUX|3|in|Ada",
+        "3012\u{200b}04|AUX|Pause|ein|Ada",
+        "",
+    ];
+    let config = config::parse(&config_of(layout), Path::new("rtalink.toml"), []).config.unwrap();
+    let plan = Plan::compile(&config.integrations[0].realtime.as_ref().unwrap().layout, "UTC").unwrap();
+    let feed = feed.join("\n").into_bytes();
+    for length in [1, 7, feed.len()] {
+        let (entries, counts) = pseudonymised(&plan, &chunks(&feed, length));
+        assert_eq!((counts.records, counts.broken, counts.changed), (3, 2, 0));
+        let masked = String::from_utf8(joined(&entries)).unwrap();
+        let lines: Vec<&str> = masked.lines().collect();
+        let id = lines[1].trim_start_matches('\u{c}').split('|').next().unwrap();
+        assert!(id != "301204" && id.len() == 6 && !masked.contains("3012") && !masked.contains("Ada"), "{masked}");
+        let name = lines[1].rsplit('|').next().unwrap();
+        let expected = [
+            format!("\u{feff}\u{a0}{id}\u{a0}|AUX|Pause|ein|{name}"),
+            format!("\u{c}{id}|AUX|'Zu Tisch'|ein|{name}"),
+            format!("\u{c}\u{c}'  {id} '|AUX|3|in|{name}"),
+        ];
+        assert_eq!(lines[..3], expected, "{masked:?}");
+    }
 }
 
 #[test]

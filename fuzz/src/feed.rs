@@ -2,10 +2,27 @@
 //! anything.
 
 use arbitrary::{Result, Unstructured};
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use rtalink::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, LayoutSpec, Repeat};
 
 /// Agents of a feed: few, so that they come again.
-const LOGINS: [&str; 8] = ["301204", "301205", "0471", "471", "7", "ä", "a b", "\"x"];
+const LOGINS: [&str; 12] =
+    ["301204", "301205", "0471", "471", "7", "ä", "a b", "\"x", "\u{a0}471", "7 ", "4\u{200b}71", "\u{feff}7"];
+
+/// Local times around the changes of the clocks in the zones of layouts.
+const LOCAL: [&str; 9] = [
+    "2026-10-25 02:30:00",
+    "2026-03-29 02:30:00",
+    "2026-03-29 01:59:59",
+    "2026-04-05 01:45:00",
+    "2026-10-04 02:15:00",
+    "2026-01-05 09:00:00",
+    "2026-01-05 23:59:58",
+    "2026-01-06 00:00:03",
+    "2026-12-31 12:00:00",
+];
 
 /// Values of any column.
 const ODD: [&str; 14] = [
@@ -39,7 +56,7 @@ pub fn record(u: &mut Unstructured<'_>, layout: &LayoutSpec) -> Result<Vec<u8>> 
     }
     let mut fields = Vec::new();
     for column in &layout.columns {
-        fields.push((column, field(u, layout, column.column, column.format.is_some())?));
+        fields.push((column, field(u, layout, column.column, column.format.as_deref())?));
     }
     if let Some(groups) = &layout.skills {
         let times = match groups.repeat {
@@ -52,7 +69,7 @@ pub fn record(u: &mut Unstructured<'_>, layout: &LayoutSpec) -> Result<Vec<u8>> 
         for number in 0..times {
             let mut group = Vec::new();
             for column in &groups.columns {
-                group.push((column, field(u, layout, column.column, false)?));
+                group.push((column, field(u, layout, column.column, None)?));
             }
             if layout.fields == FieldStyle::FixedWidth {
                 let base = at + number * width;
@@ -83,7 +100,13 @@ pub fn end(layout: &LayoutSpec) -> &[u8] {
 pub fn records(u: &mut Unstructured<'_>, layout: &LayoutSpec, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut last = Vec::new();
+    if u.ratio(1_u8, 8_u8)? {
+        bytes.extend_from_slice(u.choose(&[&b"\xef\xbb\xbf"[..], b"\xef\xbb", b"\xef\xbb\xbf\x0c", b"\x0c"])?);
+    }
     for _ in 0..u.int_in_range(1..=most)? {
+        if u.ratio(1_u8, 16_u8)? {
+            bytes.push(b'\x0c');
+        }
         if last.is_empty() || u.ratio(2_u8, 3_u8)? {
             last = record(u, layout)?;
         } else if u.arbitrary()? {
@@ -161,7 +184,7 @@ fn finish(u: &mut Unstructured<'_>, layout: &LayoutSpec, mut record: Vec<u8>) ->
     Ok(record)
 }
 
-fn field(u: &mut Unstructured<'_>, layout: &LayoutSpec, column: Column, is_civil: bool) -> Result<Vec<u8>> {
+fn field(u: &mut Unstructured<'_>, layout: &LayoutSpec, column: Column, format: Option<&str>) -> Result<Vec<u8>> {
     if u.ratio(1_u8, 32_u8)? {
         return encoded(layout, u.choose(&ODD)?);
     }
@@ -174,25 +197,30 @@ fn field(u: &mut Unstructured<'_>, layout: &LayoutSpec, column: Column, is_civil
                 false => &rows[u.choose_index(rows.len())?].0,
             }
         }
-        Column::Timestamp | Column::StateStart if is_civil => u.choose(&[
-            "05.01.2026 09:00:00",
-            "25.10.2026 02:30:00",
-            "29.03.2026 02:30:00",
-            "2026-01-05T08:00:00",
-            "20260105080000",
-            "1767600000",
-            "2026-01-05 08:00:00 +0100",
-        ])?,
+        Column::Timestamp | Column::StateStart if format.is_some() => {
+            return local(u, layout, format.unwrap_or_default());
+        }
         Column::Timestamp | Column::StateStart => {
             return Ok((1_767_599_990_u64 + u.int_in_range(0..=30)?).to_string().into_bytes());
         }
-        Column::Duration => {
-            u.choose(&["0", "3", "4", "6", "15", "75", "1:15", "01:00:05", "4294967295", "4294967295:59:59"])?
-        }
-        Column::Direction => u.choose(&["in", "OUT", "none", "0", "1", "2"])?,
+        Column::Duration => u.choose(&[
+            "0",
+            "3",
+            "4",
+            "6",
+            "15",
+            "75",
+            "1:15",
+            ":45",
+            "  :45",
+            "01:00:05",
+            "4294967295",
+            "4294967295:59:59",
+        ])?,
+        Column::Direction => u.choose(&["in", "OUT", "none", "0", "1", "2", "ein", "ohne"])?,
         Column::OnHold => u.choose(&["0", "1", "Y", "n"])?,
         Column::Acd => u.choose(&["1", "1", "2"])?,
-        Column::AuxReason => u.choose(&["0", "3", "4", "99"])?,
+        Column::AuxReason => u.choose(&["0", "3", "4", "99", "7", "Pause", "ä", "a b"])?,
         Column::Skill | Column::WorkSplit => u.choose(&["232", "240", "0", "9", "Sü"])?,
         Column::Level => u.choose(&["1", "16", "51", "0", "99", "100"])?,
         Column::Name => u.choose(&["Ada", "Bo", "Müller, A", "ß\"", ""])?,
@@ -201,6 +229,19 @@ fn field(u: &mut Unstructured<'_>, layout: &LayoutSpec, column: Column, is_civil
         }
     };
     encoded(layout, text)
+}
+
+/// One of the local times in that format. A blank of a format stands for any number of them.
+fn local(u: &mut Unstructured<'_>, layout: &LayoutSpec, format: &str) -> Result<Vec<u8>> {
+    let local: DateTime = u.choose(&LOCAL)?.parse().unwrap_or_else(|_| unreachable!("they are times"));
+    let shift = SignedDuration::from_secs(u.int_in_range(-5..=5)?);
+    let zone = TimeZone::fixed(jiff::tz::offset(u.int_in_range(0..=2)?));
+    let written = local.checked_add(shift).and_then(|local| local.to_zoned(zone));
+    let mut text = written.map(|zoned| zoned.strftime(format).to_string()).unwrap_or_default();
+    if u.ratio(1_u8, 32_u8)? {
+        text = text.replace(' ', &" ".repeat(300));
+    }
+    encoded(layout, &text)
 }
 
 /// In the layout's encoding, or as UTF-8 where that does not have it.

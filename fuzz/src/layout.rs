@@ -9,7 +9,8 @@ use rtalink::wire::encoding::Encoding;
 use rtalink::wire::layout::{
     Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups, builtin,
 };
-use rtalink::wire::states::{Mode, StateTable};
+use rtalink::wire::states::{Direction, Mode, StateTable};
+use rtalink::wire::words::Words;
 
 /// Zones of civil times: with a change of the clocks, without, and with one of half an hour.
 pub const ZONES: [&str; 3] = ["Europe/Berlin", "UTC", "Australia/Lord_Howe"];
@@ -51,7 +52,7 @@ pub fn arbitrary(u: &mut Unstructured<'_>) -> Result<LayoutSpec> {
     let fields = match u.int_in_range(0..=3)? {
         0 => FieldStyle::Whitespace,
         1 => FieldStyle::FixedWidth,
-        2 => FieldStyle::Separator(*u.choose(b"|;,\t :\xA7")?),
+        2 => FieldStyle::Separator(*u.choose(b"|;,\t :\xA7\x0C")?),
         _ => FieldStyle::Separator(u.arbitrary()?),
     };
     let is_fixed = fields == FieldStyle::FixedWidth;
@@ -86,6 +87,8 @@ pub fn arbitrary(u: &mut Unstructured<'_>) -> Result<LayoutSpec> {
         columns,
         skills,
         states: states(u)?,
+        aux_reasons: words(u, &[("Pause", 3), ("ä", 4), ("7", 8), ("a b", u32::MAX)])?,
+        directions: words(u, &[("ein", Direction::In), ("1", Direction::In), ("ohne", Direction::None)])?,
         null: nulls(u)?,
         extra_fields: if u.arbitrary()? { ExtraFields::Error } else { ExtraFields::Ignore },
     })
@@ -145,7 +148,18 @@ impl Places {
 }
 
 fn spec(u: &mut Unstructured<'_>, column: Column, places: &mut Places) -> Result<ColumnSpec> {
-    let formats = ["%d.%m.%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d%H%M%S", "%s", "%F %T %z", "%c"];
+    let formats = [
+        "%d.%m.%Y %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y%m%d%H%M%S",
+        "%H:%M:%S",
+        "%H:%M",
+        "%H%M%z",
+        "%s",
+        "%F %T %z",
+        "%F %T %Q",
+        "%c",
+    ];
     let format = matches!(column, Column::Timestamp | Column::StateStart) && u.arbitrary()?;
     Ok(ColumnSpec {
         column,
@@ -175,6 +189,12 @@ fn groups(u: &mut Unstructured<'_>, before: &Places) -> Result<SkillGroups> {
 fn nulls(u: &mut Unstructured<'_>) -> Result<Vec<String>> {
     let sets: [&[&str]; 5] = [&["", "N/A"], &[], &[""], &["0", "-", "ä"], &["N/A", "NULL", "0"]];
     Ok(u.choose(&sets)?.iter().map(|text| (*text).to_owned()).collect())
+}
+
+/// Some of the words, from the front.
+fn words<T: Copy>(u: &mut Unstructured<'_>, all: &[(&str, T)]) -> Result<Words<T>> {
+    let count = u.int_in_range(0..=all.len())?;
+    Ok(Words::new(all[..count].iter().map(|(word, meaning)| ((*word).to_owned(), *meaning))))
 }
 
 fn states(u: &mut Unstructured<'_>) -> Result<StateTable> {

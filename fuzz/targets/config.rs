@@ -11,6 +11,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use rtalink::config::{self, Loaded, Problem};
+use rtalink::time::Timestamp;
 use rtalink::wire::decode::Decoder;
 use rtalink::wire::framing::{Framer, Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
@@ -29,7 +30,7 @@ fn use_layout(layout: &LayoutSpec, zone: &str) {
         let (Piece::Records(run) | Piece::TooLong(run)) = piece;
         for frame in plan.ends().records(&run) {
             let _ = plan.lines().classify(frame.bytes);
-            let _ = decoder.decode(&plan, frame.bytes);
+            let _ = decoder.decode(&plan, frame.bytes, Timestamp::from_millis(0));
         }
     }
     let rest = Run { bytes: Bytes::from_static(b"301204 20"), offset: 0 };

@@ -6,14 +6,16 @@
 //! * of a record without its end, an agent is named only if it is that of the whole record;
 //! * levels are 1 to 99, places lie within the record;
 //! * **the shortcut**: where a record is taken for the last one but for the clock, decoding it says the same as decoding the
-//!   last one did, with the times that the shortcut told.
+//!   last one did, with exactly the times that the shortcut told, whenever it is received.
 #![no_main]
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use rtalink::time::Timestamp;
 use rtalink::wire::decode::Decoder;
 use rtalink::wire::framing::Run;
 use rtalink::wire::layout::LayoutSpec;
@@ -22,6 +24,9 @@ use rtalink::wire::plan::Plan;
 use rtalink::wire::record::Record;
 use rtalink::wire::unchanged::LastRecord;
 use rtalink_fuzz::{feed, layout};
+
+/// Receipt of the first record, near a change of the clocks.
+const BEGINNINGS: [i64; 6] = [1_774_745_700, 1_792_889_400, 1_792_893_000, 1_775_314_000, 1_791_041_000, 1_767_600_000];
 
 /// What a record says, less its times.
 fn told(record: &Record<'_>) -> String {
@@ -49,19 +54,21 @@ fn told(record: &Record<'_>) -> String {
     told
 }
 
-fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
+fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>, begin: Timestamp, step: Duration) {
     let Ok(plan) = Plan::compile(layout, zone) else { return };
     let run = Run { bytes: Bytes::from(stream), offset: 0 };
     let mut used = Decoder::default();
     // What the last valid record told.
     let mut last: Option<(LastRecord, String)> = None;
+    let mut at = begin;
     for frame in plan.ends().records(&run).filter(|frame| !frame.too_long) {
         if plan.lines().classify(frame.bytes) != LineKind::Record {
             continue;
         }
         let mut fresh = Decoder::default();
-        let decoded = used.decode(&plan, frame.bytes);
-        let again = fresh.decode(&plan, frame.bytes);
+        at = at.plus(step);
+        let decoded = used.decode(&plan, frame.bytes, at);
+        let again = fresh.decode(&plan, frame.bytes, at);
         assert_eq!(format!("{decoded:?}"), format!("{again:?}"), "the decoder remembers");
 
         let mut identifier = Decoder::default();
@@ -75,7 +82,7 @@ fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
             assert!(front.is_none() || front == identity, "{front:?} is read of the front of {identity:?}");
         }
 
-        let same = last.as_ref().and_then(|(last, told)| Some((last.times_if_same(&plan, frame.bytes)?, told)));
+        let same = last.as_ref().and_then(|(last, told)| Some((last.times_if_same(&plan, frame.bytes, at)?, told)));
         let Ok(decoded) = decoded else {
             assert!(same.is_none() || plan.merges_rows(), "an invalid record is taken for the last one");
             continue;
@@ -83,23 +90,18 @@ fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
         let text = told(&decoded.record);
         if let Some((times, before)) = same {
             assert_eq!(&text, before, "another record is taken for the last one");
-            if !decoded.areas.is_empty() {
-                let decoded_times = decoded.record.times;
-                assert_eq!(times.duration, decoded_times.duration);
-                assert_eq!(times.timestamp, decoded_times.timestamp);
-            }
+            assert_eq!(times, decoded.record.times);
         }
         let mut remembered = LastRecord::default();
         remembered.remember(frame.bytes, &decoded);
-        let itself = remembered.times_if_same(&plan, frame.bytes);
-        if let Some(times) = itself {
-            let told = decoded.record.times;
-            assert_eq!(
-                (times.duration, times.timestamp),
-                (told.duration, told.timestamp),
-                "{}",
-                frame.bytes.escape_ascii()
-            );
+        if let Some(times) = remembered.times_if_same(&plan, frame.bytes, at) {
+            assert_eq!(times, decoded.record.times, "{}", frame.bytes.escape_ascii());
+        }
+        let later = at.plus(step * 7);
+        if let (Some(times), Ok(decoded)) =
+            (remembered.times_if_same(&plan, frame.bytes, later), fresh.decode(&plan, frame.bytes, later))
+        {
+            assert_eq!(times, decoded.record.times, "{} later", frame.bytes.escape_ascii());
         }
         last = Some((remembered, text));
     }
@@ -107,14 +109,21 @@ fn check(layout: &LayoutSpec, zone: &str, stream: Vec<u8>) {
 
 fn run(input: &[u8]) -> Result<()> {
     if let Some((layout, stream)) = layout::from_text(input) {
-        check(&layout, "Europe/Berlin", stream.to_vec());
+        check(
+            &layout,
+            "Europe/Berlin",
+            stream.to_vec(),
+            Timestamp::from_millis(BEGINNINGS[1] * 1_000),
+            Duration::from_secs(240),
+        );
         return Ok(());
     }
     let mut u = Unstructured::new(input);
     let layout = layout::arbitrary(&mut u)?;
     let zone = u.choose(&layout::ZONES)?;
     let stream = feed::records(&mut u, &layout, 8)?;
-    check(&layout, zone, stream);
+    let begin = Timestamp::from_millis(u.choose(&BEGINNINGS)? * 1_000);
+    check(&layout, zone, stream, begin, Duration::from_secs(u.int_in_range(0..=3_600)?));
     Ok(())
 }
 

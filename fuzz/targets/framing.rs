@@ -4,7 +4,8 @@
 //! * the same records come out, at the same offsets, with the same verdict about their length;
 //! * a record is never longer than `max_record`, and is what stands in the stream at its offset;
 //! * offsets grow, and what is left at the end is the tail of the stream;
-//! * after each chunk, what the framer keeps is less than a record with its end.
+//! * after each chunk, what the framer keeps is less than a record with its end;
+//! * a run without a record is a byte order mark or form feeds, which belong to none.
 #![no_main]
 
 use arbitrary::{Result, Unstructured};
@@ -31,13 +32,17 @@ fn cut(ends: &Ends, most_kept: usize, chunks: &[&[u8]]) -> Vec<Cut> {
                 Piece::Records(run) => {
                     let end = run.offset + run.bytes.len() as u64;
                     let before = cuts.len();
+                    let is_passed_over = run.bytes.iter().all(|byte| b"\xef\xbb\xbf\x0c".contains(byte));
                     cuts.extend(ends.records(&run).map(|frame| Cut::Record {
                         offset: frame.offset,
                         bytes: frame.bytes.to_vec(),
                         too_long: frame.too_long,
                     }));
-                    assert!(cuts.len() > before, "a run without a record");
-                    assert!(matches!(cuts.last(), Some(Cut::Record { offset, .. }) if *offset < end));
+                    assert!(cuts.len() > before || is_passed_over, "a run without a record");
+                    assert!(
+                        cuts.len() == before
+                            || matches!(cuts.last(), Some(Cut::Record { offset, .. }) if *offset < end)
+                    );
                 }
                 Piece::TooLong(run) => {
                     cuts.push(Cut::Record { offset: run.offset, bytes: run.bytes.to_vec(), too_long: true });
@@ -56,8 +61,9 @@ fn cut(ends: &Ends, most_kept: usize, chunks: &[&[u8]]) -> Vec<Cut> {
 fn check(framing: Framing, max_record: usize, stream: &[u8], u: &mut Unstructured<'_>) -> Result<()> {
     let most_kept = match &framing {
         // A CR may belong to the end.
-        Framing::Terminator(end) => max_record + end.len(),
-        Framing::Length(length) => length - 1,
+        Framing::Terminator(end) => (max_record + end.len()).max(2),
+        // The beginning of a byte order mark waits for the rest.
+        Framing::Length(length) => (length - 1).max(2),
     };
     let ends = Ends::new(framing, max_record);
     let whole = cut(&ends, most_kept, &[stream]);

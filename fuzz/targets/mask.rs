@@ -23,6 +23,9 @@ use rtalink::wire::lines::LineKind;
 use rtalink::wire::plan::Plan;
 use rtalink_fuzz::{chunks, feed, layout};
 
+/// When records count as received.
+const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
+
 fn masked(layout: &LayoutSpec, zone: &str, cut: &[&[u8]]) -> (Vec<u8>, Counts) {
     let plan = Plan::compile(layout, zone).unwrap_or_else(|error| panic!("{error}"));
     let mut pseudonymiser = Pseudonymiser::new(plan, Pseudonyms::new(b"fuzz"));
@@ -46,6 +49,12 @@ fn masked(layout: &LayoutSpec, zone: &str, cut: &[&[u8]]) -> (Vec<u8>, Counts) {
     let lengths = |pieces: &mut dyn Iterator<Item = usize>| pieces.collect::<Vec<_>>();
     assert_eq!(lengths(&mut pieces.iter().map(Vec::len)), lengths(&mut cut.iter().map(|piece| piece.len())));
     (pieces.concat(), pseudonymiser.counts())
+}
+
+/// Whose record it is, as far as that is looked at: of an invalid one less is read.
+fn who(decoder: &mut Decoder, plan: &Plan, bytes: &[u8]) -> Option<(String, Option<u32>)> {
+    let whole = decoder.decode(plan, bytes, AT).is_ok();
+    decoder.identify(plan, bytes, whole).map(|who| (who.login_id.to_owned(), who.acd))
 }
 
 fn check(layout: &LayoutSpec, zone: &str, stream: &[u8], cut: &[&[u8]]) {
@@ -75,9 +84,9 @@ fn check(layout: &LayoutSpec, zone: &str, stream: &[u8], cut: &[&[u8]]) {
         if kind != LineKind::Record {
             continue;
         }
-        let who = [(&mut one, before.bytes), (&mut other, after.bytes)]
-            .map(|(decoder, bytes)| decoder.identify(&plan, bytes, true).map(|who| (who.login_id.to_owned(), who.acd)));
-        match (one.decode(&plan, before.bytes), other.decode(&plan, after.bytes)) {
+        let who =
+            [(&mut one, before.bytes), (&mut other, after.bytes)].map(|(decoder, bytes)| who(decoder, &plan, bytes));
+        match (one.decode(&plan, before.bytes, AT), other.decode(&plan, after.bytes, AT)) {
             (Ok(before), Ok(after)) => {
                 let (before, after) = (before.record, after.record);
                 assert_eq!(

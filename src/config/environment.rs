@@ -86,6 +86,9 @@ impl Variable {
     }
 }
 
+/// Tables of a layout whose keys are words of the feed, spelled as they are.
+const OWN_WORDS: [&str; 3] = ["states", "aux_reasons", "directions"];
+
 /// The keys that a variable's name stands for, without prefix and suffix.
 fn path(name: &str) -> Vec<String> {
     const PROPERTIES: &str = "KAFKA__PROPERTIES__";
@@ -94,8 +97,8 @@ fn path(name: &str) -> Vec<String> {
     }
     let mut keys: Vec<String> = Vec::new();
     for key in name.split("__") {
-        let is_state_code = matches!(&keys[..], [layout, _, states] if layout == "layout" && states == "states");
-        keys.push(if is_state_code { key.to_owned() } else { key.to_lowercase() });
+        let is_word = matches!(&keys[..], [layout, _, table] if layout == "layout" && OWN_WORDS.contains(&&**table));
+        keys.push(if is_word { key.to_owned() } else { key.to_lowercase() });
     }
     keys
 }
@@ -156,6 +159,8 @@ mod tests {
             ("INTEGRATION__0__REALTIME__PORT", "integration/0/realtime/port"),
             ("KAFKA__PROPERTIES__SSL_CA_LOCATION", "kafka/properties/ssl.ca.location"),
             ("LAYOUT__ACME__STATES__Pause", "layout/acme/states/Pause"),
+            ("LAYOUT__ACME__AUX_REASONS__Pause", "layout/acme/aux_reasons/Pause"),
+            ("LAYOUT__ACME__DIRECTIONS__Ein", "layout/acme/directions/Ein"),
             ("", ""),
         ];
         for (name, keys) in cases {

@@ -1,5 +1,6 @@
 //! The text of one field: what a column says of an agent.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
@@ -7,8 +8,9 @@ use jiff::tz::TimeZone;
 use super::agent::{Agent, Skill};
 use super::error::SimulateError;
 use crate::time::Timestamp;
-use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, Place};
+use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, LayoutSpec, Place};
 use crate::wire::states::{Direction, Mode, StateCode};
+use crate::wire::words::Words;
 
 /// A column, ready to be written.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub(super) struct Field {
     /// Everything that is read as null.
     nulls: Vec<String>,
     format: Option<String>,
+    /// The site's words for what stands in this column, as far as they can be written.
+    aux_reasons: Words<u32>,
+    directions: Words<Direction>,
     /// The last column before the extension that nobody looks at.
     precedes_extension: bool,
 }
@@ -45,6 +50,19 @@ impl Field {
         let can_be_blank = layout.fields != FieldStyle::Whitespace;
         let is_blank = |null: &&String| null.trim().is_empty();
         let blank = nulls.iter().find(is_blank).filter(|_| can_be_blank);
+        let can_be_written = |word: &str| {
+            let Ok(bytes) = layout.encoding.encode(word) else { return false };
+            let fits = match layout.fields {
+                FieldStyle::Whitespace => !bytes.iter().any(|byte| matches!(byte, b' ' | b'\t')),
+                FieldStyle::Separator(separator) => !bytes.contains(&separator),
+                FieldStyle::FixedWidth => spec.place.is_none_or(|place| bytes.len() <= place.width),
+            };
+            let is_plain = !layout.quote.is_some_and(|quote| bytes.contains(&quote))
+                && !matches!(&layout.framing, Framing::Terminator(end) if end.iter().any(|byte| bytes.contains(byte)));
+            fits && is_plain && word.trim() == word && !nulls.iter().any(|null| null == word)
+        };
+        let aux_reasons = only(&layout.aux_reasons, can_be_written);
+        let directions = only(&layout.directions, can_be_written);
         let null = blank.or_else(|| nulls.iter().find(|null| !is_blank(null))).map_or("0", String::as_str).to_owned();
         Self {
             column: spec.column,
@@ -52,6 +70,8 @@ impl Field {
             null,
             nulls,
             format: spec.format.clone(),
+            aux_reasons,
+            directions,
             precedes_extension: next.is_some_and(|next| next.column == Column::Extension),
         }
     }
@@ -59,6 +79,22 @@ impl Field {
     /// Whether a listener takes this text for null.
     pub(super) fn reads_as_null(&self, text: &str) -> bool {
         self.nulls.iter().any(|null| null == text)
+    }
+
+    /// The text of an AUX reason that is read as the same again: the site's word for it, or the number. `None` where that
+    /// number is a word for another one.
+    pub(super) fn aux_reason(&self, reason: u32) -> Option<Cow<'_, str>> {
+        let number = || {
+            let number = reason.to_string();
+            self.aux_reasons.lookup(number.as_bytes()).is_none().then_some(Cow::Owned(number))
+        };
+        spelled(&self.aux_reasons, reason).map(Cow::Borrowed).or_else(number)
+    }
+
+    /// The same of a direction.
+    pub(super) fn direction(&self, direction: Direction) -> Option<&str> {
+        let name = Some(direction.name()).filter(|name| self.directions.lookup(name.as_bytes()).is_none());
+        spelled(&self.directions, direction).or(name)
     }
 
     /// Writes the text, or null.
@@ -71,10 +107,10 @@ impl Field {
             Column::LoginId => text(out, &row.agent.login_id),
             Column::State => text(out, row.code),
             Column::Name => text(out, &row.agent.name),
-            Column::AuxReason => number(out, state.aux_reason),
+            Column::AuxReason => self.aux_reason(state.aux_reason).is_some_and(|reason| text(out, &reason)),
             Column::Direction => match state.direction {
                 Direction::None if row.meaning.direction == Direction::None => false,
-                direction => text(out, direction.name()),
+                direction => self.direction(direction).is_some_and(|direction| text(out, direction)),
             },
             Column::WorkSplit => state.work_split.is_some_and(|split| number(out, split)),
             Column::Extension => text(out, &row.agent.extension),
@@ -114,6 +150,17 @@ impl Field {
         let civil = jiff::fmt::strtime::format(format, &instant.to_zoned(zone.clone()));
         civil.is_ok_and(|civil| text(out, &civil))
     }
+}
+
+/// Those of the words that pass.
+fn only<T: Copy>(words: &Words<T>, pass: impl Fn(&str) -> bool) -> Words<T> {
+    Words::new(words.rows().iter().filter(|(word, _)| pass(word)).cloned())
+}
+
+/// The first word that is read as `meaning`.
+fn spelled<T: Copy + PartialEq>(words: &Words<T>, meaning: T) -> Option<&str> {
+    let is_meant = |(word, _): &&(String, T)| words.lookup(word.as_bytes()) == Some(meaning);
+    words.rows().iter().find(is_meant).map(|(word, _)| word.as_str())
 }
 
 fn text(out: &mut String, value: &str) -> bool {

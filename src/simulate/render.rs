@@ -137,8 +137,12 @@ impl Renderer {
         let (code, meaning) = self.spelled(state);
         let is_listed = self.layout.states.lookup(code.as_bytes()).is_some();
         let find = |column| self.fields.iter().find(|field| field.column == column);
-        let shown = |column, value: u32| find(column).filter(|field| !field.reads_as_null(&value.to_string()));
-        let aux_reason = shown(Column::AuxReason, state.aux_reason).map(|_| state.aux_reason).or(meaning.aux_reason);
+        let told_reason = find(Column::AuxReason).filter(|field| {
+            let written = field.aux_reason(state.aux_reason);
+            written.is_some_and(|written| !field.reads_as_null(&written))
+        });
+        let aux_reason = told_reason.map(|_| state.aux_reason).or(meaning.aux_reason);
+        let told_direction = find(Column::Direction).filter(|field| field.direction(state.direction).is_some());
         let work_split = find(Column::WorkSplit).and_then(|field| match state.work_split {
             Some(split) => (!field.reads_as_null(&split.to_string())).then_some(split),
             None if field.reads_as_null(&field.null) => None,
@@ -146,7 +150,7 @@ impl Renderer {
         });
         Visible {
             mode: meaning.mode,
-            direction: find(Column::Direction).map_or(meaning.direction, |_| state.direction),
+            direction: told_direction.map_or(meaning.direction, |_| state.direction),
             on_hold: meaning.on_hold || (state.on_hold && find(Column::OnHold).is_some()),
             aux_reason: aux_reason.filter(|_| meaning.mode == Mode::Aux),
             raw: (!is_listed).then(|| state.mode.name()),

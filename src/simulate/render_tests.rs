@@ -184,6 +184,34 @@ fn a_listener_sees_what_the_layout_shows() {
 }
 
 #[test]
+fn reasons_and_directions_are_spelled_in_the_words_of_the_site() {
+    let mut agent = agent();
+    let columns = [Column::State, Column::AuxReason, Column::Direction].map(ColumnSpec::plain).to_vec();
+    let mut spec = layout(FieldStyle::Separator(b'|'), columns);
+    spec.marker = None;
+    let reasons = [("Pause|3", 3), ("Öğle", 3), ("Zu Tisch", 3), ("Essen", 3), ("5", 4)];
+    spec.aux_reasons = Words::new(reasons.map(|(word, reason)| (word.to_owned(), reason)));
+    spec.directions = Words::new([("ein".to_owned(), Direction::In), ("OUT".to_owned(), Direction::In)]);
+    let cases = [
+        // The first that the layout can carry.
+        (3, Direction::In, "AUX|Zu Tisch|ein\r\n", Some(3), Direction::In),
+        // A number that is a word for another one cannot be spelled, nor can a direction.
+        (5, Direction::Out, "AUX||\r\n", None, Direction::None),
+        (4, Direction::In, "AUX|5|ein\r\n", Some(4), Direction::In),
+        (6, Direction::None, "AUX|6|\r\n", Some(6), Direction::None),
+    ];
+    for (aux_reason, direction, text, seen_reason, seen_direction) in cases {
+        agent.state = AgentState { mode: Mode::Aux, direction, aux_reason, ..agent.state };
+        assert_eq!(rendered(spec.clone(), &agent), text);
+        let seen = Renderer::new(Arc::new(spec.clone()), 1, "UTC").unwrap().visible(&agent);
+        assert_eq!((seen.aux_reason, seen.direction), (seen_reason, seen_direction), "{text}");
+    }
+    spec.fields = FieldStyle::Whitespace;
+    agent.state = AgentState { aux_reason: 3, direction: Direction::In, ..agent.state };
+    assert_eq!(rendered(spec, &agent), "AUX Pause|3 ein\r\n");
+}
+
+#[test]
 fn what_cannot_be_rendered_is_refused() {
     let spec = Arc::new(builtin::get("cisco-icm-20").unwrap());
     assert!(matches!(Renderer::new(spec, 1, "Europe/Berlim"), Err(SimulateError::TimeZone { .. })));

@@ -388,3 +388,7 @@ impl<'a> Values<'a> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

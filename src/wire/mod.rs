@@ -20,5 +20,5 @@ pub mod reason;
 pub mod record;
 pub mod states;
 pub mod unchanged;
-mod visible;
+pub(crate) mod visible;
 pub mod words;

@@ -45,14 +45,19 @@ pub(super) fn trim(encoding: Encoding, bytes: &[u8]) -> &[u8] {
     &bytes[first..=last]
 }
 
-/// The first invisible character: a control character or one of format (Unicode Cc and Cf).
-pub(super) fn invisible(text: &str) -> Option<char> {
-    let is_format = |c: char| {
+/// Whether it is a control character or one of format (Unicode Cc and Cf).
+pub(crate) fn is_invisible(c: char) -> bool {
+    let is_format = || {
         let code = u32::from(c);
         let after = FORMAT.partition_point(|(first, _)| *first <= code);
         after > 0 && code <= FORMAT[after - 1].1
     };
-    text.chars().find(|c| c.is_control() || !c.is_ascii() && is_format(*c))
+    c.is_control() || !c.is_ascii() && is_format()
+}
+
+/// The first invisible character.
+pub(super) fn invisible(text: &str) -> Option<char> {
+    text.chars().find(|c| is_invisible(*c))
 }
 
 #[cfg(test)]

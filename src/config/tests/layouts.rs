@@ -98,8 +98,16 @@ fn parts_that_do_not_fit() {
         (columns("\"login_id\", \"state\", {}"), &["\"field\" is missing in a column"]),
         (columns("\"login_id\", \"state\", { field = \"timestamp\", format = \"%d.%m.%Y %H:%M:%S\" }"), &[]),
         (
-            columns("\"login_id\", \"state\", { field = \"timestamp\", format = \"%H:%M\" }"),
-            &["format: \"%H:%M\" is no form of a date and time"],
+            columns("\"login_id\", \"state\", { field = \"timestamp\", format = \"%d.%m. %H:%M\" }"),
+            &[
+                "error: r.toml:14:65: format: \"%d.%m. %H:%M\" is no form of a time: it says a part of the date without the year",
+                "hint: write it like \"%d.%m.%Y %H:%M:%S\", or \"%H:%M:%S\" without a date",
+            ],
+        ),
+        (columns("\"login_id\", \"state\", { field = \"timestamp\", format = \"%H:%M\" }"), &[]),
+        (
+            columns("\"login_id\", \"state\", { field = \"state_start\", format = \"%d.%m.%Y\" }"),
+            &["format: \"%d.%m.%Y\" is no form of a time: it does not say hour and minute"],
         ),
         (
             columns("\"login_id\", \"state\", { field = \"timestamp\", format = \"%!\" }"),
@@ -207,6 +215,38 @@ fn tables_of_states() {
     );
     let listed: Vec<_> = rows.states.rows().iter().map(|(code, state)| (code.as_str(), state.mode)).collect();
     assert_eq!(listed, [("Pause", Mode::Aux), ("Frei", Mode::Avail)]);
+}
+
+#[test]
+fn tables_of_words() {
+    let words = |tables: &str| layout(&format!("separator = \"|\"\nencoding = \"iso-8859-1\"\n{COLUMNS}{tables}"));
+    let cases: &[(String, &[&str])] = &[
+        (words("[layout.mine.aux_reasons]\nPause = 3\n\"Zu Tisch\" = 0\n\"Übung\" = 4294967295"), &[]),
+        (words("aux_reasons = { Pause = 3 }\ndirections = { ein = \"in\" }"), &[]),
+        (words("[layout.mine.directions]\nein = \"in\"\naus = \"out\"\nohne = \"none\""), &[]),
+        (words("[layout.mine.aux_reasons]"), &["aux_reasons: has no rows", "hint: write rows like \"Pause\" = 3"]),
+        (words("aux_reasons = [3]"), &["aux_reasons: expected a table"]),
+        (
+            words("[layout.mine.aux_reasons]\nPause = -1"),
+            &["error: r.toml:17:9: Pause: expected a whole number from 0 to 4294967295, found -1"],
+        ),
+        (words("[layout.mine.aux_reasons]\nPause = \"3\""), &["Pause: expected", "hint: write it without quotes"]),
+        (
+            words("[layout.mine.directions]\nein = \"inn\""),
+            &["error: r.toml:17:7: ein: expected \"in\", \"out\" or \"none\"", "hint: did you mean \"in\"?"],
+        ),
+        (words("[layout.mine.aux_reasons]\n\"Öğle\" = 3"), &["Öğle: the layout's encoding does not have 'ğ'"]),
+        (words("[layout.mine.directions]\n\"\" = \"in\""), &["is no word"]),
+        (
+            words("[layout.mine.aux_reason]\nPause = 3"),
+            &["unknown key \"aux_reason\" in [layout.mine]", "hint: did you mean \"aux_reasons\"?"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_problems(text, expected);
+    }
+    let spec = spec(&format!("separator = \"|\"\n{COLUMNS}[layout.mine.aux_reasons]\nPause = 3\nEssen = 3"));
+    assert_eq!(spec.aux_reasons.rows(), [("Pause".to_owned(), 3), ("Essen".to_owned(), 3)]);
 }
 
 #[test]
