@@ -81,7 +81,7 @@ pub(crate) struct Piece {
 pub(crate) enum Act {
     Open(String),
     Close,
-    /// It ends, and the mapping is looked at again as a start would.
+    /// It ends, and mapping and timers are looked at again as a start would.
     Break,
     Send(Vec<Piece>),
     /// Bytes as they are.

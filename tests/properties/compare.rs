@@ -27,6 +27,8 @@ pub(crate) struct Normal {
     /// Other lines than records may be more.
     pub(crate) without_lines: bool,
     pub(crate) without_closes: bool,
+    /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
+    pub(crate) without_garbled: bool,
     pub(crate) without_last_seen: bool,
     /// What would be remembered is the same, too.
     pub(crate) with_memories: bool,
@@ -152,7 +154,8 @@ impl Normal {
             Finding::Status(status) => {
                 let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
                     || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
-                self.restarted_at.is_none() || !is_of_one_process
+                let is_garbled = status.event.kind == StatusKind::Unreadable && status.event.affected == 0;
+                (self.restarted_at.is_none() || !is_of_one_process) && !(self.without_garbled && is_garbled)
             }
             _ => true,
         }
@@ -198,6 +201,10 @@ impl Normal {
                     if event.quality == Quality::WithinRefresh {
                         event.quality = Quality::AfterGap;
                     }
+                }
+                if self.restarted_at.is_some() && event.cause == Cause::Reentered && event.after_gap {
+                    // When the last snapshot began is not remembered: whether there was a stall is not known.
+                    event.quality = Quality::AfterGap;
                 }
             }
             Finding::Status(status) => {

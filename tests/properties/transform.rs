@@ -1,6 +1,6 @@
 //! What may be changed about a capture without a change of what is published, save what [`Normal`] says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::Column;
@@ -206,7 +206,13 @@ fn permuted(capture: &Capture, random: &mut Random) -> Option<Pair> {
             is_changed |= permute(part, random);
         }
     }
-    let normal = Normal { as_sets: true, without_offsets: true, without_totals: true, ..Normal::default() };
+    let normal = Normal {
+        as_sets: true,
+        without_offsets: true,
+        without_totals: true,
+        without_garbled: true,
+        ..Normal::default()
+    };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
@@ -281,7 +287,7 @@ fn comments(capture: &Capture, random: &mut Random) -> Option<Pair> {
             is_changed = true;
         }
     }
-    let normal = Normal { without_offsets: true, without_lines: true, ..Normal::default() };
+    let normal = Normal { without_offsets: true, without_lines: true, without_garbled: true, ..Normal::default() };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
@@ -383,7 +389,20 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
         capture
     };
     let how = How { from_changes: random.chance(50), ..How::default() };
-    let is_bad = rows(&mut steps.clone()).any(|row| row.flaw.is_some());
+    let mut rows_told = steps.clone();
+    let is_bad = rows(&mut rows_told).any(|row| row.flaw.is_some());
+    // How often somebody came in bad records only is counted anew.
+    let mut known = BTreeSet::new();
+    let is_stranger = |row: &mut Row| match row.flaw {
+        None => {
+            known.insert(row.agent);
+            false
+        }
+        Some(_) => !known.contains(&row.agent),
+    };
+    if rows(&mut rows_told).any(is_stranger) {
+        return None;
+    }
     let normal = Normal {
         restarted_at: Some(at),
         // Agents may come back in another order.
