@@ -388,7 +388,9 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
         capture.steps.splice(cut..cut, [Step { at, connection, act }, Step { at: again, connection, act: peer }]);
         capture
     };
-    let how = How { from_changes: random.chance(50), ..How::default() };
+    // Starts told by durations are written down only when they have moved by more than the tolerance.
+    let from_changes = random.chance(50) && !capture.shape.has(Column::Duration);
+    let how = How { from_changes, ..How::default() };
     let mut rows_told = steps.clone();
     let is_bad = rows(&mut rows_told).any(|row| row.flaw.is_some());
     // How often somebody came in bad records only is counted anew.
@@ -403,13 +405,18 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     if rows(&mut rows_told).any(is_stranger) {
         return None;
     }
+    let without_last_seen = from_changes || is_bad || capture.shape.mode != Mode::Snapshot;
+    // Who is lost is UNKNOWN since they were last seen; and of signs of life only valid records are remembered.
+    if capture.shape.unknown_after.is_some() && (without_last_seen || capture.shape.has_marker) {
+        return None;
+    }
     let normal = Normal {
         restarted_at: Some(at),
         // Agents may come back in another order.
         as_sets: true,
         without_totals: true,
         without_closes: true,
-        without_last_seen: how.from_changes || is_bad || capture.shape.mode != Mode::Snapshot,
+        without_last_seen,
         ..Normal::default()
     };
     let left = Some(broken(Act::Break));
