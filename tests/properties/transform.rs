@@ -9,7 +9,7 @@ use super::capture::{Act, Capture, Line, Part, Piece, Row, Step, Value};
 use super::compare::Normal;
 use super::play::How;
 use super::random::Random;
-use super::shape::{ENCODINGS, End, Ending, Mode, Style};
+use super::shape::{ENCODINGS, End, Mode, Style};
 
 /// Two captures of which the same is published.
 pub(crate) struct Pair {
@@ -69,6 +69,10 @@ fn rechunked(capture: &Capture, random: &mut Random) -> Option<Pair> {
         match (&step.act, capture.entry(step)) {
             (Act::Send(_), Some(entry)) => {
                 let rtalink::feed::capture::Happening::Data(bytes) = entry.happening else { continue };
+                if bytes.is_empty() {
+                    // No bytes at all are heard of, too.
+                    right.steps.push(step.clone());
+                }
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let most = if random.chance(60) { rest.len().min(16) } else { rest.len() };
@@ -367,16 +371,19 @@ fn marker(capture: &Capture, random: &mut Random) -> Option<Pair> {
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
+/// How often a place is looked for.
+const TRIES: usize = 8;
+
 /// Between two reads, while one connection is open and no record half read: all is broken off, by one side or the other.
 fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     let steps = &capture.steps;
-    let cut = random.below(steps.len());
-    let open = open_connections(&steps[..cut]);
-    let [connection] = open[..] else { return None };
+    let mut is_alone = |cut: &usize| open_connections(&steps[..*cut]).len() == 1;
+    let cut = std::iter::repeat_with(|| random.below(steps.len())).take(TRIES).find(&mut is_alone)?;
+    let [connection] = open_connections(&steps[..cut])[..] else { return None };
     let before = &steps[cut - 1];
     let is_half_read =
         matches!(&before.act, Act::Send(pieces) if matches!(pieces.last(), Some(Piece { part: Part::Head(_), .. })));
-    if is_half_read || matches!(capture.shape.ending, Ending::Length(_)) && random.chance(50) {
+    if is_half_read {
         return None;
     }
     let within = i64::try_from(steps[cut].at.since(before.at).as_millis()).ok()?;
@@ -405,9 +412,13 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     if rows(&mut rows_told).any(is_stranger) {
         return None;
     }
-    let without_last_seen = from_changes || is_bad || capture.shape.mode != Mode::Snapshot;
-    // Who is lost is UNKNOWN since they were last seen; and of signs of life only valid records are remembered.
-    if capture.shape.unknown_after.is_some() && (without_last_seen || capture.shape.has_marker) {
+    // Who is present by a bad record counts as seen in their state after a restart.
+    if is_bad && capture.shape.has(Column::Duration) {
+        return None;
+    }
+    // Who is lost is UNKNOWN since they were last seen, and of signs of life only valid records are remembered.
+    let is_seen_otherwise = from_changes || is_bad || capture.shape.mode != Mode::Snapshot;
+    if capture.shape.unknown_after.is_some() && (is_seen_otherwise || capture.shape.has_marker) {
         return None;
     }
     let normal = Normal {
@@ -416,7 +427,7 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
         as_sets: true,
         without_totals: true,
         without_closes: true,
-        without_last_seen,
+        without_last_seen: true,
         ..Normal::default()
     };
     let left = Some(broken(Act::Break));
