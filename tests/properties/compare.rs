@@ -123,6 +123,7 @@ fn copy(finding: &Finding) -> Finding {
         Finding::DeadLetter(letter) => Finding::DeadLetter(letter.clone()),
         Finding::Snapshot(snapshot) => Finding::Snapshot(*snapshot),
         Finding::Close(connection, reason) => Finding::Close(*connection, *reason),
+        Finding::Probe(peer) => Finding::Probe(peer.clone()),
     }
 }
 
@@ -137,6 +138,7 @@ fn is_same(left: &Finding, right: &Finding) -> bool {
         (Finding::Close(connection, reason), Finding::Close(other, other_reason)) => {
             connection == other && reason == other_reason
         }
+        (Finding::Probe(peer), Finding::Probe(other)) => peer == other,
         _ => false,
     }
 }
@@ -211,7 +213,7 @@ impl Normal {
                     letter.offset = 0;
                 }
             }
-            Finding::Snapshot(_) | Finding::Close(..) => {}
+            Finding::Snapshot(_) | Finding::Close(..) | Finding::Probe(_) => {}
         }
     }
 }
