@@ -515,6 +515,10 @@ impl Charge {
             StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
                 tracing::info!(integration = %self.id, kind = kind_name, peer, affected, "feed status");
             }
+            StatusKind::Disconnected if status.no_valid_record => {
+                let advice = "a port scan, a health check, or a layout that does not fit";
+                tracing::warn!(integration = %self.id, kind = kind_name, peer, no_valid_record = true, advice, "feed status");
+            }
             _ => {
                 let advice = advice(kind, affected);
                 tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, advice, "feed status");
