@@ -15,6 +15,9 @@ JAVA := 17
 DEMO ?= --duration 30s
 # Arguments of `make fuzz`: seconds, and which targets.
 FUZZ ?= 60
+# Captures for each property in `make fuzz`, and the first seed: by default another one each day.
+PROPERTIES ?= 20000
+SEED ?= $(shell date +%Y%m%d)0000000
 # Arguments of `make torture`.
 TORTURE ?=
 
@@ -55,8 +58,9 @@ torture: tools-java ## kills and outages under load, full size, at most 40 minut
 	RTALINK_TORTURE=full cargo test --locked $(TORTURE) --test torture -- --test-threads=1
 
 .PHONY: fuzz
-fuzz: ## each fuzz target for a minute; FUZZ='600 tracker' for other arguments
+fuzz: ## each fuzz target for a minute, and more properties; FUZZ='600 tracker' PROPERTIES=2000 SEED=1 for other arguments
 	fuzz/run.sh $(FUZZ)
+	RTALINK_PROPERTIES=$(PROPERTIES) RTALINK_PROPERTIES_SEED=$(SEED) cargo test --locked --test properties
 
 .PHONY: fmt
 fmt: ## format the code

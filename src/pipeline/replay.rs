@@ -126,12 +126,14 @@ impl Replay {
             let idle_at = idle.as_ref().and_then(|connection| connection.idle_at);
             let tick_at = self.engine.next_deadline();
             let Some(due) = [idle_at, tick_at].into_iter().flatten().min().filter(|due| *due <= until) else { return };
+            // What a disconnect makes due at once, counted from earlier, does not come before it.
+            let at = self.now.map_or(due, |now| now.max(due));
             match idle {
                 Some(connection) if idle_at == Some(due) => {
                     connection.idle_at = None;
-                    self.engine.idle(connection.id, due, out);
+                    self.engine.idle(connection.id, at, out);
                 }
-                _ => self.engine.tick(due, out),
+                _ => self.engine.tick(at, out),
             }
         }
     }

@@ -81,7 +81,7 @@ pub(crate) struct Piece {
 pub(crate) enum Act {
     Open(String),
     Close,
-    /// It ends, and the mapping is looked at again as a start would.
+    /// It ends, and mapping and timers are looked at again as a start would.
     Break,
     Send(Vec<Piece>),
     /// Bytes as they are.
@@ -223,6 +223,7 @@ fn write_groups(groups: Groups, skills: &[(String, u16)], pen: &mut Pen<'_>) {
 fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
+        (0, 0) => format!(":{seconds:02}"),
         (0, _) => format!("{minutes}:{seconds:02}"),
         _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }

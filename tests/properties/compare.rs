@@ -24,7 +24,11 @@ pub(crate) struct Normal {
     pub(crate) without_raw: bool,
     pub(crate) without_offsets: bool,
     pub(crate) without_totals: bool,
+    /// Other lines than records may be more.
+    pub(crate) without_lines: bool,
     pub(crate) without_closes: bool,
+    /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
+    pub(crate) without_garbled: bool,
     pub(crate) without_last_seen: bool,
     /// What would be remembered is the same, too.
     pub(crate) with_memories: bool,
@@ -61,7 +65,8 @@ impl Comparable {
                 }
             }
         }
-        let totals = if normal.without_totals { Totals::default() } else { told.totals };
+        let mut totals = told.totals;
+        normal.settle_totals(&mut totals);
         let memories = normal.with_memories.then(|| told.memories.clone());
         Self { findings, totals, memories }
     }
@@ -151,9 +156,20 @@ impl Normal {
             Finding::Status(status) => {
                 let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
                     || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
-                self.restarted_at.is_none() || !is_of_one_process
+                let is_garbled = status.event.kind == StatusKind::Unreadable && status.event.affected == 0;
+                (self.restarted_at.is_none() || !is_of_one_process) && !(self.without_garbled && is_garbled)
             }
             _ => true,
+        }
+    }
+
+    fn settle_totals(&self, totals: &mut Totals) {
+        if self.without_totals {
+            *totals = Totals::default();
+        }
+        if self.without_lines {
+            totals.skipped = 0;
+            totals.markers = 0;
         }
     }
 
@@ -188,6 +204,10 @@ impl Normal {
                         event.quality = Quality::AfterGap;
                     }
                 }
+                if self.restarted_at.is_some() && event.cause == Cause::Reentered && event.after_gap {
+                    // When the last snapshot began is not remembered: whether there was a stall is not known.
+                    event.quality = Quality::AfterGap;
+                }
             }
             Finding::Status(status) => {
                 back(&mut status.event.at);
@@ -196,8 +216,8 @@ impl Normal {
                     back(gap_from);
                     back(gap_to);
                 }
+                self.settle_totals(&mut status.figures.totals);
                 if self.without_totals {
-                    status.figures.totals = Totals::default();
                     status.figures.logged_in = 0;
                 }
                 if self.restarted_at.is_some() {

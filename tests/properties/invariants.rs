@@ -28,10 +28,13 @@ struct Watch<'a> {
 /// What does not hold.
 pub(crate) fn check(capture: &Capture, told: &Told) -> Result<(), String> {
     let mut watch = Watch { capture, last: HashMap::new(), is_connected: false, is_down: false };
+    let mut most = Duration::ZERO;
     for (found, delay) in told.by_step.iter().zip(&told.delays) {
+        // The record that was last seen may have been as late as the feed ever was.
+        most = most.max(*delay);
         for finding in found {
             match finding {
-                Finding::Event(event, _) => watch.event(event, *delay)?,
+                Finding::Event(event, _) => watch.event(event, most)?,
                 Finding::Status(status) => watch.status(status.event.kind)?,
                 _ => {}
             }

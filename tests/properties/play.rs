@@ -110,6 +110,7 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
             Act::Break => {
                 play_step(capture, step, &mut process.replay, &mut findings);
                 process.replay.engine_mut().remap_outdated(step.at, &mut findings);
+                process.replay.engine_mut().tick(step.at, &mut findings);
             }
             _ => play_step(capture, step, &mut process.replay, &mut findings),
         }

@@ -131,6 +131,8 @@ pub(crate) struct Shape {
     pub(crate) format: Option<&'static str>,
     pub(crate) in_milliseconds: bool,
     pub(crate) clock_durations: bool,
+    /// The site has its own words for directions and reasons.
+    pub(crate) own_words: bool,
     pub(crate) zone: &'static str,
     pub(crate) skips_comments: bool,
     pub(crate) has_marker: bool,
@@ -183,7 +185,7 @@ impl Shape {
         let nulls: &[&str] = random.pick(&[&["", "N/A"][..], &["", "N/A"], &["", "-"], &["NULL"], &["", "N/A", "?"]]);
         let format = match random.below(4) {
             0 => Some(if style == Style::Whitespace { "%Y-%m-%dT%H:%M:%S" } else { "%d.%m.%Y %H:%M:%S" }),
-            1 => Some("%Y%m%d%H%M%S"),
+            1 => Some(random.pick(&["%Y%m%d%H%M%S", "%Y%m%d%H%M%S", "%H:%M:%S"])),
             _ => None,
         };
         let is_rows = random.chance(15);
@@ -200,6 +202,7 @@ impl Shape {
             format,
             in_milliseconds: random.chance(30),
             clock_durations: random.chance(30),
+            own_words: random.chance(20),
             zone: random.pick(&["Europe/Berlin", "UTC", "Europe/Berlin", "America/New_York"]),
             skips_comments: random.chance(75),
             has_marker: random.chance(75),
@@ -276,6 +279,7 @@ impl Shape {
         (self.states, self.codes) = ("\"rta-codes\"", RTA_CODES);
         self.nulls = vec!["", "N/A"];
         self.format = None;
+        self.own_words = false;
         self.skips_comments = false;
         self.has_marker = false;
         self.ignores_extra = false;
@@ -348,6 +352,7 @@ impl Shape {
         }
         if !self.is_builtin {
             self.layout_toml(&mut text);
+            self.words_toml(&mut text);
         }
         text
     }
@@ -403,6 +408,13 @@ impl Shape {
         *text += "[layout.case.states]\n";
         for (code, _, meaning) in self.codes.iter().filter(|(_, kind, _)| *kind != Kind::Unlisted) {
             let _ = writeln!(text, "{code:?} = {meaning:?}");
+        }
+    }
+
+    fn words_toml(&self, text: &mut String) {
+        if self.own_words {
+            *text += "[layout.case.aux_reasons]\n\"Lunch\" = 3\n\"Talk\" = 4\n";
+            *text += "[layout.case.directions]\n\"ein\" = \"in\"\n\"aus\" = \"out\"\n";
         }
     }
 

@@ -49,6 +49,8 @@ struct Story<'a> {
     unlisted: usize,
     all_away: usize,
     split_reports: bool,
+    /// Markers never come, though they should.
+    is_unmarked: bool,
     is_shuffled: bool,
 }
 
@@ -58,8 +60,9 @@ pub(crate) fn capture(seed: u64) -> Capture {
     let shape = Shape::any(random);
     let now = if random.chance(15) { random.pick(&NIGHTS) } else { DAY + random.between(0, 40_000_000) };
     let (agents, logins, names) = agents(&shape, now, random);
-    let split_reports = !shape.is_rows() && random.chance(6);
+    let split_reports = !shape.is_rows() && random.chance(12);
     let is_shuffled = random.chance(20);
+    let is_unmarked = agents.len() < 5 && random.chance(8);
     let mut story = Story {
         random,
         shape: &shape,
@@ -73,6 +76,7 @@ pub(crate) fn capture(seed: u64) -> Capture {
         unlisted: 0,
         all_away: 0,
         split_reports,
+        is_unmarked,
         is_shuffled,
     };
     story.tell();
@@ -81,7 +85,7 @@ pub(crate) fn capture(seed: u64) -> Capture {
 }
 
 fn agents(shape: &Shape, now: i64, random: &mut Random) -> (Vec<Agent>, Vec<String>, Vec<String>) {
-    let count = if random.chance(75) { random.below(6) + 3 } else { random.below(4) + 11 };
+    let count = if random.chance(75) { random.below(6) + 3 } else { random.below(3) + 13 };
     let mut logins: Vec<String> = Vec::new();
     let mut names = Vec::new();
     let mut agents = Vec::new();
@@ -105,7 +109,7 @@ fn agents(shape: &Shape, now: i64, random: &mut Random) -> (Vec<Agent>, Vec<Stri
             _ => format!("{}{number}", random.pick(&NAMES)),
         };
         names.push(name.clone());
-        let is_on = random.chance(80);
+        let is_on = random.chance(if count > 10 { 92 } else { 80 });
         let kind = if is_on { Kind::Work } else { Kind::Out };
         let skills = skills(shape, random);
         agents.push(Agent {
@@ -154,7 +158,7 @@ fn code(shape: &Shape, kind: Kind, random: &mut Random) -> usize {
 impl Story<'_> {
     fn tell(&mut self) {
         self.open();
-        let refreshes = self.random.below(12) + 5;
+        let refreshes = if self.is_unmarked { 36 } else { self.random.below(12) + 5 };
         for _ in 0..refreshes {
             let before = self.now;
             self.pass_time();
@@ -206,7 +210,7 @@ impl Story<'_> {
         match self.random.below(100) {
             0 | 1 => self.link_down = self.random.below(3) + 1,
             2 => self.unlisted = self.random.below(2) + 1,
-            3..=5 => self.all_away = self.random.below(4) + 1,
+            3..=6 => self.all_away = self.random.below(4) + 1,
             _ => {}
         }
     }
@@ -364,7 +368,7 @@ impl Story<'_> {
             let at = self.random.below(lines.len() + 1);
             lines.insert(at, Line::Other("ERROR n"));
         }
-        if self.shape.has_marker && self.random.chance(97) {
+        if self.shape.has_marker && !self.is_unmarked && self.random.chance(97) {
             lines.push(Line::Marker);
         }
         self.send(lines);
@@ -472,7 +476,12 @@ impl Story<'_> {
                 text(self.shape.codes[code].0.to_owned())
             }
             Column::Name => text(agent.name.clone()),
-            Column::AuxReason => text(agent.reason.unwrap_or(0).to_string()),
+            Column::AuxReason => text(match agent.reason {
+                Some(3) if self.shape.own_words => "Lunch".to_owned(),
+                Some(4) if self.shape.own_words => "Talk".to_owned(),
+                reason => reason.unwrap_or(0).to_string(),
+            }),
+            Column::Direction if self.shape.own_words => text(["ein", "aus", "in"][agent.code % 3].to_owned()),
             Column::Direction => text(["in", "OUT", "none", "0", "1", "2"][agent.code % 6].to_owned()),
             Column::WorkSplit => text(agent.split.to_string()),
             Column::Extension => text(agent.extension.to_string()),

@@ -1,6 +1,6 @@
 //! What may be changed about a capture without a change of what is published, save what [`Normal`] says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::Column;
@@ -9,7 +9,7 @@ use super::capture::{Act, Capture, Line, Part, Piece, Row, Step, Value};
 use super::compare::Normal;
 use super::play::How;
 use super::random::Random;
-use super::shape::{ENCODINGS, End, Ending, Mode};
+use super::shape::{ENCODINGS, End, Mode, Style};
 
 /// Two captures of which the same is published.
 pub(crate) struct Pair {
@@ -69,6 +69,10 @@ fn rechunked(capture: &Capture, random: &mut Random) -> Option<Pair> {
         match (&step.act, capture.entry(step)) {
             (Act::Send(_), Some(entry)) => {
                 let rtalink::feed::capture::Happening::Data(bytes) = entry.happening else { continue };
+                if bytes.is_empty() {
+                    // No bytes at all are heard of, too.
+                    right.steps.push(step.clone());
+                }
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let most = if random.chance(60) { rest.len().min(16) } else { rest.len() };
@@ -206,7 +210,13 @@ fn permuted(capture: &Capture, random: &mut Random) -> Option<Pair> {
             is_changed |= permute(part, random);
         }
     }
-    let normal = Normal { as_sets: true, without_offsets: true, without_totals: true, ..Normal::default() };
+    let normal = Normal {
+        as_sets: true,
+        without_offsets: true,
+        without_totals: true,
+        without_garbled: true,
+        ..Normal::default()
+    };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
@@ -249,7 +259,9 @@ fn blanks(capture: &Capture, random: &mut Random) -> Option<Pair> {
         if let (Part::Head(_), Some(seed)) = (piece.part, seed) {
             seeds.insert(0, seed);
         }
-        if matches!(piece.line, Line::Row(_)) {
+        // A blank behind the last field of a bad record says that it is whole.
+        let is_whole = |row: &Row| row.flaw.is_none() || capture.shape.style != Style::Whitespace;
+        if matches!(&piece.line, Line::Row(row) if is_whole(row)) {
             piece.blanks = seed;
         }
     }
@@ -279,7 +291,7 @@ fn comments(capture: &Capture, random: &mut Random) -> Option<Pair> {
             is_changed = true;
         }
     }
-    let normal = Normal { without_offsets: true, ..Normal::default() };
+    let normal = Normal { without_offsets: true, without_lines: true, without_garbled: true, ..Normal::default() };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
@@ -355,20 +367,23 @@ fn marker(capture: &Capture, random: &mut Random) -> Option<Pair> {
             }
         }
     }
-    let normal = Normal { without_offsets: true, ..Normal::default() };
+    let normal = Normal { without_offsets: true, without_lines: true, ..Normal::default() };
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
+
+/// How often a place is looked for.
+const TRIES: usize = 8;
 
 /// Between two reads, while one connection is open and no record half read: all is broken off, by one side or the other.
 fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     let steps = &capture.steps;
-    let cut = random.below(steps.len());
-    let open = open_connections(&steps[..cut]);
-    let [connection] = open[..] else { return None };
+    let mut is_alone = |cut: &usize| open_connections(&steps[..*cut]).len() == 1;
+    let cut = std::iter::repeat_with(|| random.below(steps.len())).take(TRIES).find(&mut is_alone)?;
+    let [connection] = open_connections(&steps[..cut])[..] else { return None };
     let before = &steps[cut - 1];
     let is_half_read =
         matches!(&before.act, Act::Send(pieces) if matches!(pieces.last(), Some(Piece { part: Part::Head(_), .. })));
-    if is_half_read || matches!(capture.shape.ending, Ending::Length(_)) && random.chance(50) {
+    if is_half_read {
         return None;
     }
     let within = i64::try_from(steps[cut].at.since(before.at).as_millis()).ok()?;
@@ -380,15 +395,39 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
         capture.steps.splice(cut..cut, [Step { at, connection, act }, Step { at: again, connection, act: peer }]);
         capture
     };
-    let how = How { from_changes: random.chance(50), ..How::default() };
-    let is_bad = rows(&mut steps.clone()).any(|row| row.flaw.is_some());
+    // Starts told by durations are written down only when they have moved by more than the tolerance.
+    let from_changes = random.chance(50) && !capture.shape.has(Column::Duration);
+    let how = How { from_changes, ..How::default() };
+    let mut rows_told = steps.clone();
+    let is_bad = rows(&mut rows_told).any(|row| row.flaw.is_some());
+    // How often somebody came in bad records only is counted anew.
+    let mut known = BTreeSet::new();
+    let is_stranger = |row: &mut Row| match row.flaw {
+        None => {
+            known.insert(row.agent);
+            false
+        }
+        Some(_) => !known.contains(&row.agent),
+    };
+    if rows(&mut rows_told).any(is_stranger) {
+        return None;
+    }
+    // Who is present by a bad record counts as seen in their state after a restart.
+    if is_bad && capture.shape.has(Column::Duration) {
+        return None;
+    }
+    // Who is lost is UNKNOWN since they were last seen, and of signs of life only valid records are remembered.
+    let is_seen_otherwise = from_changes || is_bad || capture.shape.mode != Mode::Snapshot;
+    if capture.shape.unknown_after.is_some() && (is_seen_otherwise || capture.shape.has_marker) {
+        return None;
+    }
     let normal = Normal {
         restarted_at: Some(at),
         // Agents may come back in another order.
         as_sets: true,
         without_totals: true,
         without_closes: true,
-        without_last_seen: how.from_changes || is_bad || capture.shape.mode != Mode::Snapshot,
+        without_last_seen: true,
         ..Normal::default()
     };
     let left = Some(broken(Act::Break));
