@@ -123,7 +123,7 @@ mod tests {
             json_line(&Parts { headers: &[], key: "avaya-1/1/301204", value: None }),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        {"integration":"avaya-1","kind":"CONNECTED","peer":""}
+        {"integration":"avaya-1","kind":"CONNECTED","peer":"","noValidRecord":false}
         {"kind":"CONNECTED"}
         {"integration":"avaya-1","reason":"fields","offset":4711,"receivedAt":"2026-01-05T08:00:00.120Z","raw":"30\\x5c1 M\\xfcller\\x09\"x\"\\x0a"}
         {"error":"not a rtalink.v1.FeedStatus: failed to decode Protobuf message: invalid varint","raw":"\\xff"}
