@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rtalink::mapping::annotate::Published;
 use rtalink::pipeline::engine::Finding;
 use rtalink::state::event::{Cause, StatusKind};
-use rtalink::state::memory::{AgentMemory, FeedMemory};
 use rtalink::state::since::Quality;
 use rtalink::state::status::Totals;
 use rtalink::time::Timestamp;
 
-use super::play::Told;
+use super::play::{Memories, Told};
 use super::told::tell;
 
 /// What a change of a capture may change in what is published.
@@ -34,6 +32,8 @@ pub(crate) struct Normal {
     pub(crate) with_memories: bool,
     /// What comes of one step, in any order.
     pub(crate) as_sets: bool,
+    /// Last records of mode `delta` are forgotten: who is UNKNOWN by them is counted anew.
+    pub(crate) without_unreadable: bool,
     /// Of the right one; the left one was disconnected.
     pub(crate) restarted_at: Option<Timestamp>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Normal {
 pub(crate) struct Comparable {
     findings: Vec<(usize, Finding)>,
     totals: Totals,
-    memories: Option<(FeedMemory, Vec<(AgentMemory, Option<Published>)>)>,
+    memories: Option<Memories>,
 }
 
 impl Comparable {
@@ -154,8 +154,12 @@ impl Normal {
             Finding::Status(status) => {
                 let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
                     || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
-                let is_garbled = status.event.kind == StatusKind::Unreadable && status.event.affected == 0;
-                (self.restarted_at.is_none() || !is_of_one_process) && !(self.without_garbled && is_garbled)
+                let is_unreadable = status.event.kind == StatusKind::Unreadable;
+                let is_garbled = is_unreadable && status.event.affected == 0;
+                let is_left_out = self.restarted_at.is_some() && is_of_one_process
+                    || self.without_garbled && is_garbled
+                    || self.without_unreadable && is_unreadable;
+                !is_left_out
             }
             _ => true,
         }
