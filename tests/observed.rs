@@ -193,6 +193,11 @@ const FAULTS: &[Fault] = &[
         alerts: &["RtalinkImpossibleTimes"],
         play: |step| Step::Send(snapshot(step, 0..TEAM).replace("|\n", "|29.03.2026 02:30:00\n")),
     },
+    Fault {
+        integration: "scanned",
+        alerts: &["RtalinkFeedProbed"],
+        play: |step| Step::Probed(snapshot(step, 0..TEAM)),
+    },
 ];
 
 /// One change with every snapshot.

@@ -196,7 +196,7 @@ impl<'a> Player<'a> {
                     let message = self.encoder.status_message(&status);
                     assert!(message.is_ok(), "{:?} of {status:?}", message.err());
                 }
-                Finding::DeadLetter(_) | Finding::Snapshot(_) | Finding::Close(..) => {}
+                Finding::DeadLetter(_) | Finding::Snapshot(_) | Finding::Close(..) | Finding::Probe(_) => {}
             }
         }
         let engine = self.replay.engine_mut();

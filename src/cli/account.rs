@@ -50,7 +50,7 @@ impl Account {
                     *self.periods.entry(millis).or_default() += 1;
                 }
             }
-            Finding::Close(..) => {}
+            Finding::Close(..) | Finding::Probe(_) => {}
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
 
     fn status(kind: StatusKind) -> Finding {
         let event = StatusEvent { kind, at: Timestamp::default(), affected: 0 };
-        Finding::Status(Box::new(FeedStatus { event, figures: FeedFigures::default() }))
+        Finding::Status(Box::new(FeedStatus { event, figures: FeedFigures::default(), no_valid_record: false }))
     }
 
     fn snapshot(millis: Option<u64>) -> Finding {
@@ -224,6 +224,7 @@ statuses   0
             invalid: 3,
             impossible_times: 2,
             skipped: 2,
+            probes: 0,
             markers: 1,
             complete_snapshots: 5,
             incomplete_snapshots: 1,

@@ -3,6 +3,10 @@
 //! A high-availability CMS has two machines; either may dial in, and so may a port scanner. The first connection speaks.
 //! A second one waits until it has sent a valid record: then it takes over and the other one is closed. Pure: the
 //! driver opens and closes sockets.
+//!
+//! A connection that never sends a valid record is a *probe*: a port scan, a health check. While CMS is away each of them would
+//! be told as a connection that comes and goes. So the first [`MOST_TOLD_PROBES`] within a minute are, and after them a
+//! connection is told when its first valid record or marker comes, which for CMS is at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +27,10 @@ pub const MAX_BAD_RECORDS: usize = 1_000;
 /// So many takeovers within [`FLAPPING_WITHIN`] are a fight.
 const FLAPPING_TAKEOVERS: usize = 3;
 const FLAPPING_WITHIN: Duration = Duration::from_secs(60);
+
+/// Most probes that are told within a minute.
+pub const MOST_TOLD_PROBES: usize = 3;
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// What becomes of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +57,32 @@ struct Connection {
     peer: Arc<str>,
     opened_at: Timestamp,
     bad_records: Vec<BadRecord>,
+    /// When it was told that it speaks.
+    told_at: Option<Timestamp>,
+    /// It has sent a valid record.
+    has_spoken: bool,
+}
+
+/// The connection that spoke does so no more.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub id: ConnectionId,
+    /// Its address and port.
+    pub peer: Arc<str>,
+    /// It was told that it speaks.
+    pub is_told: bool,
+    /// It has sent a valid record: it was no probe.
+    pub has_spoken: bool,
+}
+
+/// The connection that spoke was closed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// It.
+    pub ended: Ended,
+    /// The oldest waiting one, which speaks now.
+    pub successor: Option<Successor>,
 }
 
 /// A connection has begun to speak.
@@ -66,7 +100,7 @@ pub struct Successor {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Takeover {
     /// The connection that spoke: close it.
-    pub replaced: Option<(ConnectionId, Arc<str>)>,
+    pub replaced: Option<Ended>,
     /// The one that speaks now.
     pub successor: Successor,
     /// The third takeover within a minute.
@@ -82,12 +116,23 @@ pub struct Session {
     /// Those that were replaced and whose end has not come yet.
     replaced: Vec<ConnectionId>,
     patience: Duration,
+    /// When the last probes were told.
+    told_probes: VecDeque<Timestamp>,
+    probes: u64,
 }
 
 impl Session {
     /// A waiting connection without a valid record for `patience` (`stale_after`) is given up.
     pub const fn new(patience: Duration) -> Self {
-        Self { speaking: None, waiting: VecDeque::new(), takeovers: VecDeque::new(), replaced: Vec::new(), patience }
+        Self {
+            speaking: None,
+            waiting: VecDeque::new(),
+            takeovers: VecDeque::new(),
+            replaced: Vec::new(),
+            patience,
+            told_probes: VecDeque::new(),
+            probes: 0,
+        }
     }
 
     /// Another patience from now on.
@@ -97,9 +142,16 @@ impl Session {
 
     /// A connection has been accepted.
     pub fn open(&mut self, id: ConnectionId, peer: &Arc<str>, at: Timestamp) -> Admission {
-        let connection = Connection { id, peer: peer.clone(), opened_at: at, bad_records: Vec::new() };
+        let connection = Connection {
+            id,
+            peer: peer.clone(),
+            opened_at: at,
+            bad_records: Vec::new(),
+            told_at: None,
+            has_spoken: false,
+        };
         if self.speaking.is_none() {
-            self.speaking = Some(connection);
+            self.let_speak(connection, at);
             return Admission::Speaks;
         }
         if self.waiting.len() >= MAX_WAITING {
@@ -125,6 +177,37 @@ impl Session {
         self.replaced.contains(&id)
     }
 
+    /// Whether there is one that speaks, of which it was told.
+    pub fn is_told(&self) -> bool {
+        self.speaking.as_ref().is_some_and(|connection| connection.told_at.is_some())
+    }
+
+    /// Whether the one that speaks has sent a valid record.
+    #[inline]
+    pub fn has_spoken(&self) -> bool {
+        self.speaking.as_ref().is_some_and(|connection| connection.has_spoken)
+    }
+
+    /// The one that speaks has sent a sign of a feed. True if it is to be told only now that it speaks.
+    pub fn tell(&mut self, at: Timestamp) -> bool {
+        let Some(connection) = &mut self.speaking else { return false };
+        let is_news = connection.told_at.is_none();
+        connection.told_at.get_or_insert(at);
+        is_news
+    }
+
+    /// The one that speaks has sent its first valid record.
+    pub const fn note_spoken(&mut self) {
+        if let Some(connection) = &mut self.speaking {
+            connection.has_spoken = true;
+        }
+    }
+
+    /// How many probes there were, told or not.
+    pub const fn probes(&self) -> u64 {
+        self.probes
+    }
+
     /// Address and port of the one that speaks.
     pub fn peer(&self) -> Option<&Arc<str>> {
         self.speaking.as_ref().map(|connection| &connection.peer)
@@ -144,6 +227,7 @@ impl Session {
         let is_enough = connection.bad_records.len() >= MAX_BAD_RECORDS;
         if is_enough {
             self.waiting.remove(position);
+            self.probes += 1;
         }
         is_enough
     }
@@ -159,24 +243,41 @@ impl Session {
             // Said once; three more make the next one.
             self.takeovers.clear();
         }
-        let replaced = self.speaking.take().map(|connection| (connection.id, connection.peer));
-        self.replaced.extend(replaced.as_ref().map(|(id, _)| *id));
-        Some(Takeover { replaced, successor: self.let_speak(successor), is_flapping })
+        let replaced = self.speaking.take().map(|connection| self.end(connection));
+        self.replaced.extend(replaced.as_ref().map(|ended| ended.id));
+        let successor = Connection { has_spoken: true, ..successor };
+        Some(Takeover { replaced, successor: self.let_speak(successor, at), is_flapping })
     }
 
-    /// A connection has ended. `Some` if it was the one that spoke, with the oldest waiting one, which speaks now.
-    pub fn closed(&mut self, id: ConnectionId) -> Option<Option<Successor>> {
+    /// A connection has ended. `Some` if it was the one that spoke.
+    pub fn closed(&mut self, id: ConnectionId, at: Timestamp) -> Option<Closed> {
         if !self.speaks(id) {
             self.replaced.retain(|replaced| *replaced != id);
+            let waiting = self.waiting.len();
             self.waiting.retain(|connection| connection.id != id);
+            self.probes += (waiting - self.waiting.len()) as u64;
             return None;
         }
-        self.speaking = None;
+        let ended = self.speaking.take()?;
+        let ended = self.end(ended);
         let successor = self.waiting.pop_front();
-        Some(successor.map(|successor| self.let_speak(successor)))
+        Some(Closed { ended, successor: successor.map(|successor| self.let_speak(successor, at)) })
     }
 
-    fn let_speak(&mut self, mut connection: Connection) -> Successor {
+    fn end(&mut self, connection: Connection) -> Ended {
+        let Connection { id, peer, told_at, has_spoken, .. } = connection;
+        if !has_spoken {
+            self.probes += 1;
+            self.told_probes.extend(told_at);
+        }
+        Ended { id, peer, is_told: told_at.is_some(), has_spoken }
+    }
+
+    fn let_speak(&mut self, mut connection: Connection, at: Timestamp) -> Successor {
+        self.told_probes.retain(|told_at| at.since(*told_at) < TOLD_WITHIN);
+        if connection.has_spoken || self.told_probes.len() < MOST_TOLD_PROBES {
+            connection.told_at = Some(at);
+        }
         let bad_records = std::mem::take(&mut connection.bad_records);
         let successor = Successor { id: connection.id, peer: connection.peer.clone(), bad_records };
         self.speaking = Some(connection);
@@ -194,6 +295,7 @@ impl Session {
         while self.next_deadline().is_some_and(|deadline| deadline <= now) {
             given_up.extend(self.waiting.pop_front().map(|connection| connection.id));
         }
+        self.probes += given_up.len() as u64;
         given_up
     }
 }
@@ -226,7 +328,8 @@ mod tests {
         let mut session = session(&[1, 2]);
         session.bad_record(2, Some(Identity { login_id: "0471", acd: None }));
         let takeover = session.take_over(2, at(2)).unwrap();
-        assert_eq!(takeover.replaced, Some((1, "peer-1".into())));
+        let replaced = Ended { id: 1, peer: "peer-1".into(), is_told: true, has_spoken: false };
+        assert_eq!((takeover.replaced, session.probes()), (Some(replaced), 1));
         assert_eq!(takeover.successor.bad_records.len(), 1);
         assert!(session.speaks(2) && !takeover.is_flapping);
     }
@@ -244,10 +347,14 @@ mod tests {
     #[test]
     fn the_oldest_waiting_one_follows_when_the_speaker_closes() {
         let mut session = session(&[1, 2, 3]);
-        assert_eq!(session.closed(3), None);
-        let successor = session.closed(1).unwrap().unwrap();
-        assert_eq!(successor.id, 2);
-        assert_eq!(session.closed(2), Some(None));
+        assert_eq!(session.closed(3, at(1)), None);
+        session.note_spoken();
+        assert!(!session.tell(at(1)) && session.has_spoken());
+        let Closed { ended, successor } = session.closed(1, at(1)).unwrap();
+        assert_eq!((ended.id, ended.has_spoken, successor.unwrap().id), (1, true, 2));
+        assert!(!session.has_spoken() && session.is_told());
+        assert_eq!(session.closed(2, at(1)).unwrap().successor, None);
+        assert_eq!(session.probes(), 2, "2 and 3 have sent nothing");
     }
 
     #[test]
@@ -266,5 +373,44 @@ mod tests {
             flapping.push(session.take_over(id, at(seconds)).unwrap().is_flapping);
         }
         assert_eq!(flapping, [false, false, false, true, false]);
+    }
+
+    #[test]
+    fn of_the_probes_of_a_minute_three_are_told() {
+        let mut session = session(&[]);
+        let mut probe = |id, opens, closes| {
+            session.open(id, &"scanner".into(), at(opens));
+            let is_told = session.is_told();
+            let ended = session.closed(id, at(closes)).unwrap().ended;
+            assert_eq!((ended.is_told, ended.has_spoken), (is_told, false));
+            is_told
+        };
+        let told: Vec<bool> = (1..).zip([0, 10, 20, 30, 59]).map(|(id, opens)| probe(id, opens, opens + 1)).collect();
+        assert_eq!(told, [true, true, true, false, false]);
+        // The first is a minute ago, then the second: there is room for one each.
+        assert_eq!([probe(6, 60, 61), probe(7, 62, 63), probe(8, 70, 71)], [true, false, true]);
+        assert_eq!(session.probes(), 8);
+    }
+
+    #[test]
+    fn who_comes_after_many_probes_is_told_with_the_first_valid_record() {
+        let mut session = session(&[]);
+        for id in 1..=4 {
+            session.open(id, &"scanner".into(), at(0));
+            session.closed(id, at(0));
+        }
+        session.open(5, &"cms".into(), at(1));
+        assert!(!session.is_told());
+        assert!(session.tell(at(2)) && session.is_told() && !session.tell(at(2)));
+        session.note_spoken();
+        let ended = session.closed(5, at(3)).unwrap().ended;
+        assert!(ended.is_told && ended.has_spoken);
+        // A connection that has spoken is no probe: the three of before are all there are.
+        session.open(6, &"scanner".into(), at(59));
+        assert!(!session.is_told());
+        session.open(7, &"cms".into(), at(59));
+        session.take_over(7, at(59)).unwrap();
+        assert!(session.is_told() && session.has_spoken());
+        assert_eq!(session.probes(), 5);
     }
 }

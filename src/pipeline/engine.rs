@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::feed::session::{Admission, ConnectionId, Session, Successor};
+use crate::feed::session::{Admission, Closed, ConnectionId, Ended, Session, Successor};
 use crate::mapping::annotate::{Annotation, Annotator, Published};
 use crate::mapping::tables::MappingTables;
 use crate::state::event::{AgentEvent, Cause, Output, SnapshotEvent, StatusEvent, StatusKind};
@@ -35,6 +35,9 @@ pub enum Finding {
     Snapshot(SnapshotEvent),
     /// A connection is to be closed.
     Close(ConnectionId, CloseReason),
+    /// A connection ended without a valid record, and no feed status tells of it: there were too many like it. Its address
+    /// and port.
+    Probe(Arc<str>),
 }
 
 /// Bytes that are no valid record.
@@ -186,7 +189,7 @@ impl Engine {
     /// Figures since the start.
     pub fn totals(&self) -> Totals {
         let impossible_times = self.tracker.impossible_times();
-        Totals { records: self.tracker.counts(), impossible_times, ..self.totals }
+        Totals { records: self.tracker.counts(), impossible_times, probes: self.session.probes(), ..self.totals }
     }
 
     /// Time spent since the last call, by stage.
@@ -205,9 +208,8 @@ impl Engine {
 
     /// A connection has ended.
     pub fn close(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
-        let peer = self.session.peer().cloned();
-        let Some(successor) = self.session.closed(id) else { return };
-        self.falls_silent(peer, at, out);
+        let Some(Closed { ended, successor }) = self.session.closed(id, at) else { return };
+        self.falls_silent(ended, at, out);
         if let Some(successor) = successor {
             self.follow(&successor, at, out);
         }
@@ -216,13 +218,21 @@ impl Engine {
     fn speaks(&mut self, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.connected(at, &mut self.outputs);
         self.drain(at, out);
-        self.status(StatusKind::Connected, Some(peer.clone()), at, out);
+        if self.session.is_told() {
+            self.status(StatusKind::Connected, Some(peer.clone()), at, out);
+        }
     }
 
-    fn falls_silent(&mut self, peer: Option<Arc<str>>, at: Timestamp, out: &mut Vec<Finding>) {
+    fn falls_silent(&mut self, ended: Ended, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.disconnected(at, &mut self.outputs);
         self.drain(at, out);
-        self.status(StatusKind::Disconnected, peer, at, out);
+        if !ended.is_told {
+            out.push(Finding::Probe(ended.peer));
+            return;
+        }
+        let event = StatusEvent { kind: StatusKind::Disconnected, at, affected: 0 };
+        let figures = FeedFigures { peer: Some(ended.peer), ..self.figures() };
+        out.push(Finding::Status(Box::new(FeedStatus { event, figures, no_valid_record: !ended.has_spoken })));
     }
 
     fn follow(&mut self, successor: &Successor, at: Timestamp, out: &mut Vec<Finding>) {
@@ -433,11 +443,13 @@ impl Engine {
             }
             LineKind::Marker if speaks => {
                 self.totals.markers += 1;
+                self.tell_speaker(at, out);
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain(at, out);
             }
             LineKind::Marker => {}
-            LineKind::Record if speaks => self.record(id, plan, frame, at, out),
+            LineKind::Record if speaks && self.session.has_spoken() => self.record(id, plan, frame, at, out),
+            LineKind::Record if speaks => self.record_of_newcomer(id, plan, frame, at, out),
             LineKind::Record if self.session.waits(id) => self.record_of_waiting(id, plan, frame, at, out),
             LineKind::Record => {}
         }
@@ -479,6 +491,31 @@ impl Engine {
                 .is_some_and(|identity| self.tracker.same_record(identity, plan, frame, at, &mut self.outputs))
     }
 
+    /// Before anything of a feed is told, it is that there is one.
+    fn tell_speaker(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        if self.session.tell(at) {
+            self.status(StatusKind::Connected, self.session.peer().cloned(), at, out);
+        }
+    }
+
+    /// What the connection that speaks sends until its first valid record, and that one.
+    fn record_of_newcomer(
+        &mut self,
+        id: ConnectionId,
+        plan: &Plan,
+        frame: Frame<'_>,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
+            self.invalid(id, plan, frame, reason, at, out);
+            return;
+        }
+        self.tell_speaker(at, out);
+        self.session.note_spoken();
+        self.record(id, plan, frame, at, out);
+    }
+
     /// The first valid record of a waiting connection takes over.
     fn record_of_waiting(
         &mut self,
@@ -493,8 +530,9 @@ impl Engine {
             return;
         }
         let Some(takeover) = self.session.take_over(id, at) else { return };
-        if let Some((replaced, peer)) = takeover.replaced {
-            self.falls_silent(Some(peer), at, out);
+        if let Some(ended) = takeover.replaced {
+            let replaced = ended.id;
+            self.falls_silent(ended, at, out);
             out.push(Finding::Close(replaced, CloseReason::Replaced));
         }
         self.follow(&takeover.successor, at, out);
@@ -573,7 +611,7 @@ impl Engine {
 
     fn push_status(&self, event: StatusEvent, peer: Option<Arc<str>>, out: &mut Vec<Finding>) {
         let figures = FeedFigures { peer, ..self.figures() };
-        out.push(Finding::Status(Box::new(FeedStatus { event, figures })));
+        out.push(Finding::Status(Box::new(FeedStatus { event, figures, no_valid_record: false })));
     }
 
     /// How the feed stands.

@@ -343,7 +343,11 @@ impl Charge {
     }
 
     pub(super) fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
-        FeedStatus { event: StatusEvent { kind, at, affected: 0 }, figures: self.engine.figures() }
+        FeedStatus {
+            event: StatusEvent { kind, at, affected: 0 },
+            figures: self.engine.figures(),
+            no_valid_record: false,
+        }
     }
 
     fn set_mapping(&mut self, tables: Arc<MappingTables>) {
@@ -445,6 +449,10 @@ impl Charge {
                     }
                 }
                 Finding::Close(connection, reason) => self.close(connection, reason),
+                Finding::Probe(peer) => {
+                    let advice = "a port scan or a health check; no feed status tells of it, for there were many";
+                    tracing::info!(integration = %self.id, %peer, advice, "a connection ended without a valid record");
+                }
             }
         }
         let events = self.hand_over(messages, events);
@@ -521,6 +529,7 @@ impl Charge {
         self.metrics.changed.increment(totals.records.changed - before.records.changed);
         self.metrics.unchanged.increment(totals.records.unchanged - before.records.unchanged);
         self.metrics.invalid.increment(totals.invalid - before.invalid);
+        self.metrics.probes.increment(totals.probes - before.probes);
         self.metrics.complete.increment(totals.complete_snapshots - before.complete_snapshots);
         self.metrics.incomplete.increment(totals.incomplete_snapshots - before.incomplete_snapshots);
         let session = self.engine.session();

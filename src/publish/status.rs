@@ -33,6 +33,7 @@ pub(super) fn message(integration: &str, status: &FeedStatus) -> v1::FeedStatus 
         gap_from: gap.map(|(from, _)| proto::timestamp(from)),
         gap_to: gap.map(|(_, to)| proto::timestamp(to)),
         counts: Some(counts(figures, status.event.affected)),
+        no_valid_record: status.no_valid_record,
     }
 }
 

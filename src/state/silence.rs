@@ -166,12 +166,16 @@ impl Tracker {
 
     fn give_up_due(&self) -> Option<(Timestamp, Due)> {
         let unknown_after = self.settings.unknown_after?;
-        let is_lost = self.liveness.connected_at.is_none() || self.liveness.is_stale;
+        let is_lost = match self.settings.mode {
+            FeedMode::Snapshot => self.liveness.connected_at.is_none() || self.liveness.is_stale,
+            // A connection that has told nothing yet may be anybody's.
+            FeedMode::Delta | FeedMode::Event => !self.liveness.has_spoken(),
+        };
         if !is_lost || self.liveness.is_given_up {
             return None;
         }
         let last_sign = self.liveness.last_sign?;
-        // Where silence says that nothing has changed, only the time without a connection counts.
+        // Where silence says that nothing has changed, only the time without a connection that told something counts.
         let lost_at = match self.settings.mode {
             FeedMode::Snapshot => last_sign,
             FeedMode::Delta | FeedMode::Event => last_sign.max(self.liveness.disconnected_at?),

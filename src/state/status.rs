@@ -20,6 +20,8 @@ pub struct Totals {
     pub skipped: u64,
     /// Markers.
     pub markers: u64,
+    /// Connections that ended without a valid record, those of which no feed status tells included.
+    pub probes: u64,
     /// Complete snapshots.
     pub complete_snapshots: u64,
     /// Incomplete snapshots.
@@ -48,4 +50,6 @@ pub struct FeedStatus {
     pub event: StatusEvent,
     /// How it stood.
     pub figures: FeedFigures,
+    /// The connection that ended never sent a valid record: a port scan, a health check.
+    pub no_valid_record: bool,
 }

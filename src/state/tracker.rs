@@ -100,8 +100,16 @@ pub(super) struct Liveness {
     pub(super) is_stale: bool,
     /// Nothing came for `unknown_after`, and that was said of everybody.
     pub(super) is_given_up: bool,
-    /// `None` while there is a connection; the first tick of a process that has had none yet.
+    /// When the last connection ended that had told something; the first moment of a process that has had none yet. Who only
+    /// dials in and goes changes nothing in that.
     pub(super) disconnected_at: Option<Timestamp>,
+}
+
+impl Liveness {
+    /// Whether there is a connection, and it has told something.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.connected_at.zip(self.last_sign).is_some_and(|(connected_at, last_sign)| last_sign >= connected_at)
+    }
 }
 
 /// Of the connection that speaks.
@@ -283,15 +291,17 @@ impl Tracker {
         self.begin_gap(at, out);
         self.connection = Connection::default();
         self.liveness.connected_at = Some(at);
-        self.liveness.disconnected_at = None;
+        self.liveness.disconnected_at.get_or_insert(at);
         self.liveness.is_stale = false;
     }
 
     /// It ended, by itself or because another took over.
     pub fn disconnected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
+        if self.liveness.has_spoken() {
+            self.liveness.disconnected_at = Some(at);
+        }
         self.liveness.connected_at = None;
-        self.liveness.disconnected_at = Some(at);
     }
 
     pub(super) fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {

@@ -193,6 +193,8 @@ pub struct FeedMetrics {
     pub unchanged: Counter,
     /// `rtalink_feed_records_total`, invalid.
     pub invalid: Counter,
+    /// `rtalink_feed_probes_total`.
+    pub probes: Counter,
     /// `rtalink_feed_snapshots_total`, complete.
     pub complete: Counter,
     /// `rtalink_feed_snapshots_total`, incomplete.
@@ -262,6 +264,7 @@ impl FeedMetrics {
             changed: counter(names::FEED_RECORDS, "changed"),
             unchanged: counter(names::FEED_RECORDS, "unchanged"),
             invalid: counter(names::FEED_RECORDS, "invalid"),
+            probes: metrics.counter(names::FEED_PROBES, &[id]),
             complete: counter(names::FEED_SNAPSHOTS, "true"),
             incomplete: counter(names::FEED_SNAPSHOTS, "false"),
             period: gauge(names::FEED_SNAPSHOT_PERIOD),

@@ -62,6 +62,8 @@ metrics! {
         "Feed statuses by kind, heartbeats left out.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],
         "Connections closed by rtalink.";
+    FEED_PROBES = "rtalink_feed_probes_total", Counter, ["integration"],
+        "Connections that ended without a valid record, such as port scans and health checks.";
     TLS_EXPIRY = "rtalink_tls_certificate_expiry_timestamp_seconds", Gauge, ["integration"],
         "UNIX time at which the certificate of the port runs out, or one between it and its CA; NaN without TLS.";
     AGENTS = "rtalink_agents", Gauge, ["integration", "mode"], "Agents by their last known work mode.";

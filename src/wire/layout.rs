@@ -52,7 +52,7 @@ impl LayoutSpec {
     #[must_use]
     pub fn without_names(&self) -> Self {
         let mut spec = self.clone();
-        let names = spec.columns.iter_mut().filter(|column| column.column == Column::Name);
+        let names = spec.columns.iter_mut().filter(|column| column.column.is_name());
         names.for_each(|column| column.column = Column::Ignored);
         spec
     }
@@ -141,6 +141,30 @@ impl Column {
         ("level", Self::Level),
         ("-", Self::Ignored),
     ];
+
+    /// Whether it says what somebody is called. All are listed, so that a new one is thought of.
+    const fn is_name(self) -> bool {
+        match self {
+            Self::Name => true,
+            Self::LoginId
+            | Self::State
+            | Self::AuxReason
+            | Self::Direction
+            | Self::WorkSplit
+            | Self::Extension
+            | Self::Duration
+            | Self::Timestamp
+            | Self::StateStart
+            | Self::Acd
+            | Self::Role
+            | Self::OnHold
+            | Self::Location
+            | Self::LogoutReason
+            | Self::Skill
+            | Self::Level
+            | Self::Ignored => false,
+        }
+    }
 
     /// The name that configuration has for it.
     pub fn name(self) -> &'static str {

@@ -121,6 +121,11 @@ fn a_form_of_a_time_has_hour_and_minute_and_all_of_a_date_or_nothing_of_it() {
         "%I:%M %p",
         "%H:%M:%S %z",
         "um %H Uhr %M",
+        "%F %T%.f",
+        "%F %T.%f",
+        "%H:%M:%S%.3f",
+        "%e. %b %Y %k:%M",
+        "%A, %d %B %Y %l:%M:%S %P",
     ] {
         assert_eq!(check_format(format), Ok(()), "{format}");
     }

@@ -127,7 +127,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles `spec`; civil times in the feed are of the IANA zone `time_zone`.
+    /// Compiles `spec`; local times in the feed are of the IANA zone `time_zone`.
     ///
     /// # Errors
     /// When the parts of the layout do not fit together. `config` finds the same with file and line before.

@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Redial(String),
     /// Sends text on a new connection beside the open one.
     Twin(String),
+    /// Sends text on the open connection, while somebody else looks whether the port is open.
+    Probed(String),
     /// Sends nothing.
     Silence,
     /// Closes what is open.
@@ -83,6 +85,10 @@ impl Line {
                     self.dial();
                 }
                 self.send(&text);
+            }
+            Step::Probed(text) => {
+                drop(TcpStream::connect(self.address));
+                self.take(Step::Send(text));
             }
             Step::Redial(text) => {
                 self.open.clear();

@@ -34,6 +34,9 @@ pub(crate) fn tell(finding: &Finding, text: &mut String) {
             if let Some(peer) = peer.filter(|_| is_about_peer) {
                 write!(text, " peer {peer}").unwrap();
             }
+            if status.no_valid_record {
+                text.push_str(" no valid record");
+            }
             text.push('\n');
         }
         Finding::DeadLetter(letter) => {
@@ -44,7 +47,7 @@ pub(crate) fn tell(finding: &Finding, text: &mut String) {
         Finding::Close(connection, reason) => {
             writeln!(text, "             close connection {connection}: {}", reason.label()).unwrap();
         }
-        Finding::Snapshot(_) => {}
+        Finding::Snapshot(_) | Finding::Probe(_) => {}
     }
 }
 

@@ -349,8 +349,12 @@ REFUSED = row(
                 graph(
                     "Refused connections per minute",
                     "Connections that rtalink closed, by reason. not_allowed: the sender is not in `allow`. "
-                    "replaced again and again: two senders fight for the port.",
-                    [target(by("reason", per_minute(feed("rtalink_feed_refused_total"))), "{{reason}}")],
+                    "replaced again and again: two senders fight for the port. Without a valid record: whoever closed them, "
+                    "they were port scans or health checks.",
+                    targets(
+                        (by("reason", per_minute(feed("rtalink_feed_refused_total"))), "{{reason}}"),
+                        (f"sum({per_minute(feed('rtalink_feed_probes_total'))})", "without a valid record"),
+                    ),
                     "short",
                     NOT_SCRAPED,
                     bars=True,
