@@ -24,6 +24,7 @@ pub(crate) struct Normal {
     pub(crate) without_totals: bool,
     /// Other lines than records may be more.
     pub(crate) without_lines: bool,
+    /// Of connections that are no feed: what is closed, and what was a probe.
     pub(crate) without_closes: bool,
     /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
     pub(crate) without_garbled: bool,
@@ -128,6 +129,7 @@ fn copy(finding: &Finding) -> Finding {
         Finding::DeadLetter(letter) => Finding::DeadLetter(letter.clone()),
         Finding::Snapshot(snapshot) => Finding::Snapshot(*snapshot),
         Finding::Close(connection, reason) => Finding::Close(*connection, *reason),
+        Finding::Probe(peer) => Finding::Probe(peer.clone()),
     }
 }
 
@@ -142,6 +144,7 @@ fn is_same(left: &Finding, right: &Finding) -> bool {
         (Finding::Close(connection, reason), Finding::Close(other, other_reason)) => {
             connection == other && reason == other_reason
         }
+        (Finding::Probe(peer), Finding::Probe(other)) => peer == other,
         _ => false,
     }
 }
@@ -149,7 +152,7 @@ fn is_same(left: &Finding, right: &Finding) -> bool {
 impl Normal {
     fn keeps(&self, finding: &Finding) -> bool {
         match finding {
-            Finding::Close(..) => !self.without_closes,
+            Finding::Close(..) | Finding::Probe(_) => !self.without_closes,
             Finding::Snapshot(_) => self.restarted_at.is_none(),
             Finding::Status(status) => {
                 let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
@@ -206,10 +209,6 @@ impl Normal {
                         event.quality = Quality::AfterGap;
                     }
                 }
-                if self.restarted_at.is_some() && event.cause == Cause::Reentered && event.after_gap {
-                    // When the last snapshot began is not remembered: whether there was a stall is not known.
-                    event.quality = Quality::AfterGap;
-                }
             }
             Finding::Status(status) => {
                 back(&mut status.event.at);
@@ -235,7 +234,7 @@ impl Normal {
                     letter.offset = 0;
                 }
             }
-            Finding::Snapshot(_) | Finding::Close(..) => {}
+            Finding::Snapshot(_) | Finding::Close(..) | Finding::Probe(_) => {}
         }
     }
 }

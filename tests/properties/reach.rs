@@ -53,6 +53,7 @@ impl Reach {
                 Finding::Status(status) => count(status.event.kind.name()),
                 Finding::DeadLetter(_) => count("dead letter"),
                 Finding::Close(..) => count("close"),
+                Finding::Probe(_) => count("probe"),
                 Finding::Snapshot(snapshot) if snapshot.complete => count("complete snapshot"),
                 Finding::Snapshot(_) => count("incomplete snapshot"),
             }
