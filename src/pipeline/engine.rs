@@ -150,7 +150,7 @@ impl Engine {
     }
 
     /// What is to be remembered of the feed.
-    pub const fn feed_memory(&self) -> FeedMemory {
+    pub fn feed_memory(&self) -> FeedMemory {
         self.tracker.feed_memory()
     }
 

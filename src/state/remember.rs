@@ -93,7 +93,7 @@ impl Tracker {
     }
 
     /// What is to be remembered of the feed.
-    pub const fn feed_memory(&self) -> FeedMemory {
+    pub fn feed_memory(&self) -> FeedMemory {
         FeedMemory {
             last_valid: self.liveness.last_valid,
             gap_from: self.gap.from,
@@ -102,7 +102,7 @@ impl Tracker {
             link_is_down: self.link_is_down,
             is_unreadable: self.is_unreadable,
             period: self.period,
-            ended_began: self.ended_began,
+            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.ended_began),
             suspect_until: self.suspect_until,
             repeating: self.repeating,
         }
