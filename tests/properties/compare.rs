@@ -176,6 +176,9 @@ impl Normal {
             totals.skipped = 0;
             totals.markers = 0;
         }
+        if self.without_closes {
+            totals.probes = 0;
+        }
     }
 
     fn settle(&self, finding: &mut Finding, shifted_by: i64, renames: &BTreeMap<String, String>) {
