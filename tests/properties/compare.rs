@@ -35,8 +35,8 @@ pub(crate) struct Normal {
     pub(crate) as_sets: bool,
     /// Last records of mode `delta` are forgotten: who is UNKNOWN by them is counted anew.
     pub(crate) without_unreadable: bool,
-    /// Of the right one; the left one was disconnected.
-    pub(crate) restarted_at: Option<Timestamp>,
+    /// The right one was restarted; the left one was disconnected.
+    pub(crate) is_restarted: bool,
 }
 
 /// What was published, ready to be compared.
@@ -153,13 +153,16 @@ impl Normal {
     fn keeps(&self, finding: &Finding) -> bool {
         match finding {
             Finding::Close(..) | Finding::Probe(_) => !self.without_closes,
-            Finding::Snapshot(_) => self.restarted_at.is_none(),
+            Finding::Snapshot(_) => !self.is_restarted,
             Finding::Status(status) => {
-                let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
-                    || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
+                // Takeovers and probes are counted by each process for itself.
+                let is_of_one_process = matches!(
+                    status.event.kind,
+                    StatusKind::Flapping | StatusKind::Connected | StatusKind::Disconnected
+                );
                 let is_unreadable = status.event.kind == StatusKind::Unreadable;
                 let is_garbled = is_unreadable && status.event.affected == 0;
-                let is_left_out = self.restarted_at.is_some() && is_of_one_process
+                let is_left_out = self.is_restarted && is_of_one_process
                     || self.without_garbled && is_garbled
                     || self.without_unreadable && is_unreadable;
                 !is_left_out
@@ -205,7 +208,7 @@ impl Normal {
                 rename(&mut annotation.external_user);
                 let is_first_sight =
                     event.cause == Cause::Observed || event.cause == Cause::LoggedIn && event.previous.is_none();
-                if self.restarted_at.is_some() && is_first_sight {
+                if self.is_restarted && is_first_sight {
                     // Who was absent before they came is known of one run only.
                     event.cause = Cause::Observed;
                     if event.quality == Quality::WithinRefresh {
@@ -224,7 +227,7 @@ impl Normal {
                 if self.without_totals {
                     status.figures.logged_in = 0;
                 }
-                if self.restarted_at.is_some() {
+                if self.is_restarted {
                     status.figures.last_record_at = None;
                 }
             }

@@ -435,7 +435,7 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
         return None;
     }
     let normal = Normal {
-        restarted_at: Some(at),
+        is_restarted: true,
         // Agents may come back in another order.
         as_sets: true,
         without_totals: true,
