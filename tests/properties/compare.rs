@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rtalink::mapping::annotate::Published;
 use rtalink::pipeline::engine::Finding;
 use rtalink::state::event::{Cause, StatusKind};
-use rtalink::state::memory::{AgentMemory, FeedMemory};
 use rtalink::state::since::Quality;
 use rtalink::state::status::Totals;
 use rtalink::time::Timestamp;
 
-use super::play::Told;
+use super::play::{Memories, Told};
 use super::told::tell;
 
 /// What a change of a capture may change in what is published.
@@ -26,6 +24,7 @@ pub(crate) struct Normal {
     pub(crate) without_totals: bool,
     /// Other lines than records may be more.
     pub(crate) without_lines: bool,
+    /// Of connections that are no feed: what is closed, and what was a probe.
     pub(crate) without_closes: bool,
     /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
     pub(crate) without_garbled: bool,
@@ -34,15 +33,17 @@ pub(crate) struct Normal {
     pub(crate) with_memories: bool,
     /// What comes of one step, in any order.
     pub(crate) as_sets: bool,
-    /// Of the right one; the left one was disconnected.
-    pub(crate) restarted_at: Option<Timestamp>,
+    /// Last records of mode `delta` are forgotten: who is UNKNOWN by them is counted anew.
+    pub(crate) without_unreadable: bool,
+    /// The right one was restarted; the left one was disconnected.
+    pub(crate) is_restarted: bool,
 }
 
 /// What was published, ready to be compared.
 pub(crate) struct Comparable {
     findings: Vec<(usize, Finding)>,
     totals: Totals,
-    memories: Option<(FeedMemory, Vec<(AgentMemory, Option<Published>)>)>,
+    memories: Option<Memories>,
 }
 
 impl Comparable {
@@ -151,13 +152,20 @@ fn is_same(left: &Finding, right: &Finding) -> bool {
 impl Normal {
     fn keeps(&self, finding: &Finding) -> bool {
         match finding {
-            Finding::Close(..) => !self.without_closes,
-            Finding::Snapshot(_) => self.restarted_at.is_none(),
+            Finding::Close(..) | Finding::Probe(_) => !self.without_closes,
+            Finding::Snapshot(_) => !self.is_restarted,
             Finding::Status(status) => {
-                let is_of_one_process = matches!(status.event.kind, StatusKind::Flapping)
-                    || status.event.kind == StatusKind::Disconnected && Some(status.event.at) == self.restarted_at;
-                let is_garbled = status.event.kind == StatusKind::Unreadable && status.event.affected == 0;
-                (self.restarted_at.is_none() || !is_of_one_process) && !(self.without_garbled && is_garbled)
+                // Takeovers and probes are counted by each process for itself.
+                let is_of_one_process = matches!(
+                    status.event.kind,
+                    StatusKind::Flapping | StatusKind::Connected | StatusKind::Disconnected
+                );
+                let is_unreadable = status.event.kind == StatusKind::Unreadable;
+                let is_garbled = is_unreadable && status.event.affected == 0;
+                let is_left_out = self.is_restarted && is_of_one_process
+                    || self.without_garbled && is_garbled
+                    || self.without_unreadable && is_unreadable;
+                !is_left_out
             }
             _ => true,
         }
@@ -170,6 +178,9 @@ impl Normal {
         if self.without_lines {
             totals.skipped = 0;
             totals.markers = 0;
+        }
+        if self.without_closes {
+            totals.probes = 0;
         }
     }
 
@@ -197,16 +208,12 @@ impl Normal {
                 rename(&mut annotation.external_user);
                 let is_first_sight =
                     event.cause == Cause::Observed || event.cause == Cause::LoggedIn && event.previous.is_none();
-                if self.restarted_at.is_some() && is_first_sight {
+                if self.is_restarted && is_first_sight {
                     // Who was absent before they came is known of one run only.
                     event.cause = Cause::Observed;
                     if event.quality == Quality::WithinRefresh {
                         event.quality = Quality::AfterGap;
                     }
-                }
-                if self.restarted_at.is_some() && event.cause == Cause::Reentered && event.after_gap {
-                    // When the last snapshot began is not remembered: whether there was a stall is not known.
-                    event.quality = Quality::AfterGap;
                 }
             }
             Finding::Status(status) => {
@@ -220,7 +227,7 @@ impl Normal {
                 if self.without_totals {
                     status.figures.logged_in = 0;
                 }
-                if self.restarted_at.is_some() {
+                if self.is_restarted {
                     status.figures.last_record_at = None;
                 }
             }

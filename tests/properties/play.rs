@@ -15,13 +15,16 @@ use rtalink::time::Timestamp;
 use super::capture::{Act, Capture, Step};
 use super::shape::Compiled;
 
+/// Of the feed, and of its agents with what was last published of them.
+pub(crate) type Memories = (FeedMemory, Vec<(AgentMemory, Option<Published>)>);
+
 /// What came of it.
 pub(crate) struct Told {
     /// By step, what came up to it; the last is the end of the capture.
     pub(crate) by_step: Vec<Vec<Finding>>,
     pub(crate) totals: Totals,
     /// What would be remembered at the end.
-    pub(crate) memories: (FeedMemory, Vec<(AgentMemory, Option<Published>)>),
+    pub(crate) memories: Memories,
     /// How late the feed was, at most, around each step.
     pub(crate) delays: Vec<std::time::Duration>,
     /// The link was down when the process died.

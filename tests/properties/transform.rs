@@ -371,11 +371,42 @@ fn marker(capture: &Capture, random: &mut Random) -> Option<Pair> {
     is_changed.then(|| Pair { normal, ..Pair::of(right) })
 }
 
+/// Whether somebody is in bad records before they are in a valid one.
+fn has_strangers(capture: &Capture) -> bool {
+    let mut known = BTreeSet::new();
+    let mut steps = capture.steps.clone();
+    rows(&mut steps).any(|row| match row.flaw {
+        None => {
+            known.insert(row.agent);
+            false
+        }
+        Some(_) => !known.contains(&row.agent),
+    })
+}
+
+fn drop_bad_records(capture: &mut Capture) {
+    let is_bad = |piece: &Piece| matches!(&piece.line, Line::Row(row) if row.flaw.is_some());
+    for step in &mut capture.steps {
+        if let Act::Send(pieces) = &mut step.act {
+            pieces.retain(|piece| !is_bad(piece));
+        }
+    }
+    capture.steps.retain(|step| !matches!(&step.act, Act::Send(pieces) if pieces.is_empty()));
+}
+
 /// How often a place is looked for.
 const TRIES: usize = 8;
 
 /// Between two reads, while one connection is open and no record half read: all is broken off, by one side or the other.
 fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
+    let mut capture = capture.clone();
+    let is_bad = rows(&mut capture.steps).any(|row| row.flaw.is_some());
+    // How often somebody came in bad records only is counted anew; and who is present by one counts as seen in their state.
+    let is_kept = !is_bad || !capture.shape.has(Column::Duration) && !has_strangers(&capture);
+    if !is_kept {
+        drop_bad_records(&mut capture);
+    }
+    let is_bad = is_bad && is_kept;
     let steps = &capture.steps;
     let mut is_alone = |cut: &usize| open_connections(&steps[..*cut]).len() == 1;
     let cut = std::iter::repeat_with(|| random.below(steps.len())).take(TRIES).find(&mut is_alone)?;
@@ -398,36 +429,19 @@ fn restarted(capture: &Capture, random: &mut Random) -> Option<Pair> {
     // Starts told by durations are written down only when they have moved by more than the tolerance.
     let from_changes = random.chance(50) && !capture.shape.has(Column::Duration);
     let how = How { from_changes, ..How::default() };
-    let mut rows_told = steps.clone();
-    let is_bad = rows(&mut rows_told).any(|row| row.flaw.is_some());
-    // How often somebody came in bad records only is counted anew.
-    let mut known = BTreeSet::new();
-    let is_stranger = |row: &mut Row| match row.flaw {
-        None => {
-            known.insert(row.agent);
-            false
-        }
-        Some(_) => !known.contains(&row.agent),
-    };
-    if rows(&mut rows_told).any(is_stranger) {
-        return None;
-    }
-    // Who is present by a bad record counts as seen in their state after a restart.
-    if is_bad && capture.shape.has(Column::Duration) {
-        return None;
-    }
     // Who is lost is UNKNOWN since they were last seen, and of signs of life only valid records are remembered.
     let is_seen_otherwise = from_changes || is_bad || capture.shape.mode != Mode::Snapshot;
     if capture.shape.unknown_after.is_some() && (is_seen_otherwise || capture.shape.has_marker) {
         return None;
     }
     let normal = Normal {
-        restarted_at: Some(at),
+        is_restarted: true,
         // Agents may come back in another order.
         as_sets: true,
         without_totals: true,
         without_closes: true,
         without_last_seen: true,
+        without_unreadable: capture.shape.mode == Mode::Delta,
         ..Normal::default()
     };
     let left = Some(broken(Act::Break));
