@@ -11,7 +11,7 @@ use super::event::{Output, StatusEvent, StatusKind};
 use super::settings::{FeedMode, SnapshotEnd};
 use super::tracker::Tracker;
 
-/// Lines so far apart are no stream of bytes: a scanner that comes by once in a while, and not the feed.
+/// Lines so far apart are no stream of bytes. Of two connections it is those beyond the patience: one may be a scanner.
 const APART: Duration = Duration::from_secs(300);
 
 /// However short the period is, nothing is told sooner.
@@ -29,6 +29,8 @@ pub(super) struct Blind {
     /// First and last line that was no valid record, since the last one that was.
     unreadable: Option<(Timestamp, Timestamp)>,
     unreadable_told: bool,
+    /// The connection has ended since that line.
+    is_other_connection: bool,
     /// Since the last marker an invalid record came: what a marker ends then is not an empty report.
     has_invalid: bool,
     /// When it will be too long that no snapshot has ended, counted from the first valid record since.
@@ -58,6 +60,11 @@ impl Blind {
     pub(super) const fn snapshot_ended(&mut self) {
         self.no_snapshot_at = None;
         self.no_snapshot_told = false;
+    }
+
+    /// A connection has ended, or begun.
+    pub(super) const fn connection_changed(&mut self) {
+        self.is_other_connection = true;
     }
 
     /// What comes after a gap is waited for anew.
@@ -95,7 +102,9 @@ impl Tracker {
     pub(super) fn note_unreadable(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
         let patience = self.patience().unwrap_or(LEAST);
         self.blind.has_invalid |= is_invalid;
-        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < APART.max(patience));
+        let is_other_connection = std::mem::take(&mut self.blind.is_other_connection);
+        let apart = if is_other_connection { patience } else { APART.max(patience) };
+        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < apart);
         let since = going_on.map_or(at, |(since, _)| since);
         self.blind.unreadable = Some((since, at));
         if at.since(since) >= patience && !self.blind.unreadable_told {

@@ -56,6 +56,8 @@ pub struct AbsenceMemory {
 pub struct FeedMemory {
     /// Receipt of the last valid record.
     pub last_valid: Option<Timestamp>,
+    /// The same, or a marker after it.
+    pub last_sign: Option<Timestamp>,
     /// Last valid record before the first gap that RESTORED has not been said of.
     pub gap_from: Option<Timestamp>,
     /// First record of the last complete snapshot that lacked nobody unnoticed: whoever is logged in and not absent was seen

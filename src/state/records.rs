@@ -83,7 +83,6 @@ impl Tracker {
 
     /// A line that is no record.
     pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.connection.is_silent = false;
         self.note_unreadable(false, at, out);
     }
 

@@ -22,7 +22,8 @@ impl Tracker {
     /// later memory counts.
     pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
         self.liveness.last_valid = feed.last_valid;
-        self.liveness.last_sign = feed.last_valid;
+        // An older version has remembered no markers.
+        self.liveness.last_sign = feed.last_sign.max(feed.last_valid);
         self.delay = feed.delay;
         self.link_is_down = feed.link_is_down;
         self.is_unreadable = feed.is_unreadable;
@@ -64,7 +65,9 @@ impl Tracker {
         agent.told_start = told_start.map(Box::new);
         // An older version has remembered no more than when the agent was last seen.
         let state_seen = state_seen.or(start.map(|_| last_seen));
-        let at = state_seen.map(|seen| seen_at.map_or(seen, |seen_at| seen.max(seen_at)));
+        // What was written down since the last complete snapshot is exact.
+        let seen_since = seen_at.filter(|seen_at| last_seen < *seen_at);
+        let at = state_seen.map(|seen| seen_since.map_or(seen, |seen_at| seen.max(seen_at)));
         agent.proven = at.map(|at| Proven { at, delay: feed.delay });
         agent.rows.in_a_row = listed_again.min(REPEATING);
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
@@ -96,6 +99,7 @@ impl Tracker {
     pub fn feed_memory(&self) -> FeedMemory {
         FeedMemory {
             last_valid: self.liveness.last_valid,
+            last_sign: self.liveness.last_sign,
             gap_from: self.gap.from,
             seen_at: self.seen_at,
             delay: self.delay,

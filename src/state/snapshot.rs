@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
     pub(super) with_further_rows: usize,
     /// Rows wait to be merged.
     pub(super) has_rows: bool,
-    /// No byte came for `snapshot_idle` before the record that ended it.
+    /// No byte came for `snapshot_idle` before the record that ended it, or before the lines in front of that.
     pub(super) ended_after_silence: bool,
     /// Nothing but a silence says that it is whole.
     pub(super) is_cut_by_silence: bool,

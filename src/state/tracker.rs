@@ -120,7 +120,7 @@ pub(super) struct Connection {
     pub(super) last_invalid: Option<Timestamp>,
     /// The last record, or marker, is an invalid record.
     pub(super) ends_invalid: bool,
-    /// No byte has come for `snapshot_idle`.
+    /// No byte came for `snapshot_idle` at some time since the last record.
     pub(super) is_silent: bool,
     /// Silence cut a snapshot off whose marker is still to come.
     pub(super) owes_marker: bool,
@@ -290,6 +290,7 @@ impl Tracker {
     pub fn connected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
         self.connection = Connection::default();
+        self.blind.connection_changed();
         self.liveness.connected_at = Some(at);
         self.liveness.disconnected_at.get_or_insert(at);
         self.liveness.is_stale = false;
@@ -333,7 +334,6 @@ impl Tracker {
         self.liveness.last_sign = Some(at);
         self.liveness.is_stale = false;
         self.liveness.is_given_up = false;
-        self.connection.is_silent = false;
         self.connection.ends_invalid = false;
         self.blind.marker_came();
         let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;

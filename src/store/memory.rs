@@ -156,6 +156,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
 pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
     store::FeedMemory {
         last_valid: feed.last_valid.map(Timestamp::as_micros),
+        last_sign: feed.last_sign.map(Timestamp::as_micros),
         gap_from: feed.gap_from.map(Timestamp::as_micros),
         seen_at: feed.seen_at.map(Timestamp::as_micros),
         delay: micros(feed.delay),
@@ -177,6 +178,7 @@ pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
     let message = store::FeedMemory::decode(bytes)?;
     Ok(FeedMemory {
         last_valid: message.last_valid.map(Timestamp::from_micros),
+        last_sign: message.last_sign.map(Timestamp::from_micros),
         gap_from: message.gap_from.map(Timestamp::from_micros),
         seen_at: message.seen_at.map(Timestamp::from_micros),
         delay: Duration::from_micros(message.delay),

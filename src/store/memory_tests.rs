@@ -110,13 +110,14 @@ proptest! {
     #[test]
     fn a_feed_comes_back_as_it_was(
         (last_valid, gap_from, seen_at) in (option::of(time()), option::of(time()), option::of(time())),
-        (ended_began, suspect_until) in (option::of(time()), option::of(time())),
+        (ended_began, suspect_until, last_sign) in (option::of(time()), option::of(time()), option::of(time())),
         (delay, period) in (duration(), option::of(duration())),
         (link_is_down, is_unreadable, repeating) in any::<(bool, bool, u32)>(),
     ) {
         let period = period.filter(|period| !period.is_zero());
         let feed = FeedMemory {
             last_valid,
+            last_sign,
             gap_from,
             seen_at,
             delay,

@@ -190,11 +190,12 @@ fn beyond_so_many_strangers_a_snapshot_proves_nobody_absent() {
         feed.send("here|20|\ngone|20|\nEND\n");
         // Whose they are can be read, what they say cannot.
         let bad: String = (0..strangers).map(|stranger| format!("s{stranger}|20|?\n")).collect();
-        for _ in 0..3 {
+        // In three snapshots in a row they may be somebody else.
+        for _ in 0..5 {
             feed.send(format!("here|20|\n{bad}END\n"));
         }
         let told = feed.told();
-        assert_eq!(told["bad_number"], 3 * strangers);
+        assert_eq!(told["bad_number"], 5 * strangers);
         assert_eq!(told.contains_key("LOGGED_OUT"), is_logged_out, "{strangers}: {told:?}");
         println!("{strangers} login ids of bad records alone, limit {MAX_STRANGERS}: {told:?}");
     }
