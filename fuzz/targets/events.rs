@@ -145,7 +145,7 @@ fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
         level: *u.choose(&[Level::Exact, Level::Base, Level::Mode, Level::Default, Level::None])?,
         previous_external_activity: optional(u, text)?,
         previous_activity: optional(u, activity)?,
-        activity_since: time(u)?,
+        activity_since: optional(u, time)?,
         version: u.arbitrary()?,
     };
     Ok((event, annotation))

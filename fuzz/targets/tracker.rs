@@ -99,8 +99,9 @@ static SCENARIOS: LazyLock<(Config, HashMap<Arc<str>, Arc<MappingTables>>)> = La
 static MAPPINGS: LazyLock<[Arc<MappingTables>; 3]> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let read = |name: &str| fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let users = files::parse_users(&read("users.csv")).unwrap_or_default();
-    let activities = files::parse_activities(&read("activities.csv")).unwrap_or_default();
+    let users = files::parse_users(&read("users.csv")).map(|users| users.rows).unwrap_or_default();
+    let activities =
+        files::parse_activities(&read("activities.csv")).map(|activities| activities.rows).unwrap_or_default();
     let present = Arc::new(Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() });
     let tables = |version, identify_by, is_empty: bool| {
         Arc::new(MappingTables {
@@ -359,7 +360,11 @@ fn run_through(play: &Play, steps: &[Step], decodes_everything: bool) -> String 
 fn check(play: &Play, u: &mut Unstructured<'_>) -> Result<()> {
     let first = run_through(play, &play.steps, false);
     assert_eq!(first, run_through(play, &play.steps, false), "the same input gives something else");
-    assert_eq!(first, run_through(play, &play.steps, true), "unchanged records do something else when they are decoded");
+    assert_eq!(
+        first,
+        run_through(play, &play.steps, true),
+        "unchanged records do something else when they are decoded"
+    );
     let mut cut = Vec::new();
     for step in &play.steps {
         match step {
