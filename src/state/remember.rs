@@ -174,8 +174,13 @@ impl Tracker {
     /// Two complete snapshots with nothing between them.
     pub(super) fn note_period(&mut self, began_at: Timestamp) -> Option<Duration> {
         let period = self.last_began.replace(began_at).map(|last| began_at.since(last));
-        self.period = period.or(self.period);
+        self.period = period.filter(|period| self.is_period(*period)).or(self.period);
         period
+    }
+
+    /// What waited in a socket is read at once: so short a time says nothing of how often the report runs.
+    pub(super) fn is_period(&self, between: Duration) -> bool {
+        between >= self.settings.shortest_refresh && !between.is_zero()
     }
 }
 

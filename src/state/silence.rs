@@ -120,8 +120,8 @@ impl Tracker {
     /// Of the last two complete snapshots, where the open one counts as it will when silence has ended it.
     fn period_of_silence(&self) -> Option<Duration> {
         let open = self.snapshots.open().zip(self.last_began);
-        let period = open.map(|(open, last_began)| open.began_at.since(last_began)).or(self.period);
-        period.filter(|period| !period.is_zero())
+        let between = open.map(|(open, last_began)| open.began_at.since(last_began));
+        between.filter(|between| self.is_period(*between)).or(self.period)
     }
 
     fn fall_stale(&mut self, at: Timestamp, out: &mut Vec<Output>) {
