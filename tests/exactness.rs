@@ -210,13 +210,24 @@ fn until_hung_up(stream: &mut TcpStream) {
     }
 }
 
+/// Durations in records are true for a listener only if refreshes keep to the clock.
+fn until_due(due: Timestamp) {
+    loop {
+        let left = due.since(Timestamp::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
 /// Plays a feed over real sockets as it is due; what is true of it.
 fn dial(service: &Running, id: &str, settings: &FeedSettings) -> Vec<Truth> {
     let mut stream = simulate::stream(settings, Timestamp::now(), SNAPSHOTS).unwrap();
     let open = BTreeMap::new();
     let mut machines = Machines { service, id, open, speaks: 0, said_at: Timestamp::default() };
     while let Some((due, actions)) = stream.refresh() {
-        std::thread::sleep(due.since(Timestamp::now()));
+        until_due(due);
         actions.into_iter().for_each(|action| machines.carry_out(action));
     }
     stream.truth().to_vec()
