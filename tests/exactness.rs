@@ -1,38 +1,44 @@
-//! What is published is exactly what happened: the transitions that a simulated CMS knows of, through real sockets and a
-//! real Kafka, none missing, none twice.
+//! What is published is exactly what happened: the transitions that a simulated CMS knows of, none missing, none twice;
+//! through real sockets and a real Kafka, and through the engine alone.
 //!
 //! `RTALINK_TEST_AGENTS` and `RTALINK_TEST_SNAPSHOTS` change the size of the large feed.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rtalink::feed::capture::{Entry, Happening};
+use rtalink::pipeline::engine::Finding;
+use rtalink::pipeline::replay::Replay;
 use rtalink::proto::v1;
-use rtalink::simulate::{self, Drive, FeedSettings, Scenario, SimulateSettings, Truth, TruthSink};
+use rtalink::simulate::feed::Action;
+use rtalink::simulate::{self, Drive, FeedSettings, Scenario, Truth};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use rtalink::wire::plan::Plan;
 
 mod support;
 
-use support::agents::{Steps, differences, expected, published};
+#[path = "support/engine.rs"]
+mod whole_engine;
+
+use support::agents::{Steps, differences, expected, published, told};
 use support::kafka::{Broker, unique};
 use support::sections;
 use support::service::{Running, folder, parse};
 use support::topic;
+use support::wait::until_true;
+use whole_engine::engine;
 
 /// Of the scenarios.
 const AGENTS: usize = 200;
-const SNAPSHOTS: u32 = 120;
+const SNAPSHOTS: usize = 120;
 const REFRESH: Duration = Duration::from_millis(80);
-
-/// Every scenario has shown what it is about by then; a slow machine leaves refreshes out.
-const FEWEST_SNAPSHOTS: u64 = 18;
 
 /// Feeds keep to the clock: one test at a time has the machine.
 static MACHINE: Mutex<()> = Mutex::new(());
@@ -129,6 +135,104 @@ fn played() -> Vec<(String, Scenario, &'static str)> {
     feeds.collect()
 }
 
+/// A shift begins within three minutes: at this pace within the first ten snapshots.
+fn fast(scenario: Scenario, layout: &str) -> FeedSettings {
+    FeedSettings { agents: AGENTS, refresh: REFRESH, scenario, drive: Drive::Pace(200.0), ..feed_of(layout) }
+}
+
+/// The machines of a CMS that speak to one integration.
+struct Machines<'a> {
+    service: &'a Running,
+    id: &'a str,
+    open: BTreeMap<u32, TcpStream>,
+    /// Which was heard last.
+    speaks: u32,
+    /// Before the last byte of what it said was written.
+    said_at: Timestamp,
+}
+
+impl Machines<'_> {
+    /// What is heard must not depend on how busy the machine is. So the service has read all of a connection before
+    /// another one, or the same again, takes its place, and has taken notice of that before the old one goes on.
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Send { connection, bytes, heard: true } => {
+                let replaced = std::mem::replace(&mut self.speaks, connection);
+                if replaced != connection {
+                    self.until_read();
+                }
+                self.say(connection, &bytes);
+                if let Some(old) = self.open.get_mut(&replaced).filter(|_| replaced != connection) {
+                    until_hung_up(old);
+                }
+            }
+            Action::Send { connection, bytes, heard: false } => {
+                // A connection that was replaced may refuse it.
+                let _ = self.connection(connection).write_all(&bytes);
+            }
+            Action::Close { connection } => {
+                let mut stream = self.open.remove(&connection).unwrap();
+                // The service may have closed it before.
+                let _ = stream.shutdown(Shutdown::Write);
+                until_hung_up(&mut stream);
+            }
+        }
+    }
+
+    fn connection(&mut self, number: u32) -> &mut TcpStream {
+        let address = self.service.feed_of(self.id);
+        self.open.entry(number).or_insert_with(|| TcpStream::connect(address).unwrap())
+    }
+
+    fn say(&mut self, connection: u32, bytes: &[u8]) {
+        let (last, first) = bytes.split_last().unwrap();
+        self.connection(connection).write_all(first).unwrap();
+        self.said_at = Timestamp::now();
+        self.connection(connection).write_all(&[*last]).unwrap();
+    }
+
+    /// The record that was written last was received after its last byte was written, and has been taken.
+    fn until_read(&self) {
+        let labels = format!("integration=\"{}\"", self.id);
+        until_true(&format!("{}: the last record", self.id), || {
+            let taken = self.service.metric("rtalink_feed_last_record_timestamp_seconds", &labels);
+            taken >= self.said_at.as_micros() as f64 / 1e6
+        });
+    }
+}
+
+/// Until the other side has read everything and closed the connection.
+fn until_hung_up(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    match stream.read(&mut [0]) {
+        Ok(length) => assert_eq!(length, 0, "a feed is one way"),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+    }
+}
+
+/// Durations in records are true for a listener only if refreshes keep to the clock.
+fn until_due(due: Timestamp) {
+    loop {
+        let left = due.since(Timestamp::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Plays a feed over real sockets as it is due; what is true of it.
+fn dial(service: &Running, id: &str, settings: &FeedSettings) -> Vec<Truth> {
+    let mut stream = simulate::stream(settings, Timestamp::now(), SNAPSHOTS).unwrap();
+    let open = BTreeMap::new();
+    let mut machines = Machines { service, id, open, speaks: 0, said_at: Timestamp::default() };
+    while let Some((due, actions)) = stream.refresh() {
+        until_due(due);
+        actions.into_iter().for_each(|action| machines.carry_out(action));
+    }
+    stream.truth().to_vec()
+}
+
 #[test]
 fn every_scenario_is_published_exactly() {
     let _machine = MACHINE.lock();
@@ -136,36 +240,75 @@ fn every_scenario_is_published_exactly() {
     let played = played();
     let integrations: Vec<(String, &str)> = played.iter().map(|(id, _, layout)| (id.clone(), *layout)).collect();
     let service = Running::start(&config(&topic, &integrations));
-    let runs = played.iter().map(|(id, scenario, layout)| {
-        let (sender, truth) = mpsc::unbounded_channel::<Truth>();
-        // A shift begins within three minutes: at this pace within the first ten snapshots.
-        let settings = SimulateSettings {
-            target: service.feed_of(id).to_string(),
-            feed: FeedSettings {
-                agents: AGENTS,
-                refresh: REFRESH,
-                scenario: *scenario,
-                drive: Drive::Pace(200.0),
-                ..feed_of(layout)
-            },
-            duration: Some(REFRESH * SNAPSHOTS),
-            give_up_after: Some(Duration::from_secs(10)),
-            truth: TruthSink::Channel(sender),
-        };
-        (id, truth, service.runtime().spawn(simulate::run(settings, CancellationToken::new())))
+    let truths: Steps = std::thread::scope(|scope| {
+        let feeds: Vec<_> = played
+            .iter()
+            .map(|(id, scenario, layout)| {
+                let service = &service;
+                scope.spawn(move || expected(id, &dial(service, id, &fast(*scenario, layout))))
+            })
+            .collect();
+        feeds.into_iter().flat_map(|feed| feed.join().unwrap()).collect()
     });
-    let runs: Vec<_> = runs.collect();
-    let mut truths = Steps::new();
-    for (id, mut truth, run) in runs {
-        let summary = service.runtime().block_on(run).unwrap().unwrap();
-        assert!(summary.snapshots >= FEWEST_SNAPSHOTS, "{id}: {summary:?}");
-        let list: Vec<Truth> = std::iter::from_fn(|| truth.try_recv().ok()).collect();
-        assert!(list.len() > AGENTS, "{id}: {summary:?}");
-        truths.extend(expected(id, &list));
-    }
+    assert!(truths.len() > played.len() * AGENTS * 4 / 5);
     service.settle_closed();
     let (lost, _) = service.drain();
 
     assert_eq!(lost, 0);
     assert_eq!(differences(&truths, &published(&events(&topic))), "");
+}
+
+/// When a listener reads the refresh of that number: in time, or with the last of those that came while it stood still.
+fn read_at(number: usize, standstill: usize) -> usize {
+    number - number % standstill + standstill - 1
+}
+
+/// Plays a feed into an engine that stands still for so many refreshes again and again, and reads in the order of what
+/// happened; its truth and what was told.
+fn play_offline(id: &str, settings: &FeedSettings, standstill: usize) -> (Steps, Steps) {
+    let start = Timestamp::from_millis(1_767_600_000_000);
+    let plan = Plan::compile(&settings.layout, "UTC").unwrap();
+    let mut replay = Replay::new(engine(&plan, false), Arc::clone(&plan), Duration::from_millis(500));
+    let mut stream = simulate::stream(settings, start, SNAPSHOTS).unwrap();
+    let mut findings = Vec::new();
+    let mut open = BTreeSet::new();
+    let mut number = 0;
+    while let Some((_, actions)) = stream.refresh() {
+        let at = start.plus(settings.refresh * u32::try_from(read_at(number, standstill)).unwrap());
+        number += 1;
+        for action in actions {
+            let (connection, happening) = match action {
+                Action::Send { connection, bytes, .. } => {
+                    if open.insert(connection) {
+                        let happening = Happening::Open { peer: format!("10.0.0.{connection}:40000") };
+                        replay.play(&Entry { at, connection: connection.into(), happening }, &mut findings);
+                    }
+                    (connection, Happening::Data(bytes))
+                }
+                Action::Close { connection } => {
+                    open.remove(&connection);
+                    (connection, Happening::Close)
+                }
+            };
+            replay.play(&Entry { at, connection: connection.into(), happening }, &mut findings);
+        }
+    }
+    let events = findings.iter().filter_map(|finding| match finding {
+        Finding::Event(event, _) => Some(&**event),
+        _ => None,
+    });
+    (expected(id, stream.truth()), told(id, events))
+}
+
+#[test]
+fn every_scenario_is_tracked_exactly_also_by_a_machine_that_stands_still() {
+    for (id, scenario, layout) in played() {
+        for (standstill, seed) in [(1, 1), (1, 2), (3, 1), (5, 2), (8, 3)] {
+            let settings = FeedSettings { seed, ..fast(scenario, layout) };
+            let (truths, told) = play_offline(&id, &settings, standstill);
+            assert!(truths.len() > AGENTS * 4 / 5);
+            let differences = differences(&truths, &told);
+            assert_eq!(differences, "", "{id}, seed {seed}, reads {standstill} refreshes at once");
+        }
+    }
 }

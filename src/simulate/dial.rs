@@ -29,7 +29,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most time for one attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that a snapshot half written has to get out after the end.
+/// Time that a snapshot half written has to get out after the end, and a listener to close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Where to dial, and with what.
@@ -77,6 +77,7 @@ pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Resul
         cancel,
         end: None,
         connections: BTreeMap::new(),
+        newest: None,
         bytes: 0,
         reconnects: 0,
     };
@@ -140,6 +141,8 @@ struct Wire {
     end: Option<Instant>,
     /// Those that are open.
     connections: BTreeMap<u32, TcpStream>,
+    /// The highest number so far.
+    newest: Option<u32>,
     bytes: u64,
     reconnects: u64,
 }
@@ -185,7 +188,9 @@ impl Wire {
                         && self.write(connection, &bytes).await;
                 }
                 Action::Send { connection, bytes, heard: false } => {
-                    if self.is_open(connection) || self.dial_once(connection).await.is_ok() {
+                    // A twin dials in; one that the listener has replaced and closed would take over if it dialled again.
+                    let is_new = self.newest.is_none_or(|newest| connection > newest);
+                    if self.is_open(connection) || (is_new && self.dial_once(connection).await.is_ok()) {
                         self.write(connection, &bytes).await;
                     }
                 }
@@ -249,14 +254,18 @@ impl Wire {
         stream.set_nodelay(true)?;
         info!(target_address = %self.target, connection, "connected");
         self.connections.insert(connection, stream);
+        self.newest = self.newest.max(Some(connection));
         Ok(())
     }
 
-    /// Half-closes, so that the listener reads to the end.
+    /// Half-closes, so that the listener reads to the end, and waits until it has closed too: a busy one could read the next
+    /// connection first, and take nothing more of this one.
     async fn close(&mut self, connection: u32) {
         let Some(mut stream) = self.connections.remove(&connection) else { return };
         if let Err(error) = stream.shutdown().await {
             debug!(connection, %error, "listener was gone before the end");
+        } else if timeout(GRACE, peer_closed(Some(&mut stream))).await.is_err() {
+            debug!(connection, "listener keeps its side open");
         }
     }
 

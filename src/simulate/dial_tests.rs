@@ -73,6 +73,7 @@ async fn until_dialled_again(
     let mut second = vec![stream.read_u8().await.unwrap()];
     cancel.cancel();
     stream.read_to_end(&mut second).await.unwrap();
+    drop(stream);
     (first, second, running.await.unwrap().unwrap())
 }
 
@@ -86,6 +87,45 @@ async fn a_dropped_connection_is_dialled_again() {
     let (first, second, summary) = until_dialled_again(Scenario::LinkOutage, read).await;
     assert!(first.ends_with(b"\n") && second.ends_with(b"\n"));
     assert_eq!(summary.reconnects, 1);
+}
+
+#[tokio::test]
+async fn a_replaced_twin_does_not_dial_again() {
+    let (listener, target) = listen().await;
+    let mut settings = settings(target, Scenario::TwinTakeover, 0);
+    settings.feed.refresh = Duration::from_millis(50);
+    // Both send in the sixth and in the seventh.
+    settings.duration = Some(settings.feed.refresh * 8);
+    let running = tokio::spawn(run(settings, CancellationToken::new()));
+    let (old, _) = listener.accept().await.unwrap();
+    let (mut new, _) = listener.accept().await.unwrap();
+    // More than the garbage before the takeover.
+    new.read_exact(&mut [0; 1_000]).await.unwrap();
+    drop(old);
+    let mut rest = Vec::new();
+    new.read_to_end(&mut rest).await.unwrap();
+    drop(new);
+    running.await.unwrap().unwrap();
+    let third = timeout(Duration::ZERO, listener.accept()).await;
+    assert!(third.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_is_read_before_the_next_is_dialled() {
+    let (listener, target) = listen().await;
+    let cancel = CancellationToken::new();
+    let settings = SimulateSettings { duration: None, ..settings(target, Scenario::LinkOutage, 0) };
+    let running = tokio::spawn(run(settings, cancel.clone()));
+    let (mut first, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    first.read_to_end(&mut bytes).await.unwrap();
+    // Several refreshes: it would have been dialled again.
+    let next = timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(next.is_err());
+    drop(first);
+    listener.accept().await.unwrap();
+    cancel.cancel();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::agent::{Agent, AgentState};
+use super::doubt::{Doubt, Doubts};
 use super::error::SimulateError;
 use super::garbage::Garbage;
 use super::render::{Renderer, Snapshot};
@@ -62,6 +63,9 @@ pub struct Feed {
     shift: Shift,
     truths: Truths,
     garbage: Garbage,
+    doubts: Doubts,
+    /// Of the garbage of a twin that waits: it counts in the first snapshot after the takeover.
+    doubt_of_twin: Doubt,
     rng: ChaCha8Rng,
     refreshes: u64,
     connection: u32,
@@ -79,6 +83,8 @@ pub struct Feed {
 #[derive(Clone, Debug, Default)]
 struct Staged {
     sights: Option<(Timestamp, Vec<Sight>)>,
+    /// The garbage among the records.
+    doubt: Doubt,
     torn_before: bool,
     torn_after: bool,
     counts: Counts,
@@ -109,6 +115,8 @@ impl Feed {
             logout_rows: settings.logout_rows && renderer.has_code(Mode::Unstaff),
             truths: Truths::new(settings.listener, renderer.shows_start(), login_ids),
             garbage: Garbage::new(&renderer),
+            doubts: Doubts::default(),
+            doubt_of_twin: Doubt::default(),
             rng,
             refreshes: 0,
             connection: 0,
@@ -167,7 +175,8 @@ impl Feed {
         }
         if let Some((at, sights)) = staged.sights {
             self.shown = sights.iter().map(|sight| matches!(sight, Sight::Present(..))).collect();
-            self.truths.observe(at, sights);
+            let proves_absence = self.doubts.next_proves(staged.doubt);
+            self.truths.observe(at, sights, proves_absence);
         }
         if staged.torn_after {
             self.truths.torn();
@@ -200,12 +209,14 @@ impl Feed {
         self.owes_tear = wants_tear && !tears;
         if matches!(refresh, Refresh::Garbage | Refresh::GarbageThenTorn) {
             let may_hide_ids = !self.truths.would_miss(&sights);
-            staged.counts.garbage_lines = self.garbage.spread(&mut snapshot, may_hide_ids, &mut self.rng);
+            staged.doubt = self.garbage.spread(&mut snapshot, may_hide_ids, &mut self.rng);
+            staged.counts.garbage_lines = staged.doubt.lines;
         }
         staged.counts.garbage_lines += u64::from(tears);
         if refresh == Refresh::TwinTakesOver {
             self.connection += 1;
             staged.torn_before = true;
+            staged.doubt = std::mem::take(&mut self.doubt_of_twin);
         }
         staged.torn_after = tears || refresh == Refresh::ThenDrop;
         let actions = self.actions(refresh, snapshot.bytes, tears.then_some(half_record), &mut staged);
@@ -228,9 +239,10 @@ impl Feed {
         match refresh {
             Refresh::TwinDials => {
                 let lines: Vec<_> = (0..3).filter_map(|_| self.garbage.some(false, &mut self.rng)).collect();
+                self.doubt_of_twin = lines.iter().fold(Doubt::default(), |all, (_, doubt)| all.and(*doubt));
                 staged.counts.garbage_lines += lines.len() as u64;
                 send(connection, bytes, true);
-                send(connection + 1, lines.concat(), false);
+                send(connection + 1, lines.iter().flat_map(|(line, _)| *line).copied().collect(), false);
             }
             Refresh::BothSend => {
                 send(connection, bytes.clone(), true);

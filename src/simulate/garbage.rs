@@ -9,6 +9,7 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use regex::bytes::Regex;
 
+use super::doubt::Doubt;
 use super::field::Field;
 use super::render::{Renderer, Snapshot, encode};
 use crate::wire::encoding::Encoding;
@@ -20,9 +21,9 @@ const NOBODY: &str = "999999";
 /// Makes garbage for one layout.
 #[derive(Clone, Debug)]
 pub(super) struct Garbage {
-    /// Those whose login id can be read: they cast no doubt on anybody's absence.
+    /// Those whose login id can be read: it is always that of [`NOBODY`].
     readable: Vec<Vec<u8>>,
-    /// The others: a snapshot with one proves nobody absent.
+    /// Those whose login id cannot.
     unreadable: Vec<Vec<u8>>,
 }
 
@@ -44,19 +45,24 @@ impl Garbage {
             };
             kinds.into_iter().filter(is_record).filter(fits).map(ended).collect()
         };
-        Self { readable: finish(readable(renderer)), unreadable: finish(unreadable(renderer)) }
+        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        for kind in kinds(renderer) {
+            if kind.tells_login_id { &mut readable } else { &mut unreadable }.push(kind.line);
+        }
+        Self { readable: finish(readable), unreadable: finish(unreadable) }
     }
 
     /// Some garbage; `may_hide_ids` lets kinds in whose login id cannot be read.
-    pub(super) fn some(&self, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Option<&[u8]> {
-        let hides_id = may_hide_ids && (self.readable.is_empty() || rng.random_bool(0.5));
-        let kinds = if hides_id { &self.unreadable } else { &self.readable };
-        kinds.choose(rng).map(Vec::as_slice)
+    pub(super) fn some(&self, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Option<(&[u8], Doubt)> {
+        let hides_login_id = may_hide_ids && (self.readable.is_empty() || rng.random_bool(0.5));
+        let kinds = if hides_login_id { &self.unreadable } else { &self.readable };
+        let doubt = Doubt { lines: 1, hides_login_id, names_stranger: !hides_login_id };
+        kinds.choose(rng).map(|kind| (kind.as_slice(), doubt))
     }
 
-    /// Puts garbage between the records of a snapshot: one for each hundred records, and one more. The number of lines.
-    pub(super) fn spread(&self, snapshot: &mut Snapshot, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> u64 {
-        let mut lines = 0;
+    /// Puts garbage between the records of a snapshot: one for each hundred records, and one more.
+    pub(super) fn spread(&self, snapshot: &mut Snapshot, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Doubt {
+        let mut doubt = Doubt::default();
         let mut bytes = Vec::with_capacity(snapshot.bytes.len() + 1_024);
         let mut ends = Vec::with_capacity(snapshot.ends.len());
         let mut begin = 0;
@@ -66,15 +72,15 @@ impl Garbage {
             ends.push(bytes.len());
             begin = end;
             if (number == surely || rng.random_bool(0.01))
-                && let Some(garbage) = self.some(may_hide_ids, rng)
+                && let Some((garbage, its_doubt)) = self.some(may_hide_ids, rng)
             {
                 bytes.extend_from_slice(garbage);
-                lines += 1;
+                doubt = doubt.and(its_doubt);
             }
         }
         bytes.extend_from_slice(&snapshot.bytes[begin..]);
         *snapshot = Snapshot { bytes, ends };
-        lines
+        doubt
     }
 }
 
@@ -97,40 +103,37 @@ fn plain(layout: &LayoutSpec, field: &Field) -> Vec<u8> {
     }
 }
 
-/// Kinds whose login id can be read.
-fn readable(renderer: &Renderer) -> Vec<Vec<u8>> {
-    let layout = renderer.layout().as_ref();
-    let mut kinds = Vec::new();
-    let numbers = [Column::AuxReason, Column::Duration, Column::Acd];
-    let letters = |field: &Field| numbers.contains(&field.column).then(|| b"1x".to_vec());
-    // In a layout with a number, letters in it are enough: the state may be a good one.
-    let code = layout.states.rows().iter().find(|(_, code)| !code.mode.is_logged_out());
-    let has_number =
-        renderer.fields().iter().any(|field| numbers.contains(&field.column) && field.column != Column::Acd);
-    if let Some((code, _)) = code.filter(|_| has_number) {
-        let good_state = |field: &Field| (field.column == Column::State).then(|| encode(layout.encoding, code));
-        let number = |field: &Field| if field.column == Column::Acd { None } else { letters(field) };
-        let change = |field: &Field| good_state(field).or_else(|| number(field));
-        kinds.push(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))));
-    }
-    kinds.extend(stateless(renderer, |_| None));
-    let nul = |field: &Field| matches!(field.column, Column::Name | Column::Extension).then(|| b"\0\0".to_vec());
-    kinds.extend(stateless(renderer, nul));
-    kinds
+/// A kind of garbage, without its end.
+#[derive(Clone, Debug)]
+struct Kind {
+    line: Vec<u8>,
+    /// The login id can be read: its field is whole, and that of the ACD where there is one.
+    tells_login_id: bool,
 }
 
-/// Kinds whose login id cannot be read, or perhaps cannot.
-fn unreadable(renderer: &Renderer) -> Vec<Vec<u8>> {
+/// Every kind, also those that do not fit into the framing.
+fn kinds(renderer: &Renderer) -> Vec<Kind> {
     let layout = renderer.layout().as_ref();
-    let mut kinds = Vec::new();
-    if layout.fields != FieldStyle::FixedWidth {
-        kinds.push(b"9".to_vec());
-        kinds.push(b"\0\0\0\0".to_vec());
-        let length = layout.max_record.saturating_add(100);
-        kinds.push(b"7".repeat(length));
-        kinds.extend(impossible_groups(renderer));
-    } else if matches!(layout.framing, Framing::Terminator(_)) {
-        kinds.push(b"7".repeat(layout.max_record.saturating_add(100)));
+    let has_length = matches!(layout.framing, Framing::Length(_));
+    let is_fixed_width = layout.fields == FieldStyle::FixedWidth;
+    let all_columns = tells_login_id(layout);
+    let mut kinds: Vec<Kind> = wrong_values(renderer)
+        .into_iter()
+        .chain(impossible_groups(renderer))
+        .map(|line| Kind { line, tells_login_id: all_columns })
+        .collect();
+    let length = layout.max_record.saturating_add(100);
+    if is_fixed_width {
+        // The columns of a line that is too long are in their places.
+        let mut line = record(renderer, |field| plain(layout, field));
+        line.resize(length.max(line.len()), b'7');
+        kinds.push(Kind { line, tells_login_id: true });
+    } else {
+        // A record of full length may have lost fields, but not a part of the login id.
+        let is_first_alone = columns_of_identity(layout).eq([0]);
+        kinds.push(Kind { line: NOBODY.into(), tells_login_id: has_length && is_first_alone });
+        kinds.push(Kind { line: b"\0\0\0\0".to_vec(), tells_login_id: false });
+        kinds.push(Kind { line: b"7".repeat(length), tells_login_id: false });
     }
     let undecodable = match layout.encoding {
         Encoding::Ascii | Encoding::Utf8 => Some(b"\xFF\xFE".to_vec()),
@@ -138,8 +141,42 @@ fn unreadable(renderer: &Renderer) -> Vec<Vec<u8>> {
         Encoding::Iso8859_1 | Encoding::Iso8859_9 | Encoding::Iso8859_15 => None,
     };
     if let Some(bytes) = undecodable {
-        kinds.extend(stateless(renderer, |field| (field.column == Column::LoginId).then(|| bytes.clone())));
+        let line = stateless(renderer, |field| (field.column == Column::LoginId).then(|| bytes.clone()));
+        kinds.extend(line.map(|line| Kind { line, tells_login_id: false }));
     }
+    kinds
+}
+
+/// Positions of the columns that say whose a record is.
+fn columns_of_identity(layout: &LayoutSpec) -> impl Iterator<Item = usize> {
+    let columns = layout.columns.iter().enumerate();
+    columns.filter(|(_, spec)| matches!(spec.column, Column::LoginId | Column::Acd)).map(|(position, _)| position)
+}
+
+/// Whether a record that has all its columns tells whose it is: something follows the login id and the ACD.
+fn tells_login_id(layout: &LayoutSpec) -> bool {
+    let is_last = columns_of_identity(layout).any(|position| position + 1 == layout.columns.len());
+    let has_groups = layout.skills.as_ref().is_some_and(|groups| matches!(groups.repeat, Repeat::Times(1..)));
+    let ends_by_place = layout.fields == FieldStyle::FixedWidth || matches!(layout.framing, Framing::Length(_));
+    !is_last || has_groups || ends_by_place
+}
+
+/// Records with all their columns, of which one says what it cannot.
+fn wrong_values(renderer: &Renderer) -> Vec<Vec<u8>> {
+    let layout = renderer.layout().as_ref();
+    let mut kinds = Vec::new();
+    // In a layout with a number, letters in it are enough: the state may be a good one.
+    let is_number = |field: &Field| matches!(field.column, Column::AuxReason | Column::Duration);
+    let code = layout.states.rows().iter().find(|(_, code)| !code.mode.is_logged_out());
+    if let Some((code, _)) = code.filter(|_| renderer.fields().iter().any(is_number)) {
+        let good_state = |field: &Field| (field.column == Column::State).then(|| encode(layout.encoding, code));
+        let letters = |field: &Field| is_number(field).then(|| b"1x".to_vec());
+        let change = |field: &Field| good_state(field).or_else(|| letters(field));
+        kinds.push(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))));
+    }
+    kinds.extend(stateless(renderer, |_| None));
+    let nul = |field: &Field| matches!(field.column, Column::Name | Column::Extension).then(|| b"\0\0".to_vec());
+    kinds.extend(stateless(renderer, nul));
     kinds
 }
 
@@ -190,3 +227,7 @@ fn separator(layout: &LayoutSpec) -> Option<u8> {
         FieldStyle::FixedWidth => None,
     }
 }
+
+#[cfg(test)]
+#[path = "garbage_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@
 pub mod agent;
 mod behaviour;
 pub mod dial;
+mod doubt;
 mod error;
 pub mod feed;
 mod field;

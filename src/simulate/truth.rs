@@ -3,7 +3,7 @@
 //! Only snapshots count: several changes between two collapse, and what the layout does not show does not exist. A state
 //! left and entered again shows where the layout tells when states begin. A log-out by absence is dated to the first
 //! complete snapshot without the agent and is listed once it is sure, so that the list is in the order of certainty, not
-//! of time. Under [`SnapshotEnd::Repeat`] a snapshot is complete when the next one begins; what waited for that is
+//! of time. A snapshot with garbage in it may prove nobody absent ([`Doubts`](super::doubt::Doubts)). Under [`SnapshotEnd::Repeat`] a snapshot is complete when the next one begins; what waited for that is
 //! dropped when the connection breaks, as in the rules of the tracker.
 
 use std::collections::BTreeMap;
@@ -81,8 +81,9 @@ pub struct Truths {
     shows_start: bool,
     known: Vec<(Arc<str>, Known)>,
     /// What waits for the end of the last snapshot; `None` once it has ended.
-    waiting: Option<(Timestamp, Vec<Waiting>)>,
-    has_complete: bool,
+    waiting: Option<Ending>,
+    /// A complete snapshot has proved who is absent.
+    has_proof: bool,
     found: Vec<Truth>,
     counts: BTreeMap<Cause, u64>,
 }
@@ -92,6 +93,14 @@ enum Known {
     Never,
     LoggedIn { state: Visible, since: Timestamp, absent: Option<(Timestamp, u32)> },
     LoggedOut,
+}
+
+/// What the end of a snapshot decides.
+#[derive(Clone, Debug)]
+struct Ending {
+    at: Timestamp,
+    proves_absence: bool,
+    waiting: Vec<Waiting>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,19 +117,20 @@ impl Truths {
             shows_start,
             known: login_ids.map(|login_id| (login_id, Known::Never)).collect(),
             waiting: None,
-            has_complete: false,
+            has_proof: false,
             found: Vec::new(),
             counts: BTreeMap::new(),
         }
     }
 
-    /// Takes a snapshot that has arrived; sights are in the order of the agents.
-    pub fn observe(&mut self, at: Timestamp, sights: Vec<Sight>) {
+    /// Takes a snapshot that has arrived; sights are in the order of the agents. `proves_absence` says whether who is not in
+    /// it is absent, once it is complete.
+    pub fn observe(&mut self, at: Timestamp, sights: Vec<Sight>, proves_absence: bool) {
         self.complete();
         let mut waiting = Vec::new();
         for (index, sight) in sights.into_iter().enumerate() {
             let Some((_, known)) = self.known.get(index) else { continue };
-            let first_sight = if self.has_complete { Cause::LoggedIn } else { Cause::Observed };
+            let first_sight = if self.has_proof { Cause::LoggedIn } else { Cause::Observed };
             let cause = match (known, &sight) {
                 (Known::Never, Sight::Present(..)) => first_sight,
                 (Known::LoggedOut, Sight::Present(..)) => Cause::LoggedIn,
@@ -150,7 +160,7 @@ impl Truths {
                 Sight::LogoutRow | Sight::Absent => self.log_out(at, index),
             }
         }
-        self.waiting = Some((at, waiting));
+        self.waiting = Some(Ending { at, proves_absence, waiting });
         if self.listener.snapshot_end != SnapshotEnd::Repeat {
             self.complete();
         }
@@ -168,7 +178,7 @@ impl Truths {
             (Known::LoggedIn { since, state, .. }, Sight::Present(seen, began)) => {
                 self.shows_start && began != since && same_state(state, seen, self.listener.details)
             }
-            (Known::Never, Sight::Present(..)) => !self.has_complete,
+            (Known::Never, Sight::Present(..)) => !self.has_proof,
             _ => false,
         })
     }
@@ -192,8 +202,8 @@ impl Truths {
 
     /// The last snapshot has ended.
     fn complete(&mut self) {
-        let Some((at, waiting)) = self.waiting.take() else { return };
-        self.has_complete = true;
+        let Some(Ending { at, proves_absence, waiting }) = self.waiting.take() else { return };
+        self.has_proof |= proves_absence;
         for wait in waiting {
             match wait {
                 Waiting::Reentered(index, began) => {
@@ -202,7 +212,7 @@ impl Truths {
                     let state = state.clone();
                     self.list(at, index, Cause::Reentered, Some(&state));
                 }
-                Waiting::Absent(index) => {
+                Waiting::Absent(index) if proves_absence => {
                     let Some((_, Known::LoggedIn { absent, .. })) = self.known.get_mut(index) else { continue };
                     let (first, times) = absent.map_or((at, 1), |(first, times)| (first, times + 1));
                     *absent = Some((first, times));
@@ -210,6 +220,7 @@ impl Truths {
                         self.log_out(first, index);
                     }
                 }
+                Waiting::Absent(_) => {}
             }
         }
     }

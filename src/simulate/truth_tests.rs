@@ -17,9 +17,20 @@ fn seen(mode: Mode, split: u32, since: i64) -> Sight {
 
 /// Plays one agent's sights, 3 s apart; what is found as (snapshot, cause).
 fn play(listener: Listener, shows_start: bool, sights: &[Sight], torn_after: &[usize]) -> Vec<(i64, Cause)> {
+    play_with_doubts(listener, shows_start, sights, torn_after, &[])
+}
+
+/// The same, where some snapshots prove nobody absent.
+fn play_with_doubts(
+    listener: Listener,
+    shows_start: bool,
+    sights: &[Sight],
+    torn_after: &[usize],
+    doubtful: &[usize],
+) -> Vec<(i64, Cause)> {
     let mut truths = Truths::new(listener, shows_start, std::iter::once(Arc::from("004711")));
     for (number, sight) in sights.iter().enumerate() {
-        truths.observe(Timestamp::from_millis(3_000 * number as i64), vec![sight.clone()]);
+        truths.observe(Timestamp::from_millis(3_000 * number as i64), vec![sight.clone()], !doubtful.contains(&number));
         if torn_after.contains(&number) {
             truths.torn();
         }
@@ -39,6 +50,21 @@ fn absence_logs_out_when_it_is_sure_and_is_dated_to_its_beginning() {
     assert_eq!(play(Listener::default(), false, &sights, &[3])[1], (4, Cause::LoggedOut));
     let at_once = Listener { logout_after: 1, ..marker };
     assert_eq!(play(at_once, false, &sights, &[])[1], (1, Cause::LoggedOut));
+}
+
+#[test]
+fn a_snapshot_that_proves_nothing_neither_counts_nor_interrupts() {
+    let avail = || seen(Mode::Avail, 1, 0);
+    let sights = [Sight::Absent, avail(), Sight::Absent, Sight::Absent, Sight::Absent, avail()];
+    for snapshot_end in [SnapshotEnd::Marker, SnapshotEnd::Repeat] {
+        let listener = Listener { snapshot_end, ..Listener::default() };
+        let found = |doubtful: &[usize]| play_with_doubts(listener, false, &sights, &[], doubtful);
+        assert_eq!(found(&[]), [(1, Cause::LoggedIn), (2, Cause::LoggedOut), (5, Cause::LoggedIn)]);
+        assert_eq!(found(&[0]), [(1, Cause::Observed), (2, Cause::LoggedOut), (5, Cause::LoggedIn)]);
+        assert_eq!(found(&[2])[1], (3, Cause::LoggedOut));
+        assert_eq!(found(&[3])[1], (2, Cause::LoggedOut));
+        assert_eq!(found(&[2, 3]), [(1, Cause::LoggedIn)]);
+    }
 }
 
 #[test]
@@ -73,7 +99,7 @@ fn a_line_of_the_file_is_json() {
     let Sight::Present(mut state, since) = seen(Mode::Aux, 232, 0) else { unreachable!() };
     state.aux_reason = Some(3);
     state.skills = vec![Skill { skill: 232, level: 51 }];
-    truths.observe(since.plus(Duration::from_millis(120)), vec![Sight::Present(state, since)]);
+    truths.observe(since.plus(Duration::from_millis(120)), vec![Sight::Present(state, since)], true);
     assert_eq!(
         serde_json::to_string(&truths.take()[0]).unwrap(),
         r#"{"at":"1970-01-01T00:00:00.120Z","login_id":"004711","cause":"OBSERVED","mode":"AUX","direction":"NONE","on_hold":false,"aux_reason":3,"work_split":"232","skills":[{"skill":"232","level":51}]}"#

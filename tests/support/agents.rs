@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rtalink::proto::v1;
 use rtalink::simulate::Truth;
+use rtalink::state::event::AgentEvent;
 
 /// What an event and a truth have in common, as text.
 pub(crate) type Step = String;
@@ -23,6 +24,23 @@ pub(crate) fn published(events: &[v1::AgentStateEvent]) -> Steps {
             event.cause().as_str_name(),
             state.mode().as_str_name(),
             state.direction().as_str_name(),
+            state.on_hold,
+            state.aux_reason,
+        ));
+    }
+    steps
+}
+
+/// What an engine of `integration` has told of each agent.
+pub(crate) fn told<'a>(integration: &str, events: impl Iterator<Item = &'a AgentEvent>) -> Steps {
+    let mut steps = Steps::new();
+    for event in events {
+        let state = &event.state;
+        let of_agent = steps.entry(format!("{integration}/{}/{}", event.acd, event.login_id)).or_default();
+        of_agent.push(step(
+            event.cause.name(),
+            state.mode.name(),
+            state.direction.name(),
             state.on_hold,
             state.aux_reason,
         ));
