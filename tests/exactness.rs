@@ -16,7 +16,8 @@ use rtalink::feed::capture::{Entry, Happening};
 use rtalink::pipeline::engine::Finding;
 use rtalink::pipeline::replay::Replay;
 use rtalink::proto::v1;
-use rtalink::simulate::feed::Action;
+use rtalink::simulate::feed::{Action, Feed};
+use rtalink::simulate::settings::Listener;
 use rtalink::simulate::{self, Drive, FeedSettings, Scenario, Truth};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
@@ -37,8 +38,11 @@ use whole_engine::engine;
 
 /// Of the scenarios.
 const AGENTS: usize = 200;
-const SNAPSHOTS: usize = 120;
+const SNAPSHOTS: u32 = 120;
 const REFRESH: Duration = Duration::from_millis(80);
+
+/// Of the service, in seconds. Whether re-entries are found is a matter of the engine alone.
+const RESTART_TOLERANCE: u64 = 60;
 
 /// Feeds keep to the clock: one test at a time has the machine.
 static MACHINE: Mutex<()> = Mutex::new(());
@@ -77,6 +81,8 @@ fn config(topic: &str, integrations: &[(String, &str)]) -> String {
             bind = "127.0.0.1"
             layout = "{layout}"
             shortest_refresh = "0s"
+            # A machine that stands still must not look like somebody who left a state and entered it again.
+            restart_tolerance = "{RESTART_TOLERANCE}s"
             # Shorter than a refresh: one agent alone, seen again, begins another snapshot.
             snapshot_idle = "20ms"
             "#
@@ -223,14 +229,16 @@ fn until_due(due: Timestamp) {
 
 /// Plays a feed over real sockets as it is due; what is true of it.
 fn dial(service: &Running, id: &str, settings: &FeedSettings) -> Vec<Truth> {
-    let mut stream = simulate::stream(settings, Timestamp::now(), SNAPSHOTS).unwrap();
+    let start = Timestamp::now();
+    let mut feed = Feed::new(settings, start).unwrap();
     let open = BTreeMap::new();
     let mut machines = Machines { service, id, open, speaks: 0, said_at: Timestamp::default() };
-    while let Some((due, actions)) = stream.refresh() {
-        until_due(due);
-        actions.into_iter().for_each(|action| machines.carry_out(action));
+    for number in 0..SNAPSHOTS {
+        until_due(start.plus(settings.refresh * number));
+        feed.refresh(Timestamp::now()).into_iter().for_each(|action| machines.carry_out(action));
+        feed.delivered();
     }
-    stream.truth().to_vec()
+    feed.take_truth()
 }
 
 #[test]
@@ -245,7 +253,10 @@ fn every_scenario_is_published_exactly() {
             .iter()
             .map(|(id, scenario, layout)| {
                 let service = &service;
-                scope.spawn(move || expected(id, &dial(service, id, &fast(*scenario, layout))))
+                let listener =
+                    Listener { restart_tolerance: Duration::from_secs(RESTART_TOLERANCE), ..Listener::default() };
+                let settings = FeedSettings { listener, ..fast(*scenario, layout) };
+                scope.spawn(move || expected(id, &dial(service, id, &settings)))
             })
             .collect();
         feeds.into_iter().flat_map(|feed| feed.join().unwrap()).collect()
@@ -259,22 +270,22 @@ fn every_scenario_is_published_exactly() {
 }
 
 /// When a listener reads the refresh of that number: in time, or with the last of those that came while it stood still.
-fn read_at(number: usize, standstill: usize) -> usize {
+fn read_at(number: u32, standstill: u32) -> u32 {
     number - number % standstill + standstill - 1
 }
 
 /// Plays a feed into an engine that stands still for so many refreshes again and again, and reads in the order of what
 /// happened; its truth and what was told.
-fn play_offline(id: &str, settings: &FeedSettings, standstill: usize) -> (Steps, Steps) {
+fn play_offline(id: &str, settings: &FeedSettings, standstill: u32) -> (Steps, Steps) {
     let start = Timestamp::from_millis(1_767_600_000_000);
     let plan = Plan::compile(&settings.layout, "UTC").unwrap();
     let mut replay = Replay::new(engine(&plan, false), Arc::clone(&plan), Duration::from_millis(500));
-    let mut stream = simulate::stream(settings, start, SNAPSHOTS).unwrap();
+    let mut stream = simulate::stream(settings, start, SNAPSHOTS as usize).unwrap();
     let mut findings = Vec::new();
     let mut open = BTreeSet::new();
     let mut number = 0;
     while let Some((_, actions)) = stream.refresh() {
-        let at = start.plus(settings.refresh * u32::try_from(read_at(number, standstill)).unwrap());
+        let at = start.plus(settings.refresh * read_at(number, standstill));
         number += 1;
         for action in actions {
             let (connection, happening) = match action {
@@ -300,15 +311,30 @@ fn play_offline(id: &str, settings: &FeedSettings, standstill: usize) -> (Steps,
     (expected(id, stream.truth()), told(id, events))
 }
 
+/// Fails unless the engine tells just what is true. How many re-entries there were.
+fn assert_exact(id: &str, settings: &FeedSettings, standstill: u32) -> usize {
+    let (truths, told) = play_offline(id, settings, standstill);
+    assert!(truths.len() > AGENTS * 4 / 5);
+    let seed = settings.seed;
+    assert_eq!(differences(&truths, &told), "", "{id}, seed {seed}, {standstill} refreshes are read at once");
+    truths.values().flatten().filter(|step| step.starts_with("REENTERED")).count()
+}
+
 #[test]
 fn every_scenario_is_tracked_exactly_also_by_a_machine_that_stands_still() {
     for (id, scenario, layout) in played() {
-        for (standstill, seed) in [(1, 1), (1, 2), (3, 1), (5, 2), (8, 3)] {
-            let settings = FeedSettings { seed, ..fast(scenario, layout) };
-            let (truths, told) = play_offline(&id, &settings, standstill);
-            assert!(truths.len() > AGENTS * 4 / 5);
-            let differences = differences(&truths, &told);
-            assert_eq!(differences, "", "{id}, seed {seed}, reads {standstill} refreshes at once");
+        for (standstill, seed) in [(1, 1), (3, 2), (8, 3)] {
+            assert_exact(&id, &FeedSettings { seed, ..fast(scenario, layout) }, standstill);
         }
     }
+}
+
+#[test]
+fn every_scenario_is_tracked_exactly_at_the_pace_of_a_report() {
+    let mut reentries = 0;
+    for (id, scenario, layout) in played() {
+        let (refresh, drive) = (Duration::from_secs(5), Drive::Pace(8.0));
+        reentries += assert_exact(&id, &FeedSettings { refresh, drive, ..fast(scenario, layout) }, 1);
+    }
+    assert!(reentries > 500, "{reentries}");
 }
