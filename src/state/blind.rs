@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::event::{Output, StatusEvent, StatusKind};
-use super::settings::{FeedMode, SnapshotEnd};
-use super::tracker::Tracker;
-
 /// Lines so far apart are no stream of bytes. Of two connections it is those beyond the patience: one may be a scanner.
 const APART: Duration = Duration::from_secs(300);
 
@@ -39,6 +35,27 @@ pub(super) struct Blind {
 }
 
 impl Blind {
+    /// A line came that is no valid record: an invalid one, or skipped. True where it has been too long, and that is news.
+    pub(super) fn line_came(&mut self, is_invalid: bool, at: Timestamp, period: Option<Duration>) -> bool {
+        let patience = patience(period).unwrap_or(LEAST);
+        let is_other_connection = std::mem::take(&mut self.is_other_connection);
+        let apart = if is_other_connection { patience } else { APART.max(patience) };
+        let going_on = self.unreadable.filter(|(_, last)| at.since(*last) < apart);
+        let since = going_on.map_or(at, |(since, _)| since);
+        self.has_invalid |= is_invalid;
+        self.unreadable = Some((since, at));
+        at.since(since) >= patience && !std::mem::replace(&mut self.unreadable_told, true)
+    }
+
+    /// A valid record came of a feed that has ends of snapshots. True where it has been too long that one ended, and that is
+    /// news.
+    #[inline]
+    pub(super) fn has_waited_too_long(&mut self, at: Timestamp, period: Option<Duration>) -> bool {
+        let patience = || patience(period).unwrap_or(WITHOUT_PERIOD);
+        let due = *self.no_snapshot_at.get_or_insert_with(|| at.plus(patience()));
+        at >= due && !std::mem::replace(&mut self.no_snapshot_told, true)
+    }
+
     /// A valid record came.
     #[inline]
     pub(super) const fn record_came(&mut self) {
@@ -83,61 +100,6 @@ impl Blind {
     }
 }
 
-impl Tracker {
-    /// Whether bytes come, and for long no valid record.
-    pub const fn is_garbled(&self) -> bool {
-        self.blind.is_unreadable()
-    }
-
-    /// Whether valid records come, and for long no snapshot has ended.
-    pub const fn has_no_snapshot(&self) -> bool {
-        self.blind.has_no_snapshot()
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        self.period.map(|period| period.saturating_mul(PERIODS).max(LEAST))
-    }
-
-    /// A line that is no valid record: skipped, or an invalid record.
-    pub(super) fn note_unreadable(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
-        let patience = self.patience().unwrap_or(LEAST);
-        self.blind.has_invalid |= is_invalid;
-        let is_other_connection = std::mem::take(&mut self.blind.is_other_connection);
-        let apart = if is_other_connection { patience } else { APART.max(patience) };
-        let going_on = self.blind.unreadable.filter(|(_, last)| at.since(*last) < apart);
-        let since = going_on.map_or(at, |(since, _)| since);
-        self.blind.unreadable = Some((since, at));
-        if at.since(since) >= patience && !self.blind.unreadable_told {
-            self.blind.unreadable_told = true;
-            out.push(Output::Status(StatusEvent { kind: StatusKind::Unreadable, at, affected: 0 }));
-        }
-    }
-
-    /// A valid record, in a mode in which snapshots should end.
-    #[inline]
-    pub(super) fn note_no_snapshot(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        match self.blind.no_snapshot_at {
-            Some(due) if at < due => {}
-            Some(_) => self.tell_no_snapshot(at, out),
-            None if self.expects_snapshots() => {
-                self.blind.no_snapshot_at = Some(at.plus(self.patience().unwrap_or(WITHOUT_PERIOD)));
-            }
-            None => {}
-        }
-    }
-
-    fn tell_no_snapshot(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        if !std::mem::replace(&mut self.blind.no_snapshot_told, true) {
-            out.push(Output::Status(StatusEvent { kind: StatusKind::NoSnapshot, at, affected: 0 }));
-        }
-    }
-
-    /// Whether the feed has ends of snapshots for sure.
-    const fn expects_snapshots(&self) -> bool {
-        match self.settings.mode {
-            FeedMode::Snapshot => true,
-            FeedMode::Delta => matches!(self.settings.snapshot_end, SnapshotEnd::Marker),
-            FeedMode::Event => false,
-        }
-    }
+fn patience(period: Option<Duration>) -> Option<Duration> {
+    period.map(|period| period.saturating_mul(PERIODS).max(LEAST))
 }

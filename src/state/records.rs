@@ -35,7 +35,7 @@ impl Tracker {
         self.connection.has_records = true;
         self.connection.is_silent = false;
         self.connection.ends_invalid = true;
-        self.note_unreadable(true, at, out);
+        self.note_line(true, at, out);
         if self.settings.mode == FeedMode::Event {
             return;
         }
@@ -83,7 +83,22 @@ impl Tracker {
 
     /// A line that is no record.
     pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.note_unreadable(false, at, out);
+        self.note_line(false, at, out);
+    }
+
+    fn note_line(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
+        if self.blind.line_came(is_invalid, at, self.period) {
+            out.push(Output::Status(StatusEvent { kind: StatusKind::Unreadable, at, affected: 0 }));
+        }
+    }
+
+    /// Whether the feed has ends of snapshots for sure.
+    const fn expects_snapshots(&self) -> bool {
+        match self.settings.mode {
+            FeedMode::Snapshot => true,
+            FeedMode::Delta => matches!(self.settings.snapshot_end, SnapshotEnd::Marker),
+            FeedMode::Event => false,
+        }
     }
 
     /// Takes `frame` without decoding it if it is the last record again of the agent who came next the last time. Most
@@ -354,7 +369,9 @@ impl Tracker {
             }
             return;
         }
-        self.note_no_snapshot(at, out);
+        if self.expects_snapshots() && self.blind.has_waited_too_long(at, self.period) {
+            out.push(Output::Status(StatusEvent { kind: StatusKind::NoSnapshot, at, affected: 0 }));
+        }
         let snapshot = self.snapshots.enter(at, self.gap.is_recent);
         snapshot.last_at = at;
         snapshot.ends_valid = true;

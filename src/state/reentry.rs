@@ -25,16 +25,11 @@ const PERIODS: u32 = 2;
 
 /// What the records of a snapshot are judged with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judge {
+struct Judge {
     /// How late the feed is.
     delay: Duration,
     /// The snapshot came when it was expected.
     is_in_time: bool,
-}
-
-impl Judge {
-    /// In mode `event`.
-    pub(super) const AT_ONCE: Self = Self { delay: Duration::ZERO, is_in_time: true };
 }
 
 impl Tracker {
@@ -47,6 +42,11 @@ impl Tracker {
         for index in &snapshot.members {
             self.reenter(*index, &judge, out);
         }
+    }
+
+    /// The same at once, in mode `event`: there a feed has no delay, and no record is expected.
+    pub(super) fn reenter_at_once(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> bool {
+        self.reenter(index, &Judge { delay: Duration::ZERO, is_in_time: true }, out)
     }
 
     fn is_in_time(&self, snapshot: &Snapshot) -> bool {
@@ -82,7 +82,7 @@ impl Tracker {
     }
 
     /// Remembers what the agent's last record told of their start, and publishes a re-entry if it proves one. True if it did.
-    pub(super) fn reenter(&mut self, index: AgentIndex, judge: &Judge, out: &mut Vec<Output>) -> bool {
+    fn reenter(&mut self, index: AgentIndex, judge: &Judge, out: &mut Vec<Output>) -> bool {
         let tolerance = self.settings.restart_tolerance;
         let agent = self.table.get_mut(index);
         let Some(open) = agent.open.take() else { return false };

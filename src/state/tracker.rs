@@ -234,6 +234,16 @@ impl Tracker {
         self.impossible_times
     }
 
+    /// Whether bytes come, and for long no valid record.
+    pub const fn is_garbled(&self) -> bool {
+        self.blind.is_unreadable()
+    }
+
+    /// Whether valid records come, and for long no snapshot has ended.
+    pub const fn has_no_snapshot(&self) -> bool {
+        self.blind.has_no_snapshot()
+    }
+
     /// Whether refreshes list many agents more than once.
     pub const fn repeats_rows(&self) -> bool {
         self.repeating >= REPEATING

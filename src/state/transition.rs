@@ -6,7 +6,6 @@ use crate::wire::states::Mode;
 use super::agent::{Known, OpenRecord, ToldStart};
 use super::agent_state::AgentState;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
-use super::reentry::Judge;
 use super::settings::FeedMode;
 use super::since::{self, Beginning, Context, Quality, RecordTime};
 use super::table::AgentIndex;
@@ -179,7 +178,7 @@ impl Tracker {
             return Taken::Same;
         }
         if self.settings.mode == FeedMode::Event {
-            let is_reentered = self.reenter(index, &Judge::AT_ONCE, out);
+            let is_reentered = self.reenter_at_once(index, out);
             return if is_reentered { Taken::Event } else { Taken::Same };
         }
         // Should the snapshot be cut off, it may be all that there is of the start.

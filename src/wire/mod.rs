@@ -19,6 +19,7 @@ pub mod plan;
 pub mod reason;
 pub mod record;
 pub mod states;
+mod text;
 pub mod unchanged;
 pub(crate) mod visible;
 pub mod words;

@@ -12,6 +12,7 @@ use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::fields;
+use super::record::Times;
 use crate::time::Timestamp;
 
 /// How far the feed's clock may be ahead of ours.
@@ -47,6 +48,20 @@ impl Moment {
 
     const fn sure(at: Timestamp) -> Self {
         Self { at: Some(at), is_unsure: false }
+    }
+}
+
+impl Times {
+    pub(super) fn set_timestamp(&mut self, moment: Moment) {
+        self.timestamp = moment.at;
+        self.timestamp_is_unsure = moment.is_unsure;
+        self.impossible += u8::from(moment.at.is_none());
+    }
+
+    pub(super) fn set_state_start(&mut self, moment: Moment) {
+        self.state_start = moment.at;
+        self.state_start_is_unsure = moment.is_unsure;
+        self.impossible += u8::from(moment.at.is_none());
     }
 }
 

@@ -1,11 +1,10 @@
 //! One decoded record. It borrows from the bytes that were received.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::encoding::Encoding;
-use super::moment::Moment;
 use super::states::{Direction, Mode};
+pub use super::text::RawText;
 use crate::time::Timestamp;
 
 /// Most bytes of a value whose text is kept, in the layout's encoding. What an agent is called or does is far shorter; without
@@ -14,34 +13,6 @@ pub const LONGEST_VALUE: usize = 256;
 
 /// Most skills of an agent.
 pub const MOST_SKILLS: usize = 1_000;
-
-/// A field that stays as it was received until somebody needs its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawText<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) encoding: Encoding,
-    /// The quote that stands doubled inside, where one does.
-    pub(super) doubled: Option<u8>,
-}
-
-impl<'a> RawText<'a> {
-    /// The text; borrowed where the bytes are UTF-8 and hold no doubled quote.
-    pub fn text(self) -> Cow<'a, str> {
-        let text = self.encoding.decode(self.bytes);
-        match self.doubled {
-            None => text,
-            Some(quote) => {
-                let quote = char::from(quote);
-                Cow::Owned(text.replace(&format!("{quote}{quote}"), &quote.to_string()))
-            }
-        }
-    }
-
-    /// Whether the text is `other`.
-    pub fn is(self, other: &str) -> bool {
-        self.bytes == other.as_bytes() && self.doubled.is_none() && other.is_ascii() || self.text() == other
-    }
-}
 
 /// A skill of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,18 +117,4 @@ pub struct Times {
     pub state_start_is_unsure: bool,
     /// How many local times were told that do not occur. Each counts as null.
     pub impossible: u8,
-}
-
-impl Times {
-    pub(super) fn set_timestamp(&mut self, moment: Moment) {
-        self.timestamp = moment.at;
-        self.timestamp_is_unsure = moment.is_unsure;
-        self.impossible += u8::from(moment.at.is_none());
-    }
-
-    pub(super) fn set_state_start(&mut self, moment: Moment) {
-        self.state_start = moment.at;
-        self.state_start_is_unsure = moment.is_unsure;
-        self.impossible += u8::from(moment.at.is_none());
-    }
 }

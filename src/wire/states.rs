@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::record::RawText;
+use super::text::RawText;
 use super::words::Words;
 
 /// What an agent is doing, as CMS names it.

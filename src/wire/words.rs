@@ -5,7 +5,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::record::RawText;
+use super::text::RawText;
 
 /// Words and what each stands for.
 #[derive(Clone, Debug)]
