@@ -169,7 +169,7 @@ impl Tracker {
 
     /// Of merged rows the mode that wins is the agent's.
     fn note_merged_modes(&mut self, snapshot: &Snapshot) {
-        if !snapshot.has_rows {
+        if !snapshot.has_held {
             return;
         }
         for index in &snapshot.members {
@@ -182,6 +182,9 @@ impl Tracker {
     }
 
     fn publish_held(&mut self, snapshot: &Snapshot, end: End, out: &mut Vec<Output>) {
+        if !snapshot.has_held {
+            return;
+        }
         for index in &snapshot.members {
             let agent = self.table.get_mut(*index);
             match std::mem::take(&mut agent.held) {

@@ -3,7 +3,7 @@
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
-use crate::wire::record::Record;
+use crate::wire::record::{Record, Times};
 use crate::wire::states::Mode;
 
 use super::agent::LastMode;
@@ -140,17 +140,32 @@ impl Tracker {
         if !agent.settled {
             return false;
         }
-        let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
-        // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
-        self.end_by_repeat(index, at, out);
-        let agent = self.table.get(index);
-        if !agent.settled || agent.rows.are_merged() || self.is_listed_again(index) {
+        let times = if self.tells_time {
+            let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
+            times
+        } else if agent.last_record.is(frame) {
+            Times::default()
+        } else {
+            return false;
+        };
+        if agent.seen_in == self.snapshots.number() {
+            // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
+            self.end_by_repeat(index, at, out);
+            if !self.table.get(index).settled || self.is_listed_again(index) {
+                return false;
+            }
+        }
+        if self.table.get(index).rows.are_merged() {
             return false;
         }
         self.enter(index, at, out);
+        let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
+        if !self.tells_time {
+            self.count(Taken::Same);
+            return true;
+        }
         let time = RecordTime { received_at: at, times };
         self.note_time(&time);
-        let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
         let start = if times.state_start.is_some() { StartText::AsBefore } else { StartText::Null };
         let taken = self.same_state(index, None, &Seen { time, start }, after_gap, out);
         self.count(taken);
@@ -210,6 +225,9 @@ impl Tracker {
         let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
         if record.mode == Mode::Unknown && waits && !goes_on {
             agent.settled = false;
+            if let Some(snapshot) = self.snapshots.open_mut() {
+                snapshot.has_held = true;
+            }
             let told_start = agent.open.take().is_some() && agent.start.is_none();
             agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
             if told_start {
@@ -231,7 +249,7 @@ impl Tracker {
     fn hold_row(&mut self, index: AgentIndex, place: Place, record: &Record<'_>, frame: &[u8], at: Timestamp) {
         let details = self.settings.details;
         if let Some(snapshot) = self.snapshots.open_mut() {
-            snapshot.has_rows = true;
+            snapshot.has_held = true;
         }
         let agent = self.table.get_mut(index);
         // What was last read is a row, and not the state.
@@ -240,14 +258,17 @@ impl Tracker {
             rows.add(record, frame, at, details);
             return;
         }
-        let first = match (std::mem::take(&mut agent.held), &agent.open, &agent.known) {
-            (Held::Unknown(first), ..) => Some(*first),
+        let first = match (std::mem::take(&mut agent.held), &agent.known) {
+            (Held::Unknown(first), _) => Some(*first),
             // Its first row was taken as a record.
-            (_, Some(open), Some(known)) if place == Place::FurtherRow => {
+            (_, Some(known)) if place == Place::FurtherRow => {
                 let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
-                let told = open.new_start.as_ref().or(agent.told_start.as_ref());
-                let start_text = told.filter(|_| open.time.times.state_start.is_some()).map(|told| told.text.clone());
-                Some(HeldState { state, time: open.time, start_text })
+                let told = agent.open.as_ref().and_then(|open| open.new_start.as_ref()).or(agent.told_start.as_ref());
+                // Where the layout tells no time, when it was received is all.
+                let no_times = || RecordTime { received_at: agent.last_seen, times: Times::default() };
+                let time = agent.open.as_ref().map_or_else(no_times, |open| open.time);
+                let start_text = told.filter(|_| time.times.state_start.is_some()).map(|told| told.text.clone());
+                Some(HeldState { state, time, start_text })
             }
             _ => None,
         };

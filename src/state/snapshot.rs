@@ -23,8 +23,8 @@ pub(super) struct Snapshot {
     pub(super) ends_valid: bool,
     /// Members who were listed more than once.
     pub(super) with_further_rows: usize,
-    /// Rows wait to be merged.
-    pub(super) has_rows: bool,
+    /// Rows, or states, wait for its end.
+    pub(super) has_held: bool,
     /// No byte came for `snapshot_idle` before the record that ended it, or before the lines in front of that.
     pub(super) ended_after_silence: bool,
     /// Nothing but a silence says that it is whole.
@@ -95,7 +95,7 @@ impl Snapshots {
                 has_invalid: false,
                 ends_valid: false,
                 with_further_rows: 0,
-                has_rows: false,
+                has_held: false,
                 ended_after_silence: false,
                 is_cut_by_silence: false,
                 first_after_gap,

@@ -132,6 +132,7 @@ pub struct Tracker {
     pub(super) settings: Settings,
     pub(super) merges_rows: bool,
     pub(super) computes_start: bool,
+    pub(super) tells_time: bool,
     pub(super) table: AgentTable,
     pub(super) strangers: HashMap<(u32, Box<str>), Stranger, FixedState>,
     pub(super) snapshots: Snapshots,
@@ -173,6 +174,7 @@ impl Tracker {
             settings,
             merges_rows: plan.merges_rows(),
             computes_start: plan.computes_start(),
+            tells_time: plan.tells_time(),
             table: AgentTable::default(),
             strangers: HashMap::with_hasher(FixedState::with_seed(1)),
             snapshots: Snapshots::default(),
@@ -286,6 +288,7 @@ impl Tracker {
         self.end_snapshot(End::Incomplete, at, out);
         self.merges_rows = plan.merges_rows();
         self.computes_start = plan.computes_start();
+        self.tells_time = plan.tells_time();
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
             agent.last_record.forget();

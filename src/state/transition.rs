@@ -151,8 +151,12 @@ impl Tracker {
     /// Another state begins with a record: of its start that is all there is.
     fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
         let is_at_once = self.settings.mode == FeedMode::Event;
+        let tells_time = self.tells_time;
         let agent = self.table.get_mut(index);
         agent.forget_start();
+        if !tells_time {
+            return;
+        }
         agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: seen.new_start(None) });
         if is_at_once {
             self.remember_open(index, true);
@@ -173,7 +177,9 @@ impl Tracker {
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        self.replace_open(index, seen, after_gap);
+        if self.tells_time {
+            self.replace_open(index, seen, after_gap);
+        }
         if !self.computes_start {
             return Taken::Same;
         }

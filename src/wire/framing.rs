@@ -114,6 +114,9 @@ impl Ends {
     /// How many bytes are passed over at the front of `bytes`, where a record begins; `offset` is the place of the first.
     #[inline]
     fn passed_over(&self, bytes: &[u8], offset: u64) -> usize {
+        if offset != 0 && bytes.first() != Some(&FORM_FEED) {
+            return 0;
+        }
         let is_mark = offset == 0 && self.drops_mark && bytes.starts_with(BYTE_ORDER_MARK);
         let mark = if is_mark { BYTE_ORDER_MARK.len() } else { 0 };
         let is_form_feed = |byte: &&u8| self.drops_form_feeds && **byte == FORM_FEED;

@@ -204,6 +204,11 @@ impl Plan {
         self.merges_rows
     }
 
+    /// Records tell something about time.
+    pub const fn tells_time(&self) -> bool {
+        self.computes_start || !self.volatile.is_empty()
+    }
+
     /// Records tell when the state began, directly or by its duration.
     pub const fn computes_start(&self) -> bool {
         self.computes_start

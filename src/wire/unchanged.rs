@@ -46,6 +46,12 @@ impl LastRecord {
         *self = Self::default();
     }
 
+    /// Whether `frame` is the remembered record, byte for byte: all there is to know where the layout tells no time.
+    #[inline]
+    pub fn is(&self, frame: &[u8]) -> bool {
+        !self.bytes.is_empty() && self.bytes == frame
+    }
+
     /// What `frame`, received then, tells about time if it is the remembered record in all else; `None` if it has to be
     /// decoded.
     #[inline]
