@@ -137,11 +137,16 @@ impl Tracker {
         if agent.start.is_none() {
             agent.start = open.time.start_by_duration().map(|start| start.minus(delay));
         }
+        let is_unproven = agent.proven.is_none();
         match open.new_start {
             Some(told) if agent.told_start.is_none() => agent.told_start = Some(told),
             // The next record has to tell it again, to be compared with what was told before.
             Some(_) => agent.settled = false,
             None => {}
+        }
+        if is_unproven {
+            // While its snapshot was open, the record counted as one in which the state was seen.
+            self.mark_changed(index);
         }
     }
 

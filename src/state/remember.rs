@@ -63,8 +63,6 @@ impl Tracker {
         agent.start = start;
         agent.remembered_start = start;
         agent.told_start = told_start.map(Box::new);
-        // An older version has remembered no more than when the agent was last seen.
-        let state_seen = state_seen.or(start.map(|_| last_seen));
         // What was written down since the last complete snapshot is exact.
         let seen_since = seen_at.filter(|seen_at| last_seen < *seen_at);
         let at = state_seen.map(|seen| seen_since.map_or(seen, |seen_at| seen.max(seen_at)));
