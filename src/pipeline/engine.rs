@@ -253,11 +253,11 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        self.set_plan(plan, at, out);
         if !self.session.speaks(id) && !self.session.waits(id) {
-            // What was on its way when it was closed.
+            // What was on its way when it was closed; the plan that it was framed with says nothing either.
             return;
         }
+        self.set_plan(plan, at, out);
         let plan = Arc::clone(&self.plan);
         match piece {
             Piece::Records(run) => {
