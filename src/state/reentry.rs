@@ -159,9 +159,12 @@ impl Tracker {
         let is_taken = |waiting: &OpenRecord| !(waiting.after_gap && agent.shows_reentry(waiting, delay, tolerance));
         let after_gap = after_gap || waiting.as_ref().is_some_and(|waiting| !is_taken(waiting));
         let known = agent.told_start.as_ref().map(|told| &*told.text);
-        let new_start = match seen.start {
-            StartText::AsBefore => waiting.and_then(|waiting| waiting.new_start),
-            StartText::Null | StartText::Told(_) => seen.new_start(known),
+        let waiting = waiting.and_then(|waiting| waiting.new_start);
+        let new_start = match (seen.start, waiting) {
+            (StartText::AsBefore, waiting) => waiting,
+            // The same start, told again.
+            (StartText::Told(text), Some(waiting)) if *waiting.text == *text => Some(waiting),
+            _ => seen.new_start(known),
         };
         agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
     }
