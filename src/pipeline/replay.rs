@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use crate::feed::capture::{Entry, Happening};
 use crate::feed::session::ConnectionId;
 use crate::time::Timestamp;
-use crate::wire::framing::{Framer, Piece};
+use crate::wire::framing::{Framer, Piece, Run};
 use crate::wire::plan::Plan;
 
 use super::engine::{Engine, Finding};
@@ -93,7 +93,9 @@ impl Replay {
         let closed = |finding: &Finding| if let Finding::Close(id, _) = finding { Some(*id) } else { None };
         let closed: Vec<ConnectionId> = out.iter().skip(before).filter_map(closed).collect();
         for id in closed {
-            let Some(connection) = self.connections.values_mut().find(|connection| connection.id == id) else {
+            let Some(connection) =
+                self.connections.values_mut().find(|connection| connection.id == id && !connection.is_closed)
+            else {
                 continue;
             };
             connection.is_closed = true;
@@ -152,17 +154,55 @@ impl Replay {
             return;
         };
         connection.buffer.extend_from_slice(bytes);
+        let id = connection.id;
+        let mut pieces = Vec::new();
         while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
-            let session = self.engine.session();
-            if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
-                && (session.speaks(connection.id) || session.waits(connection.id))
-            {
-                self.plan.ends().records(run).for_each(|frame| survey.look(&self.plan, frame.bytes, at));
-            }
-            self.engine.receive(connection.id, &self.plan, &piece, at, out);
+            pieces.push(piece);
         }
         let is_half_read = connection.framer.is_half_read(&connection.buffer);
         connection.idle_at = (!is_half_read).then(|| at.plus(self.snapshot_idle));
+        let plan = Arc::clone(&self.plan);
+        for piece in pieces {
+            let session = self.engine.session();
+            if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
+                && (session.speaks(id) || session.waits(id))
+            {
+                plan.ends().records(run).for_each(|frame| survey.look(&plan, frame.bytes, at));
+            }
+            if self.engine.session().waits(id) {
+                self.receive_one_by_one(id, &plan, &piece, at, out);
+            } else {
+                self.engine.receive(id, &plan, &piece, at, out);
+            }
+        }
+    }
+
+    /// Whoever waits may take over with any of these records: what the other connection has left comes right behind that one,
+    /// however the bytes were read.
+    fn receive_one_by_one(
+        &mut self,
+        id: ConnectionId,
+        plan: &Arc<Plan>,
+        piece: &Piece,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        let before = out.len();
+        let Piece::Records(run) = piece else {
+            self.engine.receive(id, plan, piece, at, out);
+            return self.close_as_told(before, at, out);
+        };
+        let mut records = plan.ends().records(run);
+        let mut begin = run.offset;
+        while records.next().is_some() {
+            let end = records.offset();
+            let place = |offset: u64| usize::try_from(offset - run.offset).unwrap_or(usize::MAX).min(run.bytes.len());
+            let record = Run { bytes: run.bytes.slice(place(begin)..place(end)), offset: begin };
+            let before = out.len();
+            self.engine.receive(id, plan, &Piece::Records(record), at, out);
+            self.close_as_told(before, at, out);
+            begin = end;
+        }
     }
 
     fn close(&mut self, number: u64, at: Timestamp, out: &mut Vec<Finding>) {
