@@ -46,7 +46,9 @@ impl Account {
             Finding::DeadLetter(letter) => self.add_invalid(letter),
             Finding::Snapshot(snapshot) => {
                 let period = snapshot.period.filter(|period| *period <= LONGEST);
-                if let Some(millis) = period.and_then(|period| u64::try_from(period.as_millis()).ok()) {
+                let millis = period.and_then(|period| u64::try_from(period.as_millis()).ok());
+                // What was read at one moment says nothing of how often the report runs.
+                if let Some(millis) = millis.filter(|millis| *millis > 0) {
                     *self.periods.entry(millis).or_default() += 1;
                 }
             }
@@ -214,6 +216,7 @@ statuses   0
             snapshot(Some(3_120)),
             snapshot(Some(3_000)),
             snapshot(Some(60_000)),
+            snapshot(Some(0)),
             snapshot(Some(1_000_000_000)),
         ];
         findings.iter().for_each(|finding| account.add(finding));
