@@ -132,6 +132,15 @@ impl Tracker {
         }
     }
 
+    /// Everybody of whom this holds counts as changed.
+    pub(super) fn mark_changed_where(&mut self, holds: impl Fn(&Agent) -> bool) {
+        for index in self.table.indices() {
+            if holds(self.table.get(index)) {
+                self.mark_changed(index);
+            }
+        }
+    }
+
     /// An agent counts as changed.
     pub fn mark_changed(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);

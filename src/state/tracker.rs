@@ -273,6 +273,9 @@ impl Tracker {
 
     /// Takes new thresholds. What makes another feed (mode, end of snapshots, details, ACD) needs a new tracker.
     pub fn set_thresholds(&mut self, settings: &Settings) {
+        if settings.restart_tolerance != self.settings.restart_tolerance {
+            self.mark_changed_where(|agent| agent.open.is_some());
+        }
         self.settings.logout_after = settings.logout_after;
         self.settings.restart_tolerance = settings.restart_tolerance;
         self.settings.stale_after = settings.stale_after;
@@ -287,8 +290,10 @@ impl Tracker {
     pub fn set_layout(&mut self, plan: &Plan, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(End::Incomplete, at, out);
         self.merges_rows = plan.merges_rows();
-        self.computes_start = plan.computes_start();
         self.tells_time = plan.tells_time();
+        if std::mem::replace(&mut self.computes_start, plan.computes_start()) != plan.computes_start() {
+            self.mark_changed_where(|agent| agent.proven.is_some());
+        }
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
             agent.last_record.forget();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::time::Duration;
 
 use rtalink::config::model::Config;
 use rtalink::state::memory::AgentMemory;
@@ -174,6 +175,46 @@ fn who_has_changed_is_named_once() {
     engine.mark_all_changed();
     assert_eq!(engine.take_changed(), [0, 1]);
     assert!(engine.take_changed().is_empty());
+}
+
+#[track_caller]
+fn assert_nothing_changed_in_silence(player: &Player<'_>) {
+    for (key, (agent, _)) in &all_of(player) {
+        assert_eq!(settled(&player.stored[key].0, true), settled(agent, true));
+    }
+}
+
+#[test]
+fn another_layout_changes_what_is_remembered() {
+    let config = load_config();
+    let other = |id: &str| config.integrations.iter().find(|integration| *integration.id == *id).unwrap();
+    let mut player = Player::new(&config, "timed");
+    player.play(r#"{"at":"2026-01-05T08:00:01.000Z","text":"0471|AVAIL|||10||\nEND\n"}"#);
+    assert_nothing_changed_in_silence(&player);
+    assert!(player.stored.values().all(|(agent, _)| agent.state_seen.is_some()));
+    for id in ["marker", "timed"] {
+        player.receive_as(other(id), "", time_of(LATER));
+        assert_nothing_changed_in_silence(&player);
+        assert!(player.stored.values().all(|(agent, _)| agent.state_seen.is_some() == (id == "timed")), "{id}");
+    }
+}
+
+#[test]
+fn other_thresholds_change_what_is_remembered() {
+    let config = load_config();
+    let mut player = Player::new(&config, "timed");
+    player.play(r#"{"at":"2026-01-05T08:00:01.000Z","text":"0471|AVAIL|||10||1767599990\nEND\n"}"#);
+    // An older version's memory has not when the state was seen.
+    player.stored.values_mut().for_each(|(agent, _)| agent.state_seen = None);
+    player.restart(player.stored.clone(), time_of(SAME));
+    player.play(r#"{"at":"2026-01-05T08:10:00.000Z","text":"0471|AVAIL|||60||1767600540\n"}"#);
+    assert_nothing_changed_in_silence(&player);
+    assert_eq!(all_of(&player).values().next().unwrap().0.state_seen, None, "it shows a re-entry");
+    let mut settings = player.engine().tracker().settings().clone();
+    settings.restart_tolerance = Duration::from_secs(3_600);
+    player.set_thresholds(&settings);
+    assert_nothing_changed_in_silence(&player);
+    assert!(all_of(&player).values().all(|(agent, _)| agent.state_seen.is_some()), "it shows none any more");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Plays the lines of a capture into an engine, which may be killed and started again in between.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rtalink::config::model::Integration;
 use rtalink::config::{self, model::Config};
 use rtalink::feed::capture::{Entry, Happening};
@@ -15,7 +16,9 @@ use rtalink::pipeline::engine::{Engine, Finding};
 use rtalink::pipeline::mapping_files;
 use rtalink::pipeline::replay::Replay;
 use rtalink::state::memory::{AgentMemory, FeedMemory};
+use rtalink::state::settings::Settings;
 use rtalink::time::Timestamp;
+use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
 use super::told::tell;
@@ -132,6 +135,20 @@ impl<'a> Player<'a> {
         self.conclude(findings);
     }
 
+    pub(crate) fn set_thresholds(&mut self, settings: &Settings) {
+        self.engine_mut().set_thresholds(settings);
+        self.conclude(Vec::new());
+    }
+
+    /// Bytes that were framed with the layout of another integration.
+    pub(crate) fn receive_as(&mut self, other: &Integration, bytes: &'static str, at: Timestamp) {
+        let piece = Piece::Records(Run { bytes: Bytes::from_static(bytes.as_bytes()), offset: 0 });
+        let connection = (0..50).find(|id| self.engine().session().speaks(*id)).expect("a connection that speaks");
+        let mut findings = Vec::new();
+        self.replay.engine_mut().receive(connection, &plan(other), &piece, at, &mut findings);
+        self.conclude(findings);
+    }
+
     pub(crate) fn finish(&mut self) {
         let mut findings = Vec::new();
         self.replay.finish(&mut findings);
@@ -141,11 +158,14 @@ impl<'a> Player<'a> {
 
 /// A process that knows nothing.
 fn start(integration: &Integration) -> Replay {
-    let realtime = integration.realtime.as_ref().unwrap();
-    let plan = Plan::compile(&realtime.layout, &integration.time_zone).unwrap();
+    let plan = plan(integration);
     let tables = Arc::new(MappingTables { version: 1, ..mapping_files::read(&integration.mapping).unwrap() });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
     Replay::new(engine, plan, integration.settings.snapshot_idle)
+}
+
+fn plan(integration: &Integration) -> Arc<Plan> {
+    Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap()
 }
 
 /// What comes out of a capture, one line each.
