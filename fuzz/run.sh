@@ -8,7 +8,8 @@
 # What is kept lies in $XDG_CACHE_HOME/rtalink/fuzz (default ~/.cache/rtalink/fuzz), and may be deleted: `corpus` (what earlier
 # runs have found interesting, the next ones begin with it), `artifacts` (inputs of findings). The build is in `target`.
 #
-# FUZZ_JOBS (2): targets at a time. FUZZ_SEED: where chance begins, for runs that are to be alike.
+# FUZZ_JOBS (2): targets at a time. FUZZ_SEED: where chance begins, and FUZZ_RUNS: after so many executions a target ends
+# before its time, for runs that are to be alike.
 
 set -euo pipefail
 
@@ -71,6 +72,7 @@ export TMPDIR
 fuzz() {
   local target=$1 log=$run/$1.log dictionary=() seed=()
   [ -z "${FUZZ_SEED:-}" ] || seed=(-seed="$FUZZ_SEED")
+  [ -z "${FUZZ_RUNS:-}" ] || seed+=(-runs="$FUZZ_RUNS")
   local corpus=$cache/corpus/$target artifacts=$cache/artifacts/$target
   mkdir -p "$corpus" "$artifacts" "$run/seeds/$target"
   case $target in framing | decode | mask | config) dictionary=(-dict="$root/fuzz/layout.dict") ;; esac
