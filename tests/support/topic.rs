@@ -35,7 +35,21 @@ impl Received {
 }
 
 /// Everything committed on `topic` up to its end, in the order of offsets within a partition.
+///
+/// A transaction is committed when its coordinator has written that down; its messages can be read a moment later. So this
+/// waits until whatever lies on the topic now is committed or undone.
 pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<Received> {
+    let ends = |isolation_level: &str| {
+        let consumer = consumer(bootstrap, isolation_level);
+        let end =
+            |partition: &i32| consumer.fetch_watermarks(topic, *partition, DEADLINE).expect("the end of a topic").1;
+        partitions(&consumer, topic).iter().map(end).collect::<Vec<i64>>()
+    };
+    let written = ends("read_uncommitted");
+    let deadline = Instant::now() + DEADLINE;
+    while ends("read_committed").iter().zip(&written).any(|(committed, written)| committed < written) {
+        assert!(Instant::now() < deadline, "topic {topic}: a transaction stays open");
+    }
     read_at(bootstrap, topic, "read_committed")
 }
 
@@ -44,19 +58,28 @@ pub(crate) fn read_uncommitted(bootstrap: &str, topic: &str) -> Vec<Received> {
     read_at(bootstrap, topic, "read_uncommitted")
 }
 
-fn read_at(bootstrap: &str, topic: &str, isolation_level: &str) -> Vec<Received> {
-    let consumer: BaseConsumer = ClientConfig::new()
+fn consumer(bootstrap: &str, isolation_level: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "rtalink-tests")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("isolation.level", isolation_level)
-        .create()
-        .expect("a consumer");
+        .set("isolation.level", isolation_level);
+    config.create().expect("a consumer")
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
     let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("metadata of the topic");
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    partitions.map(rdkafka::metadata::MetadataPartition::id).collect()
+}
+
+fn read_at(bootstrap: &str, topic: &str, isolation_level: &str) -> Vec<Received> {
+    let consumer = consumer(bootstrap, isolation_level);
     let mut assignment = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+    for partition in partitions(&consumer, topic) {
+        assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
     }
     let mut unfinished = assignment.count();
     assert!(unfinished > 0, "there is no topic {topic}");
