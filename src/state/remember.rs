@@ -87,7 +87,7 @@ impl Tracker {
             last_seen: agent.last_seen,
             start: agent.start_to_remember(self.delay),
             told_start: agent.told_start_to_remember(),
-            state_seen: if self.computes_start { agent.state_seen_to_remember(self.delay, tolerance) } else { None },
+            state_seen: agent.state_seen_to_remember(self.delay, tolerance, self.computes_start),
             listed_again: agent.rows.in_a_row,
             absence: agent.absence.to_remember(),
         }
@@ -209,9 +209,9 @@ impl Agent {
         self.start.or_else(told)
     }
 
-    /// When the known state was last seen, then.
-    fn state_seen_to_remember(&self, delay: Duration, tolerance: Duration) -> Option<Timestamp> {
-        let open = self.open.as_ref().filter(|open| !self.shows_reentry(open, delay, tolerance));
+    /// When the known state was last seen, then. Only a record that tells the start of its state counts.
+    fn state_seen_to_remember(&self, delay: Duration, tolerance: Duration, told: bool) -> Option<Timestamp> {
+        let open = self.open.as_ref().filter(|open| told && !self.shows_reentry(open, delay, tolerance));
         let open = open.map(|open| open.time.received_at);
         open.or(self.proven.map(|proven| proven.at))
     }

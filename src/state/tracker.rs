@@ -291,13 +291,13 @@ impl Tracker {
         self.end_snapshot(End::Incomplete, at, out);
         self.merges_rows = plan.merges_rows();
         self.tells_time = plan.tells_time();
-        if std::mem::replace(&mut self.computes_start, plan.computes_start()) != plan.computes_start() {
-            self.mark_changed_where(|agent| agent.proven.is_some());
-        }
+        self.computes_start = plan.computes_start();
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
             agent.last_record.forget();
             agent.settled = false;
+            // Of a layout that tells no starts, records are never concluded.
+            agent.open = None;
             if agent.told_start.take().is_some() {
                 self.mark_changed(index);
             }
