@@ -129,7 +129,8 @@ impl Tracker {
     pub(super) fn remember_open(&mut self, index: AgentIndex, is_proof: bool) {
         let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
         let agent = self.table.get_mut(index);
-        let Some(open) = agent.open.take() else { return };
+        // Of a layout that tells no starts, no record shows a state.
+        let Some(open) = agent.open.take().filter(|_| self.computes_start) else { return };
         // What may be another stay in the state does not show the one before.
         if is_proof && !agent.shows_reentry(&open, delay, tolerance) {
             agent.proven = Some(Proven { at: open.time.received_at, delay });
