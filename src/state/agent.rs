@@ -9,6 +9,7 @@ use crate::wire::unchanged::LastRecord;
 
 use super::agent_state::{AgentState, RideAlong};
 use super::held::Held;
+use super::link::Counted;
 use super::since::{Quality, RecordTime};
 
 /// Number of an agent in its table, from 0.
@@ -79,6 +80,10 @@ pub struct Agent {
     pub(super) is_changed: bool,
     /// Has been absent from a complete snapshot before their first state.
     pub(super) was_absent: bool,
+    /// Is in the list of those who attend.
+    pub(super) is_attending: bool,
+    /// What the link-down rule counts them as, in mode `delta`.
+    pub(super) counted: Counted,
 
     /// `None` until a valid record has been taken.
     pub known: Option<Known>,
@@ -204,6 +209,8 @@ impl Agent {
             bad_in: 0,
             absence: Absence::default(),
             was_absent: false,
+            is_attending: false,
+            counted: Counted::default(),
             is_changed: false,
             remembered_start: None,
             gap: 0,

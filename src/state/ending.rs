@@ -1,20 +1,17 @@
-//! The end of a snapshot: link down, what waited, absences (rules 3, 4, 7, 10). Re-entries are judged in `reentry`.
+//! The end of a snapshot: what waited, and absences (rules 3, 4, 10). Re-entries are judged in `reentry`, whether the link is
+//! down in `link`; who is absent is in `presence`.
 
 use crate::time::Timestamp;
 
-use super::agent::{Agent, Known, LastMode, REPEATING};
+use super::agent::{Known, REPEATING};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::{Held, HeldState};
-use super::settings::FeedMode;
+use super::presence::Absences;
 use super::snapshot::{End, Snapshot};
 use super::table::AgentIndex;
 use super::tracker::Tracker;
 use super::transition::{Seen, StartText, Transition, inferred};
-
-/// Link down: at least so many agents, and so many of a hundred of them in the listed mode UNKNOWN.
-const LINK_DOWN_AGENTS: usize = 10;
-const LINK_DOWN_PERCENT: usize = 90;
 
 /// Suspect: at least so many log-outs, and more than so many of a hundred of those logged in.
 const SUSPECT_AGENTS: usize = 10;
@@ -43,6 +40,7 @@ impl Tracker {
         }
         let events = self.events_of(out) - changed_before;
         self.settle_counts(&snapshot, events);
+        self.recount_all(&snapshot.members);
         if end == End::Complete {
             self.blind.snapshot_ended();
             let period = self.note_period(snapshot.began_at);
@@ -96,12 +94,11 @@ impl Tracker {
     fn proves_absence(&self, snapshot: &Snapshot) -> bool {
         let has_nothing_valid = snapshot.has_invalid && snapshot.members.is_empty();
         let is_in_pieces = snapshot.repeats_rows() && !snapshot.ended_after_silence;
-        let mut strangers = self.strangers.values();
         !snapshot.has_unreadable
             && !has_nothing_valid
             && !is_in_pieces
             && !snapshot.is_cut_by_silence
-            && !strangers.any(|stranger| stranger.are_doubtful_in(snapshot.number))
+            && snapshot.doubtful == 0
     }
 
     /// Whom the report lists more than once, and whether these are many.
@@ -130,54 +127,6 @@ impl Tracker {
         self.repeating = if snapshot.repeats_rows() { (self.repeating + 1).min(REPEATING) } else { 0 };
         if self.repeats_rows() && !was_repeating {
             out.push(status(StatusKind::RepeatedRows, at, 0));
-        }
-    }
-
-    /// Rule 7. True while the link is down: then nothing of this snapshot is to be believed.
-    fn link_goes_down(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) -> bool {
-        self.note_merged_modes(snapshot);
-        let mut total = 0;
-        let mut unknown = 0;
-        let mut unlisted = 0;
-        let mut count = |agent: &Agent| {
-            total += 1;
-            unknown += usize::from(agent.last_mode == LastMode::ListedUnknown);
-            unlisted += usize::from(agent.last_mode == LastMode::Unlisted);
-        };
-        if self.settings.mode == FeedMode::Delta {
-            // Who was never seen, or logged out, before their UNKNOWN is logged in by that; of rows that wait the winner counts.
-            let is_logged_in = |agent: &Agent| match agent.held.rows() {
-                Some(rows) => !rows.mode().0.is_logged_out(),
-                None => agent.is_logged_in() || agent.last_mode != LastMode::Readable,
-            };
-            self.table.iter().filter(|(_, agent)| is_logged_in(agent)).for_each(|(_, agent)| count(agent));
-        } else {
-            snapshot.members.iter().for_each(|index| count(self.table.get(*index)));
-        }
-        let was_unreadable = std::mem::replace(&mut self.is_unreadable, unlisted * 2 > total);
-        if self.is_unreadable && !was_unreadable {
-            out.push(status(StatusKind::Unreadable, at, unlisted));
-        }
-        let is_down = total >= LINK_DOWN_AGENTS && unknown * 100 >= total * LINK_DOWN_PERCENT;
-        if is_down && !self.link_is_down {
-            self.link_is_down = true;
-            self.open_gap();
-            out.push(status(StatusKind::LinkDown, at, unknown));
-        }
-        is_down
-    }
-
-    /// Of merged rows the mode that wins is the agent's.
-    fn note_merged_modes(&mut self, snapshot: &Snapshot) {
-        if !snapshot.has_held {
-            return;
-        }
-        for index in &snapshot.members {
-            let agent = self.table.get_mut(*index);
-            if let Held::Rows(rows) = &agent.held {
-                let (mode, recognised) = rows.mode();
-                agent.last_mode = LastMode::of(mode, recognised);
-            }
         }
     }
 
@@ -213,40 +162,10 @@ impl Tracker {
         let logged_in = self.table.logged_in();
         let confirms = self.suspect_until.is_none_or(|until| snapshot.began_at >= until);
         let is_first_proof = self.gap.is_unproven;
-        let mut confirmed = Vec::new();
-        let mut due = Vec::new();
-        for index in self.table.indices() {
-            let agent = self.table.get_mut(index);
-            if agent.present_in == snapshot.number {
-                continue;
-            }
-            if agent.known.is_none() {
-                agent.was_absent = true;
-            }
-            if !agent.is_logged_in() || self.settings.mode != FeedMode::Snapshot {
-                continue;
-            }
-            if agent.absence.suspect && !confirms {
-                continue;
-            }
-            if agent.absence.snapshots == 0 {
-                agent.absence.since = snapshot.began_at;
-                agent.absence.began_after_gap = is_first_proof;
-            }
-            agent.absence.snapshots += 1;
-            self.mark_changed(index);
-            let agent = self.table.get(index);
-            if agent.absence.suspect {
-                confirmed.push(index);
-            } else if agent.absence.snapshots >= self.settings.logout_after {
-                due.push(index);
-            }
-        }
+        let Absences { mut due, mut confirmed } = self.count_absences(snapshot, confirms);
         let is_suspect = due.len() >= SUSPECT_AGENTS && due.len() * 100 > logged_in * SUSPECT_PERCENT;
         if is_suspect {
-            for index in &due {
-                self.table.get_mut(*index).absence.suspect = true;
-            }
+            self.suspect(&due);
             let half = self.period.unwrap_or_default() / 2;
             self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.shortest_refresh)));
             out.push(status(StatusKind::Suspect, at, due.len()));
@@ -292,7 +211,7 @@ impl Tracker {
     }
 }
 
-fn status(kind: StatusKind, at: Timestamp, affected: usize) -> Output {
+pub(super) fn status(kind: StatusKind, at: Timestamp, affected: usize) -> Output {
     let affected = u32::try_from(affected).unwrap_or(u32::MAX);
     Output::Status(StatusEvent { kind, at, affected })
 }

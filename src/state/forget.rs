@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 use super::held::Held;
 use super::table::AgentIndex;
-use super::tracker::Tracker;
+use super::tracker::{Stranger, Tracker};
 
 impl Tracker {
     /// Whether the next records are likely to bring him back: a connection speaks, and he is logged in, or was in the last
@@ -38,11 +38,13 @@ impl Tracker {
     pub fn forget(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
         let key = (agent.acd, Box::from(&*agent.login_id));
-        self.strangers.remove(&key);
+        self.remove_stranger(&key);
         let is_other = |known: &AgentIndex| *known != index;
         self.changed.retain(is_other);
         self.renamed.retain(is_other);
         self.listed_again.retain(is_other);
+        self.presence.forget(index);
+        self.discount(index);
         if let Some(snapshot) = self.snapshots.open_mut() {
             snapshot.members.retain(is_other);
         }
@@ -52,6 +54,15 @@ impl Tracker {
 
     /// Forgets that somebody of whom only invalid records came was there.
     pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
-        self.strangers.remove(&(acd, Box::from(login_id)));
+        self.remove_stranger(&(acd, Box::from(login_id)));
+    }
+
+    /// They may not be somebody else any more in the open snapshot.
+    pub(super) fn remove_stranger(&mut self, key: &(u32, Box<str>)) -> Option<Stranger> {
+        let stranger = self.strangers.remove(key)?;
+        if let Some(open) = self.snapshots.open_mut() {
+            open.doubtful -= usize::from(stranger.are_doubtful_in(open.number));
+        }
+        Some(stranger)
     }
 }

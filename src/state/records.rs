@@ -51,15 +51,17 @@ impl Tracker {
         let number = snapshot.number;
         let acd = acd.unwrap_or(self.settings.acd);
         if let Some(index) = self.table.find(acd, login_id) {
+            self.note_first_absence(index);
             let agent = self.table.get_mut(index);
             agent.present_in = number;
             agent.bad_in = number;
             self.end_absence(index);
         } else if let Some(stranger) = self.strangers.get_mut(&(acd, Box::from(login_id))) {
-            stranger.show(number);
+            snapshot.doubtful += usize::from(stranger.show(number));
         } else if self.strangers.len() < MAX_STRANGERS {
             let stranger = Stranger { present_in: number, in_a_row: 1, was_absent: self.has_proof };
             self.strangers.insert((acd, login_id.into()), stranger);
+            snapshot.doubtful += 1;
         } else {
             snapshot.has_unreadable = true;
         }
@@ -202,6 +204,9 @@ impl Tracker {
         };
         self.table.note_length(index, length);
         self.end_by_repeat(index, at, out);
+        if known.is_some() {
+            self.note_first_absence(index);
+        }
         let place = self.place(index, at);
         self.enter(index, at, out);
         let agent = self.table.get_mut(index);
@@ -285,7 +290,7 @@ impl Tracker {
 
     fn add_agent(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
         let index = self.table.add(acd, login_id, at)?;
-        let stranger = self.strangers.remove(&(acd, Box::from(login_id)));
+        let stranger = self.remove_stranger(&(acd, Box::from(login_id)));
         let open = self.snapshots.number();
         let has_proof = self.has_proof;
         let agent = self.table.get_mut(index);

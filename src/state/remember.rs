@@ -72,6 +72,12 @@ impl Tracker {
         if listed_again > 0 {
             self.listed_again.push(index);
         }
+        if found.is_some() {
+            self.table.get_mut(index).is_attending = false;
+            self.presence.forget(index);
+        }
+        self.restore_presence(index);
+        self.recount(index);
     }
 
     /// What is to be remembered of an agent, as it would be if the connection broke now.
@@ -156,6 +162,7 @@ impl Tracker {
         if agent.absence.snapshots > 0 {
             agent.absence = Absence::default();
             self.mark_changed(index);
+            self.attend(index);
         }
     }
 
@@ -171,9 +178,7 @@ impl Tracker {
     /// A complete snapshot has ended that is not down. Whoever it might have lacked, without being counted absent, keeps
     /// its time from being the one at which everybody was seen.
     pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
-        let is_told =
-            |agent: &Agent| agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in();
-        if self.settings.mode == FeedMode::Snapshot && self.table.iter().all(|(_, agent)| is_told(agent)) {
+        if self.settings.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
             self.seen_at = Some(snapshot.began_at);
         }
     }

@@ -151,9 +151,9 @@ impl Tracker {
         self.has_proof = true;
         self.strangers.clear();
         self.last_began = None;
+        self.presence.prove_below(self.snapshots.next_number());
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
-            agent.was_absent |= agent.known.is_none();
             if !agent.is_logged_in() {
                 continue;
             }

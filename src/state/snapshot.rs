@@ -19,6 +19,8 @@ pub(super) struct Snapshot {
     pub(super) has_unreadable: bool,
     /// An invalid record came.
     pub(super) has_invalid: bool,
+    /// How many of those whom invalid records alone have told of may be somebody else.
+    pub(super) doubtful: usize,
     /// Its last record is a valid one.
     pub(super) ends_valid: bool,
     /// Members who were listed more than once.
@@ -68,6 +70,11 @@ impl Snapshots {
         self.open.as_ref().map_or(0, |open| open.number)
     }
 
+    /// Of the next one to be opened, open or not the one before.
+    pub(super) const fn next_number(&self) -> u64 {
+        self.number + 1
+    }
+
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
@@ -93,6 +100,7 @@ impl Snapshots {
                 members: std::mem::take(spare),
                 has_unreadable: false,
                 has_invalid: false,
+                doubtful: 0,
                 ends_valid: false,
                 with_further_rows: 0,
                 has_held: false,

@@ -17,6 +17,8 @@ use crate::wire::plan::Plan;
 use super::agent::REPEATING;
 use super::blind::Blind;
 use super::event::Output;
+use super::link::Counts;
+use super::presence::Presence;
 use super::settings::{FeedMode, Settings, SnapshotEnd};
 use super::snapshot::{End, Snapshots};
 use super::table::{AgentIndex, AgentTable};
@@ -62,13 +64,14 @@ pub(super) struct Stranger {
 const STRANGE: u32 = 3;
 
 impl Stranger {
-    /// They are in the snapshot of that number.
-    pub(super) const fn show(&mut self, snapshot: u64) {
+    /// They are in the snapshot of that number. Whether that was not known, and they may be somebody else in it.
+    pub(super) const fn show(&mut self, snapshot: u64) -> bool {
         if self.present_in == snapshot {
-            return;
+            return false;
         }
         self.in_a_row = if self.present_in > 0 && self.present_in + 1 == snapshot { self.in_a_row + 1 } else { 1 };
         self.present_in = snapshot;
+        self.are_doubtful_in(snapshot)
     }
 
     /// Whether they may be somebody else in the snapshot of that number.
@@ -136,6 +139,8 @@ pub struct Tracker {
     pub(super) table: AgentTable,
     pub(super) strangers: HashMap<(u32, Box<str>), Stranger, FixedState>,
     pub(super) snapshots: Snapshots,
+    pub(super) presence: Presence,
+    pub(super) link_counts: Counts,
     pub(super) gap: Gap,
     pub(super) link_is_down: bool,
     pub(super) is_unreadable: bool,
@@ -178,6 +183,8 @@ impl Tracker {
             table: AgentTable::default(),
             strangers: HashMap::with_hasher(FixedState::with_seed(1)),
             snapshots: Snapshots::default(),
+            presence: Presence::default(),
+            link_counts: Counts::default(),
             gap: Gap::default(),
             link_is_down: false,
             is_unreadable: false,

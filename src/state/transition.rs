@@ -258,6 +258,10 @@ impl Tracker {
             observed_at,
         };
         self.table.count_login(was_logged_in, is_logged_in);
+        if is_logged_in && !was_logged_in {
+            self.attend(index);
+        }
+        self.recount(index);
         self.mark_changed(index);
         out.push(Output::Agent(Box::new(event)));
     }
