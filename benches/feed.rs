@@ -84,8 +84,8 @@ fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<()>, Tak
 }
 
 /// Gives each letter with records to `take`, and counts them.
-fn work(inbox: &Inbox<()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
-    while let Received::Letter(Letter::Feed(letter)) = inbox.receive(Duration::from_secs(600)) {
+fn work(inbox: &mut Inbox<()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
+    while let Received::Letter(_, Letter::Feed(letter)) = inbox.receive(Duration::from_secs(600), |_| true) {
         take(&letter);
         if let FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } = &letter.event {
             taken.fetch_add(run.bytes.len(), Ordering::Release);
@@ -99,10 +99,10 @@ fn main() {
     let mut engine = engine::engine(&plan, false);
     let mut ways = [
         socket(),
-        port("a port, letters dropped", &plan, |inbox, taken| work(&inbox, &taken, |_| {})),
-        port("a port and its engine", &plan, move |inbox, taken| {
+        port("a port, letters dropped", &plan, |mut inbox, taken| work(&mut inbox, &taken, |_| {})),
+        port("a port and its engine", &plan, move |mut inbox, taken| {
             let mut findings = Vec::new();
-            work(&inbox, &taken, |letter| {
+            work(&mut inbox, &taken, |letter| {
                 match &letter.event {
                     FeedEvent::Open { peer, .. } => engine.open(letter.connection, peer, letter.at, &mut findings),
                     FeedEvent::Piece { plan, piece, .. } => {

@@ -80,7 +80,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let acknowledged = Acknowledged::default();
     let sink = Arc::clone(&acknowledged);
-    let latencies = LatencySink(Arc::new(move |_| sink.lock().unwrap().push(Instant::now())));
+    let latencies = LatencySink(Arc::new(move |_, _| sink.lock().unwrap().push(Instant::now())));
     let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new() };
     let service = runtime.block_on(Service::start(config, options, Metrics::new().unwrap())).unwrap();
     let address =

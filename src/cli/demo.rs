@@ -204,7 +204,7 @@ impl Latencies {
 
     fn sink(&self) -> LatencySink {
         let histograms = Arc::clone(&self.0);
-        LatencySink(Arc::new(move |latency| {
+        LatencySink(Arc::new(move |_, latency| {
             let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             let mut histograms = histograms.lock();
             let Histograms { first, later, is_later } = &mut *histograms;

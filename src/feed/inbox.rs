@@ -1,12 +1,13 @@
-//! The bounded channel from the connections to a worker.
+//! The bounded channels from the connections to a worker, one for each of its integrations.
 //!
 //! The sending side is asynchronous, the receiving side a plain thread. A full channel makes the connection wait, and a
-//! connection that waits does not read: the back-pressure reaches the socket.
+//! connection that waits does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
+//! letter of each integration in turn.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
@@ -67,11 +68,16 @@ pub enum Letter<C> {
     Control(C),
 }
 
-/// Connects one worker.
-pub fn channel<C>(capacity: usize) -> (Outlet<C>, Inbox<C>) {
-    let (sender, receiver) = crossbeam_channel::bounded(capacity);
-    let room = Arc::new(Notify::new());
-    (Outlet { sender, room: Arc::clone(&room) }, Inbox { receiver, room })
+/// Connects one worker with so many integrations; each channel holds so many letters.
+pub fn channels<C>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inbox<C>) {
+    let (outlets, lanes) = (0..integrations)
+        .map(|_| {
+            let (sender, receiver) = crossbeam_channel::bounded(capacity);
+            let room = Arc::new(Notify::new());
+            (Outlet { sender, room: Arc::clone(&room) }, Lane { receiver, room, rest: None })
+        })
+        .unzip();
+    (outlets, Inbox { lanes, next: 0 })
 }
 
 /// The sending side.
@@ -117,15 +123,24 @@ impl<C> Outlet<C> {
 /// The worker's side.
 #[derive(Debug)]
 pub struct Inbox<C> {
+    lanes: Vec<Lane<C>>,
+    /// Whose turn it is.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Lane<C> {
     receiver: Receiver<Letter<C>>,
     room: Arc<Notify>,
+    /// What was left of a letter when its turn was over.
+    rest: Option<Letter<C>>,
 }
 
 /// What came, or why nothing did.
 #[derive(Debug)]
 pub enum Received<C> {
-    /// A letter.
-    Letter(Letter<C>),
+    /// A letter, and of which channel.
+    Letter(usize, Letter<C>),
     /// The time is over.
     TimedOut,
     /// Nobody is left to send one.
@@ -133,23 +148,126 @@ pub enum Received<C> {
 }
 
 impl<C> Inbox<C> {
-    /// Waits for a letter, at most so long.
-    pub fn receive(&self, at_most: Duration) -> Received<C> {
-        let received = match self.receiver.recv_timeout(at_most) {
-            Ok(letter) => Received::Letter(letter),
-            Err(RecvTimeoutError::Timeout) => Received::TimedOut,
-            Err(RecvTimeoutError::Disconnected) => Received::Ended,
-        };
-        self.room.notify_waiters();
-        received
+    /// Waits for a letter, at most so long. Each channel has its turn, but for those that `may` says no of.
+    pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C> {
+        let open: Vec<usize> = (0..self.lanes.len()).map(|offset| (self.next + offset) % self.lanes.len()).collect();
+        let deadline = Instant::now() + at_most;
+        let mut ended = vec![false; self.lanes.len()];
+        loop {
+            for index in &open {
+                if ended[*index] || !may(*index) {
+                    continue;
+                }
+                match self.take(*index) {
+                    Ok(letter) => {
+                        self.next = (*index + 1) % self.lanes.len();
+                        return Received::Letter(*index, letter);
+                    }
+                    Err(TryRecvError::Disconnected) => ended[*index] = true,
+                    Err(TryRecvError::Empty) => {}
+                }
+            }
+            if ended.iter().all(|ended| *ended) {
+                return Received::Ended;
+            }
+            let mut select = Select::new();
+            for index in &open {
+                if !ended[*index] && may(*index) {
+                    select.recv(&self.lanes[*index].receiver);
+                }
+            }
+            if select.ready_deadline(deadline).is_err() {
+                return Received::TimedOut;
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize) -> Result<Letter<C>, TryRecvError> {
+        let lane = &mut self.lanes[index];
+        if let Some(rest) = lane.rest.take() {
+            return Ok(rest);
+        }
+        let letter = lane.receiver.try_recv();
+        lane.room.notify_waiters();
+        letter
+    }
+
+    /// What is left of a letter of that channel, whose turn is over: it comes before all that wait there.
+    pub fn put_back(&mut self, index: usize, rest: Letter<C>) {
+        self.lanes[index].rest = Some(rest);
+    }
+
+    /// Whether nothing waits in that channel.
+    pub fn is_empty(&self, index: usize) -> bool {
+        let lane = &self.lanes[index];
+        lane.rest.is_none() && lane.receiver.is_empty()
     }
 }
 
-impl<C> Drop for Inbox<C> {
+impl<C> Drop for Lane<C> {
     fn drop(&mut self) {
         // Who waits for room must learn that there will never be any.
         let (_, closed) = crossbeam_channel::bounded(0);
         drop(std::mem::replace(&mut self.receiver, closed));
         self.room.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letters(outlet: &Outlet<u32>, letters: impl IntoIterator<Item = u32>) {
+        letters.into_iter().for_each(|letter| outlet.sender.try_send(Letter::Control(letter)).expect("room"));
+    }
+
+    fn taken(inbox: &mut Inbox<u32>, may: impl Fn(usize) -> bool) -> Vec<u32> {
+        let next = || match inbox.receive(Duration::ZERO, &may) {
+            Received::Letter(_, Letter::Control(letter)) => Some(letter),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn each_integration_has_its_turn_and_its_letters_keep_their_order() {
+        let (outlets, mut inbox) = channels(3, 8);
+        letters(&outlets[0], [1, 2, 3, 4]);
+        letters(&outlets[1], [11]);
+        letters(&outlets[2], [21, 22]);
+        assert_eq!(taken(&mut inbox, |_| true), [1, 11, 21, 2, 22, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_letter_comes_first_when_it_is_its_turn_again() {
+        let (outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1, 3]);
+        letters(&outlets[1], [11, 12]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(0, Letter::Control(1))));
+        inbox.put_back(0, Letter::Control(2));
+        assert!(!inbox.is_empty(0));
+        assert_eq!(taken(&mut inbox, |_| true), [11, 2, 12, 3]);
+        assert!(inbox.is_empty(0) && inbox.is_empty(1));
+    }
+
+    #[test]
+    fn who_may_not_waits_and_the_others_go_on() {
+        let (outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1, 2]);
+        letters(&outlets[1], [11, 12]);
+        assert_eq!(taken(&mut inbox, |index| index == 1), [11, 12]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |index| index == 1), Received::TimedOut));
+        assert_eq!(taken(&mut inbox, |_| true), [1, 2]);
+    }
+
+    #[test]
+    fn it_has_ended_when_nobody_is_left_to_send() {
+        let (mut outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1]);
+        outlets.remove(1);
+        assert_eq!(taken(&mut inbox, |_| true), [1]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::TimedOut));
+        outlets.clear();
+        assert!(matches!(inbox.receive(Duration::from_secs(60), |_| true), Received::Ended));
     }
 }

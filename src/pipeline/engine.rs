@@ -87,6 +87,18 @@ pub struct StageTimes {
     pub map: Duration,
 }
 
+/// What may be done of a batch before others have their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// So long.
+    pub time: Duration,
+    /// So much found.
+    pub findings: usize,
+}
+
+/// Records between two looks at the clock.
+const LOOK_EVERY: u32 = 64;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
@@ -244,7 +256,7 @@ impl Engine {
         self.drain(at, out);
     }
 
-    /// Bytes of a connection, cut by the framing of `plan`. True while the connection is known.
+    /// Bytes of a connection, cut by the framing of `plan`.
     pub fn receive(
         &mut self,
         id: ConnectionId,
@@ -253,16 +265,38 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
+        let all = Share { time: Duration::MAX, findings: usize::MAX };
+        self.receive_share(id, plan, piece, at, &all, out);
+    }
+
+    /// The same, until a share is used up. Returns what is left, which comes next.
+    pub fn receive_share(
+        &mut self,
+        id: ConnectionId,
+        plan: &Arc<Plan>,
+        piece: &Piece,
+        at: Timestamp,
+        share: &Share,
+        out: &mut Vec<Finding>,
+    ) -> Option<Run> {
         if !self.session.speaks(id) && !self.session.waits(id) {
             // What was on its way when it was closed; the plan that it was framed with says nothing either.
-            return;
+            return None;
         }
         self.set_plan(plan, at, out);
         let plan = Arc::clone(&self.plan);
         match piece {
             Piece::Records(run) => {
-                for frame in plan.ends().records(run) {
+                let begin = self.clock.raw();
+                let mut records = plan.ends().records(run);
+                let mut count = 0_u32;
+                while let Some(frame) = records.next() {
                     self.frame(id, &plan, frame, at, out);
+                    count = count.wrapping_add(1);
+                    let is_late = || self.clock.delta(begin, self.clock.raw()) >= share.time;
+                    if out.len() >= share.findings || (count.is_multiple_of(LOOK_EVERY) && is_late()) {
+                        return records.rest_of(run);
+                    }
                 }
             }
             Piece::TooLong(run) => {
@@ -270,6 +304,7 @@ impl Engine {
                 self.frame(id, &plan, frame, at, out);
             }
         }
+        None
     }
 
     /// What a connection left of a record that has no end.

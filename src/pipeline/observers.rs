@@ -129,9 +129,9 @@ pub(super) fn tell(metrics: &Metrics, incidents: &[Incident]) {
     }
 }
 
-/// Takes the latency of each acknowledged event.
+/// Takes the integration and the latency of each acknowledged event.
 #[derive(Clone)]
-pub struct LatencySink(pub Arc<dyn Fn(Duration) + Send + Sync>);
+pub struct LatencySink(pub Arc<dyn Fn(&str, Duration) + Send + Sync>);
 
 impl std::fmt::Debug for LatencySink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,7 +147,7 @@ impl Observer for ProducerObserver {
         let Some(latency) = latency else { return };
         self.feed.latency.record(latency.as_secs_f64());
         if let Some(sink) = &self.latencies {
-            (sink.0)(latency);
+            (sink.0)(&self.integration, latency);
         }
     }
 

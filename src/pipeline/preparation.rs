@@ -2,6 +2,7 @@
 //!
 //! Every problem is collected; nothing is started while there is one.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -143,8 +144,8 @@ pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Ve
     while let Some(Command { number, task }) = commands.recv().await {
         if let Some(Some(outlet)) = outlets.get(number) {
             let control = match task {
-                Task::Publishing { pause, done } => Control::Publishing { number, pause, done },
-                Task::Forget(forget) => Control::Forget(number, forget),
+                Task::Publishing { pause, done } => Control::Publishing { pause, done },
+                Task::Forget(forget) => Control::Forget(forget),
             };
             // A worker that has ended drops it too.
             let _ = outlet.send(Letter::Control(control)).await;
@@ -152,24 +153,25 @@ pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Ve
     }
 }
 
-/// The channels of all workers, and their threads.
-pub(super) type Workers = (Vec<Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
+/// The channels of the integrations by their numbers, and the workers' threads.
+pub(super) type Workers = (HashMap<usize, Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
 
 /// Spreads integrations over workers: as many as there are cores to spare, and no more than integrations.
 pub(super) fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Workers> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = charges.len().clamp(1, cores.saturating_sub(1).max(1));
-    let mut shares: Vec<Vec<Charge>> = (0..count).map(|_| Vec::new()).collect();
-    for (number, charge) in charges {
-        shares[number % count].push(charge);
+    let mut shares: Vec<Vec<(usize, Charge)>> = (0..count).map(|_| Vec::new()).collect();
+    for (position, charge) in charges.into_iter().enumerate() {
+        shares[position % count].push(charge);
     }
-    let mut outlets = Vec::new();
+    let mut outlets = HashMap::new();
     let mut workers = Vec::new();
     for (number, share) in shares.into_iter().enumerate() {
-        let (outlet, inbox) = inbox::channel(worker::INBOX);
+        let (numbers, charges): (Vec<usize>, Vec<Charge>) = share.into_iter().unzip();
+        let (of_worker, inbox) = inbox::channels(numbers.len(), worker::INBOX);
         let name = format!("worker-{number}");
-        workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(&inbox, share))?);
-        outlets.push(outlet);
+        workers.push(std::thread::Builder::new().name(name).spawn(move || worker::run(inbox, charges))?);
+        outlets.extend(numbers.into_iter().zip(of_worker));
     }
     Ok((outlets, workers))
 }

@@ -5,6 +5,7 @@
 //! does not know the agents waits for it. Order of the end: no new bytes, workers finish what they have, everything is
 //! written and, if there is time, acknowledged, HTTP last.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ pub struct Service {
     publisher: Publisher,
     handles: Vec<PublishHandle>,
     model: ReadModel,
-    outlets: Vec<Outlet<Control>>,
+    outlets: HashMap<usize, Outlet<Control>>,
     listeners: JoinSet<()>,
     stop_feeds: CancellationToken,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -221,7 +222,10 @@ impl Service {
             feed_metrics[number].tls_expires(tls.map(|files| files.expires));
             let feed_settings = preparation::feed_settings(integration, realtime, plan, tls);
             let settings = Arc::new(ArcSwap::from_pointee(feed_settings));
-            let outlet = outlets[number % outlets.len()].clone();
+            let Some(outlet) = outlets.get(&number).cloned() else {
+                feeds.push(None);
+                continue;
+            };
             let feed = Feed {
                 integration: number,
                 id: Arc::clone(&integration.id),
@@ -354,9 +358,9 @@ impl Service {
             running.settings.store(Arc::new(feed_settings));
             running.metrics.tls_expires(tls.map(|files| files.expires));
             let letters = [
-                Control::Thresholds(number, kept.settings.clone()),
-                Control::Mapping(number, tables),
-                Control::ForgetAfter(number, config.privacy.forget_after),
+                Control::Thresholds(kept.settings.clone()),
+                Control::Mapping(tables),
+                Control::ForgetAfter(config.privacy.forget_after),
             ];
             running.integration = kept;
             for letter in letters {
@@ -378,7 +382,7 @@ impl Service {
         self.stop_feeds.cancel();
         let finish = async {
             while listeners.join_next().await.is_some() {}
-            for outlet in &outlets {
+            for outlet in outlets.values() {
                 // A worker that has ended needs no stop.
                 let _ = outlet.send(Letter::Control(Control::Stop)).await;
             }

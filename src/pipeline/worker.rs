@@ -1,9 +1,10 @@
 //! A worker: one OS thread that owns its integrations.
 //!
-//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, runs the engine of the
-//! integration they are for, encodes what comes out and hands it to the journal, which lets it wait while the store is
-//! slow: then the inbox fills, and the sockets wait. When the journal has no room the feed is read on, and of each agent
-//! the latest state is kept (`overflow`). Timers run when the inbox is empty.
+//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, of each integration in turn, and of none
+//! more than a share at a time. It runs the engine of the integration they are for, encodes what comes out and hands it to the
+//! journal. While the store is slow, an integration's part of the journal takes no more for a while: then its channel fills,
+//! and its sockets wait. When the journal has no room the feed is read on, and of each agent the latest state is kept
+//! (`overflow`). Timers of an integration run when none of its letters waits.
 //!
 //! Time is [`Timestamp::now`] at the edges, which never goes back and never stands still: a wall clock that is set back, here
 //! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of
@@ -33,17 +34,24 @@ use crate::state::status::{FeedStatus, Totals};
 use crate::telemetry::metrics::{Dropped, FeedMetrics};
 use crate::time::{ClockNews, Timestamp};
 use crate::wire::escape::escape;
+use crate::wire::framing::Piece;
 
 use super::ageing::{Ageing, Unerased};
 use super::checkpoint::Checkpoint;
 use super::conditions::{Conditions, advice};
-use super::engine::{CloseReason, DeadLetter, Engine, Finding};
+use super::engine::{CloseReason, DeadLetter, Engine, Finding, Share};
 use super::overflow::Overflow;
 use super::refresh::LastEvents;
 use super::staleness::Staleness;
 
-/// Letters that may wait for a worker.
-pub const INBOX: usize = 256;
+/// Letters of an integration that may wait for its worker.
+pub const INBOX: usize = 64;
+
+/// What an integration may do before the others of its worker have their turn.
+const SHARE: Share = Share { time: Duration::from_millis(2), findings: 256 };
+
+/// How long a worker does nothing while all that waits is for integrations whose part of the journal has no room.
+const NO_ROOM: Duration = Duration::from_millis(5);
 
 /// Longest time without a look at the timers and gauges.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,26 +59,24 @@ const TICK: Duration = Duration::from_secs(1);
 /// Every so often a feed says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// What the service tells a worker.
+/// What the service tells a worker about one of its integrations.
 #[derive(Debug)]
 pub enum Control {
     /// Another version of an integration's mapping.
-    Mapping(usize, Arc<MappingTables>),
+    Mapping(Arc<MappingTables>),
     /// Other thresholds.
-    Thresholds(usize, Settings),
+    Thresholds(Settings),
     /// Stops publishing, or goes on with it; says when that is on disk.
     Publishing {
-        /// Which integration.
-        number: usize,
         /// Whether it is to stop.
         pause: bool,
         /// Told by whom it was asked for; `false`: it was so before.
         done: tokio::sync::oneshot::Sender<bool>,
     },
-    /// Forgets somebody of an integration.
-    Forget(usize, Forget),
-    /// After how long an integration forgets who is not seen any more.
-    ForgetAfter(usize, Option<Duration>),
+    /// Forgets somebody.
+    Forget(Forget),
+    /// After how long whoever is not seen any more is forgotten.
+    ForgetAfter(Option<Duration>),
     /// All letters that will ever come are before this one.
     Stop,
 }
@@ -92,6 +98,8 @@ pub struct Charge {
     pub(super) findings: Vec<Finding>,
     /// Time never goes back, in whatever order letters come.
     pub(super) now: Timestamp,
+    /// Its last letter came late: more may be on their way until then.
+    behind_until: Option<Instant>,
     pub(super) reported: Totals,
     pub(super) view: FeedView,
     pub(super) staleness: Staleness,
@@ -155,6 +163,7 @@ impl Charge {
             connections: HashMap::new(),
             findings: Vec::new(),
             now,
+            behind_until: None,
             reported: Totals::default(),
             view: FeedView::default(),
             staleness: Staleness::default(),
@@ -176,67 +185,58 @@ const BEHIND: Duration = Duration::from_millis(50);
 /// How long a worker that was behind waits for letters that found no room before it believes that nothing came.
 const CATCH_UP: Duration = Duration::from_millis(200);
 
-/// Runs until told to stop.
+/// Runs until told to stop, with a channel of `inbox` for each charge.
 ///
 /// Timers must not overtake letters: what was received before a deadline happens before it, however late the worker is.
-/// So the clock counts only when the inbox is empty and the worker is not behind; until then time is what letters say.
-pub fn run(inbox: &Inbox<Control>, charges: Vec<Charge>) {
-    let mut charges: HashMap<usize, Charge> = charges.into_iter().map(|charge| (charge.number, charge)).collect();
+/// So the clock counts for an integration only while none of its letters waits and it is not behind; until then time is what
+/// its letters say.
+pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
     let mut ticked = Instant::now();
-    let mut is_behind = false;
-    charges.values_mut().for_each(Charge::begin);
-    loop {
-        let due = charges.values().map(Charge::until_deadline).min().unwrap_or(TICK).min(TICK);
-        let wait = if is_behind { due.max(CATCH_UP) } else { due };
-        match inbox.receive(wait) {
-            Received::Letter(Letter::Feed(from_feed)) => {
-                let at = from_feed.at;
-                is_behind = Timestamp::now().since(at) > BEHIND;
-                if let Some(charge) = charges.get_mut(&from_feed.integration) {
-                    charge.feed(from_feed);
-                }
-                // A feed that never pauses must not keep the others' timers waiting.
-                if ticked.elapsed() >= TICK {
-                    charges.values_mut().for_each(|charge| charge.tick(at));
-                    ticked = Instant::now();
+    let mut running = charges.len();
+    charges.iter_mut().for_each(Charge::begin);
+    while running > 0 {
+        let has_room = |index: usize| charges.get(index).is_none_or(|charge| charge.publish.lane().takes_more());
+        let is_waited_for = (0..charges.len()).any(|index| !has_room(index) && !inbox.is_empty(index));
+        let idle = charges.iter().enumerate().filter(|(index, _)| inbox.is_empty(*index));
+        let due = idle.map(|(_, charge)| charge.until_due()).min().unwrap_or(TICK);
+        let wait = due.min(TICK.saturating_sub(ticked.elapsed())).min(if is_waited_for { NO_ROOM } else { TICK });
+        let received = inbox.receive(wait, has_room);
+        match received {
+            Received::Letter(_, Letter::Control(Control::Stop)) => running -= 1,
+            Received::Letter(index, Letter::Control(control)) => {
+                if let Some(charge) = charges.get_mut(index) {
+                    charge.control(control);
                 }
             }
-            Received::Letter(Letter::Control(Control::Stop)) | Received::Ended => break,
-            Received::Letter(Letter::Control(Control::Mapping(number, tables))) => {
-                if let Some(charge) = charges.get_mut(&number) {
-                    charge.set_mapping(tables);
-                }
-            }
-            Received::Letter(Letter::Control(Control::Thresholds(number, settings))) => {
-                if let Some(charge) = charges.get_mut(&number) {
-                    charge.engine.set_thresholds(&settings);
-                }
-            }
-            Received::Letter(Letter::Control(Control::Publishing { number, pause, done })) => {
-                if let Some(charge) = charges.get_mut(&number) {
-                    charge.set_publishing(pause, done);
-                }
-            }
-            Received::Letter(Letter::Control(Control::Forget(number, forget))) => {
-                if let Some(charge) = charges.get_mut(&number) {
-                    charge.forget_requested(forget);
-                }
-            }
-            Received::Letter(Letter::Control(Control::ForgetAfter(number, after))) => {
-                if let Some(charge) = charges.get_mut(&number) {
-                    charge.ageing.set(after);
+            Received::Letter(index, Letter::Feed(from_feed)) => {
+                let Some(charge) = charges.get_mut(index) else { continue };
+                charge.note_lateness(from_feed.at);
+                if let Some(rest) = charge.feed(from_feed) {
+                    inbox.put_back(index, Letter::Feed(rest));
                 }
             }
             Received::TimedOut => {
-                is_behind = false;
                 let now = Timestamp::now();
-                tell_clock_news();
-                charges.values_mut().for_each(|charge| charge.tick(now));
-                ticked = Instant::now();
+                for (index, charge) in charges.iter_mut().enumerate() {
+                    if inbox.is_empty(index) && !charge.is_behind() {
+                        charge.tick(now);
+                    }
+                }
+            }
+            Received::Ended => break,
+        }
+        if ticked.elapsed() >= TICK {
+            ticked = Instant::now();
+            tell_clock_news();
+            let now = Timestamp::now();
+            for (index, charge) in charges.iter_mut().enumerate() {
+                // A feed that never pauses must not keep its own timers waiting, nor those of the others.
+                let is_current = inbox.is_empty(index) && !charge.is_behind();
+                charge.tick(if is_current { now } else { charge.now });
             }
         }
     }
-    charges.values_mut().for_each(Charge::end);
+    charges.iter_mut().for_each(Charge::end);
 }
 
 fn tell_clock_news() {
@@ -251,8 +251,34 @@ fn tell_clock_news() {
 }
 
 impl Charge {
-    fn until_deadline(&self) -> Duration {
-        self.engine.next_deadline().map_or(TICK, |deadline| deadline.since(Timestamp::now()))
+    /// Until the next timer, which waits while the integration is behind.
+    fn until_due(&self) -> Duration {
+        let due = self.engine.next_deadline().map_or(TICK, |deadline| deadline.since(Timestamp::now()));
+        let caught_up =
+            self.behind_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        due.max(caught_up)
+    }
+
+    /// A letter of that time has come.
+    fn note_lateness(&mut self, at: Timestamp) {
+        let is_late = Timestamp::now().since(at) > BEHIND;
+        self.behind_until = is_late.then(|| Instant::now() + CATCH_UP);
+    }
+
+    /// Whether letters may be missing that found no room.
+    fn is_behind(&self) -> bool {
+        self.behind_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Mapping(tables) => self.set_mapping(tables),
+            Control::Thresholds(settings) => self.engine.set_thresholds(&settings),
+            Control::Publishing { pause, done } => self.set_publishing(pause, done),
+            Control::Forget(forget) => self.forget_requested(forget),
+            Control::ForgetAfter(after) => self.ageing.set(after),
+            Control::Stop => {}
+        }
     }
 
     pub(super) fn advance(&mut self, to: Timestamp) -> Timestamp {
@@ -260,9 +286,10 @@ impl Charge {
         self.now
     }
 
-    fn feed(&mut self, from_feed: FromFeed) {
-        let FromFeed { connection, at, event, .. } = from_feed;
-        let at = self.advance(at);
+    /// Returns what is left of it when its turn is over.
+    fn feed(&mut self, from_feed: FromFeed) -> Option<FromFeed> {
+        let FromFeed { integration, connection, at: received_at, event } = from_feed;
+        let at = self.advance(received_at);
         // Whatever was due before these bytes were read happens before them.
         self.engine.tick(at, &mut self.findings);
         match event {
@@ -273,14 +300,17 @@ impl Charge {
             }
             FeedEvent::Piece { plan, piece, read_at, in_flight } => {
                 let begin = Instant::now();
-                self.engine.receive(connection, &plan, &piece, at, &mut self.findings);
+                let rest = self.engine.receive_share(connection, &plan, &piece, at, &SHARE, &mut self.findings);
                 let stages = self.engine.take_stage_times();
                 let decode = begin.elapsed().saturating_sub(stages.track + stages.map);
                 self.metrics.decode.record(decode.as_secs_f64());
                 self.metrics.track.record(stages.track.as_secs_f64());
                 self.metrics.map.record(stages.map.as_secs_f64());
                 self.conclude(Some(read_at));
-                drop(in_flight);
+                if let Some(rest) = rest {
+                    let event = FeedEvent::Piece { plan, piece: Piece::Records(rest), read_at, in_flight };
+                    return Some(FromFeed { integration, connection, at: received_at, event });
+                }
             }
             FeedEvent::Idle => {
                 self.engine.idle(connection, at, &mut self.findings);
@@ -296,6 +326,7 @@ impl Charge {
                 self.conclude(None);
             }
         }
+        None
     }
 
     /// A mapping that came while the service was not there is news.

@@ -83,6 +83,12 @@ impl Lane {
         self.shared.work.notify_one();
     }
 
+    /// Whether [`Self::submit`] would not wait for long: the store gets on. Where there is no hope of that it does not wait.
+    pub fn takes_more(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        queue.phase != Phase::Open || queue.trouble.is_some() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
+    }
+
     /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
     pub fn has_room(&self) -> bool {
         let queue = self.shared.queue.lock();

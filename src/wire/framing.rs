@@ -276,6 +276,11 @@ impl Records<'_> {
     pub const fn offset(&self) -> u64 {
         self.offset
     }
+
+    /// What is left of `run`, which these are the records of; `None` where nothing is.
+    pub fn rest_of(&self, run: &Run) -> Option<Run> {
+        (!self.rest.is_empty()).then(|| Run { bytes: run.bytes.slice_ref(self.rest), offset: self.offset })
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

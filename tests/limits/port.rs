@@ -34,9 +34,9 @@ fn metric(port: &Port, series: &str) -> f64 {
 }
 
 /// The next letter of a connection; `None` when none comes.
-fn letter(port: &Port, patience: Duration) -> Option<FeedEvent> {
-    match port.inbox.receive(patience) {
-        Received::Letter(Letter::Feed(FromFeed { event, .. })) => Some(event),
+fn letter(port: &mut Port, patience: Duration) -> Option<FeedEvent> {
+    match port.inbox.receive(patience, |_| true) {
+        Received::Letter(_, Letter::Feed(FromFeed { event, .. })) => Some(event),
         _ => None,
     }
 }
@@ -72,7 +72,7 @@ fn a_port_has_so_many_connections() {
 
 #[test]
 fn who_sends_without_end_has_so_many_letters_on_their_way() {
-    let port = open();
+    let mut port = open();
     let mut peer = TcpStream::connect(port.address).unwrap();
     let sent = Arc::new(AtomicU64::new(0));
     let sender = {
@@ -84,9 +84,10 @@ fn who_sends_without_end_has_so_many_letters_on_their_way() {
             }
         })
     };
-    assert!(matches!(letter(&port, Duration::from_secs(60)), Some(FeedEvent::Open { .. })));
+    assert!(matches!(letter(&mut port, Duration::from_secs(60)), Some(FeedEvent::Open { .. })));
     let mut letters = Vec::new();
-    while let Some(letter) = letter(&port, if letters.len() < MAX_IN_FLIGHT { Duration::from_secs(60) } else { QUIET })
+    while let Some(letter) =
+        letter(&mut port, if letters.len() < MAX_IN_FLIGHT { Duration::from_secs(60) } else { QUIET })
     {
         letters.push(letter);
     }
@@ -105,15 +106,16 @@ fn who_sends_without_end_has_so_many_letters_on_their_way() {
         letters.len(),
     );
     letters.pop();
-    letters.push(letter(&port, Duration::from_secs(60)).unwrap()); // one is done: the next one comes
-    assert!(letter(&port, QUIET).is_none());
+    letters.push(letter(&mut port, Duration::from_secs(60)).unwrap()); // one is done: the next one comes
+    assert!(letter(&mut port, QUIET).is_none());
     drop((letters, port));
     sender.join().unwrap();
 }
 
 #[test]
-fn the_inbox_of_a_worker_has_so_many_letters() {
-    let (outlet, inbox) = inbox::channel::<()>(INBOX);
+fn the_inbox_of_a_worker_has_so_many_letters_of_an_integration() {
+    let (outlets, mut inbox) = inbox::channels::<()>(2, INBOX);
+    let [outlet, other] = &outlets[..] else { panic!("two of them") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let letter =
         || Letter::Feed(FromFeed { integration: 0, connection: 1, at: Timestamp::now(), event: FeedEvent::Idle });
@@ -123,9 +125,11 @@ fn the_inbox_of_a_worker_has_so_many_letters() {
         }
         let one_more = outlet.send(letter());
         tokio::pin!(one_more);
-        assert!(tokio::time::timeout(QUIET, &mut one_more).await.is_err(), "the inbox is full");
-        assert!(matches!(inbox.receive(Duration::ZERO), Received::Letter(_)));
+        assert!(tokio::time::timeout(QUIET, &mut one_more).await.is_err(), "the channel is full");
+        other.send(letter()).await.unwrap();
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(0, _)));
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(1, _)));
         one_more.await.unwrap();
     });
-    println!("{} letters for a worker, limit {INBOX}: the last one waited until one was taken", INBOX + 1);
+    println!("{} letters of an integration, limit {INBOX}: the last one waited until one was taken", INBOX + 1);
 }

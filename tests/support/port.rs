@@ -25,7 +25,8 @@ impl Port {
     pub(crate) fn open(plan: Arc<Plan>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let metrics = Metrics::new().unwrap();
-        let (outlet, inbox) = inbox::channel(INBOX);
+        let (mut outlets, inbox) = inbox::channels(1, INBOX);
+        let outlet = outlets.remove(0);
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
         let feed = Feed {
