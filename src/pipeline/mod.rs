@@ -25,6 +25,7 @@ mod restore;
 pub mod service;
 mod serving;
 mod staleness;
+mod standing;
 pub mod survey;
 pub mod tls_files;
 mod upkeep;

@@ -98,7 +98,7 @@ impl Restored {
             engine.mark_changed(acd, &login_id);
             engine.owe(acd, &login_id);
         }
-        let mut checkpoint = Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now());
+        let mut checkpoint = Checkpoint::new(&stored, Timestamp::now());
         forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
         (checkpoint, last_events)
     }
