@@ -28,5 +28,6 @@ mod staleness;
 mod standing;
 pub mod survey;
 pub mod tls_files;
+mod unread;
 mod upkeep;
 pub mod worker;
