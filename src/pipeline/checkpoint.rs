@@ -2,7 +2,8 @@
 //!
 //! Every [`EVERY`] the agents whose memory has changed are written down, in portions of [`PORTION`], so that no commit
 //! keeps the journal waiting for long. Only the last portion of a round says that the journal is covered: what a crash finds
-//! half done is made up from the journal, whose rows hold the same agents as they were after each batch.
+//! half done is made up from the journal, whose rows hold the same agents as they were after each batch. What is written is
+//! what the journal has accepted, and nothing else: see [`super::standing`].
 
 use std::time::Duration;
 
@@ -12,11 +13,10 @@ use crate::publish::journal::TableChange;
 use crate::publish::journal_agents::Latest;
 use crate::publish::lane::Lane;
 use crate::state::table::AgentIndex;
-use crate::store::memory;
-use crate::store::{AgentKey, AgentRow};
+use crate::store::{AgentKey, StoredIntegration};
 use crate::time::Timestamp;
 
-use super::engine::Engine;
+use super::standing::Accepted;
 
 /// Between the beginnings of two rounds.
 const EVERY: Duration = Duration::from_secs(5);
@@ -43,16 +43,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// `is_recovered`: the store has the whole table already.
-    pub(super) const fn new(covered_to: u64, is_recovered: bool, now: Timestamp) -> Self {
+    /// Goes on from what the store knows.
+    pub(super) fn new(stored: &StoredIntegration, now: Timestamp) -> Self {
         Self {
             due: now,
             waiting: Vec::new(),
             forgotten: Vec::new(),
-            covers: covered_to,
-            covered_to,
-            feed: Vec::new(),
-            is_recovered,
+            covers: stored.covered_to,
+            covered_to: stored.covered_to,
+            feed: stored.feed.clone(),
+            is_recovered: stored.recovered,
         }
     }
 
@@ -77,7 +77,7 @@ impl Checkpoint {
     /// Time has passed: writes a portion if one is due. `last_event` tells an agent's last message, where it is kept.
     pub(super) fn tick(
         &mut self,
-        engine: &mut Engine,
+        table: &mut Accepted<'_>,
         lane: &Lane,
         now: Timestamp,
         last_event: impl Fn(AgentIndex) -> Option<StoredMessage>,
@@ -87,18 +87,18 @@ impl Checkpoint {
                 return;
             }
             self.due = now.plus(EVERY);
-            self.waiting = engine.take_changed();
+            self.waiting = table.take_changed();
             self.covers = lane.next();
         }
         let rest = self.waiting.len().saturating_sub(PORTION);
-        let feed = memory::encode_feed(&engine.feed_memory());
+        let feed = table.feed();
         if self.waiting.is_empty() && self.covers == self.covered_to && self.feed == feed && self.is_recovered {
             return;
         }
-        let agents = self.waiting[rest..].iter().map(|index| row(engine, *index, last_event(*index))).collect();
-        let table = TableChange { forgotten: self.gone(engine), agents };
+        let agents = self.waiting[rest..].iter().map(|index| table.row(*index, last_event(*index))).collect();
+        let change = TableChange { forgotten: self.gone(table), agents };
         let covers = if rest == 0 { self.covers } else { self.covered_to };
-        if lane.checkpoint(covers, table, feed.clone(), rest == 0) {
+        if lane.checkpoint(covers, change, feed.clone(), rest == 0) {
             self.waiting.truncate(rest);
             self.covered(covers, lane);
             self.feed = feed;
@@ -107,26 +107,24 @@ impl Checkpoint {
     }
 
     /// The same while the journal is full and the engine has seen more than the journal was given: what is written down is
-    /// what the rows behind the checkpoint say, so that they can leave once Kafka has them.
-    pub(super) fn cover(&mut self, engine: &Engine, lane: &Lane, now: Timestamp, keeps_events_of: Option<&str>) {
+    /// what the rows behind the checkpoint say, so that they can leave once Kafka has them. That makes no table whole which was
+    /// not: whoever is not in it is in Kafka, or in a row that stays.
+    pub(super) fn cover(&mut self, lane: &Lane, now: Timestamp, keeps_events_of: Option<&str>) {
         if now < self.due {
             return;
         }
         self.due = now.plus(EVERY);
-        if let Err(error) = self.cover_rows(engine, lane, keeps_events_of) {
+        if let Err(error) = self.cover_rows(lane, keeps_events_of) {
             tracing::error!(error, "the journal cannot be read: its rows stay, will be tried again");
         }
     }
 
-    fn cover_rows(&mut self, engine: &Engine, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
+    fn cover_rows(&mut self, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
         let rows = lane.rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().try_for_each(|row| latest.add(row)).map_err(|error| error.to_string())?;
-        if self.feed.is_empty() {
-            self.feed = memory::encode_feed(&engine.feed_memory());
-        }
-        if self.is_recovered && lane.checkpoint(last.end(), latest.into_changed(), self.feed.clone(), false) {
+        if lane.checkpoint(last.end(), latest.into_changed(), self.feed.clone(), false) {
             self.covered(last.end(), lane);
             self.covers = self.covers.max(self.covered_to);
         }
@@ -135,10 +133,9 @@ impl Checkpoint {
 
     /// Of those who are forgotten, who has not come again. In every portion: while the disk is full, the journal's thread may
     /// write down between two of them how an earlier row has left him.
-    fn gone(&self, engine: &Engine) -> Vec<AgentKey> {
-        let is_gone = |(acd, login_id): &AgentKey| engine.tracker().table().find(*acd, login_id).is_none();
+    fn gone(&self, table: &Accepted<'_>) -> Vec<AgentKey> {
         let uncovered = self.forgotten.iter().filter(|(_, end)| *end > self.covered_to);
-        uncovered.map(|(key, _)| key).filter(|key| is_gone(key)).cloned().collect()
+        uncovered.map(|(key, _)| key).filter(|key| !table.is_known(key)).cloned().collect()
     }
 
     fn covered(&mut self, to: u64, lane: &Lane) {
@@ -150,7 +147,7 @@ impl Checkpoint {
     /// Everything at once, at the end.
     pub(super) fn finish(
         &mut self,
-        engine: &mut Engine,
+        table: &mut Accepted<'_>,
         lane: &Lane,
         now: Timestamp,
         last_event: impl Fn(AgentIndex) -> Option<StoredMessage>,
@@ -159,20 +156,11 @@ impl Checkpoint {
         for _ in 0..2 {
             self.due = now;
             let mut before = usize::MAX;
-            self.tick(engine, lane, now, &last_event);
+            self.tick(table, lane, now, &last_event);
             while !self.waiting.is_empty() && self.waiting.len() < before {
                 before = self.waiting.len();
-                self.tick(engine, lane, now, &last_event);
+                self.tick(table, lane, now, &last_event);
             }
         }
-    }
-}
-
-fn row(engine: &Engine, index: AgentIndex, last_event: Option<StoredMessage>) -> AgentRow {
-    let (agent, published) = engine.memory(index);
-    AgentRow {
-        acd: agent.acd,
-        login_id: agent.login_id.clone(),
-        memory: memory::encode_agent(&agent, published.as_ref(), last_event.as_ref()),
     }
 }

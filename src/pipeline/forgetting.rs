@@ -148,7 +148,7 @@ impl Charge {
             let (acd, login_id) = key;
             self.engine.forget_stranger(*acd, login_id);
             if let Some(index) = self.engine.tracker().table().find(*acd, login_id) {
-                if self.overflow.as_mut().is_some_and(|overflow| overflow.forget(index)) {
+                if self.standing.overflow().is_some_and(|overflow| overflow.forget(index)) {
                     self.metrics.dropped(Dropped::Event, 1);
                 }
                 self.last_events.forget(index);
@@ -159,10 +159,7 @@ impl Charge {
         }
         self.tell_model(Update::Forgotten(keys));
         self.conclude(None);
-        if self.overflow.is_none() {
-            let last_event = |agent| self.last_events.stored(agent);
-            self.checkpoint.finish(&mut self.engine, self.publish.lane(), at, last_event);
-        }
+        self.write_whole_checkpoint(at);
         Some(end)
     }
 }

@@ -12,7 +12,7 @@ use crate::store::memory;
 use crate::telemetry::metrics::Dropped;
 use crate::time::Timestamp;
 
-use super::overflow::Overflow;
+use super::standing::Standing;
 use super::worker::Charge;
 
 /// Events that are handed over at a time when the journal has room again.
@@ -29,7 +29,7 @@ impl Charge {
     /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
     /// latest states. Returns the events.
     pub(super) fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
-        if self.overflow.is_some() {
+        if self.standing.is_behind() {
             self.keep(messages, &events);
         } else if let Err(messages) = self.submit(messages, &events) {
             tracing::error!(
@@ -38,7 +38,7 @@ impl Charge {
                 pending = self.publish.pending(),
                 "the journal is full: of each agent only the latest state is kept until there is room"
             );
-            self.overflow = Some(Overflow::new(self.now));
+            self.standing = Standing::behind(self.now);
             self.keep(messages, &events);
         }
         events
@@ -86,13 +86,13 @@ impl Charge {
         let dead_letters = others.iter().filter(|message| message.route == Route::DeadLetter).count();
         self.metrics.dropped(Dropped::DeadLetter, dead_letters);
         self.submit_urgent(statuses);
-        let Some(overflow) = &mut self.overflow else { return };
+        let Some(overflow) = self.standing.overflow() else { return self.lose(events.len()) };
         let merged = events.iter().map(|(event, annotation)| overflow.keep(event.clone(), annotation.clone())).sum();
         self.metrics.dropped(Dropped::Event, merged);
     }
 
     /// Feed statuses have a reserve.
-    pub(super) fn submit_urgent(&self, messages: Vec<Message>) {
+    pub(super) fn submit_urgent(&mut self, messages: Vec<Message>) {
         if messages.is_empty() {
             return;
         }
@@ -103,19 +103,20 @@ impl Charge {
         }
     }
 
-    fn lose(&self, count: usize) {
+    /// The journal is closed and has refused this: from here on it does not know what the engine knows.
+    fn lose(&mut self, count: usize) {
+        self.drop_kept();
+        self.standing = Standing::Lost;
         self.refused.fetch_add(count, Ordering::Relaxed);
         tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
     }
 
     /// Publishes what was kept once there is room for it, and announces the gap.
     pub(super) fn end_overflow(&mut self) {
-        if self.overflow.is_none() || !self.publish.lane().has_room() {
-            return;
-        }
-        let Some(overflow) = self.overflow.take() else { return };
+        let has_room = self.publish.lane().has_room();
+        let Some(overflow) = self.standing.overflow().filter(|_| has_room) else { return };
         let gap_from = overflow.since;
-        let events = overflow.into_events();
+        let events = overflow.take();
         let kept = events.len();
         let mut rest = events.into_iter();
         loop {
@@ -129,14 +130,18 @@ impl Charge {
             }
             if self.submit(messages, &portion).is_err() {
                 // No room after all: what is left waits on.
-                let mut again = Overflow::new(gap_from);
-                for (event, annotation) in portion.into_iter().chain(rest) {
-                    again.keep(event, annotation);
+                if let Some(overflow) = self.standing.overflow() {
+                    for (event, annotation) in portion.into_iter().chain(rest) {
+                        overflow.keep(event, annotation);
+                    }
                 }
-                self.overflow = Some(again);
                 return;
             }
+            if self.standing.is_lost() {
+                return self.lose(rest.len());
+            }
         }
+        self.standing = Standing::Level;
         let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
         tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
         self.metrics.status(status.event.kind);

@@ -68,9 +68,9 @@ impl Overflow {
         self.latest.remove(&agent).is_some()
     }
 
-    /// What is kept, in the order in which it was observed.
-    pub(super) fn into_events(self) -> Vec<Annotated> {
-        let mut events: Vec<Annotated> = self.latest.into_values().collect();
+    /// Gives out what is kept, in the order in which it was observed.
+    pub(super) fn take(&mut self) -> Vec<Annotated> {
+        let mut events: Vec<Annotated> = std::mem::take(&mut self.latest).into_values().collect();
         events.sort_by_key(|(event, _)| (event.observed_at, event.agent));
         events
     }

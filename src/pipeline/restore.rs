@@ -20,13 +20,14 @@ use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::memory::FeedMemory;
-use crate::store::memory::{self, StoredAgent};
+use crate::store::memory::{self, MemoryError, StoredAgent};
 use crate::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
 use super::engine::Engine;
 use super::refresh::LastEvents;
+use super::unread::Unread;
 
 /// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
@@ -98,7 +99,7 @@ impl Restored {
             engine.mark_changed(acd, &login_id);
             engine.owe(acd, &login_id);
         }
-        let mut checkpoint = Checkpoint::new(stored.covered_to, stored.recovered, Timestamp::now());
+        let mut checkpoint = Checkpoint::new(&stored, Timestamp::now());
         forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
         (checkpoint, last_events)
     }
@@ -151,7 +152,12 @@ pub(super) enum RestoreError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("the store cannot be read, and neither can a new one: {0}")]
-    Damaged(String),
+    Unread(#[from] Unread),
+    #[error(
+        "{file} is of a newer version ({why}): start the newer program again, or move the file away to begin with an empty \
+         store"
+    )]
+    Newer { file: String, why: String },
     #[error("the store cannot be written: {0}")]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -169,10 +175,18 @@ pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     fail_point::reach(fail_point::REPLAYED);
     match read {
         Ok(restored) => Ok(Opening { store, restored, incidents }),
-        Err(damage) => {
-            let Opened { mut store, incidents: more } = store.set_aside_and_open(&damage)?;
+        Err(Unread::Newer(why)) => {
+            let file = config.store.directory.join(store::DATABASE).display().to_string();
+            Err(RestoreError::Newer { file, why })
+        }
+        Err(unread) => {
+            let Opened { mut store, incidents: more } = match unread {
+                Unread::Damaged(damage) => store.set_aside_and_open(&damage)?,
+                // It may be sound, and is there for the next start.
+                unread => store.leave_and_open_in_memory(&unread.to_string())?,
+            };
             incidents.extend(more);
-            let restored = read_all(config, &mut store).map_err(RestoreError::Damaged)?;
+            let restored = read_all(config, &mut store)?;
             Ok(Opening { store, restored, incidents })
         }
     }
@@ -184,26 +198,27 @@ pub(super) fn keeps_events(integration: &Integration) -> bool {
 }
 
 /// Everything, or what is wrong with it.
-fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, String> {
+fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, Unread> {
     let all = config.integrations.iter();
     all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect()
 }
 
-fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, String> {
-    let failed = |error: StoreError| error.to_string();
+fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, Unread> {
     let begin = Instant::now();
-    let stored = store.integration(integration).map_err(failed)?;
-    let feed = memory::decode_feed(&stored.feed).map_err(|error| error.to_string())?;
+    let stored = store.integration(integration)?;
+    let feed = memory::decode_feed(&stored.feed)?;
     let mut agents = Vec::new();
-    let mut damage = None;
     if stored.recovered {
+        let mut unread = None;
         let mut take = |row: &[u8]| match memory::decode_agent(row) {
             Ok(agent) => agents.push(agent),
-            Err(error) => damage = Some(error.to_string()),
+            // One that is damaged does not hide that others are of a newer version.
+            Err(error) if unread.is_none() || error.is_newer() => unread = Some(error),
+            Err(_) => {}
         };
-        store.agents(stored.number, &mut take).map_err(failed)?;
-        if let Some(damage) = damage {
-            return Err(damage);
+        store.agents(stored.number, &mut take)?;
+        if let Some(error) = unread {
+            return Err(error.into());
         }
     }
     let mut checkpointed = agents.len();
@@ -232,25 +247,25 @@ fn replay(
     store: &Store,
     stored: &StoredIntegration,
     keeps_events_of: Option<&str>,
-) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), String> {
-    let reader = store.reader().map_err(|error| error.to_string())?;
+) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), Unread> {
+    let reader = store.reader()?;
     // Without a table, what is still to be published is known from its rows only.
     let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
     let mut agents: Vec<StoredAgent> = Vec::new();
     let mut forgotten: HashMap<AgentKey, (usize, Forgotten)> = HashMap::new();
     loop {
-        let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
+        let rows = reader.batches(stored.number, position, PORTION)?;
         let Some(last) = rows.last() else { break };
         position = last.end();
         for row in &rows {
-            let told = agents_of(row, keeps_events_of).map_err(|error| error.to_string())?;
+            let told = agents_of(row, keeps_events_of)?;
             for who in told.forgotten {
                 let key: AgentKey = (who.acd, who.login_id.into());
                 let who = Forgotten { key: key.clone(), at: Timestamp::from_micros(who.at), end: row.end() };
                 forgotten.insert(key, (agents.len(), who));
             }
             for agent in told.agents {
-                agents.push(memory::from_agent_message(agent).map_err(|error| error.to_string())?);
+                agents.push(memory::from_agent_message(agent).map_err(MemoryError::from)?);
             }
         }
     }
@@ -302,9 +317,7 @@ pub(super) fn from_kafka(
         let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
             Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
-            Delivery::AtLeastOnce => {
-                published(store, stored, &found.agents, forgotten).map_err(RestoreError::Damaged)?
-            }
+            Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
         };
         // Kafka may not have their tombstones yet. Who came again after it is somebody else.
         let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
@@ -340,19 +353,19 @@ fn published(
     stored: &StoredIntegration,
     in_kafka: &[StoredAgent],
     forgotten: &[Forgotten],
-) -> Result<u64, String> {
+) -> Result<u64, Unread> {
     let void_below: HashMap<(u32, &str), u64> =
         forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
     let in_kafka: HashMap<(u32, &str), u64> =
         in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
-    let reader = store.reader().map_err(|error| error.to_string())?;
+    let reader = store.reader()?;
     let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
     loop {
-        let rows = reader.batches(stored.number, position, PORTION).map_err(|error| error.to_string())?;
+        let rows = reader.batches(stored.number, position, PORTION)?;
         let Some(last) = rows.last() else { return Ok(published) };
         position = last.end();
         for row in &rows {
-            let mut agents = agents_of(row, None).map_err(|error| error.to_string())?.agents;
+            let mut agents = agents_of(row, None)?.agents;
             agents.retain(|agent| void_below.get(&(agent.acd, &*agent.login_id)).is_none_or(|end| row.end() > *end));
             let has = |agent: &AgentMemory| {
                 in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)

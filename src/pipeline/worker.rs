@@ -40,9 +40,9 @@ use super::ageing::{Ageing, Unerased};
 use super::checkpoint::Checkpoint;
 use super::conditions::{Conditions, advice};
 use super::engine::{CloseReason, DeadLetter, Engine, Finding, Share};
-use super::overflow::Overflow;
 use super::refresh::LastEvents;
 use super::staleness::Staleness;
+use super::standing::Standing;
 
 /// Letters of an integration that may wait for its worker.
 pub const INBOX: usize = 64;
@@ -108,8 +108,8 @@ pub struct Charge {
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
     pub(super) event_names: bool,
-    /// While the journal has no room.
-    pub(super) overflow: Option<Overflow>,
+    /// Whether the journal has all of it.
+    pub(super) standing: Standing,
     pub(super) ageing: Ageing,
     pub(super) unerased: Vec<Unerased>,
 }
@@ -172,7 +172,7 @@ impl Charge {
             checkpoint,
             last_events,
             event_names,
-            overflow: None,
+            standing: Standing::default(),
             ageing: Ageing::new(forget_after),
             unerased: Vec::new(),
         }
@@ -341,9 +341,18 @@ impl Charge {
         self.write_checkpoint(at);
     }
 
-    pub(super) fn write_checkpoint(&mut self, at: Timestamp) {
+    /// A portion, where the journal has everything.
+    fn write_checkpoint(&mut self, at: Timestamp) {
+        let Some(mut table) = self.standing.accepted(&mut self.engine, &self.findings) else { return };
         let last_event = |agent| self.last_events.stored(agent);
-        self.checkpoint.tick(&mut self.engine, self.publish.lane(), at, last_event);
+        self.checkpoint.tick(&mut table, self.publish.lane(), at, last_event);
+    }
+
+    /// The same, all at once.
+    pub(super) fn write_whole_checkpoint(&mut self, at: Timestamp) {
+        let Some(mut table) = self.standing.accepted(&mut self.engine, &self.findings) else { return };
+        let last_event = |agent| self.last_events.stored(agent);
+        self.checkpoint.finish(&mut table, self.publish.lane(), at, last_event);
     }
 
     fn set_publishing(&mut self, pause: bool, done: tokio::sync::oneshot::Sender<bool>) {
@@ -399,10 +408,10 @@ impl Charge {
             self.heartbeat_due = at.plus(HEARTBEAT);
             self.beat(at);
         }
-        if self.overflow.is_some() {
+        if self.standing.is_behind() {
             // The engine is ahead of the journal; rows that nobody covers would never leave it.
             let keeps_events_of = self.last_events.are_kept().then_some(&*self.id);
-            self.checkpoint.cover(&self.engine, self.publish.lane(), at, keeps_events_of);
+            self.checkpoint.cover(self.publish.lane(), at, keeps_events_of);
         } else {
             // What is told already waits for Kafka: no need to tell it twice.
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
@@ -432,15 +441,17 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
-        if let Some(overflow) = self.overflow.take() {
-            // Their states are news again after the next start: the store does not know them.
-            let kept = overflow.into_events().len();
-            self.metrics.dropped(Dropped::Event, kept);
-            tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
-        } else {
-            let last_event = |agent| self.last_events.stored(agent);
-            self.checkpoint.finish(&mut self.engine, self.publish.lane(), at, last_event);
-        }
+        self.drop_kept();
+        self.write_whole_checkpoint(at);
+    }
+
+    /// What is kept for a journal that is full will not be written any more. Their states are news again after the next
+    /// start: the store does not know them.
+    pub(super) fn drop_kept(&mut self) {
+        let Some(overflow) = self.standing.overflow() else { return };
+        let kept = overflow.take().len();
+        self.metrics.dropped(Dropped::Event, kept);
+        tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
     }
 
     /// Publishes, shows and counts what the engine has found.
@@ -457,7 +468,7 @@ impl Charge {
                     tracing::debug!(integration = %self.id, acd = event.acd, agent, cause, mode, "event");
                     let read_at = read_at.filter(|_| event.observed_at == self.now);
                     // What is merged with later ones is encoded when it is clear.
-                    if self.overflow.is_none() {
+                    if !self.standing.is_behind() {
                         self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
                     }
                     events.push((event, annotation));
@@ -604,3 +615,7 @@ impl Charge {
         let _ = self.model.send((self.number, update));
     }
 }
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;

@@ -47,6 +47,16 @@ pub enum RowError {
     },
 }
 
+impl RowError {
+    /// Whether a newer version has written it: it is sound, and to be kept for that one.
+    pub const fn is_newer(&self) -> bool {
+        match self {
+            Self::Route { .. } | Self::Header { .. } => true,
+            Self::Decode(_) | Self::EventId { .. } => false,
+        }
+    }
+}
+
 /// A batch as the journal has it, with the agents as they are after it.
 pub fn encode(messages: &[Message], agents: Vec<store::AgentMemory>) -> Vec<u8> {
     encode_with(messages, agents, Vec::new())

@@ -246,3 +246,26 @@ fn a_clock_that_was_set_back_makes_a_message_young() {
         assert!(read.read_at.unwrap().elapsed() <= Duration::from_secs(longest), "{read_at}");
     }
 }
+
+/// What an older program would refuse. Whoever changes this raises `store::FORMAT`.
+#[test]
+fn the_format_of_contents_is_that_of_what_they_may_say() {
+    let routes: Vec<&str> = (0..100)
+        .filter_map(|route| store::message::Route::try_from(route).ok())
+        .map(|route| route.as_str_name())
+        .collect();
+    let modes: Vec<&str> = (0..100)
+        .filter_map(|mode| proto::v1::state::Mode::try_from(mode).ok())
+        .map(|mode| mode.as_str_name())
+        .collect();
+    let directions = (0..100).filter(|value| proto::v1::state::Direction::try_from(*value).is_ok()).count();
+    let qualities = (0..100).filter(|value| proto::v1::since_quality::Value::try_from(*value).is_ok()).count();
+    let says = [routes.join(" "), header::ALL.join(" "), modes.join(" "), format!("{directions} {qualities}")];
+    let expected = [
+        "UNSPECIFIED AGENT_STATE FEED_STATUS DEAD_LETTER REFRESH AUDIT TOMBSTONE",
+        "event_id content-type schema integration reason offset received_at",
+        "UNKNOWN UNSTAFF AVAIL ACD ACW AUX DACD DACW RING OTHER LOGON LOGOFF",
+        "3 4",
+    ];
+    assert_eq!((crate::store::FORMAT, says), (1, expected.map(str::to_owned)));
+}

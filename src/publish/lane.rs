@@ -22,6 +22,9 @@ const FETCH_AGAIN: Duration = Duration::from_secs(5);
 /// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
 const ROOM: u64 = 4 * 1024 * 1024;
 
+/// Label of a failure: a newer version has written what cannot be read.
+pub const NEWER: &str = "newer";
+
 /// One integration's part of the journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Lane {
@@ -163,24 +166,40 @@ impl Lane {
     }
 
     /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
-    /// wait for it. Anything else is tried again.
+    /// wait for it. Anything else is tried again: what a newer version has written is kept for that one, and a disk that fails
+    /// says nothing of what is on it, neither of this row nor of the next.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
-        let Err(error) = self.read(position) else { return };
-        self.shared.observer.failed(error.kind());
-        let next = match &error {
-            FetchError::Store(StoreError::Corrupt(_)) | FetchError::Missing { .. } | FetchError::Row { .. } => {
-                self.reader.lock().next_row(self.number, position)
-            }
-            FetchError::Store(_) => {
-                tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
-                // Stopped or not: the caller finds out.
-                let _ = self.outbox.pause(FETCH_AGAIN);
-                return;
-            }
+        if !self.try_fetch(integration, position) {
+            // Stopped or not: the caller finds out.
+            let _ = self.outbox.pause(FETCH_AGAIN);
+        }
+    }
+
+    /// One attempt; false where it has to be tried again.
+    fn try_fetch(&self, integration: &str, position: u64) -> bool {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
+            false
         };
-        let until = next.ok().flatten().unwrap_or_else(|| self.outbox.end());
-        let lost = self.outbox.lose(until);
-        tracing::error!(integration, position, lost, %error, "a row of the journal is damaged: its messages are lost");
+        // What is committed from here on is not looked for.
+        let end = self.outbox.end();
+        let Err(error) = self.read(position) else { return true };
+        self.shared.observer.failed(error.kind());
+        if !error.is_damage() {
+            return failed(&error);
+        }
+        let looked = self.reader.lock().next_row(self.number, position);
+        match looked {
+            Ok(next) => {
+                let lost = self.outbox.lose(next.unwrap_or(end));
+                tracing::error!(integration, position, lost, %error, "a row of the journal is damaged: its messages are lost");
+                true
+            }
+            Err(error) => {
+                self.shared.observer.failed(error.kind());
+                failed(&error)
+            }
+        }
     }
 
     fn read(&self, position: u64) -> Result<(), FetchError> {
@@ -222,7 +241,17 @@ impl FetchError {
     fn kind(&self) -> &'static str {
         match self {
             Self::Store(error) => error.kind(),
+            Self::Row { source, .. } if source.is_newer() => NEWER,
             Self::Missing { .. } | Self::Row { .. } => "corrupt",
+        }
+    }
+
+    /// Whether what is there is not what was written.
+    const fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Missing { .. } => true,
+            Self::Row { source, .. } => !source.is_newer(),
         }
     }
 }
@@ -232,3 +261,7 @@ impl std::fmt::Debug for Lane {
         f.debug_struct("Lane").field("number", &self.number).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

@@ -129,6 +129,8 @@ struct State {
     /// Position after the last message in the journal.
     end: u64,
     bytes: usize,
+    /// So many positions behind the last entry are given up: nothing is added until the entries before them have left.
+    lost: u64,
     /// Entries that are not acknowledged.
     unsettled: usize,
     /// What the publisher waits for in [`Outbox::take`].
@@ -161,6 +163,7 @@ impl Outbox {
             next: first,
             end: end.max(first),
             bytes: 0,
+            lost: 0,
             unsettled: 0,
             until: u64::MAX,
             held_at,
@@ -184,7 +187,7 @@ impl Outbox {
         let bytes: usize = messages.iter().map(Message::size).sum();
         let fits =
             state.entries.len() + messages.len() <= self.limits.messages && state.bytes + bytes <= self.limits.bytes;
-        let follows = state.window_end() == state.end;
+        let follows = state.window_end() == state.end && state.lost == 0;
         state.end += messages.len() as u64;
         if follows && (fits || state.entries.is_empty()) {
             state.extend(messages, written_at);
@@ -196,6 +199,9 @@ impl Outbox {
     /// Messages from the journal, the first of them at `first`: those that follow what is in memory are taken.
     pub fn refill(&self, first: u64, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
+        if state.lost > 0 {
+            return;
+        }
         let Some(known) = state.window_end().checked_sub(first) else { return };
         let known = usize::try_from(known).unwrap_or(usize::MAX);
         state.extend(messages.into_iter().skip(known), written_at);
@@ -207,17 +213,7 @@ impl Outbox {
         let mut state = self.state.lock();
         let until = until.min(state.end);
         let lost = until.saturating_sub(state.window_end());
-        let nothing = Arc::new(Message {
-            route: Route::DeadLetter,
-            key: "".into(),
-            payload: bytes::Bytes::new(),
-            headers: Vec::new(),
-            read_at: None,
-        });
-        for _ in 0..lost {
-            let (message, submitted_at) = (Arc::clone(&nothing), Instant::now());
-            state.entries.push_back(Entry { message, size: 0, submitted_at, awaiting: TopicSet::EMPTY, settled: true });
-        }
+        state.lost += lost;
         self.release(&mut state);
         lost
     }
@@ -425,6 +421,9 @@ impl Outbox {
             state.bytes -= entry.size;
             state.first += 1;
         }
+        if state.entries.is_empty() {
+            state.first += std::mem::take(&mut state.lost);
+        }
         if state.first == before {
             return;
         }
@@ -453,7 +452,7 @@ impl State {
     }
 
     fn window_end(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.first + self.entries.len() as u64 + self.lost
     }
 
     fn pending(&self) -> usize {
@@ -469,10 +468,10 @@ impl State {
     /// The position that must be fetched before anything can go on. The window is refilled when half of it is free.
     fn missing(&self, limits: Limits) -> Option<u64> {
         let window_end = self.window_end();
-        let is_behind = self.next >= window_end && window_end < self.limit(self.until);
+        let is_behind = self.next + self.lost >= window_end && window_end < self.limit(self.until);
         let has_room =
             self.entries.is_empty() || (self.entries.len() <= limits.messages / 2 && self.bytes <= limits.bytes / 2);
-        (is_behind && has_room).then_some(window_end)
+        (is_behind && has_room && self.lost == 0).then_some(window_end)
     }
 
     /// What there is for the publisher, if anything.

@@ -178,3 +178,24 @@ fn take_stops_at_a_position_until_everything_below_is_acknowledged() {
     outbox.stop();
     assert!(matches!(outbox.take(10, u64::MAX), Taken::Stopped));
 }
+
+#[test]
+fn what_is_lost_takes_no_room_and_is_passed_over_when_what_is_before_it_has_left() {
+    const BACKLOG: u64 = 1 << 40;
+    let outbox = Outbox::new(Limits { messages: 4, bytes: 1_000 }, 0, BACKLOG + 2, None);
+    outbox.refill(0, vec![event("a", "0"), event("a", "1")], Instant::now());
+    assert_eq!(take(&outbox).len(), 2);
+    assert_eq!(outbox.lose(BACKLOG), BACKLOG - 2);
+    assert_eq!(outbox.lose(BACKLOG), 0, "once");
+    assert_eq!((outbox.acknowledged_to(), outbox.pending()), (0, 4), "two of before, two of behind");
+    // What comes back late for a lost position is not taken.
+    outbox.refill(2, vec![event("a", "2")], Instant::now());
+    assert!(outbox.try_take(9, u64::MAX).is_none(), "what is before it has to leave first");
+    acknowledge(&outbox, 0);
+    assert!(outbox.try_take(9, u64::MAX).is_none());
+    acknowledge(&outbox, 1);
+    assert_eq!((outbox.acknowledged_to(), outbox.pending()), (BACKLOG, 2));
+    assert!(matches!(outbox.try_take(9, u64::MAX), Some(Taken::Behind(BACKLOG))));
+    outbox.refill(BACKLOG, vec![event("a", "3"), event("a", "4")], Instant::now());
+    assert_eq!(take(&outbox).len(), 2);
+}

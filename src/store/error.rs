@@ -34,6 +34,22 @@ pub enum OpenError {
         /// The last version that this program knows.
         known: i64,
     },
+    /// A newer program has written contents into it, in the same tables.
+    #[error(
+        "{} was written by rtalink {program}, with contents of format {found}; this program knows formats up to {known}: start \
+         the newer program again, or move the file away to begin with an empty store",
+        file.display()
+    )]
+    NewerContents {
+        /// The database.
+        file: PathBuf,
+        /// The version of that program.
+        program: String,
+        /// Its format.
+        found: u32,
+        /// The last format that this program knows.
+        known: u32,
+    },
     /// Not even a store in memory could be made.
     #[error("there is no store, not even in memory ({0}): give the process more memory")]
     NoMemory(StoreError),
@@ -106,7 +122,7 @@ impl fmt::Display for Incident {
     }
 }
 
-/// Why the store could not do what it was asked for. The transaction did not happen.
+/// Why the store could not do what it was asked for. The transaction did not happen. Only [`Self::Corrupt`] is damage.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room.
@@ -123,14 +139,20 @@ pub enum StoreError {
     /// The disk failed.
     #[error("the disk of the store fails ({0}): check the disk and the system's log")]
     Io(String),
-    /// Anything else, such as another program that keeps the file locked.
-    #[error("the store refuses ({0}): end other programs that have its file open, or report this")]
+    /// Another program keeps it to itself.
+    #[error("the store is busy ({0}): end other programs that have its file open")]
+    Busy(String),
+    /// There is no memory for what was asked for.
+    #[error("there is no memory for the store ({0}): give the process more")]
+    NoMemory(String),
+    /// Anything else.
+    #[error("the store refuses ({0}): report this")]
     Other(String),
 }
 
 impl StoreError {
     /// Every [`Self::kind`].
-    pub const KINDS: [&'static str; 5] = ["full", "not_writable", "corrupt", "io", "other"];
+    pub const KINDS: [&'static str; 7] = ["full", "not_writable", "corrupt", "io", "busy", "no_memory", "other"];
 
     /// A label for metrics.
     pub fn kind(&self) -> &'static str {
@@ -139,14 +161,27 @@ impl StoreError {
             Self::NotWritable(_) => "not_writable",
             Self::Corrupt(_) => "corrupt",
             Self::Io(_) => "io",
+            Self::Busy(_) => "busy",
+            Self::NoMemory(_) => "no_memory",
             Self::Other(_) => "other",
         }
     }
 
+    /// Whether what is there is not what was written. Of everything else the content may be sound.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_))
+    }
+
     /// What was found, without the advice.
-    pub(super) fn detail(&self) -> &str {
+    pub fn detail(&self) -> &str {
         match self {
-            Self::Full(why) | Self::NotWritable(why) | Self::Corrupt(why) | Self::Io(why) | Self::Other(why) => why,
+            Self::Full(why)
+            | Self::NotWritable(why)
+            | Self::Corrupt(why)
+            | Self::Io(why)
+            | Self::Busy(why)
+            | Self::NoMemory(why)
+            | Self::Other(why) => why,
         }
     }
 }
@@ -165,6 +200,10 @@ impl From<rusqlite::Error> for StoreError {
                 // The file ends before what it refers to, or the file system has found it damaged.
                 ErrorCode::SystemIoFailure if DAMAGED.contains(&failure.extended_code) => Self::Corrupt(why),
                 ErrorCode::SystemIoFailure => Self::Io(why),
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                    Self::Busy(why)
+                }
+                ErrorCode::OutOfMemory => Self::NoMemory(why),
                 _ => Self::Other(why),
             },
             // A column has another type than was written, or a row that is always there is not.

@@ -36,6 +36,14 @@ pub enum InspectError {
         /// What is wrong.
         why: String,
     },
+    /// It cannot be read, and may be sound.
+    #[error("{} cannot be read ({error}): check permissions and the disk", file.display())]
+    Unreadable {
+        /// The database.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A later program's.
     #[error("{} has schema version {found}, this program knows versions up to {known}: use the newer program", file.display())]
     Newer {
@@ -201,8 +209,11 @@ impl ReadOnly {
         if file.symlink_metadata().is_err() {
             return Err(InspectError::Missing(directory.into()));
         }
-        open::damage(directory, lock::counted_in(directory))
-            .map_err(|why| InspectError::Unusable { file: file.clone(), why })?;
+        match open::damage(directory, lock::counted_in(directory)) {
+            Ok(None) => {}
+            Ok(Some(why)) => return Err(InspectError::Unusable { file, why }),
+            Err(error) => return Err(InspectError::Unreadable { file, error }),
+        }
         let beside = |part: &str| directory.join(format!("{DATABASE}{part}"));
         let has_wal = beside("-wal").metadata().is_ok_and(|found| found.len() > 0);
         let (uri, copy) = if beside("-shm").exists() && beside("-wal").exists() {

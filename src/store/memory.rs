@@ -29,6 +29,13 @@ pub enum MemoryError {
     Unknown(#[from] UnknownValue),
 }
 
+impl MemoryError {
+    /// Whether a newer version has written it: it is sound, and to be kept for that one.
+    pub const fn is_newer(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+}
+
 /// An agent, as a row has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredAgent {

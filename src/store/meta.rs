@@ -9,6 +9,10 @@ use super::error::StoreError;
 pub(super) const ID: &str = "id";
 /// Commits so far.
 pub(super) const COMMITS: &str = "commits";
+/// The latest format of contents that was written into it; see [`super::schema::FORMAT`].
+pub(super) const FORMAT: &str = "format";
+/// The version of the program that has opened it last.
+pub(super) const PROGRAM: &str = "program";
 /// When it was last opened, RFC 3339.
 pub(super) const OPENED_AT: &str = "opened_at";
 /// No version of a mapping that is given from now on is smaller.

@@ -52,6 +52,7 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open};
 pub use reader::{Reader, Row};
+pub use schema::FORMAT;
 pub use space::Space;
 pub use traces::set_aside_with;
 pub use verify::verify;

@@ -2,7 +2,8 @@
 //!
 //! Whatever the directory holds, there is a store in the end, and [`Incident`]s say what it cost; only another process and
 //! a newer file refuse. The order: lock; a look at the file's first bytes; SQLite's checks; the schema; rows of the small
-//! tables; the count of commits; a commit, which shows whether the disk takes one.
+//! tables; the count of commits; a commit, which shows whether the disk takes one. Only damage sets a file aside. One that is
+//! busy, or that a full or failing disk does not let us read, may be sound: it stays where it is, and the store is in memory.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -45,10 +46,14 @@ pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
         Err(LockError::Io(error)) => return in_memory(settings, error.to_string()),
     };
     let counted = lock.counted();
-    let loaded = damage(directory, counted).map_err(Unusable::Damaged).and_then(|()| load(directory));
+    let loaded = match damage(directory, counted) {
+        Ok(None) => load(directory),
+        Ok(Some(why)) => Err(Unusable::Damaged(why)),
+        Err(error) => Err(Unusable::NotWritable(error.to_string())),
+    };
     match loaded {
         Ok(connection) => in_directory(settings, lock, connection, Origin::Kept(counted), Vec::new()),
-        Err(Unusable::Newer(found)) => Err(newer(directory, found)),
+        Err(Unusable::Newer(newer)) => Err(newer.refused(directory)),
         Err(Unusable::Damaged(why)) => anew(settings, lock, &why),
         Err(Unusable::NotWritable(why)) => in_memory(settings, why),
     }
@@ -64,7 +69,7 @@ pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened,
     let incident = Incident::SetAside { file: directory.join(DATABASE), aside, why: why.to_owned() };
     match load(directory) {
         Ok(connection) => in_directory(settings, lock, connection, Origin::SetAside, vec![incident]),
-        Err(Unusable::Newer(found)) => Err(newer(directory, found)),
+        Err(Unusable::Newer(newer)) => Err(newer.refused(directory)),
         Err(Unusable::Damaged(why) | Unusable::NotWritable(why)) => with(in_memory(settings, why), vec![incident]),
     }
 }
@@ -106,6 +111,18 @@ impl Store {
             Place::Memory { settings, .. } => in_memory(&settings, why.to_owned()),
         }
     }
+
+    /// For rows that cannot be read although nothing says that they are damaged: the file stays as it is, and the store is in
+    /// memory.
+    ///
+    /// # Errors
+    /// Those of [`open`]; in practice none.
+    pub fn leave_and_open_in_memory(self, why: &str) -> Result<Opened, OpenError> {
+        let Self { connection, place, .. } = self;
+        drop(connection);
+        let (Place::Directory { settings, .. } | Place::Memory { settings, .. }) = place;
+        in_memory(&settings, why.to_owned())
+    }
 }
 
 /// Where the content of a connection comes from.
@@ -119,20 +136,41 @@ enum Origin {
 enum Unusable {
     Damaged(String),
     NotWritable(String),
-    Newer(i64),
+    Newer(Newer),
+}
+
+/// What a newer program has written.
+enum Newer {
+    /// Its tables, by their version.
+    Tables(i64),
+    /// Our tables, with contents that this program does not know.
+    Contents { program: String, format: u32 },
+}
+
+impl Newer {
+    fn refused(self, directory: &Path) -> OpenError {
+        let file = directory.join(DATABASE);
+        match self {
+            Self::Tables(found) => OpenError::Newer { file, found, known: schema::version() },
+            Self::Contents { program, format } => {
+                OpenError::NewerContents { file, program, found: format, known: schema::FORMAT }
+            }
+        }
+    }
 }
 
 impl From<StoreError> for Unusable {
     fn from(error: StoreError) -> Self {
         let why = error.detail().to_owned();
         match error {
-            StoreError::Corrupt(_) => Self::Damaged(why),
-            // Anything that SQLite does not understand, save that another program keeps the file to itself.
-            StoreError::Other(_) if !why.contains("locked") => Self::Damaged(why),
+            // Of what is asked here SQLite understands everything, unless the file says something else.
+            StoreError::Corrupt(_) | StoreError::Other(_) => Self::Damaged(why),
             // A full disk may look like a failing one; the file may be sound and stays where it is.
-            StoreError::Full(_) | StoreError::NotWritable(_) | StoreError::Io(_) | StoreError::Other(_) => {
-                Self::NotWritable(why)
-            }
+            StoreError::Full(_)
+            | StoreError::NotWritable(_)
+            | StoreError::Io(_)
+            | StoreError::Busy(_)
+            | StoreError::NoMemory(_) => Self::NotWritable(why),
         }
     }
 }
@@ -143,10 +181,6 @@ impl From<rusqlite::Error> for Unusable {
     }
 }
 
-fn newer(directory: &Path, found: i64) -> OpenError {
-    OpenError::Newer { file: directory.join(DATABASE), found, known: schema::version() }
-}
-
 fn with(opened: Result<Opened, OpenError>, mut before: Vec<Incident>) -> Result<Opened, OpenError> {
     opened.map(|Opened { store, incidents }| {
         before.extend(incidents);
@@ -155,21 +189,25 @@ fn with(opened: Result<Opened, OpenError>, mut before: Vec<Incident>) -> Result<
 }
 
 /// What SQLite would not call damage, but would quietly replace by an empty database.
-pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> Result<(), String> {
-    let damaged = |why: &str| Err(why.to_owned());
+///
+/// # Errors
+/// When the file cannot be read, which says nothing of what is in it.
+pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<Option<String>> {
+    let damaged = |why: &str| Ok(Some(why.to_owned()));
     let mut header = Vec::new();
     match File::open(directory.join(DATABASE)).and_then(|file| file.take(100).read_to_end(&mut header)) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let wal = directory.join(format!("{DATABASE}-wal"));
             let has_wal = wal.metadata().is_ok_and(|found| found.len() > 0);
-            return if has_wal { damaged("only its -wal is there") } else { Ok(()) };
+            return if has_wal { damaged("only its -wal is there") } else { Ok(None) };
         }
-        Err(error) => return damaged(&error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => return damaged("it is a directory"),
+        Err(error) => return Err(error),
     }
     if header.is_empty() {
         // So is a file whose making was interrupted; but that one has never had a commit.
-        return if counted.is_some() { damaged("it is empty") } else { Ok(()) };
+        return if counted.is_some() { damaged("it is empty") } else { Ok(None) };
     }
     let Some((magic, application)) = header.get(..16).zip(header.get(68..72)) else {
         return damaged("it is too short for a database");
@@ -184,7 +222,7 @@ pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> Result<(), S
     if !header.get(18..20).is_some_and(|versions| versions.iter().all(|version| matches!(version, 1 | 2))) {
         return damaged("its format is unknown");
     }
-    Ok(())
+    Ok(None)
 }
 
 /// A connection to a file that is sound, of this version, and made when missing.
@@ -195,13 +233,17 @@ fn load(directory: &Path) -> Result<Connection, Unusable> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     let found = schema::version_of(&connection)?;
+    let is_made = found > 0;
+    if is_made && let Some(newer) = newer_contents(&connection) {
+        return Err(Unusable::Newer(newer));
+    }
     if found > schema::version() {
         if schema::is_ours(&connection)? {
             return Err(Unusable::Damaged(format!("schema version {found}, with the tables of {}", schema::version())));
         }
-        return Err(Unusable::Newer(found));
+        return Err(Unusable::Newer(Newer::Tables(found)));
     }
-    if found > 0 {
+    if is_made {
         schema::check_tables(&connection, &STEPS[..usize::try_from(found).unwrap_or(STEPS.len())])?;
         schema::check_pages(&connection)?;
     }
@@ -217,6 +259,14 @@ fn load(directory: &Path) -> Result<Connection, Unusable> {
         return Err(Unusable::Damaged("table meta: commits is missing".to_owned()));
     }
     Ok(connection)
+}
+
+/// What the file says of its contents, where that is more than this program knows. Damage is found by others.
+fn newer_contents(connection: &Connection) -> Option<Newer> {
+    let format: u32 = meta::get(connection, meta::FORMAT).ok()??.parse().ok()?;
+    let program =
+        || meta::get(connection, meta::PROGRAM).ok().flatten().unwrap_or_else(|| "of an unknown version".to_owned());
+    (format > schema::FORMAT).then(|| Newer::Contents { program: program(), format })
 }
 
 fn in_directory(
@@ -289,6 +339,8 @@ fn begin(
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;
         meta::set(connection, meta::OPENED_AT, &now.to_string())?;
+        meta::set(connection, meta::FORMAT, &schema::FORMAT.to_string())?;
+        meta::set(connection, meta::PROGRAM, env!("CARGO_PKG_VERSION"))?;
         if is_replaced || rolled_back.is_some() {
             mapping::forget(connection, now)?;
         }

@@ -12,6 +12,11 @@ use super::error::StoreError;
 /// "rtal": tells our files from others.
 pub(super) const APPLICATION_ID: i64 = 0x7274_616c;
 
+/// What contents may say: routes, headers, and values of enums that an older program does not know. **Whoever adds one raises
+/// this**, a test sees to it. A program refuses a file of a later format before it has changed anything, so that an image that
+/// is rolled back does not take what it cannot read for damage.
+pub const FORMAT: u32 = 1;
+
 /// A file up to this size is checked in full when it is opened; of a larger one the journal's contents are not.
 pub(super) const CHECKED_IN_FULL: i64 = 64 * 1024 * 1024;
 

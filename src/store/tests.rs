@@ -1,7 +1,8 @@
 //! The store as a whole: what is written comes back, and what is damaged is noticed.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -296,6 +297,40 @@ fn a_newer_file_refuses_the_start() {
     let error = open(&settings(folder.path())).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
     assert!(matches!(inspect(folder.path()), Err(InspectError::Newer { found: 99, .. })));
+}
+
+/// The bytes of all files in a folder.
+fn bytes(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|file| (file.clone(), fs::read(file).unwrap())).collect()
+}
+
+#[test]
+fn newer_contents_in_the_same_tables_refuse_the_start_and_nothing_is_touched() {
+    let folder = TempDir::new().unwrap();
+    drop(store(folder.path()));
+    let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
+    meta::set(&connection, meta::FORMAT, "2").unwrap();
+    meta::set(&connection, meta::PROGRAM, "9.8.7").unwrap();
+    drop(connection);
+    let before = bytes(folder.path());
+    let error = open(&settings(folder.path())).unwrap_err();
+    assert!(matches!(error, OpenError::NewerContents { found: 2, known: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains("rtalink 9.8.7"), "{error}");
+    assert_eq!(bytes(folder.path()), before);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_set_aside() {
+    let folder = TempDir::new().unwrap();
+    drop(store(folder.path()));
+    // A link to itself: whoever opens it is told by the system that it cannot be read, whatever their rights.
+    let file = folder.path().join(DATABASE);
+    fs::rename(&file, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let Opened { store, incidents } = open(&settings(folder.path())).unwrap();
+    assert_eq!(incidents.iter().map(Incident::kind).collect::<Vec<_>>(), ["not_writable"]);
+    assert!(!store.is_durable() && aside::list(folder.path()).is_empty());
 }
 
 #[test]

@@ -1,0 +1,198 @@
+//! What a store says after a journal has refused something: nothing that the journal was not given. Each start opens the
+//! store that the one before has left, as after `kill -9`. Kafka is never there.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config;
+use crate::config::model::Config;
+use crate::http::model;
+use crate::pipeline::restore::{self, Restored};
+use crate::pipeline::{mapping_files, observers};
+use crate::publish::Publisher;
+use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
+use crate::publish::observer;
+use crate::publish::outbox::Limits;
+use crate::telemetry::metrics::Metrics;
+use crate::wire::framing::{Piece, Run};
+use crate::wire::plan::Plan;
+
+const ROOM: u64 = 1 << 30;
+/// What is in it already is too much.
+const NO_ROOM: u64 = 1;
+
+fn configuration(folder: &Path, activity: &str) -> Config {
+    let activities = format!("external_activity,activity_id,activity_name\nAVAIL,1,{activity}\nACD,2,Call\n");
+    fs::write(folder.join("activities.csv"), activities).unwrap();
+    fs::write(folder.join("users.csv"), "external_user,employee_id,employee_name\nA,1,Ada\nB,2,Bo\n").unwrap();
+    let toml = r#"
+        [kafka]
+        bootstrap_servers = "127.0.0.1:1"
+        [[integration]]
+        id = "avaya-1"
+        kind = "avaya-cms"
+        acd = 1
+        [integration.realtime]
+        port = 7001
+        layout = "people"
+        snapshot_end = "marker"
+        [integration.mapping]
+        users = "users.csv"
+        activities = "activities.csv"
+        [layout.people]
+        separator = "|"
+        marker = "^END"
+        columns = ["login_id", "state"]
+        states = "cms-names"
+    "#;
+    let loaded = config::parse(toml, &folder.join("rtalink.toml"), []);
+    loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+}
+
+/// A worker's charge on a store of its own; dropped as a kill would leave it.
+struct Life {
+    charge: Charge,
+    plan: Arc<Plan>,
+    publisher: Publisher,
+    _model: crossbeam_channel::Receiver<(usize, Update)>,
+}
+
+impl Life {
+    fn begin(folder: &TempDir, journal_bytes: u64, activity: &str, event_names: bool) -> Self {
+        let config = configuration(folder.path(), activity);
+        let restore::Opening { store, mut restored, .. } = restore::open(&config).unwrap();
+        let integration = &config.integrations[0];
+        let id = Arc::clone(&integration.id);
+        let lane = LaneStart { integration: Arc::clone(&id), stored: restored[0].stored.clone(), keeps_events: false };
+        let window = Limits { messages: 100, bytes: 100_000 };
+        let journal = Journal::start(store, &[lane], Bounds { journal_bytes, window }, Arc::new(Unobserved)).unwrap();
+        let publisher = Publisher::start(&config.kafka, None, journal, |_| Arc::new(observer::Unobserved)).unwrap();
+        let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
+        let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
+        let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
+        let (checkpoint, last_events) = restored.remove(0).into_engine(&mut engine, None, event_names);
+        let (model, updates) = crossbeam_channel::bounded(model::MOST_UPDATES);
+        let mut charge = Charge::new(ChargeParts {
+            id: Arc::clone(&id),
+            number: 0,
+            engine,
+            encoder: Encoder::new(Arc::clone(&id), config.kafka.format),
+            publish: publisher.handle(&id).unwrap(),
+            metrics: observers::feed_metrics(&Metrics::new().unwrap(), &id),
+            model,
+            refused: Arc::default(),
+            checkpoint,
+            last_events,
+            forget_after: None,
+            event_names,
+        });
+        charge.begin();
+        Self { charge, plan, publisher, _model: updates }
+    }
+
+    /// A snapshot, and what follows from it.
+    fn reads(&mut self, rows: &'static str) {
+        let at = self.charge.advance(Timestamp::now());
+        if self.charge.engine.session().connections() == 0 {
+            self.charge.engine.open(1, &"peer".into(), at, &mut self.charge.findings);
+        }
+        let piece = Piece::Records(Run { bytes: rows.into(), offset: 0 });
+        self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
+        self.charge.conclude(None);
+    }
+
+    /// Everything that was accepted is on disk, and nothing else.
+    fn killed(self) {
+        let Self { charge, publisher, .. } = self;
+        let (written, is_written) = crossbeam_channel::bounded(1);
+        charge.publish.lane().hold(None, Box::new(move || written.send(()).unwrap()));
+        is_written.recv_timeout(Duration::from_secs(60)).unwrap();
+        drop(charge);
+        drop(publisher);
+    }
+}
+
+/// What the next start is told: of each agent login id, sequence, mode, and user and activity as they were last published.
+fn remembered(folder: &TempDir) -> Vec<String> {
+    let config = configuration(folder.path(), "-");
+    let restored: Vec<Restored> = restore::open(&config).unwrap().restored;
+    // Of who is there twice the later one counts.
+    let mut agents = std::collections::BTreeMap::new();
+    for stored in &restored[0].agents {
+        let mode = stored.agent.known.as_ref().map_or("-", |known| known.state.mode.name());
+        let published = stored.published.as_ref();
+        let user = published.and_then(|published| published.user.as_ref()).map_or("-", |user| &*user.employee_name);
+        let activity = published
+            .and_then(|published| published.activity.as_ref())
+            .map_or("-", |activity| &*activity.activity_name);
+        let told = format!("{} #{} {mode} {user} {activity}", stored.agent.login_id, stored.agent.sequence);
+        agents.insert(Arc::clone(&stored.agent.login_id), told);
+    }
+    agents.into_values().collect()
+}
+
+/// Two agents are known, and everything is as it should be.
+fn two_agents() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let mut life = Life::begin(&folder, ROOM, "Old", true);
+    life.reads("A|AVAIL\nB|AVAIL\nEND\n");
+    life.charge.end();
+    life.killed();
+    assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
+    folder
+}
+
+#[test]
+fn what_a_closed_journal_has_refused_is_not_in_the_last_checkpoint() {
+    let folder = two_agents();
+    let mut life = Life::begin(&folder, ROOM, "Old", true);
+    life.reads("A|ACD\nB|AVAIL\nEND\n");
+    // The end outlasts its grace.
+    life.publisher.close();
+    life.reads("A|ACD\nB|ACD\nEND\n");
+    life.charge.end();
+    assert!(life.charge.standing.is_lost());
+    assert!(life.charge.refused.load(std::sync::atomic::Ordering::Relaxed) > 0, "counted");
+    life.killed();
+    assert_eq!(
+        remembered(&folder),
+        ["A #2 ACD Ada Call", "B #1 AVAIL Bo Old"],
+        "B's change is news for the next start"
+    );
+}
+
+#[test]
+fn what_a_full_journal_keeps_is_not_in_the_first_checkpoint() {
+    let folder = two_agents();
+    // A mapping has changed meanwhile: both are published anew, and there is no room for that.
+    let life = Life::begin(&folder, NO_ROOM, "New", true);
+    assert!(life.charge.standing.is_behind());
+    life.killed();
+    assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"], "nobody was told of the new one");
+    Life::begin(&folder, ROOM, "New", true).killed();
+    assert_eq!(remembered(&folder), ["A #2 AVAIL Ada New", "B #2 AVAIL Bo New"]);
+}
+
+#[test]
+fn names_that_are_to_go_stay_known_until_a_full_journal_takes_that_they_went() {
+    let folder = two_agents();
+    let life = Life::begin(&folder, NO_ROOM, "Old", false);
+    assert!(life.charge.standing.is_behind());
+    life.killed();
+    assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"], "consumers have the names still");
+}
+
+#[test]
+fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
+    let folder = two_agents();
+    let mut life = Life::begin(&folder, NO_ROOM, "New", true);
+    life.publisher.close();
+    life.reads("A|ACD\nB|AVAIL\nEND\n");
+    assert!(life.charge.standing.is_lost());
+    life.charge.end();
+    life.killed();
+    assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
+}
