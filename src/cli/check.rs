@@ -29,6 +29,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         Problem::warning(origin, message).hint(hint)
     });
     loaded.add(in_use);
+    let unmapped = configuration::without_mapping(&loaded, &args.config);
+    loaded.add(unmapped);
     let out_of_date = configuration::out_of_date(&loaded).into_iter();
     loaded.add(out_of_date.map(|(origin, message)| Problem::error(origin, message).hint(configuration::RENEW)));
     for problem in &loaded.problems {

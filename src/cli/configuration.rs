@@ -35,6 +35,12 @@ pub(super) fn load(path: &Path) -> Loaded {
     loaded
 }
 
+/// Integrations that map nobody and nothing.
+pub(super) fn without_mapping(loaded: &Loaded, path: &Path) -> Vec<config::Problem> {
+    let integrations = loaded.config.iter().flat_map(|config| &config.integrations);
+    integrations.filter_map(|integration| mapping_files::absence(integration, path)).collect()
+}
+
 /// Certificates that no peer accepts now.
 pub(super) fn out_of_date(loaded: &Loaded) -> Vec<(config::Origin, String)> {
     let now = Timestamp::now();
@@ -75,6 +81,8 @@ pub(super) fn for_service(path: &Path) -> Loaded {
     loaded.add(in_use);
     let out_of_date = out_of_date_warnings(&loaded);
     loaded.add(out_of_date);
+    let unmapped = without_mapping(&loaded, path);
+    loaded.add(unmapped);
     loaded
 }
 
