@@ -68,6 +68,7 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     compare(running.http.listen != wanted.http.listen, "http.listen");
     compare(running.store.directory != wanted.store.directory, "store.directory");
     compare(running.store.journal_max_size != wanted.store.journal_max_size, "store.journal_max_size");
+    compare(running.store.in_memory != wanted.store.in_memory, "store.in_memory");
     compare(running.store.sync != wanted.store.sync, "store.sync");
     compare(running.privacy.event_names != wanted.privacy.event_names, "privacy.event_names");
     compare(running.privacy.captures != wanted.privacy.captures, "privacy.captures");
