@@ -14,8 +14,10 @@ use tempfile::TempDir;
 
 mod support;
 
+use support::kafka::free_port;
 use support::process::{Process, output, rtalink, write};
 use support::service::folder;
+use support::small_disk::SmallDisk;
 use support::wait::{until, until_true};
 
 /// One integration; `more` goes to the end of the file.
@@ -197,6 +199,87 @@ fn a_port_in_use_is_a_warning_for_check_and_an_error_for_run() {
             let place = |line: &&str| line.contains(&format!("{severity}: ")) && line.contains(&address.to_string());
             assert!(told.lines().any(|line| place(&line)), "{command} {address}: {told}");
         }
+    }
+}
+
+/// What `check` and `run` say, which end alike.
+fn refused_by_both(file: &str) -> String {
+    let [checked, run] = ["check", "run"].map(|command| output(&[command, "--config", file]));
+    let told = text(&checked.stderr);
+    assert_eq!((checked.status.code(), run.status.code()), (Some(1), Some(1)), "{told}\n{}", text(&run.stderr));
+    told
+}
+
+#[test]
+fn what_run_refuses_check_refuses_and_says_where() {
+    let config = |kafka: &str, store: &str| {
+        config(0, free_port(), "cisco-icm-20", "").replacen("partitions = 1", &format!("partitions = 1\n{kafka}"), 1)
+            + store
+    };
+    let cases = [
+        (
+            "[kafka.properties]\n\"sasl.pasword\" = \"hunter2\"",
+            "",
+            ":6:18: \"sasl.pasword\": librdkafka has no such property\n  hint: did you mean \"sasl.password\"?",
+        ),
+        ("[kafka.properties]\nlinger.ms = 9999999999", "", ":6:13: \"linger.ms\": must be from 0 to 900000"),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"SSL\"\nssl.ca.location = \"/no/ca.pem\"",
+            "",
+            ":7:19: \"ssl.ca.location\": /no/ca.pem: there is no such file",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"SASL_SSL\"",
+            "",
+            ": [kafka.properties]: sasl.mechanism: GSSAPI is not in this program",
+        ),
+        ("", "[store]\ndirectory = \"rtalink.toml/data\"\n", ": [store] the store directory "),
+    ];
+    for (kafka, store, expected) in cases {
+        let (_folder, file) = with_config(&config(kafka, store));
+        let told = refused_by_both(&file);
+        assert!(told.contains(&format!("{file}{expected}")), "{expected}\n{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    // Nobody needs the directory.
+    let (folder, _) = with_config("");
+    let toml = config("", "[store]\ndirectory = \"rtalink.toml/data\"\nin_memory = true\n");
+    let process = Process::run(&folder, &toml);
+    assert!(process.line("in_memory").contains("WARN"));
+    let answer = support::http::get(process.http(), "/health/ready");
+    assert_eq!((answer.status, &answer.json()["store"]), (200, &json!("in memory, as configured")), "{}", answer.body);
+    let file = folder.path().join("rtalink.toml");
+    let checked = output(&["check", "--config", file.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+}
+
+#[test]
+fn a_disk_that_takes_nothing_now_is_a_warning() {
+    let (folder, file) = with_config(&config(0, free_port(), "cisco-icm-20", ""));
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data"), "1M") else {
+        println!("skipped: this process may not mount");
+        return;
+    };
+    disk.fill();
+    let checked = output(&["check", "--config", &file]);
+    let told = text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(0), "{told}");
+    assert!(told.contains("warning: ") && told.contains("the service would start in memory, not ready"), "{told}");
+}
+
+#[test]
+fn mapping_files_are_read_where_the_configuration_has_errors() {
+    let toml = config(7001, 9464, "cisco-icm-20", "[integration.mapping]\nusers = \"users.csv\"\n")
+        .replace("acd = 1", "acd = x");
+    let folder = folder(&[
+        ("rtalink.toml", &toml.replace('\n', "\r\n")),
+        ("users.csv", "external_user,employee_id,employee_name\r\n1,,A\r\n"),
+    ]);
+    let checked = output(&["check", "--config", folder.path().join("rtalink.toml").to_str().unwrap()]);
+    let told = text(&checked.stderr);
+    let place = toml.lines().position(|line| line == "acd = x").unwrap() + 1;
+    for expected in [format!("rtalink.toml:{place}:7: "), "users.csv:2: employee_id is empty".to_owned()] {
+        assert!(told.contains(&expected), "{expected}\n{told}");
     }
 }
 

@@ -191,7 +191,9 @@ fn a_new_machine_is_not_ready_from_its_first_scrape_until_kafka_is_there() {
 
 #[test]
 fn a_service_whose_store_is_in_memory_is_not_ready() {
-    let folder = folder(&[("data", "no directory")]);
+    let folder = folder(&[]);
+    // SQLite cannot make what it shares between connections.
+    fs::create_dir_all(folder.path().join("data/journal.db-shm")).unwrap();
     let service = Running::start_in(folder, CONFIG);
     let health = service.get("/health/ready");
     let trouble = health.json()["store"].as_str().unwrap().to_owned();

@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::path::Path;
 
 use rtalink::proto::v1;
+use tempfile::TempDir;
 
 mod support;
 
@@ -99,6 +101,88 @@ fn a_broken_mapping_is_refused_as_a_whole() {
     service.settle(4);
     let events = service.events();
     assert_eq!(told(&events), ["1 #1 OBSERVED E1 1 v1", "2 #1 OBSERVED E2 1 v1", "1 #2 CHANGED E1 9 v1"]);
+}
+
+/// At their default places, where nothing names them.
+fn start_at_default_places() -> (TempDir, String) {
+    let folder = folder(&[]);
+    fs::create_dir(folder.path().join("mapping")).unwrap();
+    fs::write(folder.path().join("mapping/users.csv"), USERS).unwrap();
+    fs::write(folder.path().join("mapping/activities.csv"), ACTIVITIES).unwrap();
+    (folder, short::config(short::EMBEDDED, "logout_after = 2\nstale_after = \"30s\"\nallow = []", ""))
+}
+
+#[test]
+fn a_mapping_file_that_is_gone_or_cannot_be_read_is_no_wish_to_map_nobody() {
+    let (folder, toml) = start_at_default_places();
+    let mut service = Running::start_in(folder, &toml);
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "2|AVAIL|"]);
+    service.settle(2);
+    let away = service.path("away");
+    type Harm = fn(&Path, &Path) -> std::io::Result<()>;
+    let harms: [(&str, Harm, &[&str]); 4] = [
+        ("mapping/users.csv", |file, away| fs::rename(file, away), &["mapping/users.csv: is gone"]),
+        ("mapping/activities.csv", |file, away| fs::rename(file, away), &["mapping/activities.csv: is gone"]),
+        (
+            "mapping",
+            |file, away| fs::rename(file, away),
+            &["mapping/users.csv: is gone", "mapping/activities.csv: is gone"],
+        ),
+        (
+            "mapping/users.csv",
+            |file, away| fs::rename(file, away).and_then(|()| fs::create_dir(file)),
+            &["mapping/users.csv: cannot be read: it is a folder"],
+        ),
+    ];
+    for (file, harm, expected) in harms {
+        let file = service.path(file);
+        harm(&file, &away).unwrap();
+        let problems: Vec<String> = service.reload(&toml).unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), expected.len(), "{problems:?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.contains(expected), "{problems:?}");
+        }
+        if file.is_dir() {
+            fs::remove_dir(&file).unwrap();
+        }
+        fs::rename(&away, &file).unwrap();
+        assert_eq!(service.reload(&toml).unwrap(), Vec::<String>::new());
+    }
+    // Whoever wants to map nobody says so.
+    fs::write(service.path("mapping/users.csv"), "external_user,employee_id,employee_name\n").unwrap();
+    service.reload(&toml).unwrap();
+    let events = told(&service.events_once(4));
+    assert_eq!(events[2..], ["1 #2 REMAPPED - 1 v2", "2 #2 REMAPPED - 1 v2"]);
+}
+
+#[test]
+fn what_a_reload_finds_about_mapping_files_is_told() {
+    let (folder, toml) = start_at_default_places();
+    let users = folder.path().join("mapping/users.csv");
+    let process = Process::run(&folder, &toml);
+    let refused = || http::series(&http::get(process.http(), "/metrics").body)["rtalink_reload_refused"].to_string();
+    assert_eq!(refused(), "0");
+    fs::rename(&users, folder.path().join("away")).unwrap();
+    process.signal("HUP");
+    let line = process.line("users.csv: is gone, and its mapping is in force");
+    assert!(line.contains("ERROR"), "{line}");
+    process.line("the running configuration stays in force");
+    until_true("the refusal is a metric", || refused() == "1");
+
+    fs::write(&users, "external_user,employee_id,employee_name\n").unwrap();
+    process.signal("HUP");
+    let line = process.line("0 rows instead of 2: taken");
+    assert!(line.contains("WARN") && line.contains("users.csv"), "{line}");
+    process.line("reloaded");
+    until_true("it is over", || refused() == "0");
+    assert_eq!(process.count("has no mapping"), 0);
+    drop(process);
+
+    fs::remove_dir_all(folder.path().join("mapping")).unwrap();
+    let process = Process::run(&folder, &toml);
+    let line = process.line("integration \"avaya-1\" has no mapping");
+    assert!(line.contains("WARN"), "{line}");
 }
 
 #[test]

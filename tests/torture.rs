@@ -107,8 +107,6 @@ const FULL: &str = "sync = \"full\"";
 const NORMAL: &str = "sync = \"normal\"";
 const SMALL: &str = "sync = \"normal\"\njournal_max_size = \"2MiB\"";
 const MEDIUM: &str = "journal_max_size = \"8MiB\"";
-/// Below a regular file.
-const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
 
 /// Not played.
 const NONE: Size = Size { agents: 0, ..BUSY };
@@ -135,7 +133,7 @@ const SCENARIOS: [Scenario; 25] = [
     scenario("disk-filled", Delivery::AtLeastOnce, 25, Breaks::DiskFilled, [NONE, FLOOD]),
     scenario("journal-full", Delivery::AtLeastOnce, 17, Breaks::JournalFull, [FLOOD, FLOOD]).with_store(SMALL),
     scenario("journal-full", Delivery::ExactlyOnce, 18, Breaks::JournalFull, [NONE, FLOOD]).with_store(SMALL),
-    scenario("unwritable", Delivery::AtLeastOnce, 19, Breaks::Unwritable, often(1, 3)).with_store(NOWHERE),
+    scenario("unwritable", Delivery::AtLeastOnce, 19, Breaks::Unwritable, often(1, 3)),
     scenario("torn-store", Delivery::AtLeastOnce, 20, Breaks::TornStore, often(5, 60)).with_store(NORMAL),
     scenario("torn-store", Delivery::ExactlyOnce, 21, Breaks::TornStore, often(5, 60)),
     scenario("second-process", Delivery::AtLeastOnce, 22, Breaks::SecondProcess, often(1, 3)),

@@ -7,13 +7,13 @@ use anyhow::bail;
 
 use crate::config::Problem;
 
-use super::configuration;
+use super::configuration::{self, Taken};
 use super::output::stdout;
 
 /// Validates a configuration and everything it names: every problem with file, line and a hint.
 ///
-/// Exits 0 if `run` would start with it, 1 otherwise. A port that is in use is a warning here: the service may be
-/// running. A certificate that has run out is an error here, though `run` starts with it.
+/// Exits 0 if `run` would start with it, 1 otherwise: librdkafka is asked about its properties, and files and the store
+/// directory are looked at. A port or a store that is in use is a warning here: the service may be running. A certificate that has run out is an error here, though `run` starts with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink check --config rtalink.toml")]
 pub(super) struct Args {
@@ -24,11 +24,20 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut loaded = configuration::load(&args.config);
-    let in_use = configuration::ports_in_use(&loaded).into_iter().map(|(origin, message)| {
-        let hint = "fine if the service is running; otherwise choose another address or port";
-        Problem::warning(origin, message).hint(hint)
+    let taken = configuration::ports_taken(&loaded).into_iter().map(|Taken { origin, message, is_in_use }| {
+        if is_in_use {
+            let hint = "fine if the service is running; otherwise choose another address or port";
+            Problem::warning(origin, message).hint(hint)
+        } else {
+            let hint = "does this machine have the address, and this user the right to the port (below 1024)?";
+            Problem::error(origin, message).hint(hint)
+        }
     });
-    loaded.add(in_use);
+    loaded.add(taken);
+    let store = configuration::store(&loaded, &args.config);
+    loaded.add(store);
+    let unmapped = configuration::without_mapping(&loaded, &args.config);
+    loaded.add(unmapped);
     let out_of_date = configuration::out_of_date(&loaded).into_iter();
     loaded.add(out_of_date.map(|(origin, message)| Problem::error(origin, message).hint(configuration::RENEW)));
     for problem in &loaded.problems {

@@ -1,5 +1,6 @@
 //! Loading a configuration for a command.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,30 +10,84 @@ use anyhow::{Context as _, bail};
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
 use crate::pipeline::{captures, mapping_files, tls_files};
+use crate::publish::properties::{self, Fault};
+use crate::store::{self, Finding};
 use crate::time::Timestamp;
 use crate::wire::layout::{LayoutSpec, builtin};
 use crate::wire::plan::Plan;
 
-/// The configuration with all that is wrong with it and with the files it names.
+/// The configuration with all that is wrong with it and with the files it names, those of its sound parts too.
 pub(super) fn load(path: &Path) -> Loaded {
     let mut loaded = config::load(path, environment::of_process());
-    let integrations = loaded.config.as_ref().map(|config| config.integrations.clone()).unwrap_or_default();
-    for integration in integrations {
+    let Some(parts) = loaded.parts.take() else { return loaded };
+    // What does not fit together may be a stand-in's fault.
+    let is_whole = loaded.config.is_some();
+    for integration in &parts.integrations {
         let mut problems = Vec::new();
         mapping_files::check(&integration.mapping, &mut problems);
         loaded.add(problems);
-        if let Some(realtime) = &integration.realtime
+        if let Some(realtime) = integration.realtime.as_ref().filter(|_| is_whole)
             && let Err(error) = Plan::compile(&realtime.layout, &integration.time_zone)
         {
             let message = format!("layout {:?}: {error}", realtime.layout_name);
             loaded.add([config::Problem::error(config::Origin::File(path.into()), message)]);
         }
-        loaded.add(tls_files::read(&integration).err().unwrap_or_default());
-        loaded.add(tls_files::warnings(&integration, Timestamp::now()));
+        loaded.add(tls_files::read(integration).err().unwrap_or_default());
+        loaded.add(tls_files::warnings(integration, Timestamp::now()));
     }
-    let captures = loaded.config.as_ref().and_then(|config| captures::warning(config, path));
-    loaded.add(captures);
+    let refused =
+        properties::check(&parts.kafka, is_whole).into_iter().map(|fault| refused_property(fault, &loaded, path));
+    let refused: Vec<_> = refused.collect();
+    loaded.add(refused);
+    loaded.add(captures::warning(&parts, path));
+    loaded.parts = Some(parts);
     loaded
+}
+
+/// What librdkafka has against a property, where that is written.
+fn refused_property(fault: Fault, loaded: &Loaded, path: &Path) -> config::Problem {
+    let Fault { property, message, hint } = fault;
+    let origin = property.as_ref().and_then(|property| loaded.properties.get(property)).cloned();
+    let name = property.map_or_else(|| "[kafka.properties]".to_owned(), |property| format!("{property:?}"));
+    let problem = config::Problem::error(
+        origin.unwrap_or_else(|| config::Origin::File(path.into())),
+        format!("{name}: {message}"),
+    );
+    config::Problem { hint, ..problem }
+}
+
+/// What is against the store directory.
+pub(super) fn store(loaded: &Loaded, path: &Path) -> Option<config::Problem> {
+    let store = &loaded.config.as_ref()?.store;
+    let origin = || config::Origin::File(path.into());
+    let place = store.directory.display();
+    if store.in_memory {
+        let message = "[store] in_memory: what Kafka has not got is lost when the process ends";
+        return Some(config::Problem::warning(origin(), message));
+    }
+    match store::look(&store.directory)? {
+        Finding::Refused(why) => Some(config::Problem::error(origin(), format!("[store] {why}"))),
+        Finding::InMemory(why) => {
+            let message = format!(
+                "[store] the directory {place} takes nothing ({why}): the service would start in memory, not ready"
+            );
+            Some(config::Problem::warning(origin(), message).hint("make it writable, with room"))
+        }
+        Finding::Held(pid) => {
+            let by = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            let message = format!("[store] the store in {place} is in use by {by}");
+            Some(
+                config::Problem::warning(origin(), message)
+                    .hint("fine if that is the service; otherwise name another directory"),
+            )
+        }
+    }
+}
+
+/// Integrations that map nobody and nothing.
+pub(super) fn without_mapping(loaded: &Loaded, path: &Path) -> Vec<config::Problem> {
+    let integrations = loaded.config.iter().flat_map(|config| &config.integrations);
+    integrations.filter_map(|integration| mapping_files::absence(integration, path)).collect()
 }
 
 /// Certificates that no peer accepts now.
@@ -51,13 +106,22 @@ pub(super) fn out_of_date_warnings(loaded: &Loaded) -> Vec<config::Problem> {
 /// What to do about such a certificate.
 pub(super) const RENEW: &str = "peers that look refuse it: renew it and send SIGHUP, or check the clock";
 
-/// Ports that another process has.
-pub(super) fn ports_in_use(loaded: &Loaded) -> Vec<(config::Origin, String)> {
-    let in_use = |port: &config::Port| {
+/// An address that nobody can listen on now.
+pub(super) struct Taken {
+    pub(super) origin: config::Origin,
+    pub(super) message: String,
+    /// Another process has it; otherwise this machine or this user cannot have it at all.
+    pub(super) is_in_use: bool,
+}
+
+/// Ports that another process has, or that cannot be had.
+pub(super) fn ports_taken(loaded: &Loaded) -> Vec<Taken> {
+    let taken = |port: &config::Port| {
         let error = TcpListener::bind(port.address).err()?;
-        Some((port.origin.clone(), format!("{}: cannot listen on {}: {error}", port.what, port.address)))
+        let message = format!("{}: cannot listen on {}: {error}", port.what, port.address);
+        Some(Taken { origin: port.origin.clone(), message, is_in_use: error.kind() == ErrorKind::AddrInUse })
     };
-    loaded.ports.iter().filter_map(in_use).collect()
+    loaded.ports.iter().filter_map(taken).collect()
 }
 
 /// The configuration; its warnings go to stderr, its errors into the result.
@@ -68,13 +132,18 @@ pub(super) fn valid(path: &Path) -> anyhow::Result<Config> {
 /// The configuration for a service that is about to listen: a port in use is an error.
 pub(super) fn for_service(path: &Path) -> Loaded {
     let mut loaded = load(path);
-    let in_use = ports_in_use(&loaded).into_iter().map(|(origin, message)| {
+    let taken = ports_taken(&loaded).into_iter().map(|Taken { origin, message, .. }| {
         let hint = "another process has it, or this machine has no such address: choose another, or stop the other";
         config::Problem::error(origin, message).hint(hint)
     });
-    loaded.add(in_use);
+    loaded.add(taken);
     let out_of_date = out_of_date_warnings(&loaded);
     loaded.add(out_of_date);
+    let unmapped = without_mapping(&loaded, path);
+    loaded.add(unmapped);
+    // Everything else about the store shows when it is opened.
+    let volatile = store(&loaded, path).filter(|_| loaded.config.as_ref().is_some_and(|config| config.store.in_memory));
+    loaded.add(volatile);
     loaded
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Problem;
 use crate::config::model::Config;
 use crate::pipeline::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
@@ -30,7 +29,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = configuration::for_service(&args.config);
     let log_level = logs::start(&loaded.log.level, loaded.log.format)?;
-    let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {}", line(warning)))?;
+    let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {}", warning.line()))?;
     runtime()?.block_on(serve(args, config, log_level))
 }
 
@@ -77,19 +76,24 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     let mut loaded = configuration::load(path);
     let out_of_date = configuration::out_of_date_warnings(&loaded);
     loaded.add(out_of_date);
+    let unmapped = configuration::without_mapping(&loaded, path);
+    loaded.add(unmapped);
     for problem in &loaded.problems {
         if problem.is_error() {
-            tracing::error!("reload: {}", line(problem));
+            tracing::error!("reload: {}", problem.line());
         } else {
-            tracing::warn!("reload: {}", line(problem));
+            tracing::warn!("reload: {}", problem.line());
         }
     }
     let Some(config) = loaded.config else {
         tracing::error!("reload refused: the running configuration stays in force");
+        service.tell_reload(true);
         return;
     };
     let level = config.log.level.clone();
-    match service.reload(config, path).await {
+    let reloaded = service.reload(config, path).await;
+    service.tell_reload(reloaded.is_err());
+    match reloaded {
         Ok(restart) => {
             if let Err(error) = log_level.configure(&level) {
                 tracing::error!(%error, "reload: the log level stays");
@@ -100,13 +104,8 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
             tracing::info!("reloaded");
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| tracing::error!("reload: {}", line(problem)));
+            problems.iter().for_each(|problem| tracing::error!("reload: {}", problem.line()));
             tracing::error!("reload refused: the running configuration stays in force");
         }
     }
-}
-
-/// A problem with its hint in one line.
-fn line(problem: &Problem) -> String {
-    problem.to_string().replace("\n  ", "; ")
 }

@@ -1,5 +1,6 @@
 //! `[[integration]]`: one CMS session, how its records become states, and how those are mapped.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,10 +225,11 @@ fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
     }
 }
 
-/// A file that is named must be there; the one of the default is taken if it is there.
+/// A file that is named must be there; the one of the default is taken if there is anything of its name: what cannot be
+/// read is told by whoever reads it, and is no mapping that nobody wants.
 fn mapping_file(table: &Reader<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
     let Some(slot) = table.slot(key) else {
-        return Some(folder.join(format!("mapping/{key}.csv"))).filter(|file| file.is_file());
+        return Some(folder.join(format!("mapping/{key}.csv"))).filter(|file| is_there(file));
     };
     let file = values::path(folder)(slot)?;
     if file.is_file() {
@@ -235,6 +237,13 @@ fn mapping_file(table: &Reader<'_>, key: &str, folder: &Path) -> Option<PathBuf>
     }
     let hint = "relative names are relative to the configuration file".to_owned();
     slot.error(format!("there is no file {}", file.display()), Some(hint))
+}
+
+/// Whether there is something of that name, were it a folder, a link to nowhere or in a folder that lets nobody look.
+fn is_there(file: &Path) -> bool {
+    let is_missing = |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let leads_nowhere = |folder: &Path| !is_missing(folder) && folder.metadata().is_err();
+    !is_missing(file) || file.parent().is_some_and(leads_nowhere)
 }
 
 /// What an integration asks of its layout.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
-use super::problem::Problem;
+use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema;
 use super::tree::{Node, Value};
@@ -36,12 +36,16 @@ const DEFAULT_LINGER: Duration = Duration::from_millis(1);
 /// The longest that librdkafka takes.
 const LONGEST_LINGER: Duration = Duration::from_secs(900);
 
+/// Where each property of `[kafka.properties]` is written.
+pub(super) type PropertyOrigins = BTreeMap<String, Origin>;
+
 /// Reads `[kafka]`.
-pub(super) fn read(kafka: &Reader<'_>, retention: &Retention) -> Kafka {
+pub(super) fn read(kafka: &Reader<'_>, retention: &Retention) -> (Kafka, PropertyOrigins) {
     let servers = kafka.required("bootstrap_servers", "\"HOST:9092\", or \"embedded\" to try out", bootstrap);
     let bootstrap = servers.unwrap_or(Bootstrap::Embedded);
     let delivery = kafka.or("delivery", Delivery::AtLeastOnce, |slot| delivery(slot, &bootstrap));
-    Kafka {
+    let (properties, origins) = properties(kafka);
+    let kafka = Kafka {
         retention: retention.clone(),
         bootstrap,
         format: kafka.or(
@@ -52,13 +56,14 @@ pub(super) fn read(kafka: &Reader<'_>, retention: &Retention) -> Kafka {
         delivery,
         commit_interval: commit_interval(kafka, delivery),
         topics: topics(&kafka.table("topics", schema::TOPICS)),
-        properties: properties(kafka),
+        properties,
         create_topics: kafka.or("create_topics", true, values::boolean),
         partitions: kafka.or("partitions", 6, values::integer(1..=100_000)),
         replication_factor: kafka.optional("replication_factor", values::integer(1..=32_767)),
         linger: kafka.or("linger", DEFAULT_LINGER, linger),
         queue_events: kafka.or("queue_events", 100_000, values::integer(1..=10_000_000)),
-    }
+    };
+    (kafka, origins)
 }
 
 fn bootstrap(slot: Slot<'_>) -> Option<Bootstrap> {
@@ -152,19 +157,21 @@ fn topic(slot: Slot<'_>) -> Option<String> {
     slot.wrong("a topic name: up to 249 letters, digits, dots, underscores and hyphens", None)
 }
 
-fn properties(kafka: &Reader<'_>) -> BTreeMap<String, String> {
-    let mut properties = BTreeMap::new();
+fn properties(kafka: &Reader<'_>) -> (BTreeMap<String, String>, PropertyOrigins) {
+    let mut written = BTreeMap::new();
     if let Some(slot) = kafka.slot("properties") {
-        collect_properties(slot, "", &mut properties);
+        collect_properties(slot, "", &mut written);
     }
+    let origins = written.iter().map(|(name, (_, origin))| (name.clone(), Origin::clone(origin))).collect();
+    let mut properties: BTreeMap<_, _> = written.into_iter().map(|(name, (value, _))| (name, value)).collect();
     if !properties.contains_key("compression.type") && !properties.contains_key("compression.codec") {
         properties.insert("compression.type".to_owned(), "lz4".to_owned());
     }
-    properties
+    (properties, origins)
 }
 
 /// Unquoted `a.b = 1` is a table in a table to TOML, and the property `a.b` to us.
-fn collect_properties(slot: Slot<'_>, prefix: &str, properties: &mut BTreeMap<String, String>) {
+fn collect_properties(slot: Slot<'_>, prefix: &str, properties: &mut BTreeMap<String, (String, Origin)>) {
     let table = Reader::open_any(slot, "[kafka.properties]");
     for entry in table.entries() {
         let name = format!("{prefix}{}", entry.key);
@@ -177,7 +184,7 @@ fn collect_properties(slot: Slot<'_>, prefix: &str, properties: &mut BTreeMap<St
         } else if let Value::Table(_) = entry.node.value {
             collect_properties(slot, &format!("{name}."), properties);
         } else if let Some(value) = property(&entry.node) {
-            properties.insert(name, value);
+            properties.insert(name, (value, entry.node.origin.clone()));
         } else {
             slot.wrong::<()>("text, a number, true or false", None);
         }

@@ -35,6 +35,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,10 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Where the service would listen, as far as that is known whatever else is wrong.
     pub ports: Vec<Port>,
+    /// The same as `config`, with stand-ins for what is wrong: to look at what it names. `None` where there is no text.
+    pub parts: Option<Config>,
+    /// Where each property of `[kafka.properties]` is written.
+    pub properties: BTreeMap<String, Origin>,
     /// How to log, as far as that is known whatever else is wrong; the default otherwise.
     pub log: Log,
 }
@@ -91,7 +96,8 @@ impl Loaded {
 
     fn new(config: Option<Config>, problems: Vec<Problem>) -> Self {
         let log = config.as_ref().map_or_else(Log::default, |config| config.log.clone());
-        let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new(), log };
+        let (parts, properties) = (config.clone(), BTreeMap::new());
+        let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new(), parts, properties, log };
         loaded.add(problems);
         loaded
     }
@@ -129,7 +135,7 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut parsed = tree::parse(text, &file);
     let problems = Problems::new(!parsed.errors.is_empty());
     environment::overlay(&mut parsed.root, environment, folder, &problems);
-    let (config, ports) = read(&parsed.root, folder, &problems);
+    let (config, ports, properties) = read(&parsed.root, folder, &problems);
 
     let is_certain = |problem: &Problem| match &problem.origin {
         Origin::Place { line, .. } => {
@@ -142,10 +148,10 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut found: Vec<Problem> = problems.into_vec().into_iter().filter(is_certain).collect();
     found.extend(parsed.errors.iter().cloned());
     found.sort_by(|a, b| a.origin.cmp(&b.origin));
-    Loaded { ports, ..Loaded::new(Some(config), found) }
+    Loaded { ports, properties, ..Loaded::new(Some(config), found) }
 }
 
-fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) {
+fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>, kafka::PropertyOrigins) {
     let root = Reader::open(Slot { node: root, name: "the file", problems }, schema::ROOT);
     let layouts = read_layouts(&root);
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
@@ -155,8 +161,9 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
     let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);
+    let (kafka, properties) = kafka::read(&root.table("kafka", schema::KAFKA), &privacy.retention);
     let config = Config {
-        kafka: kafka::read(&root.table("kafka", schema::KAFKA), &privacy.retention),
+        kafka,
         store: service::store(&root.table("store", schema::STORE), folder),
         log: service::log(&root.table("log", schema::LOG)),
         http,
@@ -165,7 +172,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>) 
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),
     };
-    (config, ports)
+    (config, ports, properties)
 }
 
 fn read_layouts(root: &Reader<'_>) -> Vec<NamedLayout> {

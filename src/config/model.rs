@@ -215,6 +215,8 @@ pub struct Store {
     pub journal_max_size: u64,
     /// What a commit survives.
     pub sync: Sync,
+    /// Nothing is on disk: what waits ends with the process.
+    pub in_memory: bool,
 }
 
 /// `[log]`.

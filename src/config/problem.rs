@@ -85,6 +85,11 @@ impl Problem {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// With its hint in one line, for the log.
+    pub fn line(&self) -> String {
+        self.to_string().replace("\n  ", "; ")
+    }
+
     /// Whether the service cannot run with it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

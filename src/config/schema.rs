@@ -42,7 +42,8 @@ pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen", 
 pub(super) const TOKEN: Section =
     Section { heading: "[[http.token]]", keys: &["name", "role", "token_file", "token_sha256", "token"] };
 
-pub(super) const STORE: Section = Section { heading: "[store]", keys: &["directory", "journal_max_size", "sync"] };
+pub(super) const STORE: Section =
+    Section { heading: "[store]", keys: &["directory", "journal_max_size", "sync", "in_memory"] };
 
 pub(super) const PRIVACY: Section =
     Section { heading: "[privacy]", keys: &["event_names", "forget_after", "captures", "retention"] };
@@ -137,6 +138,11 @@ pub const SECTIONS: [Section; 17] = [
 /// The name among `names` that `name` was probably meant to be.
 pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const NEAR: f64 = 0.6;
+    at_least(NEAR, name, names)
+}
+
+/// The name among `names` that is most like `name`, and at least so.
+fn at_least<'a>(near: f64, name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
         return None;
@@ -145,7 +151,7 @@ pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
     let likeness =
         |other: &str| strsim::normalized_damerau_levenshtein(&lower, &other.to_lowercase().replace('-', "_"));
     let scored = names.into_iter().map(|other| (likeness(other), other));
-    let best = scored.filter(|(score, _)| *score >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));
+    let best = scored.filter(|(score, _)| *score >= near).max_by(|a, b| a.0.total_cmp(&b.0));
     best.map(|(_, other)| other)
 }
 
@@ -158,9 +164,45 @@ pub(super) fn advice(key: &str, section: Section) -> String {
     if let Some(other) = elsewhere.clone().find(|other| other.keys.contains(&key)) {
         return format!("{key:?} belongs in {}", other.heading);
     }
-    let near = elsewhere.filter_map(|other| Some((nearest(key, other.keys.iter().copied())?, other.heading))).next();
+    // What is longer or shorter by a word is nearer than anything in another table.
+    let parts = |name: &str| name.to_lowercase().split(['_', '-', '.']).map(str::to_owned).collect::<Vec<_>>();
+    let written = parts(key);
+    let shares_all = |known: &&&str| {
+        let known = parts(known);
+        known.iter().all(|part| written.contains(part)) || written.iter().all(|part| known.contains(part))
+    };
+    if let Some(known) = section.keys.iter().find(shares_all) {
+        return format!("did you mean {known:?}?");
+    }
+    // In another table it has to be a slip of the fingers.
+    const SLIP: f64 = 0.75;
+    let near =
+        elsewhere.filter_map(|other| Some((at_least(SLIP, key, other.keys.iter().copied())?, other.heading))).next();
     match near {
         Some((known, heading)) => format!("did you mean {known:?} in {heading}?"),
         None => format!("known here: {}", section.keys.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_the_nearest_key_of_the_same_table() {
+        let cases = [
+            (MAPPING, "users_file", "did you mean \"users\"?"),
+            (KAFKA, "bootstrap", "did you mean \"bootstrap_servers\"?"),
+            (KAFKA, "servers", "did you mean \"bootstrap_servers\"?"),
+            (REALTIME, "bind_adress", "did you mean \"bind\"?"),
+            (REALTIME, "silent", "did you mean \"when_silent\"?"),
+            (STORE, "journal-size", "did you mean \"journal_max_size\"?"),
+            (STORE, "captures", "\"captures\" belongs in [privacy]"),
+            (INTEGRATION, "prot", "did you mean \"port\" in [integration.realtime]?"),
+            (LOG, "verbosity", "known here: level, format"),
+        ];
+        for (section, key, expected) in cases {
+            assert_eq!(advice(key, section), expected, "{key} in {}", section.heading);
+        }
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn store(store: &Reader<'_>, folder: &Path) -> Store {
     Store {
         directory: store.or("directory", folder.join("data"), values::path(folder)),
         journal_max_size: journal_max_size as u64,
+        in_memory: store.or("in_memory", false, values::boolean),
         sync: store.or("sync", Sync::Full, values::choice(&[("full", Sync::Full), ("normal", Sync::Normal)])),
     }
 }

@@ -4,7 +4,7 @@
 //! the store and `current` has his tombstone; 202 when that takes longer than a few seconds: then it is written down, and
 //! will be completed by itself, also over a restart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +71,8 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
     if !state.readiness.is_listening() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
     }
-    if state.readiness.handles().first().is_some_and(|handle| !handle.store_health().is_durable) {
+    let is_replaced = |handle: &PublishHandle| !handle.store_health().is_durable;
+    if state.readiness.directory().is_some() && state.readiness.handles().first().is_some_and(is_replaced) {
         let message = "the store is in memory, and nobody can be forgotten in what is on disk: make the directory writable \
                        and restart";
         return problem(StatusCode::SERVICE_UNAVAILABLE, message);
@@ -116,7 +117,7 @@ async fn ask(state: &State, number: usize, wanted: &Wanted) -> Result<Option<For
 
 /// Files in which he may still be: nobody can delete him there.
 async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
-    let directory = state.readiness.directory().to_owned();
+    let Some(directory) = state.readiness.directory().map(Path::to_owned) else { return Vec::new() };
     let deadline = std::time::Instant::now() + PATIENCE_WITH_FILES;
     let looked = tokio::task::spawn_blocking(move || store::set_aside_with(&directory, &login_id, deadline)).await;
     looked.unwrap_or_else(|error| {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::model::Store;
 use crate::publish::PublishHandle;
 use crate::publish::journal::StoreHealth;
 use crate::telemetry::metrics::Metrics;
@@ -28,8 +29,8 @@ pub struct Readiness {
     handles: OnceLock<Vec<PublishHandle>>,
     /// CMS can dial in.
     is_listening: AtomicBool,
-    /// Of the store.
-    directory: PathBuf,
+    /// Of the store; `None` where it is in memory by somebody's wish.
+    directory: Option<PathBuf>,
     gauge: Gauge,
     /// Something has changed that is worth a look.
     news: Notify,
@@ -52,7 +53,8 @@ impl Look {
 
 impl Readiness {
     /// Of a service that is starting: not ready, and told so from here on.
-    pub fn new(directory: PathBuf, metrics: &Metrics) -> Self {
+    pub fn new(store: &Store, metrics: &Metrics) -> Self {
+        let directory = (!store.in_memory).then(|| store.directory.clone());
         let gauge = metrics.gauge(names::READY, &[]);
         gauge.set(0.0);
         Self { handles: OnceLock::new(), is_listening: AtomicBool::new(false), directory, gauge, news: Notify::new() }
@@ -72,8 +74,8 @@ impl Readiness {
     }
 
     /// Of the store.
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
     }
 
     pub(super) fn is_listening(&self) -> bool {
@@ -101,8 +103,11 @@ impl Readiness {
         // The ways to Kafka are there when the table is, and listeners are next.
         let is_recovered = !handles.is_empty() && self.is_listening();
         let directory = self.directory.clone();
-        let written = tokio::task::spawn_blocking(move || is_writable(&directory)).await;
+        let is_volatile = directory.is_none();
+        let written = tokio::task::spawn_blocking(move || directory.map_or(Ok(()), |found| is_writable(&found))).await;
         let store = match (handles.first().map(PublishHandle::store_health), written) {
+            (Some(StoreHealth { trouble: None, .. }), _) if is_volatile => Ok("in memory, as configured"),
+            (Some(StoreHealth { trouble: Some(trouble), .. }), _) if is_volatile => Err(trouble),
             // What is in the directory says nothing about a store that is not there.
             (Some(StoreHealth { is_durable: false, .. }), _) => {
                 Err("in memory: it could not be opened on disk".to_owned())

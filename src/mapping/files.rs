@@ -2,6 +2,7 @@
 //! unmapped who are not. What is wrong goes to the log, where nobody is named: it has lines, and no values of a users file.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use super::tables::{Activity, User};
@@ -62,7 +63,9 @@ fn parse<T>(
     id_of: impl Fn(&T) -> &str,
 ) -> Result<Rows<T>, Vec<RowProblem>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    // With a line break at its end, a quote that is still open there has one in it, as every other that stays open has.
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file.chain(&b"\n"[..]));
+    let mut lines = Lines::of(file);
     let mut problems = Vec::new();
     let mut problem = |line, message| problems.push(RowProblem { line, message });
     match reader.headers() {
@@ -72,7 +75,7 @@ fn parse<T>(
             problem(1, format!("expected the header {:?}, found another line", header.join(",")));
             return Err(problems);
         }
-        Err(error) => problem(1, format!("not a CSV file in UTF-8: {error}")),
+        Err(error) => problem(1, format!("not a CSV file in UTF-8{}", why(&error))),
     }
     let mut rows: HashMap<String, (u64, Arc<T>)> = HashMap::new();
     let (mut trimmed, mut odd_blanks) = (Occurrences::default(), Occurrences::default());
@@ -80,12 +83,17 @@ fn parse<T>(
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                problem(line, format!("not readable as CSV in UTF-8: {error}"));
+                problem(lines.line_of(error.position()), format!("not readable as CSV in UTF-8{}", why(&error)));
                 continue;
             }
         };
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = lines.line_of(row.position());
+        // No id and no name has a line break in it: what stands behind this quote are rows that nobody would miss.
+        if let Some(open) = row.iter().position(|value| value.contains(['\n', '\r'])) {
+            let name = header.get(open).map_or_else(|| format!("field {}", open + 1), |name| (*name).to_owned());
+            problem(line, format!("{name} has a quote that is not closed in its line: close it, or leave it out"));
+            continue;
+        }
         let (Some(external), Some(id), Some(name), 3) = (row.get(0), row.get(1), row.get(2), row.len()) else {
             problem(line, format!("expected 3 fields ({}), found {}", header.join(","), row.len()));
             continue;
@@ -136,6 +144,46 @@ fn parse<T>(
         format!("{values} of {} with {inside}, which the feed must have too", header[0])
     });
     Ok(Rows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
+}
+
+/// In which field of a row the trouble is; what stands there may name somebody.
+fn why(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => format!(": field {} is in another encoding", err.field() + 1),
+        _ => String::new(),
+    }
+}
+
+/// Lines by the bytes of a file, however these end: the reader counts a row of a file with CRLF as one line too early.
+struct Lines<'f> {
+    file: &'f [u8],
+    /// So many bytes have been looked at, and so many lines have ended in them.
+    seen: usize,
+    ended: u64,
+}
+
+impl<'f> Lines<'f> {
+    const fn of(file: &'f [u8]) -> Self {
+        Self { file, seen: 0, ended: 0 }
+    }
+
+    /// The line, from 1, in which a row begins; rows are asked for in their order.
+    fn line_of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let byte = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+        // What ends the row before, and empty lines, count for the reader as part of this one.
+        let rest = self.file.get(byte..).unwrap_or_default();
+        let start = byte + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        while self.seen < start {
+            let is_end = match self.file.get(self.seen..) {
+                Some([b'\r', b'\n', ..]) => false,
+                Some([b'\r' | b'\n', ..]) => true,
+                _ => false,
+            };
+            self.ended += u64::from(is_end);
+            self.seen += 1;
+        }
+        self.ended + 1
+    }
 }
 
 /// How many values of a file are remarkable for one reason, and the line of the first.
@@ -242,6 +290,48 @@ mod tests {
             assert_eq!(read(rows), Err(vec![expected.to_owned()]), "{rows:?}");
         }
         assert_eq!(read("4714,4,D\u{200d}\n").unwrap().0, ["4714=4:D\u{200d}"]);
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_in_its_line_is_named_and_swallows_no_row_in_silence() {
+        let open = |line: u64, name: &str| {
+            format!("line {line}: {name} has a quote that is not closed in its line: close it, or leave it out")
+        };
+        let cases = [
+            // Never closed; closed by the quote of a later row; by one in the next row; at the very end.
+            ("4711,1,A\n4712,2,\"B\n4713,3,C\n", vec![open(3, "employee_name")]),
+            ("4711,1,\"A\n4712,2,\"B\"\n4713,3,C\n", vec![open(2, "employee_name")]),
+            ("4711,\"1,A\n4712,2\",B\n,3,C\n", vec![open(2, "employee_id"), "line 4: external_user is empty".into()]),
+            ("4711,1,A\n4712,2,\"B", vec![open(3, "employee_name")]),
+            ("\"4711,1,A", vec![open(2, "external_user")]),
+            ("\"4711\n\",1,A\n", vec![open(2, "external_user")]),
+            ("4711,1,A,\"\n", vec![open(2, "field 4")]),
+        ];
+        for (rows, expected) in cases {
+            assert_eq!(read(rows), Err(expected.clone()), "{rows:?}");
+            let with_cr = read(&rows.replace('\n', "\r\n"));
+            assert_eq!(with_cr, Err(expected), "{rows:?} with CRLF");
+        }
+        // A quote inside of a value is a character like others.
+        assert_eq!(
+            read("4711,1,A \"Bo\" C\n4712,2,\"D \"\"E\"\"\"\n").unwrap().0,
+            ["4711=1:A \"Bo\" C", "4712=2:D \"E\""]
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_counts_them() {
+        for end in ["\n", "\r\n", "\r"] {
+            let file =
+                ["external_user,employee_id,employee_name", "1,1,A", "", "", "2,,B", "3,3", "4,4,D", ""].join(end);
+            let problems = parse_users(file.as_bytes()).unwrap_err();
+            assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [5, 6], "{end:?}");
+            let file = file.replace("2,,B", "2,2,\u{e4}").replace("3,3", "3,3,C");
+            let bytes = encoding_rs::WINDOWS_1252.encode(&file).0;
+            let problems = parse_users(&bytes).unwrap_err();
+            let expected = "line 5: not readable as CSV in UTF-8: field 3 is in another encoding";
+            assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{end:?}");
+        }
     }
 
     #[test]

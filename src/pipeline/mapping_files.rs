@@ -45,6 +45,19 @@ pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTa
     })
 }
 
+/// A warning about an integration that has neither users nor activities: it works, and tells nobody anything.
+pub fn absence(integration: &Integration, configuration: &Path) -> Option<Problem> {
+    let Mapping { users: None, activities: None, default_activity: (_, name), .. } = &integration.mapping else {
+        return None;
+    };
+    let id = &integration.id;
+    let message = format!("integration {id:?} has no mapping: nobody becomes an employee, and every activity {name:?}");
+    let hint = "put users.csv and activities.csv into the folder `mapping` beside the configuration, or name them in \
+                [integration.mapping]";
+    Some(Problem::warning(Origin::File(configuration.into()), message).hint(hint))
+        .filter(|_| integration.realtime.is_some())
+}
+
 fn read_file<T>(
     path: Option<&Path>,
     parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
@@ -54,7 +67,7 @@ fn read_file<T>(
     let parsed = match file::read(path, file::LARGEST_MAPPING) {
         Ok(bytes) => parse(&bytes),
         Err(error) => {
-            let message = format!("cannot be read: {error}");
+            let message = format!("cannot be read: {}", file::reason(&error));
             problems.push(Problem::error(Origin::File(path.into()), message));
             return HashMap::new();
         }

@@ -1,7 +1,46 @@
 //! What a new configuration may change while running, and what it may not.
 
-use crate::config::model::{Config, Integration};
+use std::path::Path;
+
+use crate::config::model::{Config, Integration, Mapping};
+use crate::config::problem::{Origin, Problem};
+use crate::mapping::tables::MappingTables;
 use crate::state::settings::Settings;
+
+/// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
+/// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
+pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {
+    let files = [(&running.users, &wanted.users), (&running.activities, &wanted.activities)];
+    let gone = |(running, wanted): (&Option<_>, &Option<_>)| running.clone().filter(|_| wanted.is_none());
+    let gone = files.into_iter().filter_map(gone).filter(|file: &std::path::PathBuf| !file.is_file());
+    let problem = |file: std::path::PathBuf| {
+        let problem = Problem::error(Origin::File(file.into()), "is gone, and its mapping is in force");
+        problem
+            .hint("put it back; a file with nothing but its header maps nobody and nothing; a restart goes without it")
+    };
+    gone.map(problem).collect()
+}
+
+/// Warnings of mappings that have lost more than half of their rows, which they may, as somebody has asked for the reload.
+pub(super) fn shrunken(
+    running: &MappingTables,
+    wanted: &MappingTables,
+    integration: &Integration,
+    file: &Path,
+) -> Vec<Problem> {
+    let Mapping { users, activities, .. } = &integration.mapping;
+    let tables = [
+        (users, running.users.len(), wanted.users.len()),
+        (activities, running.activities.len(), wanted.activities.len()),
+    ];
+    let shrunken = tables.into_iter().filter(|(_, before, after)| after * 2 < *before);
+    let warning = |(path, before, after): (&Option<std::path::PathBuf>, usize, usize)| {
+        let origin = Origin::File(path.as_deref().unwrap_or(file).into());
+        let message = format!("integration {:?}: {after} rows instead of {before}: taken", integration.id);
+        Problem::warning(origin, message).hint("was it written to its end? put the rows back and reload again")
+    };
+    shrunken.map(warning).collect()
+}
 
 /// The running settings with the new thresholds. What would make another feed stays as it is until a restart.
 pub(super) fn thresholds(running: &Integration, wanted: &Integration) -> Settings {
@@ -29,6 +68,7 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     compare(running.http.listen != wanted.http.listen, "http.listen");
     compare(running.store.directory != wanted.store.directory, "store.directory");
     compare(running.store.journal_max_size != wanted.store.journal_max_size, "store.journal_max_size");
+    compare(running.store.in_memory != wanted.store.in_memory, "store.in_memory");
     compare(running.store.sync != wanted.store.sync, "store.sync");
     compare(running.privacy.event_names != wanted.privacy.event_names, "privacy.event_names");
     compare(running.privacy.captures != wanted.privacy.captures, "privacy.captures");

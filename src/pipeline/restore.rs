@@ -169,7 +169,8 @@ pub(super) enum RestoreError {
 /// Opens the store and reads what it has of the configured integrations.
 pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
-    let Opened { mut store, mut incidents } = store::open(&settings)?;
+    let opened = if config.store.in_memory { store::open_in_memory(&settings) } else { store::open(&settings) };
+    let Opened { mut store, mut incidents } = opened?;
     fail_point::reach(fail_point::STORE_OPENED);
     let read = read_all(config, &mut store);
     fail_point::reach(fail_point::REPLAYED);

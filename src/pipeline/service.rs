@@ -22,12 +22,14 @@ use crate::feed::inbox::{Letter, Outlet};
 use crate::feed::listener::Feed;
 use crate::feed::settings::FeedSettings;
 use crate::http::model::{self, ReadModel, Update};
+use crate::mapping::tables::MappingTables;
 use crate::publish::encode::Encoder;
 use crate::publish::journal::{Bounds, Journal, LaneStart};
 use crate::publish::outbox::Limits;
 use crate::publish::publisher::Drained;
 use crate::publish::{PublishHandle, Publisher};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::telemetry::names;
 use crate::wire::plan::Plan;
 
 use super::captures;
@@ -72,6 +74,8 @@ struct RunningFeed {
     settings: Arc<ArcSwap<FeedSettings>>,
     outlet: Outlet<Control>,
     metrics: FeedMetrics,
+    /// The mapping in force.
+    tables: Arc<MappingTables>,
 }
 
 /// The running service.
@@ -93,6 +97,7 @@ pub struct Service {
     serving: Serving,
     commands: tokio::task::JoinHandle<()>,
     captures: tokio::task::JoinHandle<()>,
+    reload_refused: metrics::Gauge,
 }
 
 impl Service {
@@ -126,6 +131,8 @@ impl Service {
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
         let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
         let kafka_figures = KafkaFigures::new(&metrics);
+        let reload_refused = metrics.gauge(names::RELOAD_REFUSED, &[]);
+        reload_refused.set(0.0);
         let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
         let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
         let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
@@ -237,7 +244,8 @@ impl Service {
             let listener = listener.listen().map_err(|error| failed(&error))?;
             listeners.spawn(feed.listen(listener));
             let metrics = feed_metrics[number].clone();
-            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet, metrics }));
+            let tables = Arc::clone(&prepared[number].tables);
+            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet, metrics, tables }));
         }
 
         serving.all_is_there(&handles);
@@ -261,6 +269,7 @@ impl Service {
             serving,
             commands,
             captures,
+            reload_refused,
         })
     }
 
@@ -289,6 +298,11 @@ impl Service {
         self.handles.iter().map(PublishHandle::pending).sum()
     }
 
+    /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
+    pub fn tell_reload(&self, is_refused: bool) {
+        self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
+    }
+
     /// Takes what can change while running: layouts, mappings, allow-lists, certificates, thresholds, tokens. Returns what a
     /// restart is needed for, each as the name of a key.
     ///
@@ -305,6 +319,7 @@ impl Service {
             };
             // Whether names are read stays as it is until a restart.
             let privacy = &self.config.privacy;
+            problems.extend(super::reload::missing_files(&running.integration.mapping, &wanted.mapping));
             let plan = Plan::compile(&privacy.layout(&realtime.layout), &wanted.time_zone);
             match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
                 (Ok(plan), Ok(tables), Ok(tls)) => {
@@ -359,10 +374,14 @@ impl Service {
             running.metrics.tls_expires(tls.map(|files| files.expires));
             let letters = [
                 Control::Thresholds(kept.settings.clone()),
-                Control::Mapping(tables),
+                Control::Mapping(Arc::clone(&tables)),
                 Control::ForgetAfter(config.privacy.forget_after),
             ];
+            for warning in super::reload::shrunken(&running.tables, &tables, &kept, file) {
+                tracing::warn!("reload: {}", warning.line());
+            }
             running.integration = kept;
+            running.tables = tables;
             for letter in letters {
                 if running.outlet.send(Letter::Control(letter)).await.is_err() {
                     tracing::error!(integration = %running.integration.id, "its worker has ended: not reloaded");

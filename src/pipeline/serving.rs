@@ -40,7 +40,7 @@ impl Serving {
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let readiness = Arc::new(Readiness::new(config.store.directory.clone(), metrics));
+        let readiness = Arc::new(Readiness::new(&config.store, metrics));
         let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
         let state = http::State {
             model: model.clone(),

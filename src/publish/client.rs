@@ -135,11 +135,10 @@ pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
     context: C,
 ) -> KafkaResult<T> {
     T::from_config_and_context(settings, context).map_err(|error| match error {
-        KafkaError::ClientConfig(result, description, key, value) => {
-            let hidden = "…".to_owned();
-            let description = if value.is_empty() { description } else { description.replace(&value, &hidden) };
-            KafkaError::ClientConfig(result, description, key, hidden)
+        KafkaError::ClientConfig(result, said, key, value) => {
+            KafkaError::ClientConfig(result, trouble::refused_value(&said, &value), key, "…".to_owned())
         }
+        KafkaError::ClientCreation(said) => KafkaError::ClientCreation(trouble::words(&said)),
         error => error,
     })
 }

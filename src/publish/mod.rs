@@ -14,6 +14,7 @@
 //! * [`outbox`]: the part of it that is in memory, and what Kafka has of it;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
+//! * [`properties`]: whether librdkafka takes what the configuration hands to it, asked before anything is started;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
@@ -43,6 +44,7 @@ pub mod observer;
 pub mod outbox;
 mod partition;
 mod producer;
+pub mod properties;
 pub mod publisher;
 mod recovered;
 pub mod recovery;

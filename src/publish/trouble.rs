@@ -143,6 +143,66 @@ pub(super) fn topic_of_log_line<'a>(facility: &str, message: &'a str) -> Option<
     rest.split_once('"').map(|(topic, _)| topic)
 }
 
+/// What librdkafka says against a value, without the value and without its own name of the property.
+pub(super) fn refused_value(said: &str, value: &str) -> String {
+    if let Some((_, range)) = said.split_once("is outside allowed range ") {
+        let (least, most) = range.trim().split_once("..").unwrap_or((range, ""));
+        return format!("must be from {least} to {most}");
+    }
+    if said.starts_with("Expected bool value") {
+        return "expected true or false".to_owned();
+    }
+    if said.starts_with("Invalid value") {
+        return "is no value that librdkafka takes".to_owned();
+    }
+    if said.contains("must be set through dedicated") {
+        return "cannot be set by a configuration".to_owned();
+    }
+    words(&if value.is_empty() { said.to_owned() } else { said.replace(value, "…") })
+}
+
+/// Reasons of OpenSSL, which names its own parts, and what they mean.
+const REASONS: [(&[&str], &str); 6] = [
+    (&["BIO lib", "system lib", "No such file"], "file not found, or not readable"),
+    (
+        &[
+            "PEM lib",
+            "no start line",
+            "bad decrypt",
+            "bad password read",
+            "pkcs12 cipherfinal error",
+            "mac verify failure",
+        ],
+        "it is not in the form that is expected (PEM, or PKCS#12 for ssl.keystore.location), or its password is missing or \
+         wrong",
+    ),
+    (&["no certificate or crl found"], "there is no certificate in PEM in it"),
+    (&["key values mismatch"], "the key does not belong to the certificate of ssl.certificate.location"),
+    (&["no cipher match"], "OpenSSL knows none of these ciphers"),
+    (&["No further error information available"], "OpenSSL does not take it"),
+];
+
+/// What librdkafka says when it makes no client, in words: `PROPERTY: REASON` where it is about one.
+pub(super) fn words(said: &str) -> String {
+    let said = said.trim();
+    if let Some((_, rest)) = said.split_once("No provider for SASL mechanism ") {
+        let mechanism = rest.split(':').next().unwrap_or_default();
+        return format!(
+            "sasl.mechanism: {mechanism} is not in this program, which has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER \
+             (GSSAPI is what librdkafka takes where nothing is set)"
+        );
+    }
+    if let Some((_, mechanism)) = said.split_once("Unsupported SASL mechanism: ") {
+        return format!("sasl.mechanism: there is no mechanism {mechanism}");
+    }
+    let Some((_, reason)) = REASONS.iter().find(|(parts, _)| parts.iter().any(|part| said.contains(part))) else {
+        return said.replace('`', "");
+    };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let property = said.split(|c| !is_part(c)).find(|word| word.starts_with("ssl.") && word.len() > "ssl.".len());
+    property.map_or_else(|| (*reason).to_owned(), |property| format!("{property}: {reason}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

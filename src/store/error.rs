@@ -1,7 +1,7 @@
 //! What can go wrong with a store, and what to do about it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
@@ -19,6 +19,14 @@ pub enum OpenError {
         directory: PathBuf,
         /// Who has it, where that could be read.
         pid: Option<u32>,
+    },
+    /// The directory cannot be the store's, however long one waits.
+    #[error("{}", not_ours(directory, why))]
+    NotOurs {
+        /// The store directory.
+        directory: PathBuf,
+        /// What the system said.
+        why: String,
     },
     /// A newer program has written the file.
     #[error(
@@ -53,6 +61,15 @@ pub enum OpenError {
     /// Not even a store in memory could be made.
     #[error("there is no store, not even in memory ({0}): give the process more memory")]
     NoMemory(StoreError),
+}
+
+/// That a directory cannot be the store's, and what to do.
+pub(super) fn not_ours(directory: &Path, why: &str) -> String {
+    format!(
+        "the store directory {} cannot be used ({why}): name another in `store.directory`, or give this user the right to make \
+         and write it; with `[store] in_memory = true` the service runs without one, and loses what waits when it ends",
+        directory.display()
+    )
 }
 
 /// What happened while a store was opened. Each is a matter for people: data may be missing.

@@ -5,7 +5,7 @@
 //! tables; the count of commits; a commit, which shows whether the disk takes one. Only damage sets a file aside. One that is
 //! busy, or that a full or failing disk does not let us read, may be sound: it stays where it is, and the store is in memory.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use super::lock::{Counted, Lock, LockError};
 use super::mapping::{self, Legacy};
 use super::rows::IntegrationRow;
 use super::schema::{self, STEPS};
-use super::{DATABASE, Settings, Sync, aside, meta};
+use super::{DATABASE, Settings, Sync, aside, meta, place};
 
 /// A store, and what happened on the way.
 #[derive(Debug)]
@@ -34,16 +34,20 @@ pub struct Opened {
 /// Opens the store in the directory of `settings`, which is made when missing.
 ///
 /// # Errors
-/// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a later program.
+/// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a later program,
+/// [`OpenError::NotOurs`] where the directory cannot be made or is not ours.
 pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
-    if let Err(error) = fs::create_dir_all(directory) {
-        return in_memory(settings, error.to_string());
+    let refused = |error: &io::Error| place::is_not_ours(error).then(|| place::not_ours(directory, error));
+    if let Err(error) = place::make(directory) {
+        return refused(&error).map_or_else(|| in_memory(settings, error.to_string()), Err);
     }
     let lock = match Lock::acquire(directory) {
         Ok(lock) => lock,
         Err(LockError::Held { pid }) => return Err(OpenError::Locked { directory: directory.clone(), pid }),
-        Err(LockError::Io(error)) => return in_memory(settings, error.to_string()),
+        Err(LockError::Io(error)) => {
+            return refused(&error).map_or_else(|| in_memory(settings, error.to_string()), Err);
+        }
     };
     let counted = lock.counted();
     let loaded = match damage(directory, counted) {
@@ -57,6 +61,14 @@ pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
         Err(Unusable::Damaged(why)) => anew(settings, lock, &why),
         Err(Unusable::NotWritable(why)) => in_memory(settings, why),
     }
+}
+
+/// A store that nobody wants on disk: nothing has gone wrong.
+///
+/// # Errors
+/// [`OpenError::NoMemory`].
+pub fn open_in_memory(settings: &Settings) -> Result<Opened, OpenError> {
+    Ok(Opened { incidents: Vec::new(), ..in_memory(settings, String::new())? })
 }
 
 /// Sets the file in the directory aside and begins a new one.

@@ -36,6 +36,7 @@ macro_rules! metrics {
 metrics! {
     BUILD_INFO = "rtalink_build_info", Gauge, ["version"], "Always 1; the version is in the label.";
     READY = "rtalink_ready", Gauge, [], "1 while /health/ready is 200.";
+    RELOAD_REFUSED = "rtalink_reload_refused", Gauge, [], "1 after a reload that was refused, until one is taken.";
     FEED_UP = "rtalink_feed_up", Gauge, ["integration"], "1 while a connection speaks.";
     FEED_CONNECTIONS = "rtalink_feed_connections", Gauge, ["integration"], "Open connections, waiting ones included.";
     FEED_BYTES = "rtalink_feed_bytes_total", Counter, ["integration"], "Bytes read from the feed.";

@@ -95,8 +95,9 @@ fn end_of_overflow(mut scene: Scene, what: &str) {
     scene.judge_with(Losses::Counted(merged), &more);
 }
 
-/// A directory below a regular file: the store is in memory.
+/// SQLite cannot make a file beside its own: the store is in memory.
 pub(crate) fn unwritable(mut scene: Scene) {
+    fs::create_dir_all(scene.path().join(STORE).join("journal.db-shm")).expect("a temporary folder");
     let times = scene.size.times;
     scene.live_unready();
     repeat(times, || {
