@@ -14,6 +14,7 @@
 //! * [`outbox`]: the part of it that is in memory, and what Kafka has of it;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
+//! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
@@ -25,6 +26,7 @@
 
 pub mod checkpoint;
 mod client;
+pub mod comparison;
 mod connection;
 pub mod dead_letter;
 mod delivery;

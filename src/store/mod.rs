@@ -36,6 +36,7 @@ mod meta;
 mod open;
 mod reader;
 mod rows;
+mod run;
 mod schema;
 mod space;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open};
 pub use reader::{Reader, Row};
+pub use run::Lineage;
 pub use space::Space;
 pub use traces::set_aside_with;
 pub use verify::verify;
