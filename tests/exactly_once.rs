@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rtalink::config::model::Kafka;
+use rtalink::config::model::{Bootstrap, Kafka};
 use rtalink::publish::message::{Message, Route};
 use rtalink::publish::publisher::Drained;
 use rtalink::publish::{PublishHandle, Publisher, checkpoint};
@@ -186,8 +186,14 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
     let store = TempDir::new().unwrap();
     let (publisher, _) = site.begin(store.path(), 100);
     drain(publisher);
-    // The store does not know yet that the next ones were committed.
-    let owner = publishing::store_id(store.path());
+    // A run that reached Kafka no more for all that is known here: the store does not know that they were committed.
+    let mut away = site.kafka.clone();
+    away.bootstrap = Bootstrap::Servers("127.0.0.1:1".to_owned());
+    let publisher = publishing::publisher_in(store.path(), &away, &site.integration);
+    submit(&publisher.handle(&site.integration).unwrap(), 100..150);
+    let kept = BTreeMap::from([(Arc::clone(&site.integration), 50)]);
+    assert_eq!(publisher.drain(Instant::now()), Drained { unwritten: 0, kept });
+    let (owner, runs) = publishing::runs(store.path(), &site.integration);
     let other: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &site.bootstrap)
         .set("transactional.id", unique("hanging"))
@@ -199,13 +205,14 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
     let (owner, committed_at) = (owner.to_string(), Timestamp::now().to_string());
     let headers = OwnedHeaders::new()
         .insert(Header { key: "owner", value: Some(&owner) })
+        .insert(Header { key: "runs", value: Some(&runs) })
         .insert(Header { key: "committed_at", value: Some(&committed_at) });
     let record = BaseRecord::to(&site.kafka.topics.checkpoint).key(&*site.integration).payload("150").headers(headers);
     other.send(record).map_err(|(error, _)| error).unwrap();
     other.flush(LONG).unwrap();
 
     let (publisher, handle) = site.start(store.path());
-    submit(&handle, 100..200);
+    submit(&handle, 150..200);
     until_true("it goes on behind them", || handle.acknowledged_to() == 200);
     drop(other);
     drain(publisher);

@@ -17,6 +17,8 @@ mod centre;
 mod child;
 #[path = "torture/cms.rs"]
 mod cms;
+#[path = "torture/copies.rs"]
+mod copies;
 #[path = "torture/damage.rs"]
 mod damage;
 #[path = "torture/fail_points.rs"]
@@ -112,7 +114,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 25] = [
+const SCENARIOS: [Scenario; 29] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -139,6 +141,10 @@ const SCENARIOS: [Scenario; 25] = [
     scenario("second-process", Delivery::AtLeastOnce, 22, Breaks::SecondProcess, often(1, 3)),
     scenario("directory-gone", Delivery::AtLeastOnce, 23, Breaks::DirectoryGone, often(1, 3)),
     scenario("directory-gone", Delivery::ExactlyOnce, 24, Breaks::DirectoryGone, often(1, 3)).with_store(NORMAL),
+    scenario("restored-store", Delivery::AtLeastOnce, 26, Breaks::RestoredStore, often(1, 5)).with_store(NORMAL),
+    scenario("restored-store", Delivery::ExactlyOnce, 27, Breaks::RestoredStore, often(1, 5)),
+    scenario("cloned-store", Delivery::AtLeastOnce, 28, Breaks::ClonedStore, often(1, 1)),
+    scenario("cloned-store", Delivery::ExactlyOnce, 29, Breaks::ClonedStore, often(1, 1)).with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -188,6 +194,8 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::TornStore => return store_faults::torn_store(scene),
         Breaks::SecondProcess => return store_faults::second_process(scene),
         Breaks::DirectoryGone => return store_faults::directory_gone(scene),
+        Breaks::RestoredStore => return copies::restored_store(scene),
+        Breaks::ClonedStore => return copies::cloned_store(scene),
         _ => scene.live(),
     }
     scene.reads(3);
@@ -391,4 +399,24 @@ fn directory_gone_at_least_once() {
 #[test]
 fn directory_gone_exactly_once() {
     play("directory-gone", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn restored_store_at_least_once() {
+    play("restored-store", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn restored_store_exactly_once() {
+    play("restored-store", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn cloned_store_at_least_once() {
+    play("cloned-store", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn cloned_store_exactly_once() {
+    play("cloned-store", Delivery::ExactlyOnce);
 }

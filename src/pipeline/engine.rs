@@ -188,6 +188,20 @@ impl Engine {
         self.owed.extend(self.tracker.table().find(acd, login_id));
     }
 
+    /// The sequence of an agent's last event.
+    pub(super) fn sequence(&self, index: AgentIndex) -> u64 {
+        self.tracker.table().get(index).sequence
+    }
+
+    pub(super) const fn tracker_mut(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    /// The last word on an agent is another instance's.
+    pub(super) fn published_elsewhere(&mut self, index: AgentIndex, published: Option<Published>) {
+        self.annotator.restore(index, published);
+    }
+
     /// The tracker, for figures about agents.
     pub const fn tracker(&self) -> &Tracker {
         &self.tracker
@@ -362,7 +376,7 @@ impl Engine {
         self.remap_outdated(at, out);
     }
 
-    fn index_names(&mut self) {
+    pub(super) fn index_names(&mut self) {
         let table = self.tracker.table();
         let names: Vec<_> = table
             .iter()
@@ -445,7 +459,7 @@ impl Engine {
         current
     }
 
-    fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
+    pub(super) fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
         let annotation = Box::new(self.annotator.annotate(&event));
         self.totals.events += 1;
         out.push(Finding::Event(event, annotation));

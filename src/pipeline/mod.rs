@@ -4,6 +4,7 @@
 //! [`service`] starts everything, reloads and drains.
 
 mod ageing;
+mod behind;
 pub mod captures;
 mod checkpoint;
 #[cfg(test)]

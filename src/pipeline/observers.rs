@@ -21,9 +21,13 @@ use super::engine::CloseReason;
 /// The metrics of an integration, with every reason that there can be.
 pub(super) fn feed_metrics(metrics: &Metrics, integration: &Arc<str>) -> FeedMetrics {
     let feed = FeedMetrics::new(metrics, integration);
+    observer::Condition::ALL.iter().for_each(|condition| feed.kafka_condition(condition.label(), false));
     feed.expect(listener::REFUSALS.into_iter().chain(CloseReason::ALL.map(CloseReason::label)), &dead_letter::REFUSED);
     feed
 }
+
+/// Kind of a store's trouble: it is older than what Kafka has.
+const BEHIND_KAFKA: &str = "behind_kafka";
 
 /// Figures of all producers together.
 #[derive(Debug)]
@@ -91,7 +95,8 @@ pub struct JournalObserver {
 impl JournalObserver {
     /// For these integrations.
     pub fn new(metrics: &Metrics, ids: &[Arc<str>], feeds: &[FeedMetrics]) -> Self {
-        for kind in StoreError::KINDS.iter().chain(&[lane::NEWER]).chain(&Incident::KINDS) {
+        let more = [lane::NEWER, BEHIND_KAFKA];
+        for kind in StoreError::KINDS.iter().chain(&more).chain(&Incident::KINDS) {
             metrics.counter(names::STORE_ERRORS, &[kind]).increment(0);
         }
         metrics.gauge(names::JOURNAL_BYTES, &[]).set(0.0);
@@ -154,6 +159,14 @@ impl Observer for ProducerObserver {
 
     fn kafka_error(&self, kind: &str) {
         self.kafka.metrics.counter(names::KAFKA_ERRORS, &[kind]).increment(1);
+    }
+
+    fn behind(&self) {
+        self.kafka.metrics.counter(names::STORE_ERRORS, &[BEHIND_KAFKA]).increment(1);
+    }
+
+    fn condition(&self, condition: observer::Condition, lasts: bool) {
+        self.feed.kafka_condition(condition.label(), lasts);
     }
 
     fn dropped(&self, reason: &str) {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::config::model::{Config, Delivery, Integration};
 use crate::fail_point;
 use crate::proto::store::AgentMemory;
+use crate::publish::checkpoint::Ours;
 use crate::publish::journal_agents::agents_of;
+use crate::publish::recovery::Sequences;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
@@ -58,11 +59,22 @@ pub(super) struct Restored {
     /// Forgotten in the journal behind the checkpoint: whatever the table or Kafka has of them from before is void.
     forgotten: Vec<Forgotten>,
     pub(super) feed: FeedMemory,
+    /// Kafka was not asked for them.
+    is_from_store: bool,
     /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
     pub(super) mapping_version: u64,
 }
 
 impl Restored {
+    /// The last sequence of every agent, where the store itself knows them.
+    pub(super) fn sequences(&self) -> Option<Sequences> {
+        let of = |stored: &StoredAgent| {
+            let agent = &stored.agent;
+            (format!("{}/{}", agent.acd, agent.login_id).into(), agent.sequence)
+        };
+        self.is_from_store.then(|| self.agents.iter().map(of).collect())
+    }
+
     /// Fills an engine with it. Without `event_names`, names that an earlier run has left are dropped, and whoever is
     /// logged in and had one is published anew.
     pub(super) fn into_engine(
@@ -239,7 +251,7 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
         is_complete = stored.recovered,
         "read from the store"
     );
-    Ok(Restored { stored, agents, checkpointed, forgotten, feed, mapping_version: 0 })
+    Ok(Restored { stored, agents, checkpointed, forgotten, feed, is_from_store: true, mapping_version: 0 })
 }
 
 /// The agents of the journal behind the checkpoint, and who was forgotten there. `keeps_events_of`: the integration, where its
@@ -313,11 +325,12 @@ pub(super) fn from_kafka(
         "read from Kafka"
     );
     for (number, id) in missing.into_iter().zip(ids) {
-        let Restored { stored, agents, checkpointed, forgotten, feed, mapping_version } = &mut restored[number];
+        let Restored { stored, agents, checkpointed, forgotten, feed, is_from_store, mapping_version } =
+            &mut restored[number];
         let mut found = recovered.integrations.remove(&id).unwrap_or_default();
         let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(servers, config, &id, store.id(), stop)?,
+            Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
             Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
         };
         // Kafka may not have their tombstones yet. Who came again after it is somebody else.
@@ -336,6 +349,7 @@ pub(super) fn from_kafka(
         }
         agents.extend(known.into_values());
         *checkpointed = 0;
+        *is_from_store = false;
         *mapping_version = found.mapping_version;
         store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
         *stored = store.integration(&id)?;
@@ -381,17 +395,21 @@ fn published(
     }
 }
 
-/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that is another store's.
+/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that tells nothing of it.
 fn committed(
     servers: &str,
     config: &Config,
     integration: &str,
-    owner: Uuid,
+    store: &Store,
+    stored: &StoredIntegration,
     stop: &CancellationToken,
 ) -> Result<u64, RecoveryError> {
+    // Positions that are counted again after a loss of commits are this run's.
+    let runs = store.lineage(stored.number).followed_by(store.run(), stored.next);
+    let ours = Ours { owner: store.id(), runs: &runs };
     loop {
         match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
-            Ok(found) => return Ok(found.filter(|found| found.owner == owner).map_or(0, |found| found.position)),
+            Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
             Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
         }
         let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();

@@ -25,6 +25,7 @@ use crate::http::model::{self, ReadModel, Update};
 use crate::mapping::tables::MappingTables;
 use crate::publish::encode::Encoder;
 use crate::publish::journal::{Bounds, Journal, LaneStart};
+use crate::publish::observer::Observer;
 use crate::publish::outbox::Limits;
 use crate::publish::publisher::Drained;
 use crate::publish::{PublishHandle, Publisher};
@@ -168,16 +169,19 @@ impl Service {
         };
         let journal =
             Journal::start(store, &lanes, bounds, Arc::new(store_observer)).map_err(|error| failed(&error))?;
-        let publisher = Publisher::start(&config.kafka, embedded, journal, |integration| {
-            let number = ids.iter().position(|id| id == integration).unwrap_or(0);
+        let number_of = |integration: &Arc<str>| ids.iter().position(|id| id == integration).unwrap_or(0);
+        let observe = |integration: &Arc<str>| -> Arc<dyn Observer> {
+            let number = number_of(integration);
             Arc::new(ProducerObserver {
                 integration: Arc::clone(&ids[number]),
                 feed: feed_metrics[number].clone(),
                 kafka: Arc::clone(&kafka_figures),
                 latencies: options.latencies.clone(),
             })
-        })
-        .map_err(|error| failed(&error))?;
+        };
+        let known = |integration: &Arc<str>| restored[number_of(integration)].sequences();
+        let publisher = Publisher::start_comparing(&config.kafka, embedded, journal, observe, known)
+            .map_err(|error| failed(&error))?;
         let handle = |integration: &Integration| {
             let handle = publisher.handle(&integration.id)?;
             Some(if integration.realtime.is_some() { handle } else { handle.without_feed() })

@@ -148,6 +148,7 @@ impl Charge {
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
         let ChargeParts { checkpoint, last_events, forget_after, event_names, .. } = parts;
+        publish.comparison().attend();
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
@@ -418,6 +419,7 @@ impl Charge {
                 self.refresh(at);
             }
             self.forget_old(at);
+            self.compare(at);
             self.write_checkpoint(at);
         }
     }

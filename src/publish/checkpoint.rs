@@ -1,9 +1,12 @@
 //! Checkpoints: how far an integration's messages are committed, and by whom.
 //!
 //! Purpose: the last message of every transaction is a record on the topic `checkpoint`: key the integration, value the
-//! position behind the transaction's messages, header `owner` the store whose journal counts these positions. It is
-//! committed with the messages or not at all, so that whoever owns the journal knows what of it is in Kafka, and
-//! everybody knows who published last.
+//! position behind the transaction's messages, header `owner` the store whose journal counts these positions, header `runs`
+//! the runs that have counted them. It is committed with the messages or not at all, so that whoever owns the journal knows
+//! what of it is in Kafka, and everybody knows who published last.
+//!
+//! A store may be a copy: of its own id, with positions that another copy has counted for other messages. So a position is
+//! believed up to where the journals are the same, as their [`Lineage`]s tell ([`Ours`]).
 //!
 //! Policy: only committed records count. [`read`] takes those that are committed now. [`read_settled`] waits until no
 //! transaction is open below the end of the partition, be it of another integration: its answer is the last word at the
@@ -25,6 +28,7 @@ use super::message::header;
 use super::partition;
 use super::trouble::{Known, Right, is_about_groups};
 use crate::config::model::Kafka;
+use crate::store::Lineage;
 use crate::time::Timestamp;
 
 /// How long a request goes on after it was to stop.
@@ -38,7 +42,7 @@ const SETTLED_MARGIN: Duration = Duration::from_secs(5);
 const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
 
 /// Everything below `position` of the journal of store `owner` is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The store whose journal counts the positions.
     pub owner: Uuid,
@@ -46,6 +50,45 @@ pub struct Checkpoint {
     pub position: u64,
     /// When its transaction was about to be ended.
     pub committed_at: Timestamp,
+    /// The runs that have counted the positions, the one that has committed it last. Empty from an older version.
+    pub runs: Lineage,
+}
+
+/// A journal, as it is compared with checkpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// Its store.
+    pub owner: Uuid,
+    /// The runs that have counted it.
+    pub runs: &'a Lineage,
+}
+
+impl Ours<'_> {
+    /// Up to where the checkpoint proves that the journal is committed; `None` where it proves nothing of it.
+    pub fn committed(&self, checkpoint: &Checkpoint) -> Option<u64> {
+        self.same_to(checkpoint).map(|same_to| same_to.min(checkpoint.position))
+    }
+
+    /// Whether the checkpoint proves that another copy of the store has published what this journal does not have.
+    pub fn is_behind(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.owner == self.owner && self.same_to(checkpoint).is_none_or(|same_to| checkpoint.position > same_to)
+    }
+
+    /// Whether this very run has committed it.
+    pub fn is_by_this_run(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.owner == self.owner && checkpoint.runs.run() == self.runs.run()
+    }
+
+    fn same_to(&self, checkpoint: &Checkpoint) -> Option<u64> {
+        if checkpoint.owner != self.owner {
+            return None;
+        }
+        match checkpoint.runs.run() {
+            Some(_) => self.runs.same_to(&checkpoint.runs),
+            // An older version knew no runs: nothing that this one has counted is committed by it.
+            None => Some(self.runs.first()),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -99,12 +142,12 @@ pub enum ReadError {
 }
 
 /// What is on the topic about one integration.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     /// The last checkpoint.
     pub(super) last: Option<Checkpoint>,
-    /// The last one of the owner asked for; not looked for far behind `last`.
-    pub(super) own: Option<Checkpoint>,
+    /// Up to where the journal asked for is committed; not looked for far behind `last`.
+    pub(super) committed: Option<u64>,
     /// It is in a transaction that nobody ends; see [`read_settled`].
     pub(super) is_hanging: bool,
 }
@@ -116,9 +159,10 @@ impl Checkpoint {
     }
 
     /// Kafka headers.
-    pub(super) fn headers(&self) -> [(&'static str, Bytes); 3] {
+    pub(super) fn headers(&self) -> [(&'static str, Bytes); 4] {
         [
             (header::OWNER, Bytes::from(self.owner.to_string())),
+            (header::RUNS, Bytes::from(self.runs.to_string())),
             (header::COMMITTED_AT, Bytes::from(self.committed_at.to_string())),
             (header::CONTENT_TYPE, Bytes::from_static(header::TEXT.as_bytes())),
         ]
@@ -133,6 +177,7 @@ impl Checkpoint {
             owner: Uuid::parse_str(header(header::OWNER)?).ok()?,
             position: std::str::from_utf8(message.payload()?).ok()?.parse().ok()?,
             committed_at: Timestamp::parse_rfc3339(header(header::COMMITTED_AT)?).ok()?,
+            runs: header(header::RUNS).map_or_else(|| Some(Lineage::default()), Lineage::parse)?,
         })
     }
 }
@@ -152,7 +197,7 @@ pub fn read(
     Ok(reader.find(integration, None, false)?.last)
 }
 
-/// The same when no transaction is open any more, and beside the last checkpoint the owner's last.
+/// The same when no transaction is open any more, and beside the last checkpoint up to where our journal is committed.
 ///
 /// A broker that was killed may have decided to commit and never write the marker that says so to a partition: it takes
 /// partitions without a leader, as all are while it starts, for deleted. Such a transaction is open for ever, for readers and
@@ -163,16 +208,16 @@ pub(super) fn read_settled(
     servers: &str,
     kafka: &Kafka,
     integration: &str,
-    owner: Uuid,
+    ours: Ours<'_>,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Found, ReadError> {
     let configured = kafka.properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
     let patience = configured.map_or(TRANSACTION_TIMEOUT, Duration::from_millis) + SETTLED_MARGIN;
     let reader = Reader::open(servers, kafka, patience, is_stopped)?;
-    match reader.find(integration, Some(owner), true) {
+    match reader.find(integration, Some(ours), true) {
         Err(ReadError::Unsettled { topic, waited }) => {
             let reader = Reader::open(servers, kafka, patience, is_stopped)?;
-            reader.hanging(integration, owner)?.ok_or(ReadError::Unsettled { topic, waited })
+            reader.hanging(integration, ours)?.ok_or(ReadError::Unsettled { topic, waited })
         }
         found => found,
     }
@@ -209,7 +254,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn find(&self, integration: &str, owner: Option<Uuid>, settled: bool) -> Result<Found, ReadError> {
+    fn find(&self, integration: &str, ours: Option<Ours<'_>>, settled: bool) -> Result<Found, ReadError> {
         let Some(partition) = partition::of(integration.as_bytes(), self.partitions()?) else {
             return Ok(Found::default());
         };
@@ -220,7 +265,7 @@ impl<'a> Reader<'a> {
             if from >= end {
                 break;
             }
-            let found = self.scan(partition, from, integration, owner)?;
+            let found = self.scan(partition, from, integration, ours)?;
             if found.last.is_some() || from == low {
                 return Ok(found);
             }
@@ -229,7 +274,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The integration's checkpoint with which a transaction that nobody ends begins; `None` where that is another one's.
-    fn hanging(&self, integration: &str, owner: Uuid) -> Result<Option<Found>, ReadError> {
+    fn hanging(&self, integration: &str, ours: Ours<'_>) -> Result<Option<Found>, ReadError> {
         let Some(partition) = partition::of(integration.as_bytes(), self.partitions()?) else { return Ok(None) };
         let (_, stable) = self.bounds(&self.committed, partition)?;
         let mut assignment = TopicPartitionList::new();
@@ -243,8 +288,8 @@ impl<'a> Reader<'a> {
                 Some(Ok(message)) => {
                     let is_ours = message.offset() == stable && message.key() == Some(integration.as_bytes());
                     let last = Checkpoint::parse(&message).filter(|_| is_ours);
-                    let own = last.filter(|last| last.owner == owner);
-                    return Ok(last.map(|_| Found { last, own, is_hanging: true }));
+                    let committed = last.as_ref().and_then(|last| ours.committed(last));
+                    return Ok(last.map(|last| Found { last: Some(last), committed, is_hanging: true }));
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
                 Some(Err(error)) if is_about_groups(&error) => {}
@@ -284,7 +329,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn scan(&self, partition: i32, from: i64, key: &str, owner: Option<Uuid>) -> Result<Found, ReadError> {
+    fn scan(&self, partition: i32, from: i64, key: &str, ours: Option<Ours<'_>>) -> Result<Found, ReadError> {
         let mut assignment = TopicPartitionList::new();
         assignment
             .add_partition_offset(self.topic, partition, Offset::Offset(from))
@@ -299,10 +344,8 @@ impl<'a> Reader<'a> {
                         let (topic, offset) = (self.topic.to_owned(), message.offset());
                         return Err(ReadError::Unreadable { topic, partition, offset });
                     };
+                    found.committed = found.committed.max(ours.and_then(|ours| ours.committed(&checkpoint)));
                     found.last = Some(checkpoint);
-                    if owner == Some(checkpoint.owner) {
-                        found.own = found.last;
-                    }
                 }
                 Some(Ok(_)) => {}
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(found),
@@ -380,4 +423,43 @@ fn consumer(
         .set("fetch.wait.max.ms", "10")
         .set("allow.auto.create.topics", "false");
     client::open(&settings, Quiet::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_believed_up_to_where_the_journals_are_the_same() {
+        let runs = |runs: &[(u128, u64)]| {
+            let begun = |runs: Lineage, (run, first): &(u128, u64)| runs.followed_by(Uuid::from_u128(*run), *first);
+            runs.iter().fold(Lineage::default(), begun)
+        };
+        let (store, another) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        // What the last checkpoint says, by whom; what is committed of ours, whose run 7 has followed run 5 at 100 and whose
+        // run 9 has followed that at 150; and whether somebody else is ahead.
+        let cases = [
+            (store, 180, vec![(5, 0), (7, 100), (9, 150)], Some(180), false),
+            (store, 120, vec![(5, 0), (7, 100)], Some(120), false),
+            (store, 170, vec![(5, 0), (7, 100)], Some(150), true),
+            // A copy that was made of run 5 went on as run 6, or is run 5 that went on.
+            (store, 300, vec![(5, 0), (6, 100)], Some(100), true),
+            (store, 300, vec![(5, 0), (6, 60)], Some(60), true),
+            (store, 40, vec![(5, 0), (6, 60)], Some(40), false),
+            (store, 300, vec![(5, 0)], Some(100), true),
+            (store, 300, vec![(8, 0)], None, true),
+            // An older version.
+            (store, 120, vec![], Some(120), false),
+            (store, 170, vec![], Some(150), true),
+            (another, 300, vec![(5, 0)], None, false),
+        ];
+        let ours = runs(&[(5, 0), (7, 100), (9, 150)]);
+        let ours = Ours { owner: store, runs: &ours };
+        for (owner, position, theirs, committed, is_behind) in cases {
+            let checkpoint =
+                Checkpoint { owner, position, committed_at: Timestamp::from_millis(0), runs: runs(&theirs) };
+            let found = (ours.committed(&checkpoint), ours.is_behind(&checkpoint));
+            assert_eq!(found, (committed, is_behind), "{position} of {theirs:?}");
+        }
+    }
 }

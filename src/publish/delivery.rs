@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::client;
 use super::message::Topic;
-use super::observer::{KafkaHealth, LastError, Observer, Statistics};
+use super::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
 use super::outbox::{Acknowledged, Outbox};
 use super::trouble::{self, Known, Right};
 use crate::config::model::{Kafka, Topics};
@@ -269,6 +269,7 @@ impl Monitor {
     pub(crate) fn set_superseded_by(&self, owner: Option<Uuid>) {
         self.health.lock().superseded_by = owner;
         self.claim.store(false, Ordering::Release);
+        self.observer.condition(Condition::Superseded, owner.is_some());
     }
 
     /// Asks the publisher thread to take the integration back. Without effect unless it is superseded.

@@ -57,11 +57,13 @@ impl Journal {
     /// # Errors
     /// When the store cannot be read, or there is no thread.
     pub fn start(
-        store: Store,
+        mut store: Store,
         integrations: &[LaneStart],
         bounds: Bounds,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, JournalError> {
+        let begun: Vec<_> = integrations.iter().map(|start| (start.stored.number, start.stored.next)).collect();
+        let lineages = store.begin_runs(&begun);
         let lane_queue = |stored: &StoredIntegration| LaneQueue { next: stored.next, queued: 0, stored: stored.bytes };
         let queue = Queue {
             items: VecDeque::new(),
@@ -81,7 +83,9 @@ impl Journal {
         });
         let mut lanes = BTreeMap::new();
         let mut written = Vec::new();
-        for (index, LaneStart { integration, stored, keeps_events }) in integrations.iter().enumerate() {
+        for ((index, LaneStart { integration, stored, keeps_events }), runs) in
+            integrations.iter().enumerate().zip(lineages)
+        {
             let outbox = Outbox::new(bounds.window, stored.acknowledged_to, stored.next, stored.held_at);
             let lane = Lane {
                 shared: Arc::clone(&shared),
@@ -89,6 +93,7 @@ impl Journal {
                 number: stored.number,
                 reader: Arc::new(Mutex::new(store.reader()?)),
                 outbox: Arc::new(outbox),
+                runs: Arc::new(runs),
             };
             // What cannot be read is a matter of fetching it.
             if stored.next > stored.acknowledged_to

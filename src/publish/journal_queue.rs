@@ -112,6 +112,10 @@ pub(super) enum Item {
         until: u64,
         done: Done,
     },
+    /// Kafka has heard of this run.
+    RunKnown {
+        lane: usize,
+    },
     Hold {
         lane: usize,
         at: Option<u64>,
@@ -130,7 +134,7 @@ impl Item {
         match self {
             Self::Batch { content, .. } => content.len(),
             Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. } | Self::Mapping { .. } | Self::Erase { .. } => 0,
+            Self::Hold { .. } | Self::Mapping { .. } | Self::Erase { .. } | Self::RunKnown { .. } => 0,
         }
     }
 
@@ -140,6 +144,7 @@ impl Item {
             | Self::Checkpoint { lane, .. }
             | Self::Hold { lane, .. }
             | Self::Erase { lane, .. }
+            | Self::RunKnown { lane }
             | Self::Mapping { lane, .. } => *lane,
         }
     }

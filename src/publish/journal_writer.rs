@@ -129,7 +129,7 @@ impl Writer {
         for item in items {
             let integration = self.lanes[item.lane()].number;
             let write = match item {
-                Item::Mapping { .. } | Item::Erase { .. } => continue,
+                Item::Mapping { .. } | Item::Erase { .. } | Item::RunKnown { .. } => continue,
                 Item::Batch { first, messages, content, forgets, .. } => {
                     if *forgets {
                         writes.push(Write::EraseDue);
@@ -246,6 +246,12 @@ impl Writer {
                 Item::Erase { until, done, .. } => {
                     let until = self.leave_before(index, until);
                     self.erasing.add(until, Some(done));
+                }
+                Item::RunKnown { .. } => {
+                    if let Err(error) = self.store.run_is_known(lane.number) {
+                        self.shared.observer.failed(error.kind());
+                        tracing::warn!(kind = error.kind(), %error, "that Kafka has heard of this run cannot be written down");
+                    }
                 }
                 Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.

@@ -12,7 +12,7 @@ use super::journal_queue::{Done, Item, Phase, QUEUE_BYTES, Queue, RESERVE, Refus
 use super::journal_row;
 use super::message::Batch;
 use super::outbox::Outbox;
-use crate::store::{Reader, Row, StoreError};
+use crate::store::{Lineage, Reader, Row, StoreError};
 use crate::time::Timestamp;
 
 /// What is read from the store at a time.
@@ -33,6 +33,7 @@ pub struct Lane {
     pub(super) number: i64,
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) runs: Arc<Lineage>,
 }
 
 impl Lane {
@@ -135,6 +136,17 @@ impl Lane {
         self.outbox.hold(at);
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Hold { lane: self.index, at, done });
+    }
+
+    /// The runs by which it was counted, this one last.
+    pub(super) fn runs(&self) -> &Lineage {
+        &self.runs
+    }
+
+    /// Writes down that Kafka has heard of this run.
+    pub(super) fn run_is_known(&self) {
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::RunKnown { lane: self.index });
     }
 
     /// Says when what was forgotten below the position is erased from the store: once all of it is in Kafka and the agent

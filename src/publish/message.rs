@@ -29,6 +29,8 @@ pub mod header {
 
     /// Checkpoints: id of the store whose journal the position is of.
     pub const OWNER: &str = "owner";
+    /// Checkpoints: the runs by which the journal was counted, the one that publishes last.
+    pub const RUNS: &str = "runs";
     /// Checkpoints: when the transaction was ended, RFC 3339.
     pub const COMMITTED_AT: &str = "committed_at";
 

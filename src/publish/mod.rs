@@ -15,6 +15,7 @@
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
 //! * [`properties`]: whether librdkafka takes what the configuration hands to it, asked before anything is started;
+//! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
 //! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
@@ -26,6 +27,7 @@
 
 pub mod checkpoint;
 mod client;
+pub mod comparison;
 mod connection;
 pub mod dead_letter;
 mod delivery;

@@ -27,8 +27,39 @@ pub trait Observer: Send + Sync + 'static {
     /// Figures of the producer, every few seconds.
     fn statistics(&self, _statistics: &Statistics) {}
 
+    /// Kafka has what the store does not know: the store is older than it was.
+    fn behind(&self) {}
+
+    /// Whether that keeps the integration's messages waiting; called when it changes.
+    fn condition(&self, _condition: Condition, _lasts: bool) {}
+
     /// Whether a broker can be reached; called when that changes.
     fn connected(&self, _connected: bool) {}
+}
+
+/// What keeps an integration's messages waiting until somebody mends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Another instance publishes for it.
+    Superseded,
+    /// A topic that it publishes to is not there.
+    TopicMissing,
+    /// The broker does not take the times of our clock.
+    TimestampRefused,
+}
+
+impl Condition {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Superseded, Self::TopicMissing, Self::TimestampRefused];
+
+    /// A label for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::TopicMissing => "topic_missing",
+            Self::TimestampRefused => "timestamp_refused",
+        }
+    }
 }
 
 /// What [`Observer::kafka_error`] tells while brokers cannot be reached; other kinds are known when they come.

@@ -277,7 +277,7 @@ impl Outbox {
     }
 
     /// Everything below a position is in Kafka, on all topics: a transaction was committed. Says what is so for the first
-    /// time. Positions that the journal does not have are left alone.
+    /// time. Whoever says so knows that these are positions of this journal; those that it does not have are left alone.
     pub fn acknowledge_to(&self, position: u64) -> Vec<Acknowledged> {
         let mut state = self.state.lock();
         let position = position.min(state.end);

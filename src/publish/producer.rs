@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use super::comparison::Comparison;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::lane::Lane;
@@ -41,6 +42,7 @@ pub(crate) struct PublisherThread {
     kafka: Kafka,
     lane: Lane,
     outbox: Arc<Outbox>,
+    comparison: Arc<Comparison>,
     refusals: Refusals,
 }
 
@@ -52,17 +54,22 @@ impl PublisherThread {
         servers: &str,
         kafka: &Kafka,
         lane: Lane,
+        comparison: Arc<Comparison>,
         monitor: Arc<Monitor>,
     ) -> Result<JoinHandle<()>, SpawnError> {
         let outbox = Arc::clone(lane.outbox());
         let refusals = Refusals::new(Arc::clone(&integration), kafka, Arc::clone(&outbox), monitor);
-        let publisher = Self { integration, servers: servers.to_owned(), kafka: kafka.clone(), lane, outbox, refusals };
-        let first = publisher.refusals.connect(servers, kafka)?;
+        let (servers, kafka) = (servers.to_owned(), kafka.clone());
+        let publisher = Self { integration, servers, kafka, lane, outbox, comparison, refusals };
+        let first = publisher.refusals.connect(&publisher.servers, &publisher.kafka)?;
         let name = format!("publish-{}", publisher.integration);
         Ok(thread::Builder::new().name(name).spawn(move || publisher.run(first))?)
     }
 
     fn run(mut self, first: Connection) {
+        if !self.comparison.wait(|| self.outbox.pause(Duration::ZERO)) {
+            return;
+        }
         let mut connection = first;
         loop {
             let acknowledged_before = self.outbox.acknowledged_to();

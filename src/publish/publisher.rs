@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
+use super::comparison::{Compared, Comparer, Comparison, Comparisons};
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
 use super::journal::{Journal, Refused, StoreHealth};
@@ -19,6 +20,7 @@ use super::lane::Lane;
 use super::message::{Batch, Message};
 use super::observer::{KafkaHealth, Observer};
 use super::producer::{PublisherThread, SpawnError};
+use super::recovery::Sequences;
 use super::topics::{TopicKeeper, plan};
 use super::transactions::TransactionThread;
 use crate::config::model::{Bootstrap, Delivery, Kafka};
@@ -68,6 +70,7 @@ impl From<SpawnError> for StartError {
 pub struct PublishHandle {
     lane: Lane,
     monitor: Arc<Monitor>,
+    comparison: Arc<Comparison>,
     has_feed: bool,
 }
 
@@ -89,6 +92,11 @@ impl PublishHandle {
     /// [`Refused`], with the batch.
     pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
         self.lane.submit(batch)
+    }
+
+    /// What Kafka knows that the store does not.
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
     }
 
     /// Its part of the journal.
@@ -150,6 +158,7 @@ struct Way {
 /// All integrations' ways to Kafka. Fields are dropped in their order: threads before the cluster they talk to.
 pub struct Publisher {
     ways: BTreeMap<Arc<str>, Way>,
+    comparer: Option<Comparer>,
     journal: Option<Journal>,
     _topics: Option<TopicKeeper>,
     _embedded: Option<Embedded>,
@@ -179,28 +188,61 @@ impl Publisher {
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
+        Self::start_comparing(kafka, embedded, journal, observe, |_| None)
+    }
+
+    /// The same, and before anything of an integration is published Kafka is compared with what `known` tells of its agents:
+    /// the last sequence of each; `None` where that comes from Kafka itself.
+    ///
+    /// # Errors
+    /// Those of [`Publisher::start`].
+    pub fn start_comparing(
+        kafka: &Kafka,
+        embedded: Option<Embedded>,
+        journal: Journal,
+        observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
+        mut known: impl FnMut(&Arc<str>) -> Option<Sequences>,
+    ) -> Result<Self, StartError> {
         let servers = match (&kafka.bootstrap, &embedded) {
             (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
             (Bootstrap::Servers(servers), None) => servers.clone(),
             (Bootstrap::Embedded, None) => String::new(),
         };
         let owner = journal.store_id();
+        let comparisons = Comparisons::new();
+        let mut compared = Vec::new();
         let mut ways = BTreeMap::new();
         for (integration, lane) in journal.lanes() {
             let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
+            // What is inside the process begins anew with it.
+            let comparison = comparisons.add(known(integration).filter(|_| embedded.is_none()));
             let (id, lane) = (Arc::clone(integration), lane.clone());
-            let shared = (lane.clone(), Arc::clone(&monitor));
+            let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
             let thread = match kafka.delivery {
-                Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1)?,
-                Delivery::ExactlyOnce => TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1)?,
+                Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1, shared.2)?,
+                Delivery::ExactlyOnce => {
+                    TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1, shared.2)?
+                }
             };
-            ways.insert(
-                Arc::clone(integration),
-                Way { handle: PublishHandle { lane, monitor, has_feed: true }, thread: Some(thread) },
-            );
+            compared.push(Compared {
+                integration: Arc::clone(integration),
+                comparison: Arc::clone(&comparison),
+                lane: lane.clone(),
+                monitor: Arc::clone(&monitor),
+            });
+            let handle = PublishHandle { lane, monitor, comparison, has_feed: true };
+            ways.insert(Arc::clone(integration), Way { handle, thread: Some(thread) });
         }
+        let comparer = comparisons.spawn(&servers, kafka, compared)?;
         let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
-        Ok(Self { ways, journal: Some(journal), _topics: topics, _embedded: embedded, servers })
+        Ok(Self {
+            ways,
+            comparer: Some(comparer),
+            journal: Some(journal),
+            _topics: topics,
+            _embedded: embedded,
+            servers,
+        })
     }
 
     /// Where Kafka is, also where it is embedded.
@@ -264,6 +306,7 @@ impl Publisher {
         for way in self.ways.values() {
             way.handle.lane.outbox().stop();
         }
+        drop(self.comparer.take());
         for way in self.ways.values_mut() {
             if let Some(thread) = way.thread.take() {
                 // Its panic is in the log.

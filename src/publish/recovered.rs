@@ -1,11 +1,14 @@
 //! Agents from the events of the `current` topic. Pure.
 //!
-//! Invariant: of an agent, the event with the highest sequence is taken, of several with the same the one that came last.
+//! Invariant: of an agent the last message counts, as it does for every reader of the topic: within a partition the one
+//! behind, of two partitions (some were added since) the later one by its timestamp. Copies that were sent again are no news:
+//! who is behind in sequence *and* was observed earlier. Numbers go on behind the highest one, be it not the last.
 //! A tombstone takes back what came before it: its agent was forgotten, and is nobody until he comes again. Policy: what
 //! cannot be read (a foreign value, one of a newer version) is left out and says why in one word: keys and values are personal
 //! data. Events of integrations that nobody asked for are not even decoded. Cost: one decoding per event; agents share their
 //! activities.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -80,11 +83,34 @@ pub(crate) struct Read<'a> {
     /// Header `content-type`.
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
+    pub(crate) place: Place,
+}
+
+/// Where a message is, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) partition: i32,
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+}
+
+/// The last sequences that are known already, by what of a key is behind the integration.
+pub type Sequences = HashMap<Box<str>, u64>;
+
+/// The last word on a key.
+struct Word {
+    place: Place,
+    /// Of those that are not forgotten.
+    highest: u64,
+    /// `None`: forgotten.
+    agent: Option<StoredAgent>,
 }
 
 #[derive(Default)]
 struct Feed {
-    agents: HashMap<Box<str>, StoredAgent>,
+    words: HashMap<Box<str>, Word>,
+    /// Only who is beyond these is wanted.
+    known: Option<Sequences>,
     last_valid: Option<Timestamp>,
     mapping_version: u64,
 }
@@ -103,6 +129,13 @@ impl Collector {
         Self { feeds, activities: HashSet::new(), messages: 0, unreadable: 0 }
     }
 
+    /// The same, of the agents only who has a higher sequence than is known of him, or is not known.
+    pub(crate) fn beyond(known: HashMap<Arc<str>, Sequences>) -> Self {
+        let feed = |known| Feed { known: Some(known), ..Feed::default() };
+        let feeds = known.into_iter().map(|(integration, known)| (integration, feed(known))).collect();
+        Self { feeds, activities: HashSet::new(), messages: 0, unreadable: 0 }
+    }
+
     pub(crate) fn take(&mut self, read: &Read<'_>) -> Result<(), Unreadable> {
         self.messages += 1;
         let taken = self.take_event(read);
@@ -112,11 +145,11 @@ impl Collector {
 
     fn take_event(&mut self, read: &Read<'_>) -> Result<(), Unreadable> {
         let key = read.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(Unreadable::Key)?;
-        let (integration, _) = key.split_once('/').ok_or(Unreadable::Key)?;
+        let (integration, who) = key.split_once('/').ok_or(Unreadable::Key)?;
         let Some(feed) = self.feeds.get_mut(integration) else { return Ok(()) };
         let Some(value) = read.value else {
-            // He was forgotten. Who comes after it is seen for the first time.
-            feed.agents.remove(key);
+            // They were forgotten. Who comes after it is seen for the first time.
+            feed.forget(who, read.place);
             return Ok(());
         };
         let event = decode(read.content_type, value)?;
@@ -126,20 +159,20 @@ impl Collector {
         feed.mapping_version = feed.mapping_version.max(event.mapping_version);
         let stored = stored(event, &mut self.activities)?;
         feed.last_valid = feed.last_valid.max(Some(stored.agent.last_seen));
-        match feed.agents.get_mut(key) {
-            Some(known) if known.agent.sequence > stored.agent.sequence => {}
-            Some(known) => *known = stored,
-            None => {
-                feed.agents.insert(key.into(), stored);
-            }
-        }
+        feed.take(who, stored, read.place);
         Ok(())
     }
 
     pub(crate) fn finish(self) -> Recovered {
-        let seen = self.feeds.into_iter().filter(|(_, feed)| !feed.agents.is_empty());
+        let is_there = |(_, feed): &(Arc<str>, Feed)| feed.words.values().any(|word| word.agent.is_some());
+        let seen = self.feeds.into_iter().filter(is_there);
+        let agent = |word: Word| {
+            let mut stored = word.agent?;
+            stored.agent.sequence = word.highest;
+            Some(stored)
+        };
         let feed = |feed: Feed| RecoveredFeed {
-            agents: feed.agents.into_values().collect(),
+            agents: feed.words.into_values().filter_map(agent).collect(),
             last_valid: feed.last_valid,
             mapping_version: feed.mapping_version,
         };
@@ -147,6 +180,52 @@ impl Collector {
             integrations: seen.map(|(integration, found)| (integration, feed(found))).collect(),
             messages: self.messages,
             unreadable: self.unreadable,
+        }
+    }
+}
+
+impl Feed {
+    fn take(&mut self, who: &str, stored: StoredAgent, place: Place) {
+        let sequence = stored.agent.sequence;
+        let Some(word) = self.words.get_mut(who) else {
+            let is_known = |known: &Sequences| known.get(who).is_some_and(|known| sequence <= *known);
+            if !self.known.as_ref().is_some_and(is_known) {
+                self.words.insert(who.into(), Word { place, highest: sequence, agent: Some(stored) });
+            }
+            return;
+        };
+        let is_later = word.place.is_before(place, || sequence > word.highest);
+        match &word.agent {
+            None if !is_later => return,
+            Some(last) if !is_later || (sequence < word.highest && stored.agent.last_seen < last.agent.last_seen) => {
+                // An older one, or a copy of one.
+                word.highest = word.highest.max(sequence);
+                return;
+            }
+            None | Some(_) => {}
+        }
+        *word = Word { place, highest: word.highest.max(sequence), agent: Some(stored) };
+    }
+
+    fn forget(&mut self, who: &str, place: Place) {
+        match self.words.get_mut(who) {
+            Some(word) if word.place.is_before(place, || true) => *word = Word { place, highest: 0, agent: None },
+            Some(_) => {}
+            None => {
+                self.words.insert(who.into(), Word { place, highest: 0, agent: None });
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Whether the message there comes before another, which was read after it. Of two partitions time tells, if it does.
+    fn is_before(self, other: Self, otherwise: impl FnOnce() -> bool) -> bool {
+        match self.at.cmp(&other.at) {
+            _ if self.partition == other.partition => true,
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal => otherwise(),
         }
     }
 }
@@ -232,3 +311,7 @@ fn shared(activity: Activity, activities: &mut HashSet<Arc<Activity>>) -> Arc<Ac
     activities.insert(Arc::clone(&activity));
     activity
 }
+
+#[cfg(test)]
+#[path = "recovered_tests.rs"]
+mod tests;

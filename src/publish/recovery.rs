@@ -20,11 +20,11 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::client::{self, Quiet, explain, settings};
 use super::message::header;
-use super::recovered::{Collector, Read};
+use super::recovered::{Collector, Place, Read};
 use super::trouble::{Known, Right, is_about_groups, is_for_somebody, refuses};
 use crate::config::model::Kafka;
 
-pub use super::recovered::{Recovered, RecoveredFeed};
+pub use super::recovered::{Recovered, RecoveredFeed, Sequences};
 
 /// How long one request may take; also how long it takes to notice that it was to stop.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -78,12 +78,33 @@ pub fn read_current(
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, RecoveryError> {
+    read_into(servers, kafka, &|| Collector::new(wanted), stop, progress)
+}
+
+/// The same of those only of whom the topic has a higher sequence than is known, or of whom nothing is known.
+pub(super) fn read_beyond(
+    servers: &str,
+    kafka: &Kafka,
+    known: &HashMap<Arc<str>, Sequences>,
+    stop: &dyn Fn() -> bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, RecoveryError> {
+    read_into(servers, kafka, &|| Collector::beyond(known.clone()), stop, progress)
+}
+
+fn read_into(
+    servers: &str,
+    kafka: &Kafka,
+    collector: &dyn Fn() -> Collector,
+    stop: &dyn Fn() -> bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, RecoveryError> {
     let client = |isolation| client(servers, kafka, isolation).map_err(RecoveryError::Settings);
     let mut reading = Reading {
         topic: &kafka.topics.current,
         committed: client("read_committed")?,
         all: client("read_uncommitted")?,
-        wanted,
+        collector,
         stop,
         progress,
         told_at: Instant::now(),
@@ -130,7 +151,8 @@ struct Reading<'a> {
     /// Gets no further than to the first open transaction.
     committed: BaseConsumer<Quiet>,
     all: BaseConsumer<Quiet>,
-    wanted: &'a [Arc<str>],
+    /// What takes the messages of an attempt.
+    collector: &'a dyn Fn() -> Collector,
     stop: &'a dyn Fn() -> bool,
     progress: &'a mut dyn FnMut(Progress),
     told_at: Instant,
@@ -208,7 +230,7 @@ impl Reading<'_> {
             added.map_err(|error| self.failed(&self.committed, &error))?;
         }
         self.committed.assign(&assignment).map_err(|error| self.failed(&self.committed, &error))?;
-        let mut collector = Collector::new(self.wanted);
+        let mut collector = (self.collector)();
         let mut first_unreadable = None;
         let mut trouble = "kafka to send messages".to_owned();
         while !goals.is_empty() {
@@ -280,7 +302,8 @@ fn take(collector: &mut Collector, message: &BorrowedMessage<'_>) -> Result<(), 
     let headers = message.headers();
     let content_type = headers.and_then(|headers| headers.iter().find(|found| found.key == header::CONTENT_TYPE));
     let content_type = content_type.and_then(|found| found.value);
-    collector.take(&Read { key: message.key(), content_type, value: message.payload() })
+    let place = Place { partition: message.partition(), at: message.timestamp().to_millis().unwrap_or(0) };
+    collector.take(&Read { key: message.key(), content_type, value: message.payload(), place })
 }
 
 /// The topic was removed while it was read.

@@ -3,12 +3,14 @@
 //! Invariants: a transaction holds messages in the order of their positions, each on all of its topics, and a checkpoint
 //! with the position behind the last; a message leaves the outbox when the transaction is committed and by nothing else.
 //! One request in flight (see `client`). A new producer begins by ending what an earlier one left open, and reads in the
-//! last checkpoint what of our journal is committed, however uncertain the end of the last commit was.
+//! last checkpoint what of our journal is committed, however uncertain the end of the last commit was. A position is
+//! believed up to where the journal that it counts is ours: another copy of the store may have counted it.
 //!
 //! Ownership: `transactional.id` belongs to the integration, and the broker lets only the last producer of that id go on.
 //! Whoever starts commits a checkpoint first: his claim. A producer that is shut out reads the last checkpoint before it
-//! tries again: if that is another store's, it stops and waits until it is told to take the integration back
-//! ([`Monitor::claim`]); if it is ours, the coordinator ended a transaction that took too long, and it goes on.
+//! tries again: if that is another store's or another run's of a copy of ours, it stops and waits until it is told to take
+//! the integration back ([`Monitor::claim`]); if it is ours, the coordinator ended a transaction that took too long, and it
+//! goes on. Between the claim and the first message Kafka is compared with the store (`comparison`).
 //!
 //! Failure policy: what can be repeated is repeated, for ever; everything else ends the transaction and the producer, and
 //! a new one starts at the first uncommitted message, as `refusals` says. While Kafka is away, everything waits; a
@@ -25,7 +27,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use uuid::Uuid;
 
-use super::checkpoint::{self, Checkpoint, ReadError};
+use super::checkpoint::{self, Checkpoint, Ours, ReadError};
+use super::comparison::Comparison;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::lane::Lane;
@@ -74,10 +77,13 @@ pub(crate) struct TransactionThread {
     owner: Uuid,
     lane: Lane,
     outbox: Arc<Outbox>,
+    comparison: Arc<Comparison>,
     monitor: Arc<Monitor>,
     refusals: Refusals,
     /// Our claim is committed.
     is_owner: bool,
+    /// It was said that Kafka is ahead.
+    is_told: bool,
     /// When the last transaction with messages began.
     begun: Option<Instant>,
 }
@@ -91,13 +97,26 @@ impl TransactionThread {
         kafka: &Kafka,
         owner: Uuid,
         lane: Lane,
+        comparison: Arc<Comparison>,
         monitor: Arc<Monitor>,
     ) -> Result<JoinHandle<()>, SpawnError> {
         let outbox = Arc::clone(lane.outbox());
         let refusals = Refusals::new(Arc::clone(&integration), kafka, Arc::clone(&outbox), Arc::clone(&monitor));
         let (servers, kafka) = (servers.to_owned(), kafka.clone());
-        let publisher =
-            Self { integration, servers, kafka, owner, lane, outbox, monitor, refusals, is_owner: false, begun: None };
+        let publisher = Self {
+            integration,
+            servers,
+            kafka,
+            owner,
+            lane,
+            outbox,
+            comparison,
+            monitor,
+            refusals,
+            is_owner: false,
+            is_told: false,
+            begun: None,
+        };
         let first = publisher.refusals.connect(&publisher.servers, &publisher.kafka)?;
         let name = format!("publish-{}", publisher.integration);
         Ok(thread::Builder::new().name(name).spawn(move || publisher.run(first))?)
@@ -159,16 +178,43 @@ impl TransactionThread {
                 "kafka has left a transaction of this integration open for ever: taken for committed, and ended by the next one"
             );
         }
-        if let Some(other) = committed.last.filter(|last| last.owner != self.owner) {
-            let Checkpoint { owner, committed_at, .. } = other;
-            tracing::info!(integration = &*self.integration, %owner, %committed_at, "taken over from another store");
+        if let Some(last) = &committed.last {
+            self.tell_of(last);
         }
         self.insist(connection, None, || connection.producer.begin_transaction())?;
         self.commit(connection, position)?;
-        self.is_owner = true;
+        if !std::mem::replace(&mut self.is_owner, true) {
+            self.lane.run_is_known();
+        }
         self.monitor.acknowledged([]);
         tracing::debug!(integration = &*self.integration, position, owner = %self.owner, "checkpoint committed");
-        Ok(())
+        if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(End::Stopped) }
+    }
+
+    fn ours(&self) -> Ours<'_> {
+        Ours { owner: self.owner, runs: self.lane.runs() }
+    }
+
+    /// Says whose the integration was, where that is news.
+    fn tell_of(&mut self, last: &Checkpoint) {
+        let Checkpoint { owner, position, committed_at, .. } = last;
+        let integration = &*self.integration;
+        if *owner != self.owner {
+            tracing::info!(integration, %owner, %committed_at, "taken over from another store");
+        } else if self.ours().is_behind(last) && !self.is_told {
+            // Who has read the agents from Kafka has said why.
+            if self.comparison.is_due() {
+                self.monitor.observer().behind();
+                tracing::error!(
+                    integration,
+                    position,
+                    %committed_at,
+                    "Kafka has positions of this store that it does not have: it was restored from a copy, or another instance \
+                     has published with a copy of it; everything that this one has counted beyond the copy is published"
+                );
+            }
+            self.is_told = true;
+        }
     }
 
     /// One transaction, of what there is in the outbox.
@@ -252,7 +298,8 @@ impl TransactionThread {
 
     /// Ends the transaction with a checkpoint.
     fn commit(&self, connection: &Connection, position: u64) -> Result<(), End> {
-        let checkpoint = Checkpoint { owner: self.owner, position, committed_at: Timestamp::now() };
+        let runs = self.lane.runs().clone();
+        let checkpoint = Checkpoint { owner: self.owner, position, committed_at: Timestamp::now(), runs };
         let ticket = Ticket { position, topic: Topic::Checkpoint };
         let (name, value) = (&self.kafka.topics.checkpoint, checkpoint.value());
         match connection.enqueue(name, &self.integration, Some(value.as_bytes()), &checkpoint.headers(), ticket) {
@@ -344,7 +391,8 @@ impl TransactionThread {
         if self.outbox.pause(CLAIM_WAIT) {
             return Err(Stopped);
         }
-        let Some(other) = self.read_checkpoint()?.last.filter(|last| last.owner != self.owner) else {
+        let last = self.read_checkpoint()?.last;
+        let Some(other) = last.filter(|last| !self.ours().is_by_this_run(last)) else {
             return Ok(());
         };
         let Checkpoint { owner, committed_at, .. } = other;
@@ -353,10 +401,13 @@ impl TransactionThread {
             %owner,
             %committed_at,
             pending = self.outbox.pending(),
+            is_copy = owner == self.owner,
             "another store publishes for this integration: stopped, messages wait; end one of the two"
         );
         self.monitor.set_superseded_by(Some(owner));
         self.is_owner = false;
+        self.is_told = false;
+        self.comparison.lost();
         while !self.monitor.is_claimed() {
             if self.outbox.pause(SUPERSEDED_STEP) {
                 return Err(Stopped);
@@ -371,11 +422,12 @@ impl TransactionThread {
     fn read_checkpoint(&mut self) -> Result<checkpoint::Found, Stopped> {
         loop {
             let is_stopped = || self.is_stopped();
-            let read = checkpoint::read_settled(&self.servers, &self.kafka, &self.integration, self.owner, &is_stopped);
+            let read =
+                checkpoint::read_settled(&self.servers, &self.kafka, &self.integration, self.ours(), &is_stopped);
             match read {
                 Ok(found) => {
-                    if let Some(own) = found.own {
-                        self.monitor.acknowledged(self.outbox.acknowledge_to(own.position));
+                    if let Some(position) = found.committed {
+                        self.monitor.acknowledged(self.outbox.acknowledge_to(position));
                     }
                     return Ok(found);
                 }

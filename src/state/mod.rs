@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod agent_state;
+pub mod behind;
 mod blind;
 mod ending;
 pub mod event;

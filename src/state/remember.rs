@@ -42,7 +42,7 @@ impl Tracker {
         }
     }
 
-    fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
+    pub(super) fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
         let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
         let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
         let found = self.table.find(acd, &login_id);

@@ -17,6 +17,7 @@ use super::error::StoreError;
 use super::lock::{Counted, Lock};
 use super::reader::Reader;
 use super::rows::{self, IntegrationRow};
+use super::run::Lineage;
 use super::{DATABASE, Settings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
@@ -42,6 +43,8 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) place: Place,
     pub(super) id: Uuid,
+    /// Of this opening.
+    pub(super) run: Uuid,
     pub(super) commits: u64,
 }
 
@@ -107,6 +110,53 @@ impl Store {
         let row = IntegrationRow { number, id: id.to_owned(), ..IntegrationRow::default() };
         self.transaction(|connection| row.save(connection))?;
         Ok(row.into())
+    }
+
+    /// The runs that an integration's journal was counted by, without this one. What cannot be read is unknown: then less
+    /// is believed of what Kafka tells.
+    pub fn lineage(&self, number: i64) -> Lineage {
+        let found = meta::get(&self.connection, &meta::runs(number));
+        let parsed = found.map(|text| text.map_or_else(|| Some(Lineage::default()), |text| Lineage::parse(&text)));
+        parsed.ok().flatten().unwrap_or_else(|| {
+            tracing::warn!(
+                number,
+                "the store's row of the runs of an integration is damaged: they are taken for unknown"
+            );
+            Lineage::default()
+        })
+    }
+
+    /// This run's id; another one at each opening.
+    pub fn run(&self) -> Uuid {
+        self.run
+    }
+
+    /// Writes down that this run goes on with these integrations, each (by its number) at a position. Where that cannot be
+    /// written, less is believed after the next start of what Kafka tells.
+    pub fn begin_runs(&mut self, integrations: &[(i64, u64)]) -> Vec<Lineage> {
+        let begun = |(number, first): &(i64, u64)| self.lineage(*number).followed_by(self.run, *first);
+        let lineages: Vec<Lineage> = integrations.iter().map(begun).collect();
+        let written = self.transaction(|connection| {
+            let mut all = integrations.iter().zip(&lineages);
+            all.try_for_each(|((number, _), lineage)| meta::set(connection, &meta::runs(*number), &lineage.to_string()))
+        });
+        if let Err(error) = written {
+            tracing::warn!(kind = error.kind(), %error, "the beginning of this run cannot be written down");
+        }
+        lineages
+    }
+
+    /// Writes down that Kafka has heard of this run, which has begun for the integration.
+    ///
+    /// # Errors
+    /// Whatever a commit fails with.
+    pub fn run_is_known(&mut self, number: i64) -> Result<(), StoreError> {
+        let lineage = self.lineage(number);
+        if lineage.run() != Some(self.run) {
+            return Ok(());
+        }
+        let text = lineage.known().to_string();
+        self.transaction(|connection| meta::set(connection, &meta::runs(number), &text))
     }
 
     /// Gives the `memory` of every agent to `take`.

@@ -18,6 +18,11 @@ pub(super) const OPENED_AT: &str = "opened_at";
 /// No version of a mapping that is given from now on is smaller.
 pub(super) const LEAST_MAPPING_VERSION: &str = "least_mapping_version";
 
+/// The lineage of an integration's journal, by the integration's number.
+pub(super) fn runs(number: i64) -> String {
+    format!("runs/{number}")
+}
+
 /// [`DUE`] while something that was forgotten may still be found in the bytes of the file.
 pub(super) const ERASE: &str = "erase";
 /// See [`ERASE`].

@@ -37,6 +37,7 @@ mod open;
 mod place;
 mod reader;
 mod rows;
+mod run;
 mod schema;
 mod space;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open, open_in_memory};
 pub use place::{Finding, look};
 pub use reader::{Reader, Row};
+pub use run::Lineage;
 pub use schema::FORMAT;
 pub use space::Space;
 pub use traces::set_aside_with;

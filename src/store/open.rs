@@ -346,7 +346,8 @@ fn begin(
             (false, expected.map(|expected| Incident::RolledBack { found, expected }))
         }
     };
-    let mut store = Store { connection, place, id, commits: found };
+    let run = random_id(&connection)?;
+    let mut store = Store { connection, place, id, run, commits: found };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;

@@ -341,6 +341,12 @@ impl FeedMetrics {
         }
     }
 
+    /// Whether that keeps the integration's messages from Kafka; exported from the first call on.
+    pub fn kafka_condition(&self, condition: &str, lasts: bool) {
+        let gauge = self.metrics.gauge(names::KAFKA_CONDITION, &[&self.integration, condition]);
+        gauge.set(if lasts { 1.0 } else { 0.0 });
+    }
+
     /// A message that Kafka will never take.
     pub fn undeliverable(&self, reason: &str) {
         self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);

@@ -94,7 +94,7 @@ metrics! {
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
     PAUSED = "rtalink_paused", Gauge, ["integration"], "1 while publishing is paused.";
     STORE_ERRORS = "rtalink_store_errors_total", Counter, ["kind"],
-        "Troubles of the store: full, not_writable, corrupt, io, other; set_aside and rolled_back at the start.";
+        "Troubles of the store: full, not_writable, corrupt, io, other; set_aside, rolled_back and behind_kafka at the start.";
     STORE_DISK_FREE = "rtalink_store_disk_free_bytes", Gauge, [], "Free on the disk of store.directory, for a user without privileges.";
     STORE_DISK_SIZE = "rtalink_store_disk_size_bytes", Gauge, [], "Size of that disk.";
     KAFKA_QUEUE = "rtalink_kafka_queue_messages", Gauge, [], "Messages in librdkafka's queues.";
@@ -104,6 +104,8 @@ metrics! {
         "In the transmit buffer, slowest broker of the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
     KAFKA_RTT = "rtalink_kafka_broker_rtt_seconds", Gauge, ["quantile"],
         "Round trip to the slowest broker in the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";
+    KAFKA_CONDITION = "rtalink_kafka_condition", Gauge, ["integration", "condition"],
+        "1 while that keeps the messages of the integration waiting until somebody mends it: superseded, topic_missing, timestamp_refused.";
     KAFKA_ERRORS = "rtalink_kafka_errors_total", Counter, ["kind"], "Errors of Kafka, by librdkafka's name for them.";
     HTTP_REFUSED = "rtalink_http_refused_total", Counter, ["reason"],
         "Requests and connections over HTTP that were refused.";

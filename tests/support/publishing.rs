@@ -43,6 +43,14 @@ pub(crate) fn store_id(folder: &Path) -> Uuid {
     store::open(&store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal }).unwrap().store.id()
 }
 
+/// The same, and the runs that have counted the journal of an integration, as text.
+pub(crate) fn runs(folder: &Path, integration: &str) -> (Uuid, String) {
+    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let mut store = store::open(&settings).unwrap().store;
+    let number = store.integration(integration).unwrap().number;
+    (store.id(), store.lineage(number).to_string())
+}
+
 /// A batch without agents.
 pub(crate) fn batch(messages: Vec<Message>) -> Batch {
     Batch { messages, ..Batch::default() }

@@ -88,8 +88,13 @@ pub(crate) struct Centre {
 
 impl Centre {
     pub(crate) fn new(agents: usize, seed: u64) -> Self {
+        Self::from(4_711, agents, seed)
+    }
+
+    /// With login ids from this one on.
+    pub(crate) fn from(first: usize, agents: usize, seed: u64) -> Self {
         let agents = (0..agents).map(|index| Agent {
-            login_id: format!("{:06}", 4_711 + index),
+            login_id: format!("{:06}", first + index),
             history: Vec::new(),
             states: 0,
         });

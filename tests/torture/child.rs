@@ -133,6 +133,11 @@ pub(crate) fn configure(folder: &Path, toml: &str) {
     fs::write(folder.join(CONFIG), toml).expect("a temporary folder");
 }
 
+/// The same configuration for another folder.
+pub(crate) fn copy_configuration(from: &Path, to: &Path) {
+    fs::copy(from.join(CONFIG), to.join(CONFIG)).expect("a configuration");
+}
+
 /// How many lines of the log are about a panic.
 pub(crate) fn panics(folder: &Path) -> usize {
     let log = fs::read_to_string(folder.join(LOG)).expect("a log");

@@ -58,6 +58,10 @@ pub(crate) enum Breaks {
     SecondProcess,
     /// The store directory is deleted while rtalink runs.
     DirectoryGone,
+    /// The store comes back from an older copy of it.
+    RestoredStore,
+    /// A second instance for the integration.
+    ClonedStore,
     /// Nothing.
     Nothing,
 }

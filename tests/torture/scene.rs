@@ -22,6 +22,7 @@ use super::judge::{Expected, Losses, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::sections;
+use crate::support::topic::Received;
 use crate::support::wait::within;
 
 /// Complete snapshots that may be lost with the process that has read them: half a second's, because what was read is on
@@ -75,6 +76,10 @@ impl Scene {
             Breaks::BrokerKills | Breaks::Outage | Breaks::DiskFull | Breaks::DiskFilled | Breaks::JournalFull => {
                 Kafka::Interrupted(InterruptedBroker::start())
             }
+            // One broker is halted, from the other one the service is kept away.
+            Breaks::RestoredStore if scenario.delivery == Delivery::ExactlyOnce => {
+                Kafka::Interrupted(InterruptedBroker::start())
+            }
             // A broker ends after 25 minutes.
             _ if is_full() => Kafka::Own(Broker::start()),
             _ => Kafka::Shared(Broker::shared()),
@@ -112,6 +117,31 @@ impl Scene {
         let rtalink = Rtalink::start(self.path(), self.http, &[]);
         self.rtalink = Some(rtalink.ready(self.path()));
         self.lives += 1;
+    }
+
+    /// Starts it while Kafka is away, and waits until it is ready.
+    pub(crate) fn live_without_kafka(&mut self) {
+        let elsewhere = [("RTALINK__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")];
+        let environment = match &self.kafka {
+            Kafka::Interrupted(broker) => {
+                broker.halt();
+                &[][..]
+            }
+            Kafka::Shared(_) | Kafka::Own(_) => &elsewhere[..],
+        };
+        let rtalink = Rtalink::start(self.path(), self.http, environment);
+        self.rtalink = Some(rtalink.ready(self.path()));
+        self.lives += 1;
+    }
+
+    /// Kafka comes back; another life, if this one cannot see it.
+    pub(crate) fn find_kafka(&mut self) {
+        if let Kafka::Interrupted(broker) = &self.kafka {
+            broker.go_on();
+        } else {
+            self.kill();
+            self.live();
+        }
     }
 
     /// Waits until this life has read so many complete snapshots.
@@ -234,6 +264,15 @@ impl Scene {
     /// Changes go on after [`Scene::settle`].
     pub(crate) fn go_on(&self) {
         self.cms.go_on();
+    }
+
+    pub(crate) const fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The topic of events.
+    pub(crate) fn published(&self) -> Vec<Received> {
+        Published::read(&self.kafka.bootstrap(), &self.topics).events
     }
 
     pub(crate) const fn delivery(&self) -> Delivery {

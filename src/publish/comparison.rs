@@ -1,0 +1,328 @@
+//! What Kafka knows, compared with what the store knows, before anything of an integration is published.
+//!
+//! Purpose: a store may be older than it was: a volume that was put back, a machine that was cloned. Nothing in it tells.
+//! Kafka does: an agent on the topic `current` has a higher sequence than the store has ever given him. So the topic is read
+//! once per run, and again when the integration is taken back from another instance.
+//!
+//! Invariant: nothing is published before the comparison is done, and nothing else waits for it: neither CMS nor readiness.
+//! Kafka may come hours later. What was numbered until then is published as it is, with numbers that Kafka may have seen
+//! with other events; the worker is told who is [`Ahead`], and goes on behind them from the next event on.
+//!
+//! Failure policy: it is repeated until Kafka has answered. Cost: one reading of the topic for all integrations that wait at
+//! the time, on a thread of its own; one entry per agent in memory until it is done.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use parking_lot::{Condvar, Mutex};
+
+use super::delivery::Monitor;
+use super::journal_row;
+use super::lane::Lane;
+use super::message::Route;
+use super::recovery::{self, Progress, RecoveredFeed, Sequences};
+use crate::config::model::Kafka;
+use crate::store::memory::StoredAgent;
+
+/// How often the publisher looks whether it is to stop.
+const STEP: Duration = Duration::from_millis(250);
+/// What is read from the journal at a time.
+const PORTION: usize = 4 * 1024 * 1024;
+
+/// An agent of whom Kafka knows more than the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ahead {
+    /// As the topic `current` has them, with the highest sequence that it has of them.
+    pub agent: StoredAgent,
+    /// Events of theirs wait in the journal: the topic will end with those.
+    pub waits: bool,
+    /// The sequence that the store had.
+    pub known: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Done,
+    /// To be done before the next message.
+    Due,
+    /// The publisher waits for it.
+    Wanted,
+}
+
+struct State {
+    stage: Stage,
+    known: Option<Sequences>,
+    /// Somebody is there who can tell what is known.
+    is_attended: bool,
+    found: Vec<Ahead>,
+}
+
+/// The comparison of one integration, between its publisher, its worker, and the thread that reads.
+pub struct Comparison {
+    state: Mutex<State>,
+    changed: Condvar,
+    wake: Sender<()>,
+}
+
+impl Comparison {
+    /// With what the store knew at the start; `None` where that comes from Kafka itself.
+    fn new(known: Option<Sequences>, wake: Sender<()>) -> Self {
+        let stage = if known.is_some() { Stage::Due } else { Stage::Done };
+        let state = State { stage, known, is_attended: false, found: Vec::new() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), wake }
+    }
+
+    /// The worker is there: it tells what it knows, and takes what was found.
+    pub fn attend(&self) {
+        self.state.lock().is_attended = true;
+    }
+
+    /// Whether the worker is asked for what it knows.
+    pub fn asks(&self) -> bool {
+        let state = self.state.lock();
+        state.stage != Stage::Done && state.known.is_none()
+    }
+
+    /// The last sequence of every agent.
+    pub fn tell(&self, known: Sequences) {
+        self.state.lock().known = Some(known);
+        self.wake();
+    }
+
+    /// Who is ahead, each time once.
+    pub fn take_found(&self) -> Vec<Ahead> {
+        std::mem::take(&mut self.state.lock().found)
+    }
+
+    /// Whether it is still to be done.
+    pub(super) fn is_due(&self) -> bool {
+        self.state.lock().stage != Stage::Done
+    }
+
+    /// Somebody else publishes from now on: when we do again, it has to be done anew.
+    pub(super) fn lost(&self) {
+        let mut state = self.state.lock();
+        if state.is_attended {
+            state.stage = Stage::Due;
+            state.known = None;
+        }
+    }
+
+    /// Waits until it is done. False when it was to stop.
+    #[must_use]
+    pub(super) fn wait(&self, is_stopped: impl Fn() -> bool) -> bool {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Due {
+            state.stage = Stage::Wanted;
+            self.wake();
+        }
+        while state.stage != Stage::Done {
+            if is_stopped() {
+                return false;
+            }
+            self.changed.wait_for(&mut state, STEP);
+        }
+        true
+    }
+
+    fn wake(&self) {
+        // One that waits already is enough.
+        let _ = self.wake.try_send(());
+    }
+
+    fn wanted(&self) -> Option<Sequences> {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Wanted { state.known.take() } else { None }
+    }
+
+    fn finish(&self, found: Vec<Ahead>) {
+        let mut state = self.state.lock();
+        if state.is_attended {
+            state.found = found;
+        }
+        state.stage = Stage::Done;
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+impl std::fmt::Debug for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Comparison").finish_non_exhaustive()
+    }
+}
+
+/// One integration, as the thread sees it.
+pub(super) struct Compared {
+    pub(super) integration: Arc<str>,
+    pub(super) comparison: Arc<Comparison>,
+    pub(super) lane: Lane,
+    pub(super) monitor: Arc<Monitor>,
+}
+
+/// Makes comparisons.
+pub(super) struct Comparisons {
+    wake: Sender<()>,
+    woken: Receiver<()>,
+}
+
+impl Comparisons {
+    pub(super) fn new() -> Self {
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        Self { wake, woken }
+    }
+
+    pub(super) fn add(&self, known: Option<Sequences>) -> Arc<Comparison> {
+        Arc::new(Comparison::new(known, self.wake.clone()))
+    }
+
+    /// Starts the thread that makes them.
+    pub(super) fn spawn(self, servers: &str, kafka: &Kafka, all: Vec<Compared>) -> std::io::Result<Comparer> {
+        let (stop, stopped) = crossbeam_channel::bounded(0);
+        let (servers, kafka, woken) = (servers.to_owned(), kafka.clone(), self.woken);
+        let work = Work { servers, kafka, all, stopped };
+        let thread = thread::Builder::new().name("comparison".to_owned()).spawn(move || work.run(&woken))?;
+        // It only reads: nobody has to wait for its end.
+        drop(thread);
+        Ok(Comparer { _stop: stop })
+    }
+}
+
+/// The thread that reads. Once this is dropped it ends, when its request is answered or has timed out.
+pub(super) struct Comparer {
+    _stop: Sender<()>,
+}
+
+struct Work {
+    servers: String,
+    kafka: Kafka,
+    all: Vec<Compared>,
+    stopped: Receiver<()>,
+}
+
+impl Work {
+    fn run(&self, woken: &Receiver<()>) {
+        loop {
+            crossbeam_channel::select! {
+                recv(woken) -> _ => {}
+                recv(self.stopped) -> _ => return,
+            }
+            let wanted: Vec<(&Compared, Sequences)> =
+                self.all.iter().filter_map(|one| Some((one, one.comparison.wanted()?))).collect();
+            if !wanted.is_empty() && !self.compare(wanted) {
+                return;
+            }
+        }
+    }
+
+    /// False when it was to stop.
+    fn compare(&self, wanted: Vec<(&Compared, Sequences)>) -> bool {
+        let is_stopped = || self.stopped.try_recv() != Err(TryRecvError::Empty);
+        let (wanted, known): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
+        let ids = wanted.iter().map(|one| Arc::clone(&one.integration));
+        let known: HashMap<Arc<str>, Sequences> = ids.zip(known).collect();
+        let read = recovery::read_beyond(&self.servers, &self.kafka, &known, &is_stopped, &mut tell);
+        let mut found = match read {
+            Ok(recovered) => recovered.integrations,
+            Err(recovery::RecoveryError::Stopped) => return false,
+            Err(error) => {
+                // The producers would not be there either.
+                tracing::error!(%error, "what Kafka knows could not be compared with the store");
+                HashMap::new()
+            }
+        };
+        for one in wanted {
+            let found = found.remove(&one.integration).unwrap_or_default();
+            let known = known.get(&one.integration);
+            let ahead = one.ahead(found, known);
+            one.tell(&ahead);
+            one.comparison.finish(ahead);
+        }
+        true
+    }
+}
+
+impl Compared {
+    /// Those of the agents whom the journal does not void.
+    fn ahead(&self, found: RecoveredFeed, known: Option<&Sequences>) -> Vec<Ahead> {
+        if found.agents.is_empty() {
+            return Vec::new();
+        }
+        let mut ahead: HashMap<String, Ahead> = HashMap::new();
+        for agent in found.agents {
+            let who = format!("{}/{}", agent.agent.acd, agent.agent.login_id);
+            let known = known.and_then(|known| known.get(who.as_str())).copied().unwrap_or_default();
+            ahead.insert(format!("{}/{who}", self.integration), Ahead { agent, waits: false, known });
+        }
+        let Waiting { events, tombstones } = self.waiting();
+        ahead.retain(|key, _| !tombstones.contains(key.as_str()));
+        ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
+        ahead.into_values().collect()
+    }
+
+    /// The keys of what waits in the journal, as far as it can be read.
+    fn waiting(&self) -> Waiting {
+        let acknowledged_to = self.lane.outbox().acknowledged_to();
+        let mut waiting = Waiting::default();
+        let mut position = acknowledged_to;
+        loop {
+            let rows = self.lane.rows(position, PORTION).unwrap_or_default();
+            let Some(last) = rows.last() else { return waiting };
+            position = last.end();
+            for row in &rows {
+                let Ok((messages, _)) = journal_row::decode(&row.content) else { continue };
+                for (at, message) in (row.first..).zip(messages).filter(|(at, _)| *at >= acknowledged_to) {
+                    debug_assert!(at < row.end(), "as many messages as the row says");
+                    waiting.take(message.route, message.key);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, ahead: &[Ahead]) {
+        let integration = &*self.integration;
+        if ahead.is_empty() {
+            tracing::debug!(integration, "kafka knows nothing that the store does not know");
+            return;
+        }
+        self.monitor.observer().behind();
+        tracing::error!(
+            integration,
+            agents = ahead.len(),
+            waiting = ahead.iter().filter(|ahead| ahead.waits).count(),
+            "the store is older than what Kafka has: it was restored from a copy, or another instance has published for this \
+             integration; sequences go on behind Kafka's, and everything that waits is published"
+        );
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: HashSet<Arc<str>>,
+    tombstones: HashSet<Arc<str>>,
+}
+
+impl Waiting {
+    fn take(&mut self, route: Route, key: Arc<str>) {
+        match route {
+            Route::AgentState => drop(self.events.insert(key)),
+            Route::Tombstone => {
+                self.events.remove(&key);
+                self.tombstones.insert(key);
+            }
+            Route::FeedStatus | Route::DeadLetter | Route::Refresh | Route::Audit => {}
+        }
+    }
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Reading { messages } => tracing::debug!(messages, "comparing the store with Kafka"),
+        Progress::Waiting { reason, waited } => {
+            tracing::debug!(reason, waited_s = waited.as_secs(), "the store is not compared with Kafka yet");
+        }
+    }
+}
