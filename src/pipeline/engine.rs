@@ -207,6 +207,11 @@ impl Engine {
         &self.tracker
     }
 
+    /// Those who were not seen for so long while the feed was listened to, and are not in it, at most so many.
+    pub fn not_seen_for(&mut self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
+        self.tracker.not_seen_for(age, now, most)
+    }
+
     /// The connections.
     pub const fn session(&self) -> &Session {
         &self.session

@@ -104,8 +104,11 @@ impl Charge {
         if self.ageing.due.is_some_and(|due| at < due) {
             return;
         }
+        if !self.engine.tracker().shows_who_is_there() {
+            return;
+        }
+        let old = self.engine.not_seen_for(after, at, PORTION);
         let tracker = self.engine.tracker();
-        let old = tracker.not_seen_for(after, at, PORTION);
         let key = |index: &u32| {
             let agent = tracker.table().get(*index);
             (agent.acd, Arc::clone(&agent.login_id))

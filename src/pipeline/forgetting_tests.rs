@@ -199,24 +199,41 @@ fn a_name_that_nobody_else_has_any_more_is_somebodys_again() {
 #[test]
 fn who_was_not_seen_for_long_and_is_not_in_the_feed_is_due() {
     let (mut engine, plan) = engine();
-    let at = |seconds: i64| Timestamp::from_millis(1_767_600_000_000 + seconds * 1_000);
+    let at = |seconds: u64| Timestamp::from_millis(1_767_600_000_000).plus(Duration::from_secs(seconds));
     let mut found = Vec::new();
-    engine.open(1, &"peer".into(), at(0), &mut found);
-    let send = |engine: &mut Engine, rows: &'static str, seconds| {
+    let send = |engine: &mut Engine, connection, rows: &'static str, seconds| {
         let piece = Piece::Records(Run { bytes: rows.into(), offset: 0 });
-        engine.receive(1, &plan, &piece, at(seconds), &mut Vec::new());
+        engine.tick(at(seconds), &mut Vec::new());
+        engine.receive(connection, &plan, &piece, at(seconds), &mut Vec::new());
     };
-    send(&mut engine, "A|AVAIL|\nB|AVAIL|\nC|UNSTAFF|\nEND\n", 0);
-    send(&mut engine, "A|AVAIL|\nC|UNSTAFF|\nEND\n", 10);
-    let due = |engine: &Engine, age, now, most| -> Vec<String> {
-        let due = engine.tracker().not_seen_for(Duration::from_secs(age), at(now), most);
+    let due = |engine: &mut Engine, age, now, most| -> Vec<String> {
+        let due = engine.not_seen_for(Duration::from_secs(age), at(now), most);
         due.into_iter().map(|index| engine.tracker().table().get(index).login_id.to_string()).collect()
     };
-    assert_eq!(due(&engine, 15, 15, 9), [""; 0], "not longer than that");
-    assert_eq!(due(&engine, 14, 15, 9), ["B"]);
-    assert_eq!(due(&engine, 14, 1_000, 9), ["B"], "the feed still has the others");
-    engine.close(1, at(1_000), &mut found);
-    assert_eq!(due(&engine, 990, 1_000, 9), ["B"]);
-    assert_eq!(due(&engine, 989, 1_000, 9), ["A", "B", "C"]);
-    assert_eq!(due(&engine, 989, 1_000, 2), ["A", "B"]);
+    engine.tick(at(0), &mut found);
+    engine.open(1, &"peer".into(), at(0), &mut found);
+    send(&mut engine, 1, "A|AVAIL|\nB|AVAIL|\n", 0);
+    assert!(!engine.tracker().shows_who_is_there(), "the snapshot is not whole");
+    send(&mut engine, 1, "C|UNSTAFF|\nEND\n", 0);
+    for seconds in (10..=600).step_by(10) {
+        send(&mut engine, 1, "A|AVAIL|\nC|UNSTAFF|\nEND\n", seconds);
+    }
+    assert!(engine.tracker().shows_who_is_there());
+    assert_eq!(due(&mut engine, 600, 600, 9), [""; 0], "not longer than that");
+    assert_eq!(due(&mut engine, 599, 600, 9), ["B"], "the feed still has the others");
+    engine.close(1, at(600), &mut found);
+    assert!(!engine.tracker().shows_who_is_there(), "nobody knows");
+    // Nobody listens for a day.
+    engine.open(2, &"peer".into(), at(86_400), &mut found);
+    send(&mut engine, 2, "B|UNSTAFF|\n", 86_400);
+    assert!(!engine.tracker().shows_who_is_there());
+    send(&mut engine, 2, "END\n", 86_400);
+    assert!(engine.tracker().shows_who_is_there());
+    send(&mut engine, 2, "B|UNSTAFF|\nEND\n", 86_410);
+    engine.close(2, at(86_410), &mut found);
+    engine.open(3, &"peer".into(), at(86_410), &mut found);
+    send(&mut engine, 3, "D|AVAIL|\nEND\nD|AVAIL|\nEND\n", 86_420);
+    assert_eq!(due(&mut engine, 21, 86_420, 9), [""; 0], "of the day, 20 s were listened to");
+    assert_eq!(due(&mut engine, 15, 86_420, 9), ["A", "C"]);
+    assert_eq!(due(&mut engine, 15, 86_420, 1), ["A"]);
 }

@@ -20,6 +20,7 @@ use crate::publish::recovery::Sequences;
 use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
+use crate::state::listening::Listening;
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, MemoryError, StoredAgent};
 use crate::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
@@ -148,6 +149,7 @@ fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
     for time in [&mut feed.last_valid, &mut feed.gap_from, &mut feed.seen_at].into_iter().flatten() {
         *time = now.min(*time);
     }
+    feed.listening = Listening::default();
     agents.iter_mut().for_each(|agent| agent.agent.last_seen = now.min(agent.agent.last_seen));
 }
 

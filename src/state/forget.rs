@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 use super::held::Held;
+use super::settings::FeedMode;
 use super::table::AgentIndex;
 use super::tracker::{Stranger, Tracker};
 
@@ -25,11 +26,19 @@ impl Tracker {
         agent.is_logged_in() || is_in_open || was_in_last || !matches!(agent.held, Held::Nothing)
     }
 
-    /// Those who were last seen so long ago and are not in the feed, at most so many.
-    pub fn not_seen_for(&self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
+    /// Whether the feed has shown, since the start and the last gap, who is there. Before, nobody is too old: of whoever is
+    /// listed as logged out, only a new row tells that they were seen.
+    pub fn shows_who_is_there(&self) -> bool {
+        let is_proven = self.settings.mode != FeedMode::Snapshot || (self.has_proof && !self.gap.is_unproven);
+        is_proven && self.liveness.has_spoken()
+    }
+
+    /// Those who were not seen for so long while the feed was listened to, and are not in it, at most so many.
+    pub fn not_seen_for(&mut self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
+        self.listening.keep(age);
         let is_old = |index: &AgentIndex| {
-            let agent = self.table.get(*index);
-            now.since(agent.last_seen) > age && !self.is_in_feed(*index)
+            let last_seen = self.table.get(*index).last_seen;
+            now.since(last_seen) > age && self.listening.since(last_seen) > age && !self.is_in_feed(*index)
         };
         self.table.iter().map(|(index, _)| index).filter(is_old).take(most).collect()
     }

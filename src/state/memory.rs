@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 use super::agent::{Known, ToldStart};
 use super::agent_state::RideAlong;
+use super::listening::Listening;
 
 /// What is remembered of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct AbsenceMemory {
 }
 
 /// What is remembered of a feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedMemory {
     /// Receipt of the last valid record.
     pub last_valid: Option<Timestamp>,
@@ -77,4 +78,6 @@ pub struct FeedMemory {
     pub suspect_until: Option<Timestamp>,
     /// How many complete snapshots in a row have listed many agents more than once; no more than it takes to say so.
     pub repeating: u32,
+    /// When it was listened to.
+    pub listening: Listening,
 }

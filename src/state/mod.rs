@@ -13,6 +13,7 @@ pub mod event;
 mod forget;
 mod held;
 mod link;
+pub mod listening;
 pub mod memory;
 mod presence;
 mod records;

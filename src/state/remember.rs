@@ -33,6 +33,7 @@ impl Tracker {
         self.ended_began = feed.ended_began.or(feed.seen_at);
         self.suspect_until = feed.suspect_until;
         self.repeating = feed.repeating.min(REPEATING);
+        self.listening = feed.listening.clone();
         if feed.last_valid.is_some() {
             self.open_gap();
             self.gap.from = feed.gap_from.or(feed.last_valid);
@@ -113,6 +114,7 @@ impl Tracker {
             ended_began: self.snapshots.open().map(|open| open.began_at).or(self.ended_began),
             suspect_until: self.suspect_until,
             repeating: self.repeating,
+            listening: self.listening.to_remember(),
         }
     }
 

@@ -54,6 +54,8 @@ impl Tracker {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let hears = self.liveness.has_spoken() && !self.liveness.is_stale;
+        self.listening.look(now, hears);
         if self.liveness.connected_at.is_none() {
             self.liveness.disconnected_at.get_or_insert(now);
         }

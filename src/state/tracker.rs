@@ -18,6 +18,7 @@ use super::agent::REPEATING;
 use super::blind::Blind;
 use super::event::Output;
 use super::link::Counts;
+use super::listening::Listening;
 use super::presence::Presence;
 use super::settings::{FeedMode, Settings, SnapshotEnd};
 use super::snapshot::{End, Snapshots};
@@ -167,6 +168,7 @@ pub struct Tracker {
     pub(super) counts: RecordCounts,
     pub(super) renamed: Vec<AgentIndex>,
     pub(super) liveness: Liveness,
+    pub(super) listening: Listening,
     pub(super) connection: Connection,
     pub(super) clock_skew_seconds: Option<f64>,
     pub(super) impossible_times: u64,
@@ -202,6 +204,7 @@ impl Tracker {
             counts: RecordCounts::default(),
             renamed: Vec::new(),
             liveness: Liveness::default(),
+            listening: Listening::default(),
             connection: Connection::default(),
             clock_skew_seconds: None,
             impossible_times: 0,

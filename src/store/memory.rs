@@ -15,6 +15,7 @@ use crate::proto::agent::{self, UnknownValue};
 use crate::proto::store;
 use crate::state::agent::{Known, ToldStart};
 use crate::state::agent_state::RideAlong;
+use crate::state::listening::Listening;
 use crate::state::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 use crate::time::Timestamp;
 
@@ -173,6 +174,9 @@ pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
         ended_began: feed.ended_began.map(Timestamp::as_micros),
         suspect_until: feed.suspect_until.map(Timestamp::as_micros),
         repeating: feed.repeating,
+        listened_from: feed.listening.from.map(Timestamp::as_micros),
+        listened_until: feed.listening.until.map(Timestamp::as_micros),
+        deaf: feed.listening.deaf.iter().map(|(from, to)| deaf(*from, *to)).collect(),
     }
     .encode_to_vec()
 }
@@ -195,7 +199,22 @@ pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
         ended_began: message.ended_began.map(Timestamp::from_micros),
         suspect_until: message.suspect_until.map(Timestamp::from_micros),
         repeating: message.repeating,
+        listening: Listening {
+            from: message.listened_from.map(Timestamp::from_micros),
+            // An older version has listened until the last record.
+            until: message.listened_until.or(message.last_valid).map(Timestamp::from_micros),
+            deaf: message
+                .deaf
+                .iter()
+                .map(|deaf| [deaf.from, deaf.to].map(Timestamp::from_micros))
+                .map(Into::into)
+                .collect(),
+        },
     })
+}
+
+fn deaf(from: Timestamp, to: Timestamp) -> store::Deaf {
+    store::Deaf { from: from.as_micros(), to: to.as_micros() }
 }
 
 fn micros(duration: Duration) -> u64 {

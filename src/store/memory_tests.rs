@@ -5,6 +5,7 @@ use super::*;
 use crate::mapping::tables::{Activity, User};
 use crate::proto::v1;
 use crate::state::agent_state::{AgentState, SkillList};
+use crate::state::listening::Listening;
 use crate::state::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
@@ -114,6 +115,7 @@ proptest! {
         (delay, period) in (duration(), option::of(duration())),
         (link_is_down, is_unreadable, repeating) in any::<(bool, bool, u32)>(),
     ) {
+        let listening = Listening { from: gap_from, until: suspect_until.or(last_valid), deaf: gap_from.zip(last_sign).into_iter().collect() };
         let period = period.filter(|period| !period.is_zero());
         let feed = FeedMemory {
             last_valid,
@@ -127,6 +129,7 @@ proptest! {
             ended_began,
             suspect_until,
             repeating,
+            listening,
         };
         prop_assert_eq!(decode_feed(&encode_feed(&feed)).unwrap(), feed);
     }

@@ -1,0 +1,168 @@
+//! For how long a feed was listened to.
+//!
+//! Whoever was not seen for long may have been there all the same: while no process ran, while nobody dialled in, or in the
+//! hours by which a wall clock was put forward. Such stretches are deaf. What is asked is how much of the time since
+//! somebody was last seen was none of them.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Between two looks. Looks that lie further apart have time between them that passed nobody: the machine slept, or its clock
+/// was put forward.
+const LONGEST_STEP: Duration = Duration::from_secs(60);
+/// Most stretches that are kept. Beyond, the two with the least time between them become one.
+const MOST_STRETCHES: usize = 256;
+
+/// When a feed was listened to, as far as is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Nothing is known of the time before; `None` where it was kept by a version that did not know stretches, and counts.
+    pub from: Option<Timestamp>,
+    /// The last look.
+    pub until: Option<Timestamp>,
+    /// Deaf stretches, each with its end, in the order of time and apart from each other.
+    pub deaf: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Listening {
+    /// A look at the clock. `hears` says whether the feed tells something, or would.
+    pub fn look(&mut self, now: Timestamp, hears: bool) {
+        let Some(before) = self.until else {
+            self.from = Some(now);
+            self.until = Some(now);
+            return;
+        };
+        if now <= before {
+            return;
+        }
+        self.until = Some(now);
+        if hears && now.since(before) <= LONGEST_STEP {
+            return;
+        }
+        match self.deaf.last_mut() {
+            Some((_, to)) if *to >= before => *to = now,
+            _ => self.deaf.push((before, now)),
+        }
+        if self.deaf.len() > MOST_STRETCHES {
+            self.join_closest();
+        }
+    }
+
+    fn join_closest(&mut self) {
+        let closest = self.deaf.windows(2).enumerate().min_by_key(|(_, pair)| pair[1].0.since(pair[0].1));
+        if let Some((index, _)) = closest {
+            let (_, to) = self.deaf.remove(index + 1);
+            self.deaf[index].1 = to;
+        }
+    }
+
+    /// How much of the time since then, up to the last look, was none of the deaf stretches.
+    pub fn since(&self, then: Timestamp) -> Duration {
+        let Some(until) = self.until else { return Duration::ZERO };
+        let then = self.from.map_or(then, |from| then.max(from));
+        let deaf = self.deaf.iter().map(|(from, to)| to.since(then.max(*from)));
+        until.since(then).saturating_sub(deaf.sum())
+    }
+
+    /// The same as of the last whole minute, so that it does not have to be written down at every look.
+    pub(super) fn to_remember(&self) -> Self {
+        let minute = i64::try_from(LONGEST_STEP.as_micros()).unwrap_or(i64::MAX);
+        let whole = |at: Timestamp| Timestamp::from_micros(at.as_micros().div_euclid(minute).saturating_mul(minute));
+        let until = self.until.map(whole);
+        let mut deaf = self.deaf.clone();
+        if let (Some((from, to)), Some(until)) = (deaf.last_mut(), until) {
+            *to = until.min(*to).max(*from);
+        }
+        Self { from: self.from, until, deaf }
+    }
+
+    /// Forgets the stretches that no longer matter to somebody who asks whether it was so long.
+    pub fn keep(&mut self, age: Duration) {
+        let matter = self.deaf.iter().position(|(_, to)| self.since(*to) <= age).unwrap_or(self.deaf.len());
+        if matter > 0 {
+            self.deaf.drain(..matter);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1_767_600_000_000).plus(Duration::from_secs(seconds))
+    }
+
+    /// Looks every half a minute from one time to another.
+    fn looks(listening: &mut Listening, from: u64, to: u64, hears: bool) {
+        (from..=to).step_by(30).for_each(|second| listening.look(at(second), hears));
+    }
+
+    fn heard(listening: &Listening, since: u64) -> u64 {
+        listening.since(at(since)).as_secs()
+    }
+
+    #[test]
+    fn time_without_a_feed_does_not_count() {
+        let mut listening = Listening::default();
+        looks(&mut listening, 0, HOUR, true);
+        looks(&mut listening, HOUR, 3 * HOUR, false);
+        looks(&mut listening, 3 * HOUR, 4 * HOUR, true);
+        assert_eq!((heard(&listening, 0), heard(&listening, HOUR / 2)), (2 * HOUR, HOUR + HOUR / 2));
+        assert_eq!((heard(&listening, 2 * HOUR), heard(&listening, 4 * HOUR)), (HOUR, 0));
+        assert_eq!(listening.deaf, [(at(HOUR), at(3 * HOUR))]);
+    }
+
+    #[test]
+    fn what_passed_between_two_looks_that_lie_far_apart_does_not_count() {
+        let mut listening = Listening::default();
+        looks(&mut listening, 0, HOUR, true);
+        // The clock is put forward by a day; or the process was gone for as long.
+        looks(&mut listening, 25 * HOUR, 26 * HOUR, true);
+        assert_eq!(heard(&listening, 0), 2 * HOUR);
+        listening.look(at(HOUR), true);
+        assert_eq!(listening.until, Some(at(26 * HOUR)), "and back again");
+    }
+
+    #[test]
+    fn time_before_the_first_look_does_not_count_unless_an_older_version_kept_it() {
+        let mut listening = Listening::default();
+        looks(&mut listening, 10 * HOUR, 11 * HOUR, true);
+        assert_eq!(heard(&listening, 0), HOUR);
+        let mut older = Listening { from: None, until: Some(at(10 * HOUR)), deaf: Vec::new() };
+        looks(&mut older, 11 * HOUR, 12 * HOUR, true);
+        assert_eq!(heard(&older, 0), 11 * HOUR);
+    }
+
+    #[test]
+    fn stretches_that_no_longer_matter_are_forgotten() {
+        let mut listening = Listening::default();
+        looks(&mut listening, 0, HOUR, true);
+        looks(&mut listening, HOUR, 2 * HOUR, false);
+        looks(&mut listening, 2 * HOUR, 5 * HOUR, true);
+        listening.keep(Duration::from_secs(3 * HOUR));
+        assert_eq!(listening.deaf.len(), 1, "it matters to who asks for three hours and a second");
+        looks(&mut listening, 5 * HOUR, 5 * HOUR + 30, true);
+        listening.keep(Duration::from_secs(3 * HOUR));
+        assert!(listening.deaf.is_empty());
+    }
+
+    #[test]
+    fn so_many_stretches_are_kept() {
+        let mut listening = Listening::default();
+        listening.look(at(0), true);
+        for minute in 0..1_000 {
+            looks(&mut listening, minute * 2 * MINUTE + 30, minute * 2 * MINUTE + 60, false);
+            looks(&mut listening, minute * 2 * MINUTE + 90, minute * 2 * MINUTE + 120, true);
+        }
+        assert_eq!(listening.deaf.len(), MOST_STRETCHES);
+        assert!(listening.deaf.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        let heard = heard(&listening, 0);
+        assert!(heard > 0 && heard <= 1_000 * MINUTE, "never more than there was: {heard}");
+        println!("1,000 deaf stretches, limit {MOST_STRETCHES}: {} are kept", listening.deaf.len());
+    }
+}
