@@ -4,7 +4,7 @@
 //! its event. The floods are what little input makes the worker do much: ends of snapshots without pause over a large table,
 //! by markers and by two rows that alternate; one login id on so many ACDs; and everybody changing in every snapshot.
 //! `cargo bench --bench floods -- NAME` plays one of them.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -41,6 +41,7 @@ states = "rta-codes"
 [[integration]]
 id = "calm"
 kind = "avaya-cms"
+acd = 1
 [integration.realtime]
 port = 0
 bind = "127.0.0.1"
@@ -49,6 +50,7 @@ mode = "event"
 [[integration]]
 id = "marker"
 kind = "avaya-cms"
+acd = 1
 [integration.realtime]
 port = 0
 bind = "127.0.0.1"
@@ -57,6 +59,7 @@ snapshot_end = "marker"
 [[integration]]
 id = "repeat"
 kind = "avaya-cms"
+acd = 1
 [integration.realtime]
 port = 0
 bind = "127.0.0.1"
@@ -65,6 +68,7 @@ shortest_refresh = "0s"
 [[integration]]
 id = "names"
 kind = "avaya-cms"
+acd = 1
 mapping = { identify_by = "name" }
 [integration.realtime]
 port = 0
@@ -160,7 +164,7 @@ fn main() {
 fn play(flood: &Flood) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("rtalink.toml");
-    let config = config::parse(TOML, &file, []).config.unwrap();
+    let config = config::parse(TOML, &file, []).config.expect("a configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let acknowledged = Acknowledged::default();
     let sink = Arc::clone(&acknowledged);
