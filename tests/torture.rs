@@ -102,6 +102,9 @@ const FLOOD: Size = Size {
     outage: Duration::ZERO,
 };
 
+/// The same as fast as it goes.
+const RUSH: Size = Size { times: 2, refresh: Duration::from_millis(50), ..FLOOD };
+
 /// What a commit of the store survives: power loss, or a crash of the process.
 const FULL: &str = "sync = \"full\"";
 const NORMAL: &str = "sync = \"normal\"";
@@ -114,7 +117,7 @@ const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 25] = [
+const SCENARIOS: [Scenario; 30] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -141,6 +144,13 @@ const SCENARIOS: [Scenario; 25] = [
     scenario("second-process", Delivery::AtLeastOnce, 22, Breaks::SecondProcess, often(1, 3)),
     scenario("directory-gone", Delivery::AtLeastOnce, 23, Breaks::DirectoryGone, often(1, 3)),
     scenario("directory-gone", Delivery::ExactlyOnce, 24, Breaks::DirectoryGone, often(1, 3)).with_store(NORMAL),
+    scenario("newer-store", Delivery::AtLeastOnce, 26, Breaks::NewerStore, often(1, 5)),
+    scenario("hung-disk", Delivery::AtLeastOnce, 27, Breaks::HungDisk, often(1, 3)).with_grace("2s"),
+    scenario("hung-disk", Delivery::ExactlyOnce, 28, Breaks::HungDisk, [NONE, often(1, 3)[1]]).with_grace("2s"),
+    scenario("no-grace", Delivery::AtLeastOnce, 29, Breaks::NoGrace, [RUSH, Size { times: 20, ..RUSH }])
+        .with_grace("0s"),
+    scenario("no-grace", Delivery::ExactlyOnce, 30, Breaks::NoGrace, [NONE, Size { times: 20, ..RUSH }])
+        .with_grace("0s"),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -154,7 +164,7 @@ const fn scenario(
     breaks: Breaks,
     [short, full]: [Size; 2],
 ) -> Scenario {
-    Scenario { name, delivery, seed, breaks, store: FULL, short, full }
+    Scenario { name, delivery, seed, breaks, store: FULL, grace: "10s", short, full }
 }
 
 /// One scenario at a time has the machine.
@@ -190,6 +200,9 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::TornStore => return store_faults::torn_store(scene),
         Breaks::SecondProcess => return store_faults::second_process(scene),
         Breaks::DirectoryGone => return store_faults::directory_gone(scene),
+        Breaks::NewerStore => return store_faults::newer_store(scene),
+        Breaks::HungDisk => return store_faults::hung_disk(scene),
+        Breaks::NoGrace => return store_faults::no_grace(scene),
         _ => scene.live(),
     }
     scene.reads(3);
@@ -393,4 +406,29 @@ fn directory_gone_at_least_once() {
 #[test]
 fn directory_gone_exactly_once() {
     play("directory-gone", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn newer_store_at_least_once() {
+    play("newer-store", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn hung_disk_at_least_once() {
+    play("hung-disk", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn hung_disk_exactly_once() {
+    play("hung-disk", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn no_grace_at_least_once() {
+    play("no-grace", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn no_grace_exactly_once() {
+    play("no-grace", Delivery::ExactlyOnce);
 }

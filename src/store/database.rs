@@ -4,9 +4,11 @@
 //! file after it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::fail_point;
@@ -21,6 +23,8 @@ use super::{DATABASE, Settings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// How long it waits at a time: who is in a hurry is heard then.
+const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
 /// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless somebody reads all the time.
@@ -35,6 +39,21 @@ pub(super) enum Place {
     Memory { uri: String, settings: Settings },
 }
 
+/// Ends the waits of a store for other programs that have its file.
+#[derive(Clone, Debug, Default)]
+pub struct Hurry(Arc<AtomicBool>);
+
+impl Hurry {
+    /// From here on nothing waits for more than a moment.
+    pub fn up(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// The store; owned by one thread.
 #[derive(Debug)]
 pub struct Store {
@@ -43,6 +62,7 @@ pub struct Store {
     pub(super) place: Place,
     pub(super) id: Uuid,
     pub(super) commits: u64,
+    pub(super) hurry: Hurry,
 }
 
 /// What is known of an integration.
@@ -85,6 +105,11 @@ impl Store {
     /// Random, made with the file.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// For another thread, which may not wait for as long as this one would.
+    pub fn hurry(&self) -> Hurry {
+        self.hurry.clone()
     }
 
     /// False: it lives in memory, because the directory cannot be written.
@@ -206,7 +231,7 @@ impl Store {
         change: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let commits = self.commits + 1;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.begin()?;
         let result = change(&transaction)?;
         meta::set(&transaction, meta::COMMITS, &commits.to_string())?;
         fail_point::reach(fail_point::BEFORE_STORE_COMMIT);
@@ -219,6 +244,21 @@ impl Store {
         Ok(result)
     }
 
+    /// Waits until it is our turn to write.
+    fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        let since = Instant::now();
+        self.connection.busy_timeout(BUSY_STEP)?;
+        loop {
+            match Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate) {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && since.elapsed() < BUSY
+                        && !self.hurry.is_up() => {}
+                begun => return Ok(begun?),
+            }
+        }
+    }
+
     /// Empties a WAL that has grown because somebody was always reading. Does not wait: the next look comes.
     fn bound_wal(&self) {
         let Some(wal) = self.wal() else { return };
@@ -229,9 +269,6 @@ impl Store {
                 .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))
                 .is_ok_and(|is_busy: bool| !is_busy);
             tracing::debug!(emptied, "the WAL of the store has grown");
-            if let Err(error) = self.connection.busy_timeout(BUSY) {
-                tracing::debug!(%error, "statements of the store do not wait for others any more");
-            }
         }
     }
 
