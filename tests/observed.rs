@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod support;
@@ -252,11 +253,16 @@ const TROUBLES: &[Trouble] = &[
     Trouble { instance: "hung-disk", alerts: &["RtalinkStoreTrouble", "RtalinkNotReady", "RtalinkJournalOld"] },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, and its report is faster than
-    // they think.
+    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, its report is faster than
+    // they think, and a shell is left open on its store.
     Trouble {
         instance: "paused",
-        alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut", "RtalinkShortestRefreshTooLong"],
+        alerts: &[
+            "RtalinkPausedForLong",
+            "RtalinkCertificateRunsOut",
+            "RtalinkShortestRefreshTooLong",
+            "RtalinkStoreLogGrows",
+        ],
     },
 ];
 
@@ -351,6 +357,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let certificate = ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section("");
     let too_long = paused.toml.replace("shortest_refresh = \"0s\"", "shortest_refresh = \"900ms\"");
     paused.reload(&format!("{too_long}\n{certificate}"));
+    let shell = open_shell(&paused.folder.path().join("data"));
     within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
         // Prometheus knows a process by the second of its start.
@@ -396,11 +403,30 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     hanging.is_sound();
     kafka.start_again();
     assert_eq!(post("resume"), 200);
+    drop(shell);
     paused.reload(&paused.toml);
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())
     });
+}
+
+/// Another program with an open transaction on a store, into whose log much is written since.
+fn open_shell(store: &Path) -> Connection {
+    const MUCH: i64 = 140 << 20;
+    let open = || {
+        let connection = Connection::open(store.join("journal.db")).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    };
+    let shell = open();
+    shell.execute_batch("BEGIN").unwrap();
+    shell.query_row("SELECT count(*) FROM journal", [], |row| row.get::<_, i64>(0)).unwrap();
+    let guest = open();
+    guest.execute_batch("CREATE TABLE guest (bytes BLOB)").unwrap();
+    guest.execute("INSERT INTO guest VALUES (zeroblob(?1))", [MUCH]).unwrap();
+    guest.execute_batch("DROP TABLE guest").unwrap();
+    shell
 }
 
 /// Scraping as the dashboards expect it; `$__rate_interval` is four scrapes.

@@ -3,7 +3,7 @@
 //! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, and the count in the lock
 //! file after it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
 /// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless somebody reads all the time.
-const MOST_WAL: u64 = 32 * 1024 * 1024;
+pub const MOST_LOG: u64 = 32 * 1024 * 1024;
 
 /// Where the database is.
 #[derive(Debug)]
@@ -262,7 +262,7 @@ impl Store {
     /// Empties a WAL that has grown because somebody was always reading. Does not wait: the next look comes.
     fn bound_wal(&self) {
         let Some(wal) = self.wal() else { return };
-        if wal.metadata().is_ok_and(|found| found.len() > MOST_WAL) {
+        if wal.metadata().is_ok_and(|found| found.len() > MOST_LOG) {
             let emptied = self
                 .connection
                 .busy_timeout(Duration::ZERO)
@@ -274,10 +274,20 @@ impl Store {
 
     fn wal(&self) -> Option<PathBuf> {
         match &self.place {
-            Place::Directory { settings, .. } => Some(settings.directory.join(format!("{DATABASE}-wal"))),
+            Place::Directory { settings, .. } => Some(log(&settings.directory)),
             Place::Memory { .. } => None,
         }
     }
+}
+
+fn log(directory: &Path) -> PathBuf {
+    directory.join(format!("{DATABASE}-wal"))
+}
+
+/// Bytes of SQLite's log beside the database in that directory. It cannot be emptied while somebody reads in it: a transaction
+/// of another program that stays open lets it grow as far as the disk goes.
+pub fn log_bytes(directory: &Path) -> u64 {
+    log(directory).metadata().map_or(0, |found| found.len())
 }
 
 /// Gives ACD, login id and memory of every agent to `take`, checked.

@@ -46,7 +46,7 @@ mod verify;
 use std::path::PathBuf;
 
 pub use commit::{AgentKey, AgentRow, Released, Write};
-pub use database::{Hurry, Store, StoredIntegration};
+pub use database::{Hurry, MOST_LOG, Store, StoredIntegration, log_bytes};
 pub use erase::{Erased, MOST_ERASED};
 pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
