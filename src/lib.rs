@@ -52,6 +52,7 @@ pub mod config;
 pub mod fail_point;
 pub mod feed;
 pub mod http;
+mod join;
 pub mod mapping;
 pub mod pipeline;
 pub mod proto;

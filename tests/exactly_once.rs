@@ -325,7 +325,7 @@ fn whoever_claims_goes_on_and_the_other_stops_and_says_so() {
     until_true("the second says so", || second_handle.health().superseded_by == Some(one));
     let asked = Instant::now();
     let kept = BTreeMap::from([(Arc::clone(&site.integration), 1)]);
-    assert_eq!(second.drain(Instant::now()), Drained { unwritten: 0, kept });
+    assert_eq!(second.drain(Instant::now()), Drained { unwritten: 0, kept, hanging: Vec::new() });
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     drain(first);
     site.assert_exactly(0..350);

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod support;
@@ -22,6 +23,7 @@ mod rules;
 use cms::{Cms, Step, TEAM, snapshot, snapshot_of};
 use expressions::{Expression, Kind};
 use support::certificates::{Authority, DAY, NAME, Valid};
+use support::faulty_disk::FaultyDisk;
 use support::http;
 use support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use support::process::Process;
@@ -47,6 +49,17 @@ impl Centre {
     }
 
     fn start_in(folder: TempDir, instance: &'static str, kafka: &str, integrations: &[&str], extra: &str) -> Self {
+        let toml = Self::configure(&folder, kafka, integrations, extra);
+        Self { process: Process::run(&folder, &toml), instance, folder, toml }
+    }
+
+    fn start_on(disk: &FaultyDisk, instance: &'static str, kafka: &str, integrations: &[&str]) -> Self {
+        let folder = folder(&[]);
+        let toml = Self::configure(&folder, kafka, integrations, "");
+        Self { process: Process::run_in(&folder, &toml, &disk.environment()), instance, folder, toml }
+    }
+
+    fn configure(folder: &TempDir, kafka: &str, integrations: &[&str], extra: &str) -> String {
         fs::write(folder.path().join("users.csv"), cms::users()).unwrap();
         fs::write(folder.path().join("activities.csv"), cms::ACTIVITIES).unwrap();
         let topics = unique("observed");
@@ -89,7 +102,7 @@ impl Centre {
             );
         }
         toml += cms::LAYOUT;
-        Self { process: Process::run(&folder, &toml), instance, folder, toml }
+        toml
     }
 
     fn target(&self) -> Target {
@@ -236,13 +249,20 @@ const TROUBLES: &[Trouble] = &[
         instance: "small-disk",
         alerts: &["RtalinkStoreTrouble", "RtalinkNotReady", "RtalinkDiskRunningOut", "RtalinkDiskFilling"],
     },
+    // The disk of its store does not come back.
+    Trouble { instance: "hung-disk", alerts: &["RtalinkStoreTrouble", "RtalinkNotReady", "RtalinkJournalOld"] },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
-    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, and its report is faster than
-    // they think.
+    // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, its report is faster than
+    // they think, and a shell is left open on its store.
     Trouble {
         instance: "paused",
-        alerts: &["RtalinkPausedForLong", "RtalinkCertificateRunsOut", "RtalinkShortestRefreshTooLong"],
+        alerts: &[
+            "RtalinkPausedForLong",
+            "RtalinkCertificateRunsOut",
+            "RtalinkShortestRefreshTooLong",
+            "RtalinkStoreLogGrows",
+        ],
     },
 ];
 
@@ -294,16 +314,24 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let disk = folder(&[]);
     let small = SmallDisk::mount(&disk.path().join("data"), "64m");
     let small_disk = Centre::start_in(disk, "small-disk", shared, &["a"], "[store]\ndirectory = \"data\"");
+    let hanging = FaultyDisk::new();
+    let hung_disk = Centre::start_on(&hanging, "hung-disk", shared, &["a"]);
     let mut gone = Some(Centre::start("gone", shared, &["a"], ""));
     let mut crashing = Centre::start("crashing", shared, &["a"], "");
     let paused = Centre::start("paused", shared, &["a"], "");
 
     let players: Vec<Cms> = FAULTS.iter().map(|fault| centre.cms(fault.integration, fault.play)).collect();
     let _healthy = centre.cms(HEALTHY, |_| Step::Silence);
-    let others = [(&cut_off, hectic as fn(u64) -> Step), (&small_disk, normal), (&crashing, normal), (&paused, normal)];
+    let others = [
+        (&cut_off, hectic as fn(u64) -> Step),
+        (&small_disk, normal),
+        (&hung_disk, normal),
+        (&crashing, normal),
+        (&paused, normal),
+    ];
     let others = others.map(|(centre, play)| centre.cms("a", play));
     let gone_target = gone.as_ref().map(Centre::target);
-    let targets: Vec<Target> = [&centre, &cut_off, &small_disk, &crashing, &paused]
+    let targets: Vec<Target> = [&centre, &cut_off, &small_disk, &hung_disk, &crashing, &paused]
         .map(Centre::target)
         .into_iter()
         .chain(gone_target)
@@ -322,12 +350,14 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     players.iter().for_each(|cms| cms.fault(true));
     drop(gone.take());
     small.iter().for_each(|disk| _ = disk.fill());
+    hanging.hangs();
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
     assert_eq!(post("pause"), 200);
     let ca = Authority::new(paused.folder.path(), "ours");
     let certificate = ca.sign("rtalink", NAME, Valid::For(10 * DAY)).section("");
     let too_long = paused.toml.replace("shortest_refresh = \"0s\"", "shortest_refresh = \"900ms\"");
     paused.reload(&format!("{too_long}\n{certificate}"));
+    let shell = open_shell(&paused.folder.path().join("data"));
     within(PATIENCE, "a service that is killed again and again is told", || {
         crashing.crash();
         // Prometheus knows a process by the second of its start.
@@ -370,13 +400,33 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     // And all of them end.
     players.iter().chain(&others).for_each(|cms| cms.fault(false));
     small.iter().for_each(SmallDisk::free);
+    hanging.is_sound();
     kafka.start_again();
     assert_eq!(post("resume"), 200);
+    drop(shell);
     paused.reload(&paused.toml);
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())
     });
+}
+
+/// Another program with an open transaction on a store, into whose log much is written since.
+fn open_shell(store: &Path) -> Connection {
+    const MUCH: i64 = 140 << 20;
+    let open = || {
+        let connection = Connection::open(store.join("journal.db")).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    };
+    let shell = open();
+    shell.execute_batch("BEGIN").unwrap();
+    shell.query_row("SELECT count(*) FROM journal", [], |row| row.get::<_, i64>(0)).unwrap();
+    let guest = open();
+    guest.execute_batch("CREATE TABLE guest (bytes BLOB)").unwrap();
+    guest.execute("INSERT INTO guest VALUES (zeroblob(?1))", [MUCH]).unwrap();
+    guest.execute_batch("DROP TABLE guest").unwrap();
+    shell
 }
 
 /// Scraping as the dashboards expect it; `$__rate_interval` is four scrapes.

@@ -104,6 +104,9 @@ const FLOOD: Size = Size {
     outage: Duration::ZERO,
 };
 
+/// The same as fast as it goes.
+const RUSH: Size = Size { times: 2, refresh: Duration::from_millis(50), ..FLOOD };
+
 /// What a commit of the store survives: power loss, or a crash of the process.
 const FULL: &str = "sync = \"full\"";
 const NORMAL: &str = "sync = \"normal\"";
@@ -114,7 +117,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 34] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -145,6 +148,13 @@ const SCENARIOS: [Scenario; 29] = [
     scenario("restored-store", Delivery::ExactlyOnce, 27, Breaks::RestoredStore, often(1, 5)),
     scenario("cloned-store", Delivery::AtLeastOnce, 28, Breaks::ClonedStore, often(1, 1)),
     scenario("cloned-store", Delivery::ExactlyOnce, 29, Breaks::ClonedStore, often(1, 1)).with_store(NORMAL),
+    scenario("newer-store", Delivery::AtLeastOnce, 30, Breaks::NewerStore, often(1, 5)),
+    scenario("hung-disk", Delivery::AtLeastOnce, 31, Breaks::HungDisk, often(1, 3)).with_grace("2s"),
+    scenario("hung-disk", Delivery::ExactlyOnce, 32, Breaks::HungDisk, [NONE, often(1, 3)[1]]).with_grace("2s"),
+    scenario("no-grace", Delivery::AtLeastOnce, 33, Breaks::NoGrace, [RUSH, Size { times: 20, ..RUSH }])
+        .with_grace("0s"),
+    scenario("no-grace", Delivery::ExactlyOnce, 34, Breaks::NoGrace, [NONE, Size { times: 20, ..RUSH }])
+        .with_grace("0s"),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -158,7 +168,7 @@ const fn scenario(
     breaks: Breaks,
     [short, full]: [Size; 2],
 ) -> Scenario {
-    Scenario { name, delivery, seed, breaks, store: FULL, short, full }
+    Scenario { name, delivery, seed, breaks, store: FULL, grace: "10s", short, full }
 }
 
 /// One scenario at a time has the machine.
@@ -196,6 +206,9 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::DirectoryGone => return store_faults::directory_gone(scene),
         Breaks::RestoredStore => return copies::restored_store(scene),
         Breaks::ClonedStore => return copies::cloned_store(scene),
+        Breaks::NewerStore => return store_faults::newer_store(scene),
+        Breaks::HungDisk => return store_faults::hung_disk(scene),
+        Breaks::NoGrace => return store_faults::no_grace(scene),
         _ => scene.live(),
     }
     scene.reads(3);
@@ -419,4 +432,29 @@ fn cloned_store_at_least_once() {
 #[test]
 fn cloned_store_exactly_once() {
     play("cloned-store", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn newer_store_at_least_once() {
+    play("newer-store", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn hung_disk_at_least_once() {
+    play("hung-disk", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn hung_disk_exactly_once() {
+    play("hung-disk", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn no_grace_at_least_once() {
+    play("no-grace", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn no_grace_exactly_once() {
+    play("no-grace", Delivery::ExactlyOnce);
 }

@@ -30,7 +30,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = configuration::for_service(&args.config);
     let log_level = logs::start(&loaded.log.level, loaded.log.format)?;
     let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {}", warning.line()))?;
-    runtime()?.block_on(serve(args, config, log_level))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(args, config, log_level));
+    // Whoever hangs at a disk is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Result<()> {
@@ -38,7 +42,19 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     let mut hangup = signal(SignalKind::hangup())?;
     let grace = config.shutdown_grace;
     let options = Options { file: args.config.clone(), latencies: None, stop: stop.clone() };
-    let mut service = match Service::start(config, options, Metrics::new()?).await {
+    let start = Service::start(config, options, Metrics::new()?);
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    let started = tokio::select! {
+        started = start => started,
+        () = given_up => {
+            tracing::error!("stopped before the start was over, which hangs: look at the disk of the store");
+            return Ok(());
+        }
+    };
+    let mut service = match started {
         Ok(service) => service,
         Err(_) if stop.is_cancelled() => {
             tracing::info!("stopped before the start was over");
@@ -57,6 +73,9 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     let drained = service.drain(grace).await;
     if drained.unwritten > 0 {
         bail!("{} message(s) could not be written to the store and are lost", drained.unwritten);
+    }
+    if !drained.hanging.is_empty() {
+        bail!("{} did not end in time: what they had read and not handed over is lost", drained.hanging.join(", "));
     }
     let kept: usize = drained.kept.values().sum();
     tracing::info!(kept, "stopped: everything is acknowledged or in the store");

@@ -16,17 +16,20 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::mapping::spelling;
 use crate::publish::PublishHandle;
 use crate::store;
 
-use super::commands::{Command, Forget, Forgotten, PATIENCE, Task};
+use super::commands::{Command, Forget, Forgotten, Task};
 use super::{State, problem};
 
 /// How long a request waits for the end of it, all in all.
 const PATIENCE_TO_THE_END: Duration = Duration::from_secs(9);
+
+/// So much of that is for erasing him, once it is written down.
+const PATIENCE_WITH_WHAT_FOLLOWS: Duration = Duration::from_secs(3);
 
 /// How long files that were set aside are searched.
 const PATIENCE_WITH_FILES: Duration = Duration::from_secs(3);
@@ -78,41 +81,54 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
         return problem(StatusCode::SERVICE_UNAVAILABLE, message);
     }
     let deadline = Instant::now() + PATIENCE_TO_THE_END;
-    let mut told = Vec::new();
-    for number in numbers {
-        match ask(&state, number, &wanted).await {
-            Ok(Some(found)) => told.push((number, found)),
-            // It has no real time.
-            Ok(None) => {}
-            Err(why) => return problem(StatusCode::SERVICE_UNAVAILABLE, why),
-        }
-    }
+    let Asked { mut told, unanswered } =
+        ask_all(&state, &numbers, &wanted, deadline - PATIENCE_WITH_WHAT_FOLLOWS).await;
     let mut waiting = Vec::new();
     for (number, found) in &mut told {
         if let Some(erased) = found.erased.take()
-            && !matches!(tokio::time::timeout_at(deadline, erased).await, Ok(Ok(())))
+            && !matches!(timeout_at(deadline, erased).await, Ok(Ok(())))
         {
             waiting.push(*number);
         }
     }
     let set_aside = set_aside(&state, wanted.login_id.clone()).await;
-    answer(&state, &ids, &wanted, &told, &waiting, &set_aside)
+    let found = Found { told, waiting, unanswered, set_aside };
+    answer(&state, &ids, &wanted, &found)
 }
 
-/// What one integration has made of it; nothing where it has no real time.
-async fn ask(state: &State, number: usize, wanted: &Wanted) -> Result<Option<Forgotten>, &'static str> {
-    let (done, answer) = oneshot::channel();
-    let forget = Forget {
-        login_id: wanted.login_id.as_str().into(),
-        acd: wanted.acd,
-        is_unknown_too: wanted.integration.is_some() && wanted.acd.is_some(),
-        done,
-    };
-    state.command(Command { number, task: Task::Forget(forget) }).await?;
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(told) => Ok(told.ok()),
-        Err(_) => Err("the service is too busy: ask again, it may be done meanwhile"),
+/// What integrations have made of it.
+struct Asked {
+    told: Vec<(usize, Forgotten)>,
+    /// These have not answered in time. It may be done there meanwhile.
+    unanswered: Vec<usize>,
+}
+
+/// Asks all of them before it waits for any, and for all of them until the same deadline.
+async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by: Instant) -> Asked {
+    let mut asked = Asked { told: Vec::new(), unanswered: Vec::new() };
+    let mut answers = Vec::new();
+    for &number in numbers {
+        let (done, answer) = oneshot::channel();
+        let forget = Forget {
+            login_id: wanted.login_id.as_str().into(),
+            acd: wanted.acd,
+            is_unknown_too: wanted.integration.is_some() && wanted.acd.is_some(),
+            done,
+        };
+        match timeout_at(answered_by, state.command(Command { number, task: Task::Forget(forget) })).await {
+            Ok(Ok(())) => answers.push((number, answer)),
+            Ok(Err(_)) | Err(_) => asked.unanswered.push(number),
+        }
     }
+    for (number, answer) in answers {
+        match timeout_at(answered_by, answer).await {
+            Ok(Ok(found)) => asked.told.push((number, found)),
+            // It has no real time.
+            Ok(Err(_)) => {}
+            Err(_) => asked.unanswered.push(number),
+        }
+    }
+    asked
 }
 
 /// Files in which he may still be: nobody can delete him there.
@@ -126,14 +142,18 @@ async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
     })
 }
 
-fn answer(
-    state: &State,
-    ids: &[Arc<str>],
-    wanted: &Wanted,
-    told: &[(usize, Forgotten)],
-    waiting: &[usize],
-    set_aside: &[PathBuf],
-) -> Response {
+/// Everything that there is to say.
+struct Found {
+    told: Vec<(usize, Forgotten)>,
+    /// Integrations where it is written down and not done yet.
+    waiting: Vec<usize>,
+    /// Integrations that have not answered.
+    unanswered: Vec<usize>,
+    set_aside: Vec<PathBuf>,
+}
+
+fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
+    let Found { told, waiting, unanswered, set_aside } = found;
     let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
         let of_one = |(number, found): &(usize, Forgotten)| {
             let id = Arc::clone(&ids[*number]);
@@ -149,7 +169,16 @@ fn answer(
         "inFeed": in_feed,
         "setAside": set_aside.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
     });
-    let status = if told.iter().any(|(_, found)| found.is_full) {
+    let status = if !unanswered.is_empty() {
+        let ids: Vec<&str> = unanswered.iter().map(|number| &*ids[*number]).collect();
+        told_of["error"] = format!(
+            "the service is too busy: {} did not answer in time, and it may be done there meanwhile; what is listed is done; \
+             ask again",
+            ids.join(", ")
+        )
+        .into();
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if told.iter().any(|(_, found)| found.is_full) {
         told_of["error"] =
             "the journal is full: nothing is forgotten until Kafka takes what waits, ask again then".into();
         StatusCode::SERVICE_UNAVAILABLE
@@ -187,3 +216,7 @@ fn why_waiting(handles: &[PublishHandle], waiting: &[usize]) -> String {
     };
     format!("{why}: {pending} messages wait")
 }
+
+#[cfg(test)]
+#[path = "forget_tests.rs"]
+mod tests;

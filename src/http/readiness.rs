@@ -102,6 +102,13 @@ impl Readiness {
         let handles = self.handles();
         // The ways to Kafka are there when the table is, and listeners are next.
         let is_recovered = !handles.is_empty() && self.is_listening();
+        // A disk that hangs would keep whoever asks waiting.
+        if let Some(StoreHealth { is_durable: true, trouble: Some(trouble) }) =
+            handles.first().map(PublishHandle::store_health)
+        {
+            self.gauge.set(0.0);
+            return Look { is_recovered, store: Err(trouble) };
+        }
         let directory = self.directory.clone();
         let is_volatile = directory.is_none();
         let written = tokio::task::spawn_blocking(move || directory.map_or(Ok(()), |found| is_writable(&found))).await;

@@ -8,8 +8,7 @@ use parking_lot::Mutex;
 
 use crate::feed::listener;
 use crate::publish::dead_letter;
-use crate::publish::journal::StoreObserver;
-use crate::publish::lane;
+use crate::publish::journal::{self, StoreObserver};
 use crate::publish::message::Route;
 use crate::publish::observer::{self, Observer, Statistics, Window};
 use crate::store::{Incident, StoreError};
@@ -95,8 +94,8 @@ pub struct JournalObserver {
 impl JournalObserver {
     /// For these integrations.
     pub fn new(metrics: &Metrics, ids: &[Arc<str>], feeds: &[FeedMetrics]) -> Self {
-        let more = [lane::NEWER, BEHIND_KAFKA];
-        for kind in StoreError::KINDS.iter().chain(&more).chain(&Incident::KINDS) {
+        let more = journal::TROUBLES.iter().chain(&[BEHIND_KAFKA]);
+        for kind in StoreError::KINDS.iter().chain(more).chain(&Incident::KINDS) {
             metrics.counter(names::STORE_ERRORS, &[kind]).increment(0);
         }
         metrics.gauge(names::JOURNAL_BYTES, &[]).set(0.0);

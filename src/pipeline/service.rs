@@ -22,6 +22,7 @@ use crate::feed::inbox::{Letter, Outlet};
 use crate::feed::listener::Feed;
 use crate::feed::settings::FeedSettings;
 use crate::http::model::{self, ReadModel, Update};
+use crate::join;
 use crate::mapping::tables::MappingTables;
 use crate::publish::encode::Encoder;
 use crate::publish::journal::{Bounds, Journal, LaneStart};
@@ -396,9 +397,11 @@ impl Service {
     }
 
     /// Ends: takes no more bytes, finishes what has come, writes it down, and waits for Kafka until the deadline. What Kafka
-    /// has not acknowledged by then is in the store; what is not even there is lost.
+    /// has not acknowledged by then is in the store; what is not even there is lost. Everything that is waited for shares the
+    /// one deadline: neither a disk that hangs nor a thread that waits for it makes the end longer, save for a moment in which
+    /// it is said what is lost.
     pub async fn drain(self, grace: Duration) -> Drained {
-        let deadline = Instant::now() + grace;
+        let Times { close_at, workers_until, deadline } = Times::of(grace);
         let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
         self.commands.abort();
         self.captures.abort();
@@ -409,39 +412,76 @@ impl Service {
                 // A worker that has ended needs no stop.
                 let _ = outlet.send(Letter::Control(Control::Stop)).await;
             }
-            let joined = tokio::task::spawn_blocking(move || join_all(workers)).await;
-            joined.unwrap_or_else(|error| tracing::error!(%error, "a worker could not be waited for"));
         };
         tokio::pin!(finish);
-        if tokio::time::timeout_at(deadline.into(), &mut finish).await.is_err() {
-            // A slow store keeps the workers, and they the connections, waiting: give up what does not fit.
-            publisher.close();
-            finish.await;
-        }
+        let mut workers = tokio::task::spawn_blocking(move || join_all(workers, workers_until));
+        let is_handed_over = tokio::time::timeout_at(close_at.into(), &mut finish).await.is_ok();
+        let joined = match tokio::time::timeout_at(close_at.into(), &mut workers).await {
+            Ok(joined) => joined,
+            Err(_) => {
+                // A slow store keeps the workers, and they the connections, waiting: give up what does not fit.
+                publisher.close();
+                if !is_handed_over {
+                    // Who does not come to an end is found hanging below.
+                    let _ = tokio::time::timeout_at(workers_until.into(), &mut finish).await;
+                }
+                workers.await
+            }
+        };
+        let hanging = joined.unwrap_or_else(|error| {
+            tracing::error!(%error, "a worker could not be waited for");
+            Vec::new()
+        });
         let ended = tokio::task::spawn_blocking(move || {
             drop(handles);
             let drained = publisher.drain(deadline);
             for (integration, count) in &drained.kept {
                 tracing::warn!(%integration, count, "not acknowledged by Kafka yet: kept in the store for the next start");
             }
-            join_all(vec![model_thread]);
             drained
         });
         let mut drained = ended.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the publisher could not be drained");
             Drained::default()
         });
-        self.serving.end().await;
+        let last = deadline.max(Instant::now() + MOMENT);
+        // The model ends with the workers.
+        if hanging.is_empty() {
+            let model = tokio::task::spawn_blocking(move || join_all(vec![model_thread], last));
+            // It is in the log.
+            let _ = model.await;
+        }
+        if tokio::time::timeout_at(last.into(), self.serving.end()).await.is_err() {
+            tracing::warn!("an HTTP request hangs and is left to the end of the process");
+        }
+        drained.hanging = hanging;
         drained.unwritten += refused.load(Ordering::Relaxed);
         drained
     }
 }
 
-fn join_all(threads: Vec<std::thread::JoinHandle<()>>) {
-    for thread in threads {
-        let name = thread.thread().name().unwrap_or_default().to_owned();
-        if thread.join().is_err() {
-            tracing::error!(name, "a thread has panicked: what it had not handed over is lost");
-        }
+/// What the end has least for a step, however little time there is.
+const MOMENT: Duration = Duration::from_millis(250);
+
+/// When an end gives what up.
+struct Times {
+    /// The journal refuses from here on: the workers, and the connections, wait for it no longer.
+    close_at: Instant,
+    /// The workers have seen that.
+    workers_until: Instant,
+    /// Everything is over.
+    deadline: Instant,
+}
+
+impl Times {
+    fn of(grace: Duration) -> Self {
+        let now = Instant::now();
+        let close_at = now + grace.mul_f64(0.75);
+        Self { close_at, workers_until: (now + grace.mul_f64(0.875)).max(close_at + MOMENT), deadline: now + grace }
     }
+}
+
+/// Waits for threads; the names of those that hang.
+fn join_all(threads: Vec<std::thread::JoinHandle<()>>, deadline: Instant) -> Vec<String> {
+    threads.into_iter().filter_map(|thread| join::by(thread, Some(deadline))).collect()
 }

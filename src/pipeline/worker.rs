@@ -108,6 +108,8 @@ pub struct Charge {
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
     pub(super) event_names: bool,
+    /// Pieces that nobody has looked at, for the journal takes nothing any more.
+    pub(super) unread: u64,
     /// Whether the journal has all of it.
     pub(super) standing: Standing,
     pub(super) ageing: Ageing,
@@ -173,6 +175,7 @@ impl Charge {
             checkpoint,
             last_events,
             event_names,
+            unread: 0,
             standing: Standing::default(),
             ageing: Ageing::new(forget_after),
             unerased: Vec::new(),
@@ -289,6 +292,11 @@ impl Charge {
 
     /// Returns what is left of it when its turn is over.
     fn feed(&mut self, from_feed: FromFeed) -> Option<FromFeed> {
+        if self.standing.is_lost() {
+            // Nobody would take what it says, and the end has no time to find out what that is.
+            self.unread += u64::from(matches!(from_feed.event, FeedEvent::Piece { .. }));
+            return None;
+        }
         let FromFeed { integration, connection, at: received_at, event } = from_feed;
         let at = self.advance(received_at);
         // Whatever was due before these bytes were read happens before them.
@@ -443,6 +451,10 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
+        if self.unread > 0 {
+            let reads = self.unread;
+            tracing::error!(integration = %self.id, reads, "the publisher is closed: what was read last is lost unread");
+        }
         self.drop_kept();
         self.write_whole_checkpoint(at);
     }

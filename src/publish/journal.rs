@@ -14,24 +14,34 @@
 //! Failure policy: a commit that fails is tried again for ever, with the same contents, and nothing behind it is written
 //! before it. Meanwhile what is submitted waits in the bounded queue; beyond that, and beyond the size that an integration
 //! may have in the store, [`Lane::submit`] refuses with [`Refused::Full`], and the worker keeps each agent's latest state.
-//! While the store is only slow, the worker waits instead. Cost: one encoding per batch, two locks per batch.
+//! While the store is only slow, the worker waits instead; a disk that does not come back for some seconds counts as one that
+//! fails (`journal_watch`). The end keeps its time whatever the disk does. Cost: one encoding per batch, two locks per batch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::journal_erase::Erasing;
-use super::journal_queue::{LaneQueue, Phase, Queue, Shared};
+use super::journal_queue::{Item, LaneQueue, Phase, Queue, Shared};
+use super::journal_watch;
 use super::journal_writer::{Writer, WrittenLane};
 use super::lane::{Lane, instant_of};
 use super::outbox::Outbox;
+use crate::join;
 use crate::store::{Store, StoreError, StoredIntegration};
 
-pub use super::journal_queue::{Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TableChange, Unobserved};
+pub use super::journal_queue::{
+    Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, TableChange, Unobserved,
+};
+
+/// What its thread gets beyond the deadline, to say what it could not write.
+const LAST_WORD: Duration = Duration::from_millis(500);
+/// How long a journal that is dropped waits for a commit that is on its way.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Journal {
@@ -64,12 +74,16 @@ impl Journal {
     ) -> Result<Self, JournalError> {
         let begun: Vec<_> = integrations.iter().map(|start| (start.stored.number, start.stored.next)).collect();
         let lineages = store.begin_runs(&begun);
-        let lane_queue = |stored: &StoredIntegration| LaneQueue { next: stored.next, queued: 0, stored: stored.bytes };
+        let lane_queue =
+            |stored: &StoredIntegration| LaneQueue { next: stored.next, stored: stored.bytes, ..LaneQueue::default() };
         let queue = Queue {
             items: VecDeque::new(),
             lanes: integrations.iter().map(|start| lane_queue(&start.stored)).collect(),
             is_writing: false,
-            trouble: None,
+            writing: 0,
+            at_disk_since: None,
+            failure: None,
+            is_told_to_hang: false,
             phase: Phase::Open,
         };
         let shared = Arc::new(Shared {
@@ -77,6 +91,8 @@ impl Journal {
             queue: Mutex::new(queue),
             work: Condvar::new(),
             room: Condvar::new(),
+            ended: Condvar::new(),
+            hurry: store.hurry(),
             is_durable: store.is_durable(),
             store_id: store.id(),
             observer,
@@ -122,7 +138,11 @@ impl Journal {
         }
         let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, logged: None, erasing };
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { shared, lanes, thread: Some(thread) })
+        let journal = Self { shared, lanes, thread: Some(thread) };
+        let shared = Arc::clone(&journal.shared);
+        // It ends with the journal; nobody has to wait for it.
+        thread::Builder::new().name("journal-watch".to_owned()).spawn(move || journal_watch::run(&shared))?;
+        Ok(journal)
     }
 
     /// The lanes, by integration.
@@ -160,24 +180,36 @@ impl Journal {
         }
     }
 
-    /// Writes what is left, until the deadline, and ends. Returns how many messages are not on disk.
+    /// Writes what is left, until the deadline, and ends. Returns how many messages are not on disk, or not known to be: a disk
+    /// that hangs is not waited for.
     pub fn finish(mut self, deadline: Instant) -> usize {
-        self.end(deadline)
+        let is_hanging = self.shared.queue.lock().hanging().is_some();
+        self.end(deadline, if is_hanging { deadline } else { deadline + LAST_WORD })
     }
 
-    fn end(&mut self, deadline: Instant) -> usize {
+    /// Tries to write until the deadline, and waits for the thread until `latest`.
+    fn end(&mut self, deadline: Instant, latest: Instant) -> usize {
         let Some(thread) = self.thread.take() else { return 0 };
         self.shared.queue.lock().phase = Phase::Ending(deadline);
+        self.shared.hurry.up();
         self.shared.work.notify_all();
         self.shared.room.notify_all();
-        thread.join().unwrap_or_default()
+        self.shared.ended.notify_all();
+        if let Some(ended) = join::until(thread, latest) {
+            return ended.unwrap_or_default();
+        }
+        let queue = self.shared.queue.lock();
+        let unwritten = queue.writing + queue.items.iter().map(Item::messages).sum::<usize>();
+        drop(queue);
+        tracing::error!(unwritten, "the disk of the store hangs: it is not waited for any longer");
+        unwritten
     }
 }
 
 impl Drop for Journal {
     /// Writes what can be written at once.
     fn drop(&mut self) {
-        self.end(Instant::now());
+        self.end(Instant::now(), Instant::now() + PATIENCE);
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::message::{Batch, Message};
 use super::outbox::Limits;
-use crate::store::{AgentKey, AgentRow, StoreError, StoredIntegration};
+use crate::store::{AgentKey, AgentRow, Hurry, StoreError, StoredIntegration};
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -130,6 +130,11 @@ pub(super) enum Item {
 }
 
 impl Item {
+    /// Messages in it.
+    pub(super) fn messages(&self) -> usize {
+        if let Self::Batch { messages, .. } = self { messages.len() } else { 0 }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Batch { content, .. } => content.len(),
@@ -150,6 +155,15 @@ impl Item {
     }
 }
 
+/// A commit that takes longer hangs, as far as anybody can tell.
+pub(super) const HANGS: Duration = Duration::from_secs(5);
+
+/// Labels of troubles that the store itself cannot tell of: a commit that does not come back, and what is to be published
+/// and was written by a newer version.
+pub const TROUBLES: [&str; 2] = [SLOW, NEWER];
+pub(super) const SLOW: &str = "slow";
+pub(super) const NEWER: &str = "newer";
+
 #[derive(Default)]
 pub(super) struct LaneQueue {
     /// Position that the next message gets.
@@ -158,6 +172,8 @@ pub(super) struct LaneQueue {
     pub(super) queued: usize,
     /// Bytes of rows, those that wait included.
     pub(super) stored: u64,
+    /// Since when the oldest batch waits that is being committed.
+    pub(super) writing_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,8 +190,45 @@ pub(super) struct Queue {
     pub(super) lanes: Vec<LaneQueue>,
     /// A commit is on its way.
     pub(super) is_writing: bool,
-    pub(super) trouble: Option<String>,
+    /// Messages in it.
+    pub(super) writing: usize,
+    /// Since when the thread waits for the disk.
+    pub(super) at_disk_since: Option<Instant>,
+    /// What the last commit failed with.
+    pub(super) failure: Option<String>,
+    /// Somebody was told that it hangs.
+    pub(super) is_told_to_hang: bool,
     pub(super) phase: Phase,
+}
+
+impl Queue {
+    /// What is wrong with the store at the moment.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.failure.clone().or_else(|| self.hanging().map(hangs))
+    }
+
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.failure.is_some() || self.hanging().is_some()
+    }
+
+    /// For how long the disk has not come back, where that is too long.
+    pub(super) fn hanging(&self) -> Option<Duration> {
+        self.at_disk_since.map(|since| since.elapsed()).filter(|since| *since >= HANGS)
+    }
+
+    /// For how long the oldest batch of a lane has been waiting for the disk.
+    pub(super) fn oldest_age(&self, lane: usize) -> Duration {
+        let of_lane = |item: &Item| match item {
+            Item::Batch { lane: of, submitted_at, .. } if *of == lane => Some(*submitted_at),
+            _ => None,
+        };
+        let oldest = self.lanes[lane].writing_since.or_else(|| self.items.iter().find_map(of_lane));
+        oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed())
+    }
+}
+
+fn hangs(since: Duration) -> String {
+    format!("the disk of the store has not come back for {} s: check the disk and the system's log", since.as_secs())
 }
 
 pub(super) struct Shared {
@@ -185,13 +238,32 @@ pub(super) struct Shared {
     pub(super) work: Condvar,
     /// For workers: there is room, or no hope of it.
     pub(super) room: Condvar,
+    /// For who watches the thread: it ends.
+    pub(super) ended: Condvar,
+    /// Ends the waits for other programs that have the file.
+    pub(super) hurry: Hurry,
     pub(super) is_durable: bool,
     pub(super) store_id: Uuid,
     pub(super) observer: Arc<dyn StoreObserver>,
 }
 
 impl Shared {
+    /// The thread waits for the disk for as long as this lives.
+    pub(super) fn at_disk(&self) -> AtDisk<'_> {
+        self.queue.lock().at_disk_since = Some(Instant::now());
+        AtDisk(self)
+    }
+
     pub(super) fn health(&self) -> StoreHealth {
-        StoreHealth { is_durable: self.is_durable, trouble: self.queue.lock().trouble.clone() }
+        StoreHealth { is_durable: self.is_durable, trouble: self.queue.lock().trouble() }
+    }
+}
+
+/// See [`Shared::at_disk`].
+pub(super) struct AtDisk<'a>(&'a Shared);
+
+impl Drop for AtDisk<'_> {
+    fn drop(&mut self) {
+        self.0.queue.lock().at_disk_since = None;
     }
 }

@@ -10,7 +10,7 @@ use super::journal_erase::Erasing;
 use super::journal_queue::{Item, Phase, Shared, TableChange};
 use super::outbox::Outbox;
 use crate::fail_point;
-use crate::store::{Erased, Reader, Released, Store, Write};
+use crate::store::{Erased, Reader, Released, Store, StoreError, Write};
 use crate::time::Timestamp;
 
 /// How late the store may know what Kafka has.
@@ -97,6 +97,9 @@ impl Writer {
             let mut items = Vec::new();
             while let Some(item) = queue.items.pop_front_if(|item| bytes == 0 || bytes + item.bytes() <= COMMIT_BYTES) {
                 bytes += item.bytes();
+                if let Item::Batch { lane, submitted_at, .. } = &item {
+                    queue.lanes[*lane].writing_since.get_or_insert(*submitted_at);
+                }
                 items.push(item);
             }
             let is_acknowledged = self.lanes.iter().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
@@ -108,6 +111,7 @@ impl Writer {
             let is_erased = !is_ending && self.erasing.is_due(left_to(&self.lanes));
             if !items.is_empty() || is_due || is_erased || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
+                queue.writing = items.iter().map(Item::messages).sum();
                 return Some(items);
             }
             if is_ending {
@@ -152,12 +156,16 @@ impl Writer {
         loop {
             // At the end there is no later: then what is left alone is there to be used.
             let is_ending = matches!(self.shared.queue.lock().phase, Phase::Ending(_));
+            let at_disk = self.shared.at_disk();
             let shortage = if grows && !is_ending { self.store.shortage() } else { None };
-            match shortage.map_or_else(|| self.store.commit(&writes), Err) {
+            let committed = shortage.map_or_else(|| self.store.commit(&writes), Err);
+            drop(at_disk);
+            match committed {
                 Ok(released) => {
                     self.make_room(&released);
                     let mut queue = self.shared.queue.lock();
-                    if queue.trouble.take().is_some() {
+                    let has_hung = std::mem::take(&mut queue.is_told_to_hang);
+                    if queue.failure.take().is_some() || has_hung {
                         tracing::info!("the store can be written again");
                         self.logged = None;
                     }
@@ -169,18 +177,25 @@ impl Writer {
                         tracing::error!(kind = error.kind(), %error, "the store cannot be written, will be tried again");
                         self.logged = Some(Instant::now());
                     }
-                    self.let_go();
-                    self.tell_size();
-                    let mut queue = self.shared.queue.lock();
-                    queue.trouble = Some(error.to_string());
+                    self.shared.queue.lock().failure = Some(error.to_string());
                     self.shared.room.notify_all();
-                    if let Phase::Ending(deadline) = queue.phase
-                        && Instant::now() >= deadline
-                    {
-                        return false;
+                    // Who keeps us out would keep us out of that too.
+                    if !matches!(error, StoreError::Busy(_)) {
+                        self.let_go();
+                        self.tell_size();
                     }
-                    self.shared.work.wait_for(&mut queue, backoff);
+                    let mut queue = self.shared.queue.lock();
+                    let again = Instant::now() + backoff;
                     backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                    let mut until = again;
+                    if let Phase::Ending(deadline) = queue.phase {
+                        if Instant::now() >= deadline {
+                            return false;
+                        }
+                        backoff = FIRST_BACKOFF;
+                        until = again.min(deadline);
+                    }
+                    self.shared.work.wait_until(&mut queue, until);
                 }
             }
         }
@@ -199,6 +214,7 @@ impl Writer {
     /// What Kafka has may leave, even where nothing can be added. Checkpoints wait behind what cannot be added: so the agents
     /// that those rows have changed are written down from the rows.
     fn let_go(&mut self) {
+        let _at_disk = self.shared.at_disk();
         for index in 0..self.lanes.len() {
             let lane = &self.lanes[index];
             let acknowledged_to = lane.outbox.acknowledged_to();
@@ -256,6 +272,7 @@ impl Writer {
                 Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.
                 Item::Mapping { version, content, done, .. } => {
+                    let _at_disk = self.shared.at_disk();
                     drop(done.try_send(self.store.set_mapping_version(&lane.integration, version, content)));
                 }
             }
@@ -263,8 +280,10 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         for (lane, bytes) in queue.lanes.iter_mut().zip(bytes) {
             lane.queued -= bytes;
+            lane.writing_since = None;
         }
         queue.is_writing = false;
+        queue.writing = 0;
         drop(queue);
         self.shared.room.notify_all();
         self.tell_size();
@@ -319,8 +338,7 @@ impl Writer {
     fn give_up(&self, items: &[Item]) -> usize {
         let mut queue = self.shared.queue.lock();
         queue.is_writing = false;
-        let messages = |item: &Item| if let Item::Batch { messages, .. } = item { messages.len() } else { 0 };
-        let unwritten = items.iter().chain(&queue.items).map(messages).sum();
+        let unwritten = items.iter().chain(&queue.items).map(Item::messages).sum();
         queue.items.clear();
         drop(queue);
         self.shared.room.notify_all();

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::journal_queue::{Done, Item, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange};
+use super::journal_queue::{
+    Done, Item, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange,
+};
 use super::journal_row;
 use super::message::Batch;
 use super::outbox::Outbox;
@@ -21,9 +23,6 @@ const FETCH_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
 /// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
 const ROOM: u64 = 4 * 1024 * 1024;
-
-/// Label of a failure: a newer version has written what cannot be read.
-pub const NEWER: &str = "newer";
 
 /// One integration's part of the journal. Cheap to clone.
 #[derive(Clone)]
@@ -60,7 +59,7 @@ impl Lane {
             if queue.phase != Phase::Open {
                 return Err(Refused::Closed(refused(messages)));
             }
-            let is_in_trouble = queue.trouble.is_some();
+            let is_in_trouble = queue.is_in_trouble();
             let lane = &queue.lanes[self.index];
             let fits_store = lane.stored == 0 || lane.stored + content.len() as u64 <= most_stored;
             let fits_queue = lane.queued == 0 || lane.queued + content.len() <= QUEUE_BYTES + reserve;
@@ -90,7 +89,7 @@ impl Lane {
     /// Whether [`Self::submit`] would not wait for long: the store gets on. Where there is no hope of that it does not wait.
     pub fn takes_more(&self) -> bool {
         let queue = self.shared.queue.lock();
-        queue.phase != Phase::Open || queue.trouble.is_some() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
+        queue.phase != Phase::Open || queue.trouble().is_some() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
     }
 
     /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
@@ -99,12 +98,17 @@ impl Lane {
         let lane = &queue.lanes[self.index];
         let bounds = self.shared.bounds.journal_bytes;
         let room = (bounds / 10).max(ROOM).min(bounds / 2);
-        queue.trouble.is_none() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
+        !queue.is_in_trouble() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
     /// Whether less than half of what it may have in the store is taken.
     pub fn is_below_half(&self) -> bool {
         self.stored_bytes() < self.shared.bounds.journal_bytes / 2
+    }
+
+    /// For how long its oldest batch has been waiting for the disk.
+    pub(super) fn oldest_age(&self) -> Duration {
+        self.shared.queue.lock().oldest_age(self.index)
     }
 
     /// Position that the next message gets.
@@ -124,7 +128,7 @@ impl Lane {
     pub fn checkpoint(&self, covered_to: u64, table: TableChange, feed: Vec<u8>, is_recovered: bool) -> bool {
         let mut queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
-        if matches!(queue.phase, Phase::Ending(_)) || queue.trouble.is_some() || lane.queued > QUEUE_BYTES / 2 {
+        if matches!(queue.phase, Phase::Ending(_)) || queue.is_in_trouble() || lane.queued > QUEUE_BYTES / 2 {
             return false;
         }
         self.push(&mut queue, Item::Checkpoint { lane: self.index, covered_to, table, feed, is_recovered });

@@ -38,6 +38,7 @@ pub(crate) mod journal_agents;
 mod journal_erase;
 mod journal_queue;
 pub mod journal_row;
+mod journal_watch;
 mod journal_writer;
 pub mod lane;
 pub mod lines;

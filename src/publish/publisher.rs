@@ -3,7 +3,7 @@
 //! Policy: starting needs no Kafka; only settings that librdkafka does not accept are an error of the start. Order of the
 //! end: [`Publisher::close`] refuses further batches and releases blocked workers, [`Publisher::drain`] waits for the
 //! store and for acknowledgements until a deadline: what is not acknowledged by then stays in the journal for the next
-//! start, and only what the store could not take is lost. Dropping a publisher ends it as a kill does.
+//! start, and only what the store could not take is lost. A disk that hangs makes none of it longer. Dropping a publisher ends it as a kill does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::recovery::Sequences;
 use super::topics::{TopicKeeper, plan};
 use super::transactions::TransactionThread;
 use crate::config::model::{Bootstrap, Delivery, Kafka};
+use crate::join;
 
 /// How long the store has at the end, at least.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -115,9 +116,9 @@ impl PublishHandle {
         self.lane.outbox().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 
-    /// For how long the oldest of them has been waiting.
+    /// For how long the oldest of them has been waiting, be it for the disk or for Kafka.
     pub fn oldest_age(&self) -> Duration {
-        self.lane.outbox().oldest_age()
+        self.lane.outbox().oldest_age().max(self.lane.oldest_age())
     }
 
     /// Sends a message once, beside the journal; not while publishing is held.
@@ -282,35 +283,40 @@ impl Publisher {
         }
     }
 
-    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends.
+    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang, at
+    /// the disk or at Kafka, are left to the end of the process.
     #[must_use]
     pub fn drain(mut self, deadline: Instant) -> Drained {
         self.close();
+        // What Kafka has is worth writing down: the last quarter is for that.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let acknowledged_by = deadline.checked_sub(LAST_WRITE.min(left / 4)).unwrap_or(deadline);
         if let Some(journal) = &self.journal {
-            journal.wait_written(deadline);
+            journal.wait_written(acknowledged_by);
         }
         for way in self.ways.values() {
-            way.handle.lane.outbox().wait_empty(deadline);
+            way.handle.lane.outbox().wait_empty(acknowledged_by);
         }
-        self.end_threads();
-        // A little more time than the deadline: what Kafka has is worth writing down.
-        let unwritten =
-            self.journal.take().map_or(0, |journal| journal.finish(deadline.max(Instant::now() + LAST_WRITE)));
+        let at_least = |time| deadline.max(Instant::now() + time);
+        self.end_threads(Some(at_least(LAST_WRITE / 2)));
+        let unwritten = self.journal.take().map_or(0, |journal| journal.finish(at_least(LAST_WRITE)));
         let waiting =
             |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.outbox().pending());
         let kept = self.ways.iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
-        Drained { unwritten, kept }
+        Drained { unwritten, kept, hanging: Vec::new() }
     }
 
-    fn end_threads(&mut self) {
+    /// Ends the publishers; without a deadline, however long that takes. Nothing is lost with one that hangs: what it had to
+    /// publish is in the journal.
+    fn end_threads(&mut self, deadline: Option<Instant>) {
         for way in self.ways.values() {
             way.handle.lane.outbox().stop();
         }
         drop(self.comparer.take());
         for way in self.ways.values_mut() {
             if let Some(thread) = way.thread.take() {
-                // Its panic is in the log.
-                let _ = thread.join();
+                // It is in the log.
+                let _ = join::by(thread, deadline);
             }
         }
     }
@@ -323,11 +329,13 @@ pub struct Drained {
     pub unwritten: usize,
     /// Messages that stay in the journal until the next start, by integration; those without any are not in it.
     pub kept: BTreeMap<Arc<str>, usize>,
+    /// Workers that have not ended in time: what they had read and not handed over is lost.
+    pub hanging: Vec<String>,
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.end_threads();
+        self.end_threads(None);
     }
 }
 

@@ -3,10 +3,12 @@
 //! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, and the count in the lock
 //! file after it.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::fail_point;
@@ -22,10 +24,12 @@ use super::{DATABASE, Settings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// How long it waits at a time: who is in a hurry is heard then.
+const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
 /// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless somebody reads all the time.
-const MOST_WAL: u64 = 32 * 1024 * 1024;
+pub const MOST_LOG: u64 = 32 * 1024 * 1024;
 
 /// Where the database is.
 #[derive(Debug)]
@@ -34,6 +38,21 @@ pub(super) enum Place {
     Directory { settings: Settings, lock: Lock },
     /// In memory, under this name for other connections of the process.
     Memory { uri: String, settings: Settings },
+}
+
+/// Ends the waits of a store for other programs that have its file.
+#[derive(Clone, Debug, Default)]
+pub struct Hurry(Arc<AtomicBool>);
+
+impl Hurry {
+    /// From here on nothing waits for more than a moment.
+    pub fn up(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_up(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// The store; owned by one thread.
@@ -46,6 +65,7 @@ pub struct Store {
     /// Of this opening.
     pub(super) run: Uuid,
     pub(super) commits: u64,
+    pub(super) hurry: Hurry,
 }
 
 /// What is known of an integration.
@@ -88,6 +108,11 @@ impl Store {
     /// Random, made with the file.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// For another thread, which may not wait for as long as this one would.
+    pub fn hurry(&self) -> Hurry {
+        self.hurry.clone()
     }
 
     /// False: it lives in memory, because the directory cannot be written.
@@ -256,7 +281,7 @@ impl Store {
         change: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let commits = self.commits + 1;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.begin()?;
         let result = change(&transaction)?;
         meta::set(&transaction, meta::COMMITS, &commits.to_string())?;
         fail_point::reach(fail_point::BEFORE_STORE_COMMIT);
@@ -269,28 +294,50 @@ impl Store {
         Ok(result)
     }
 
+    /// Waits until it is our turn to write.
+    fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        let since = Instant::now();
+        self.connection.busy_timeout(BUSY_STEP)?;
+        loop {
+            match Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate) {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && since.elapsed() < BUSY
+                        && !self.hurry.is_up() => {}
+                begun => return Ok(begun?),
+            }
+        }
+    }
+
     /// Empties a WAL that has grown because somebody was always reading. Does not wait: the next look comes.
     fn bound_wal(&self) {
         let Some(wal) = self.wal() else { return };
-        if wal.metadata().is_ok_and(|found| found.len() > MOST_WAL) {
+        if wal.metadata().is_ok_and(|found| found.len() > MOST_LOG) {
             let emptied = self
                 .connection
                 .busy_timeout(Duration::ZERO)
                 .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))
                 .is_ok_and(|is_busy: bool| !is_busy);
             tracing::debug!(emptied, "the WAL of the store has grown");
-            if let Err(error) = self.connection.busy_timeout(BUSY) {
-                tracing::debug!(%error, "statements of the store do not wait for others any more");
-            }
         }
     }
 
     fn wal(&self) -> Option<PathBuf> {
         match &self.place {
-            Place::Directory { settings, .. } => Some(settings.directory.join(format!("{DATABASE}-wal"))),
+            Place::Directory { settings, .. } => Some(log(&settings.directory)),
             Place::Memory { .. } => None,
         }
     }
+}
+
+fn log(directory: &Path) -> PathBuf {
+    directory.join(format!("{DATABASE}-wal"))
+}
+
+/// Bytes of SQLite's log beside the database in that directory. It cannot be emptied while somebody reads in it: a transaction
+/// of another program that stays open lets it grow as far as the disk goes.
+pub fn log_bytes(directory: &Path) -> u64 {
+    log(directory).metadata().map_or(0, |found| found.len())
 }
 
 /// Gives ACD, login id and memory of every agent to `take`, checked.

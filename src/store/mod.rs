@@ -48,7 +48,7 @@ mod verify;
 use std::path::PathBuf;
 
 pub use commit::{AgentKey, AgentRow, Released, Write};
-pub use database::{Store, StoredIntegration};
+pub use database::{Hurry, MOST_LOG, Store, StoredIntegration, log_bytes};
 pub use erase::{Erased, MOST_ERASED};
 pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};

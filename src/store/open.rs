@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-use super::database::{BUSY, Place, Store};
+use super::database::{BUSY, Hurry, Place, Store};
 use super::error::{Incident, OpenError, StoreError};
 use super::lock::{Counted, Lock, LockError};
 use super::mapping::{self, Legacy};
@@ -347,7 +347,7 @@ fn begin(
         }
     };
     let run = random_id(&connection)?;
-    let mut store = Store { connection, place, id, run, commits: found };
+    let mut store = Store { connection, place, id, run, commits: found, hurry: Hurry::default() };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;

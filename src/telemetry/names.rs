@@ -94,9 +94,10 @@ metrics! {
         "Messages that a full journal did not take: event (only the agent's latest state was kept), feed_status, dead_letter.";
     PAUSED = "rtalink_paused", Gauge, ["integration"], "1 while publishing is paused.";
     STORE_ERRORS = "rtalink_store_errors_total", Counter, ["kind"],
-        "Troubles of the store: full, not_writable, corrupt, io, other; set_aside, rolled_back and behind_kafka at the start.";
+        "Troubles of the store: full, not_writable, corrupt, io, busy, no_memory, slow, newer, other; set_aside, rolled_back and behind_kafka at the start.";
     STORE_DISK_FREE = "rtalink_store_disk_free_bytes", Gauge, [], "Free on the disk of store.directory, for a user without privileges.";
     STORE_DISK_SIZE = "rtalink_store_disk_size_bytes", Gauge, [], "Size of that disk.";
+    STORE_LOG = "rtalink_store_log_bytes", Gauge, [], "Bytes of SQLite's log beside the database; above 32 MiB somebody reads in it all the time.";
     KAFKA_QUEUE = "rtalink_kafka_queue_messages", Gauge, [], "Messages in librdkafka's queues.";
     KAFKA_INTERNAL = "rtalink_kafka_internal_latency_seconds", Gauge, ["quantile"],
         "In the producer's queue, slowest broker of the last five seconds: quantile 0.5 and 0.99; 0 without traffic.";

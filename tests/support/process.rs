@@ -55,10 +55,15 @@ impl Process {
 
     /// `rtalink run` with that configuration, written to `folder`; returns when it has started.
     pub(crate) fn run(folder: &TempDir, toml: &str) -> Self {
+        Self::run_in(folder, toml, &[])
+    }
+
+    /// The same with further variables.
+    pub(crate) fn run_in(folder: &TempDir, toml: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.path().join("rtalink.toml");
         fs::write(&file, toml).unwrap();
         let mut command = rtalink();
-        command.args(["run", "--config"]).arg(&file);
+        command.args(["run", "--config"]).arg(&file).envs(environment.iter().copied());
         let process = Self::spawn(command);
         process.line("started");
         process

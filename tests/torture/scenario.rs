@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) breaks: Breaks,
     /// `[store]` of its configuration.
     pub(crate) store: &'static str,
+    /// `shutdown_grace` of its configuration.
+    pub(crate) grace: &'static str,
     /// In every `cargo test`.
     pub(crate) short: Size,
     pub(crate) full: Size,
@@ -62,6 +64,12 @@ pub(crate) enum Breaks {
     RestoredStore,
     /// A second instance for the integration.
     ClonedStore,
+    /// A newer program has had the store.
+    NewerStore,
+    /// The disk of the store hangs, and comes back; hangs again, and rtalink gets SIGTERM.
+    HungDisk,
+    /// rtalink gets SIGTERM under load and has no time to end.
+    NoGrace,
     /// Nothing.
     Nothing,
 }
@@ -84,6 +92,11 @@ impl Scenario {
     /// The same with that in `[store]`.
     pub(crate) const fn with_store(self, store: &'static str) -> Self {
         Self { store, ..self }
+    }
+
+    /// The same with so much time to end.
+    pub(crate) const fn with_grace(self, grace: &'static str) -> Self {
+        Self { grace, ..self }
     }
 
     pub(crate) fn size(&self) -> Size {

@@ -20,6 +20,7 @@ use super::child::{self, Rtalink};
 use super::cms::Cms;
 use super::judge::{Expected, Losses, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
+use crate::support::faulty_disk::FaultyDisk;
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::sections;
 use crate::support::topic::Received;
@@ -42,6 +43,8 @@ pub(crate) struct Scene {
     scenario: Scenario,
     pub(crate) size: Size,
     rtalink: Option<Rtalink>,
+    /// Under its store, where the scenario needs one that hangs.
+    disk: Option<FaultyDisk>,
     pub(crate) cms: Cms,
     kafka: Kafka,
     /// None once it is given away.
@@ -94,6 +97,7 @@ impl Scene {
             scenario,
             size,
             rtalink: None,
+            disk: (scenario.breaks == Breaks::HungDisk).then(FaultyDisk::new),
             cms,
             kafka,
             folder: Some(folder),
@@ -114,7 +118,8 @@ impl Scene {
 
     /// Starts rtalink and waits until it is ready.
     pub(crate) fn live(&mut self) {
-        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        let environment = self.disk.as_ref().map(FaultyDisk::environment);
+        let rtalink = Rtalink::start(self.path(), self.http, environment.as_ref().map_or(&[], |two| &two[..]));
         self.rtalink = Some(rtalink.ready(self.path()));
         self.lives += 1;
     }
@@ -243,6 +248,26 @@ impl Scene {
         self.terminations += 1;
     }
 
+    /// SIGTERM, after which it has to end soon, with the exit code that says that something is lost: of what this life has read
+    /// only so many snapshots are safe. Returns how long it took.
+    pub(crate) fn terminate_losing(&mut self, safe: u64, soon: Duration) -> Duration {
+        self.remember_first(safe);
+        let (code, took) = self.ended().terminate();
+        assert_eq!(code, Some(1), "{}: after SIGTERM, with losses", self.name());
+        assert!(took <= soon, "{}: {took:?} after SIGTERM", self.name());
+        self.terminations += 1;
+        took
+    }
+
+    /// SIGTERM, after which it has to end soon; what it has just read may be lost, and then it says so.
+    pub(crate) fn terminate_at_once(&mut self, soon: Duration) {
+        self.remember(JUST_READ);
+        let (code, took) = self.ended().terminate();
+        assert!(matches!(code, Some(0 | 1)), "{}: {code:?} after SIGTERM", self.name());
+        assert!(took <= soon, "{}: {took:?} after SIGTERM", self.name());
+        self.terminations += 1;
+    }
+
     pub(crate) fn take_broker_away(&mut self) {
         self.interrupted().kill();
         self.broker_kills += 1;
@@ -341,6 +366,16 @@ impl Scene {
         ));
     }
 
+    /// Under the store of a scenario that has one that hangs.
+    pub(crate) fn disk(&self) -> &FaultyDisk {
+        self.disk.as_ref().expect("a scenario with one")
+    }
+
+    /// Snapshots that are on disk for sure, of those that this life has read.
+    pub(crate) fn safe(&self) -> u64 {
+        self.life().snapshots().saturating_sub(JUST_READ)
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.scenario.name, self.scenario.delivery.name())
     }
@@ -359,11 +394,15 @@ impl Scene {
 
     /// What this life has read, less so many of the last snapshots.
     fn remember(&mut self, just_read: u64) {
-        let snapshots = self.life().snapshots();
+        self.remember_first(self.life().snapshots().saturating_sub(just_read));
+    }
+
+    /// So many of the snapshots that this life has read.
+    fn remember_first(&mut self, snapshots: u64) {
         // The connection is this life's own if anything was read on it.
-        if snapshots > just_read {
+        if snapshots > 0 {
             let first = self.cms.progress().first;
-            self.read.push(first..=first + snapshots - 1 - just_read);
+            self.read.push(first..=first + snapshots - 1);
             self.announced += usize::from(self.lives > 1);
         }
     }
@@ -411,6 +450,7 @@ fn config(bootstrap: &str, scenario: &Scenario, topics: &str, feed: SocketAddr, 
     let topics = sections::topics(topics);
     format!(
         r#"
+shutdown_grace = "{}"
 [kafka]
 bootstrap_servers = "{bootstrap}"
 delivery = "{}"
@@ -431,6 +471,7 @@ bind = "127.0.0.1"
 layout = "torture"
 snapshot_end = "marker"
 {LAYOUT}"#,
+        scenario.grace,
         scenario.delivery.name(),
         scenario.store,
         feed.port(),

@@ -1,7 +1,12 @@
 //! Disks that are full, read-only, torn or gone, and somebody else who wants them.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rtalink::store::DATABASE;
+use rusqlite::Connection;
 
 use super::child;
 use super::damage;
@@ -15,6 +20,9 @@ pub(crate) const STORE: &str = "data";
 
 const DROPPED: &str = "rtalink_journal_dropped_total";
 const ERRORS: &str = "rtalink_store_errors_total";
+const OLDEST: &str = "rtalink_journal_oldest_seconds";
+/// After SIGTERM with a grace of two seconds at most, on a busy machine.
+const SOON_HUNG: Duration = Duration::from_secs(5);
 /// Room for `journal_max_size`, the WAL, and what is moved between the two.
 const SMALL_DISK: &str = "48m";
 /// Less than the journal may take.
@@ -187,6 +195,91 @@ pub(crate) fn directory_gone(mut scene: Scene) {
     });
     scene.reads(10);
     scene.judge();
+}
+
+/// A newer program has had the store, and an older one comes after it: refused, and nothing is touched.
+pub(crate) fn newer_store(mut scene: Scene) {
+    scene.live();
+    let times = scene.size.times;
+    repeat(times, || {
+        scene.reads(3);
+        scene.moment(Duration::from_millis(300));
+        scene.kill();
+        let store = scene.path().join(STORE);
+        // What the killed one has left in the log goes into the file.
+        alter(&store, "CREATE TABLE later (number INTEGER PRIMARY KEY); PRAGMA user_version = 99");
+        let before = contents(&store);
+        let (code, told) = child::run_to_end(scene.path());
+        assert!(code == Some(1) && told.contains("start the newer program again"), "{code:?}\n{told}");
+        assert!(contents(&store) == before, "the store of a newer program was touched");
+        alter(&store, "DROP TABLE later; PRAGMA user_version = 1");
+        scene.live();
+    });
+    scene.reads(3);
+    scene.judge();
+}
+
+fn alter(store: &Path, sql: &str) {
+    Connection::open(store.join(DATABASE)).and_then(|connection| connection.execute_batch(sql)).expect("a store");
+}
+
+/// The files of a database and their bytes.
+fn contents(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(store).expect("a store").map(|entry| entry.expect("a file").path());
+    let of_database = files.filter(|file| !file.ends_with("store.lock"));
+    of_database.map(|file| (file.clone(), fs::read(file).expect("a file"))).collect()
+}
+
+/// The disk hangs: that is said within seconds, the feed is read on, and all of it is published when the disk is back. It
+/// hangs again, and an end keeps its time all the same.
+pub(crate) fn hung_disk(mut scene: Scene) {
+    scene.live();
+    let times = scene.size.times;
+    let mut longest = Duration::ZERO;
+    repeat(times, || {
+        scene.reads(3);
+        scene.disk().hangs();
+        let before = scene.life().snapshots();
+        scene.until("unready", |life| {
+            let (status, store) = life.store();
+            status == 503 && store.contains("has not come back")
+        });
+        scene.until("counted", |life| life.metric(ERRORS, "kind=\"slow\"") > 0);
+        scene.until("the age of what waits", |life| life.metric(OLDEST, "torture") >= 5);
+        scene.reads(before + 3);
+        scene.disk().is_sound();
+        scene.until("ready again", |life| life.store().0 == 200);
+        scene.catches_up();
+        scene.reads(before + 6);
+        scene.moment(Duration::from_millis(500));
+        scene.disk().hangs();
+        let safe = scene.safe();
+        scene.reads(before + 20);
+        longest = longest.max(scene.terminate_losing(safe, SOON_HUNG));
+        scene.disk().is_sound();
+        scene.live();
+    });
+    assert!(has_error(&scene, "the disk of the store hangs"), "no ERROR about the disk that hangs");
+    let is_said = child::log(scene.path()).contains("could not be written to the store and are lost");
+    assert!(is_said, "nobody says what is lost");
+    scene.reads(3);
+    scene.judge_with(Losses::None, &format!("{:.1} s to the longest end, ", longest.as_secs_f64()));
+}
+
+/// SIGTERM while much comes, and no time to end: the journal refuses what workers still find. That is lost and said, and
+/// found as a difference by the next start.
+pub(crate) fn no_grace(mut scene: Scene) {
+    scene.live();
+    let times = scene.size.times;
+    repeat(times, || {
+        scene.reads(6);
+        scene.moment(Duration::from_millis(300));
+        scene.terminate_at_once(SOON_HUNG);
+        scene.live();
+    });
+    let refused = child::log(scene.path()).matches("the publisher is closed").count();
+    scene.reads(3);
+    scene.judge_with(Losses::None, &format!("{refused} refusals, "));
 }
 
 /// Every overflow has ended.

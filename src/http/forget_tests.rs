@@ -1,0 +1,66 @@
+//! Integrations that answer, late or never: all of them are asked at once, and waited for until one deadline.
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config;
+use crate::http::model::{self, IntegrationModel};
+use crate::http::readiness::Readiness;
+use crate::telemetry::metrics::{FeedMetrics, Metrics};
+
+const INTEGRATIONS: [&str; 3] = ["hangs", "answers", "is-late"];
+
+fn state(commands: mpsc::Sender<Command>) -> State {
+    let toml =
+        "[kafka]\nbootstrap_servers = \"nobody:1\"\n[[integration]]\nid = \"a\"\nkind = \"avaya-cms\"\nacd = 1\n";
+    let config = config::parse(toml, std::path::Path::new("rtalink.toml"), []).config.unwrap();
+    let metrics = Metrics::new().unwrap();
+    let integration =
+        |id: &str| IntegrationModel::new(id.into(), String::new(), FeedMetrics::new(&metrics, &id.into()));
+    let (model, _, _) = model::start(INTEGRATIONS.map(integration).into()).unwrap();
+    State {
+        model,
+        readiness: Arc::new(Readiness::new(PathBuf::new(), &metrics)),
+        metrics,
+        commands,
+        access: Arc::new(arc_swap::ArcSwap::from_pointee(config.http)),
+        format: config.kafka.format,
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
+    let (commands, mut commanded) = mpsc::channel(INTEGRATIONS.len());
+    let state = state(commands);
+    let workers = tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        while let Some(Command { number, task: Task::Forget(forget) }) = commanded.recv().await {
+            match INTEGRATIONS[number] {
+                "hangs" => hanging.push(forget),
+                "is-late" => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        forget.done.send(Forgotten { acds: vec![2], ..Forgotten::default() }).unwrap();
+                    });
+                }
+                _ => forget.done.send(Forgotten { acds: vec![1], ..Forgotten::default() }).unwrap(),
+            }
+        }
+    });
+    let wanted = Wanted { login_id: "4711".to_owned(), integration: None, acd: None };
+    let asked = ask_all(&state, &[0, 1, 2], &wanted, Instant::now() + Duration::from_secs(2)).await;
+    let told: Vec<(usize, Vec<u32>)> = asked.told.iter().map(|(number, found)| (*number, found.acds.clone())).collect();
+    assert_eq!((told, &asked.unanswered), (vec![(1, vec![1]), (2, vec![2])], &vec![0]));
+
+    let ids: Vec<Arc<str>> = INTEGRATIONS.map(Into::into).into();
+    let found = Found { told: asked.told, waiting: Vec::new(), unanswered: asked.unanswered, set_aside: Vec::new() };
+    let response = answer(&state, &ids, &wanted, &found);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    let forgotten = json!([{ "integration": "answers", "acd": 1 }, { "integration": "is-late", "acd": 2 }]);
+    assert_eq!(told["forgotten"], forgotten, "what is done is said");
+    assert!(told["error"].as_str().unwrap().contains("hangs did not answer"), "{told}");
+    drop(state);
+    workers.await.unwrap();
+}
