@@ -30,10 +30,14 @@ fn config(format: &str) -> String {
 }
 
 fn ask(address: SocketAddr, request: &str, secret: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
     let token = if secret.is_empty() { String::new() } else { format!("Authorization: Bearer {secret}\r\n") };
+    ask_with(address, request, &token, body)
+}
+
+fn ask_with(address: SocketAddr, request: &str, headers: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
-    write!(stream, "{request} HTTP/1.0\r\nHost: {address}\r\n{token}Content-Length: {length}\r\n\r\n{body}").unwrap();
+    write!(stream, "{request} HTTP/1.0\r\nHost: {address}\r\n{headers}Content-Length: {length}\r\n\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -100,6 +104,32 @@ fn changes_and_looks_at_one_person_are_recorded_and_nothing_else_is() {
     assert_eq!(service.metric("rtalink_audit_events_total", "\"recorded\""), 8.0);
     assert_eq!(service.metric("rtalink_audit_events_total", "\"left_out\""), 0.0);
     assert_eq!(service.metric("rtalink_audit_events_total", "\"lost\""), 0.0);
+}
+
+#[test]
+fn a_page_of_somebody_elses_records_nobodys_look() {
+    let service = Running::start_in(folder(&[]), &config("protobuf"));
+    let address = service.http_address();
+    let own = format!("Origin: http://{address}\r\n");
+    let planner = format!("Authorization: Bearer {PLANNER}\r\n");
+    // As browsers send an image, a link and a frame, and what two parties could read in two ways.
+    let cases = [
+        ("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n", 401),
+        ("Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\n", 401),
+        ("Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n", 401),
+        ("Referer: http://elsewhere.example/\r\n", 401),
+        (&format!("Host: {address}\r\n"), 400),
+        (&format!("{own}{own}"), 400),
+        (&format!("{planner}{planner}"), 400),
+    ];
+    for (headers, expected) in cases {
+        let (status, body) = ask_with(address, "GET /api/v1/agents?login_id=4711", headers, "");
+        assert_eq!(status, expected, "{headers}: {body}");
+    }
+    // One of ours is the first on the topic.
+    assert_eq!(ask_with(address, "GET /api/v1/agents?login_id=1", "Sec-Fetch-Site: none\r\n", "").0, 200);
+    let found = until("a record", || Some(records(service.bootstrap())).filter(|found| !found.is_empty()));
+    assert_eq!(found, ["service loopback  LOOK_AT_AGENT 1 DONE 200"]);
 }
 
 #[test]

@@ -568,14 +568,48 @@ fn health_asks_a_running_service() {
     assert_eq!((code, told.contains("does not say where HTTP is served: give --http ADDR")), (Some(1), true), "{told}");
 
     fs::remove_dir_all(folder.path().join("data")).unwrap();
-    let (code, told) = said(&["health", "--http", &everywhere]);
-    assert_eq!((code, told.lines().count()), (Some(1), 1), "{told}");
+    // The service looks by itself, every five seconds.
+    let (_, told) =
+        until("it is noticed", || Some(said(&["health", "--http", &everywhere])).filter(|(code, _)| *code == Some(1)));
+    assert_eq!(told.lines().count(), 1, "{told}");
     assert!(told.starts_with("rtalink: not ready: store: its file is gone"), "{told}");
     assert_eq!(said(&["health", "--http", &everywhere, "--live"]), (Some(0), "live\n".to_owned()));
     assert_eq!(process.terminate().0, Some(0));
     let (code, told) = said(&["health", "--http", &everywhere, "--live"]);
     assert_eq!(code, Some(1));
     assert!(told.starts_with(&format!("rtalink: not live: no answer from rtalink at {everywhere}: ")), "{told}");
+}
+
+/// In a network of its own, which it sets up as `$3` says: starts the service and asks it over IPv4, then by its configuration.
+const IN_A_NETWORK: &str = r#"
+ip link set lo up
+case $3 in
+    v6only) echo 1 > /proc/sys/net/ipv6/bindv6only ;;
+    no-ipv6) echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 ;;
+esac
+"$1" run --config "$2" & service=$!
+asked=0
+until "$1" health --http 127.0.0.1:9464 || [ $asked = 300 ]; do asked=$((asked + 1)); sleep 0.1; done
+"$1" health --config "$2"; well=$?
+kill $service; wait $service
+[ $asked -lt 300 ] && exit $well
+"#;
+
+#[test]
+fn everywhere_is_ipv4_too_whatever_the_machine_thinks_of_ipv6() {
+    let toml = config(7001, 9464, "cisco-icm-20", "").replace("127.0.0.1:9464", "[::]:9464");
+    let (_folder, file) = with_config(&toml.replace("bind = \"127.0.0.1\"", "bind = \"::\""));
+    for mode in ["v6only", "no-ipv6"] {
+        let mut unshare = std::process::Command::new("unshare");
+        if !unshare.args(["-n", "true"]).output().is_ok_and(|output| output.status.success()) {
+            println!("skipped: this process may not have a network of its own");
+            return;
+        }
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-n", "sh", "-c", IN_A_NETWORK, "sh", env!("CARGO_BIN_EXE_rtalink"), &file, mode]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{mode}: {}", text(&output.stderr));
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use rtalink::wire::layout::builtin;
 mod support;
 
 use support::agents::{differences, expected, published};
+use support::http;
 use support::kafka::InterruptedBroker;
 use support::sections;
 use support::service::Running;
@@ -61,6 +62,12 @@ fn an_outage_of_kafka_loses_nothing_and_keeps_the_order() {
     });
     assert!(down["kafka"]["pendingMessages"].as_u64().unwrap() > 0, "{down}");
     assert!(down["kafka"]["lastError"]["kind"].is_string(), "{down}");
+    // Who may not read how the integrations stand is told states and numbers, and no name of anything.
+    let stranger = http::get_from_elsewhere(service.http_address(), "/health/ready");
+    let told = stranger.json();
+    assert_eq!((stranger.status, &told["kafka"]["state"]), (200, &"waiting for Kafka".into()), "{}", stranger.body);
+    assert!(told["kafka"]["pendingMessages"].is_u64() && told["kafka"].get("lastError").is_none(), "{told}");
+    assert!(!stranger.body.contains("127.0.0.1") && !stranger.body.contains("rta."), "{told}");
     assert!(service.metric("rtalink_kafka_errors_total", "") > 0.0);
 
     broker.start_again();
@@ -69,6 +76,7 @@ fn an_outage_of_kafka_loses_nothing_and_keeps_the_order() {
     service.settle(u32::try_from(AGENTS * SNAPSHOTS).unwrap());
     let up = service.get("/health/ready");
     assert_eq!((up.status, &up.json()["kafka"]["connected"]), (200, &true.into()), "{}", up.body);
+    assert_eq!(up.json()["kafka"]["state"], "connected", "{}", up.body);
     let (lost, _) = service.drain();
 
     assert_eq!(lost, 0);

@@ -180,6 +180,18 @@ fn a_new_machine_is_not_ready_from_its_first_scrape_until_kafka_is_there() {
         Some(support::http::series(&exposition)["rtalink_ready"])
     };
     assert_eq!(until("the first scrape", ready), 0.0);
+    // That nobody is known is not that nobody is there.
+    for page in ["/api/v1/agents", "/api/v1/agents?mode=ACD", "/api/v1/unmapped"] {
+        let answer = support::http::get(http, page);
+        assert_eq!(answer.status, 503, "{page}: {}", answer.body);
+        assert!(answer.body.contains("being recovered"), "{page}: {}", answer.body);
+    }
+    let integration = &support::http::get(http, "/api/v1/integrations").json()["integrations"][0];
+    assert!(integration["agents"].is_null() && integration["agentsLoggedIn"].is_null(), "{integration}");
+    let of_agents =
+        ["rtalink_agents{", "rtalink_agents_in_aux{", "rtalink_unmapped_users{", "rtalink_unmapped_activities{"];
+    let told = |name: &str| support::http::get(http, "/metrics").body.lines().any(|line| line.starts_with(name));
+    assert!(!of_agents.into_iter().any(told));
     let health = support::http::get(http, "/health/ready");
     assert_eq!((health.status, &health.json()["agentTable"]), (503, &"being recovered".into()), "{}", health.body);
     assert_eq!(ready(), Some(0.0));
@@ -187,6 +199,9 @@ fn a_new_machine_is_not_ready_from_its_first_scrape_until_kafka_is_there() {
     // Nobody asks for its health.
     until_true("Kafka has answered", || ready() == Some(1.0));
     assert_eq!(support::http::get(http, "/health/ready").status, 200);
+    until_true("the agents are told", || support::http::get(http, "/api/v1/agents").status == 200);
+    assert_eq!(support::http::get(http, "/api/v1/unmapped").status, 200);
+    assert!(of_agents.into_iter().all(told));
 }
 
 #[test]

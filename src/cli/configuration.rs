@@ -1,7 +1,6 @@
 //! Loading a configuration for a command.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
+use crate::feed::listener;
 use crate::pipeline::{captures, mapping_files, tls_files};
 use crate::publish::properties::{self, Fault};
 use crate::store::{self, Finding};
@@ -117,7 +117,7 @@ pub(super) struct Taken {
 /// Ports that another process has, or that cannot be had.
 pub(super) fn ports_taken(loaded: &Loaded) -> Vec<Taken> {
     let taken = |port: &config::Port| {
-        let error = TcpListener::bind(port.address).err()?;
+        let error = listener::probe(port.address).err()?;
         let message = format!("{}: cannot listen on {}: {error}", port.what, port.address);
         Some(Taken { origin: port.origin.clone(), message, is_in_use: error.kind() == ErrorKind::AddrInUse })
     };

@@ -14,7 +14,7 @@ use super::remote::{Answer, Target};
 const PARTS: [(&str, &str, &[&str]); 3] = [
     ("agentTable", "agent table", &["complete"]),
     ("listeners", "listeners", &["bound"]),
-    ("store", "store", &["writable", "opened"]),
+    ("store", "store", &["writable", "opened", "in memory, as configured"]),
 ];
 
 /// Asks a running service whether it is ready: prints `ready` and exits 0, or says what is missing and exits 1.
@@ -57,7 +57,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn missing(answer: &Value) -> String {
     let parts = PARTS.iter().filter_map(|(field, name, good)| {
         let said = answer.get(field)?.as_str()?;
-        (!good.contains(&said)).then(|| format!("{name}: {said}"))
+        let why = answer.get(format!("{field}Error")).and_then(Value::as_str);
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        (!good.contains(&said)).then(|| format!("{name}: {said}{why}"))
     });
     parts.collect::<Vec<_>>().join("; ").replace('\n', " ")
 }
@@ -76,8 +78,8 @@ mod tests {
                 "agent table: being recovered; listeners: waiting for the agent table",
             ),
             (
-                json!({ "agentTable": "complete", "listeners": "bound", "store": "the disk is\nfull" }),
-                "store: the disk is full",
+                json!({ "agentTable": "complete", "listeners": "bound", "store": "no", "storeError": "the disk is\nfull" }),
+                "store: no (the disk is full)",
             ),
         ];
         for (answer, expected) in cases {

@@ -106,7 +106,14 @@ pub(super) fn ask(
         Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
         left => Ok(left),
     };
-    let mut stream = TcpStream::connect_timeout(&reachable(resolved(address)?), left()?)?;
+    let mut stream = None;
+    for address in reachable(resolved(address)?) {
+        stream = Some(TcpStream::connect_timeout(&address, left()?));
+        if matches!(stream, Some(Ok(_))) {
+            break;
+        }
+    }
+    let mut stream = stream.unwrap_or_else(|| Err(ErrorKind::AddrNotAvailable.into()))?;
     stream.set_write_timeout(Some(left()?))?;
     let token = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
     let host = stream.peer_addr()?;
@@ -144,14 +151,14 @@ fn resolved(address: &str) -> Result<SocketAddr> {
     address.to_socket_addrs().map_err(|_| no_address())?.next().ok_or_else(no_address)
 }
 
-/// Who listens everywhere is asked on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        other => other,
+/// Who listens everywhere is asked on loopback: on that of IPv6 last, which a machine may have switched off.
+fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
+    let ips: Vec<IpAddr> = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => vec![Ipv4Addr::LOCALHOST.into()],
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        other => vec![other],
     };
-    SocketAddr::new(ip, address.port())
+    ips.into_iter().map(|ip| SocketAddr::new(ip, address.port())).collect()
 }
 
 fn parse(answer: &str) -> Option<Answer> {
@@ -168,12 +175,13 @@ mod tests {
     fn everywhere_is_loopback() {
         let cases = [
             ("0.0.0.0:9464", "127.0.0.1:9464"),
-            ("[::]:9464", "[::1]:9464"),
+            ("[::]:9464", "127.0.0.1:9464 [::1]:9464"),
             ("127.0.0.1:1", "127.0.0.1:1"),
             ("10.1.2.3:80", "10.1.2.3:80"),
         ];
         for (address, expected) in cases {
-            assert_eq!(reachable(resolved(address).unwrap()).to_string(), expected);
+            let asked: Vec<String> = reachable(resolved(address).unwrap()).iter().map(ToString::to_string).collect();
+            assert_eq!(asked.join(" "), expected);
         }
         assert!(resolved("nowhere").is_err() && resolved("127.0.0.1").is_err());
     }

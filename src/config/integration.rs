@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
+
 use crate::mapping::spelling;
 use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
@@ -184,13 +186,22 @@ fn is_empty_list(slot: Slot<'_>) -> bool {
     }
 }
 
-/// A network, or an address that stands for itself.
-fn network(slot: Slot<'_>) -> Option<ipnet::IpNet> {
-    match slot.as_text().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
-        Some(address) => Some(address.into()),
-        None => values::parsed("a network, such as \"10.1.2.0/24\", or an address")(slot),
+/// A network, or an address that stands for itself. IPv4 that is written as IPv6 is IPv4, as peers are.
+fn network(slot: Slot<'_>) -> Option<IpNet> {
+    let network: IpNet = match slot.as_text().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
+        Some(address) => address.into(),
+        None => values::parsed("a network, such as \"10.1.2.0/24\", or an address")(slot)?,
+    };
+    let IpNet::V6(mapped) = network else { return Some(network) };
+    let Some(address) = mapped.addr().to_ipv4_mapped() else { return Some(network) };
+    match mapped.prefix_len().checked_sub(MAPPED_PREFIX).and_then(|length| Ipv4Net::new(address, length).ok()) {
+        Some(network) => Some(network.into()),
+        None => slot.error(format!("{mapped} is neither IPv4 nor IPv6"), Some(format!("write IPv4 as {address}/…"))),
     }
 }
+
+/// Bits before an IPv4 address in IPv6.
+const MAPPED_PREFIX: u8 = 96;
 
 fn layout(slot: Slot<'_>, around: &Surroundings<'_>) -> Option<(String, Arc<LayoutSpec>)> {
     let name = values::text(slot)?;

@@ -6,7 +6,7 @@
 //! (`handshakes`).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -81,12 +81,36 @@ impl Bound {
     }
 }
 
-/// Takes a port.
+/// Takes a port. `::` takes IPv4 too, whatever the machine has set for sockets that do not say; where it has no IPv6 at all,
+/// IPv4 alone.
 ///
 /// # Errors
 /// When it is in use or may not be bound.
 pub fn bind(address: SocketAddr) -> io::Result<Bound> {
+    let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+    match take(address) {
+        Err(error) if is_without_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => take(everywhere),
+        taken => taken,
+    }
+}
+
+/// Whether somebody could listen there now.
+///
+/// # Errors
+/// Those of [`bind`], and when another process listens there.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    bind(address)?.0.listen(1)
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn take(address: SocketAddr) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
     // A restart must not wait for old connections to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -6,8 +6,9 @@
 //!   token is configured at all, writes too. Who has a shell here can read the configuration and send signals anyway.
 //!
 //! The exception is for a person at this machine. A request is none of hers, although it comes over loopback, if a proxy has
-//! passed it on (it says so in a header), or if somebody else's page makes her browser send it: then its origin is
-//! another, or, where the page has had its own name resolved to this machine, its host is a name.
+//! passed it on (it says so in a header), or if somebody else's page makes her browser send it. Browsers say so in
+//! `Sec-Fetch-Site`, also of an image or a link, which has no origin; older ones have an origin or a referrer that is
+//! another. Where the page has had its own name resolved to this machine, its host is a name.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,6 +19,9 @@ use crate::config::secret::SecretHash;
 
 /// Headers with which proxies say that they have passed a request on.
 const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+/// Where a browser says whose page has made it ask.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// The name, in logs and in the audit topic, of who asks without a token from this machine.
 pub(super) const LOOPBACK: &str = "loopback";
@@ -151,6 +155,11 @@ pub(super) fn decide(
     }
 }
 
+/// Whether somebody may read how the integrations stand, and so what errors say.
+pub(super) fn may_read_errors(http: &Http, peer: SocketAddr, headers: &HeaderMap) -> bool {
+    decide(http, peer, &Method::GET, Some("/api/v1/integrations"), headers).is_ok()
+}
+
 /// The token of a header `Bearer SECRET`. Every known one is compared, and each takes as long.
 fn known<'t>(tokens: &'t [Token], header: &[u8]) -> Option<&'t Token> {
     let (scheme, secret) = header.split_at_checked("Bearer ".len())?;
@@ -171,7 +180,16 @@ fn is_of_another_page(headers: &HeaderMap) -> bool {
     };
     // `null` is the origin of a page that hides its own.
     let is_elsewhere = |origin: &str| origin.split_once("://").is_none_or(|(_, origin)| Some(origin) != host);
-    host.is_some_and(is_a_name) || text(header::ORIGIN).is_some_and(is_elsewhere)
+    let is_linked_from_elsewhere = |url: &str| {
+        let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
+        url.get(..end).is_none_or(is_elsewhere)
+    };
+    // Of two lines any may be the browser's. Another port of this machine is `same-site`, and somebody else's page.
+    let sites = headers.get_all(SEC_FETCH_SITE).iter().map(|value| value.to_str().unwrap_or("?"));
+    host.is_some_and(is_a_name)
+        || text(header::ORIGIN).is_some_and(is_elsewhere)
+        || text(header::REFERER).is_some_and(is_linked_from_elsewhere)
+        || sites.into_iter().any(|site| !matches!(site, "same-origin" | "none"))
 }
 
 #[cfg(test)]
@@ -248,12 +266,21 @@ mod tests {
             ("x-forwarded-for: 10.1.2.3", "no token"),
             ("forwarded: for=10.1.2.3", "no token"),
             ("via: 1.1 proxy", "no token"),
+            ("sec-fetch-site: cross-site", "no token"),
+            ("sec-fetch-site: same-site", "no token"),
+            ("sec-fetch-site: anything", "no token"),
+            ("sec-fetch-site: same-origin", "ok loopback"),
+            ("sec-fetch-site: none", "ok loopback"),
+            ("referer: http://elsewhere.example/page", "no token"),
         ];
         for (header, expected) in cases {
             assert_eq!(told(&none, "127.0.0.1", "GET /api/v1/agents", &[header]), expected, "{header}");
         }
         let own_page = ["host: 127.0.0.1:9464", "origin: http://127.0.0.1:9464"];
         assert_eq!(told(&none, "127.0.0.1", "POST /api/v1/integrations/{id}/pause", &own_page), "ok loopback");
+        let own_link =
+            ["host: 127.0.0.1:9464", "referer: http://127.0.0.1:9464/a/b?c=/", "sec-fetch-site: same-origin"];
+        assert_eq!(told(&none, "127.0.0.1", "GET /api/v1/agents", &own_link), "ok loopback");
     }
 
     #[test]

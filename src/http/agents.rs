@@ -14,7 +14,7 @@ use crate::proto;
 use crate::publish::encode::Encoder;
 use crate::wire::states::Mode;
 
-use super::{State, problem};
+use super::{State, not_restored, problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,8 +37,12 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
             return problem(StatusCode::BAD_REQUEST, format!("unknown mode {name:?}: expected one of {modes}"));
         }
     };
-    let Some(chosen) = choose(&state, filter.integration.as_deref(), filter.login_id.as_deref(), mode) else {
-        return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
+    let chosen = match choose(&state, filter.integration.as_deref(), filter.login_id.as_deref(), mode) {
+        Ok(chosen) => chosen,
+        Err(NotChosen::NoSuchIntegration) => {
+            return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
+        }
+        Err(NotChosen::NotRestored) => return not_restored(),
     };
     let format = state.format;
     match tokio::task::spawn_blocking(move || to_json(&chosen, format)).await {
@@ -50,14 +54,28 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
 
 type Chosen = Vec<(Arc<str>, Vec<Arc<Entry>>)>;
 
-fn choose(state: &State, integration: Option<&str>, login_id: Option<&str>, mode: Option<Mode>) -> Option<Chosen> {
+enum NotChosen {
+    NoSuchIntegration,
+    NotRestored,
+}
+
+fn choose(
+    state: &State,
+    integration: Option<&str>,
+    login_id: Option<&str>,
+    mode: Option<Mode>,
+) -> Result<Chosen, NotChosen> {
     let integrations = state.model.read();
     if let Some(wanted) = integration
         && !integrations.iter().any(|known| *known.id == *wanted)
     {
-        return None;
+        return Err(NotChosen::NoSuchIntegration);
     }
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
+    // Some of the people of a site are no table either.
+    if !wanted.clone().all(IntegrationModel::is_known) {
+        return Err(NotChosen::NotRestored);
+    }
     let agents = |known: &IntegrationModel| {
         let all = known.agents.values();
         all.filter(|entry| mode.is_none_or(|mode| entry.published.0.state.mode == mode))
@@ -65,7 +83,7 @@ fn choose(state: &State, integration: Option<&str>, login_id: Option<&str>, mode
             .cloned()
             .collect()
     };
-    Some(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
+    Ok(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
 }
 
 fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<u8>, proto::JsonError> {

@@ -1,30 +1,29 @@
 //! Connections over HTTP: accepted while there is a place, served within their times, and ended.
 //!
 //! A peer may be slow or silent, send rubbish, or take nothing of an answer: it costs a place for a bounded time and a bounded
-//! buffer, and nobody else anything. Places are counted by address, so that one machine cannot take those of all others, and
-//! this machine's are counted apart. Failures of `accept` (no file descriptors left) are waited out.
+//! buffer, and nobody else anything: [`Places`] decides who has one, and who must give it back.
+//! Failures of `accept` (no file descriptors left) are waited out.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
-use hashbrown::HashMap;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::limits::{LARGEST_HEAD, Limits, MOST_HEADERS};
+use super::places::Places;
 use super::refusals::{Reason, Refusals};
 use super::stream::{Progress, Stream};
 
@@ -52,7 +51,7 @@ pub(super) async fn accept(
     refusals: Arc<Refusals>,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Places { limits, taken: Mutex::default() });
+    let places = Places::new(limits);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -72,11 +71,18 @@ pub(super) async fn accept(
             }
         };
         let ip = peer.ip().to_canonical();
-        match places.take(ip) {
+        let progress = Arc::new(Progress::default());
+        match places.take(ip, &progress) {
             Ok(place) => {
                 let (routes, refusals, stop) = (routes.clone(), Arc::clone(&refusals), stop.clone());
+                let origin = Origin { peer, progress };
                 connections.spawn(async move {
-                    if let Some(reason) = serve(socket, peer, routes, limits, stop).await {
+                    let displaced = place.displaced.clone();
+                    let ended = tokio::select! {
+                        ended = serve(socket, origin, routes, limits, stop) => ended,
+                        () = displaced.cancelled() => Some(Reason::Displaced),
+                    };
+                    if let Some(reason) = ended {
                         refusals.count(reason, ip);
                     }
                     drop(place);
@@ -96,13 +102,12 @@ pub(super) async fn accept(
 /// Why it was ended by us, if it was.
 async fn serve(
     socket: TcpStream,
-    peer: SocketAddr,
+    origin: Origin,
     routes: Router,
     limits: Limits,
     stop: CancellationToken,
 ) -> Option<Reason> {
-    let progress = Arc::new(Progress::default());
-    let origin = Origin { peer, progress: Arc::clone(&progress) };
+    let Origin { peer, progress } = origin.clone();
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(origin.clone());
@@ -142,103 +147,5 @@ async fn serve(
         error if error.is_parse_too_large() => Some(Reason::HeadTooLarge),
         error if error.is_parse() => Some(Reason::Malformed),
         _ => None,
-    }
-}
-
-/// Who has how many connections.
-#[derive(Debug)]
-struct Places {
-    limits: Limits,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    by_address: HashMap<IpAddr, usize>,
-    /// By other machines, all together.
-    others: usize,
-}
-
-/// A connection's; given back when it is dropped.
-#[derive(Debug)]
-struct Place {
-    places: Arc<Places>,
-    address: IpAddr,
-}
-
-impl Places {
-    fn take(self: &Arc<Self>, ip: IpAddr) -> Result<Place, Reason> {
-        let address = counted_as(ip);
-        let mut taken = self.taken.lock();
-        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.limits.most_of_one_address {
-            return Err(Reason::TooManyOfOneAddress);
-        }
-        if !address.is_loopback() {
-            if taken.others >= self.limits.most_connections {
-                return Err(Reason::TooManyConnections);
-            }
-            taken.others += 1;
-        }
-        taken.by_address.insert(address, of_address + 1);
-        Ok(Place { places: Arc::clone(self), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken.lock();
-        if !self.address.is_loopback() {
-            taken.others -= 1;
-        }
-        if let Some(count) = taken.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// All of loopback is one, and so is a /64 of IPv6: who has one address of it has all.
-fn counted_as(ip: IpAddr) -> IpAddr {
-    match ip {
-        ip if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::limits::{MOST_CONNECTIONS, MOST_OF_ONE_ADDRESS};
-    use super::*;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn one_address_cannot_take_the_places_of_others_and_others_not_those_of_this_machine() {
-        let places = Arc::new(Places { limits: Limits::default(), taken: Mutex::default() });
-        let take = |text: &str| places.take(ip(text));
-        let first: Vec<Place> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
-        assert_eq!(take("10.0.0.1").unwrap_err(), Reason::TooManyOfOneAddress);
-        let network: Vec<Place> =
-            (0..MOST_OF_ONE_ADDRESS).map(|host| take(&format!("2001:db8::{host:x}")).unwrap()).collect();
-        assert_eq!(take("2001:db8::ffff:1").unwrap_err(), Reason::TooManyOfOneAddress);
-        let rest: Vec<Place> = (0..MOST_CONNECTIONS - first.len() - network.len())
-            .map(|host| take(&format!("10.0.1.{host}")).unwrap())
-            .collect();
-        assert_eq!(take("10.0.2.1").unwrap_err(), Reason::TooManyConnections);
-        let own: Vec<Place> =
-            (0..MOST_OF_ONE_ADDRESS).map(|host| take(&format!("127.0.0.{}", host + 1)).unwrap()).collect();
-        assert_eq!(take("::1").unwrap_err(), Reason::TooManyOfOneAddress);
-        drop(own);
-        drop(first);
-        assert!(take("10.0.2.1").is_ok());
-        drop((network, rest));
-        let left = places.taken.lock();
-        assert!(left.by_address.is_empty() && left.others == 0, "{left:?}");
     }
 }

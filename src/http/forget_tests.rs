@@ -20,7 +20,7 @@ fn state(commands: mpsc::Sender<Command>) -> State {
     let (model, _, _) = model::start(INTEGRATIONS.map(integration).into()).unwrap();
     State {
         model,
-        readiness: Arc::new(Readiness::new(PathBuf::new(), &metrics)),
+        readiness: Arc::new(Readiness::new(&config.store, &metrics)),
         metrics,
         commands,
         access: Arc::new(arc_swap::ArcSwap::from_pointee(config.http)),

@@ -21,6 +21,7 @@ use super::audit::{self, Audit, Deed};
 use super::connections::Origin;
 use super::limits::{LARGEST_BODY, Limits};
 use super::model::ReadModel;
+use super::places::RequestPlaces;
 use super::readiness::Readiness;
 use super::refusals::{Reason, Refusals};
 use super::stream::Permit;
@@ -28,6 +29,10 @@ use super::{State, problem};
 
 /// Its answer is as large as the table of agents.
 const ALL_AGENTS: &str = "/api/v1/agents";
+
+/// Whether the one who asks may read what errors say: they have users, hosts and topics in them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadsErrors(pub(super) bool);
 
 /// What it decides with.
 pub(super) struct Guard {
@@ -37,7 +42,8 @@ pub(super) struct Guard {
     readiness: Arc<Readiness>,
     model: ReadModel,
     limits: Limits,
-    places: Arc<Semaphore>,
+    places: Arc<RequestPlaces>,
+    watching: Arc<RequestPlaces>,
     tables: Arc<Semaphore>,
 }
 
@@ -50,7 +56,8 @@ impl Guard {
             readiness: Arc::clone(&state.readiness),
             model: state.model.clone(),
             limits,
-            places: Arc::new(Semaphore::new(limits.most_requests)),
+            places: RequestPlaces::new(limits.most_requests, limits.most_requests_of_one_address),
+            watching: RequestPlaces::new(limits.most_watching, limits.most_watching.div_ceil(2)),
             tables: Arc::new(Semaphore::new(limits.most_tables)),
         }
     }
@@ -108,6 +115,9 @@ async fn pass(
     request: Request,
     next: Next,
 ) -> Result<(Response, Permit), Refused> {
+    if let Some(refused) = ambiguous(request.headers()) {
+        return Err(refused);
+    }
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let caller = access::decide(&guard.access.load(), origin.peer, request.method(), matched, request.headers());
     let route = matched.unwrap_or_default().to_owned();
@@ -117,12 +127,17 @@ async fn pass(
         guard.note_refusal(&refusal, deed, origin);
         refused(refusal)
     })?;
-    let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-    let Some(request_place) = place(&guard.places) else { return Err(busy()) };
     let (mut parts, body) = request.into_parts();
+    let reads_errors = access::may_read_errors(&guard.access.load(), origin.peer, &parts.headers);
+    parts.extensions.insert(ReadsErrors(reads_errors));
     // Nobody further in needs it.
     parts.headers.remove(header::AUTHORIZATION);
+    // Who is slow with it has no place yet.
     let body = whole(body, guard.limits.body_time).await?;
+    origin.progress.answers();
+    let places = if is_watching(&route) { &guard.watching } else { &guard.places };
+    let Some(request_place) = places.take(origin.peer.ip()) else { return Err(busy()) };
+    let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
     let deed = audit::deed(&parts.method, &route, &parts.uri, &body);
     let asks_for_all = route == ALL_AGENTS && deed.is_none();
     let table_place = if asks_for_all { place(&guard.tables) } else { None };
@@ -152,6 +167,20 @@ async fn pass(
             Err((Some(Reason::SlowAnswer), late))
         }
     }
+}
+
+/// Whether somebody asks how the service is.
+fn is_watching(route: &str) -> bool {
+    matches!(route, "/metrics" | "/health/live" | "/health/ready")
+}
+
+/// Lines of a head of which there must be one: of two, somebody else may have looked at the other.
+const SINGLE: [header::HeaderName; 3] = [header::HOST, header::ORIGIN, header::AUTHORIZATION];
+
+fn ambiguous(headers: &header::HeaderMap) -> Option<Refused> {
+    let twice = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some())?;
+    let message = format!("the head has more than one line {twice:?}: send one", twice = twice.as_str());
+    Some((Some(Reason::Malformed), with(problem(StatusCode::BAD_REQUEST, message), header::CONNECTION, "close")))
 }
 
 fn busy() -> Refused {

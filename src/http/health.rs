@@ -2,50 +2,81 @@
 //!
 //! Ready means: listeners are bound, the store is writable, the agent table is there. The state of Kafka is in the body
 //! only: an unready pod would cut off CMS during exactly the outage that the queue is for.
+//!
+//! Anybody may ask, and is told states in words that are always the same: what errors say names users, hosts and topics, and is
+//! for those who may read how the integrations stand.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use crate::publish::PublishHandle;
 use crate::publish::observer::KafkaHealth;
 
 use super::State;
+use super::guard::ReadsErrors;
+use super::readiness::Trouble;
 
 pub(super) async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> (StatusCode, Json<Value>) {
-    let look = state.readiness.look().await;
+pub(super) async fn ready(
+    Shared(state): Shared<Arc<State>>,
+    Extension(ReadsErrors(reads_errors)): Extension<ReadsErrors>,
+) -> (StatusCode, Json<Value>) {
+    let look = state.readiness.look();
     let (is_ready, is_recovered) = (look.is_ready(), look.is_recovered);
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
+    let (store, said) = match look.store {
+        Ok(state) => (state, None),
+        Err(Trouble { state, said }) => (state, said),
+    };
+    let mut body = json!({
         "status": if is_ready { "ready" } else { "not ready" },
         "listeners": if is_recovered { "bound" } else { "waiting for the agent table" },
-        "store": look.store.map_or_else(|trouble| trouble, str::to_owned),
+        "store": store,
         "agentTable": if is_recovered { "complete" } else { "being recovered" },
-        "kafka": kafka(state.readiness.handles()),
+        "kafka": kafka(state.readiness.handles(), reads_errors),
     });
+    if reads_errors && let Some(said) = said {
+        body["storeError"] = said.into();
+    }
     (status, Json(body))
 }
 
-fn kafka(handles: &[PublishHandle]) -> Value {
+/// Numbers and states for everybody; what errors say, and of whom, for those who may read it.
+fn kafka(handles: &[PublishHandle], reads_errors: bool) -> Value {
     let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
     let pending: usize = handles.iter().map(PublishHandle::pending).sum();
-    let Some(health) = health else { return json!({ "pendingMessages": pending }) };
-    json!({
+    let Some(health) = health else { return json!({ "state": WAITING, "pendingMessages": pending }) };
+    let state = match &health {
+        KafkaHealth { superseded_by: Some(_), .. } => SUPERSEDED,
+        KafkaHealth { connected: true, .. } => CONNECTED,
+        _ => WAITING,
+    };
+    let mut told = json!({
+        "state": state,
         "connected": health.connected,
         "brokersUp": health.brokers_up,
         "brokers": health.brokers,
         "pendingMessages": pending,
         "lastAcknowledged": health.last_acknowledged.map(|at| at.to_string()),
-        "supersededBy": health.superseded_by.map(|owner| owner.to_string()),
-        "lastError": health.last_error.map(|error| json!({
-            "kind": error.kind, "message": error.message, "at": error.at.to_string(),
-        })),
-    })
+    });
+    if reads_errors {
+        told["supersededBy"] = health.superseded_by.map(|owner| owner.to_string()).into();
+        told["lastError"] = health.last_error.map_or(
+            Value::Null,
+            |error| json!({ "kind": error.kind, "message": error.message, "at": error.at.to_string() }),
+        );
+    }
+    told
 }
+
+/// What everybody is told of Kafka; `docs/http.md` lists them.
+const WAITING: &str = "waiting for Kafka";
+const CONNECTED: &str = "connected";
+const SUPERSEDED: &str = "another instance publishes";

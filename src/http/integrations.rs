@@ -35,8 +35,8 @@ fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Val
         "lastStatus": feed.status.as_ref().map(|status| json!({
             "kind": status.event.kind.name(), "at": status.event.at.to_string(),
         })),
-        "agents": integration.agents.len(),
-        "agentsLoggedIn": feed.figures.logged_in,
+        "agents": integration.is_known().then_some(integration.agents.len()),
+        "agentsLoggedIn": integration.is_known().then_some(feed.figures.logged_in),
         "mappingVersion": integration.mapping_version,
         "pendingMessages": publish.map(PublishHandle::pending),
         "paused": publish.map(PublishHandle::is_held),

@@ -36,7 +36,14 @@ pub const MOST_OF_ONE_ADDRESS: usize = 32;
 /// Requests that are being answered, until the last byte of the answer is handed to the system.
 pub const MOST_REQUESTS: usize = 16;
 
-/// Those of them that ask for all agents: each holds an answer as large as the table.
+/// Those of them that come from one address.
+pub const MOST_REQUESTS_OF_ONE_ADDRESS: usize = 8;
+
+/// Requests for `/metrics` and `/health` that are being answered, beside all others: whoever watches the service must not
+/// stand behind those who use it. Of one address half of them.
+pub const MOST_WATCHING: usize = 16;
+
+/// Those of [`MOST_REQUESTS`] that ask for all agents: each holds an answer as large as the table.
 pub const MOST_TABLES: usize = 2;
 
 /// What depends on time, and how many there may be at a time.
@@ -60,6 +67,10 @@ pub struct Limits {
     pub most_of_one_address: usize,
     /// [`MOST_REQUESTS`].
     pub most_requests: usize,
+    /// [`MOST_REQUESTS_OF_ONE_ADDRESS`].
+    pub most_requests_of_one_address: usize,
+    /// [`MOST_WATCHING`].
+    pub most_watching: usize,
     /// [`MOST_TABLES`].
     pub most_tables: usize,
 }
@@ -77,6 +88,8 @@ impl Default for Limits {
             most_connections: MOST_CONNECTIONS,
             most_of_one_address: MOST_OF_ONE_ADDRESS,
             most_requests: MOST_REQUESTS,
+            most_requests_of_one_address: MOST_REQUESTS_OF_ONE_ADDRESS,
+            most_watching: MOST_WATCHING,
             most_tables: MOST_TABLES,
         }
     }

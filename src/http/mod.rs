@@ -17,6 +17,7 @@ mod integrations;
 pub mod limits;
 mod log_level;
 pub mod model;
+mod places;
 pub mod readiness;
 mod refusals;
 mod stream;
@@ -106,6 +107,15 @@ async fn not_found() -> Response {
         "no such page: /metrics, /health/live, /health/ready, /api/v1/agents, /api/v1/integrations, /api/v1/unmapped; \
          POST /api/v1/integrations/ID/pause and /resume; POST /api/v1/forget; GET and PUT /api/v1/log-level",
     )
+}
+
+/// That agents cannot be shown yet.
+fn not_restored() -> Response {
+    let message = "the agents are being recovered, from the store or from Kafka, and nobody knows yet who is there: see \
+                   /health/ready";
+    let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, message);
+    answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    answer
 }
 
 /// An error as JSON.

@@ -9,6 +9,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{RwLock, RwLockReadGuard};
+use tokio::sync::Notify;
 
 use crate::mapping::annotate::Annotation;
 use crate::mapping::tables::MappingTables;
@@ -87,6 +88,8 @@ pub struct IntegrationModel {
     pub mapping_version: u64,
     /// Events by cause, in the order of [`Cause::ALL`].
     pub causes: [u64; Cause::ALL.len()],
+    /// The agents of earlier runs are there: who is not in the table is nobody that is known.
+    is_known: bool,
     counts: [usize; Mode::ALL.len()],
     in_aux: InAux,
     metrics: FeedMetrics,
@@ -105,10 +108,17 @@ impl IntegrationModel {
             unmapped: Unmapped::default(),
             mapping_version: 0,
             causes: [0; Cause::ALL.len()],
+            is_known: false,
             counts: [0; Mode::ALL.len()],
             in_aux: InAux::default(),
             metrics,
         }
+    }
+
+    /// Whether the table can be shown: before it is restored, an empty one would say that nobody is there. Without real time
+    /// there is nothing to restore.
+    pub fn is_known(&self) -> bool {
+        self.is_known || self.listen.is_none()
     }
 
     /// Takes news.
@@ -125,6 +135,7 @@ impl IntegrationModel {
             }
             Update::Restored(agents) => {
                 agents.into_iter().for_each(|published| self.put(published, true));
+                self.is_known = true;
                 self.tell_metrics();
             }
             Update::Forgotten(agents) => {
@@ -135,7 +146,7 @@ impl IntegrationModel {
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
                 self.unmapped.prune(&tables);
-                self.metrics.unmapped(&self.unmapped);
+                self.tell_metrics();
             }
             Update::Feed(feed) => self.feed = *feed,
         }
@@ -174,10 +185,16 @@ impl IntegrationModel {
 
     /// What changes with time alone. To be called every few seconds.
     pub fn tell_times(&self, now: Timestamp) {
+        if !self.is_known {
+            return;
+        }
         self.metrics.in_aux(&IN_AUX_OVER.map(|(_, over)| self.in_aux.longer_than(over, now)));
     }
 
     fn tell_metrics(&self) {
+        if !self.is_known {
+            return;
+        }
         self.metrics.agents(&self.counts);
         self.metrics.unmapped(&self.unmapped);
     }
@@ -191,12 +208,29 @@ impl IntegrationModel {
 
 /// Reads the model. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ReadModel(Arc<RwLock<Vec<IntegrationModel>>>);
+pub struct ReadModel {
+    integrations: Arc<RwLock<Vec<IntegrationModel>>>,
+    /// The agents of one more integration are known.
+    known: Arc<Notify>,
+}
 
 impl ReadModel {
     /// All integrations, in the order of the configuration. Held shortly: it keeps updates waiting.
     pub fn read(&self) -> RwLockReadGuard<'_, Vec<IntegrationModel>> {
-        self.0.read()
+        self.integrations.read()
+    }
+
+    /// Waits until the agents of all integrations are known.
+    pub async fn all_are_known(&self) {
+        loop {
+            let known = self.known.notified();
+            tokio::pin!(known);
+            known.as_mut().enable();
+            if self.read().iter().all(IntegrationModel::is_known) {
+                return;
+            }
+            known.await;
+        }
     }
 }
 
@@ -209,7 +243,7 @@ pub type Updates = Sender<(usize, Update)>;
 /// When the system gives no thread.
 pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel, Updates, thread::JoinHandle<()>)> {
     let (sender, receiver) = crossbeam_channel::bounded(MOST_UPDATES);
-    let model = ReadModel(Arc::new(RwLock::new(integrations)));
+    let model = ReadModel { integrations: Arc::new(RwLock::new(integrations)), known: Arc::default() };
     let thread = {
         let model = model.clone();
         thread::Builder::new().name("read-model".to_owned()).spawn(move || follow(&model, &receiver))?
@@ -219,9 +253,12 @@ pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel,
 
 fn follow(model: &ReadModel, updates: &Receiver<(usize, Update)>) {
     while let Ok((integration, update)) = updates.recv() {
-        let mut integrations = model.0.write();
-        if let Some(integration) = integrations.get_mut(integration) {
+        let is_restored = matches!(update, Update::Restored(_));
+        if let Some(integration) = model.integrations.write().get_mut(integration) {
             integration.apply(update);
+        }
+        if is_restored {
+            model.known.notify_waiters();
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Whether the service is ready: CMS can dial in, the agent table is there, the store is on disk and takes what comes.
 //!
-//! `/health/ready` answers it, and `rtalink_ready` tells it to Prometheus. The gauge is set with each look: those of requests,
-//! one as soon as everything is there, and one every five seconds. A scrape never waits for the disk: a look that takes
-//! longer than that counts as not ready, and is waited for before the next one. Cost: a file that is made and removed.
+//! `/health/ready` answers it, and `rtalink_ready` tells it to Prometheus. Whether the directory takes a file is looked at every
+//! five seconds, and as soon as everything is there, by the service itself: nobody who asks makes it write one, or waits for
+//! the disk. A look that takes longer than five seconds counts as not ready, and is waited for before the next one. Cost: a
+//! file that is made and removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metrics::Gauge;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -32,17 +34,34 @@ pub struct Readiness {
     /// Of the store; `None` where it is in memory by somebody's wish.
     directory: Option<PathBuf>,
     gauge: Gauge,
+    /// What the last look at the directory has found.
+    directory_trouble: Mutex<Option<Trouble>>,
     /// Something has changed that is worth a look.
     news: Notify,
 }
 
-/// What a look has found.
+/// What is known.
 #[derive(Debug)]
 pub(super) struct Look {
     /// The agents are there, and CMS can dial in.
     pub(super) is_recovered: bool,
     /// How the store is, or what is wrong with it.
-    pub(super) store: Result<&'static str, String>,
+    pub(super) store: Result<&'static str, Trouble>,
+}
+
+/// What is wrong with the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// In words that are always the same, for everybody.
+    pub(super) state: &'static str,
+    /// What the system or SQLite says, with names of files; `None` where there is no more to say.
+    pub(super) said: Option<String>,
+}
+
+impl Trouble {
+    const fn of(state: &'static str) -> Self {
+        Self { state, said: None }
+    }
 }
 
 impl Look {
@@ -57,7 +76,14 @@ impl Readiness {
         let directory = (!store.in_memory).then(|| store.directory.clone());
         let gauge = metrics.gauge(names::READY, &[]);
         gauge.set(0.0);
-        Self { handles: OnceLock::new(), is_listening: AtomicBool::new(false), directory, gauge, news: Notify::new() }
+        Self {
+            handles: OnceLock::new(),
+            is_listening: AtomicBool::new(false),
+            directory,
+            gauge,
+            directory_trouble: Mutex::default(),
+            news: Notify::new(),
+        }
     }
 
     /// The agents are restored, and CMS can dial in.
@@ -85,45 +111,41 @@ impl Readiness {
     /// Looks until it is stopped.
     pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let look = self.look();
+            let look = self.look_at_directory();
             tokio::pin!(look);
             if timeout(INTERVAL, &mut look).await.is_err() {
-                self.gauge.set(0.0);
+                *self.directory_trouble.lock() = Some(Trouble::of(SILENT));
+                self.look();
                 if stop.run_until_cancelled(look).await.is_none() {
                     break;
                 }
             }
+            self.look();
             // Over with the news, with the time, or with the end.
             let _ = stop.run_until_cancelled(timeout(INTERVAL, self.news.notified())).await;
         }
     }
 
-    pub(super) async fn look(&self) -> Look {
+    async fn look_at_directory(&self) {
+        let Some(directory) = self.directory.clone() else { return };
+        let looked = tokio::task::spawn_blocking(move || trouble_of(&directory)).await;
+        let failed = |error: tokio::task::JoinError| Some(Trouble { state: NO_FILE, said: Some(error.to_string()) });
+        *self.directory_trouble.lock() = looked.unwrap_or_else(failed);
+    }
+
+    /// What is known now, without a look at the disk.
+    pub(super) fn look(&self) -> Look {
         let handles = self.handles();
         // The ways to Kafka are there when the table is, and listeners are next.
         let is_recovered = !handles.is_empty() && self.is_listening();
-        // A disk that hangs would keep whoever asks waiting.
-        if let Some(StoreHealth { is_durable: true, trouble: Some(trouble) }) =
-            handles.first().map(PublishHandle::store_health)
-        {
-            self.gauge.set(0.0);
-            return Look { is_recovered, store: Err(trouble) };
-        }
-        let directory = self.directory.clone();
-        let is_volatile = directory.is_none();
-        let written = tokio::task::spawn_blocking(move || directory.map_or(Ok(()), |found| is_writable(&found))).await;
-        let store = match (handles.first().map(PublishHandle::store_health), written) {
-            (Some(StoreHealth { trouble: None, .. }), _) if is_volatile => Ok("in memory, as configured"),
-            (Some(StoreHealth { trouble: Some(trouble), .. }), _) if is_volatile => Err(trouble),
+        let store = match (handles.first().map(PublishHandle::store_health), self.directory_trouble.lock().clone()) {
+            (Some(StoreHealth { trouble: Some(said), .. }), _) => Err(Trouble { state: REFUSES, said: Some(said) }),
+            (Some(_), _) if self.directory.is_none() => Ok("in memory, as configured"),
             // What is in the directory says nothing about a store that is not there.
-            (Some(StoreHealth { is_durable: false, .. }), _) => {
-                Err("in memory: it could not be opened on disk".to_owned())
-            }
-            (_, Ok(Err(error))) => Err(error.to_string()),
-            (_, Err(error)) => Err(error.to_string()),
-            (None, _) => Ok("opened"),
-            (Some(StoreHealth { trouble: Some(trouble), .. }), _) => Err(trouble),
-            (Some(StoreHealth { .. }), _) => Ok("writable"),
+            (Some(StoreHealth { is_durable: false, .. }), _) => Err(Trouble::of(IN_MEMORY)),
+            (_, Some(trouble)) => Err(trouble),
+            (None, None) => Ok("opened"),
+            (Some(_), None) => Ok("writable"),
         };
         let look = Look { is_recovered, store };
         self.gauge.set(if look.is_ready() { 1.0 } else { 0.0 });
@@ -131,12 +153,18 @@ impl Readiness {
     }
 }
 
+/// What everybody is told of a store that does not take what comes; `docs/http.md` lists them.
+const REFUSES: &str = "cannot be written";
+const IN_MEMORY: &str = "in memory: it could not be opened on disk";
+const GONE: &str = "its file is gone from its directory: restart, and give it the directory back";
+const NO_FILE: &str = "its directory takes no file";
+const SILENT: &str = "its disk does not answer";
+
 /// The files that are open stay writable when their directory is gone, but nobody would find them after a restart.
-fn is_writable(directory: &Path) -> std::io::Result<()> {
+fn trouble_of(directory: &Path) -> Option<Trouble> {
     if !directory.join(crate::store::DATABASE).exists() {
-        return Err(std::io::Error::other(
-            "its file is gone from its directory: restart, and give it the directory back",
-        ));
+        return Some(Trouble::of(GONE));
     }
-    tempfile::Builder::new().prefix(".writable-").tempfile_in(directory).map(drop)
+    let error = tempfile::Builder::new().prefix(".writable-").tempfile_in(directory).err()?;
+    Some(Trouble { state: NO_FILE, said: Some(error.to_string()) })
 }

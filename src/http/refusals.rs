@@ -21,6 +21,7 @@ pub(super) enum Reason {
     Forbidden,
     TooManyConnections,
     TooManyOfOneAddress,
+    Displaced,
     TooManyRequests,
     HeadTooLarge,
     BodyTooLarge,
@@ -32,12 +33,13 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::NoToken,
         Self::WrongToken,
         Self::Forbidden,
         Self::TooManyConnections,
         Self::TooManyOfOneAddress,
+        Self::Displaced,
         Self::TooManyRequests,
         Self::HeadTooLarge,
         Self::BodyTooLarge,
@@ -56,6 +58,7 @@ impl Reason {
             Self::Forbidden => "forbidden",
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyOfOneAddress => "too_many_of_one_address",
+            Self::Displaced => "displaced",
             Self::TooManyRequests => "too_many_requests",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge => "body_too_large",

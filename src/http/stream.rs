@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,16 +13,29 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
+use super::places::RequestPlace;
+
 /// The places that a request takes.
 #[derive(Debug)]
 pub(super) struct Permit {
-    pub(super) _request: OwnedSemaphorePermit,
+    pub(super) _request: RequestPlace,
     /// Of those that ask for all agents.
     pub(super) _table: Option<OwnedSemaphorePermit>,
 }
 
+/// What a connection does.
+#[derive(Debug)]
+enum Phase {
+    /// It waits for its peer, since then: for a request, or the rest of one.
+    Waits(Instant),
+    /// A request is there and has no answer yet.
+    Works,
+    /// The answer has to go out; the places of its request are given back when it has gone.
+    Answers { _permit: Option<Permit> },
+}
+
 /// How far a connection is, shared by its socket and by those who answer its requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     /// A request has begun and is not answered.
     is_asked: AtomicBool,
@@ -30,16 +43,47 @@ pub(super) struct Progress {
     has_answered: AtomicBool,
     /// The peer took nothing for too long.
     is_stalled: AtomicBool,
-    /// The place among the requests that are answered; given back when the answer has gone.
-    permit: Mutex<Option<Permit>>,
+    phase: Mutex<Phase>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            is_asked: AtomicBool::default(),
+            has_answered: AtomicBool::default(),
+            is_stalled: AtomicBool::default(),
+            phase: Mutex::new(Phase::Waits(Instant::now())),
+        }
+    }
 }
 
 impl Progress {
+    /// A request is there as a whole, and is going to be answered.
+    pub(super) fn answers(&self) {
+        *self.phase.lock() = Phase::Works;
+    }
+
     /// There is an answer; it still has to go out.
     pub(super) fn answered(&self, permit: Option<Permit>) {
         self.is_asked.store(false, Ordering::Relaxed);
         self.has_answered.store(true, Ordering::Relaxed);
-        *self.permit.lock() = permit;
+        *self.phase.lock() = Phase::Answers { _permit: permit };
+    }
+
+    /// Everything that was written has gone.
+    fn has_gone(&self) {
+        let mut phase = self.phase.lock();
+        if matches!(*phase, Phase::Answers { .. }) {
+            *phase = Phase::Waits(Instant::now());
+        }
+    }
+
+    /// Since when it has waited for its peer; `None` while a request of it is being answered.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        match *self.phase.lock() {
+            Phase::Waits(since) => Some(since),
+            Phase::Works | Phase::Answers { .. } => None,
+        }
     }
 
     /// Whether nothing is missing: requests were answered, and none has begun since.
@@ -119,7 +163,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(context);
         if flushed.is_ready() {
-            *self.progress.permit.lock() = None;
+            self.progress.has_gone();
         }
         flushed
     }

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Shared;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::mapping::annotate::NoUser;
 use crate::mapping::unmapped::Seen;
 
-use super::State;
 use super::model::IntegrationModel;
+use super::{State, not_restored};
 
-pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Response {
     let integrations = state.model.read();
+    if !integrations.iter().all(IntegrationModel::is_known) {
+        return not_restored();
+    }
     let entries: Vec<Value> = integrations.iter().map(entry).collect();
-    Json(json!({ "integrations": entries }))
+    Json(json!({ "integrations": entries })).into_response()
 }
 
 fn entry(integration: &IntegrationModel) -> Value {

@@ -47,6 +47,9 @@ use super::worker::{Charge, ChargeParts, Control};
 /// Requests that may wait to be carried out.
 const COMMANDS: usize = 16;
 
+/// How long what HTTP shows may take to have the agents.
+const PATIENCE_WITH_MODEL: Duration = Duration::from_secs(5);
+
 /// Why the service could not start: every reason, each with what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -253,6 +256,8 @@ impl Service {
             feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet, metrics, tables }));
         }
 
+        // Who is told that everything is there may ask for it. A store that is slow keeps nobody from being told.
+        let _ = tokio::time::timeout(PATIENCE_WITH_MODEL, model.all_are_known()).await;
         serving.all_is_there(&handles);
         let by_number = feeds.iter().map(|feed| feed.as_ref().map(|feed| feed.outlet.clone())).collect();
         let commands = tokio::spawn(preparation::carry_out(commanded, by_number));

@@ -8,7 +8,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -16,8 +16,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::checksum::Checksum;
+use super::place::PRIVATE_FILE;
 
-const FILE: &str = "store.lock";
+pub(super) const FILE: &str = "store.lock";
 const COUNT_OFFSET: u64 = 64;
 const COUNT_LENGTH: usize = 128;
 
@@ -42,7 +43,7 @@ pub(super) enum LockError {
 impl Lock {
     pub(super) fn acquire(directory: &Path) -> Result<Self, LockError> {
         let path = directory.join(FILE);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path);
         let file = open.map_err(LockError::Io)?;
         let mut attempts = 0;
         loop {

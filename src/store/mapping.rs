@@ -22,7 +22,7 @@ use super::error::{Incident, StoreError};
 use super::meta;
 use super::rows::{signed, unsigned};
 
-const JSON: &str = "mapping-versions.json";
+pub(super) const JSON: &str = "mapping-versions.json";
 const MIGRATED: &str = "mapping-versions.json.migrated";
 
 #[derive(Deserialize)]

@@ -240,6 +240,7 @@ pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<O
 /// A connection to a file that is sound, of this version, and made when missing.
 fn load(directory: &Path) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    place::make_private(&directory.join(DATABASE)).map_err(|error| Unusable::NotWritable(error.to_string()))?;
     let mut connection = Connection::open_with_flags(directory.join(DATABASE), flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "trusted_schema", false)?;

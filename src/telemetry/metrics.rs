@@ -2,7 +2,7 @@
 //!
 //! The recorder is an object, not a global: two services in one process (a test) do not mix their figures.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
@@ -210,10 +210,6 @@ pub struct FeedMetrics {
     tls_expiry: Gauge,
     stale: Gauge,
     stale_agents: Gauge,
-    /// `rtalink_unmapped_users`.
-    pub unmapped_users: Gauge,
-    /// `rtalink_unmapped_activities`.
-    pub unmapped_activities: Gauge,
     /// `rtalink_event_latency_seconds`.
     pub latency: Histogram,
     /// `rtalink_stage_duration_seconds`, decode.
@@ -240,8 +236,16 @@ pub struct FeedMetrics {
     forgotten: [Counter; Forgotten::ALL.len()],
     statuses: [Counter; StatusKind::NAMES.len()],
     events: [Counter; Cause::ALL.len()],
-    agents: [Gauge; Mode::ALL.len()],
+    /// Exported once the agents are known: 0 would say that nobody is there.
+    agents: Arc<OnceLock<AgentGauges>>,
+}
+
+/// What is told of the agents of an integration.
+struct AgentGauges {
+    by_mode: [Gauge; Mode::ALL.len()],
     in_aux: [Gauge; IN_AUX_OVER.len()],
+    unmapped_users: Gauge,
+    unmapped_activities: Gauge,
 }
 
 impl std::fmt::Debug for FeedMetrics {
@@ -278,8 +282,6 @@ impl FeedMetrics {
             },
             stale: gauge(names::FEED_STALE),
             stale_agents: gauge(names::FEED_STALE_AGENTS),
-            unmapped_users: gauge(names::UNMAPPED_USERS),
-            unmapped_activities: gauge(names::UNMAPPED_ACTIVITIES),
             latency: metrics.histogram(names::EVENT_LATENCY, &[id]),
             decode: stage("decode"),
             track: stage("track"),
@@ -296,8 +298,7 @@ impl FeedMetrics {
             forgotten: Forgotten::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
-            agents: Mode::ALL.map(|mode| metrics.gauge(names::AGENTS, &[id, mode.name()])),
-            in_aux: IN_AUX_OVER.map(|(over, _)| metrics.gauge(names::AGENTS_IN_AUX, &[id, over])),
+            agents: Arc::default(),
             metrics: metrics.clone(),
             integration: Arc::clone(integration),
         }
@@ -379,9 +380,22 @@ impl FeedMetrics {
         self.metrics.gauge(names::FEED_CLOCK_SKEW, &[&self.integration]).set(seconds);
     }
 
+    fn agent_gauges(&self) -> &AgentGauges {
+        self.agents.get_or_init(|| {
+            let id: &str = &self.integration;
+            let gauge = |metric| self.metrics.gauge(metric, &[id]);
+            AgentGauges {
+                by_mode: Mode::ALL.map(|mode| self.metrics.gauge(names::AGENTS, &[id, mode.name()])),
+                in_aux: IN_AUX_OVER.map(|(over, _)| self.metrics.gauge(names::AGENTS_IN_AUX, &[id, over])),
+                unmapped_users: gauge(names::UNMAPPED_USERS),
+                unmapped_activities: gauge(names::UNMAPPED_ACTIVITIES),
+            }
+        })
+    }
+
     /// How many agents are in each mode, in the order of [`Mode::ALL`].
     pub fn agents(&self, counts: &[usize; Mode::ALL.len()]) {
-        for (gauge, count) in self.agents.iter().zip(counts) {
+        for (gauge, count) in self.agent_gauges().by_mode.iter().zip(counts) {
             #[allow(clippy::cast_precision_loss)] // agents of one site
             gauge.set(*count as f64);
         }
@@ -389,7 +403,7 @@ impl FeedMetrics {
 
     /// How many agents are in AUX, in the order of [`IN_AUX_OVER`].
     pub fn in_aux(&self, counts: &[usize; IN_AUX_OVER.len()]) {
-        for (gauge, count) in self.in_aux.iter().zip(counts) {
+        for (gauge, count) in self.agent_gauges().in_aux.iter().zip(counts) {
             #[allow(clippy::cast_precision_loss)] // agents of one site
             gauge.set(*count as f64);
         }
@@ -400,8 +414,8 @@ impl FeedMetrics {
         let (users, activities) = unmapped.counts();
         #[allow(clippy::cast_precision_loss)] // at most ten thousand
         {
-            self.unmapped_users.set(users as f64);
-            self.unmapped_activities.set(activities as f64);
+            self.agent_gauges().unmapped_users.set(users as f64);
+            self.agent_gauges().unmapped_activities.set(activities as f64);
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rtalink::config::model::{Format, Http, Reading};
+use rtalink::config::model::{Format, Http, Reading, Store, Sync};
 use rtalink::http::commands::Command;
-use rtalink::http::limits::{Limits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_TABLES};
+use rtalink::http::limits::{
+    Limits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_REQUESTS_OF_ONE_ADDRESS, MOST_TABLES, MOST_WATCHING,
+};
 use rtalink::http::model::{self, IntegrationModel};
 use rtalink::http::readiness::Readiness;
 use rtalink::http::{self, State};
@@ -37,7 +39,9 @@ fn serve(limits: Limits) -> Served {
     let id: Arc<str> = "a".into();
     let feed = FeedMetrics::new(&metrics, &id);
     let (model, _, _) = model::start(vec![IntegrationModel::new(id, "A".to_owned(), feed)]).unwrap();
-    let readiness = Arc::new(Readiness::new(std::env::temp_dir(), &metrics));
+    let directory = std::env::temp_dir();
+    let store = Store { directory, journal_max_size: 1 << 20, sync: Sync::Normal, in_memory: true };
+    let readiness = Arc::new(Readiness::new(&store, &metrics));
     readiness.all_is_there(&[]);
     let (commands, commanded) = mpsc::channel(COMMANDS);
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -131,7 +135,8 @@ const COMMANDS: usize = 16;
 #[test]
 fn so_many_requests_to_pause_wait() {
     // Nobody carries anything out.
-    let served = serve(Limits { most_requests: 2 * COMMANDS, ..Limits::default() });
+    let served =
+        serve(Limits { most_requests: 2 * COMMANDS, most_requests_of_one_address: 2 * COMMANDS, ..Limits::default() });
     let mut asked: Vec<TcpStream> = (0..=COMMANDS).map(|_| served.connect(served.address.ip())).collect();
     let request = String::from_utf8_lossy(PAUSE).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     asked.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
@@ -156,40 +161,85 @@ fn other_machines_have_so_many_connections_and_this_one_has_its_own() {
         println!("skipped: this machine has no address but loopback");
         return;
     };
-    let limits = Limits { most_of_one_address: MOST_CONNECTIONS + 10, ..Limits::default() };
+    let limits =
+        Limits { most_of_one_address: MOST_CONNECTIONS + 10, head_time: Duration::from_secs(600), ..Limits::default() };
     let served = serve(limits);
-    let _open: Vec<TcpStream> = (0..MOST_CONNECTIONS).map(|_| served.connect(own)).collect();
-    let answer = rest(&mut served.connect(own));
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after"), "{answer}");
-    assert_eq!(served.refused("too_many_connections"), 1.0);
+    let mut open: Vec<TcpStream> = (0..MOST_CONNECTIONS).map(|_| served.connect(own)).collect();
+    // This machine takes none of theirs, and one more of theirs takes that of the one that has waited longest.
     assert_eq!(client::get(served.address, "/health/live").status, 200);
+    assert_eq!(served.refused("displaced"), 0.0);
+    let mut beyond = served.connect(own);
+    beyond.write_all(b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(rest(&mut beyond).starts_with("HTTP/1.0 200 "));
+    assert_eq!(rest(&mut open[0]), "");
+    until_true("it is counted", || served.refused("displaced") > 0.5);
     println!(
-        "{} connections from another address, limit {MOST_CONNECTIONS}: 503, too_many_connections 1",
+        "{} connections from another address, limit {MOST_CONNECTIONS}: the first is closed, displaced 1",
         MOST_CONNECTIONS + 1
     );
 }
 
+/// Nobody carries them out, and nobody is told in less than this.
+fn asks_and_waits(served: &Served) -> TcpStream {
+    let mut stream = served.connect(served.address.ip());
+    stream.write_all(PAUSE).unwrap();
+    stream
+}
+
 #[test]
 fn so_many_requests_are_answered_at_a_time() {
-    // However slow this machine is, they wait for their bodies until they get them.
-    let served = serve(Limits { body_time: Duration::from_secs(600), ..Limits::default() });
-    let half = b"PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nin";
-    let begin = || {
+    let beside = |limits: Limits, most: usize| {
+        let served = serve(limits);
+        let waiting: Vec<TcpStream> = (0..most).map(|_| asks_and_waits(&served)).collect();
+        until_true("all places are taken", || client::get(served.address, "/api/v1/integrations").status == 503);
+        assert!(served.refused("too_many_requests") >= 1.0);
+        // Who watches has places of their own.
+        for page in ["/metrics", "/health/live", "/health/ready"] {
+            assert_ne!(client::get(served.address, page).body, "", "{page}");
+        }
+        drop(waiting);
+    };
+    beside(Limits { most_requests_of_one_address: MOST_REQUESTS, ..Limits::default() }, MOST_REQUESTS);
+    println!("{} requests, limit {MOST_REQUESTS}: 503, too_many_requests", MOST_REQUESTS + 1);
+    let of_one = MOST_REQUESTS_OF_ONE_ADDRESS;
+    beside(Limits::default(), of_one);
+    println!("{} requests of one address, limit {of_one}: 503, too_many_requests", of_one + 1);
+}
+
+#[test]
+fn so_many_watch_at_a_time() {
+    let served = serve(Limits { most_watching: 0, ..Limits::default() });
+    assert_eq!(client::get(served.address, "/metrics").status, 503);
+    assert_eq!(served.refused("too_many_requests"), 1.0);
+    assert_eq!(client::get(served.address, "/api/v1/integrations").status, 200);
+    println!("requests for metrics and health, limit {MOST_WATCHING}, 0 here: 503, too_many_requests 1");
+}
+
+#[test]
+fn who_says_half_of_something_keeps_nobody_out() {
+    let served =
+        serve(Limits { body_time: Duration::from_secs(600), head_time: Duration::from_secs(600), ..Limits::default() });
+    let halves: [&[u8]; 3] = [
+        b"",
+        b"GET /metrics HTTP/1.1\r\nHost: local",
+        b"PUT /api/v1/log-level HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nin",
+    ];
+    let half = |number: usize| {
         let mut stream = served.connect(served.address.ip());
-        stream.write_all(half).unwrap();
+        // One that is closed meanwhile cannot be written to.
+        let _ = stream.write_all(halves[number % halves.len()]);
         stream
     };
-    let waiting: Vec<TcpStream> = (0..MOST_REQUESTS).map(|_| begin()).collect();
-    until_true("all places are taken", || client::get(served.address, "/health/live").status == 503);
-    assert_eq!(served.refused("too_many_requests"), 1.0);
-    for mut stream in waiting {
-        stream.write_all(b"fo").unwrap();
-        // This process does not log: the handler says so.
-        assert!(rest(&mut stream).starts_with("HTTP/1.1 503 "));
+    let mut open: Vec<TcpStream> = (0..60).map(half).collect();
+    for page in ["/metrics", "/health/live", "/api/v1/integrations"] {
+        assert_eq!(client::get(served.address, page).status, 200, "{page} beside 60 halves");
     }
-    assert_eq!(client::get(served.address, "/health/live").status, 200);
-    assert_eq!(served.refused("too_many_requests"), 1.0);
-    println!("{} requests, limit {MOST_REQUESTS}: 503, too_many_requests 1", MOST_REQUESTS + 1);
+    assert_eq!(rest(&mut open[0]), "", "the first has made room");
+    assert!(served.refused("displaced") >= 28.0);
+    println!(
+        "60 connections with half a request, limit 32: the oldest are closed, displaced {}",
+        served.refused("displaced")
+    );
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     try_get(address, path).expect("HTTP is served")
 }
 
+/// `GET path` as somebody from another machine asks, without a token: through a proxy, which says so.
+pub(crate) fn get_from_elsewhere(address: SocketAddr, path: &str) -> Answer {
+    ask(address, &format!("GET {path}"), "X-Forwarded-For: 10.1.2.3\r\n", "").expect("HTTP is served")
+}
+
 /// `POST path`, without a body.
 pub(crate) fn post(address: SocketAddr, path: &str) -> Answer {
     try_post(address, path, "").expect("HTTP is served")
@@ -32,19 +37,19 @@ pub(crate) fn post(address: SocketAddr, path: &str) -> Answer {
 
 /// `POST path` with a body, where somebody may die while answering.
 pub(crate) fn try_post(address: SocketAddr, path: &str, body: &str) -> Option<Answer> {
-    ask(address, &format!("POST {path}"), body)
+    ask(address, &format!("POST {path}"), "", body)
 }
 
 /// `GET path` where nobody may answer yet.
 pub(crate) fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
-    ask(address, &format!("GET {path}"), "")
+    ask(address, &format!("GET {path}"), "", "")
 }
 
-fn ask(address: SocketAddr, what: &str, body: &str) -> Option<Answer> {
+fn ask(address: SocketAddr, what: &str, headers: &str, body: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     // HTTP/1.0: an answer in one piece, and the end of the connection is its end.
     let length = body.len();
-    write!(stream, "{what} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    write!(stream, "{what} HTTP/1.0\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n{body}").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     // Whoever dies while answering has not answered.

@@ -298,6 +298,10 @@ fn integrations() {
         (realtime("logout_after = 0"), &["logout_after: expected a whole number from 1 to 1000"]),
         (realtime("allow = [\"10.0.0.0/33\"]"), &["error: r.toml:11:10: allow: expected a network"]),
         (realtime("allow = [\"10.0.0.0/8\", \"::1\"]"), &[]),
+        (
+            realtime("allow = [\"::ffff:10.0.0.0/90\"]"),
+            &["error: r.toml:11:10: allow: ::ffff:10.0.0.0/90 is neither IPv4 nor IPv6"],
+        ),
         (realtime("allow = \"10.0.0.0/8\""), &["allow: expected a list, found \"10.0.0.0/8\""]),
         (realtime("forward = []"), &[]),
         (realtime("forward = [\"other:7001\"]"), &["forward: forwarding is not available in this version"]),
@@ -456,4 +460,14 @@ fn tokens() {
         "{report}"
     );
     assert!(!report.contains(secret), "{report}");
+}
+
+#[test]
+fn ipv4_that_is_written_as_ipv6_is_ipv4() {
+    let allow = "[\"::ffff:10.1.2.3\", \"::ffff:10.1.2.0/120\", \"::ffff:0:0/96\", \"10.0.0.0/8\", \"2001:db8::/32\"]";
+    let toml = valid().replace("[integration.realtime]\n", &format!("[integration.realtime]\nallow = {allow}\n"));
+    let config = config(&toml, &[]);
+    let realtime = config.integrations[0].realtime.as_ref().unwrap();
+    let told: Vec<String> = realtime.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["10.1.2.3/32", "10.1.2.0/24", "0.0.0.0/0", "10.0.0.0/8", "2001:db8::/32"]);
 }
