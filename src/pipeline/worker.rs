@@ -35,6 +35,7 @@ use crate::time::{ClockNews, Timestamp};
 use crate::wire::escape::escape;
 
 use super::ageing::{Ageing, Unerased};
+use super::behind::ToBeWritten;
 use super::checkpoint::Checkpoint;
 use super::conditions::{Conditions, advice};
 use super::engine::{CloseReason, DeadLetter, Engine, Finding};
@@ -104,6 +105,7 @@ pub struct Charge {
     pub(super) overflow: Option<Overflow>,
     pub(super) ageing: Ageing,
     pub(super) unerased: Vec<Unerased>,
+    pub(super) to_be_written: ToBeWritten,
 }
 
 /// What a charge is made of.
@@ -167,6 +169,7 @@ impl Charge {
             overflow: None,
             ageing: Ageing::new(forget_after),
             unerased: Vec::new(),
+            to_be_written: ToBeWritten::new(),
         }
     }
 }
@@ -380,6 +383,7 @@ impl Charge {
             }
             self.forget_old(at);
             self.compare(at);
+            self.write_again();
             self.write_checkpoint(at);
         }
     }

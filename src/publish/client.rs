@@ -78,6 +78,8 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         ("linger.ms".to_owned(), linger_ms),
         ("statistics.interval.ms".to_owned(), "5000".to_owned()),
         ("allow.auto.create.topics".to_owned(), "false".to_owned()),
+        // How long a topic that is gone is waited for before its messages, and a transaction with them, fail.
+        ("topic.metadata.propagation.max.ms".to_owned(), "10000".to_owned()),
     ]);
     if kafka.delivery == Delivery::ExactlyOnce {
         // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.

@@ -17,7 +17,7 @@
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
-//! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
+//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that sees to them, and a cluster inside the process;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
 //! * [`journal_row`]: messages to the bytes that a journal keeps; `journal_agents`: what those say of agents;
@@ -55,6 +55,7 @@ pub mod tail;
 pub mod takeover;
 #[cfg(test)]
 mod testing;
+mod topic_keeper;
 pub mod topics;
 mod transactions;
 mod trouble;

@@ -116,6 +116,8 @@ struct Entry {
     size: usize,
     submitted_at: Instant,
     awaiting: TopicSet,
+    /// Of a message that goes to several partitions: how many are awaited.
+    copies: usize,
     /// All topics have acknowledged it once; after a rewind it may nevertheless await some again.
     settled: bool,
 }
@@ -216,7 +218,14 @@ impl Outbox {
         });
         for _ in 0..lost {
             let (message, submitted_at) = (Arc::clone(&nothing), Instant::now());
-            state.entries.push_back(Entry { message, size: 0, submitted_at, awaiting: TopicSet::EMPTY, settled: true });
+            state.entries.push_back(Entry {
+                message,
+                size: 0,
+                submitted_at,
+                awaiting: TopicSet::EMPTY,
+                copies: 0,
+                settled: true,
+            });
         }
         self.release(&mut state);
         lost
@@ -270,6 +279,10 @@ impl Outbox {
     pub fn acknowledge(&self, position: u64, topic: Topic) -> Option<Acknowledged> {
         let mut state = self.state.lock();
         let entry = state.entry(position)?;
+        entry.copies = entry.copies.saturating_sub(1);
+        if entry.copies > 0 {
+            return None;
+        }
         entry.awaiting.remove(topic);
         if entry.awaiting != TopicSet::EMPTY {
             return None;
@@ -300,6 +313,13 @@ impl Outbox {
             self.empty.notify_all();
         }
         acknowledged
+    }
+
+    /// The message goes to a topic in so many copies, and waits for all of them.
+    pub fn expect_copies(&self, position: u64, copies: usize) {
+        if let Some(entry) = self.state.lock().entry(position) {
+            entry.copies = copies;
+        }
     }
 
     /// The same as [`Outbox::take`] without waiting: nothing, where there is nothing.
@@ -500,7 +520,14 @@ impl State {
             self.bytes += size;
             self.unsettled += 1;
             let message = Arc::new(message);
-            self.entries.push_back(Entry { message, size, submitted_at: written_at, awaiting, settled: false });
+            self.entries.push_back(Entry {
+                message,
+                size,
+                submitted_at: written_at,
+                awaiting,
+                copies: 0,
+                settled: false,
+            });
         }
     }
 

@@ -49,6 +49,14 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether a topic does not exist, as far as the broker tells.
+pub(super) fn is_missing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition
+    )
+}
+
 /// Where the rights are.
 const SEE: &str = "see SECURITY.md";
 
