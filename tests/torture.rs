@@ -35,6 +35,8 @@ mod scenario;
 mod scene;
 #[path = "torture/store_faults.rs"]
 mod store_faults;
+#[path = "torture/topics.rs"]
+mod topics;
 
 use centre::Pace;
 use scenario::{Breaks, Delivery, Scenario, Size, is_full};
@@ -116,7 +118,7 @@ const NOWHERE: &str = "directory = \"rtalink.toml/data\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 29] = [
+const SCENARIOS: [Scenario; 33] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -147,6 +149,10 @@ const SCENARIOS: [Scenario; 29] = [
     scenario("restored-store", Delivery::ExactlyOnce, 27, Breaks::RestoredStore, often(1, 5)),
     scenario("cloned-store", Delivery::AtLeastOnce, 28, Breaks::ClonedStore, often(1, 1)),
     scenario("cloned-store", Delivery::ExactlyOnce, 29, Breaks::ClonedStore, often(1, 1)).with_store(NORMAL),
+    scenario("deleted-topics", Delivery::AtLeastOnce, 30, Breaks::DeletedTopics, often(1, 1)).with_store(NORMAL),
+    scenario("deleted-topics", Delivery::ExactlyOnce, 31, Breaks::DeletedTopics, often(1, 1)).with_store(NORMAL),
+    scenario("partitions-added", Delivery::AtLeastOnce, 32, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
+    scenario("partitions-added", Delivery::ExactlyOnce, 33, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -196,6 +202,8 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::TornStore => return store_faults::torn_store(scene),
         Breaks::SecondProcess => return store_faults::second_process(scene),
         Breaks::DirectoryGone => return store_faults::directory_gone(scene),
+        Breaks::DeletedTopics => return topics::deleted(scene),
+        Breaks::PartitionsAdded => return topics::partitions_added(scene),
         Breaks::RestoredStore => return copies::restored_store(scene),
         Breaks::ClonedStore => return copies::cloned_store(scene),
         _ => scene.live(),
@@ -421,4 +429,24 @@ fn cloned_store_at_least_once() {
 #[test]
 fn cloned_store_exactly_once() {
     play("cloned-store", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn deleted_topics_at_least_once() {
+    play("deleted-topics", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn deleted_topics_exactly_once() {
+    play("deleted-topics", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn partitions_added_at_least_once() {
+    play("partitions-added", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn partitions_added_exactly_once() {
+    play("partitions-added", Delivery::ExactlyOnce);
 }

@@ -27,9 +27,10 @@ use super::topics::{self, Admin, TopicsError};
 use crate::config::model::Kafka;
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A broker that has just started may not know its topics yet.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
+const ANSWERS_OF_A_NEW_TOPIC: u32 = 5;
 const ANSWER_WAIT: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -138,6 +139,19 @@ impl Keeper {
         }
     }
 
+    /// A topic that was made a moment ago has no partitions yet.
+    fn once_made(&self, admin: &Admin<'_>, topic: &str) -> Result<usize, TopicsError> {
+        for _ in 0..ANSWERS_OF_A_NEW_TOPIC {
+            if let Some(count) = admin.partitions(topic)? {
+                return Ok(count);
+            }
+            if self.is_stopped_within(ANSWER_WAIT) {
+                return Err(TopicsError::Stopped);
+            }
+        }
+        Err(TopicsError::Late(topic.to_owned()))
+    }
+
     fn is_stopped_within(&self, wait: Duration) -> bool {
         self.stopped.recv_timeout(wait) != Err(crossbeam_channel::RecvTimeoutError::Timeout)
     }
@@ -188,10 +202,8 @@ impl Keeper {
         self.told.iter().for_each(|told| told.monitor.condition(Condition::TopicMissing, lasts));
         seen_to?;
         if !missing.is_empty() {
-            // A topic that was made a moment ago has no partitions yet.
-            for (topic, plan) in &plans {
-                let count = admin.partitions(&plan.name)?.ok_or_else(|| TopicsError::Late(plan.name.clone()))?;
-                found.insert(*topic, count);
+            for (topic, plan) in &missing {
+                found.insert(*topic, self.once_made(&admin, &plan.name)?);
             }
         }
         if found != self.partitions {
@@ -199,6 +211,7 @@ impl Keeper {
             topics::look_at_retention(&admin, &self.servers, &self.kafka)?;
             topics::look_at(&admin, &self.kafka, &found)?;
             self.partitions = found;
+            tracing::info!("all topics are there");
         }
         self.look_at_current(&admin, is_begun_anew)
     }

@@ -62,6 +62,10 @@ pub(crate) enum Breaks {
     RestoredStore,
     /// A second instance for the integration.
     ClonedStore,
+    /// Topics are deleted while rtalink runs.
+    DeletedTopics,
+    /// Topics get more partitions.
+    PartitionsAdded,
     /// Nothing.
     Nothing,
 }
