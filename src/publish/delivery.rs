@@ -206,6 +206,8 @@ pub(crate) struct Monitor {
     no_connection: Mutex<Option<String>>,
     /// What is wrong for longer than a moment.
     conditions: Mutex<HashSet<Condition>>,
+    /// One of these, for a look at every message.
+    refuses_time: AtomicBool,
     /// For the thread that sees to the topics.
     news: OnceLock<Sender<News>>,
     /// The last offset of each partition of `current`.
@@ -219,6 +221,7 @@ impl Monitor {
             topics: kafka.topics.clone(),
             no_connection: Mutex::default(),
             conditions: Mutex::default(),
+            refuses_time: AtomicBool::new(false),
             news: OnceLock::new(),
             offsets: Mutex::default(),
             integration,
@@ -251,6 +254,7 @@ impl Monitor {
                 let reason = self.no_connection.lock().as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 trouble::with_advice(&format!("{said}{reason}"))
             }
+            (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", trouble::CLOCKS_DIFFER),
             (_, Some(topic)) => trouble::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
             (_, None) => trouble::with_advice(said),
         }
@@ -265,6 +269,9 @@ impl Monitor {
         if trouble::is_missing(code) {
             self.tell(News::Missing);
         }
+        if code == RDKafkaErrorCode::InvalidTimestamp {
+            self.refuses_time(true);
+        }
         if code == RDKafkaErrorCode::AllBrokersDown {
             self.set_connected(false);
         }
@@ -277,6 +284,12 @@ impl Monitor {
             tracing::warn!(integration, kind, error = message, suppressed, "kafka error, will be retried");
         }
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
+    }
+
+    /// Kafka has not answered a request in time. librdkafka replaces the connection, and tells nobody.
+    fn unanswered(&self, request: &str) {
+        self.set_connected(false);
+        self.error(RDKafkaErrorCode::OperationTimedOut, None, request);
     }
 
     /// Somebody else publishes for this integration, or, with `None`, we do.
@@ -293,6 +306,11 @@ impl Monitor {
         if is_news {
             self.observer.condition(condition, lasts);
         }
+    }
+
+    fn refuses_time(&self, refuses: bool) {
+        self.refuses_time.store(refuses, Ordering::Relaxed);
+        self.condition(Condition::TimestampRefused, refuses);
     }
 
     /// Where it is told that a topic is gone, or begins anew.
@@ -334,6 +352,9 @@ impl Monitor {
     pub(crate) fn acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
         self.alive();
         for message in messages {
+            if self.refuses_time.load(Ordering::Relaxed) {
+                self.refuses_time(false);
+            }
             self.observer.acknowledged(message.route, message.read_at.map(|read_at| read_at.elapsed()));
         }
     }
@@ -405,6 +426,9 @@ impl ClientContext for Reports {
             && let Some(topic) = Topic::ALL.into_iter().find(|topic| topic.name(&self.monitor.topics) == name)
         {
             self.failures.record_not_added(topic);
+        }
+        if let Some(request) = trouble::unanswered(facility, message) {
+            self.monitor.unanswered(request);
         }
         if let Some(reason) = trouble::end_of_connection(facility, message) {
             *self.monitor.no_connection.lock() = Some(reason.to_owned());

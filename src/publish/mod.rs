@@ -11,6 +11,7 @@
 //! * [`journal`]: what is handed over is on disk before anybody publishes it; [`lane`]: one integration's part of it;
 //!   `journal_queue`, `journal_writer`: what waits for the disk, and the thread that writes it; `journal_erase`: who was
 //!   forgotten, until the store has nothing of him;
+//! * [`limits`]: how much of all this is in memory;
 //! * [`outbox`]: the part of it that is in memory, and what Kafka has of it;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
@@ -39,6 +40,7 @@ mod journal_queue;
 pub mod journal_row;
 mod journal_writer;
 pub mod lane;
+pub mod limits;
 pub mod lines;
 pub mod message;
 pub mod observer;

@@ -29,13 +29,20 @@ use super::message::{Message, Route, Topic};
 pub struct Limits {
     /// Messages.
     pub messages: usize,
-    /// Bytes of keys, values and headers.
+    /// Bytes of keys, values and headers, and [`OVERHEAD`] for each message.
     pub bytes: usize,
+}
+
+/// What a message takes in memory beside its bytes.
+pub const OVERHEAD: usize = 256;
+
+fn size_of(message: &Message) -> usize {
+    message.size() + OVERHEAD
 }
 
 impl Limits {
     /// The bound on bytes unless told otherwise.
-    pub const DEFAULT_BYTES: usize = 64 * 1024 * 1024;
+    pub const DEFAULT_BYTES: usize = 32 * 1024 * 1024;
 }
 
 /// A message on its way, as the publisher takes it.
@@ -183,7 +190,7 @@ impl Outbox {
     /// follow what is there and fit; else they will be fetched.
     pub fn append(&self, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
-        let bytes: usize = messages.iter().map(Message::size).sum();
+        let bytes: usize = messages.iter().map(size_of).sum();
         let fits =
             state.entries.len() + messages.len() <= self.limits.messages && state.bytes + bytes <= self.limits.bytes;
         let follows = state.window_end() == state.end;
@@ -336,7 +343,7 @@ impl Outbox {
         let old_size = entry.size;
         match replacement {
             Some(message) => {
-                entry.size = message.size();
+                entry.size = size_of(&message);
                 entry.awaiting = TopicSet::of(message.route);
                 entry.message = Arc::new(message);
                 let outgoing = Outgoing { position, message: Arc::clone(&entry.message), awaiting: entry.awaiting };
@@ -515,7 +522,7 @@ impl State {
 
     fn extend(&mut self, messages: impl IntoIterator<Item = Message>, written_at: Instant) {
         for message in messages {
-            let size = message.size();
+            let size = size_of(&message);
             let awaiting = TopicSet::of(message.route);
             self.bytes += size;
             self.unsettled += 1;

@@ -94,6 +94,10 @@ impl Known {
     }
 }
 
+/// What a refused timestamp means.
+pub(super) const CLOCKS_DIFFER: &str = "the clocks of this machine and of the broker differ by more than the topic's \
+     message.timestamp.after.max.ms or message.timestamp.before.max.ms allow: set the clock that is wrong; everything waits until then";
+
 /// What librdkafka said, and behind it what to look at.
 pub(super) fn with_advice(said: &str) -> String {
     advice(said).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"))
@@ -142,6 +146,12 @@ pub(super) fn end_of_connection<'a>(facility: &str, message: &'a str) -> Option<
     (facility == "FAIL").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
 }
 
+/// The request that was not answered, where librdkafka logs that: behind a firewall that has forgotten the connection nobody
+/// says more of it.
+pub(super) fn unanswered<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
+    (facility == "REQTMOUT").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
+}
+
 /// The topic that librdkafka could not add to a transaction, by what it logs about it: the error itself names none.
 pub(super) fn topic_of_log_line<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
     if facility != "ADDPARTS" || !message.contains("authorization failed") {
@@ -180,5 +190,7 @@ mod tests {
         assert_eq!(topic_of_log_line("FAIL", line), None);
         assert_eq!(end_of_connection("FAIL", "[thrd:x://y]: x://y: Disconnected"), Some("x://y: Disconnected"));
         assert_eq!(end_of_connection("ADDPARTS", line), None);
+        assert_eq!(unanswered("REQTMOUT", "[thrd:x]: x/1: Timed out Produce"), Some("x/1: Timed out Produce"));
+        assert_eq!(unanswered("FAIL", line), None);
     }
 }

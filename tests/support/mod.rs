@@ -5,6 +5,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod certificates;
+pub(crate) mod forward;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod kafka;
