@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
+use rtalink::publish::limits::WAITING_BYTES;
 use serde_json::{Value, json};
 
 mod support;
@@ -83,6 +84,27 @@ fn each_service_of_the_composition_may_do_little() {
         let tag = image.rsplit_once(':').expect("a tag").1;
         assert!(!tag.contains("latest") && tag.contains('.'), "{name}: {image} is no fixed version");
     }
+}
+
+/// Eight integrations, Kafka away, and the store in memory: what waits fits, with the service itself.
+#[test]
+fn the_limits_of_memory_have_room_for_what_waits() {
+    const INTEGRATIONS: usize = 8;
+    const STORE_IN_MEMORY: usize = 1 << 30;
+    const SERVICE: usize = 64 << 20;
+    let needed = INTEGRATIONS * WAITING_BYTES + STORE_IN_MEMORY + SERVICE;
+    let compose = compose();
+    let manifest = text("deploy/kubernetes/base/statefulset.yaml");
+    let of_manifest = manifest.split("limits: { memory: ").nth(1).and_then(|rest| rest.split(' ').next());
+    let of_composition = text_of(&compose["services"]["rtalink"]["deploy"]["resources"]["limits"]["memory"]);
+    for limit in [of_manifest.unwrap().to_owned(), of_composition] {
+        let mebibytes: usize = limit.trim_end_matches(['M', 'i']).parse().unwrap();
+        assert!(mebibytes << 20 >= needed, "{limit} allowed, {} MiB needed", needed >> 20);
+    }
+    assert!(
+        text("docs/deployment.md").contains(&format!("up to {} MiB of each integration", WAITING_BYTES >> 20)),
+        "docs/deployment.md"
+    );
 }
 
 #[test]

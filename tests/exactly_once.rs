@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rtalink::config::model::{Bootstrap, Kafka};
+use rtalink::config::model::{Bootstrap, Delivery, Kafka};
 use rtalink::publish::message::{Message, Route};
 use rtalink::publish::publisher::Drained;
 use rtalink::publish::{PublishHandle, Publisher, checkpoint};
@@ -192,7 +192,7 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
     let publisher = publishing::publisher_in(store.path(), &away, &site.integration);
     submit(&publisher.handle(&site.integration).unwrap(), 100..150);
     let kept = BTreeMap::from([(Arc::clone(&site.integration), 50)]);
-    assert_eq!(publisher.drain(Instant::now()), Drained { unwritten: 0, kept });
+    assert_eq!(publisher.drain(Instant::now()), Drained { unwritten: 0, kept, hanging: Vec::new() });
     let (owner, runs) = publishing::runs(store.path(), &site.integration);
     let other: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &site.bootstrap)
@@ -403,6 +403,32 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_between_the_others() {
     drain(publisher);
     site.assert_exactly((0..MESSAGES).filter(|number| *number != LARGE).chain([MESSAGES + 1]));
     assert_eq!(topic::read(&site.bootstrap, &site.kafka.topics.dead_letter).len(), 2);
+}
+
+/// Feed statuses have nowhere to go, and nobody waits for them.
+#[test]
+fn a_topic_at_the_side_that_is_missing_stops_nobody() {
+    for delivery in [Delivery::AtLeastOnce, Delivery::ExactlyOnce] {
+        let mut site = Site::new(Broker::shared().bootstrap(), "1ms");
+        site.kafka.delivery = delivery;
+        site.kafka.create_topics = false;
+        for topic in [&site.kafka.topics.events, &site.kafka.topics.current, &site.kafka.topics.checkpoint] {
+            Broker::shared().create_topic(topic, 3, &[]);
+        }
+        Broker::shared().create_topic(&site.kafka.topics.dead_letter, 1, &[]);
+        let store = TempDir::new().unwrap();
+        let (publisher, handle) = site.start(store.path());
+        submit(&handle, 0..50);
+        let status = Message { route: Route::FeedStatus, payload: Bytes::from("a status"), ..message(0, 1) };
+        handle.submit(publishing::batch(vec![status])).unwrap();
+        submit(&handle, 50..100);
+        until_true("the others go on", || handle.acknowledged_to() == 101);
+        drain(publisher);
+        site.assert_exactly(0..100);
+        let dead = topic::read(&site.bootstrap, &site.kafka.topics.dead_letter);
+        let told: Vec<_> = dead.iter().map(|dead| (&*dead.headers["reason"], &*dead.value)).collect();
+        assert_eq!(told, [("feed_status_topic_missing", &b"a status"[..])], "{delivery:?}");
+    }
 }
 
 #[test]

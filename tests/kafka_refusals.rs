@@ -1,10 +1,14 @@
-//! A broker refuses a message for its size: it becomes a dead letter, and the messages around it arrive in order.
+//! A broker refuses a message for its size: it becomes a dead letter, and the messages around it arrive in order. It refuses
+//! all of them for their time: that is said in words, and they wait.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rtalink::publish::message::{Message, Route};
+use rtalink::publish::observer::{Condition, Observer};
 use rtalink::publish::publisher::Drained;
 
 mod support;
@@ -13,6 +17,7 @@ use support::kafka::{Broker, unique};
 use support::publishing;
 use support::service::{folder, parse};
 use support::topic;
+use support::wait::within;
 
 const MESSAGES: usize = 200;
 const KEYS: usize = 7;
@@ -76,4 +81,50 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_stops_nobody() {
     }
     arrived.sort_unstable();
     assert_eq!(arrived, (0..MESSAGES).filter(|number| *number != large).collect::<Vec<_>>());
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<(Condition, bool)>>);
+
+impl Observer for Told {
+    fn condition(&self, condition: Condition, lasts: bool) {
+        self.0.lock().push((condition, lasts));
+    }
+}
+
+/// The topic takes no message that is a millisecond old: as if our clock were an hour off.
+#[test]
+fn that_the_clocks_differ_is_said_and_everything_waits() {
+    let broker = Broker::shared();
+    let name = unique("times");
+    broker.create_topic(&format!("{name}.events"), 1, &[("message.timestamp.before.max.ms", "0")]);
+    let topics = support::sections::topics(&name);
+    let toml = format!(
+        r#"
+        [kafka]
+        bootstrap_servers = "{}"
+        linger = "20ms"
+        {topics}
+        [[integration]]
+        id = "avaya-1"
+        kind = "avaya-cms"
+        acd = 1
+        "#,
+        broker.bootstrap()
+    );
+    let config = parse(&toml, &folder(&[]));
+    let (store, told) = (tempfile::TempDir::new().unwrap(), Arc::new(Told::default()));
+    let observer = Arc::clone(&told) as Arc<dyn Observer>;
+    let publisher = publishing::observed_in(store.path(), &config.kafka, "avaya-1", observer);
+    let handle = publisher.handle("avaya-1").unwrap();
+    handle.submit(publishing::batch(vec![message(1, 20)])).unwrap();
+    let error = within(Duration::from_secs(60), "the refusal is said", || {
+        handle.health().last_error.filter(|error| error.kind == "InvalidTimestamp")
+    });
+    assert!(
+        error.message.contains("message.timestamp.after.max.ms") && error.message.contains("set the clock"),
+        "{error:?}"
+    );
+    assert_eq!(told.0.lock().first(), Some(&(Condition::TimestampRefused, true)));
+    assert_eq!(handle.pending(), 1);
 }

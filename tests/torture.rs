@@ -35,6 +35,8 @@ mod scenario;
 mod scene;
 #[path = "torture/store_faults.rs"]
 mod store_faults;
+#[path = "torture/topics.rs"]
+mod topics;
 
 use centre::Pace;
 use scenario::{Breaks, Delivery, Scenario, Size, is_full};
@@ -117,7 +119,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 34] = [
+const SCENARIOS: [Scenario; 38] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -155,6 +157,10 @@ const SCENARIOS: [Scenario; 34] = [
         .with_grace("0s"),
     scenario("no-grace", Delivery::ExactlyOnce, 34, Breaks::NoGrace, [NONE, Size { times: 20, ..RUSH }])
         .with_grace("0s"),
+    scenario("deleted-topics", Delivery::AtLeastOnce, 35, Breaks::DeletedTopics, often(1, 1)).with_store(NORMAL),
+    scenario("deleted-topics", Delivery::ExactlyOnce, 36, Breaks::DeletedTopics, often(1, 1)).with_store(NORMAL),
+    scenario("partitions-added", Delivery::AtLeastOnce, 37, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
+    scenario("partitions-added", Delivery::ExactlyOnce, 38, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -204,6 +210,8 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::TornStore => return store_faults::torn_store(scene),
         Breaks::SecondProcess => return store_faults::second_process(scene),
         Breaks::DirectoryGone => return store_faults::directory_gone(scene),
+        Breaks::DeletedTopics => return topics::deleted(scene),
+        Breaks::PartitionsAdded => return topics::partitions_added(scene),
         Breaks::RestoredStore => return copies::restored_store(scene),
         Breaks::ClonedStore => return copies::cloned_store(scene),
         Breaks::NewerStore => return store_faults::newer_store(scene),
@@ -457,4 +465,24 @@ fn no_grace_at_least_once() {
 #[test]
 fn no_grace_exactly_once() {
     play("no-grace", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn deleted_topics_at_least_once() {
+    play("deleted-topics", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn deleted_topics_exactly_once() {
+    play("deleted-topics", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn partitions_added_at_least_once() {
+    play("partitions-added", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn partitions_added_exactly_once() {
+    play("partitions-added", Delivery::ExactlyOnce);
 }

@@ -437,31 +437,33 @@ impl Engine {
     /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
     /// no news and have no id of their own; `previous` is not remembered.
     pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
-        let mut current = Vec::new();
-        for index in self.tracker.table().indices() {
-            let agent = self.tracker.table().get(index);
-            let Some(known) = agent.known.clone().filter(|_| agent.sequence > 0) else { continue };
-            let event = AgentEvent {
-                agent: index,
-                acd: agent.acd,
-                login_id: agent.login_id.clone(),
-                ride_along: agent.ride_along.clone(),
-                sequence: agent.sequence,
-                cause: Cause::Observed,
-                evidence: None,
-                state: known.state,
-                since: known.since,
-                quality: known.quality,
-                previous: None,
-                after_gap: false,
-                observed_at: agent.last_seen,
-            };
-            let published = self.annotator.published(index).cloned();
-            let annotation = self.annotator.annotate(&event);
-            self.annotator.restore(index, published);
-            current.push((Box::new(event), Box::new(annotation)));
-        }
-        current
+        let indices: Vec<AgentIndex> = self.tracker.table().indices().collect();
+        indices.into_iter().filter_map(|index| self.current_of(index)).collect()
+    }
+
+    /// The same of one.
+    pub(super) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
+        let agent = self.tracker.table().get(index);
+        let known = agent.known.clone().filter(|_| agent.sequence > 0)?;
+        let event = AgentEvent {
+            agent: index,
+            acd: agent.acd,
+            login_id: agent.login_id.clone(),
+            ride_along: agent.ride_along.clone(),
+            sequence: agent.sequence,
+            cause: Cause::Observed,
+            evidence: None,
+            state: known.state,
+            since: known.since,
+            quality: known.quality,
+            previous: None,
+            after_gap: false,
+            observed_at: agent.last_seen,
+        };
+        let published = self.annotator.published(index).cloned();
+        let annotation = self.annotator.annotate(&event);
+        self.annotator.restore(index, published);
+        Some((Box::new(event), Box::new(annotation)))
     }
 
     pub(super) fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {

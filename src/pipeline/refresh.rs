@@ -70,6 +70,11 @@ impl LastEvents {
         .collect()
     }
 
+    /// An agent's, to be written again.
+    pub(super) fn message(&self, agent: AgentIndex) -> Option<Message> {
+        self.events.get(&agent).map(|last| last.message.clone())
+    }
+
     /// An agent's, for the store.
     pub(super) fn stored(&self, agent: AgentIndex) -> Option<StoredMessage> {
         self.events.get(&agent).map(|last| journal_row::stored(&last.message))

@@ -37,6 +37,7 @@ use crate::wire::escape::escape;
 use crate::wire::framing::Piece;
 
 use super::ageing::{Ageing, Unerased};
+use super::behind::ToBeWritten;
 use super::checkpoint::Checkpoint;
 use super::conditions::{Conditions, advice};
 use super::engine::{CloseReason, DeadLetter, Engine, Finding, Share};
@@ -114,6 +115,7 @@ pub struct Charge {
     pub(super) standing: Standing,
     pub(super) ageing: Ageing,
     pub(super) unerased: Vec<Unerased>,
+    pub(super) to_be_written: ToBeWritten,
 }
 
 /// What a charge is made of.
@@ -179,6 +181,7 @@ impl Charge {
             standing: Standing::default(),
             ageing: Ageing::new(forget_after),
             unerased: Vec::new(),
+            to_be_written: ToBeWritten::new(),
         }
     }
 }
@@ -428,6 +431,7 @@ impl Charge {
             }
             self.forget_old(at);
             self.compare(at);
+            self.write_again();
             self.write_checkpoint(at);
         }
     }

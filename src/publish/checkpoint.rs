@@ -10,7 +10,7 @@
 //!
 //! Policy: only committed records count. [`read`] takes those that are committed now. [`read_settled`] waits until no
 //! transaction is open below the end of the partition, be it of another integration: its answer is the last word at the
-//! time of the call. A topic that does not exist has no checkpoint. Cost: two short-lived clients; the end of the partition
+//! time of the call. A topic that does not exist has no checkpoint; where partitions were added, all are read that may have one. Cost: two short-lived clients; the end of the partition
 //! is read first, more of it only if the integration is not there.
 
 use std::collections::BTreeMap;
@@ -152,6 +152,16 @@ pub(super) struct Found {
     pub(super) is_hanging: bool,
 }
 
+impl Found {
+    /// Of two partitions, one of which was added to the other.
+    fn later(self, other: Self) -> Self {
+        let at = |found: &Self| found.last.as_ref().map(|last| last.committed_at);
+        let committed = self.committed.max(other.committed);
+        let last = if at(&other) > at(&self) { other } else { self };
+        Self { committed, ..last }
+    }
+}
+
 impl Checkpoint {
     /// Kafka value.
     pub(super) fn value(&self) -> String {
@@ -255,9 +265,20 @@ impl<'a> Reader<'a> {
     }
 
     fn find(&self, integration: &str, ours: Option<Ours<'_>>, settled: bool) -> Result<Found, ReadError> {
-        let Some(partition) = partition::of(integration.as_bytes(), self.partitions()?) else {
-            return Ok(Found::default());
-        };
+        let mut found = Found::default();
+        for partition in partition::ever_of(integration.as_bytes(), self.partitions()?) {
+            found = found.later(self.find_in(partition, integration, ours, settled)?);
+        }
+        Ok(found)
+    }
+
+    fn find_in(
+        &self,
+        partition: i32,
+        integration: &str,
+        ours: Option<Ours<'_>>,
+        settled: bool,
+    ) -> Result<Found, ReadError> {
         let (low, end) =
             if settled { self.settled_bounds(partition)? } else { self.bounds(&self.committed, partition)? };
         for span in SPANS {
@@ -275,7 +296,15 @@ impl<'a> Reader<'a> {
 
     /// The integration's checkpoint with which a transaction that nobody ends begins; `None` where that is another one's.
     fn hanging(&self, integration: &str, ours: Ours<'_>) -> Result<Option<Found>, ReadError> {
-        let Some(partition) = partition::of(integration.as_bytes(), self.partitions()?) else { return Ok(None) };
+        for partition in partition::ever_of(integration.as_bytes(), self.partitions()?) {
+            if let Some(found) = self.hanging_in(partition, integration, ours)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hanging_in(&self, partition: i32, integration: &str, ours: Ours<'_>) -> Result<Option<Found>, ReadError> {
         let (_, stable) = self.bounds(&self.committed, partition)?;
         let mut assignment = TopicPartitionList::new();
         assignment

@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
+use super::limits::{PRODUCER_BYTES, PRODUCER_MESSAGES};
 use super::trouble;
 use crate::config::model::{Delivery, Kafka};
 
@@ -35,6 +36,12 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
     settings.set("client.id", client_id);
     // Ten seconds, librdkafka's default, are long for a feed that has come back.
     settings.set("reconnect.backoff.max.ms", "2000");
+    // Firewalls and balancers forget a connection that was idle for 4 to 10 minutes, and tell nobody: none is idle for so long,
+    // and where one is forgotten nevertheless, an answer that does not come is missed soon. librdkafka waits for a minute.
+    settings.set("socket.keepalive.enable", "true");
+    settings.set("connections.max.idle.ms", "180000");
+    settings.set("topic.metadata.refresh.interval.ms", "60000");
+    settings.set("socket.timeout.ms", "6000");
     // With Nagle's algorithm the end of a larger request waits for the acknowledgement of its beginning, which the other
     // side delays by 40 ms.
     settings.set("socket.nagle.disable", "true");
@@ -78,6 +85,12 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         ("linger.ms".to_owned(), linger_ms),
         ("statistics.interval.ms".to_owned(), "5000".to_owned()),
         ("allow.auto.create.topics".to_owned(), "false".to_owned()),
+        ("queue.buffering.max.messages".to_owned(), PRODUCER_MESSAGES.to_string()),
+        ("queue.buffering.max.kbytes".to_owned(), (PRODUCER_BYTES / 1024).to_string()),
+        // Less than `socket.timeout.ms`, so that a broker that waits for its replicas says so.
+        ("request.timeout.ms".to_owned(), "5000".to_owned()),
+        // How long a topic that is gone is waited for before its messages, and a transaction with them, fail.
+        ("topic.metadata.propagation.max.ms".to_owned(), "10000".to_owned()),
     ]);
     if kafka.delivery == Delivery::ExactlyOnce {
         // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.
@@ -227,6 +240,21 @@ mod tests {
         );
         assert_eq!(value("max.in.flight.requests.per.connection"), "1");
         assert_eq!(value("bootstrap.servers"), "broker:9092");
+    }
+
+    #[test]
+    fn a_producer_queues_no_more_than_a_window_and_gives_up_a_silent_connection() {
+        let kafka = testing::kafka("broker:9092");
+        let native =
+            producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None)).create_native_config().unwrap();
+        let value = |name| native.get(name).unwrap();
+        assert_eq!(value("queue.buffering.max.messages"), PRODUCER_MESSAGES.to_string());
+        assert_eq!(value("queue.buffering.max.kbytes"), (PRODUCER_BYTES / 1024).to_string());
+        assert_eq!((value("socket.timeout.ms"), value("request.timeout.ms")), ("6000".into(), "5000".into()));
+        assert_eq!(
+            (value("socket.keepalive.enable"), value("connections.max.idle.ms")),
+            ("true".into(), "180000".into())
+        );
     }
 
     #[test]

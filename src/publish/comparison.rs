@@ -8,6 +8,9 @@
 //! Kafka may come hours later. What was numbered until then is published as it is, with numbers that Kafka may have seen
 //! with other events; the worker is told who is [`Ahead`], and goes on behind them from the next event on.
 //!
+//! The other way round, agents of whom the topic has nothing though they were published are written to it again: it was
+//! made anew. While the service runs, `topic_keeper` finds that ([`Comparison::write_all`]).
+//!
 //! Failure policy: it is repeated until Kafka has answered. Cost: one reading of the topic for all integrations that wait at
 //! the time, on a thread of its own; one entry per agent in memory until it is done.
 
@@ -23,8 +26,10 @@ use super::delivery::Monitor;
 use super::journal_row;
 use super::lane::Lane;
 use super::message::Route;
-use super::recovery::{self, Progress, RecoveredFeed, Sequences};
+use super::recovered::Differences;
+use super::recovery::{self, Progress, Sequences};
 use crate::config::model::Kafka;
+use crate::store::AgentKey;
 use crate::store::memory::StoredAgent;
 
 /// How often the publisher looks whether it is to stop.
@@ -58,6 +63,19 @@ struct State {
     /// Somebody is there who can tell what is known.
     is_attended: bool,
     found: Vec<Ahead>,
+    again: Again,
+}
+
+/// Whose last events are to be written to `current` again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Again {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Theirs.
+    Of(Vec<AgentKey>),
+    /// Everybody's.
+    All,
 }
 
 /// The comparison of one integration, between its publisher, its worker, and the thread that reads.
@@ -71,7 +89,7 @@ impl Comparison {
     /// With what the store knew at the start; `None` where that comes from Kafka itself.
     fn new(known: Option<Sequences>, wake: Sender<()>) -> Self {
         let stage = if known.is_some() { Stage::Due } else { Stage::Done };
-        let state = State { stage, known, is_attended: false, found: Vec::new() };
+        let state = State { stage, known, is_attended: false, found: Vec::new(), again: Again::Nobody };
         Self { state: Mutex::new(state), changed: Condvar::new(), wake }
     }
 
@@ -95,6 +113,19 @@ impl Comparison {
     /// Who is ahead, each time once.
     pub fn take_found(&self) -> Vec<Ahead> {
         std::mem::take(&mut self.state.lock().found)
+    }
+
+    /// The topic `current` has begun anew.
+    pub(super) fn write_all(&self) {
+        let mut state = self.state.lock();
+        if state.is_attended {
+            state.again = Again::All;
+        }
+    }
+
+    /// Whose last events are to be written again, each time once.
+    pub fn take_again(&self) -> Again {
+        std::mem::take(&mut self.state.lock().again)
     }
 
     /// Whether it is still to be done.
@@ -138,10 +169,13 @@ impl Comparison {
         if state.stage == Stage::Wanted { state.known.take() } else { None }
     }
 
-    fn finish(&self, found: Vec<Ahead>) {
+    fn finish(&self, found: Vec<Ahead>, missing: Vec<AgentKey>) {
         let mut state = self.state.lock();
         if state.is_attended {
             state.found = found;
+            if !missing.is_empty() && state.again != Again::All {
+                state.again = Again::Of(missing);
+            }
         }
         state.stage = Stage::Done;
         drop(state);
@@ -226,7 +260,7 @@ impl Work {
         let known: HashMap<Arc<str>, Sequences> = ids.zip(known).collect();
         let read = recovery::read_beyond(&self.servers, &self.kafka, &known, &is_stopped, &mut tell);
         let mut found = match read {
-            Ok(recovered) => recovered.integrations,
+            Ok(found) => found,
             Err(recovery::RecoveryError::Stopped) => return false,
             Err(error) => {
                 // The producers would not be there either.
@@ -237,22 +271,23 @@ impl Work {
         for one in wanted {
             let found = found.remove(&one.integration).unwrap_or_default();
             let known = known.get(&one.integration);
-            let ahead = one.ahead(found, known);
-            one.tell(&ahead);
-            one.comparison.finish(ahead);
+            let (ahead, missing) = one.differences(found, known);
+            one.tell(&ahead, missing.len());
+            one.comparison.finish(ahead, missing);
         }
         true
     }
 }
 
 impl Compared {
-    /// Those of the agents whom the journal does not void.
-    fn ahead(&self, found: RecoveredFeed, known: Option<&Sequences>) -> Vec<Ahead> {
-        if found.agents.is_empty() {
-            return Vec::new();
+    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them.
+    fn differences(&self, found: Differences, known: Option<&Sequences>) -> (Vec<Ahead>, Vec<AgentKey>) {
+        let Differences { beyond, missing } = found;
+        if beyond.is_empty() && missing.is_empty() {
+            return (Vec::new(), Vec::new());
         }
         let mut ahead: HashMap<String, Ahead> = HashMap::new();
-        for agent in found.agents {
+        for agent in beyond {
             let who = format!("{}/{}", agent.agent.acd, agent.agent.login_id);
             let known = known.and_then(|known| known.get(who.as_str())).copied().unwrap_or_default();
             ahead.insert(format!("{}/{who}", self.integration), Ahead { agent, waits: false, known });
@@ -260,7 +295,15 @@ impl Compared {
         let Waiting { events, tombstones } = self.waiting();
         ahead.retain(|key, _| !tombstones.contains(key.as_str()));
         ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
-        ahead.into_values().collect()
+        let is_missing = |who: &Box<str>| {
+            let key = format!("{}/{who}", self.integration);
+            !events.contains(key.as_str()) && !tombstones.contains(key.as_str())
+        };
+        let key_of = |who: Box<str>| {
+            let (acd, login_id) = who.split_once('/')?;
+            Some((acd.parse().ok()?, Arc::from(login_id)))
+        };
+        (ahead.into_values().collect(), missing.into_iter().filter(is_missing).filter_map(key_of).collect())
     }
 
     /// The keys of what waits in the journal, as far as it can be read.
@@ -282,8 +325,16 @@ impl Compared {
         }
     }
 
-    fn tell(&self, ahead: &[Ahead]) {
+    fn tell(&self, ahead: &[Ahead], missing: usize) {
         let integration = &*self.integration;
+        if missing > 0 {
+            tracing::error!(
+                integration,
+                agents = missing,
+                "the topic current has nothing of agents of whom events were published: it was made anew, or keeps them for a \
+                 time only; their last events are written to it again"
+            );
+        }
         if ahead.is_empty() {
             tracing::debug!(integration, "kafka knows nothing that the store does not know");
             return;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use crate::fail_point;
@@ -17,9 +18,15 @@ use crate::fail_point;
 use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::outbox::Outbox;
+use super::partition;
+use super::trouble::is_refusal;
 
 /// How long a full queue of librdkafka is left alone.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// How long a look at a topic may take, and how long before the next.
+const LOOK: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Why a message was not enqueued.
 pub(super) enum Refusal {
@@ -70,6 +77,36 @@ impl Connection {
         self.failures.any()
     }
 
+    /// Hands a tombstone over, for every partition that may hold its key: one more than one where partitions were added. Blocks
+    /// while nobody can be asked how many there are.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    pub(super) fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), Refusal> {
+        let partitions = loop {
+            if self.failures.any() {
+                return Err(Refusal::Failed);
+            }
+            let metadata = self.producer.client().fetch_metadata(Some(topic), LOOK);
+            let found = metadata
+                .as_ref()
+                .ok()
+                .and_then(|metadata| metadata.topics().iter().find(|found| found.name() == topic));
+            if found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from).is_some_and(is_refusal) {
+                // The broker says so to the message as well.
+                return self.hand_over(topic, None, key, None, &[], ticket);
+            }
+            if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
+                break partition::ever_of(key.as_bytes(), found.partitions().len());
+            }
+            if self.outbox.pause(LOOK_AGAIN) {
+                return Err(Refusal::Stopped);
+            }
+        };
+        self.outbox.expect_copies(ticket.position, partitions.len());
+        partitions.into_iter().try_for_each(|partition| self.hand_over(topic, Some(partition), key, None, &[], ticket))
+    }
+
     /// Hands a message over for one topic; blocks while librdkafka's queue is full.
     ///
     /// # Errors
@@ -82,11 +119,27 @@ impl Connection {
         headers: &[(&'static str, Bytes)],
         ticket: Ticket,
     ) -> Result<(), Refusal> {
+        self.hand_over(topic, None, key, value, headers, ticket)
+    }
+
+    fn hand_over(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &str,
+        value: Option<&[u8]>,
+        headers: &[(&'static str, Bytes)],
+        ticket: Ticket,
+    ) -> Result<(), Refusal> {
         let owned_headers = OwnedHeaders::new_with_capacity(headers.len());
         let owned_headers = headers
             .iter()
             .fold(owned_headers, |headers, (key, value)| headers.insert(Header { key, value: Some(&**value) }));
         let record = BaseRecord::with_opaque_to(topic, ticket.pack()).key(key).headers(owned_headers);
+        let record = match partition {
+            Some(partition) => record.partition(partition),
+            None => record,
+        };
         // Without a payload the value is null, which is not the same as an empty one.
         let mut record = match value {
             Some(value) => record.payload(value),

@@ -19,7 +19,13 @@ pub const PER_SECOND: usize = 10;
 const REFUSED_VALUE_BYTES: usize = 1024;
 
 /// Reasons of [`refused`]: why Kafka does not take a message, and nothing may wait until it does.
-pub const REFUSED: [&str; 3] = ["kafka_too_large", "kafka_invalid_record", "audit_topic_closed"];
+pub const REFUSED: [&str; 5] = [
+    "kafka_too_large",
+    "kafka_invalid_record",
+    "audit_topic_closed",
+    "feed_status_topic_missing",
+    "dead_letter_topic_missing",
+];
 
 /// Decides which dead letters of one integration are published.
 #[derive(Debug, Default)]
@@ -57,9 +63,10 @@ pub fn dead_letter(integration: &Arc<str>, reason: &str, offset: u64, received_a
     message
 }
 
-/// A message that Kafka does not take: its headers and the beginning of its value, of an audit record all of it.
+/// A message that Kafka does not take: its headers and the beginning of its value; of what was whole, but for its topic, all of it.
 pub fn refused(integration: &Arc<str>, reason: &str, at: Timestamp, original: &Message) -> Message {
-    let kept = if original.route == Route::Audit { usize::MAX } else { REFUSED_VALUE_BYTES };
+    let is_whole = matches!(original.route, Route::Audit | Route::FeedStatus);
+    let kept = if is_whole { usize::MAX } else { REFUSED_VALUE_BYTES };
     let beginning = original.payload.slice(..original.payload.len().min(kept));
     let mut message = unplaced(integration, reason, at, beginning);
     message.headers.extend(original.headers.iter().filter(|(name, _)| *name != header::CONTENT_TYPE).cloned());

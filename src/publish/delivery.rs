@@ -5,16 +5,17 @@
 //! ([`Failures`]) and the publisher thread woken: what to do about it is decided there, after the producer has been
 //! destroyed and no report can follow. Cost: per message one lock of the outbox, or of the count.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ use super::client;
 use super::message::Topic;
 use super::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
 use super::outbox::{Acknowledged, Outbox};
+use super::topic_keeper::News;
 use super::trouble::{self, Known, Right};
 use crate::config::model::{Kafka, Topics};
 use crate::fail_point;
@@ -202,6 +204,14 @@ pub(crate) struct Monitor {
     topics: Topics,
     /// Why the last connection ended.
     no_connection: Mutex<Option<String>>,
+    /// What is wrong for longer than a moment.
+    conditions: Mutex<HashSet<Condition>>,
+    /// One of these, for a look at every message.
+    refuses_time: AtomicBool,
+    /// For the thread that sees to the topics.
+    news: OnceLock<Sender<News>>,
+    /// The last offset of each partition of `current`.
+    offsets: Mutex<HashMap<i32, i64>>,
 }
 
 impl Monitor {
@@ -210,6 +220,10 @@ impl Monitor {
             known: Known::by(&kafka.properties),
             topics: kafka.topics.clone(),
             no_connection: Mutex::default(),
+            conditions: Mutex::default(),
+            refuses_time: AtomicBool::new(false),
+            news: OnceLock::new(),
+            offsets: Mutex::default(),
             integration,
             observer,
             health: Mutex::default(),
@@ -240,6 +254,7 @@ impl Monitor {
                 let reason = self.no_connection.lock().as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 trouble::with_advice(&format!("{said}{reason}"))
             }
+            (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", trouble::CLOCKS_DIFFER),
             (_, Some(topic)) => trouble::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
             (_, None) => trouble::with_advice(said),
         }
@@ -251,6 +266,12 @@ impl Monitor {
         let message = &self.explain(code, topic, said);
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
+        if trouble::is_missing(code) {
+            self.tell(News::Missing);
+        }
+        if code == RDKafkaErrorCode::InvalidTimestamp {
+            self.refuses_time(true);
+        }
         if code == RDKafkaErrorCode::AllBrokersDown {
             self.set_connected(false);
         }
@@ -265,11 +286,56 @@ impl Monitor {
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
     }
 
+    /// Kafka has not answered a request in time. librdkafka replaces the connection, and tells nobody.
+    fn unanswered(&self, request: &str) {
+        self.set_connected(false);
+        self.error(RDKafkaErrorCode::OperationTimedOut, None, request);
+    }
+
     /// Somebody else publishes for this integration, or, with `None`, we do.
     pub(crate) fn set_superseded_by(&self, owner: Option<Uuid>) {
         self.health.lock().superseded_by = owner;
         self.claim.store(false, Ordering::Release);
-        self.observer.condition(Condition::Superseded, owner.is_some());
+        self.condition(Condition::Superseded, owner.is_some());
+    }
+
+    /// Whether that is wrong.
+    pub(super) fn condition(&self, condition: Condition, lasts: bool) {
+        let mut conditions = self.conditions.lock();
+        let is_news = if lasts { conditions.insert(condition) } else { conditions.remove(&condition) };
+        if is_news {
+            self.observer.condition(condition, lasts);
+        }
+    }
+
+    fn refuses_time(&self, refuses: bool) {
+        self.refuses_time.store(refuses, Ordering::Relaxed);
+        self.condition(Condition::TimestampRefused, refuses);
+    }
+
+    /// Where it is told that a topic is gone, or begins anew.
+    pub(super) fn tell_topics(&self, news: Sender<News>) {
+        // There is one keeper.
+        let _ = self.news.set(news);
+    }
+
+    fn tell(&self, news: News) {
+        // One that waits is enough.
+        if let Some(keeper) = self.news.get() {
+            let _ = keeper.try_send(news);
+        }
+    }
+
+    /// A message is on `current`, there: offsets rise, unless the topic was made anew.
+    fn on_current(&self, partition: i32, offset: i64) {
+        if offset < 0 {
+            return; // nobody says where a message is that was sent twice
+        }
+        let before = self.offsets.lock().insert(partition, offset);
+        if before.is_some_and(|before| offset <= before) {
+            self.offsets.lock().clear();
+            self.tell(News::CurrentBegunAnew);
+        }
     }
 
     /// Asks the publisher thread to take the integration back. Without effect unless it is superseded.
@@ -286,6 +352,9 @@ impl Monitor {
     pub(crate) fn acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
         self.alive();
         for message in messages {
+            if self.refuses_time.load(Ordering::Relaxed) {
+                self.refuses_time(false);
+            }
             self.observer.acknowledged(message.route, message.read_at.map(|read_at| read_at.elapsed()));
         }
     }
@@ -358,6 +427,9 @@ impl ClientContext for Reports {
         {
             self.failures.record_not_added(topic);
         }
+        if let Some(request) = trouble::unanswered(facility, message) {
+            self.monitor.unanswered(request);
+        }
         if let Some(reason) = trouble::end_of_connection(facility, message) {
             *self.monitor.no_connection.lock() = Some(reason.to_owned());
         }
@@ -388,6 +460,9 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, packed: usize) {
         let ticket = Ticket::unpack(packed);
+        if let (Topic::Current, Ok(message)) = (ticket.topic, result) {
+            self.monitor.on_current(message.partition(), message.offset());
+        }
         match result {
             Ok(_) if self.on_the_way.is_some() => {}
             Ok(_) => {

@@ -11,6 +11,7 @@
 //! * [`journal`]: what is handed over is on disk before anybody publishes it; [`lane`]: one integration's part of it;
 //!   `journal_queue`, `journal_writer`: what waits for the disk, and the thread that writes it; `journal_erase`: who was
 //!   forgotten, until the store has nothing of him;
+//! * [`limits`]: how much of all this is in memory;
 //! * [`outbox`]: the part of it that is in memory, and what Kafka has of it;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
 //! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
@@ -18,7 +19,7 @@
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
-//! * [`topics`], [`embedded`]: the topics, and a cluster inside the process;
+//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that sees to them, and a cluster inside the process;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
 //! * [`journal_row`]: messages to the bytes that a journal keeps; `journal_agents`: what those say of agents;
@@ -41,6 +42,7 @@ pub mod journal_row;
 mod journal_watch;
 mod journal_writer;
 pub mod lane;
+pub mod limits;
 pub mod lines;
 pub mod message;
 pub mod observer;
@@ -58,6 +60,7 @@ pub mod tail;
 pub mod takeover;
 #[cfg(test)]
 mod testing;
+mod topic_keeper;
 pub mod topics;
 mod transactions;
 mod trouble;

@@ -29,13 +29,20 @@ use super::message::{Message, Route, Topic};
 pub struct Limits {
     /// Messages.
     pub messages: usize,
-    /// Bytes of keys, values and headers.
+    /// Bytes of keys, values and headers, and [`OVERHEAD`] for each message.
     pub bytes: usize,
+}
+
+/// What a message takes in memory beside its bytes.
+pub const OVERHEAD: usize = 256;
+
+fn size_of(message: &Message) -> usize {
+    message.size() + OVERHEAD
 }
 
 impl Limits {
     /// The bound on bytes unless told otherwise.
-    pub const DEFAULT_BYTES: usize = 64 * 1024 * 1024;
+    pub const DEFAULT_BYTES: usize = 32 * 1024 * 1024;
 }
 
 /// A message on its way, as the publisher takes it.
@@ -116,6 +123,8 @@ struct Entry {
     size: usize,
     submitted_at: Instant,
     awaiting: TopicSet,
+    /// Of a message that goes to several partitions: how many are awaited.
+    copies: usize,
     /// All topics have acknowledged it once; after a rewind it may nevertheless await some again.
     settled: bool,
 }
@@ -184,7 +193,7 @@ impl Outbox {
     /// follow what is there and fit; else they will be fetched.
     pub fn append(&self, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
-        let bytes: usize = messages.iter().map(Message::size).sum();
+        let bytes: usize = messages.iter().map(size_of).sum();
         let fits =
             state.entries.len() + messages.len() <= self.limits.messages && state.bytes + bytes <= self.limits.bytes;
         let follows = state.window_end() == state.end && state.lost == 0;
@@ -266,6 +275,10 @@ impl Outbox {
     pub fn acknowledge(&self, position: u64, topic: Topic) -> Option<Acknowledged> {
         let mut state = self.state.lock();
         let entry = state.entry(position)?;
+        entry.copies = entry.copies.saturating_sub(1);
+        if entry.copies > 0 {
+            return None;
+        }
         entry.awaiting.remove(topic);
         if entry.awaiting != TopicSet::EMPTY {
             return None;
@@ -298,6 +311,13 @@ impl Outbox {
         acknowledged
     }
 
+    /// The message goes to a topic in so many copies, and waits for all of them.
+    pub fn expect_copies(&self, position: u64, copies: usize) {
+        if let Some(entry) = self.state.lock().entry(position) {
+            entry.copies = copies;
+        }
+    }
+
     /// The same as [`Outbox::take`] without waiting: nothing, where there is nothing.
     pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut state = self.state.lock();
@@ -312,7 +332,7 @@ impl Outbox {
         let old_size = entry.size;
         match replacement {
             Some(message) => {
-                entry.size = message.size();
+                entry.size = size_of(&message);
                 entry.awaiting = TopicSet::of(message.route);
                 entry.message = Arc::new(message);
                 let outgoing = Outgoing { position, message: Arc::clone(&entry.message), awaiting: entry.awaiting };
@@ -494,12 +514,19 @@ impl State {
 
     fn extend(&mut self, messages: impl IntoIterator<Item = Message>, written_at: Instant) {
         for message in messages {
-            let size = message.size();
+            let size = size_of(&message);
             let awaiting = TopicSet::of(message.route);
             self.bytes += size;
             self.unsettled += 1;
             let message = Arc::new(message);
-            self.entries.push_back(Entry { message, size, submitted_at: written_at, awaiting, settled: false });
+            self.entries.push_back(Entry {
+                message,
+                size,
+                submitted_at: written_at,
+                awaiting,
+                copies: 0,
+                settled: false,
+            });
         }
     }
 

@@ -108,8 +108,17 @@ fn the_bound_on_bytes_counts_too_and_a_large_batch_goes_in_alone() {
 }
 
 #[test]
+fn what_a_message_takes_beside_its_bytes_counts_too() {
+    let outbox = Outbox::new(Limits { messages: 100, bytes: 2 * OVERHEAD + 10 }, 0, 0, None);
+    for number in ["1", "2", "3"] {
+        append(&outbox, &[("k", number)]);
+    }
+    assert_eq!(take(&outbox).len(), 2, "the third stays on disk");
+}
+
+#[test]
 fn it_begins_with_what_an_earlier_run_has_left() {
-    let outbox = Outbox::new(Limits { messages: 10, bytes: 1_000 }, 7, 9, None);
+    let outbox = Outbox::new(Limits { messages: 10, bytes: 10_000 }, 7, 9, None);
     assert_eq!((outbox.acknowledged_to(), outbox.pending()), (7, 2));
     append(&outbox, &[("a", "3")]);
     assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(7)));
@@ -122,7 +131,7 @@ fn it_begins_with_what_an_earlier_run_has_left() {
 
 #[test]
 fn what_is_committed_already_is_never_fetched() {
-    let outbox = Outbox::new(Limits { messages: 10, bytes: 1_000 }, 7, 12, None);
+    let outbox = Outbox::new(Limits { messages: 10, bytes: 10_000 }, 7, 12, None);
     assert_eq!(outbox.acknowledge_to(10).len(), 0);
     assert!(matches!(outbox.take(100, u64::MAX), Taken::Behind(10)));
     assert_eq!(outbox.acknowledge_to(100).len(), 0, "more than the journal has");

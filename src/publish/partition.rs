@@ -1,9 +1,16 @@
 //! Which partition a key is in: murmur2, as Java's producers and librdkafka's `murmur2_random` do it. Pure.
 
+use std::collections::BTreeSet;
+
 /// The partition of a key that is not empty, among so many.
 pub(super) fn of(key: &[u8], partitions: usize) -> Option<i32> {
     let partitions = u32::try_from(partitions).ok().filter(|count| *count > 0)?;
     i32::try_from((murmur2(key) & 0x7fff_ffff) % partitions).ok()
+}
+
+/// Every partition that may hold the key of a topic that has so many and had fewer: it was in one of them whenever that was.
+pub(super) fn ever_of(key: &[u8], partitions: usize) -> BTreeSet<i32> {
+    (1..=partitions).filter_map(|count| of(key, count)).collect()
 }
 
 /// MurmurHash2 with Kafka's seed.
@@ -46,5 +53,10 @@ mod tests {
             assert_eq!(murmur2(key.as_bytes()), hash, "{key}");
         }
         assert_eq!((of(b"kafka", 6), of(b"kafka", 0)), (Some(0x5067_cf64 % 6), None));
+        for key in [&b"kafka"[..], b"1234", b"34"] {
+            let ever = ever_of(key, 6);
+            assert!((1..=6).all(|count| ever.contains(&of(key, count).unwrap())), "{ever:?}");
+            assert!(ever.iter().all(|partition| (0..6).contains(partition)), "{ever:?}");
+        }
     }
 }

@@ -21,7 +21,8 @@ use super::message::{Batch, Message};
 use super::observer::{KafkaHealth, Observer};
 use super::producer::{PublisherThread, SpawnError};
 use super::recovery::Sequences;
-use super::topics::{TopicKeeper, plan};
+use super::topic_keeper::{Told, TopicKeeper};
+use super::topics::plan;
 use super::transactions::TransactionThread;
 use crate::config::model::{Bootstrap, Delivery, Kafka};
 use crate::join;
@@ -211,7 +212,7 @@ impl Publisher {
         };
         let owner = journal.store_id();
         let comparisons = Comparisons::new();
-        let mut compared = Vec::new();
+        let (mut compared, mut told) = (Vec::new(), Vec::new());
         let mut ways = BTreeMap::new();
         for (integration, lane) in journal.lanes() {
             let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
@@ -225,6 +226,7 @@ impl Publisher {
                     TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1, shared.2)?
                 }
             };
+            told.push(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
             compared.push(Compared {
                 integration: Arc::clone(integration),
                 comparison: Arc::clone(&comparison),
@@ -235,7 +237,7 @@ impl Publisher {
             ways.insert(Arc::clone(integration), Way { handle, thread: Some(thread) });
         }
         let comparer = comparisons.spawn(&servers, kafka, compared)?;
-        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
+        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka, told)?) } else { None };
         Ok(Self {
             ways,
             comparer: Some(comparer),

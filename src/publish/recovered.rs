@@ -97,6 +97,15 @@ pub(crate) struct Place {
 /// The last sequences that are known already, by what of a key is behind the integration.
 pub type Sequences = HashMap<Box<str>, u64>;
 
+/// In what the topic differs from what is known of an integration.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    /// Who has a higher sequence there, or is not known.
+    pub(crate) beyond: Vec<StoredAgent>,
+    /// Who is known to have had events, and is not there, by what of the key is behind the integration.
+    pub(crate) missing: Vec<Box<str>>,
+}
+
 /// The last word on a key.
 struct Word {
     place: Place,
@@ -111,6 +120,8 @@ struct Feed {
     words: HashMap<Box<str>, Word>,
     /// Only who is beyond these is wanted.
     known: Option<Sequences>,
+    /// Of those who are known.
+    seen: HashSet<Box<str>>,
     last_valid: Option<Timestamp>,
     mapping_version: u64,
 }
@@ -147,6 +158,7 @@ impl Collector {
         let key = read.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or(Unreadable::Key)?;
         let (integration, who) = key.split_once('/').ok_or(Unreadable::Key)?;
         let Some(feed) = self.feeds.get_mut(integration) else { return Ok(()) };
+        feed.note(who);
         let Some(value) = read.value else {
             // They were forgotten. Who comes after it is seen for the first time.
             feed.forget(who, read.place);
@@ -163,16 +175,22 @@ impl Collector {
         Ok(())
     }
 
+    /// Against what is known.
+    pub(crate) fn differences(self) -> HashMap<Arc<str>, Differences> {
+        let of = |feed: Feed| {
+            let Feed { words, known, seen, .. } = feed;
+            let is_missing = |(who, sequence): &(Box<str>, u64)| *sequence > 0 && !seen.contains(who);
+            let missing = known.unwrap_or_default().into_iter().filter(is_missing).map(|(who, _)| who).collect();
+            Differences { beyond: words.into_values().filter_map(Word::into_agent).collect(), missing }
+        };
+        self.feeds.into_iter().map(|(integration, feed)| (integration, of(feed))).collect()
+    }
+
     pub(crate) fn finish(self) -> Recovered {
         let is_there = |(_, feed): &(Arc<str>, Feed)| feed.words.values().any(|word| word.agent.is_some());
         let seen = self.feeds.into_iter().filter(is_there);
-        let agent = |word: Word| {
-            let mut stored = word.agent?;
-            stored.agent.sequence = word.highest;
-            Some(stored)
-        };
         let feed = |feed: Feed| RecoveredFeed {
-            agents: feed.words.into_values().filter_map(agent).collect(),
+            agents: feed.words.into_values().filter_map(Word::into_agent).collect(),
             last_valid: feed.last_valid,
             mapping_version: feed.mapping_version,
         };
@@ -184,7 +202,21 @@ impl Collector {
     }
 }
 
+impl Word {
+    fn into_agent(self) -> Option<StoredAgent> {
+        let mut stored = self.agent?;
+        stored.agent.sequence = self.highest;
+        Some(stored)
+    }
+}
+
 impl Feed {
+    fn note(&mut self, who: &str) {
+        if self.known.as_ref().is_some_and(|known| known.contains_key(who)) && !self.seen.contains(who) {
+            self.seen.insert(who.into());
+        }
+    }
+
     fn take(&mut self, who: &str, stored: StoredAgent, place: Place) {
         let sequence = stored.agent.sequence;
         let Some(word) = self.words.get_mut(who) else {

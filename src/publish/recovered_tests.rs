@@ -20,8 +20,10 @@ fn recovered(messages: &str, known: Option<u64>) -> String {
         let read = Read { key: Some(b"avaya-1/1/7"), content_type, value: value.as_deref(), place };
         collector.take(&read).unwrap();
     }
-    let recovered = collector.finish();
-    let agents = recovered.integrations.get("avaya-1").map(|feed| feed.agents.as_slice()).unwrap_or_default();
+    let agents = match known {
+        None => collector.finish().integrations.remove("avaya-1").map(|feed| feed.agents).unwrap_or_default(),
+        Some(_) => collector.differences().remove("avaya-1").unwrap().beyond,
+    };
     let told = |agent: &StoredAgent| {
         let state = &agent.agent.known.as_ref().unwrap().state.raw_state;
         format!("#{} in {state}", agent.agent.sequence)
@@ -96,4 +98,17 @@ fn who_is_known_as_well_is_not_wanted() {
     for (messages, known, expected) in cases {
         assert_eq!(recovered(messages, Some(known)), expected, "{messages}, known {known}");
     }
+}
+
+#[test]
+fn who_had_events_and_is_not_there_is_missing() {
+    let wanted: Arc<str> = Arc::from("avaya-1");
+    let known = Sequences::from([("1/7".into(), 5), ("1/8".into(), 3), ("1/9".into(), 0)]);
+    let mut collector = Collector::beyond(HashMap::from([(wanted, known)]));
+    let (value, content_type) = (event("4", "1"), Some(header::PROTOBUF.as_bytes()));
+    collector
+        .take(&Read { key: Some(b"avaya-1/1/7"), content_type, value: Some(&value), place: Place::default() })
+        .unwrap();
+    let found = collector.differences().remove("avaya-1").unwrap();
+    assert_eq!((found.beyond.len(), found.missing), (0, vec![Box::from("1/8")]));
 }

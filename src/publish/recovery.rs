@@ -20,7 +20,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::client::{self, Quiet, explain, settings};
 use super::message::header;
-use super::recovered::{Collector, Place, Read};
+use super::recovered::{Collector, Differences, Place, Read};
 use super::trouble::{Known, Right, is_about_groups, is_for_somebody, refuses};
 use crate::config::model::Kafka;
 
@@ -78,18 +78,18 @@ pub fn read_current(
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, RecoveryError> {
-    read_into(servers, kafka, &|| Collector::new(wanted), stop, progress)
+    Ok(read_into(servers, kafka, &|| Collector::new(wanted), stop, progress)?.finish())
 }
 
-/// The same of those only of whom the topic has a higher sequence than is known, or of whom nothing is known.
+/// In what the topic differs from what is known: of whom it has a higher sequence, and of whom nothing.
 pub(super) fn read_beyond(
     servers: &str,
     kafka: &Kafka,
     known: &HashMap<Arc<str>, Sequences>,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Recovered, RecoveryError> {
-    read_into(servers, kafka, &|| Collector::beyond(known.clone()), stop, progress)
+) -> Result<HashMap<Arc<str>, Differences>, RecoveryError> {
+    Ok(read_into(servers, kafka, &|| Collector::beyond(known.clone()), stop, progress)?.differences())
 }
 
 fn read_into(
@@ -98,7 +98,7 @@ fn read_into(
     collector: &dyn Fn() -> Collector,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Recovered, RecoveryError> {
+) -> Result<Collector, RecoveryError> {
     let client = |isolation| client(servers, kafka, isolation).map_err(RecoveryError::Settings);
     let mut reading = Reading {
         topic: &kafka.topics.current,
@@ -114,7 +114,7 @@ fn read_into(
     };
     loop {
         match reading.attempt() {
-            Ok(recovered) => return Ok(recovered),
+            Ok(collector) => return Ok(collector),
             Err(Halt::Stopped) => return Err(RecoveryError::Stopped),
             Err(Halt::Again(reason)) => reading.pause(&reason).map_err(|_| RecoveryError::Stopped)?,
         }
@@ -163,8 +163,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn attempt(&mut self) -> Result<Recovered, Halt> {
-        let Some(partitions) = self.partitions()? else { return Ok(Recovered::default()) };
+    fn attempt(&mut self) -> Result<Collector, Halt> {
+        let Some(partitions) = self.partitions()? else { return Ok((self.collector)()) };
         let goals = self.goals(&partitions)?;
         self.until_stable(&goals)?;
         let read = self.read(goals);
@@ -223,7 +223,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn read(&mut self, mut goals: Goals) -> Result<Recovered, Halt> {
+    fn read(&mut self, mut goals: Goals) -> Result<Collector, Halt> {
         let mut assignment = TopicPartitionList::new();
         for &partition in goals.keys() {
             let added = assignment.add_partition_offset(self.topic, partition, Offset::Beginning);
@@ -265,7 +265,7 @@ impl Reading<'_> {
             let (topic, count, reason) = (self.topic, collector.unreadable, unreadable.name());
             tracing::warn!(topic, count, partition, offset, reason, "messages left out, the first one is named");
         }
-        Ok(collector.finish())
+        Ok(collector)
     }
 
     /// Waits a little before it is tried again.

@@ -4,8 +4,9 @@
 //! its size or contents, they are sent again one by one, and the one that is refused alone becomes a dead letter. If none
 //! is, requests were too large for the topic, and become smaller. Anything else is tried again, after a back-off of 100 ms
 //! doubling to 10 s. So a topic that is missing, or that we may not write to, holds up everything behind its messages until it
-//! is there: nothing is lost. The audit topic does not: what people do over HTTP must not stop events. Its records become
-//! dead letters instead, and it is tried again with the first one after a minute.
+//! is there: nothing is lost. Topics at the side do not, once they are missing: feed statuses become dead letters instead, dead
+//! letters are counted, and each is tried again with its first message after a minute. Nor does the audit topic, be it missing or
+//! closed to us: what people do over HTTP must not stop events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use super::dead_letter;
 use super::delivery::{Breakage, FailureList, Monitor, OnTheWay};
 use super::message::{Message, Route, Topic};
 use super::outbox::{Outbox, Outgoing};
+use super::trouble::is_missing;
 use crate::config::model::{Delivery, Kafka};
 use crate::time::Timestamp;
 
@@ -32,8 +34,12 @@ const LOOK: Duration = Duration::from_millis(500);
 const BATCH_SIZE: usize = 1_000_000;
 const SMALLEST_BATCH_SIZE: usize = 16 * 1024;
 
-/// The topic that nothing may wait for.
-struct AuditTopic {
+/// Those that nothing may wait for.
+const SIDE: [Topic; 3] = [Topic::Audit, Topic::FeedStatus, Topic::DeadLetter];
+
+/// A topic that nothing may wait for.
+struct SideTopic {
+    topic: Topic,
     name: String,
     is_to_be_created: bool,
     /// Until when it counts as closed, and why.
@@ -54,7 +60,7 @@ pub(super) struct Refusals {
     found_refused: bool,
     batch_size: Option<usize>,
     configured_batch_size: Option<usize>,
-    audit: AuditTopic,
+    side: [SideTopic; SIDE.len()],
 }
 
 impl Refusals {
@@ -69,12 +75,13 @@ impl Refusals {
             found_refused: false,
             batch_size: None,
             configured_batch_size: kafka.properties.get("batch.size").and_then(|value| value.parse().ok()),
-            audit: AuditTopic {
-                name: kafka.topics.audit.clone(),
+            side: SIDE.map(|topic| SideTopic {
+                topic,
+                name: topic.name(&kafka.topics).to_owned(),
                 is_to_be_created: kafka.create_topics,
                 closed: None,
                 is_known: false,
-            },
+            }),
         }
     }
 
@@ -132,8 +139,10 @@ impl Refusals {
         refused.dedup_by_key(|(position, _)| *position);
         let Some((last, _)) = refused.last() else {
             let wait = self.next_backoff();
-            if let Some(Breakage { code, topic: Some(Topic::Audit) }) = broken.filter(|broken| is_closed(broken.code)) {
-                self.close_audit(code);
+            if let Some(Breakage { code, topic: Some(topic) }) = broken
+                && gives_way(topic, code)
+            {
+                self.close(topic, code);
                 return FIRST_BACKOFF;
             }
             let kind = broken.map(|broken| format!("{:?}", broken.code));
@@ -181,52 +190,72 @@ impl Refusals {
         }
     }
 
-    /// Why nothing is sent to a topic at present. Whether the audit topic is there is asked before the first record goes to it:
-    /// librdkafka waits half a minute for a topic that is missing, and a transaction with it.
+    /// Why nothing is sent to a topic at present. Whether one at the side is there is asked before the first message goes to
+    /// it: librdkafka waits for a topic that is missing, and a transaction with it.
     pub(super) fn closed(&mut self, topic: Topic, connection: &Connection) -> Option<RDKafkaErrorCode> {
-        if topic != Topic::Audit {
-            return None;
-        }
-        if let Some((until, code)) = self.audit.closed
+        let side = self.side.iter_mut().find(|side| side.topic == topic)?;
+        if let Some((until, code)) = side.closed
             && Instant::now() < until
         {
             return Some(code);
         }
-        if self.audit.is_known {
+        if side.is_known {
             return None;
         }
         // Whoever cannot be asked can take nothing either: it waits as everything does.
-        let metadata = connection.producer.client().fetch_metadata(Some(&self.audit.name), LOOK).ok()?;
-        let found = metadata.topics().iter().find(|found| found.name() == self.audit.name)?;
+        let metadata = connection.producer.client().fetch_metadata(Some(&side.name), LOOK).ok()?;
+        let found = metadata.topics().iter().find(|found| found.name() == side.name)?;
         let Some(code) = found.error().map(RDKafkaErrorCode::from) else {
-            self.audit.is_known = true;
+            side.is_known = true;
             return None;
         };
         // It may be about to be created.
-        let may_come = self.audit.is_to_be_created && self.audit.closed.is_none() && !super::trouble::is_refusal(code);
-        if may_come || !is_closed(code) {
+        let may_come = side.is_to_be_created && side.closed.is_none() && !super::trouble::is_refusal(code);
+        if may_come || !gives_way(topic, code) {
             return None;
         }
-        self.close_audit(code);
+        self.close(topic, code);
         Some(code)
     }
 
-    fn close_audit(&mut self, code: RDKafkaErrorCode) {
-        let reason = self.monitor.explain(code, Some(Topic::Audit), &code.to_string());
-        tracing::error!(
-            integration = &*self.integration,
-            reason,
-            "audit records cannot be published: dead letters take their place, the topic is looked at again in a minute"
-        );
-        self.audit.closed = Some((Instant::now() + CLOSED, code));
-        self.audit.is_known = false;
+    fn close(&mut self, topic: Topic, code: RDKafkaErrorCode) {
+        let reason = self.monitor.explain(code, Some(topic), &code.to_string());
+        let integration = &*self.integration;
+        match topic {
+            Topic::DeadLetter => tracing::error!(
+                integration,
+                reason,
+                "dead letters cannot be published: they are only counted, the topic is looked at again in a minute"
+            ),
+            Topic::Audit => tracing::error!(
+                integration,
+                reason,
+                "audit records cannot be published: dead letters take their place, the topic is looked at again in a minute"
+            ),
+            _ => tracing::error!(
+                integration,
+                reason,
+                "feed statuses cannot be published: dead letters take their place, the topic is looked at again in a minute"
+            ),
+        }
+        for side in self.side.iter_mut().filter(|side| side.topic == topic) {
+            side.closed = Some((Instant::now() + CLOSED, code));
+            side.is_known = false;
+        }
     }
 
     /// A message that Kafka will never take: a dead letter takes its place. What is to be sent instead.
     pub(super) fn give_up(&self, position: u64, message: &Message, code: RDKafkaErrorCode) -> Option<Outgoing> {
+        if position == Outgoing::UNTRACKED {
+            return None; // a heartbeat, whose place the next one takes
+        }
         let reason = match code {
             RDKafkaErrorCode::InvalidRecord => "kafka_invalid_record",
-            code if is_closed(code) => "audit_topic_closed",
+            code if is_closed(code) => match message.route {
+                Route::FeedStatus => "feed_status_topic_missing",
+                Route::DeadLetter => "dead_letter_topic_missing",
+                _ => "audit_topic_closed",
+            },
             _ => "kafka_too_large",
         };
         tracing::error!(
@@ -242,13 +271,16 @@ impl Refusals {
     }
 }
 
+/// Whether messages for a topic give way to the others when it is like that.
+fn gives_way(topic: Topic, code: RDKafkaErrorCode) -> bool {
+    match topic {
+        Topic::Audit => is_closed(code),
+        Topic::FeedStatus | Topic::DeadLetter => is_missing(code),
+        Topic::Events | Topic::Current | Topic::Checkpoint => false,
+    }
+}
+
 /// Whether a topic is missing, or we may not write to it.
 fn is_closed(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-    )
+    code == RDKafkaErrorCode::TopicAuthorizationFailed || is_missing(code)
 }

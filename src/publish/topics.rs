@@ -2,14 +2,13 @@
 //!
 //! Policy: existing topics are never changed. What is wrong with them is a WARN, once: a `current` topic that is not
 //! compacted grows without bound or forgets agents, one that keeps people's data longer than configured breaks a promise, and
-//! events and current with different numbers of partitions do not join. Runs on a thread of its own with a back-off from 1 s to 60 s, since Kafka may be down or the topics may be
-//! the business of somebody else; publishing does not wait for it (its producer waits for the topics). Ends when all
-//! topics exist and have been looked at.
+//! events and current with different numbers of partitions do not join. When that is done, and done again, is the business of
+//! `topic_keeper`.
 
-use std::thread::{self, JoinHandle};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
@@ -24,8 +23,6 @@ use crate::config::model::{Delivery, Kafka};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request goes on after it was to stop.
 const STEP: Duration = Duration::from_millis(500);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// A topic as it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +39,14 @@ pub struct TopicPlan {
 
 /// How each topic is created.
 pub fn plan(kafka: &Kafka) -> Vec<TopicPlan> {
+    plans(kafka).into_iter().map(|(_, plan)| plan).collect()
+}
+
+/// The same with which topic it is.
+pub(super) fn plans(kafka: &Kafka) -> Vec<(Topic, TopicPlan)> {
     let exactly_once = kafka.delivery == Delivery::ExactlyOnce;
     let topics = Topic::ALL.into_iter().filter(|topic| *topic != Topic::Checkpoint || exactly_once);
-    topics.map(|topic| plan_of(topic, kafka)).collect()
+    topics.map(|topic| (topic, plan_of(topic, kafka))).collect()
 }
 
 fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
@@ -73,7 +75,7 @@ fn compacted() -> Vec<(&'static str, String)> {
 
 /// Why the topics could not be seen to; it is tried again.
 #[derive(Debug, thiserror::Error)]
-enum TopicsError {
+pub(super) enum TopicsError {
     #[error("{0}")]
     Kafka(String),
     #[error("topic {topic:?} could not be created: {reason}")]
@@ -82,78 +84,24 @@ enum TopicsError {
         "topic {0:?} does not exist, or this user may not see it: create it or set kafka.create_topics, and give the rights as SECURITY.md says"
     )]
     Missing(String),
+    #[error("topic {0:?} was created and is not there yet")]
+    Late(String),
     #[error("stopped")]
     Stopped,
 }
 
-/// The thread that sees to the topics; dropping this ends it within [`STEP`] or two.
-pub(crate) struct TopicKeeper {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl TopicKeeper {
-    pub(crate) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
-        let (stop, stopped) = crossbeam_channel::bounded(0);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let (servers, kafka) = (servers.to_owned(), kafka.clone());
-        let thread = thread::Builder::new()
-            .name("topics".to_owned())
-            .spawn(move || keep(&servers, &kafka, &runtime, &stopped))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for TopicKeeper {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn keep(servers: &str, kafka: &Kafka, runtime: &Runtime, stopped: &Receiver<()>) {
-    let mut backoff = FIRST_BACKOFF;
-    let mut last_problem = String::new();
-    let mut admin = None;
-    loop {
-        let outcome = match &admin {
-            Some(admin) => see_to_topics(&Admin { client: admin, runtime, stopped }, servers, kafka),
-            None => match client(servers, kafka) {
-                Ok(client) => {
-                    admin = Some(client);
-                    continue;
-                }
-                Err(error) => Err(TopicsError::Kafka(error.to_string())),
-            },
-        };
-        let Err(error) = outcome else { return };
-        let problem = error.to_string();
-        if problem == last_problem {
-            tracing::debug!(%error, "topics not seen to");
-        } else if !matches!(error, TopicsError::Stopped) {
-            tracing::warn!(%error, "topics not seen to, will be retried");
-            last_problem = problem;
-        }
-        if stopped.recv_timeout(backoff) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
-    }
-}
-
-fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
+/// The administrator.
+pub(super) fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
     let mut client = settings(servers, &kafka.properties, "rtalink-topics");
     client.set("allow.auto.create.topics", "false");
     client::open(&client, Quiet::default())
 }
 
 /// The administrator's requests, in steps between which it can be stopped.
-struct Admin<'a> {
-    client: &'a AdminClient<Quiet>,
-    runtime: &'a Runtime,
-    stopped: &'a Receiver<()>,
+pub(super) struct Admin<'a> {
+    pub(super) client: &'a AdminClient<Quiet>,
+    pub(super) runtime: &'a Runtime,
+    pub(super) stopped: &'a Receiver<()>,
 }
 
 impl Admin<'_> {
@@ -164,12 +112,23 @@ impl Admin<'_> {
         }
     }
 
-    fn metadata(&self) -> Result<Metadata, TopicsError> {
+    /// Number of a topic's partitions; `None` if it does not exist.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Option<usize>, TopicsError> {
+        let metadata = self.insist(|| self.client.inner().fetch_metadata(Some(topic), STEP))?;
+        Ok(partitions(&metadata, topic))
+    }
+
+    /// Where a partition ends.
+    pub(super) fn end(&self, topic: &str, partition: i32) -> Result<i64, TopicsError> {
+        Ok(self.insist(|| self.client.inner().fetch_watermarks(topic, partition, STEP))?.1)
+    }
+
+    fn insist<T>(&self, request: impl Fn() -> Result<T, KafkaError>) -> Result<T, TopicsError> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
             self.go_on()?;
-            match self.client.inner().fetch_metadata(None, STEP) {
-                Ok(metadata) => return Ok(metadata),
+            match request() {
+                Ok(answer) => return Ok(answer),
                 Err(error) if Instant::now() >= deadline => {
                     return Err(TopicsError::Kafka(self.client.inner().context().explain(&error)));
                 }
@@ -190,24 +149,7 @@ impl Admin<'_> {
     }
 }
 
-fn see_to_topics(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
-    let plans = plan(kafka);
-    let metadata = admin.metadata()?;
-    let missing = missing(&metadata, &plans);
-    match missing.first() {
-        None => {}
-        Some(_) if kafka.create_topics => create(admin, kafka, &missing)?,
-        Some(plan) => return Err(TopicsError::Missing(plan.name.clone())),
-    }
-    look_at_retention(admin, &metadata, servers, kafka)?;
-    look_at(admin, &metadata, kafka)
-}
-
-fn missing<'a>(metadata: &Metadata, plans: &'a [TopicPlan]) -> Vec<&'a TopicPlan> {
-    plans.iter().filter(|plan| partitions(metadata, &plan.name).is_none()).collect()
-}
-
-fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
+pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
     let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|plan| plan.as_new_topic()).collect();
     let known = Known::by(&kafka.properties);
     let mut first_failure = None;
@@ -225,25 +167,22 @@ fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<()
 }
 
 /// Says what is wrong with topics that somebody else has made.
-fn look_at(admin: &Admin<'_>, metadata: &Metadata, kafka: &Kafka) -> Result<(), TopicsError> {
+pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
-    let Some(of_current) = partitions(metadata, current) else { return Ok(()) };
+    let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
     warn_unless_compacted(current, settings.iter());
-    if let Some(of_events) = partitions(metadata, events).filter(|of_events| *of_events != of_current) {
+    if let Some(of_events) = partitions.get(&Topic::Events).filter(|of_events| *of_events != of_current) {
         tracing::warn!(events, of_events, current, of_current, "topics have different numbers of partitions");
     }
     Ok(())
 }
 
 /// Says which of them keep messages for too long. One request each: the right to read settings may be there for some.
-fn look_at_retention(admin: &Admin<'_>, metadata: &Metadata, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
-    for topic in Topic::ALL {
-        let name = topic.name(&kafka.topics);
-        let Some(wanted) = retention::of(topic, &kafka.retention).filter(|_| partitions(metadata, name).is_some())
-        else {
-            continue;
-        };
+pub(super) fn look_at_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
+    for (topic, plan) in plans(kafka) {
+        let name = &*plan.name;
+        let Some(wanted) = retention::of(topic, &kafka.retention) else { continue };
         for resource in settings_of(admin, kafka, name, "nobody looks for how long the topic keeps its messages")? {
             retention::warn_if_longer(name, wanted, servers, &resource);
         }
@@ -318,25 +257,5 @@ mod tests {
         rta.dead-letter 3 -1 [("cleanup.policy", "delete"), ("retention.ms", "604800000"), ("segment.ms", "60480000")]
         rta.audit 1 -1 [("cleanup.policy", "delete"), ("retention.ms", "31536000000"), ("segment.ms", "86400000")]
         "#);
-    }
-
-    #[test]
-    fn missing_topics_are_found() {
-        let cluster = testing::cluster();
-        let servers = cluster.bootstrap_servers();
-        let mut kafka = testing::kafka(&servers);
-        let metadata = client(&servers, &kafka).unwrap().inner().fetch_metadata(None, testing::LONG).unwrap();
-        assert_eq!(missing(&metadata, &plan(&kafka)), Vec::<&TopicPlan>::new());
-        kafka.topics.dead_letter = "nowhere".to_owned();
-        let plans = plan(&kafka);
-        assert_eq!(missing(&metadata, &plans), [&plans[3]]);
-    }
-
-    #[test]
-    fn the_keeper_ends_while_kafka_is_down() {
-        let cluster = testing::cluster();
-        cluster.broker_down(-1).unwrap();
-        let servers = cluster.bootstrap_servers();
-        drop(TopicKeeper::spawn(&servers, &testing::kafka(&servers)).unwrap());
     }
 }

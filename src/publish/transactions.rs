@@ -283,7 +283,11 @@ impl TransactionThread {
             }
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
-            match connection.enqueue(name, &message.key, message.value(), &message.headers, ticket) {
+            let sent = match message.value() {
+                None => connection.enqueue_everywhere(name, &message.key, ticket),
+                value => connection.enqueue(name, &message.key, value, &message.headers, ticket),
+            };
+            match sent {
                 Ok(()) => {}
                 Err(Refusal::TooLarge(code)) => {
                     let replacement = self.refusals.give_up(outgoing.position, message, code);

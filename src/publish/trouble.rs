@@ -49,6 +49,14 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether a topic does not exist, as far as the broker tells.
+pub(super) fn is_missing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition
+    )
+}
+
 /// Where the rights are.
 const SEE: &str = "see SECURITY.md";
 
@@ -85,6 +93,10 @@ impl Known {
         if refuses(error) { self.lacks(right) } else { with_advice(&error.to_string()) }
     }
 }
+
+/// What a refused timestamp means.
+pub(super) const CLOCKS_DIFFER: &str = "the clocks of this machine and of the broker differ by more than the topic's \
+     message.timestamp.after.max.ms or message.timestamp.before.max.ms allow: set the clock that is wrong; everything waits until then";
 
 /// What librdkafka said, and behind it what to look at.
 pub(super) fn with_advice(said: &str) -> String {
@@ -132,6 +144,12 @@ fn advice(said: &str) -> Option<&'static str> {
 pub(super) fn end_of_connection<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
     // Behind the name of its thread.
     (facility == "FAIL").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
+}
+
+/// The request that was not answered, where librdkafka logs that: behind a firewall that has forgotten the connection nobody
+/// says more of it.
+pub(super) fn unanswered<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
+    (facility == "REQTMOUT").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
 }
 
 /// The topic that librdkafka could not add to a transaction, by what it logs about it: the error itself names none.
@@ -232,5 +250,7 @@ mod tests {
         assert_eq!(topic_of_log_line("FAIL", line), None);
         assert_eq!(end_of_connection("FAIL", "[thrd:x://y]: x://y: Disconnected"), Some("x://y: Disconnected"));
         assert_eq!(end_of_connection("ADDPARTS", line), None);
+        assert_eq!(unanswered("REQTMOUT", "[thrd:x]: x/1: Timed out Produce"), Some("x/1: Timed out Produce"));
+        assert_eq!(unanswered("FAIL", line), None);
     }
 }

@@ -6,6 +6,7 @@
 #       [--parent PID]                ... that ends when the process PID is gone
 #       [--max-seconds S]             ... or after S seconds (default 1500; 0: never)
 #       [--temporary]                 ... and removes D afterwards, unless it never came up (then broker.log says why)
+#       [--forward S,A]             ... with a second listener on S that clients reach at port A
 #       [--secure S,PEM]              ... with a second listener on localhost:S that asks for TLS and SCRAM-SHA-512, with key
 #                                     and certificates from PEM; who comes there has the rights that ACLs give and no others
 #   kafka.sh acls ARGUMENTS...        what kafka-acls.sh of Kafka's distribution does
@@ -37,11 +38,15 @@ copy_jars() {
         -DincludeScope=runtime -DoutputDirectory="$1" 2>&1) || fail "mvn could not fetch the broker's jars: $log"
 }
 
-write_settings() { # PORT DIR [S,PEM]
+write_settings() { # PORT DIR [S,PEM] [S,A]
     local port=$1 dir=$2 controller=$(($1 + 1)) listen='' advertise=''
     if [ -n "$3" ]; then
         listen=",SECURE://127.0.0.1:${3%%,*}"
         advertise=",SECURE://localhost:${3%%,*}"
+    fi
+    if [ -n "$4" ]; then
+        listen="$listen,FORWARD://127.0.0.1:${4%%,*}"
+        advertise="$advertise,FORWARD://127.0.0.1:${4#*,}"
     fi
     cat >"$dir/server.properties" <<END
 process.roles=broker,controller
@@ -51,7 +56,7 @@ listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller$listen
 advertised.listeners=PLAINTEXT://127.0.0.1:$port$advertise
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FORWARD:PLAINTEXT,SECURE:SASL_SSL
 log.dirs=$dir/data
 auto.create.topics.enable=false
 default.replication.factor=1
@@ -112,7 +117,7 @@ watch() { # BROKER PARENT MAX_SECONDS TEMPORARY DIR
 }
 
 run() {
-    local port='' dir='' parent='' max_seconds=1500 temporary=false secure=''
+    local port='' dir='' parent='' max_seconds=1500 temporary=false secure='' forward=''
     while (($#)); do
         case $1 in
         --port) port=$2 && shift 2 ;;
@@ -121,6 +126,7 @@ run() {
         --max-seconds) max_seconds=$2 && shift 2 ;;
         --temporary) temporary=true && shift ;;
         --secure) secure=$2 && shift 2 ;;
+        --forward) forward=$2 && shift 2 ;;
         *) fail "run: unknown option $1" ;;
         esac
     done
@@ -133,7 +139,7 @@ run() {
 
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
-    write_settings "$port" "$dir" "$secure"
+    write_settings "$port" "$dir" "$secure" "$forward"
     local java=(java -Xmx512m "-Dlog4j2.configurationFile=$dir/log4j2.properties" -cp "$libs/*")
     if ! "${java[@]}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC kafka.tools.StorageTool format --ignore-formatted \
         --cluster-id cnRhbGluay10ZXN0cy0wMQ --config "$dir/server.properties" >"$dir/broker.log" 2>&1; then

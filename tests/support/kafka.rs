@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, process};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -137,6 +137,23 @@ impl Broker {
         let answers = wait_for(self.admin().create_topics([&new], &options())).expect("create a topic");
         for answer in answers {
             answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} was not created: {code}"));
+        }
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete_topic(&self, topic: &str) {
+        let answers = wait_for(self.admin().delete_topics(&[topic], &options())).expect("delete a topic");
+        for answer in answers {
+            answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} was not deleted: {code}"));
+        }
+    }
+
+    /// Gives a topic more partitions, so many in all.
+    pub(crate) fn add_partitions(&self, topic: &str, count: usize) {
+        let more = NewPartitions::new(topic, count);
+        let answers = wait_for(self.admin().create_partitions([&more], &options())).expect("more partitions");
+        for answer in answers {
+            answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} has no more partitions: {code}"));
         }
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod agents;
 pub(crate) mod certificates;
 pub(crate) mod faulty_disk;
+pub(crate) mod forward;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod kafka;

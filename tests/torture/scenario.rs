@@ -70,6 +70,10 @@ pub(crate) enum Breaks {
     HungDisk,
     /// rtalink gets SIGTERM under load and has no time to end.
     NoGrace,
+    /// Topics are deleted while rtalink runs.
+    DeletedTopics,
+    /// Topics get more partitions.
+    PartitionsAdded,
     /// Nothing.
     Nothing,
 }

@@ -23,7 +23,7 @@ use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::faulty_disk::FaultyDisk;
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
 use crate::support::sections;
-use crate::support::topic::Received;
+use crate::support::topic::{self, Received};
 use crate::support::wait::within;
 
 /// Complete snapshots that may be lost with the process that has read them: half a second's, because what was read is on
@@ -124,6 +124,13 @@ impl Scene {
         self.lives += 1;
     }
 
+    /// The same with these variables.
+    pub(crate) fn live_with(&mut self, environment: &[(&str, &str)]) {
+        let rtalink = Rtalink::start(self.path(), self.http, environment);
+        self.rtalink = Some(rtalink.ready(self.path()));
+        self.lives += 1;
+    }
+
     /// Starts it while Kafka is away, and waits until it is ready.
     pub(crate) fn live_without_kafka(&mut self) {
         let elsewhere = [("RTALINK__KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")];
@@ -134,9 +141,7 @@ impl Scene {
             }
             Kafka::Shared(_) | Kafka::Own(_) => &elsewhere[..],
         };
-        let rtalink = Rtalink::start(self.path(), self.http, environment);
-        self.rtalink = Some(rtalink.ready(self.path()));
-        self.lives += 1;
+        self.live_with(environment);
     }
 
     /// Kafka comes back; another life, if this one cannot see it.
@@ -293,6 +298,25 @@ impl Scene {
 
     pub(crate) const fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// A topic of ours by the end of its name.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.topics)
+    }
+
+    /// What is on it.
+    pub(crate) fn on(&self, name: &str) -> Vec<Received> {
+        topic::read(&self.kafka.bootstrap(), &self.topic(name))
+    }
+
+    /// The broker, where nobody takes it away.
+    pub(crate) fn broker(&self) -> &Broker {
+        match &self.kafka {
+            Kafka::Shared(broker) => broker,
+            Kafka::Own(broker) => broker,
+            Kafka::Interrupted(_) => panic!("{}: this broker goes", self.scenario.name),
+        }
     }
 
     /// The topic of events.
