@@ -197,6 +197,11 @@ impl<C> Inbox<C> {
         self.lanes[index].rest = Some(rest);
     }
 
+    /// Whether something is left of a letter of that channel.
+    pub fn has_rest(&self, index: usize) -> bool {
+        self.lanes[index].rest.is_some()
+    }
+
     /// Whether nothing waits in that channel.
     pub fn is_empty(&self, index: usize) -> bool {
         let lane = &self.lanes[index];

@@ -10,7 +10,7 @@
 //! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of
 //! the same clock, but may come out of order: what a charge tells the engine never goes back either.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ pub enum Control {
     Forget(Forget),
     /// After how long whoever is not seen any more is forgotten.
     ForgetAfter(Option<Duration>),
+    /// What was found is not all handed over. Of the worker to itself, so that others have their turn in between.
+    GoOn,
     /// All letters that will ever come are before this one.
     Stop,
 }
@@ -97,6 +99,8 @@ pub struct Charge {
     pub(super) limiter: Limiter,
     pub(super) connections: HashMap<ConnectionId, CancellationToken>,
     pub(super) findings: Vec<Finding>,
+    /// What is left of them when the turn was over, each of another agent: when it was read.
+    rest: Option<Rest>,
     /// Time never goes back, in whatever order letters come.
     pub(super) now: Timestamp,
     /// Its last letter came late: more may be on their way until then.
@@ -167,6 +171,7 @@ impl Charge {
             limiter: Limiter::default(),
             connections: HashMap::new(),
             findings: Vec::new(),
+            rest: None,
             now,
             behind_until: None,
             reported: Totals::default(),
@@ -184,6 +189,22 @@ impl Charge {
             to_be_written: ToBeWritten::new(),
         }
     }
+}
+
+/// See [`Charge::rest`].
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    read_at: Option<Instant>,
+}
+
+/// How many of these have to be handed over together, so that none of the others is of an agent who is among them.
+fn together(findings: &[Finding]) -> usize {
+    let mut seen = HashSet::new();
+    let is_again = |(_, finding): &(usize, &Finding)| match finding {
+        Finding::Event(event, _) => !seen.insert(event.agent),
+        _ => false,
+    };
+    findings.iter().enumerate().filter(is_again).last().map_or(0, |(index, _)| index + 1)
 }
 
 /// Letters that come later than this after their time show that the worker is behind.
@@ -242,6 +263,11 @@ pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
                 charge.tick(if is_current { now } else { charge.now });
             }
         }
+        for (index, charge) in charges.iter().enumerate() {
+            if charge.rest.is_some() && !inbox.has_rest(index) {
+                inbox.put_back(index, Letter::Control(Control::GoOn));
+            }
+        }
     }
     charges.iter_mut().for_each(Charge::end);
 }
@@ -284,6 +310,7 @@ impl Charge {
             Control::Publishing { pause, done } => self.set_publishing(pause, done),
             Control::Forget(forget) => self.forget_requested(forget),
             Control::ForgetAfter(after) => self.ageing.set(after),
+            Control::GoOn => self.conclude_share(None),
             Control::Stop => {}
         }
     }
@@ -300,6 +327,10 @@ impl Charge {
             self.unread += u64::from(matches!(from_feed.event, FeedEvent::Piece { .. }));
             return None;
         }
+        if self.rest.is_some() {
+            self.conclude_share(None);
+            return Some(from_feed);
+        }
         let FromFeed { integration, connection, at: received_at, event } = from_feed;
         let at = self.advance(received_at);
         // Whatever was due before these bytes were read happens before them.
@@ -308,7 +339,7 @@ impl Charge {
             FeedEvent::Open { peer, close } => {
                 self.connections.insert(connection, close);
                 self.engine.open(connection, &peer, at, &mut self.findings);
-                self.conclude(None);
+                self.conclude_share(None);
             }
             FeedEvent::Piece { plan, piece, read_at, in_flight } => {
                 let begin = Instant::now();
@@ -318,7 +349,7 @@ impl Charge {
                 self.metrics.decode.record(decode.as_secs_f64());
                 self.metrics.track.record(stages.track.as_secs_f64());
                 self.metrics.map.record(stages.map.as_secs_f64());
-                self.conclude(Some(read_at));
+                self.conclude_share(Some(read_at));
                 if let Some(rest) = rest {
                     let event = FeedEvent::Piece { plan, piece: Piece::Records(rest), read_at, in_flight };
                     return Some(FromFeed { integration, connection, at: received_at, event });
@@ -326,16 +357,16 @@ impl Charge {
             }
             FeedEvent::Idle => {
                 self.engine.idle(connection, at, &mut self.findings);
-                self.conclude(None);
+                self.conclude_share(None);
             }
             FeedEvent::Torn(run) => {
                 self.engine.torn(connection, &run, at, &mut self.findings);
-                self.conclude(None);
+                self.conclude_share(None);
             }
             FeedEvent::Close => {
                 self.connections.remove(&connection);
                 self.engine.close(connection, at, &mut self.findings);
-                self.conclude(None);
+                self.conclude_share(None);
             }
         }
         None
@@ -410,9 +441,12 @@ impl Charge {
     }
 
     fn tick(&mut self, now: Timestamp) {
+        if self.rest.is_some() {
+            return self.conclude_share(None);
+        }
         let at = self.advance(now);
         self.engine.tick(at, &mut self.findings);
-        self.conclude(None);
+        self.conclude_share(None);
         #[allow(clippy::cast_precision_loss)] // bounded by the queue
         self.metrics.pending.set(self.publish.pending() as f64);
         self.metrics.oldest.set(self.publish.oldest_age().as_secs_f64());
@@ -474,11 +508,35 @@ impl Charge {
 
     /// Publishes, shows and counts what the engine has found.
     pub(super) fn conclude(&mut self, read_at: Option<Instant>) {
+        let read_at = self.rest.take().map_or(read_at, |rest| rest.read_at);
+        let findings = std::mem::take(&mut self.findings);
+        self.conclude_these(findings, read_at);
+    }
+
+    /// The same of a share: the end of one snapshot may log out everybody. The rest comes before anything else of this
+    /// integration.
+    ///
+    /// What is written of an agent with their event is what the engine remembers now, which is what their last event says. So
+    /// all events of an agent are handed over together.
+    fn conclude_share(&mut self, read_at: Option<Instant>) {
+        let (read_at, together) = match self.rest.take() {
+            Some(rest) => (rest.read_at, 0),
+            None if self.findings.len() <= SHARE.findings => (read_at, 0),
+            None => (read_at, together(&self.findings)),
+        };
+        let share = together.max(SHARE.findings).min(self.findings.len());
+        let rest = self.findings.split_off(share);
+        let findings = std::mem::replace(&mut self.findings, rest);
+        self.rest = (!self.findings.is_empty()).then_some(Rest { read_at });
+        self.conclude_these(findings, read_at);
+    }
+
+    fn conclude_these(&mut self, findings: Vec<Finding>, read_at: Option<Instant>) {
         let begin = Instant::now();
-        let has_findings = !self.findings.is_empty();
+        let has_findings = !findings.is_empty();
         let mut messages = Vec::new();
         let mut events = Vec::new();
-        for finding in std::mem::take(&mut self.findings) {
+        for finding in findings {
             match finding {
                 Finding::Event(event, annotation) => {
                     self.metrics.event(event.cause);
@@ -517,7 +575,9 @@ impl Charge {
         }
         let events = self.hand_over(messages, events);
         // Not before: what is written of an agent then is what his last event says.
-        self.end_overflow();
+        if self.rest.is_none() {
+            self.end_overflow();
+        }
         if has_findings || read_at.is_some() {
             self.metrics.publish.record(begin.elapsed().as_secs_f64());
         }

@@ -216,6 +216,29 @@ impl Queue {
         self.at_disk_since.map(|since| since.elapsed()).filter(|since| *since >= HANGS)
     }
 
+    /// What one commit of at most so many bytes takes: of each lane in its order, and of none more than its share. A lane that
+    /// has much to write keeps nobody else waiting for longer than a commit.
+    pub(super) fn next_items(&mut self, most: usize) -> Vec<Item> {
+        let mut waits = vec![false; self.lanes.len()];
+        self.items.iter().for_each(|item| waits[item.lane()] = true);
+        let share = most / waits.iter().filter(|waits| **waits).count().max(1);
+        let mut taken = vec![0; self.lanes.len()];
+        let mut is_full = vec![false; self.lanes.len()];
+        let (mut items, mut left) = (Vec::new(), VecDeque::new());
+        for item in self.items.drain(..) {
+            let lane = item.lane();
+            is_full[lane] |= taken[lane] > 0 && taken[lane] + item.bytes() > share;
+            if is_full[lane] {
+                left.push_back(item);
+            } else {
+                taken[lane] += item.bytes();
+                items.push(item);
+            }
+        }
+        self.items = left;
+        items
+    }
+
     /// For how long the oldest batch of a lane has been waiting for the disk.
     pub(super) fn oldest_age(&self, lane: usize) -> Duration {
         let of_lane = |item: &Item| match item {
@@ -265,5 +288,59 @@ pub(super) struct AtDisk<'a>(&'a Shared);
 impl Drop for AtDisk<'_> {
     fn drop(&mut self) {
         self.0.queue.lock().at_disk_since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(items: &[(usize, usize)]) -> Queue {
+        let lanes = items.iter().map(|(lane, _)| lane + 1).max().unwrap_or(0);
+        let item = |(first, (lane, bytes)): (u64, &(usize, usize))| Item::Batch {
+            lane: *lane,
+            first,
+            messages: Vec::new(),
+            content: vec![0; *bytes],
+            submitted_at: Instant::now(),
+            forgets: false,
+        };
+        Queue {
+            items: (0..).zip(items).map(item).collect(),
+            lanes: (0..lanes).map(|_| LaneQueue::default()).collect(),
+            is_writing: false,
+            writing: 0,
+            at_disk_since: None,
+            failure: None,
+            is_told_to_hang: false,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Which of the items each commit of at most 100 bytes takes.
+    fn commits(items: &[(usize, usize)]) -> Vec<Vec<u64>> {
+        let mut queue = queue(items);
+        let number = |item: Item| match item {
+            Item::Batch { first, .. } => first,
+            _ => unreachable!("there are no others"),
+        };
+        let next = || {
+            Some(queue.next_items(100).into_iter().map(number).collect()).filter(|items: &Vec<u64>| !items.is_empty())
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn a_commit_takes_of_each_lane_in_its_order_no_more_than_its_share() {
+        assert_eq!(commits(&[(0, 60), (0, 40), (0, 1), (0, 200), (0, 1)]), [vec![0, 1], vec![2], vec![3], vec![4]]);
+        // Lane 0 floods; lane 1 has little.
+        let flood = [(0, 30), (0, 30), (0, 30), (0, 30), (1, 5), (0, 30), (1, 5)];
+        assert_eq!(commits(&flood), [vec![0, 4, 6], vec![1, 2, 3], vec![5]]);
+        assert_eq!(commits(&[(0, 500), (1, 500), (0, 1)]), [vec![0, 1], vec![2]], "at least one of each");
+        assert_eq!(
+            commits(&[(0, 40), (0, 40), (0, 2), (1, 1)]),
+            [vec![0, 3], vec![1, 2]],
+            "none overtakes another of its lane"
+        );
     }
 }

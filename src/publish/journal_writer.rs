@@ -93,15 +93,7 @@ impl Writer {
         let mut acknowledged_since: Option<Instant> = None;
         let mut queue = self.shared.queue.lock();
         loop {
-            let mut bytes = 0;
-            let mut items = Vec::new();
-            while let Some(item) = queue.items.pop_front_if(|item| bytes == 0 || bytes + item.bytes() <= COMMIT_BYTES) {
-                bytes += item.bytes();
-                if let Item::Batch { lane, submitted_at, .. } = &item {
-                    queue.lanes[*lane].writing_since.get_or_insert(*submitted_at);
-                }
-                items.push(item);
-            }
+            let items = queue.next_items(COMMIT_BYTES);
             let is_acknowledged = self.lanes.iter().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
             let is_ending = matches!(queue.phase, Phase::Ending(_));
             if is_acknowledged && acknowledged_since.is_none() {

@@ -89,7 +89,7 @@ impl Lane {
     /// Whether [`Self::submit`] would not wait for long: the store gets on. Where there is no hope of that it does not wait.
     pub fn takes_more(&self) -> bool {
         let queue = self.shared.queue.lock();
-        queue.phase != Phase::Open || queue.trouble().is_some() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
+        queue.phase != Phase::Open || queue.is_in_trouble() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
     }
 
     /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
