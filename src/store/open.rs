@@ -334,7 +334,7 @@ fn begin(
             (false, expected.map(|expected| Incident::RolledBack { found, expected }))
         }
     };
-    let mut store = Store { connection, place, id, commits: found, hurry: Hurry::default() };
+    let mut store = Store { connection, place, id, commits: found, hurry: Hurry::default(), written: None };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;
