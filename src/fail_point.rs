@@ -65,9 +65,9 @@ points! {
     BEFORE_FORGET = "before-forget";
     /// A tombstone is handed over, the agent is not known any more.
     AFTER_FORGET = "after-forget";
-    /// Whoever was forgotten is in no table; the file is about to be written anew.
+    /// Whoever was forgotten is in no table; the file is about to be swept.
     BEFORE_ERASE = "before-erase";
-    /// The file is written anew, in its log.
+    /// The file is swept, in its log.
     IN_ERASE = "in-erase";
     /// Nothing of whom was forgotten is in the file.
     AFTER_ERASE = "after-erase";

@@ -91,8 +91,12 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
             waiting.push(*number);
         }
     }
+    // Nobody knows him, but perhaps it was he: of whom an earlier run has forgotten, only that it is not over is known.
+    let is_perhaps_he =
+        told.iter().all(|(_, found)| found.acds.is_empty() && found.in_feed.is_empty() && !found.is_full)
+            && is_still_erased(&state, deadline).await;
     let set_aside = set_aside(&state, wanted.login_id.clone()).await;
-    let found = Found { told, waiting, unanswered, set_aside };
+    let found = Found { told, waiting, unanswered, set_aside, is_perhaps_he };
     answer(&state, &ids, &wanted, &found)
 }
 
@@ -131,6 +135,24 @@ async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by:
     asked
 }
 
+/// Whether somebody who was forgotten before may still be found in the store, when the deadline has come. Waits for it, and
+/// lets it begin at once.
+async fn is_still_erased(state: &State, deadline: Instant) -> bool {
+    let Some(lane) = state.readiness.handles().first().map(PublishHandle::lane) else { return false };
+    if lane.is_erasing() {
+        let (erased, receiver) = oneshot::channel();
+        // Whoever asked may have stopped waiting.
+        lane.when_erased(
+            0,
+            Box::new(move || {
+                let _ = erased.send(());
+            }),
+        );
+        let _ = timeout_at(deadline, receiver).await;
+    }
+    lane.is_erasing()
+}
+
 /// Files in which he may still be: nobody can delete him there.
 async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
     let Some(directory) = state.readiness.directory().map(Path::to_owned) else { return Vec::new() };
@@ -150,10 +172,12 @@ struct Found {
     /// Integrations that have not answered.
     unanswered: Vec<usize>,
     set_aside: Vec<PathBuf>,
+    /// Nobody knows him, and somebody who was forgotten before is not erased yet.
+    is_perhaps_he: bool,
 }
 
 fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
-    let Found { told, waiting, unanswered, set_aside } = found;
+    let Found { told, waiting, unanswered, set_aside, is_perhaps_he } = found;
     let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
         let of_one = |(number, found): &(usize, Forgotten)| {
             let id = Arc::clone(&ids[*number]);
@@ -188,6 +212,10 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
                             left CMS, or when the feed is gone"
                 .into();
         StatusCode::CONFLICT
+    } else if *is_perhaps_he {
+        told_of["waitsFor"] =
+            "somebody who was forgotten before is not erased from the store yet, perhaps this one: ask again".into();
+        StatusCode::ACCEPTED
     } else if forgotten.is_empty() {
         told_of["error"] = "nobody knows this login id, or he is forgotten already; to send a tombstone to the topic \
                             `current` nevertheless, name an integration and an ACD"

@@ -53,7 +53,8 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
     assert_eq!((told, &asked.unanswered), (vec![(1, vec![1]), (2, vec![2])], &vec![0]));
 
     let ids: Vec<Arc<str>> = INTEGRATIONS.map(Into::into).into();
-    let found = Found { told: asked.told, waiting: Vec::new(), unanswered: asked.unanswered, set_aside: Vec::new() };
+    let Asked { told, unanswered } = asked;
+    let found = Found { told, waiting: Vec::new(), unanswered, set_aside: Vec::new(), is_perhaps_he: false };
     let response = answer(&state, &ids, &wanted, &found);
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -19,6 +19,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,7 @@ impl Journal {
             work: Condvar::new(),
             room: Condvar::new(),
             ended: Condvar::new(),
+            is_erasing: AtomicBool::new(store.is_erase_due()?),
             hurry: store.hurry(),
             is_durable: store.is_durable(),
             store_id: store.id(),

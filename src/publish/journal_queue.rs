@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -263,6 +264,8 @@ pub(super) struct Shared {
     pub(super) room: Condvar,
     /// For who watches the thread: it ends.
     pub(super) ended: Condvar,
+    /// Somebody who was forgotten may still be found in the bytes of the store.
+    pub(super) is_erasing: AtomicBool,
     /// Ends the waits for other programs that have the file.
     pub(super) hurry: Hurry,
     pub(super) is_durable: bool,
@@ -271,6 +274,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn set_erasing(&self, is_erasing: bool) {
+        self.is_erasing.store(is_erasing, Ordering::Release);
+    }
+
     /// The thread waits for the disk for as long as this lives.
     pub(super) fn at_disk(&self) -> AtDisk<'_> {
         self.queue.lock().at_disk_since = Some(Instant::now());

@@ -293,28 +293,31 @@ impl Writer {
         std::iter::once((index, until)).chain(others).collect()
     }
 
-    /// Erases what has left, if it is time.
+    /// Erases a portion of what has left, if it is time.
     fn erase(&mut self) {
-        if !self.erasing.is_due(left_to(&self.lanes)) {
-            return;
+        if self.erasing.is_due(left_to(&self.lanes)) {
+            let mut sweeping = self.erasing.take(left_to(&self.lanes));
+            let at_disk = self.shared.at_disk();
+            let erased = self.store.erase(&mut sweeping.sweep, self.erasing.is_empty());
+            drop(at_disk);
+            match erased {
+                Ok(Erased::Done) => {
+                    let took_ms = sweeping.begun_at.elapsed().as_millis();
+                    tracing::debug!(took_ms, "what was forgotten is erased from the store");
+                    self.erasing.ended();
+                    self.shared.set_erasing(!self.erasing.is_empty());
+                    sweeping.ready.into_iter().filter_map(|pending| pending.done).for_each(|done| done());
+                }
+                Ok(Erased::More) => self.erasing.put_back(sweeping, false),
+                Ok(Erased::Busy) => self.erasing.put_back(sweeping, true),
+                Err(error) => {
+                    self.shared.observer.failed(error.kind());
+                    tracing::error!(kind = error.kind(), %error, "what was forgotten is not erased from the store, will be tried again");
+                    self.erasing.put_back(sweeping, true);
+                }
+            }
         }
-        let ready = self.erasing.take_ready(left_to(&self.lanes));
-        let begin = Instant::now();
-        match self.store.erase(self.erasing.is_empty()) {
-            Ok(Erased::Done) => {
-                tracing::debug!(took_ms = begin.elapsed().as_millis(), "what was forgotten is erased from the store");
-                ready.into_iter().filter_map(|pending| pending.done).for_each(|done| done());
-            }
-            Ok(outcome) => {
-                tracing::debug!(?outcome, "what was forgotten is not erased from the store yet");
-                self.erasing.put_back(ready);
-            }
-            Err(error) => {
-                self.shared.observer.failed(error.kind());
-                tracing::error!(kind = error.kind(), %error, "what was forgotten is not erased from the store, will be tried again");
-                self.erasing.put_back(ready);
-            }
-        }
+        self.shared.set_erasing(!self.erasing.is_empty());
     }
 
     fn tell_size(&self) {

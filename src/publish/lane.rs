@@ -4,6 +4,7 @@
 //! as lost and said, and the others go on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -158,6 +159,12 @@ impl Lane {
     pub fn when_erased(&self, until: u64, done: Done) {
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Erase { lane: self.index, until, done });
+    }
+
+    /// Whether somebody who was forgotten, of whatever integration and by whatever run, may still be found in the bytes of the
+    /// store.
+    pub fn is_erasing(&self) -> bool {
+        self.shared.is_erasing.load(Ordering::Acquire)
     }
 
     /// Writes the version of its mapping down. The answer comes when it is there.

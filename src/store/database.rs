@@ -15,6 +15,7 @@ use crate::fail_point;
 use crate::time::Timestamp;
 
 use super::commit::{self, Released, Write};
+use super::erase::Written;
 use super::error::StoreError;
 use super::lock::{Counted, Lock};
 use super::reader::Reader;
@@ -66,6 +67,8 @@ pub struct Store {
     pub(super) run: Uuid,
     pub(super) commits: u64,
     pub(super) hurry: Hurry,
+    /// While a sweep is on its way.
+    pub(super) written: Option<Written>,
 }
 
 /// What is known of an integration.
@@ -280,6 +283,27 @@ impl Store {
         &mut self,
         change: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let result = self.counted(change);
+        // One that failed may have been written as well.
+        if let Some(written) = &mut self.written {
+            written.note(false);
+        }
+        result
+    }
+
+    /// The same for the sweep, of all that is written meanwhile.
+    pub(super) fn swept(
+        &mut self,
+        change: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let is_swept = self.counted(change);
+        if let Some(written) = &mut self.written {
+            written.note(is_swept.is_ok());
+        }
+        is_swept
+    }
+
+    fn counted<T>(&mut self, change: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let commits = self.commits + 1;
         let transaction = self.begin()?;
         let result = change(&transaction)?;
@@ -322,7 +346,7 @@ impl Store {
         }
     }
 
-    fn wal(&self) -> Option<PathBuf> {
+    pub(super) fn wal(&self) -> Option<PathBuf> {
         match &self.place {
             Place::Directory { settings, .. } => Some(log(&settings.directory)),
             Place::Memory { .. } => None,

@@ -1,40 +1,97 @@
 //! Erasing: what was deleted is not to be found in the bytes of the store any more.
 //!
-//! SQLite leaves what is deleted where it was: in free pages, in the free parts of pages, in copies that balancing a tree has
-//! left behind, and in the write-ahead log. So the file is written anew from what is in its tables (`VACUUM`, with its
-//! intermediate copy in memory, not in another file), and then the log is emptied into it and cut off. In what state the
-//! file was before does not matter, nor which version has written it.
+//! A sweep goes over all pages of the file, some at a time, and makes zero what nothing refers to ([`super::scrub`]); then the
+//! log is emptied into the file and cut off. Between two portions the store goes on writing, so that nobody waits for a large
+//! file, and how large it is does not matter. In what state it was before does not matter either, nor which version has written
+//! it.
 //!
-//! Policy: a file of more than [`MOST_ERASED`] waits until it is smaller: it is that large only while Kafka is away, or an
-//! integration is paused, and the messages that wait are not to be kept waiting by a copy of all of them. What was to be
-//! erased and is not is a row in `meta`, so that a restart goes on with it. What the file system and the disk make of bytes
-//! that are overwritten or cut off is beyond us.
+//! What was deleted before a sweep began is gone when it has ended, although pages change behind its back. SQLite copies what
+//! nobody refers to along with what it moves: it exchanges the numbers of pages beside each other, copies a root as it is, moves
+//! pages to give room back. But all of that is written, and so it stands in the log ([`super::log`]): a page that was written
+//! after the sweep has passed it is swept again. So remains are always before the sweep, or on a page that it comes
+//! back to.
 //!
-//! Cost: reads and writes the whole file. Nothing else is written meanwhile.
+//! What was to be erased and is not is a row in `meta`, so that a restart goes on with it, with a new sweep. What the file
+//! system and the disk make of bytes that are overwritten or cut off is beyond us.
+//!
+//! Cost: reads the whole file once, writes the pages that had something; [`PORTION`] pages at a time.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use rusqlite::{Connection, Statement};
 
 use crate::fail_point;
 
-use super::database::{BUSY, Place, Store};
+use super::database::Store;
 use super::error::StoreError;
+use super::log::Log;
 use super::meta;
+use super::scrub::{self, Format};
 
-/// The largest file that is written anew, in bytes.
-pub const MOST_ERASED: u64 = 64 * 1024 * 1024;
+/// Pages that are looked at in one transaction: 2 MiB.
+const PORTION: u32 = 512;
 
 /// How long readers of the log are waited for: ours are quick.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What came of it.
+/// The page on which SQLite locks, and which has nothing on it, begins here.
+const LOCK_BYTE: u64 = 1 << 30;
+
+/// What came of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
-    /// Nothing that was deleted is in the file or its log.
+    /// Nothing that was deleted before the sweep began is in the file or its log.
     Done,
-    /// The file is too large: it waits for its journal to become shorter.
-    TooLarge,
+    /// There is more to do.
+    More,
     /// Somebody reads in the log, which can therefore not be cut off: try again.
     Busy,
+}
+
+/// How far a sweep has come.
+#[derive(Debug)]
+pub struct Sweep {
+    /// The next page; behind the last one, what is left is the log.
+    next: u32,
+    /// Pages at a time.
+    portion: u32,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { next: 1, portion: PORTION }
+    }
+}
+
+/// What was written while a sweep is on its way.
+#[derive(Debug)]
+pub(super) struct Written {
+    log: Log,
+    pages: BTreeSet<u32>,
+    /// The log could not be read: nobody knows what else was.
+    is_unknown: bool,
+}
+
+impl Written {
+    fn since_now(log: PathBuf) -> Result<Self, StoreError> {
+        let log = Log::begin(log).map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(Self { log, pages: BTreeSet::new(), is_unknown: false })
+    }
+
+    /// Something was committed. `is_swept`: by the sweep, which leaves nothing on a page that it writes.
+    pub(super) fn note(&mut self, is_swept: bool) {
+        match self.log.look() {
+            Ok(_) if is_swept => {}
+            Ok(pages) => self.pages.extend(pages),
+            Err(error) => {
+                tracing::debug!(%error, "the log of the store cannot be read: the sweep begins anew");
+                self.is_unknown = true;
+            }
+        }
+    }
 }
 
 impl Store {
@@ -46,31 +103,39 @@ impl Store {
         Ok(meta::get(&self.connection, meta::ERASE)?.is_some())
     }
 
-    /// Writes the file anew without anything that was deleted from it. `is_last`: nothing else waits to be erased.
+    /// Goes on with a sweep. `is_last`: nothing else waits to be erased.
     ///
     /// # Errors
-    /// When the store cannot be written; then it is as it was, and the erasing is still due.
-    pub fn erase(&mut self, is_last: bool) -> Result<Erased, StoreError> {
-        if matches!(self.place, Place::Memory { .. }) {
-            return Ok(Erased::Done);
+    /// When the store cannot be read or written; then the portion is as it was, and the erasing is still due.
+    pub fn erase(&mut self, sweep: &mut Sweep, is_last: bool) -> Result<Erased, StoreError> {
+        let Some(log) = self.wal() else { return Ok(Erased::Done) };
+        if sweep.next == 1 || self.written.as_ref().is_none_or(|written| written.is_unknown) {
+            fail_point::reach(fail_point::BEFORE_ERASE);
+            sweep.next = 1;
+            self.written = Some(Written::since_now(log)?);
         }
-        let pragma = |name: &str| self.connection.pragma_query_value::<i64, _>(None, name, |row| row.get(0));
-        let pages = pragma("page_count")? - pragma("freelist_count")?;
-        if pages.saturating_mul(pragma("page_size")?).unsigned_abs() > MOST_ERASED {
-            return Ok(Erased::TooLarge);
+        let pages: u32 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let again = self.written.as_ref().map(|written| written.pages.clone()).unwrap_or_default();
+        let end = sweep.next.saturating_add(sweep.portion).min(pages + 1).max(sweep.next);
+        if sweep.next < end || !again.is_empty() {
+            let passed = again.range(..sweep.next).copied().filter(|page| *page <= pages);
+            let numbers: Vec<u32> = passed.chain(sweep.next..end).collect();
+            self.swept(|connection| Pages::of(connection)?.sweep(numbers))?;
+            sweep.next = end;
+            if let Some(written) = &mut self.written {
+                written.pages.clear();
+            }
+            if end <= pages {
+                return Ok(Erased::More);
+            }
         }
-        fail_point::reach(fail_point::BEFORE_ERASE);
-        // An intermediate file would be one more place where people are found.
-        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
-        self.connection.execute_batch("VACUUM")?;
         fail_point::reach(fail_point::IN_ERASE);
         self.connection.busy_timeout(PATIENCE)?;
-        let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        self.connection.busy_timeout(BUSY)?;
-        let is_busy: bool = emptied?;
+        let is_busy: bool = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if is_busy {
             return Ok(Erased::Busy);
         }
+        self.written = None;
         if is_last {
             self.transaction(|connection| meta::remove(connection, meta::ERASE))?;
         }
@@ -79,32 +144,140 @@ impl Store {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
+/// What a page is for, as the file says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Free,
+    /// The first page of an overflow, and the page of the tree that has the content's beginning.
+    OverflowOf(u32),
+    /// Another one, and the one before it.
+    OverflowBehind(u32),
+    Tree,
+}
 
-    use super::super::Write;
-    use super::super::tests::{batch, store};
-    use super::*;
+/// The pages of a database, within a transaction.
+struct Pages<'a> {
+    format: Format,
+    count: u32,
+    /// Free pages that list others.
+    lists: HashSet<u32>,
+    /// What the last of the pages said that say what others are for, and its number.
+    map: RefCell<(u32, Vec<u8>)>,
+    read: RefCell<Statement<'a>>,
+    write: RefCell<Statement<'a>>,
+}
 
-    #[test]
-    fn a_large_store_waits() {
-        const ROW: usize = 8 << 20;
-        let folder = TempDir::new().unwrap();
-        let mut store = store(folder.path());
-        let number = store.integration("avaya-1").unwrap().number;
-        let content = vec![b'x'; ROW];
-        let rows = MOST_ERASED / ROW as u64 + 1;
-        for first in 0..rows {
-            store.commit(&[batch(number, first * 10, &content)]).unwrap();
+impl<'a> Pages<'a> {
+    fn of(connection: &'a Connection) -> Result<Self, StoreError> {
+        let count = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let mut pages = Self {
+            format: Format { page: 0, usable: 0 },
+            count,
+            lists: HashSet::new(),
+            map: RefCell::default(),
+            read: connection.prepare("SELECT data FROM sqlite_dbpage WHERE pgno = ?1")?.into(),
+            write: connection.prepare("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?.into(),
+        };
+        let header = pages.read(1)?;
+        let reserved: usize = header.get(20).copied().unwrap_or_default().into();
+        pages.format = Format { page: header.len(), usable: header.len().saturating_sub(reserved) };
+        if scrub::number32(&header, 52)? == 0 {
+            return Err(StoreError::Other("its file does not say what its pages are for".to_owned()));
         }
-        assert_eq!(store.erase(true).unwrap(), Erased::TooLarge);
-        // Kafka has it, and a checkpoint covers it: the rows leave.
-        let to = rows * 10;
-        let covered =
-            Write::Checkpoint { integration: number, covered_to: to, agents: &[], feed: b"", recovered: true };
-        store.commit(&[Write::Acknowledged { integration: number, to }, covered]).unwrap();
-        assert_eq!(store.erase(true).unwrap(), Erased::Done);
-        println!("a store of {rows} rows of 8 MiB, limit {} MiB: waits until they are gone", MOST_ERASED >> 20);
+        let mut list = scrub::number32(&header, 32)?;
+        while list != 0 {
+            if !pages.lists.insert(list) {
+                return Err(StoreError::Corrupt("the list of free pages has no end".to_owned()));
+            }
+            list = scrub::number32(&pages.read(list)?, 0)?;
+        }
+        Ok(pages)
+    }
+
+    fn sweep(&self, numbers: Vec<u32>) -> Result<(), StoreError> {
+        numbers.into_iter().try_for_each(|number| self.clean(number))
+    }
+
+    fn clean(&self, number: u32) -> Result<(), StoreError> {
+        // The first page tells of the tables, and of nobody.
+        if number == 1 || self.is_of_the_file(number) {
+            return Ok(());
+        }
+        let mut page = self.read(number)?;
+        let is_news = match self.use_of(number)? {
+            Use::Free if self.lists.contains(&number) => {
+                let used = scrub::used_of_list(&page, self.format)?;
+                scrub::behind(&mut page, used)?
+            }
+            Use::Free => scrub::behind(&mut page, 0)?,
+            Use::Tree => scrub::tree(&mut page, self.format)?,
+            Use::OverflowOf(_) | Use::OverflowBehind(_) if scrub::number32(&page, 0)? != 0 => false,
+            Use::OverflowOf(_) | Use::OverflowBehind(_) => {
+                let used = self.used_of_last(number)?;
+                scrub::behind(&mut page, used)?
+            }
+        };
+        if is_news {
+            self.write.borrow_mut().execute(rusqlite::params![number, page])?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that are used of the last page of an overflow.
+    fn used_of_last(&self, last: u32) -> Result<usize, StoreError> {
+        let (mut page, mut pages) = (last, 1);
+        let in_tree = loop {
+            match self.use_of(page)? {
+                Use::OverflowOf(tree) => break tree,
+                Use::OverflowBehind(before) if pages < self.count => (page, pages) = (before, pages + 1),
+                _ => return Err(StoreError::Corrupt("pages of a content lead nowhere".to_owned())),
+            }
+        };
+        let tree = self.read(in_tree)?;
+        let found = scrub::overflows(&tree, self.format)?.into_iter().find(|overflow| overflow.first == page);
+        let overflow = found.ok_or_else(|| StoreError::Corrupt("nobody has a content that is there".to_owned()))?;
+        scrub::used_of_last(overflow, usize::try_from(pages).unwrap_or(usize::MAX), self.format)
+    }
+
+    fn read(&self, number: u32) -> Result<Vec<u8>, StoreError> {
+        Ok(self.read.borrow_mut().query_row([number], |row| row.get(0))?)
+    }
+
+    /// The page that says what a page is for.
+    fn map_of(&self, number: u32) -> u32 {
+        let entries = u32::try_from(self.format.usable / 5).unwrap_or(u32::MAX) + 1;
+        let map = (number - 2) / entries * entries + 2;
+        if self.is_lock(map) { map + 1 } else { map }
+    }
+
+    fn is_lock(&self, number: u32) -> bool {
+        u64::from(number) == LOCK_BYTE / self.format.page as u64 + 1
+    }
+
+    fn is_of_the_file(&self, number: u32) -> bool {
+        self.is_lock(number) || self.map_of(number) == number
+    }
+
+    fn use_of(&self, number: u32) -> Result<Use, StoreError> {
+        let map = self.map_of(number);
+        let place = number.checked_sub(map + 1).and_then(|index| usize::try_from(index * 5).ok());
+        let unknown = || StoreError::Corrupt(format!("the file does not say what page {number} is for"));
+        let place = place.ok_or_else(unknown)?;
+        if self.map.borrow().0 != map {
+            *self.map.borrow_mut() = (map, self.read(map)?);
+        }
+        let (_, entries) = &*self.map.borrow();
+        let other = scrub::number32(entries, place + 1)?;
+        match entries.get(place) {
+            Some(1 | 5) => Ok(Use::Tree),
+            Some(2) => Ok(Use::Free),
+            Some(3) => Ok(Use::OverflowOf(other)),
+            Some(4) => Ok(Use::OverflowBehind(other)),
+            _ => Err(unknown()),
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "erase_tests.rs"]
+mod tests;

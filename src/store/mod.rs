@@ -30,6 +30,7 @@ mod error;
 mod figures_tests;
 mod inspect;
 mod lock;
+mod log;
 mod mapping;
 pub mod memory;
 mod meta;
@@ -39,6 +40,7 @@ mod reader;
 mod rows;
 mod run;
 mod schema;
+mod scrub;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -49,7 +51,7 @@ use std::path::PathBuf;
 
 pub use commit::{AgentKey, AgentRow, Released, Write};
 pub use database::{Hurry, MOST_LOG, Store, StoredIntegration, log_bytes};
-pub use erase::{Erased, MOST_ERASED};
+pub use erase::{Erased, Sweep};
 pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use open::{Opened, open, open_in_memory};

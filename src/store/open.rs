@@ -348,7 +348,7 @@ fn begin(
         }
     };
     let run = random_id(&connection)?;
-    let mut store = Store { connection, place, id, run, commits: found, hurry: Hurry::default() };
+    let mut store = Store { connection, place, id, run, commits: found, hurry: Hurry::default(), written: None };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;

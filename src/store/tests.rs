@@ -457,7 +457,7 @@ fn the_file_shrinks_after_an_outage() {
 }
 
 /// Files in the directory with these bytes.
-fn files_with(directory: &Path, text: &str) -> Vec<String> {
+pub(super) fn files_with(directory: &Path, text: &str) -> Vec<String> {
     let has = |path: &Path| fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes());
     let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| has(path));
     files.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
@@ -489,12 +489,13 @@ fn what_is_erased_is_in_no_byte_and_what_is_due_survives_a_restart() {
     assert!(!files_with(folder.path(), "300007").is_empty(), "nor after a restart");
     let reader = opened.reader().unwrap();
     reader.connection.execute_batch("BEGIN; SELECT count(*) FROM agent").unwrap();
-    assert_eq!(opened.erase(true).unwrap(), Erased::Busy, "somebody reads");
+    let mut sweep = Sweep::default();
+    assert_eq!(opened.erase(&mut sweep, true).unwrap(), Erased::Busy, "somebody reads");
     assert!(opened.is_erase_due().unwrap());
     reader.connection.execute_batch("END").unwrap();
-    assert_eq!(opened.erase(false).unwrap(), Erased::Done);
+    assert_eq!(opened.erase(&mut sweep, false).unwrap(), Erased::Done);
     assert!(opened.is_erase_due().unwrap(), "something else is");
-    assert_eq!(opened.erase(true).unwrap(), Erased::Done);
+    assert_eq!(opened.erase(&mut sweep, true).unwrap(), Erased::Done);
     assert!(!opened.is_erase_due().unwrap());
     assert_eq!(files_with(folder.path(), "300007"), [""; 0]);
     assert_eq!(files_with(folder.path(), "300008"), [""; 0]);
