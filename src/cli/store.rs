@@ -4,26 +4,33 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
 use serde_json::json;
 
+use crate::config::model::Config;
+use crate::pipeline::removal::{self, Removed};
 use crate::store::{self, InspectedIntegration, Inspection};
 use crate::time::Timestamp;
 
 use super::configuration;
 use super::output::stdout;
 
-/// Shows what is in the local store, or checks that it is sound.
+/// Shows what is in the local store, checks that it is sound, or deletes what is left of an integration.
 ///
-/// Only reads, and works while the service runs. `inspect` says what waits for Kafka and what is remembered, `verify` reads
-/// everything and exits 1 when something is wrong.
+/// `inspect` and `verify` only read, and work while the service runs: the one says what waits for Kafka and what is remembered, the
+/// other reads everything and exits 1 when something is wrong. `drop ID` deletes what waits and everybody who is remembered of an
+/// integration that is not in the configuration any more; the service must not run.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  rtalink store inspect --config rtalink.toml\n  rtalink store verify --directory data"
+    after_help = "Example:\n  rtalink store inspect --config rtalink.toml\n  rtalink store verify --directory data\n  rtalink store drop avaya-2 --config rtalink.toml"
 )]
 pub(super) struct Args {
-    /// What to do.
+    #[command(subcommand)]
     action: Action,
+}
+
+/// Which store is looked at.
+#[derive(Debug, clap::Args)]
+struct Place {
     /// Configuration file, for its `store.directory`.
     #[arg(long, value_name = "FILE", required_unless_present = "directory", conflicts_with = "directory")]
     config: Option<PathBuf>,
@@ -35,34 +42,81 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Debug, clap::Subcommand)]
 enum Action {
     /// What waits for Kafka, and what is remembered
-    Inspect,
+    Inspect(Place),
     /// Reads everything and says whether it is sound
-    Verify,
+    Verify(Place),
+    /// Deletes what is left of an integration that is not in the configuration any more
+    Drop(DropArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct DropArgs {
+    /// Its id
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Configuration file, for the store and for Kafka
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Leaves its people on the topic `current`, for instance because Kafka is gone for good
+    #[arg(long)]
+    without_tombstones: bool,
+}
+
+impl Place {
+    /// The directory, and the configuration where it was named by one.
+    fn find(&self) -> anyhow::Result<(PathBuf, Option<Config>)> {
+        match (&self.directory, &self.config) {
+            (Some(directory), _) => Ok((directory.clone(), None)),
+            (None, Some(config)) => {
+                let config = configuration::valid(config)?;
+                Ok((config.store.directory.clone(), Some(config)))
+            }
+            (None, None) => bail!("expected --config or --directory"),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let directory = match (&args.directory, &args.config) {
-        (Some(directory), _) => directory.clone(),
-        (None, Some(config)) => configuration::valid(config)?.store.directory,
-        (None, None) => bail!("expected --config or --directory"),
-    };
     let mut out = stdout();
-    let result = match args.action {
-        Action::Inspect => {
+    let result = match &args.action {
+        Action::Inspect(place) => {
+            let (directory, config) = place.find()?;
             let found = store::inspect(&directory)?;
-            let text = if args.json { as_json(&found) } else { as_text(&found, Timestamp::now()) };
+            let config = config.as_ref();
+            let text = if place.json { as_json(&found, config) } else { as_text(&found, config, Timestamp::now()) };
             writeln!(out, "{text}").map_err(Into::into)
         }
-        Action::Verify => verify(args, &directory, &mut out),
+        Action::Verify(place) => verify(place, &place.find()?.0, &mut out),
+        Action::Drop(args) => drop_integration(args, &mut out),
     };
     out.flush()?;
     result
 }
 
-fn verify(args: &Args, directory: &std::path::Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+fn drop_integration(args: &DropArgs, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let DropArgs { id, config, without_tombstones } = args;
+    let config = configuration::valid(config)?;
+    let removed = removal::remove(&config, id, !without_tombstones)?;
+    let Removed { messages, agents, tombstones, is_erased } = removed;
+    writeln!(
+        out,
+        "{id}: dropped, {messages} message(s) that Kafka does not have, {agents} agent(s), {tombstones} tombstone(s) sent"
+    )?;
+    if !is_erased {
+        writeln!(out, "their bytes leave the file when the service has written it anew")?;
+    }
+    Ok(())
+}
+
+/// Whether an integration of the store is in the configuration; unknown without one.
+fn is_configured(config: Option<&Config>, id: &str) -> Option<bool> {
+    config.map(|config| config.integrations.iter().any(|integration| *integration.id == *id))
+}
+
+fn verify(args: &Place, directory: &std::path::Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let findings = store::verify(directory)?;
     if args.json {
         writeln!(out, "{}", json!({ "sound": findings.is_empty(), "findings": findings }))?;
@@ -83,11 +137,12 @@ fn verify(args: &Args, directory: &std::path::Path, out: &mut impl std::io::Writ
     Ok(())
 }
 
-fn as_json(found: &Inspection) -> String {
+fn as_json(found: &Inspection, config: Option<&Config>) -> String {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let integration = |row: &InspectedIntegration| {
         json!({
             "id": row.id,
+            "configured": is_configured(config, &row.id),
             "number": row.number,
             "entries": row.entries,
             "events": row.events,
@@ -119,7 +174,7 @@ fn as_json(found: &Inspection) -> String {
     .to_string()
 }
 
-fn as_text(found: &Inspection, now: Timestamp) -> String {
+fn as_text(found: &Inspection, config: Option<&Config>, now: Timestamp) -> String {
     let mut lines = vec![
         format!("store     {}, schema version {}, {} commits", found.id, found.schema_version, found.commits),
         match (found.is_open, found.pid) {
@@ -135,7 +190,10 @@ fn as_text(found: &Inspection, now: Timestamp) -> String {
     lines.extend(found.set_aside.iter().map(|path| format!("set aside {}", path.display())));
     for row in &found.integrations {
         lines.push(String::new());
-        lines.push(row.id.clone());
+        let is_removed = is_configured(config, &row.id) == Some(false);
+        let note =
+            if is_removed { "  not in the configuration: `rtalink store drop` deletes what is left of it" } else { "" };
+        lines.push(format!("{}{note}", row.id));
         lines.extend(integration(row, now));
     }
     if found.integrations.is_empty() {

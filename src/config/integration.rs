@@ -67,6 +67,7 @@ pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenInte
         mapping: mapping(&table.table("mapping", schema::MAPPING), around.folder),
         settings,
         id: id.into(),
+        is_removed: false,
     };
     if !table.has("realtime") {
         let problem = Problem::warning(table.origin.clone(), "this integration does nothing yet");

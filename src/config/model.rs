@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
-use crate::state::settings::Settings;
+use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 pub use crate::store::Sync;
 use crate::wire::layout::LayoutSpec;
 
@@ -258,6 +258,43 @@ pub struct Integration {
     pub realtime: Option<Realtime>,
     /// Users and activities.
     pub mapping: Mapping,
+    /// It is not in the configuration any more, and the store has something of it.
+    pub is_removed: bool,
+}
+
+impl Integration {
+    /// One that was taken out of the configuration: nothing is known of it but its id.
+    pub fn removed(id: &str) -> Self {
+        let mapping = Mapping {
+            identify_by: IdentifyBy::LoginId,
+            users: None,
+            activities: None,
+            default_activity: (String::new(), String::new()),
+        };
+        Self {
+            id: id.into(),
+            name: id.to_owned(),
+            time_zone: "UTC".to_owned(),
+            // Nothing is ever read by them.
+            settings: Settings {
+                acd: 0,
+                details: false,
+                mode: FeedMode::Event,
+                snapshot_end: SnapshotEnd::Idle,
+                snapshot_idle: Duration::from_secs(1),
+                shortest_refresh: Duration::ZERO,
+                logout_after: 1,
+                restart_tolerance: Duration::from_secs(2),
+                stale_after: Duration::from_secs(30),
+                when_silent: WhenSilent::Stale,
+                empty_below: 0,
+                unknown_after: None,
+            },
+            realtime: None,
+            mapping,
+            is_removed: true,
+        }
+    }
 }
 
 /// `[integration.realtime]`, less what [`Settings`] holds.

@@ -72,6 +72,8 @@ fn choose(
         return Err(NotChosen::NoSuchIntegration);
     }
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
+    // Nobody knows any more what they do.
+    let wanted = wanted.filter(|known| !known.is_removed);
     // Some of the people of a site are no table either.
     if !wanted.clone().all(IntegrationModel::is_known) {
         return Err(NotChosen::NotRestored);

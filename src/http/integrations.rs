@@ -25,6 +25,7 @@ fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Val
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     json!({
         "id": &*integration.id,
+        "removed": integration.is_removed,
         "name": integration.name,
         "listen": integration.listen.map(|address| address.to_string()),
         "layout": integration.layout,

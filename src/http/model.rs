@@ -86,6 +86,8 @@ pub struct IntegrationModel {
     pub unmapped: Unmapped,
     /// Of the mapping in force.
     pub mapping_version: u64,
+    /// It is not in the configuration any more: what is left of it waits for Kafka, or to be forgotten.
+    pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
     pub causes: [u64; Cause::ALL.len()],
     /// The agents of earlier runs are there: who is not in the table is nobody that is known.
@@ -107,6 +109,7 @@ impl IntegrationModel {
             feed: FeedView::default(),
             unmapped: Unmapped::default(),
             mapping_version: 0,
+            is_removed: false,
             causes: [0; Cause::ALL.len()],
             is_known: false,
             counts: [0; Mode::ALL.len()],

@@ -18,7 +18,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Response {
     if !integrations.iter().all(IntegrationModel::is_known) {
         return not_restored();
     }
-    let entries: Vec<Value> = integrations.iter().map(entry).collect();
+    let entries: Vec<Value> = integrations.iter().filter(|known| !known.is_removed).map(entry).collect();
     Json(json!({ "integrations": entries })).into_response()
 }
 

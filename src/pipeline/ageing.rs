@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::store::AgentKey;
 use crate::time::Timestamp;
 
+/// Between two looks for those who have not been seen for long.
+pub(super) const EVERY: Duration = Duration::from_hours(1);
+
 /// When to look for those who have not been seen for long.
 #[derive(Debug)]
 pub(super) struct Ageing {
@@ -21,6 +24,11 @@ impl Ageing {
     /// The first look is due at once.
     pub(super) const fn new(after: Option<Duration>) -> Self {
         Self { after, due: None, count: 0 }
+    }
+
+    /// The first look is due later: without a feed only the clock says how long it was, and that may just have been set.
+    pub(super) fn later(after: Option<Duration>, now: Timestamp) -> Self {
+        Self { due: Some(now.plus(EVERY)), ..Self::new(after) }
     }
 
     /// Another age: it counts at once.

@@ -56,6 +56,11 @@ impl Checkpoint {
         }
     }
 
+    /// Whether the table is known to be whole.
+    pub(super) const fn is_recovered(&self) -> bool {
+        self.is_recovered
+    }
+
     /// Somebody is forgotten, with a tombstone that ends there: the next round is without him, and begins as soon as it can.
     pub(super) fn forget(&mut self, key: AgentKey, end: u64) {
         self.forgotten.push((key, end));

@@ -48,7 +48,10 @@ impl Day {
     fn model(integration: &Integration) -> (Metrics, IntegrationModel) {
         let metrics = Metrics::new().unwrap();
         let feed = FeedMetrics::new(&metrics, &integration.id);
-        (metrics, IntegrationModel::new(Arc::clone(&integration.id), String::new(), feed))
+        let mut model = IntegrationModel::new(Arc::clone(&integration.id), String::new(), feed);
+        // Nobody was there before.
+        model.apply(Update::Restored(Vec::new()));
+        (metrics, model)
     }
 
     fn happens(&mut self, what: &str, at: Timestamp) {

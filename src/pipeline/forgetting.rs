@@ -23,11 +23,9 @@ use crate::store::AgentKey;
 use crate::telemetry::metrics::{Dropped, Forgotten as Cause};
 use crate::time::Timestamp;
 
-use super::ageing::Unerased;
+use super::ageing::{EVERY, Unerased};
 use super::worker::Charge;
 
-/// Between two looks for those who have not been seen for long.
-const EVERY: Duration = Duration::from_hours(1);
 /// Of them, forgotten at a time: the feed must not wait for long.
 const PORTION: usize = 500;
 
@@ -44,7 +42,7 @@ impl Charge {
             if acd.is_some_and(|acd| acd != agent.acd) {
                 continue;
             }
-            match self.engine.tracker().is_in_feed(index) {
+            match self.has_feed && self.engine.tracker().is_in_feed(index) {
                 true => told.in_feed.push(agent.acd),
                 false => keys.push((agent.acd, Arc::clone(&agent.login_id))),
             }
@@ -104,10 +102,11 @@ impl Charge {
         if self.ageing.due.is_some_and(|due| at < due) {
             return;
         }
-        if !self.engine.tracker().shows_who_is_there() {
+        if self.has_feed && !self.engine.tracker().shows_who_is_there() {
             return;
         }
-        let old = self.engine.not_seen_for(after, at, PORTION);
+        let old =
+            if self.has_feed { self.engine.not_seen_for(after, at, PORTION) } else { self.last_seen_before(after, at) };
         let tracker = self.engine.tracker();
         let key = |index: &u32| {
             let agent = tracker.table().get(*index);
@@ -128,6 +127,13 @@ impl Charge {
             tracing::info!(integration = %self.id, count, days, "agents forgotten who were not seen for that long");
         }
         self.ageing.due = Some(at.plus(EVERY));
+    }
+
+    /// Without a feed: those whose last record is older. Nobody can come back.
+    fn last_seen_before(&self, age: Duration, now: Timestamp) -> Vec<u32> {
+        let agents = self.engine.tracker().table().iter();
+        let old = agents.filter(|(_, agent)| now.since(agent.last_seen) > age);
+        old.map(|(index, _)| index).take(PORTION).collect()
     }
 
     /// Forgets them; the position behind their tombstones, or nothing where the journal has no room for these.

@@ -21,6 +21,7 @@ mod overflow;
 mod preparation;
 pub mod refresh;
 mod reload;
+pub mod removal;
 pub mod replay;
 mod restore;
 pub mod service;

@@ -20,6 +20,7 @@ use crate::http::model::IntegrationModel;
 use crate::mapping::tables::MappingTables;
 use crate::state::settings::SnapshotEnd;
 use crate::telemetry::metrics::FeedMetrics;
+use crate::wire::layout::builtin;
 use crate::wire::plan::Plan;
 
 use super::mapping_files::{self, Versions};
@@ -50,6 +51,12 @@ pub(super) fn prepare(
                 .map_err(|error| problems.push(layout_problem(file, realtime, &error)))
                 .ok()
         });
+        if integration.is_removed {
+            // No version is counted for it: should it come back, its mapping is what it was.
+            let tables = mapping_files::read(&integration.mapping).map(Arc::new);
+            prepared.extend(tables.ok().map(|tables| Prepared { plan: None, tls: None, tables }));
+            continue;
+        }
         let tables = match mapping_files::read(&integration.mapping) {
             Ok(tables) => config.privacy.tables(tables),
             Err(wrong) => {
@@ -134,15 +141,22 @@ pub(super) fn models(
             model.layout =
                 integration.realtime.as_ref().map(|realtime| realtime.layout_name.clone()).unwrap_or_default();
             model.mapping_version = prepared.tables.version;
+            model.is_removed = integration.is_removed;
             model
         })
         .collect()
 }
 
-/// Passes on what HTTP asks for. Of an integration without real time nothing is carried out: dropping it says so.
-pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Vec<Option<Outlet<Control>>>) {
+/// How the worker of an integration without a feed would read one: it never does, its people have to be known all the same.
+pub(super) fn plan_without_feed() -> Option<Arc<Plan>> {
+    let layout = Arc::new(builtin::get(builtin::NAMES.first()?)?);
+    Plan::compile(&layout, "UTC").ok()
+}
+
+/// Passes on what HTTP asks for. Of an integration that no worker has nothing is carried out: dropping it says so.
+pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: HashMap<usize, Outlet<Control>>) {
     while let Some(Command { number, task }) = commands.recv().await {
-        if let Some(Some(outlet)) = outlets.get(number) {
+        if let Some(outlet) = outlets.get(&number) {
             let control = match task {
                 Task::Publishing { pause, done } => Control::Publishing { pause, done },
                 Task::Forget(forget) => Control::Forget(forget),

@@ -67,6 +67,12 @@ pub(super) struct Restored {
 }
 
 impl Restored {
+    /// Whether anything of the integration is in the store: somebody, or messages.
+    pub(super) fn has_something(&self) -> bool {
+        let is_empty = self.agents.is_empty() && self.stored.agents == 0 && self.stored.bytes == 0;
+        !is_empty || self.stored.next > self.stored.acknowledged_to
+    }
+
     /// The last sequence of every agent, where the store itself knows them.
     pub(super) fn sequences(&self) -> Option<Sequences> {
         let of = |stored: &StoredAgent| {
@@ -156,6 +162,8 @@ fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
 /// The store, and what it knew.
 pub(super) struct Opening {
     pub(super) store: Store,
+    /// Integrations of the store that are not in the configuration; behind those that are.
+    pub(super) removed: Vec<Integration>,
     pub(super) restored: Vec<Restored>,
     pub(super) incidents: Vec<Incident>,
 }
@@ -189,7 +197,7 @@ pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
     let read = read_all(config, &mut store);
     fail_point::reach(fail_point::REPLAYED);
     match read {
-        Ok(restored) => Ok(Opening { store, restored, incidents }),
+        Ok((restored, removed)) => Ok(Opening { store, removed, restored, incidents }),
         Err(Unread::Newer(why)) => {
             let file = config.store.directory.join(store::DATABASE).display().to_string();
             Err(RestoreError::Newer { file, why })
@@ -201,8 +209,8 @@ pub(super) fn open(config: &Config) -> Result<Opening, RestoreError> {
                 unread => store.leave_and_open_in_memory(&unread.to_string())?,
             };
             incidents.extend(more);
-            let restored = read_all(config, &mut store)?;
-            Ok(Opening { store, restored, incidents })
+            let (restored, removed) = read_all(config, &mut store)?;
+            Ok(Opening { store, removed, restored, incidents })
         }
     }
 }
@@ -212,10 +220,30 @@ pub(super) fn keeps_events(integration: &Integration) -> bool {
     integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
 }
 
-/// Everything, or what is wrong with it.
-fn read_all(config: &Config, store: &mut Store) -> Result<Vec<Restored>, Unread> {
+/// Everything, with the integrations that are not in the configuration any more, or what is wrong with it.
+fn read_all(config: &Config, store: &mut Store) -> Result<(Vec<Restored>, Vec<Integration>), Unread> {
     let all = config.integrations.iter();
-    all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect()
+    let mut restored: Vec<Restored> =
+        all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect::<Result<_, _>>()?;
+    let is_configured = |id: &str| config.integrations.iter().any(|integration| *integration.id == *id);
+    let mut removed = Vec::new();
+    for id in store.integrations()?.into_iter().filter(|id| !is_configured(id)) {
+        let found = read(store, &id, false)?;
+        if !found.has_something() {
+            continue;
+        }
+        let (waiting, agents) = (found.stored.next - found.stored.acknowledged_to, found.agents.len());
+        tracing::warn!(
+            integration = id,
+            waiting,
+            agents,
+            "this integration is not in the configuration any more: what waits is published, and its people are forgotten on \
+             request or by privacy.forget_after; `rtalink store drop` deletes all of it, and a pause holds it"
+        );
+        restored.push(found);
+        removed.push(Integration::removed(&id));
+    }
+    Ok((restored, removed))
 }
 
 fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, Unread> {
@@ -254,6 +282,16 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
         "read from the store"
     );
     Ok(Restored { stored, agents, checkpointed, forgotten, feed, is_from_store: true, mapping_version: 0 })
+}
+
+/// What the store has of an integration: its number, the messages that wait for Kafka, and everybody.
+pub(super) fn left(store: &mut Store, integration: &str) -> Result<(i64, u64, Vec<AgentKey>), Unread> {
+    let Restored { stored, agents, forgotten, .. } = read(store, integration, false)?;
+    let mut keys: Vec<AgentKey> = agents.into_iter().map(|agent| (agent.agent.acd, agent.agent.login_id)).collect();
+    keys.extend(forgotten.into_iter().map(|who| who.key));
+    keys.sort_unstable();
+    keys.dedup();
+    Ok((stored.number, stored.next - stored.acknowledged_to, keys))
 }
 
 /// The agents of the journal behind the checkpoint, and who was forgotten there. `keeps_events_of`: the integration, where its

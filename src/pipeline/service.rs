@@ -30,7 +30,7 @@ use crate::publish::observer::Observer;
 use crate::publish::outbox::Limits;
 use crate::publish::publisher::Drained;
 use crate::publish::{PublishHandle, Publisher};
-use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::telemetry::metrics::{FeedMetrics, Metrics, RemovedMetrics};
 use crate::telemetry::names;
 use crate::wire::plan::Plan;
 
@@ -121,6 +121,10 @@ impl Service {
         let mut opening = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         observers::tell(&metrics, &opening.incidents);
         let mut versions = Versions::load(&opening.store, &config).map_err(|error| failed(&error))?;
+        // Those behind the configured ones are looked after until nothing of them is left; a reload knows nothing of them.
+        let configured = config.clone();
+        let mut config = config;
+        config.integrations.append(&mut opening.removed);
         let prepared = preparation::prepare(&config, &file, &mut versions, &mut problems);
         let bound = preparation::bind_all(&config, &file, &mut problems);
         let http_listener = preparation::bind_http(&config, &file, &mut problems);
@@ -131,8 +135,11 @@ impl Service {
             return Err(StartError(problems));
         }
 
-        let feed_metrics: Vec<FeedMetrics> =
-            config.integrations.iter().map(|integration| observers::feed_metrics(&metrics, &integration.id)).collect();
+        // Nothing is wrong with the feed of what has none: its figures are its own.
+        let unseen = Metrics::new().map_err(|error| failed(&error))?;
+        let registry = |integration: &Integration| if integration.is_removed { &unseen } else { &metrics };
+        let feed_metrics = |integration| observers::feed_metrics(registry(integration), &integration.id);
+        let feed_metrics: Vec<FeedMetrics> = config.integrations.iter().map(feed_metrics).collect();
         let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
         let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
         let kafka_figures = KafkaFigures::new(&metrics);
@@ -195,8 +202,10 @@ impl Service {
         let refused = Arc::new(AtomicUsize::new(0));
         let mut charges = Vec::new();
         for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
-            let Some(Prepared { plan: Some(plan), tables, .. }) = prepared.get(number) else { continue };
-            let mut engine = Engine::new(integration.settings.clone(), Arc::clone(plan), Arc::clone(tables));
+            let Some(Prepared { plan, tables, .. }) = prepared.get(number) else { continue };
+            let without_feed = || preparation::plan_without_feed().filter(|_| restored.has_something());
+            let Some(read_by) = plan.clone().or_else(without_feed) else { continue };
+            let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
             let event_names = config.privacy.event_names;
             let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
             let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
@@ -211,6 +220,8 @@ impl Service {
                 refused: Arc::clone(&refused),
                 checkpoint,
                 last_events,
+                has_feed: plan.is_some(),
+                removed: integration.is_removed.then(|| RemovedMetrics::new(&metrics, &integration.id)),
                 forget_after: config.privacy.forget_after,
                 event_names,
             };
@@ -259,11 +270,10 @@ impl Service {
         // Who is told that everything is there may ask for it. A store that is slow keeps nobody from being told.
         let _ = tokio::time::timeout(PATIENCE_WITH_MODEL, model.all_are_known()).await;
         serving.all_is_there(&handles);
-        let by_number = feeds.iter().map(|feed| feed.as_ref().map(|feed| feed.outlet.clone())).collect();
-        let commands = tokio::spawn(preparation::carry_out(commanded, by_number));
+        let commands = tokio::spawn(preparation::carry_out(commanded, outlets.clone()));
         let captures = tokio::spawn(captures::keep_clean(config.privacy.clone()));
         Ok(Self {
-            config,
+            config: configured,
             feeds,
             versions,
             addresses,
@@ -396,6 +406,12 @@ impl Service {
                 if running.outlet.send(Letter::Control(letter)).await.is_err() {
                     tracing::error!(integration = %running.integration.id, "its worker has ended: not reloaded");
                 }
+            }
+        }
+        for (number, outlet) in &self.outlets {
+            if self.feeds.get(*number).is_none_or(Option::is_none) {
+                // A worker that has ended forgets nobody any more.
+                let _ = outlet.send(Letter::Control(Control::ForgetAfter(config.privacy.forget_after))).await;
             }
         }
         Ok(restart)

@@ -87,6 +87,8 @@ impl Life {
             checkpoint,
             last_events,
             forget_after: None,
+            has_feed: true,
+            removed: None,
             event_names,
         });
         charge.begin();
@@ -195,4 +197,28 @@ fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
     life.charge.end();
     life.killed();
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
+}
+
+#[test]
+fn without_a_feed_the_clock_says_who_is_old_but_not_at_the_first_look() {
+    const DAY: Duration = Duration::from_hours(24);
+    let folder = two_agents();
+    let mut life = Life::begin(&folder, ROOM, "Old", true);
+    let charge = &mut life.charge;
+    let known = |charge: &Charge| charge.engine.tracker().table().iter().count();
+    charge.has_feed = false;
+    charge.ageing = Ageing::later(Some(DAY), charge.now);
+    let start = charge.now;
+    for (hours, expected) in [(0, 2), (1, 2), (23, 2), (26, 0)] {
+        charge.tick(start.plus(Duration::from_hours(hours)));
+        assert_eq!(known(charge), expected, "after {hours} h");
+    }
+    // A clock that was set at once forgets nobody before the look that is due.
+    let folder = two_agents();
+    let mut life = Life::begin(&folder, ROOM, "Old", true);
+    life.charge.has_feed = false;
+    life.charge.now = start.plus(100 * DAY);
+    life.charge.ageing = Ageing::later(Some(DAY), life.charge.now);
+    life.charge.tick(start.plus(100 * DAY));
+    assert_eq!(known(&life.charge), 2);
 }

@@ -31,7 +31,7 @@ use crate::publish::message::Message;
 use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedStatus, Totals};
-use crate::telemetry::metrics::{Dropped, FeedMetrics};
+use crate::telemetry::metrics::{Dropped, FeedMetrics, RemovedMetrics};
 use crate::time::{ClockNews, Timestamp};
 use crate::wire::escape::escape;
 use crate::wire::framing::Piece;
@@ -120,6 +120,8 @@ pub struct Charge {
     pub(super) ageing: Ageing,
     pub(super) unerased: Vec<Unerased>,
     pub(super) to_be_written: ToBeWritten,
+    pub(super) has_feed: bool,
+    removed: Option<RemovedMetrics>,
 }
 
 /// What a charge is made of.
@@ -145,6 +147,10 @@ pub struct ChargeParts {
     pub checkpoint: Checkpoint,
     /// The last event of each agent, where they are written again.
     pub last_events: LastEvents,
+    /// Whether CMS can dial in. Of an integration without a feed nothing is told but that people are forgotten.
+    pub has_feed: bool,
+    /// Of one that is not in the configuration any more.
+    pub removed: Option<RemovedMetrics>,
     /// Agents are forgotten after so long.
     pub forget_after: Option<Duration>,
     /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
@@ -155,7 +161,7 @@ impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
-        let ChargeParts { checkpoint, last_events, forget_after, event_names, .. } = parts;
+        let ChargeParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
         publish.comparison().attend();
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
@@ -184,9 +190,11 @@ impl Charge {
             event_names,
             unread: 0,
             standing: Standing::default(),
-            ageing: Ageing::new(forget_after),
+            ageing: if has_feed { Ageing::new(forget_after) } else { Ageing::later(forget_after, now) },
             unerased: Vec::new(),
             to_be_written: ToBeWritten::new(),
+            has_feed,
+            removed,
         }
     }
 }
@@ -375,6 +383,9 @@ impl Charge {
     /// A mapping that came while the service was not there is news.
     fn begin(&mut self) {
         let at = self.now;
+        if !self.has_feed {
+            return;
+        }
         self.engine.remap_outdated(at, &mut self.findings);
         let restored = self.engine.current();
         self.tell_model(Update::Restored(restored));
@@ -393,6 +404,9 @@ impl Charge {
 
     /// The same, all at once.
     pub(super) fn write_whole_checkpoint(&mut self, at: Timestamp) {
+        if !self.has_feed && !self.checkpoint.is_recovered() {
+            return self.checkpoint.cover(self.publish.lane(), at, None);
+        }
         let Some(mut table) = self.standing.accepted(&mut self.engine, &self.findings) else { return };
         let last_event = |agent| self.last_events.stored(agent);
         self.checkpoint.finish(&mut table, self.publish.lane(), at, last_event);
@@ -445,6 +459,9 @@ impl Charge {
             return self.conclude_share(None);
         }
         let at = self.advance(now);
+        if !self.has_feed {
+            return self.tick_without_feed(at);
+        }
         self.engine.tick(at, &mut self.findings);
         self.conclude_share(None);
         #[allow(clippy::cast_precision_loss)] // bounded by the queue
@@ -467,6 +484,21 @@ impl Charge {
             self.compare(at);
             self.write_again();
             self.write_checkpoint(at);
+        }
+    }
+
+    /// Nothing happens to the agents but that they are forgotten, and nobody waits for a word about the feed.
+    fn tick_without_feed(&mut self, at: Timestamp) {
+        if let Some(removed) = &self.removed {
+            removed.left(self.publish.pending(), self.engine.tracker().table().iter().count());
+        }
+        self.forget_old(at);
+        self.compare(at);
+        if self.checkpoint.is_recovered() {
+            self.write_checkpoint(at);
+        } else {
+            // The table is not known to be whole, and must not be said to be.
+            self.checkpoint.cover(self.publish.lane(), at, None);
         }
     }
 

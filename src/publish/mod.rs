@@ -20,6 +20,7 @@
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
 //! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that sees to them, and a cluster inside the process;
+//! * [`tombstones`]: those for people of whom nothing is left, without a journal;
 //! * [`dead_letter`]: what could not be read or will never be taken;
 //! * [`observer`]: what there is to see;
 //! * [`journal_row`]: messages to the bytes that a journal keeps; `journal_agents`: what those say of agents;
@@ -60,6 +61,7 @@ pub mod tail;
 pub mod takeover;
 #[cfg(test)]
 mod testing;
+pub mod tombstones;
 mod topic_keeper;
 pub mod topics;
 mod transactions;

@@ -86,6 +86,8 @@ pub struct StoredIntegration {
     pub held_at: Option<u64>,
     /// Bytes of the contents in the journal.
     pub bytes: u64,
+    /// Agents in the table.
+    pub agents: u64,
     /// The agent table is whole: false in a new store and in one that lost commits.
     pub recovered: bool,
     /// A `rtalink.store.v1.FeedMemory`; empty where there was no checkpoint.
@@ -101,6 +103,7 @@ impl From<IntegrationRow> for StoredIntegration {
             covered_to: row.covered_to,
             held_at: row.held_at,
             bytes: row.bytes,
+            agents: row.agents,
             recovered: row.recovered,
             feed: row.feed,
         }
@@ -121,6 +124,39 @@ impl Store {
     /// False: it lives in memory, because the directory cannot be written.
     pub fn is_durable(&self) -> bool {
         matches!(self.place, Place::Directory { .. })
+    }
+
+    /// Ids of all integrations of which it has a row.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when a row is not as it was written.
+    pub fn integrations(&self) -> Result<Vec<String>, StoreError> {
+        Ok(IntegrationRow::all(&self.connection)?.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Deletes all messages and agents of an integration. Its positions stay: no position is ever counted twice.
+    ///
+    /// # Errors
+    /// Then nothing has changed.
+    pub fn remove_integration(&mut self, number: i64) -> Result<(), StoreError> {
+        self.transaction(|connection| {
+            let Some(row) = IntegrationRow::find(connection, number)? else { return Ok(()) };
+            for table in ["journal", "agent"] {
+                connection.execute(&format!("DELETE FROM {table} WHERE integration = ?1"), [number])?;
+            }
+            let IntegrationRow { number, id, next, .. } = row;
+            let next = next.max(row.acknowledged_to).max(row.covered_to);
+            let emptied = IntegrationRow {
+                number,
+                id,
+                next,
+                acknowledged_to: next,
+                covered_to: next,
+                ..IntegrationRow::default()
+            };
+            emptied.save(connection)?;
+            meta::set(connection, meta::ERASE, meta::DUE)
+        })
     }
 
     /// What is known of an integration, which is added when missing.

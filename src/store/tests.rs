@@ -94,6 +94,7 @@ fn what_is_committed_is_there_after_reopening() {
         covered_to: 10,
         held_at: Some(12),
         bytes: 11,
+        agents: 2,
         recovered: true,
         feed: b"feed".to_vec(),
     };

@@ -420,6 +420,30 @@ impl FeedMetrics {
     }
 }
 
+/// Handles of an integration that is not in the configuration any more.
+#[derive(Clone, Debug)]
+pub struct RemovedMetrics {
+    pending: Gauge,
+    agents: Gauge,
+}
+
+impl RemovedMetrics {
+    /// Registers them.
+    pub fn new(metrics: &Metrics, integration: &str) -> Self {
+        let gauge = |metric| metrics.gauge(metric, &[integration]);
+        Self { pending: gauge(names::REMOVED_PENDING), agents: gauge(names::REMOVED_AGENTS) }
+    }
+
+    /// What is left of it.
+    pub fn left(&self, pending: usize, agents: usize) {
+        #[allow(clippy::cast_precision_loss)] // bounded by the journal and the table
+        {
+            self.pending.set(pending as f64);
+            self.agents.set(agents as f64);
+        }
+    }
+}
+
 /// One more of that name; of one that is not among them nothing is counted, which a test rules out.
 fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
     let position = names.iter().position(|name| *name == wanted);

@@ -87,6 +87,10 @@ metrics! {
     JOURNAL_OLDEST = "rtalink_journal_oldest_seconds", Gauge, ["integration"],
         "For how long the oldest of them has been waiting.";
     JOURNAL_BYTES = "rtalink_journal_bytes", Gauge, [], "Bytes of the journal's rows, all integrations together.";
+    REMOVED_PENDING = "rtalink_removed_integration_pending_events", Gauge, ["integration"],
+        "Messages that wait for Kafka of an integration that is not in the configuration any more.";
+    REMOVED_AGENTS = "rtalink_removed_integration_agents", Gauge, ["integration"],
+        "Agents that the store has of an integration that is not in the configuration any more.";
     JOURNAL_FILL_RATIO = "rtalink_journal_fill_ratio", Gauge, ["integration"],
         "Bytes of the integration's rows in the journal over journal_max_size.";
     JOURNAL_MAX_BYTES = "rtalink_journal_max_bytes", Gauge, [], "journal_max_size: what each integration may have in the journal.";
