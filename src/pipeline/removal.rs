@@ -94,6 +94,6 @@ pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Remove
         tombstones = keys.len();
     }
     store.remove_integration(number)?;
-    let is_erased = store.erase(true)? == Erased::Done;
+    let is_erased = store.erase_at_once()? == Erased::Done;
     Ok(Removed { messages, agents: agents.len(), tombstones, is_erased })
 }
