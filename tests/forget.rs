@@ -473,8 +473,10 @@ fn without_a_service_the_command_does_it_by_itself() {
         assert!(code == 1 && complaint.contains("nobody knows this login id"), "{complaint}");
 
         let process = Process::run(&folder, &toml);
-        let agents = http::get(process.http(), "/api/v1/agents").body;
-        assert!(!agents.contains("first-zqx") && agents.contains("second-zqx"), "{agents}");
+        let agents = until("the agents are shown", || {
+            Some(http::get(process.http(), "/api/v1/agents").body).filter(|agents| agents.contains("second-zqx"))
+        });
+        assert!(!agents.contains("first-zqx"), "{agents}");
         let last = in_the_end(&topic::read(servers, &format!("{topics}.current")));
         let told: Vec<_> = last.values().copied().collect();
         assert_eq!(told, [None, Some(4), Some(2)], "{last:?}");

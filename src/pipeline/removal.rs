@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::model::{Bootstrap, Config};
 use crate::publish::tombstones;
-use crate::store::{self, Erased, OpenError, Opened, StoreError, Sweep};
+use crate::store::{self, Erased, OpenError, Opened, StoreError};
 
 use super::restore;
 
@@ -94,13 +94,6 @@ pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Remove
         tombstones = keys.len();
     }
     store.remove_integration(number)?;
-    let mut sweep = Sweep::default();
-    let erased = loop {
-        match store.erase(&mut sweep, true)? {
-            Erased::More => {}
-            erased @ (Erased::Done | Erased::Busy) => break erased,
-        }
-    };
-    let is_erased = erased == Erased::Done;
+    let is_erased = store.erase_at_once()? == Erased::Done;
     Ok(Removed { messages, agents: agents.len(), tombstones, is_erased })
 }

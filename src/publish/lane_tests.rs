@@ -108,7 +108,7 @@ fn a_look_for_the_next_row_that_fails_gives_nothing_up() {
     let letters = vec![b'A' + u8::try_from(damaged).unwrap(); ROW / 2];
     let root = &mut bytes[(root - 1) * PAGE..][..PAGE];
     // What once was there may be there still.
-    for at in memchr::memmem::find_iter(&root.to_vec(), &letters).collect::<Vec<_>>() {
+    for at in memchr::memmem::find_iter(root, &letters).collect::<Vec<_>>() {
         root[at] ^= 1;
     }
     bytes[(behind - 1) * PAGE..][..8].fill(0xff);

@@ -144,6 +144,22 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The same all at once, for who does nothing else meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Store::erase`].
+    pub fn erase_at_once(&mut self) -> Result<Erased, StoreError> {
+        let mut sweep = Sweep::default();
+        loop {
+            match self.erase(&mut sweep, true)? {
+                Erased::More => {}
+                erased => return Ok(erased),
+            }
+        }
+    }
+}
+
 /// What a page is for, as the file says itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
