@@ -119,6 +119,13 @@ impl Centre {
         self.process.signal("HUP");
     }
 
+    /// From its next start on the last of its integrations is not in its configuration.
+    fn take_out_the_last(&mut self) {
+        let (before, rest) = self.toml.rsplit_once("[[integration]]").unwrap();
+        let (_, layouts) = rest.split_once(cms::LAYOUT).unwrap();
+        self.toml = format!("{before}{}{layouts}", cms::LAYOUT);
+    }
+
     /// Ends without a word, and starts again at the same address.
     fn crash(&mut self) {
         self.process.signal("KILL");
@@ -233,7 +240,7 @@ struct Trouble {
 const SLOW: &str = "RtalinkEventLatencyHigh";
 
 const TROUBLES: &[Trouble] = &[
-    // Its broker is away, for longer than its journal lasts.
+    // Its broker is away, for longer than its journal lasts, and somebody spoils its configuration.
     Trouble {
         instance: "cut-off",
         alerts: &[
@@ -242,6 +249,7 @@ const TROUBLES: &[Trouble] = &[
             "RtalinkJournalFilling",
             "RtalinkTransitionsLost",
             "RtalinkJournalOld",
+            "RtalinkReloadRefused",
         ],
     },
     // Something else takes all room on the disk of its store.
@@ -251,6 +259,8 @@ const TROUBLES: &[Trouble] = &[
     },
     // The disk of its store does not come back.
     Trouble { instance: "hung-disk", alerts: &["RtalinkStoreTrouble", "RtalinkNotReady", "RtalinkJournalOld"] },
+    // It is killed again and again, and one of its integrations is taken out, but not out of its store.
+    Trouble { instance: "crashing", alerts: &["RtalinkIntegrationRemoved"] },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
     // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, its report is faster than
@@ -273,11 +283,11 @@ const CRASHING: &str = "RtalinkRestarting";
 const NO_TARGET: &str = "RtalinkAbsent";
 
 /// Whether an alert outlasts its fault, for longer than the test: whoever has been seen stays unmapped until a mapping
-/// comes, a start that found trouble is told for a quarter of an hour, and what is gone stays away.
+/// comes, a start that found trouble is told for a quarter of an hour, what is gone stays away, and people stay in a store.
 ///
 /// The disk of the machine is not ours: in fast motion a build beside the test fills it.
 fn lasts(alert: &str) -> bool {
-    let lasting = ["RtalinkUnmapped", "RtalinkStoreTrouble", "RtalinkDown "];
+    let lasting = ["RtalinkUnmapped", "RtalinkStoreTrouble", "RtalinkDown ", "RtalinkIntegrationRemoved"];
     lasting.iter().any(|name| alert.starts_with(name))
         || alert.starts_with("RtalinkDiskFilling") && !alert.contains("small-disk")
 }
@@ -317,10 +327,11 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let hanging = FaultyDisk::new();
     let hung_disk = Centre::start_on(&hanging, "hung-disk", shared, &["a"]);
     let mut gone = Some(Centre::start("gone", shared, &["a"], ""));
-    let mut crashing = Centre::start("crashing", shared, &["a"], "");
+    let mut crashing = Centre::start("crashing", shared, &["a", "taken-out"], "");
     let paused = Centre::start("paused", shared, &["a"], "");
 
     let players: Vec<Cms> = FAULTS.iter().map(|fault| centre.cms(fault.integration, fault.play)).collect();
+    let taken_out = crashing.cms("taken-out", normal);
     let _healthy = centre.cms(HEALTHY, |_| Step::Silence);
     let others = [
         (&cut_off, hectic as fn(u64) -> Step),
@@ -349,6 +360,9 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     others[0].fault(true);
     players.iter().for_each(|cms| cms.fault(true));
     drop(gone.take());
+    drop(taken_out);
+    crashing.take_out_the_last();
+    cut_off.reload(&cut_off.toml.replace("acd = 1", "acd = one"));
     small.iter().for_each(|disk| _ = disk.fill());
     hanging.hangs();
     let post = |what: &str| http::post(paused.process.http(), &format!("/api/v1/integrations/a/{what}")).status;
@@ -405,6 +419,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     assert_eq!(post("resume"), 200);
     drop(shell);
     paused.reload(&paused.toml);
+    cut_off.reload(&cut_off.toml);
     within(PATIENCE, "the faults are over, and so are their alerts", || {
         let left: Vec<String> = told(&prometheus.firing()).into_iter().filter(|alert| !lasts(alert)).collect();
         left.is_empty().then_some(())
