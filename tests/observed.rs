@@ -17,11 +17,14 @@ mod support;
 mod cms;
 #[path = "observed/expressions.rs"]
 mod expressions;
+#[path = "observed/kafka.rs"]
+mod kafka;
 #[path = "observed/rules.rs"]
 mod rules;
 
 use cms::{Cms, Step, TEAM, snapshot, snapshot_of};
 use expressions::{Expression, Kind};
+use kafka::Refused;
 use support::certificates::{Authority, DAY, NAME, Valid};
 use support::faulty_disk::FaultyDisk;
 use support::http;
@@ -41,33 +44,49 @@ struct Centre {
     instance: &'static str,
     folder: TempDir,
     toml: String,
+    topics: String,
 }
 
 impl Centre {
     fn start(instance: &'static str, kafka: &str, integrations: &[&str], extra: &str) -> Self {
-        Self::start_in(folder(&[]), instance, kafka, integrations, extra)
+        Self::start_in(folder(&[]), instance, kafka, integrations, "", extra)
     }
 
-    fn start_in(folder: TempDir, instance: &'static str, kafka: &str, integrations: &[&str], extra: &str) -> Self {
-        let toml = Self::configure(&folder, kafka, integrations, extra);
-        Self { process: Process::run(&folder, &toml), instance, folder, toml }
+    /// With these settings of Kafka, and further tables.
+    fn start_in(
+        folder: TempDir,
+        instance: &'static str,
+        kafka: &str,
+        integrations: &[&str],
+        settings: &str,
+        extra: &str,
+    ) -> Self {
+        let (toml, topics) = Self::configure(&folder, kafka, integrations, settings, extra);
+        Self { process: Process::run(&folder, &toml), instance, folder, toml, topics }
     }
 
     fn start_on(disk: &FaultyDisk, instance: &'static str, kafka: &str, integrations: &[&str]) -> Self {
         let folder = folder(&[]);
-        let toml = Self::configure(&folder, kafka, integrations, "");
-        Self { process: Process::run_in(&folder, &toml, &disk.environment()), instance, folder, toml }
+        let (toml, topics) = Self::configure(&folder, kafka, integrations, "", "");
+        Self { process: Process::run_in(&folder, &toml, &disk.environment()), instance, folder, toml, topics }
     }
 
-    fn configure(folder: &TempDir, kafka: &str, integrations: &[&str], extra: &str) -> String {
-        fs::write(folder.path().join("users.csv"), cms::users()).unwrap();
-        fs::write(folder.path().join("activities.csv"), cms::ACTIVITIES).unwrap();
+    /// The configuration, and what its topics begin with.
+    fn configure(
+        folder: &TempDir,
+        kafka: &str,
+        integrations: &[&str],
+        settings: &str,
+        extra: &str,
+    ) -> (String, String) {
+        Self::write_mapping(folder);
         let topics = unique("observed");
         let mut toml = format!(
             r#"
             [kafka]
             bootstrap_servers = "{kafka}"
             partitions = 1
+            {settings}
             [kafka.topics]
             events = "{topics}.events"
             current = "{topics}.current"
@@ -102,7 +121,25 @@ impl Centre {
             );
         }
         toml += cms::LAYOUT;
-        toml
+        (toml, topics)
+    }
+
+    fn write_mapping(folder: &TempDir) {
+        fs::write(folder.path().join("users.csv"), cms::users()).unwrap();
+        fs::write(folder.path().join("activities.csv"), cms::ACTIVITIES).unwrap();
+    }
+
+    /// A topic by the end of its name.
+    fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.topics)
+    }
+
+    /// The same with another configuration.
+    fn run_again(&mut self, toml: &str) {
+        self.process.signal("TERM");
+        self.process.wait();
+        toml.clone_into(&mut self.toml);
+        self.process = Process::run(&self.folder, &self.toml);
     }
 
     fn target(&self) -> Target {
@@ -261,6 +298,10 @@ const TROUBLES: &[Trouble] = &[
     Trouble { instance: "hung-disk", alerts: &["RtalinkStoreTrouble", "RtalinkNotReady", "RtalinkJournalOld"] },
     // It is killed again and again, and one of its integrations is taken out, but not out of its store.
     Trouble { instance: "crashing", alerts: &["RtalinkIntegrationRemoved"] },
+    // Kafka does not take what they have.
+    Trouble { instance: "no-topic", alerts: &["RtalinkTopicMissing"] },
+    Trouble { instance: "other-clock", alerts: &["RtalinkTimestampRefused"] },
+    Trouble { instance: "shut-out", alerts: &["RtalinkSuperseded"] },
     // It ends and does not come back.
     Trouble { instance: "gone", alerts: &["RtalinkDown"] },
     // Somebody has paused it and forgotten that; its port gets a certificate that runs out soon, its report is faster than
@@ -287,7 +328,13 @@ const NO_TARGET: &str = "RtalinkAbsent";
 ///
 /// The disk of the machine is not ours: in fast motion a build beside the test fills it.
 fn lasts(alert: &str) -> bool {
-    let lasting = ["RtalinkUnmapped", "RtalinkStoreTrouble", "RtalinkDown ", "RtalinkIntegrationRemoved"];
+    let lasting = [
+        "RtalinkUnmapped",
+        "RtalinkStoreTrouble",
+        "RtalinkStoreBehindKafka",
+        "RtalinkDown ",
+        "RtalinkIntegrationRemoved",
+    ];
     lasting.iter().any(|name| alert.starts_with(name))
         || alert.starts_with("RtalinkDiskFilling") && !alert.contains("small-disk")
 }
@@ -323,12 +370,13 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     let cut_off = Centre::start("cut-off", &kafka.bootstrap(), &["a"], CUT_OFF);
     let disk = folder(&[]);
     let small = SmallDisk::mount(&disk.path().join("data"), "64m");
-    let small_disk = Centre::start_in(disk, "small-disk", shared, &["a"], "[store]\ndirectory = \"data\"");
+    let small_disk = Centre::start_in(disk, "small-disk", shared, &["a"], "", "[store]\ndirectory = \"data\"");
     let hanging = FaultyDisk::new();
     let hung_disk = Centre::start_on(&hanging, "hung-disk", shared, &["a"]);
     let mut gone = Some(Centre::start("gone", shared, &["a"], ""));
     let mut crashing = Centre::start("crashing", shared, &["a", "taken-out"], "");
     let paused = Centre::start("paused", shared, &["a"], "");
+    let mut refused = Refused::start(Broker::shared());
 
     let players: Vec<Cms> = FAULTS.iter().map(|fault| centre.cms(fault.integration, fault.play)).collect();
     let taken_out = crashing.cms("taken-out", normal);
@@ -342,9 +390,11 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     ];
     let others = others.map(|(centre, play)| centre.cms("a", play));
     let gone_target = gone.as_ref().map(Centre::target);
+    let of_refused = [&refused.no_topic, &refused.other_clock, &refused.shut_out];
     let targets: Vec<Target> = [&centre, &cut_off, &small_disk, &hung_disk, &crashing, &paused]
-        .map(Centre::target)
         .into_iter()
+        .chain(of_refused)
+        .map(Centre::target)
         .chain(gone_target)
         .collect();
     let prometheus = Prometheus::start(&targets, &rules::in_fast_motion(), "250ms");
@@ -358,6 +408,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
 
     // Faults of feeds, and of services.
     others[0].fault(true);
+    refused.begin();
     players.iter().for_each(|cms| cms.fault(true));
     drop(gone.take());
     drop(taken_out);
@@ -396,6 +447,8 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
     for Trouble { instance, alerts } in played {
         wait_for(&prometheus, instance, "", alerts);
     }
+    refused.take_back();
+    wait_for(&prometheus, "shut-out", "", &["RtalinkStoreBehindKafka"]);
     let not_played: Vec<&str> = not_played.iter().flat_map(|trouble| trouble.alerts).copied().collect();
     let fired = prometheus.fired();
     let unfounded = |sample: &&Sample| sample.label("integration") == HEALTHY;
@@ -413,6 +466,7 @@ fn every_alert_fires_on_its_fault_and_ends_with_it() {
 
     // And all of them end.
     players.iter().chain(&others).for_each(|cms| cms.fault(false));
+    refused.end();
     small.iter().for_each(SmallDisk::free);
     hanging.is_sound();
     kafka.start_again();

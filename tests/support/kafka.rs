@@ -22,7 +22,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, process};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -145,6 +147,15 @@ impl Broker {
         let answers = wait_for(self.admin().delete_topics(&[topic], &options())).expect("delete a topic");
         for answer in answers {
             answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} was not deleted: {code}"));
+        }
+    }
+
+    /// Changes a setting of a topic; others that were changed before are at their default then.
+    pub(crate) fn set(&self, topic: &str, name: &str, value: &str) {
+        let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+        let answers = wait_for(self.admin().alter_configs([&config], &options())).expect("settings of a topic");
+        for answer in answers {
+            answer.unwrap_or_else(|(topic, code)| panic!("{topic:?} was not changed: {code}"));
         }
     }
 
