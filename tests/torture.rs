@@ -29,6 +29,8 @@ mod faults;
 mod judge;
 #[path = "torture/judge_tests.rs"]
 mod judge_tests;
+#[path = "torture/removed.rs"]
+mod removed;
 #[path = "torture/scenario.rs"]
 mod scenario;
 #[path = "torture/scene.rs"]
@@ -119,7 +121,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 38] = [
+const SCENARIOS: [Scenario; 40] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it.
@@ -161,6 +163,9 @@ const SCENARIOS: [Scenario; 38] = [
     scenario("deleted-topics", Delivery::ExactlyOnce, 36, Breaks::DeletedTopics, often(1, 1)).with_store(NORMAL),
     scenario("partitions-added", Delivery::AtLeastOnce, 37, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
     scenario("partitions-added", Delivery::ExactlyOnce, 38, Breaks::PartitionsAdded, often(1, 1)).with_store(NORMAL),
+    scenario("removed-integration", Delivery::AtLeastOnce, 39, Breaks::RemovedIntegration, often(1, 5)),
+    scenario("removed-integration", Delivery::ExactlyOnce, 40, Breaks::RemovedIntegration, often(1, 5))
+        .with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -217,6 +222,7 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::NewerStore => return store_faults::newer_store(scene),
         Breaks::HungDisk => return store_faults::hung_disk(scene),
         Breaks::NoGrace => return store_faults::no_grace(scene),
+        Breaks::RemovedIntegration => return removed::removed_integration(scene),
         _ => scene.live(),
     }
     scene.reads(3);
@@ -485,4 +491,14 @@ fn partitions_added_at_least_once() {
 #[test]
 fn partitions_added_exactly_once() {
     play("partitions-added", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn removed_integration_at_least_once() {
+    play("removed-integration", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn removed_integration_exactly_once() {
+    play("removed-integration", Delivery::ExactlyOnce);
 }

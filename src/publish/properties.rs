@@ -236,7 +236,8 @@ mod tests {
         let tls = ("security.protocol", "ssl");
         let not_pem = "it is not in the form that is expected (PEM, or PKCS#12 for ssl.keystore.location), or its password is \
                        missing or wrong";
-        let cases: [(&[(&str, &str)], &[&str]); 17] = [
+        type Case<'c> = (&'c [(&'c str, &'c str)], &'c [&'c str]);
+        let cases: [Case<'_>; 17] = [
             (&[], &[]),
             (
                 &[("sasl.pasword", "hunter2")],

@@ -74,6 +74,8 @@ pub(crate) enum Breaks {
     DeletedTopics,
     /// Topics get more partitions.
     PartitionsAdded,
+    /// The integration is taken out of the configuration while Kafka does not have all of it.
+    RemovedIntegration,
     /// Nothing.
     Nothing,
 }
