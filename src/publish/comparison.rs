@@ -295,7 +295,7 @@ impl Compared {
         let Waiting { events, tombstones } = self.waiting();
         ahead.retain(|key, _| !tombstones.contains(key.as_str()));
         ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
-        let is_missing = |who: &Box<str>| {
+        let is_missing = |who: &str| {
             let key = format!("{}/{who}", self.integration);
             !events.contains(key.as_str()) && !tombstones.contains(key.as_str())
         };
@@ -303,7 +303,7 @@ impl Compared {
             let (acd, login_id) = who.split_once('/')?;
             Some((acd.parse().ok()?, Arc::from(login_id)))
         };
-        (ahead.into_values().collect(), missing.into_iter().filter(is_missing).filter_map(key_of).collect())
+        (ahead.into_values().collect(), missing.into_iter().filter(|who| is_missing(who)).filter_map(key_of).collect())
     }
 
     /// The keys of what waits in the journal, as far as it can be read.

@@ -32,11 +32,9 @@ pub(crate) fn deleted(mut scene: Scene) {
     };
     let rounds: Vec<&[&str]> = if is_full() { all.chunks(1).chain([all]).collect() } else { vec![all] };
     scene.live();
-    let mut times_there = 0;
-    for gone in &rounds {
-        times_there += 1;
+    for (round, gone) in rounds.iter().enumerate() {
         scene.until("the topics are looked at", |_| {
-            child::log(scene.path()).matches("all topics are there").count() >= times_there
+            child::log(scene.path()).matches("all topics are there").count() > round
         });
         scene.reads(scene.life().snapshots() + 5);
         scene.settle();
@@ -111,8 +109,8 @@ pub(crate) fn partitions_added(mut scene: Scene) {
         }
     }
     let is_out = |key: &&str| last[key].state.as_ref().is_some_and(is_logged_out);
-    let of_two = places.iter().filter(|(_, places)| places.len() > 1).map(|(key, _)| *key);
-    let key = of_two.filter(is_out).next_back().expect("somebody who has moved and left").to_owned();
+    let mut of_two = places.iter().filter(|(_, places)| places.len() > 1).map(|(key, _)| *key);
+    let key = of_two.rfind(is_out).expect("somebody who has moved and left").to_owned();
     let login_id = key.rsplit('/').next().unwrap_or_default();
     let forget = http::try_post(scene.http(), "/api/v1/forget", &format!("{{\"loginId\":\"{login_id}\"}}"));
     let forget = forget.expect("an answer");
