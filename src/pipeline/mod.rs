@@ -9,6 +9,7 @@ pub mod captures;
 mod checkpoint;
 #[cfg(test)]
 mod clock_tests;
+mod conclusion;
 mod conditions;
 pub mod engine;
 #[cfg(test)]

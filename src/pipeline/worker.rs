@@ -10,12 +10,11 @@
 //! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of
 //! the same clock, but may come out of order: what a charge tells the engine never goes back either.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::fail_point;
@@ -25,22 +24,21 @@ use crate::http::commands::Forget;
 use crate::http::model::{FeedView, Update, Updates};
 use crate::mapping::tables::MappingTables;
 use crate::publish::PublishHandle;
-use crate::publish::dead_letter::{self, Limiter};
+use crate::publish::dead_letter::Limiter;
 use crate::publish::encode::Encoder;
-use crate::publish::message::Message;
 use crate::state::event::{StatusEvent, StatusKind};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedStatus, Totals};
 use crate::telemetry::metrics::{Dropped, FeedMetrics, RemovedMetrics};
 use crate::time::{ClockNews, Timestamp};
-use crate::wire::escape::escape;
 use crate::wire::framing::Piece;
 
 use super::ageing::{Ageing, Unerased};
 use super::behind::ToBeWritten;
 use super::checkpoint::Checkpoint;
-use super::conditions::{Conditions, advice};
-use super::engine::{CloseReason, DeadLetter, Engine, Finding, Share};
+use super::conclusion::Rest;
+use super::conditions::Conditions;
+use super::engine::{Engine, Finding, Share};
 use super::refresh::LastEvents;
 use super::staleness::Staleness;
 use super::standing::Standing;
@@ -49,7 +47,7 @@ use super::standing::Standing;
 pub const INBOX: usize = 64;
 
 /// What an integration may do before the others of its worker have their turn.
-const SHARE: Share = Share { time: Duration::from_millis(2), findings: 256 };
+pub(super) const SHARE: Share = Share { time: Duration::from_millis(2), findings: 256 };
 
 /// How long a worker does nothing while all that waits is for integrations whose part of the journal has no room.
 const NO_ROOM: Duration = Duration::from_millis(5);
@@ -100,7 +98,7 @@ pub struct Charge {
     pub(super) connections: HashMap<ConnectionId, CancellationToken>,
     pub(super) findings: Vec<Finding>,
     /// What is left of them when the turn was over, each of another agent: when it was read.
-    rest: Option<Rest>,
+    pub(super) rest: Option<Rest>,
     /// Time never goes back, in whatever order letters come.
     pub(super) now: Timestamp,
     /// Its last letter came late: more may be on their way until then.
@@ -197,22 +195,6 @@ impl Charge {
             removed,
         }
     }
-}
-
-/// See [`Charge::rest`].
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    read_at: Option<Instant>,
-}
-
-/// How many of these have to be handed over together, so that none of the others is of an agent who is among them.
-fn together(findings: &[Finding]) -> usize {
-    let mut seen = HashSet::new();
-    let is_again = |(_, finding): &(usize, &Finding)| match finding {
-        Finding::Event(event, _) => !seen.insert(event.agent),
-        _ => false,
-    };
-    findings.iter().enumerate().filter(is_again).last().map_or(0, |(index, _)| index + 1)
 }
 
 /// Letters that come later than this after their time show that the worker is behind.
@@ -536,193 +518,6 @@ impl Charge {
         let kept = overflow.take().len();
         self.metrics.dropped(Dropped::Event, kept);
         tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
-    }
-
-    /// Publishes, shows and counts what the engine has found.
-    pub(super) fn conclude(&mut self, read_at: Option<Instant>) {
-        let read_at = self.rest.take().map_or(read_at, |rest| rest.read_at);
-        let findings = std::mem::take(&mut self.findings);
-        self.conclude_these(findings, read_at);
-    }
-
-    /// The same of a share: the end of one snapshot may log out everybody. The rest comes before anything else of this
-    /// integration.
-    ///
-    /// What is written of an agent with their event is what the engine remembers now, which is what their last event says. So
-    /// all events of an agent are handed over together.
-    fn conclude_share(&mut self, read_at: Option<Instant>) {
-        let (read_at, together) = match self.rest.take() {
-            Some(rest) => (rest.read_at, 0),
-            None if self.findings.len() <= SHARE.findings => (read_at, 0),
-            None => (read_at, together(&self.findings)),
-        };
-        let share = together.max(SHARE.findings).min(self.findings.len());
-        let rest = self.findings.split_off(share);
-        let findings = std::mem::replace(&mut self.findings, rest);
-        self.rest = (!self.findings.is_empty()).then_some(Rest { read_at });
-        self.conclude_these(findings, read_at);
-    }
-
-    fn conclude_these(&mut self, findings: Vec<Finding>, read_at: Option<Instant>) {
-        let begin = Instant::now();
-        let has_findings = !findings.is_empty();
-        let mut messages = Vec::new();
-        let mut events = Vec::new();
-        for finding in findings {
-            match finding {
-                Finding::Event(event, annotation) => {
-                    self.metrics.event(event.cause);
-                    let (agent, cause, mode) = (&*event.login_id, event.cause.name(), event.state.mode.name());
-                    tracing::debug!(integration = %self.id, acd = event.acd, agent, cause, mode, "event");
-                    let read_at = read_at.filter(|_| event.observed_at == self.now);
-                    // What is merged with later ones is encoded when it is clear.
-                    if !self.standing.is_behind() {
-                        self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
-                    }
-                    events.push((event, annotation));
-                }
-                Finding::Status(status) => {
-                    self.tell_status(&status);
-                    self.staleness.status(&status);
-                    self.collect(&mut messages, self.encoder.status_message(&status));
-                    self.view.status = Some(*status);
-                }
-                Finding::DeadLetter(letter) => messages.extend(self.dead_letter(letter)),
-                Finding::Snapshot(snapshot) => {
-                    if let Some(period) = snapshot.period {
-                        self.metrics.period.set(period.as_secs_f64());
-                        self.watch_refresh(period);
-                    }
-                    if snapshot.complete {
-                        self.staleness.complete_snapshot();
-                        self.view.last_snapshot_at = Some(self.now);
-                    }
-                }
-                Finding::Close(connection, reason) => self.close(connection, reason),
-                Finding::Probe(peer) => {
-                    let advice = "a port scan or a health check; no feed status tells of it, for there were many";
-                    tracing::info!(integration = %self.id, %peer, advice, "a connection ended without a valid record");
-                }
-            }
-        }
-        let events = self.hand_over(messages, events);
-        // Not before: what is written of an agent then is what his last event says.
-        if self.rest.is_none() {
-            self.end_overflow();
-        }
-        if has_findings || read_at.is_some() {
-            self.metrics.publish.record(begin.elapsed().as_secs_f64());
-        }
-        if !events.is_empty() {
-            self.tell_model(Update::Events(events));
-        }
-        self.report(has_findings);
-    }
-
-    fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
-        let DeadLetter { reason, offset, raw, received_at } = letter;
-        let raw = if self.event_names { raw } else { Vec::new() };
-        self.metrics.dead_letter(reason);
-        tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
-        tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
-        if !self.limiter.admit(received_at) {
-            return None;
-        }
-        // While Kafka is away, rubbish must not take the room of transitions.
-        let has_room = self.publish.lane().is_below_half();
-        if !has_room {
-            self.metrics.dropped(Dropped::DeadLetter, 1);
-        }
-        has_room.then(|| dead_letter::dead_letter(&self.id, reason.label(), offset, received_at, Bytes::from(raw)))
-    }
-
-    fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
-        self.metrics.refused(reason.label());
-        tracing::info!(integration = %self.id, connection, reason = reason.label(), "connection closed");
-        if let Some(close) = self.connections.get(&connection) {
-            close.cancel();
-        }
-    }
-
-    fn watch_refresh(&mut self, period: Duration) {
-        let settings = self.engine.tracker().settings();
-        if self.conditions.refreshed(settings, period) {
-            let (shortest_refresh_ms, period_ms) = (settings.shortest_refresh.as_millis(), period.as_millis());
-            tracing::warn!(
-                integration = %self.id, shortest_refresh_ms, period_ms,
-                "shortest_refresh is more than half of the time between two refreshes, which may be merged: set it to a \
-                 third of the report's refresh at most"
-            );
-        }
-    }
-
-    /// In the log, and counted.
-    fn tell_status(&self, status: &FeedStatus) {
-        let kind = status.event.kind;
-        self.metrics.status(kind);
-        let peer = status.figures.peer.as_deref().unwrap_or_default();
-        let affected = status.event.affected;
-        let kind_name = kind.name();
-        match kind {
-            StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
-                tracing::info!(integration = %self.id, kind = kind_name, peer, affected, "feed status");
-            }
-            StatusKind::Disconnected if status.no_valid_record => {
-                let advice = "a port scan, a health check, or a layout that does not fit";
-                tracing::warn!(integration = %self.id, kind = kind_name, peer, no_valid_record = true, advice, "feed status");
-            }
-            _ => {
-                let advice = advice(kind, affected);
-                tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, advice, "feed status");
-            }
-        }
-    }
-
-    /// Counts what has come since the last time, and shows it.
-    fn report(&mut self, has_findings: bool) {
-        let totals = self.engine.totals();
-        let before = std::mem::replace(&mut self.reported, totals);
-        self.metrics.changed.increment(totals.records.changed - before.records.changed);
-        self.metrics.unchanged.increment(totals.records.unchanged - before.records.unchanged);
-        self.metrics.invalid.increment(totals.invalid - before.invalid);
-        self.metrics.probes.increment(totals.probes - before.probes);
-        self.metrics.complete.increment(totals.complete_snapshots - before.complete_snapshots);
-        self.metrics.incomplete.increment(totals.incomplete_snapshots - before.incomplete_snapshots);
-        let session = self.engine.session();
-        let tracker = self.engine.tracker();
-        if let Some(at) = tracker.last_valid() {
-            #[allow(clippy::cast_precision_loss)] // microseconds fit until the year 2255
-            self.metrics.last_record.set(at.as_micros() as f64 / 1e6);
-        }
-        if let Some(skew) = tracker.clock_skew_seconds() {
-            self.metrics.clock_skew(skew);
-        }
-        self.metrics.up.set(if session.peer().is_some() { 1.0 } else { 0.0 });
-        #[allow(clippy::cast_precision_loss)] // at most five
-        self.metrics.connections.set(session.connections() as f64);
-        self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
-        self.metrics.stale(self.staleness.agents());
-        self.conditions.report(tracker, &self.metrics);
-        let count = totals.impossible_times - before.impossible_times;
-        self.metrics.impossible_times.increment(count);
-        if count > 0 {
-            tracing::warn!(
-                integration = %self.id, count,
-                "local times that do not occur, as in the hour that is left out in spring, are taken as missing: is \
-                 `time_zone` that of the feed's clock?"
-            );
-        }
-        let figures = self.engine.figures();
-        if has_findings || figures != self.view.figures {
-            self.view.figures = figures;
-            self.view.connections = session.connections();
-            self.tell_model(Update::Feed(Box::new(self.view.clone())));
-        }
-    }
-
-    pub(super) fn tell_model(&self, update: Update) {
-        // The model outlives its senders but for a shutdown, when nobody reads it any more.
-        let _ = self.model.send((self.number, update));
     }
 }
 
