@@ -242,7 +242,7 @@ pub(crate) fn hung_disk(mut scene: Scene) {
         let before = scene.life().snapshots();
         scene.until("unready", |life| {
             let (status, store) = life.store();
-            status == 503 && store.contains("has not come back")
+            status == 503 && store == "cannot be written"
         });
         scene.until("counted", |life| life.metric(ERRORS, "kind=\"slow\"") > 0);
         scene.until("the age of what waits", |life| life.metric(OLDEST, "torture") >= 5);
