@@ -14,13 +14,16 @@ use crate::state::table::AgentIndex;
 
 use super::spelling;
 
+/// Who has a name, with their login ids.
+type Holders = BTreeSet<(Arc<str>, AgentIndex)>;
+
 /// Names of all agents of an integration, logged in or not.
 #[derive(Debug, Default)]
 pub struct NameIndex {
     /// Per agent: login id, and name in its normal spelling.
     agents: Vec<Option<(Arc<str>, Arc<str>)>>,
     /// Per name: who has it, in the order of login ids, so that two of them are told by the first and the last.
-    by_name: HashMap<Arc<str>, BTreeSet<(Arc<str>, AgentIndex)>, FixedState>,
+    by_name: HashMap<Arc<str>, Holders, FixedState>,
 }
 
 impl NameIndex {

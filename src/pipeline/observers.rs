@@ -134,9 +134,12 @@ pub(super) fn tell(metrics: &Metrics, incidents: &[Incident]) {
     }
 }
 
+/// Called with an integration and a latency.
+pub type Sink = dyn Fn(&str, Duration) + Send + Sync;
+
 /// Takes the integration and the latency of each acknowledged event.
 #[derive(Clone)]
-pub struct LatencySink(pub Arc<dyn Fn(&str, Duration) + Send + Sync>);
+pub struct LatencySink(pub Arc<Sink>);
 
 impl std::fmt::Debug for LatencySink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
