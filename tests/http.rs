@@ -177,7 +177,9 @@ fn metrics_are_those_that_are_listed_and_no_others() {
         Some(answer.body).filter(|_| is_looked_at && windows.iter().all(is_measured))
     });
     let exposed = parse(&exposition);
-    for metric in names::ALL {
+    // Nothing was taken out of this configuration.
+    let of_removed = [names::REMOVED_PENDING.name, names::REMOVED_AGENTS.name];
+    for metric in names::ALL.iter().filter(|metric| !of_removed.contains(&metric.name)) {
         let exposed = exposed.get(metric.name).unwrap_or_else(|| panic!("{} is missing", metric.name));
         check(metric, exposed);
     }
