@@ -55,7 +55,9 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
 const ABORT_PATIENCE: Duration = Duration::from_secs(2);
 /// A call that is repeated for so long is an error that somebody should see.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
-/// For whoever shut us out to commit his claim.
+/// For whoever shut us out to commit their claim, on a machine that is busy: so many looks, so far apart. Who looks too early
+/// shuts the other out, and of two the one that was started first would publish.
+const CLAIM_LOOKS: u32 = 5;
 const CLAIM_WAIT: Duration = Duration::from_secs(1);
 /// How often a superseded thread looks whether it is to go on.
 const SUPERSEDED_STEP: Duration = Duration::from_millis(250);
@@ -82,6 +84,8 @@ pub(crate) struct TransactionThread {
     refusals: Refusals,
     /// Our claim is committed.
     is_owner: bool,
+    /// The last checkpoint when we had shut out everybody before us: another one is of somebody behind us.
+    found: Option<Option<Checkpoint>>,
     /// It was said that Kafka is ahead.
     is_told: bool,
     /// When the last transaction with messages began.
@@ -114,6 +118,7 @@ impl TransactionThread {
             monitor,
             refusals,
             is_owner: false,
+            found: None,
             is_told: false,
             begun: None,
         };
@@ -143,7 +148,8 @@ impl TransactionThread {
                 }
                 End::Failed => {
                     let wait = self.refusals.after_failure(failures.take());
-                    if self.is_owner && !is_aborted && self.confirm_ownership().is_err() {
+                    let may_be_shut_out = !is_aborted && (self.is_owner || self.found.is_some());
+                    if may_be_shut_out && self.confirm_ownership().is_err() {
                         return;
                     }
                     wait
@@ -170,6 +176,7 @@ impl TransactionThread {
     fn take_over(&mut self, connection: &Connection) -> Result<(), End> {
         self.insist(connection, None, || connection.producer.init_transactions(STEP))?;
         let committed = self.read_checkpoint().map_err(|_| End::Stopped)?;
+        self.found = Some(committed.last.clone());
         let position = self.outbox.acknowledged_to();
         if committed.is_hanging {
             tracing::error!(
@@ -392,13 +399,19 @@ impl TransactionThread {
 
     /// Waits as long as another store has the integration. An error once the outbox is stopped.
     fn confirm_ownership(&mut self) -> Result<(), Stopped> {
-        if self.outbox.pause(CLAIM_WAIT) {
-            return Err(Stopped);
+        let mut other = None;
+        for _ in 0..CLAIM_LOOKS {
+            if self.outbox.pause(CLAIM_WAIT) {
+                return Err(Stopped);
+            }
+            let last = self.read_checkpoint()?.last;
+            let is_known = !self.is_owner && self.found.as_ref() == Some(&last);
+            other = last.filter(|last| !is_known && !self.ours().is_by_this_run(last));
+            if other.is_some() {
+                break;
+            }
         }
-        let last = self.read_checkpoint()?.last;
-        let Some(other) = last.filter(|last| !self.ours().is_by_this_run(last)) else {
-            return Ok(());
-        };
+        let Some(other) = other else { return Ok(()) };
         let Checkpoint { owner, committed_at, .. } = other;
         tracing::error!(
             integration = &*self.integration,
@@ -410,6 +423,7 @@ impl TransactionThread {
         );
         self.monitor.set_superseded_by(Some(owner));
         self.is_owner = false;
+        self.found = None;
         self.is_told = false;
         self.comparison.lost();
         while !self.monitor.is_claimed() {

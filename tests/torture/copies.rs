@@ -27,6 +27,7 @@ use crate::support::wait::within;
 const EVENTS: &str = "rtalink_events_total";
 const ERRORS: &str = "rtalink_store_errors_total";
 const BEHIND: &str = "kind=\"behind_kafka\"";
+const OLDER: &str = "the store is older than what Kafka has";
 const SUPERSEDED: &str = "condition=\"superseded\"";
 const CONDITION: &str = "rtalink_kafka_condition";
 /// Until one of two instances has noticed the other, and until nothing waits any more.
@@ -64,7 +65,7 @@ pub(crate) fn restored_store(mut scene: Scene) {
         scene.find_kafka();
         scene.settle();
         behind += scene.life().metric(ERRORS, BEHIND);
-        assert!(says(scene.path(), "the store is older than what Kafka has"), "no ERROR about the store");
+        assert!(says(scene.path(), OLDER), "no ERROR about the store");
         let before = scene.published();
         scene.go_on();
         scene.reads(scene.life().snapshots() + 15);
@@ -106,7 +107,7 @@ pub(crate) fn cloned_store(mut scene: Scene) {
     let own = Second::folder(&scene);
     scene.go_on();
     scene.live();
-    for (folder, kind) in [(clone, "a copy"), (own, "a store of its own")] {
+    for (round, (folder, kind)) in [(clone, "a copy"), (own, "a store of its own")].into_iter().enumerate() {
         scene.reads(scene.life().snapshots() + 5);
         let second = Second::start(folder);
         second.reads(15);
@@ -119,6 +120,9 @@ pub(crate) fn cloned_store(mut scene: Scene) {
         counted += second.end();
         if is_exactly_once {
             resume(scene.http());
+            scene.until("compared with what the other has published", |_| {
+                child::log(scene.path()).matches(OLDER).count() > round
+            });
         }
         scene.reads(scene.life().snapshots() + 10);
         scene.settle();
@@ -131,7 +135,8 @@ pub(crate) fn cloned_store(mut scene: Scene) {
     }
     counted += scene.life().metric(EVENTS, "");
     scene.terminate(SOON);
-    let published = scene.events() as u64;
+    // Two instances may give one id to two events of an agent in the same millisecond: without copies each record counts.
+    let published = if is_exactly_once { scene.published().len() } else { scene.events() } as u64;
     say(&format!("{}: {counted} events counted by both, {published} published", scene.name()));
     assert_eq!(published, counted, "{}: what was counted is what was published", scene.name());
 }
