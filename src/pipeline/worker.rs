@@ -276,6 +276,9 @@ fn tell_clock_news() {
 impl Charge {
     /// Until the next timer, which waits while the integration is behind.
     fn until_due(&self) -> Duration {
+        if !self.has_feed {
+            return TICK;
+        }
         let due = self.engine.next_deadline().map_or(TICK, |deadline| deadline.since(Timestamp::now()));
         let caught_up =
             self.behind_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));

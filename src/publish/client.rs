@@ -27,6 +27,9 @@ const ALIASES_OF_OURS: [&str; 5] =
 /// How long events are taken.
 const EVENTS: Duration = Duration::from_millis(100);
 
+/// For an answer of a broker.
+const SOCKET_TIMEOUT_MS: u32 = 6_000;
+
 /// The most that librdkafka takes.
 const LONGEST_TIMEOUT_MS: &str = "2147483647";
 
@@ -41,7 +44,9 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
     settings.set("socket.keepalive.enable", "true");
     settings.set("connections.max.idle.ms", "180000");
     settings.set("topic.metadata.refresh.interval.ms", "60000");
-    settings.set("socket.timeout.ms", "6000");
+    // It may not be longer than a transaction.
+    let transaction = properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
+    settings.set("socket.timeout.ms", transaction.unwrap_or(SOCKET_TIMEOUT_MS).min(SOCKET_TIMEOUT_MS).to_string());
     // With Nagle's algorithm the end of a larger request waits for the acknowledgement of its beginning, which the other
     // side delays by 40 ms.
     settings.set("socket.nagle.disable", "true");
@@ -255,6 +260,18 @@ mod tests {
             (value("socket.keepalive.enable"), value("connections.max.idle.ms")),
             ("true".into(), "180000".into())
         );
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_no_longer_than_a_transaction_may_last() {
+        for (transaction, expected) in [("1000", "1000"), ("60000", "6000")] {
+            let mut kafka = testing::kafka("broker:9092");
+            kafka.delivery = Delivery::ExactlyOnce;
+            kafka.properties.insert("transaction.timeout.ms".to_owned(), transaction.to_owned());
+            let settings = producer_settings("broker:9092", &kafka, "a", Sizing::Batches(None));
+            assert_eq!(settings.create_native_config().unwrap().get("socket.timeout.ms").unwrap(), expected);
+            assert!(settings.create::<rdkafka::producer::BaseProducer>().is_ok(), "{transaction}");
+        }
     }
 
     #[test]
