@@ -30,6 +30,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 const CLOSED: Duration = Duration::from_secs(60);
 /// How long a look at it may take.
 const LOOK: Duration = Duration::from_millis(500);
+/// A broker that has just started, or a topic that was just made, may not be known everywhere.
+const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
+const ANSWER_WAIT: Duration = Duration::from_millis(250);
 /// Where learning the size of requests starts and ends.
 const BATCH_SIZE: usize = 1_000_000;
 const SMALLEST_BATCH_SIZE: usize = 16 * 1024;
@@ -202,10 +205,15 @@ impl Refusals {
         if side.is_known {
             return None;
         }
-        // Whoever cannot be asked can take nothing either: it waits as everything does.
-        let metadata = connection.producer.client().fetch_metadata(Some(&side.name), LOOK).ok()?;
-        let found = metadata.topics().iter().find(|found| found.name() == side.name)?;
-        let Some(code) = found.error().map(RDKafkaErrorCode::from) else {
+        let mut answer = Ok(());
+        for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
+            // Whoever cannot be asked can take nothing either: it waits as everything does.
+            answer = look_at(connection, &side.name)?;
+            if answer.is_ok() || self.outbox.pause(ANSWER_WAIT) {
+                break;
+            }
+        }
+        let Err(code) = answer else {
             side.is_known = true;
             return None;
         };
@@ -269,6 +277,13 @@ impl Refusals {
             .then(|| dead_letter::refused(&self.integration, reason, Timestamp::now(), message));
         self.outbox.replace(position, replacement)
     }
+}
+
+/// What the broker says of a topic; nothing where it does not answer.
+fn look_at(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
+    let metadata = connection.producer.client().fetch_metadata(Some(name), LOOK).ok()?;
+    let found = metadata.topics().iter().find(|found| found.name() == name)?;
+    Some(found.error().map_or(Ok(()), |error| Err(RDKafkaErrorCode::from(error))))
 }
 
 /// Whether messages for a topic give way to the others when it is like that.
