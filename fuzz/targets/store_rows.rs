@@ -43,7 +43,7 @@ fn agent(bytes: &[u8]) -> Option<StoredAgent> {
 
 fn feed(bytes: &[u8]) -> Option<FeedMemory> {
     let feed = memory::decode_feed(bytes).ok()?;
-    assert_eq!(memory::decode_feed(&memory::encode_feed(&feed)).ok(), Some(feed));
+    assert_eq!(memory::decode_feed(&memory::encode_feed(&feed)).ok(), Some(feed.clone()));
     Some(feed)
 }
 
