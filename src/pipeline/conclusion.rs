@@ -17,7 +17,7 @@ use crate::wire::escape::escape;
 
 use super::conditions::advice;
 use super::engine::{CloseReason, DeadLetter, Finding};
-use super::worker::{Charge, SHARE};
+use super::worker::{Charge, SHARE_FINDINGS};
 
 /// What was found and is not concluded yet.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +57,10 @@ impl Charge {
     pub(super) fn conclude_share(&mut self, read_at: Option<Instant>) {
         let (read_at, together) = match self.rest.take() {
             Some(rest) => (rest.read_at, 0),
-            None if self.findings.len() <= SHARE.findings => (read_at, 0),
+            None if self.findings.len() <= SHARE_FINDINGS => (read_at, 0),
             None => (read_at, together(self.findings.iter().map(agent_of))),
         };
-        let share = together.max(SHARE.findings).min(self.findings.len());
+        let share = together.max(SHARE_FINDINGS).min(self.findings.len());
         let rest = self.findings.split_off(share);
         let findings = std::mem::replace(&mut self.findings, rest);
         self.rest = (!self.findings.is_empty()).then_some(Rest { read_at });

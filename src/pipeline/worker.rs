@@ -46,8 +46,11 @@ use super::standing::Standing;
 /// Letters of an integration that may wait for its worker.
 pub const INBOX: usize = 64;
 
-/// What an integration may do before the others of its worker have their turn.
-pub(super) const SHARE: Share = Share { time: Duration::from_millis(2), findings: 256 };
+/// For how long an integration may keep its worker before the others have their turn.
+const SHARE_TIME: Duration = Duration::from_millis(2);
+/// How much may be found, and handed over, in that turn.
+pub(super) const SHARE_FINDINGS: usize = 256;
+const SHARE: Share = Share { time: SHARE_TIME, findings: SHARE_FINDINGS };
 
 /// How long a worker does nothing while all that waits is for integrations whose part of the journal has no room.
 const NO_ROOM: Duration = Duration::from_millis(5);
