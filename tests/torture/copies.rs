@@ -107,6 +107,8 @@ pub(crate) fn cloned_store(mut scene: Scene) {
     let own = Second::folder(&scene);
     scene.go_on();
     scene.live();
+    // The producer of whoever comes to Kafka last shuts the other out: not before this one has come.
+    scene.until("Kafka is reached again", |_| child::log(scene.path()).matches("kafka connected").count() == 2);
     for (round, (folder, kind)) in [(clone, "a copy"), (own, "a store of its own")].into_iter().enumerate() {
         scene.reads(scene.life().snapshots() + 5);
         let second = Second::start(folder);
