@@ -4,6 +4,7 @@
 //! then are the goal. A reader of committed messages gets no further than to the first open transaction; so the reading
 //! begins when every partition is stable up to its goal, which the broker sees to by aborting abandoned transactions. A
 //! partition is done at its goal or at its end, since the last offsets may be markers of transactions, or compacted away.
+//! Where only what is beyond the store is looked for, a transaction that hangs is not waited for.
 //!
 //! Failure policy: a topic that does not exist is an empty table, when three answers in a row say so. Everything else is
 //! waited out, and said every ten seconds, a missing right at once: a table that lacks somebody would start his sequence anew. Joins no group
@@ -32,6 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(100);
 /// Between two attempts.
 const RETRY: Duration = Duration::from_millis(500);
+/// A transaction that is open for so long while nobody publishes hangs: brokers leave one open now and then, and what is in it
+/// is taken for published. Whoever waited for its end before publishing would wait for ever: it ends with the next one.
+const HANGS: Duration = Duration::from_secs(10);
 /// Between two words about how it goes.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// A broker that has just started may not know its topics yet.
@@ -78,7 +82,7 @@ pub fn read_current(
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, RecoveryError> {
-    Ok(read_into(servers, kafka, &|| Collector::new(wanted), stop, progress)?.finish())
+    Ok(read_into(servers, kafka, None, &|| Collector::new(wanted), stop, progress)?.finish())
 }
 
 /// In what the topic differs from what is known: of whom it has a higher sequence, and of whom nothing.
@@ -89,12 +93,15 @@ pub(super) fn read_beyond(
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<HashMap<Arc<str>, Differences>, RecoveryError> {
-    Ok(read_into(servers, kafka, &|| Collector::beyond(known.clone()), stop, progress)?.differences())
+    let collector = || Collector::beyond(known.clone());
+    Ok(read_into(servers, kafka, Some(HANGS), &collector, stop, progress)?.differences())
 }
 
+/// `patience`: a transaction that is open for longer counts as one that nobody will ever end.
 fn read_into(
     servers: &str,
     kafka: &Kafka,
+    patience: Option<Duration>,
     collector: &dyn Fn() -> Collector,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
@@ -107,6 +114,7 @@ fn read_into(
         collector,
         stop,
         progress,
+        patience,
         told_at: Instant::now(),
         quiet_since: Instant::now(),
         known: Known::by(&kafka.properties),
@@ -155,6 +163,8 @@ struct Reading<'a> {
     collector: &'a dyn Fn() -> Collector,
     stop: &'a dyn Fn() -> bool,
     progress: &'a mut dyn FnMut(Progress),
+    /// A transaction that is open for longer is one that nobody ends.
+    patience: Option<Duration>,
     told_at: Instant,
     quiet_since: Instant,
     known: Known,
@@ -166,10 +176,17 @@ impl Reading<'_> {
     fn attempt(&mut self) -> Result<Collector, Halt> {
         let Some(partitions) = self.partitions()? else { return Ok((self.collector)()) };
         let goals = self.goals(&partitions)?;
-        self.until_stable(&goals)?;
+        let are_stable = self.until_stable(&goals)?;
+        if !are_stable {
+            // Whoever reads committed messages would never come to the goals.
+            std::mem::swap(&mut self.committed, &mut self.all);
+        }
         let read = self.read(goals);
-        self.committed.unassign().map_err(|error| self.failed(&self.committed, &error))?;
-        read
+        let ended = self.committed.unassign().map_err(|error| self.failed(&self.committed, &error));
+        if !are_stable {
+            std::mem::swap(&mut self.committed, &mut self.all);
+        }
+        ended.and(read)
     }
 
     /// The topic's partitions; `None` where there is no such topic.
@@ -207,8 +224,9 @@ impl Reading<'_> {
         Ok(goals)
     }
 
-    /// Waits until no transaction is open before a goal.
-    fn until_stable(&mut self, goals: &Goals) -> Result<(), Halt> {
+    /// Waits until no transaction is open before a goal. False where one is open for too long.
+    fn until_stable(&mut self, goals: &Goals) -> Result<bool, Halt> {
+        let begin = Instant::now();
         for (&partition, &goal) in goals {
             loop {
                 self.look()?;
@@ -217,10 +235,13 @@ impl Reading<'_> {
                 if stable >= goal {
                     break;
                 }
+                if self.patience.is_some_and(|patience| begin.elapsed() >= patience) {
+                    return Ok(false);
+                }
                 self.pause(&format!("a transaction is open in partition {partition}, behind offset {stable}"))?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn read(&mut self, mut goals: Goals) -> Result<Collector, Halt> {
