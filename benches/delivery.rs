@@ -27,7 +27,6 @@ mod support;
 
 use support::kafka::{Broker, unique};
 use support::sections;
-use support::service::{folder, parse};
 use support::wait::until_true;
 
 const MESSAGES: u32 = 20_000;
@@ -72,20 +71,9 @@ fn main() {
 fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kafka {
     let topics = sections::topics(&unique("bench"));
     let interval = interval.map_or(String::new(), |interval| format!("commit_interval = \"{interval}\""));
-    let toml = format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{bootstrap}"
-        delivery = "{delivery}"
-        {interval}
-        {topics}
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        "#
-    );
-    parse(&toml, &folder(&[])).kafka
+    support::publishing::kafka(&format!(
+        "bootstrap_servers = \"{bootstrap}\"\ndelivery = \"{delivery}\"\n{interval}\n{topics}"
+    ))
 }
 
 fn message(number: u32, read_at: Instant) -> Message {

@@ -1,81 +1,45 @@
 //! What a feed that floods does to the latency of a calm one that shares its worker: with and without the flood, in one run.
 //!
-//! Open loop: a record every 5 ms, and its latency is that from the moment when it was to be sent to the acknowledgement of
-//! its event. The floods are what little input makes the worker do much: ends of snapshots without pause over a large table,
+//! The floods are what little input makes the worker do much: ends of snapshots without pause over a large table,
 //! by markers and by two rows that alternate; one login id on so many ACDs; and everybody changing in every snapshot.
 //! `cargo bench --bench floods -- NAME` plays one of them.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+
+#[path = "../tests/support/open_loop.rs"]
+mod open_loop;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use open_loop::{EVERY, Loop, RECORDS};
 use rtalink::config;
-use rtalink::pipeline::observers::LatencySink;
 use rtalink::pipeline::service::{Options, Service};
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-const RECORDS: usize = 2_000;
-const EVERY: Duration = Duration::from_millis(5);
 const CALM: &str = "calm";
 
-const TOML: &str = r#"
-[kafka]
-bootstrap_servers = "embedded"
-partitions = 1
-linger = "0ms"
-[http]
-listen = "127.0.0.1:0"
-[store]
-sync = "normal"
-[layout.short]
-separator = "|"
-marker = "^END$"
-columns = ["login_id", "state", "acd", "name"]
-states = "rta-codes"
-[[integration]]
-id = "calm"
-kind = "avaya-cms"
-acd = 1
-[integration.realtime]
-port = 0
-bind = "127.0.0.1"
-layout = "short"
-mode = "event"
-[[integration]]
-id = "marker"
-kind = "avaya-cms"
-acd = 1
-[integration.realtime]
-port = 0
-bind = "127.0.0.1"
-layout = "short"
-snapshot_end = "marker"
-[[integration]]
-id = "repeat"
-kind = "avaya-cms"
-acd = 1
-[integration.realtime]
-port = 0
-bind = "127.0.0.1"
-layout = "short"
-shortest_refresh = "0s"
-[[integration]]
-id = "names"
-kind = "avaya-cms"
-acd = 1
-mapping = { identify_by = "name" }
-[integration.realtime]
-port = 0
-bind = "127.0.0.1"
-layout = "short"
-snapshot_end = "marker"
-"#;
+fn toml() -> String {
+    let integrations = [
+        (CALM, "", "mode = \"event\""),
+        ("marker", "", "snapshot_end = \"marker\""),
+        ("repeat", "", "shortest_refresh = \"0s\""),
+        ("names", "mapping = { identify_by = \"name\" }", "snapshot_end = \"marker\""),
+    ]
+    .map(|(id, settings, realtime)| {
+        format!(
+            "[[integration]]\nid = \"{id}\"\nkind = \"avaya-cms\"\nacd = 1\n{settings}\n[integration.realtime]\nport = 0\nbind = \"127.0.0.1\"\nlayout = \"short\"\n{realtime}\n"
+        )
+    });
+    format!(
+        "[kafka]\nbootstrap_servers = \"embedded\"\npartitions = 1\nlinger = \"0ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n[store]\nsync = \"normal\"\n{}\n[layout.short]\nseparator = \"|\"\nmarker = \"^END$\"\ncolumns = [\"login_id\", \"state\", \"acd\", \"name\"]\nstates = \"rta-codes\"\n",
+        integrations.join("\n")
+    )
+}
 
 /// What is sent once, to begin with, and what is sent again and again.
 struct Flood {
@@ -105,38 +69,6 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-type Acknowledged = Arc<Mutex<Vec<Instant>>>;
-
-/// Latencies of the calm feed, sorted. `number` counts its changes over all rounds.
-fn round(feed: &mut TcpStream, number: &mut usize, acknowledged: &Acknowledged) -> Vec<Duration> {
-    acknowledged.lock().unwrap().clear();
-    let begin = Instant::now() + EVERY;
-    let due = |record: usize| begin + EVERY * u32::try_from(record).unwrap();
-    for record in 0..RECORDS {
-        while let Some(left) = due(record).checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            std::thread::park_timeout(left);
-        }
-        *number += 1;
-        writeln!(feed, "4711|{}|1|", if number.is_multiple_of(2) { 20 } else { 30 }).unwrap();
-    }
-    while acknowledged.lock().unwrap().len() < RECORDS {
-        assert!(begin.elapsed() < Duration::from_secs(180), "not everything came through");
-        std::thread::park_timeout(EVERY);
-    }
-    // Events of a feed are acknowledged in their order.
-    let acknowledged = acknowledged.lock().unwrap();
-    let mut latencies: Vec<Duration> =
-        acknowledged.iter().enumerate().map(|(record, at)| at.saturating_duration_since(due(record))).collect();
-    latencies.sort();
-    latencies
-}
-
-fn at(latencies: &[Duration], share: f64) -> Duration {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a position in the list
-    let position = (latencies.len() as f64 * share) as usize;
-    latencies[position.min(latencies.len() - 1)]
-}
-
 /// Sends until it is told to stop; counts the bytes.
 fn send(flood: &Flood, feed: SocketAddr, stop: &AtomicBool, sent: &AtomicU64) {
     let mut feed = TcpStream::connect(feed).unwrap();
@@ -164,22 +96,16 @@ fn main() {
 fn play(flood: &Flood) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("rtalink.toml");
-    let config = config::parse(TOML, &file, []).config.expect("a configuration");
+    let config = config::parse(&toml(), &file, []).config.expect("a configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let acknowledged = Acknowledged::default();
-    let sink = Arc::clone(&acknowledged);
-    let latencies = LatencySink(Arc::new(move |integration: &str, _| {
-        if integration == CALM {
-            sink.lock().unwrap().push(Instant::now());
-        }
-    }));
+    let mut calm = Loop::default();
+    let latencies = calm.sink(|integration| integration == CALM);
     let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new() };
     let service = runtime.block_on(Service::start(config, options, Metrics::new().unwrap())).unwrap();
     let address =
         |id: &str| -> SocketAddr { service.feed_addresses().iter().find(|(known, _)| **known == *id).unwrap().1 };
     let mut feed = TcpStream::connect(address(CALM)).unwrap();
     feed.set_nodelay(true).unwrap();
-    let mut number = 0;
     let mut p99 = Vec::new();
     // Before and after: what else the machine does is in both.
     for is_flooded in [false, true, false] {
@@ -191,19 +117,14 @@ fn play(flood: &Flood) {
             if is_flooded {
                 scope.spawn(|| send(flood, target, &stop, &sent));
             }
-            let latencies = round(&mut feed, &mut number, &acknowledged);
+            let latencies = calm.round(&mut feed, "|1|");
             stop.store(true, Ordering::Relaxed);
             latencies
         });
-        let [p50, p99_now] = [0.5, 0.99].map(|share| at(&latencies, share));
         let rate = sent.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64() / 1e6;
-        println!(
-            "{:<14} {:<7}: p50 {p50:>10.1?}  p99 {p99_now:>10.1?}  max {:>10.1?}  {rate:.1} MB/s of the other",
-            flood.name,
-            if is_flooded { "flooded" } else { "calm" },
-            latencies[latencies.len() - 1]
-        );
-        p99.push(p99_now.as_secs_f64());
+        let kind = if is_flooded { "flooded" } else { "calm" };
+        println!("{:<14} {kind:<7}: {latencies}  {rate:.1} MB/s of the other", flood.name);
+        p99.push(latencies.at(0.99).as_secs_f64());
     }
     println!("{:<14} p99 {:.1} times that without", flood.name, p99[1] / p99[0].max(p99[2]));
     runtime.block_on(service.drain(Duration::from_secs(10)));

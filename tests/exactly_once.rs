@@ -24,7 +24,6 @@ use tempfile::TempDir;
 mod support;
 
 use support::kafka::{Broker, InterruptedBroker, unique};
-use support::service::{folder, parse};
 use support::topic::{self, Received};
 use support::wait::until_true;
 use support::{publishing, sections};
@@ -48,23 +47,15 @@ impl Site {
     fn with(bootstrap: &str, commit_interval: &str, properties: &str) -> Self {
         let name = unique("once");
         let topics = sections::topics(&name);
-        let toml = format!(
-            r#"
-            [kafka]
-            bootstrap_servers = "{bootstrap}"
+        let kafka = publishing::kafka(&format!(
+            r#"bootstrap_servers = "{bootstrap}"
             delivery = "exactly-once"
             commit_interval = "{commit_interval}"
             {topics}
             [kafka.properties]
             "compression.type" = "none"
-            {properties}
-            [[integration]]
-            id = "avaya-1"
-            kind = "avaya-cms"
-            acd = 1
-            "#
-        );
-        let kafka = parse(&toml, &folder(&[])).kafka;
+            {properties}"#
+        ));
         Self { integration: name.into(), kafka, bootstrap: bootstrap.to_owned() }
     }
 

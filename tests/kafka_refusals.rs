@@ -15,7 +15,6 @@ mod support;
 
 use support::kafka::{Broker, unique};
 use support::publishing;
-use support::service::{folder, parse};
 use support::topic;
 use support::wait::within;
 
@@ -33,26 +32,18 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_stops_nobody() {
     let broker = Broker::shared();
     let [events, current, feed_status, dead_letter] = ["events", "current", "feed-status", "dead-letter"].map(unique);
     broker.create_topic(&events, 3, &[("max.message.bytes", "1000")]);
-    let toml = format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{}"
+    let kafka = publishing::kafka(&format!(
+        r#"bootstrap_servers = "{}"
         [kafka.topics]
         events = "{events}"
         current = "{current}"
         feed_status = "{feed_status}"
         dead_letter = "{dead_letter}"
         [kafka.properties]
-        "compression.type" = "none"
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        "#,
+        "compression.type" = "none""#,
         broker.bootstrap()
-    );
-    let config = parse(&toml, &folder(&[]));
-    let (publisher, _store) = publishing::publisher(&config.kafka, "avaya-1");
+    ));
+    let (publisher, _store) = publishing::publisher(&kafka, "avaya-1");
     let handle = publisher.handle("avaya-1").unwrap();
     let large = MESSAGES / 2;
     let size = |number| if number == large { 2_000 } else { 20 };
@@ -99,23 +90,11 @@ fn that_the_clocks_differ_is_said_and_everything_waits() {
     let name = unique("times");
     broker.create_topic(&format!("{name}.events"), 1, &[("message.timestamp.before.max.ms", "0")]);
     let topics = support::sections::topics(&name);
-    let toml = format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{}"
-        linger = "20ms"
-        {topics}
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        "#,
-        broker.bootstrap()
-    );
-    let config = parse(&toml, &folder(&[]));
+    let servers = broker.bootstrap();
+    let kafka = publishing::kafka(&format!("bootstrap_servers = \"{servers}\"\nlinger = \"20ms\"\n{topics}"));
     let (store, told) = (tempfile::TempDir::new().unwrap(), Arc::new(Told::default()));
     let observer = Arc::clone(&told) as Arc<dyn Observer>;
-    let publisher = publishing::observed_in(store.path(), &config.kafka, "avaya-1", observer);
+    let publisher = publishing::observed_in(store.path(), &kafka, "avaya-1", observer);
     let handle = publisher.handle("avaya-1").unwrap();
     handle.submit(publishing::batch(vec![message(1, 20)])).unwrap();
     let error = within(Duration::from_secs(60), "the refusal is said", || {

@@ -13,7 +13,6 @@ mod support;
 
 use support::forward::Forward;
 use support::kafka::{Broker, free_port, unique};
-use support::service::{folder, parse};
 use support::wait::{until_true, within};
 use support::{publishing, sections};
 
@@ -22,19 +21,7 @@ const NOTICED: Duration = Duration::from_secs(15);
 
 fn kafka(bootstrap: &str, delivery: &str) -> Kafka {
     let topics = sections::topics(&unique("silence"));
-    let toml = format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{bootstrap}"
-        delivery = "{delivery}"
-        {topics}
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        "#
-    );
-    parse(&toml, &folder(&[])).kafka
+    publishing::kafka(&format!("bootstrap_servers = \"{bootstrap}\"\ndelivery = \"{delivery}\"\n{topics}"))
 }
 
 fn message(number: u64) -> Message {

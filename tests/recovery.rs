@@ -34,27 +34,13 @@ mod support;
 use support::kafka::{Broker, InterruptedBroker, unique};
 use support::publishing;
 use support::sections;
-use support::service::{folder, parse};
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// A configuration whose topics are those of `name`.
 fn kafka(servers: &str, name: &str, format: &str) -> Kafka {
     let topics = sections::topics(name);
-    let toml = format!(
-        r#"
-        [kafka]
-        bootstrap_servers = "{servers}"
-        format = "{format}"
-        partitions = 4
-        {topics}
-        [[integration]]
-        id = "avaya-1"
-        kind = "avaya-cms"
-        acd = 1
-        "#
-    );
-    parse(&toml, &folder(&[])).kafka
+    publishing::kafka(&format!("bootstrap_servers = \"{servers}\"\nformat = \"{format}\"\npartitions = 4\n{topics}"))
 }
 
 /// The event of an agent with this sequence. States, names and mappings differ from one to the next.

@@ -14,7 +14,7 @@ use support::http;
 use support::process::{Process, output};
 use support::sections;
 use support::service::{Running, folder};
-use support::short::{send, told};
+use support::short::{LAYOUT, send, told};
 use support::topic;
 use support::wait::until_true;
 
@@ -33,11 +33,7 @@ fn config(servers: &str, ids: &[&str]) -> String {
         create_topics = false
         {http}
         {}
-        [layout.short]
-        separator = "|"
-        marker = "^END"
-        columns = ["login_id", "state", "aux_reason"]
-        states = "cms-names"
+        {LAYOUT}
         "#,
         integrations.collect::<String>()
     )

@@ -15,6 +15,23 @@ use rtalink::store;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::service::{folder, parse};
+
+/// Section `[kafka]` with these lines, perhaps with others behind it, beside the integration `avaya-1`.
+pub(crate) fn kafka(lines: &str) -> Kafka {
+    let toml = format!(
+        r#"
+        [kafka]
+        {lines}
+        [[integration]]
+        id = "avaya-1"
+        kind = "avaya-cms"
+        acd = 1
+        "#
+    );
+    parse(&toml, &folder(&[])).kafka
+}
+
 /// Starts it for one integration; the folder of its store must outlive it.
 pub(crate) fn publisher(kafka: &Kafka, integration: &str) -> (Publisher, TempDir) {
     let folder = TempDir::new().expect("a temporary folder");

@@ -11,6 +11,15 @@ use super::sections;
 /// The built-in Kafka, with one partition.
 pub(crate) const EMBEDDED: &str = "bootstrap_servers = \"embedded\"\npartitions = 1";
 
+/// Its layout.
+pub(crate) const LAYOUT: &str = r#"
+        [layout.short]
+        separator = "|"
+        marker = "^END"
+        columns = ["login_id", "state", "aux_reason"]
+        states = "cms-names"
+"#;
+
 /// The section of a mapping that has both files.
 pub(crate) const MAPPING: &str = r#"
     [integration.mapping]
@@ -28,11 +37,7 @@ pub(crate) fn config(kafka: &str, realtime: &str, mapping: &str) -> String {
         [kafka]
         {kafka}
         {integration}
-        [layout.short]
-        separator = "|"
-        marker = "^END"
-        columns = ["login_id", "state", "aux_reason"]
-        states = "cms-names"
+        {LAYOUT}
         "#
     )
 }
