@@ -445,21 +445,7 @@ impl Engine {
     pub(super) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
         let agent = self.tracker.table().get(index);
         let known = agent.known.clone().filter(|_| agent.sequence > 0)?;
-        let event = AgentEvent {
-            agent: index,
-            acd: agent.acd,
-            login_id: agent.login_id.clone(),
-            ride_along: agent.ride_along.clone(),
-            sequence: agent.sequence,
-            cause: Cause::Observed,
-            evidence: None,
-            state: known.state,
-            since: known.since,
-            quality: known.quality,
-            previous: None,
-            after_gap: false,
-            observed_at: agent.last_seen,
-        };
+        let event = agent.event(index, known, Cause::Observed, agent.last_seen);
         let published = self.annotator.published(index).cloned();
         let annotation = self.annotator.annotate(&event);
         self.annotator.restore(index, published);

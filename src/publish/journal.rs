@@ -17,7 +17,7 @@
 //! While the store is only slow, the worker waits instead; a disk that does not come back for some seconds counts as one that
 //! fails (`journal_watch`). The end keeps its time whatever the disk does. Cost: one encoding per batch, two locks per batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
@@ -77,16 +77,7 @@ impl Journal {
         let lineages = store.begin_runs(&begun);
         let lane_queue =
             |stored: &StoredIntegration| LaneQueue { next: stored.next, stored: stored.bytes, ..LaneQueue::default() };
-        let queue = Queue {
-            items: VecDeque::new(),
-            lanes: integrations.iter().map(|start| lane_queue(&start.stored)).collect(),
-            is_writing: false,
-            writing: 0,
-            at_disk_since: None,
-            failure: None,
-            is_told_to_hang: false,
-            phase: Phase::Open,
-        };
+        let queue = Queue::of(integrations.iter().map(|start| lane_queue(&start.stored)).collect());
         let shared = Arc::new(Shared {
             bounds,
             queue: Mutex::new(queue),

@@ -203,6 +203,20 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Nothing waits in it yet.
+    pub(super) const fn of(lanes: Vec<LaneQueue>) -> Self {
+        Self {
+            items: VecDeque::new(),
+            lanes,
+            is_writing: false,
+            writing: 0,
+            at_disk_since: None,
+            failure: None,
+            is_told_to_hang: false,
+            phase: Phase::Open,
+        }
+    }
+
     /// What is wrong with the store at the moment.
     pub(super) fn trouble(&self) -> Option<String> {
         self.failure.clone().or_else(|| self.hanging().map(hangs))
@@ -312,16 +326,9 @@ mod tests {
             submitted_at: Instant::now(),
             forgets: false,
         };
-        Queue {
-            items: (0..).zip(items).map(item).collect(),
-            lanes: (0..lanes).map(|_| LaneQueue::default()).collect(),
-            is_writing: false,
-            writing: 0,
-            at_disk_since: None,
-            failure: None,
-            is_told_to_hang: false,
-            phase: Phase::Open,
-        }
+        let mut queue = Queue::of((0..lanes).map(|_| LaneQueue::default()).collect());
+        queue.items.extend((0..).zip(items).map(item));
+        queue
     }
 
     /// Which of the items each commit of at most 100 bytes takes.

@@ -8,6 +8,7 @@ use crate::wire::states::Mode;
 use crate::wire::unchanged::LastRecord;
 
 use super::agent_state::{AgentState, RideAlong};
+use super::event::{AgentEvent, Cause};
 use super::held::Held;
 use super::link::Counted;
 use super::since::{Quality, RecordTime};
@@ -216,6 +217,26 @@ impl Agent {
             gap: 0,
             was_logged_in: false,
             is_nobody: false,
+        }
+    }
+
+    /// What is told of them with that number in the table, in that state: a transition whose previous state nobody knows.
+    pub(crate) fn event(&self, index: AgentIndex, known: Known, cause: Cause, observed_at: Timestamp) -> AgentEvent {
+        let Known { state, since, quality } = known;
+        AgentEvent {
+            agent: index,
+            acd: self.acd,
+            login_id: self.login_id.clone(),
+            ride_along: self.ride_along.clone(),
+            sequence: self.sequence,
+            cause,
+            evidence: None,
+            state,
+            since,
+            quality,
+            previous: None,
+            after_gap: false,
+            observed_at,
         }
     }
 

@@ -78,20 +78,16 @@ impl Tracker {
             (true, true) => Cause::Changed,
         };
         let is_moved = since < before.since;
-        Behind::Told(Box::new(AgentEvent {
-            agent: index,
-            acd: agent.acd,
-            login_id: agent.login_id.clone(),
-            ride_along: agent.ride_along.clone(),
-            sequence: agent.sequence,
-            cause,
-            evidence: (!is_logged_in).then_some(Evidence::Absence),
+        let known = Known {
             state,
             since: since.max(before.since),
             quality: if is_moved { Quality::AfterGap } else { quality },
+        };
+        Behind::Told(Box::new(AgentEvent {
+            evidence: (!is_logged_in).then_some(Evidence::Absence),
             previous: Some(Previous { state: before.state, since: before.since, last_seen: theirs.last_seen }),
             after_gap: true,
-            observed_at: at,
+            ..agent.event(index, known, cause, at)
         }))
     }
 }

@@ -214,21 +214,7 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         agent.sequence += 1;
         let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
-        Some(AgentEvent {
-            agent: index,
-            acd: agent.acd,
-            login_id: agent.login_id.clone(),
-            ride_along: agent.ride_along.clone(),
-            sequence: agent.sequence,
-            cause: Cause::Remapped,
-            evidence: None,
-            state: known.state,
-            since: known.since,
-            quality: known.quality,
-            previous: Some(previous),
-            after_gap: false,
-            observed_at: at,
-        })
+        Some(AgentEvent { previous: Some(previous), ..agent.event(index, known, Cause::Remapped, at) })
     }
 
     /// Makes the transition and tells it.
@@ -242,21 +228,7 @@ impl Tracker {
         known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
         let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
-        let event = AgentEvent {
-            agent: index,
-            acd: agent.acd,
-            login_id: agent.login_id.clone(),
-            ride_along: agent.ride_along.clone(),
-            sequence: agent.sequence,
-            cause,
-            evidence,
-            state: known.state,
-            since: known.since,
-            quality: known.quality,
-            previous,
-            after_gap,
-            observed_at,
-        };
+        let event = AgentEvent { evidence, previous, after_gap, ..agent.event(index, known, cause, observed_at) };
         self.table.count_login(was_logged_in, is_logged_in);
         if is_logged_in && !was_logged_in {
             self.attend(index);
