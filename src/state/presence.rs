@@ -27,9 +27,14 @@ pub(super) struct Presence {
 impl Presence {
     /// An agent is forgotten, and the number somebody else's from now on.
     pub(super) fn forget(&mut self, index: AgentIndex) {
-        for list in [&mut self.attending, &mut self.absent, &mut self.suspects] {
-            list.retain(|known| *known != index);
-        }
+        self.attending.retain(|known| *known != index);
+        self.forget_absence(index);
+    }
+
+    /// What was counted of an absence of theirs before is nothing.
+    pub(super) fn forget_absence(&mut self, index: AgentIndex) {
+        self.absent.retain(|known| *known != index);
+        self.suspects.retain(|known| *known != index);
     }
 
     /// Whoever was last present in a snapshot of a lower number than this has been absent since.

@@ -69,13 +69,14 @@ impl Tracker {
         let at = state_seen.map(|seen| seen_since.map_or(seen, |seen_at| seen.max(seen_at)));
         agent.proven = at.map(|at| Proven { at, delay: feed.delay });
         agent.rows.in_a_row = listed_again.min(REPEATING);
+        let is_absent = absence.is_some();
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
         if listed_again > 0 {
             self.listed_again.push(index);
         }
-        if found.is_some() {
-            self.table.get_mut(index).is_attending = false;
-            self.presence.forget(index);
+        if found.is_some() && is_absent {
+            // They may be in the list of absent ones already, from before.
+            self.presence.forget_absence(index);
         }
         self.restore_presence(index);
         self.recount(index);
