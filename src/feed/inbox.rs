@@ -74,7 +74,7 @@ pub fn channels<C>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inb
         .map(|_| {
             let (sender, receiver) = crossbeam_channel::bounded(capacity);
             let room = Arc::new(Notify::new());
-            (Outlet { sender, room: Arc::clone(&room) }, Lane { receiver, room, rest: None })
+            (Outlet { sender, room: Arc::clone(&room) }, Lane { receiver, room, rest: None, has_ended: false })
         })
         .unzip();
     (outlets, Inbox { lanes, next: 0 })
@@ -134,6 +134,8 @@ struct Lane<C> {
     room: Arc<Notify>,
     /// What was left of a letter when its turn was over.
     rest: Option<Letter<C>>,
+    /// Nobody is left to send another.
+    has_ended: bool,
 }
 
 /// What came, or why nothing did.
@@ -150,30 +152,22 @@ pub enum Received<C> {
 impl<C> Inbox<C> {
     /// Waits for a letter, at most so long. Each channel has its turn, but for those that `may` says no of.
     pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C> {
-        let open: Vec<usize> = (0..self.lanes.len()).map(|offset| (self.next + offset) % self.lanes.len()).collect();
         let deadline = Instant::now() + at_most;
-        let mut ended = vec![false; self.lanes.len()];
+        let (count, first) = (self.lanes.len(), self.next);
         loop {
-            for index in &open {
-                if ended[*index] || !may(*index) {
-                    continue;
-                }
-                match self.take(*index) {
-                    Ok(letter) => {
-                        self.next = (*index + 1) % self.lanes.len();
-                        return Received::Letter(*index, letter);
-                    }
-                    Err(TryRecvError::Disconnected) => ended[*index] = true,
-                    Err(TryRecvError::Empty) => {}
+            for index in (0..count).map(|offset| (first + offset) % count).filter(|index| may(*index)) {
+                if let Some(letter) = self.take(index) {
+                    self.next = (index + 1) % count;
+                    return Received::Letter(index, letter);
                 }
             }
-            if ended.iter().all(|ended| *ended) {
+            if self.lanes.iter().all(|lane| lane.has_ended) {
                 return Received::Ended;
             }
             let mut select = Select::new();
-            for index in &open {
-                if !ended[*index] && may(*index) {
-                    select.recv(&self.lanes[*index].receiver);
+            for (index, lane) in self.lanes.iter().enumerate() {
+                if may(index) && !lane.has_ended {
+                    select.recv(&lane.receiver);
                 }
             }
             if select.ready_deadline(deadline).is_err() {
@@ -182,14 +176,15 @@ impl<C> Inbox<C> {
         }
     }
 
-    fn take(&mut self, index: usize) -> Result<Letter<C>, TryRecvError> {
+    fn take(&mut self, index: usize) -> Option<Letter<C>> {
         let lane = &mut self.lanes[index];
         if let Some(rest) = lane.rest.take() {
-            return Ok(rest);
+            return Some(rest);
         }
         let letter = lane.receiver.try_recv();
+        lane.has_ended = matches!(letter, Err(TryRecvError::Disconnected));
         lane.room.notify_waiters();
-        letter
+        letter.ok()
     }
 
     /// What is left of a letter of that channel, whose turn is over: it comes before all that wait there.

@@ -52,7 +52,7 @@ const SHARE_TIME: Duration = Duration::from_millis(2);
 pub(super) const SHARE_FINDINGS: usize = 256;
 const SHARE: Share = Share { time: SHARE_TIME, findings: SHARE_FINDINGS };
 
-/// How long a worker does nothing while all that waits is for integrations whose part of the journal has no room.
+/// How often is looked for room where an integration's part of the journal has none.
 const NO_ROOM: Duration = Duration::from_millis(5);
 
 /// Longest time without a look at the timers and gauges.
@@ -216,12 +216,11 @@ pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
     let mut running = charges.len();
     charges.iter_mut().for_each(Charge::begin);
     while running > 0 {
-        let has_room = |index: usize| charges.get(index).is_none_or(|charge| charge.publish.lane().takes_more());
-        let is_waited_for = (0..charges.len()).any(|index| !has_room(index) && !inbox.is_empty(index));
+        let rooms: Vec<bool> = charges.iter().map(|charge| charge.publish.lane().takes_more()).collect();
         let idle = charges.iter().enumerate().filter(|(index, _)| inbox.is_empty(*index));
         let due = idle.map(|(_, charge)| charge.until_due()).min().unwrap_or(TICK);
-        let wait = due.min(TICK.saturating_sub(ticked.elapsed())).min(if is_waited_for { NO_ROOM } else { TICK });
-        let received = inbox.receive(wait, has_room);
+        let wait = if rooms.contains(&false) { due.min(NO_ROOM) } else { due };
+        let received = inbox.receive(wait.min(TICK.saturating_sub(ticked.elapsed())), |index| rooms[index]);
         match received {
             Received::Letter(_, Letter::Control(Control::Stop)) => running -= 1,
             Received::Letter(index, Letter::Control(control)) => {
