@@ -116,6 +116,8 @@ pub(super) enum Item {
     /// Kafka has heard of this run.
     RunKnown {
         lane: usize,
+        /// The runs of its journal, with that mark.
+        runs: String,
     },
     Hold {
         lane: usize,
@@ -150,7 +152,7 @@ impl Item {
             | Self::Checkpoint { lane, .. }
             | Self::Hold { lane, .. }
             | Self::Erase { lane, .. }
-            | Self::RunKnown { lane }
+            | Self::RunKnown { lane, .. }
             | Self::Mapping { lane, .. } => *lane,
         }
     }
@@ -247,6 +249,9 @@ impl Queue {
                 left.push_back(item);
             } else {
                 taken[lane] += item.bytes();
+                if let Item::Batch { submitted_at, .. } = &item {
+                    self.lanes[lane].writing_since.get_or_insert(*submitted_at);
+                }
                 items.push(item);
             }
         }
@@ -342,6 +347,17 @@ mod tests {
             Some(queue.next_items(100).into_iter().map(number).collect()).filter(|items: &Vec<u64>| !items.is_empty())
         };
         std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn what_is_being_committed_gets_older_too() {
+        let mut queue = queue(&[(0, 60), (1, 60)]);
+        let ages = |queue: &Queue| [0, 1].map(|lane| queue.oldest_age(lane) > Duration::ZERO);
+        assert_eq!(ages(&queue), [true; 2], "it waits");
+        assert_eq!(queue.next_items(1_000).len(), 2);
+        assert_eq!(ages(&queue), [true; 2], "it is at the disk");
+        queue.lanes.iter_mut().for_each(|lane| lane.writing_since = None);
+        assert_eq!(ages(&queue), [false; 2], "it is written");
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Writer {
         for item in items {
             let integration = self.lanes[item.lane()].number;
             let write = match item {
-                Item::Mapping { .. } | Item::Erase { .. } | Item::RunKnown { .. } => continue,
+                Item::Mapping { .. } | Item::Erase { .. } => continue,
                 Item::Batch { first, messages, content, forgets, .. } => {
                     if *forgets {
                         writes.push(Write::EraseDue);
@@ -139,6 +139,7 @@ impl Writer {
                     writes.push(Write::Forgotten { integration, agents: forgotten });
                     Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
                 }
+                Item::RunKnown { runs, .. } => Write::Runs { integration, runs },
                 Item::Hold { at, .. } => Write::Held { integration, at: *at },
             };
             writes.push(write);
@@ -255,12 +256,7 @@ impl Writer {
                     let until = self.leave_before(index, until);
                     self.erasing.add(until, Some(done));
                 }
-                Item::RunKnown { .. } => {
-                    if let Err(error) = self.store.run_is_known(lane.number) {
-                        self.shared.observer.failed(error.kind());
-                        tracing::warn!(kind = error.kind(), %error, "that Kafka has heard of this run cannot be written down");
-                    }
-                }
+                Item::RunKnown { .. } => {}
                 Item::Hold { done, .. } => done(),
                 // Whoever asked may have stopped waiting.
                 Item::Mapping { version, content, done, .. } => {

@@ -150,8 +150,9 @@ impl Lane {
 
     /// Writes down that Kafka has heard of this run.
     pub(super) fn run_is_known(&self) {
+        let runs = self.runs().clone().known().to_string();
         let mut queue = self.shared.queue.lock();
-        self.push(&mut queue, Item::RunKnown { lane: self.index });
+        self.push(&mut queue, Item::RunKnown { lane: self.index, runs });
     }
 
     /// Says when what was forgotten below the position is erased from the store: once all of it is in Kafka and the agent

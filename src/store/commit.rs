@@ -68,6 +68,13 @@ pub enum Write<'a> {
     },
     /// Somebody is forgotten by what is written: [`super::Store::erase`] is due, also after a restart.
     EraseDue,
+    /// The runs that have counted the journal, as text of a [`super::Lineage`].
+    Runs {
+        /// Number of the integration.
+        integration: i64,
+        /// The runs.
+        runs: &'a str,
+    },
     /// Nothing from this position on is published; absent: everything is.
     Held {
         /// Number of the integration.
@@ -149,6 +156,7 @@ pub(super) fn apply(
                 let row = touched.row(connection, integration)?;
                 row.agents = row.agents.saturating_sub(remove(connection, integration, agents)?);
             }
+            Write::Runs { integration, runs } => meta::set(connection, &meta::runs(integration), runs)?,
             Write::EraseDue => meta::set(connection, meta::ERASE, meta::DUE)?,
             Write::Held { integration, at } => touched.row(connection, integration)?.held_at = at,
         }

@@ -210,19 +210,6 @@ impl Store {
         lineages
     }
 
-    /// Writes down that Kafka has heard of this run, which has begun for the integration.
-    ///
-    /// # Errors
-    /// Whatever a commit fails with.
-    pub fn run_is_known(&mut self, number: i64) -> Result<(), StoreError> {
-        let lineage = self.lineage(number);
-        if lineage.run() != Some(self.run) {
-            return Ok(());
-        }
-        let text = lineage.known().to_string();
-        self.transaction(|connection| meta::set(connection, &meta::runs(number), &text))
-    }
-
     /// Gives the `memory` of every agent to `take`.
     ///
     /// # Errors
@@ -322,7 +309,7 @@ impl Store {
         let result = self.counted(change);
         // One that failed may have been written as well.
         if let Some(written) = &mut self.written {
-            written.note(false);
+            written.note(result.is_ok(), false);
         }
         result
     }
@@ -334,7 +321,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let is_swept = self.counted(change);
         if let Some(written) = &mut self.written {
-            written.note(is_swept.is_ok());
+            written.note(is_swept.is_ok(), is_swept.is_ok());
         }
         is_swept
     }

@@ -76,14 +76,17 @@ pub(super) struct Written {
 }
 
 impl Written {
-    fn since_now(log: PathBuf) -> Result<Self, StoreError> {
-        let log = Log::begin(log).map_err(|error| StoreError::Io(error.to_string()))?;
+    fn since_now(log: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
+        // A checkpoint, however far it comes, says how many frames of the log are committed.
+        let committed: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
+        let log = Log::begin(log, u64::try_from(committed).unwrap_or(0))
+            .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self { log, pages: BTreeSet::new(), is_unknown: false })
     }
 
-    /// Something was committed. `is_swept`: by the sweep, which leaves nothing on a page that it writes.
-    pub(super) fn note(&mut self, is_swept: bool) {
-        match self.log.look() {
+    /// Something was written, and committed or not. `is_swept`: by the sweep, which leaves nothing on a page that it writes.
+    pub(super) fn note(&mut self, is_committed: bool, is_swept: bool) {
+        match self.log.look(is_committed) {
             Ok(_) if is_swept => {}
             Ok(pages) => self.pages.extend(pages),
             Err(error) => {
@@ -112,7 +115,7 @@ impl Store {
         if sweep.next == 1 || self.written.as_ref().is_none_or(|written| written.is_unknown) {
             fail_point::reach(fail_point::BEFORE_ERASE);
             sweep.next = 1;
-            self.written = Some(Written::since_now(log)?);
+            self.written = Some(Written::since_now(log, &self.connection)?);
         }
         let pages: u32 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let again = self.written.as_ref().map(|written| written.pages.clone()).unwrap_or_default();

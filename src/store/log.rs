@@ -25,21 +25,23 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// From here on.
+    /// From here on, where so many frames are committed.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn begin(file: PathBuf) -> io::Result<Self> {
+    pub(super) fn begin(file: PathBuf, committed: u64) -> io::Result<Self> {
         let mut log = Self { file, salt: [0; 8], frames: 0 };
-        log.look()?;
+        log.look(false)?;
+        log.frames = committed;
         Ok(log)
     }
 
-    /// Pages that were committed since the last look, and perhaps some that were not.
+    /// Pages that were written since the last look at what is committed. `is_committed`: so are these. Frames of a transaction that
+    /// failed are written over by the next one, and have to be looked at again.
     ///
     /// # Errors
     /// When the log cannot be read; then it is not known.
-    pub(super) fn look(&mut self) -> io::Result<Vec<u32>> {
+    pub(super) fn look(&mut self, is_committed: bool) -> io::Result<Vec<u32>> {
         let file = match File::open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
@@ -51,12 +53,16 @@ impl Log {
             (self.salt, self.frames) = (salt, 0);
         }
         let mut pages = Vec::new();
-        while let Some(frame) = read::<24>(&file, HEADER + self.frames * (FRAME_HEADER + page))? {
+        let mut frames = self.frames;
+        while let Some(frame) = read::<24>(&file, HEADER + frames * (FRAME_HEADER + page))? {
             if self::salt(&frame[8..16]) != self.salt {
                 break;
             }
             pages.push(u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]));
-            self.frames += 1;
+            frames += 1;
+        }
+        if is_committed {
+            self.frames = frames;
         }
         Ok(pages)
     }
@@ -75,5 +81,37 @@ fn read<const N: usize>(file: &File, at: u64) -> io::Result<Option<[u8; N]>> {
         Ok(()) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_over_the_frames_of_a_failed_transaction_is_seen() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("a.db");
+        let connection = Connection::open(&file).unwrap();
+        let run = |sql: &str| connection.execute_batch(sql).unwrap();
+        run("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 5; CREATE TABLE t (v)");
+        run(
+            "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO t SELECT randomblob(3000) FROM n",
+        );
+        let log = folder.path().join("a.db-wal");
+        let committed =
+            || -> i64 { connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).unwrap() };
+        let mut seen = Log::begin(log.clone(), committed().unsigned_abs()).unwrap();
+        assert_eq!(seen.look(true).unwrap(), [0; 0]);
+        run("BEGIN; UPDATE t SET v = randomblob(3000); ROLLBACK");
+        assert!(seen.look(false).unwrap().len() > 20, "they stand in the log");
+        let mut begun = Log::begin(log, committed().unsigned_abs()).unwrap();
+        run("UPDATE t SET v = randomblob(3000) WHERE rowid = 1");
+        for log in [&mut seen, &mut begun] {
+            assert!(!log.look(true).unwrap().is_empty());
+        }
     }
 }
