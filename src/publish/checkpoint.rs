@@ -35,9 +35,8 @@ use crate::time::Timestamp;
 const STEP: Duration = Duration::from_millis(500);
 /// Between two looks at open transactions.
 const OPEN_WAIT: Duration = Duration::from_millis(10);
-/// The time-out of transactions unless configured, and how much longer than that an open one is waited for.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
-const SETTLED_MARGIN: Duration = Duration::from_secs(5);
+/// How much longer than a transaction may last an open one is waited for.
+pub(super) const SETTLED_MARGIN: Duration = Duration::from_secs(5);
 /// How much of a partition is read: its end first.
 const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
 
@@ -221,8 +220,7 @@ pub(super) fn read_settled(
     ours: Ours<'_>,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Found, ReadError> {
-    let configured = kafka.properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
-    let patience = configured.map_or(TRANSACTION_TIMEOUT, Duration::from_millis) + SETTLED_MARGIN;
+    let patience = client::longest_transaction(kafka) + SETTLED_MARGIN;
     let reader = Reader::open(servers, kafka, patience, is_stopped)?;
     match reader.find(integration, Some(ours), true) {
         Err(ReadError::Unsettled { topic, waited }) => {

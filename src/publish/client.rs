@@ -28,7 +28,10 @@ const ALIASES_OF_OURS: [&str; 5] =
 const EVENTS: Duration = Duration::from_millis(100);
 
 /// For an answer of a broker.
-const SOCKET_TIMEOUT_MS: u32 = 6_000;
+const SOCKET_TIMEOUT_MS: u64 = 6_000;
+
+/// Of a transaction, unless configured.
+const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
 /// The most that librdkafka takes.
 const LONGEST_TIMEOUT_MS: &str = "2147483647";
@@ -45,8 +48,7 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
     settings.set("connections.max.idle.ms", "180000");
     settings.set("topic.metadata.refresh.interval.ms", "60000");
     // It may not be longer than a transaction.
-    let transaction = properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
-    settings.set("socket.timeout.ms", transaction.unwrap_or(SOCKET_TIMEOUT_MS).min(SOCKET_TIMEOUT_MS).to_string());
+    settings.set("socket.timeout.ms", transaction_ms(properties).min(SOCKET_TIMEOUT_MS).to_string());
     // With Nagle's algorithm the end of a larger request waits for the acknowledgement of its beginning, which the other
     // side delays by 40 ms.
     settings.set("socket.nagle.disable", "true");
@@ -59,6 +61,16 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
         settings.set_log_level(RDKafkaLogLevel::Info);
     }
     settings
+}
+
+fn transaction_ms(properties: &BTreeMap<String, String>) -> u64 {
+    let configured = properties.get("transaction.timeout.ms").and_then(|value| value.parse().ok());
+    configured.unwrap_or(TRANSACTION_TIMEOUT_MS)
+}
+
+/// For how long a transaction may be open, until the broker undoes it.
+pub(super) fn longest_transaction(kafka: &Kafka) -> Duration {
+    Duration::from_millis(transaction_ms(&kafka.properties))
 }
 
 /// How many messages share a request.
@@ -99,7 +111,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
     ]);
     if kafka.delivery == Delivery::ExactlyOnce {
         // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.
-        properties.insert("transaction.timeout.ms".to_owned(), "60000".to_owned());
+        properties.insert("transaction.timeout.ms".to_owned(), TRANSACTION_TIMEOUT_MS.to_string());
     }
     if kafka.properties.contains_key("queue.buffering.max.ms") {
         properties.remove("linger.ms"); // another name of the same
@@ -178,6 +190,11 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
+    /// Why there is no connection, where that was told.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.no_connection.lock().clone()
+    }
+
     /// What a call failed for, and what may be done about it.
     pub(super) fn explain(&self, error: &KafkaError) -> String {
         let said = error.to_string();

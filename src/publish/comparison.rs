@@ -28,6 +28,7 @@ use super::lane::Lane;
 use super::message::Route;
 use super::recovered::Differences;
 use super::recovery::{self, Progress, Sequences};
+use super::trouble::is_for_somebody;
 use crate::config::model::Kafka;
 use crate::store::AgentKey;
 use crate::store::memory::StoredAgent;
@@ -55,6 +56,8 @@ enum Stage {
     Due,
     /// The publisher waits for it.
     Wanted,
+    /// It is being made, with what was known when it began.
+    Reading,
 }
 
 struct State {
@@ -101,7 +104,7 @@ impl Comparison {
     /// Whether the worker is asked for what it knows.
     pub fn asks(&self) -> bool {
         let state = self.state.lock();
-        state.stage != Stage::Done && state.known.is_none()
+        matches!(state.stage, Stage::Due | Stage::Wanted) && state.known.is_none()
     }
 
     /// The last sequence of every agent.
@@ -166,7 +169,11 @@ impl Comparison {
 
     fn wanted(&self) -> Option<Sequences> {
         let mut state = self.state.lock();
-        if state.stage == Stage::Wanted { state.known.take() } else { None }
+        let known = if state.stage == Stage::Wanted { state.known.take() } else { None };
+        if known.is_some() {
+            state.stage = Stage::Reading;
+        }
+        known
     }
 
     fn finish(&self, found: Vec<Ahead>, missing: Vec<AgentKey>) {
@@ -312,7 +319,11 @@ impl Compared {
         let mut waiting = Waiting::default();
         let mut position = acknowledged_to;
         loop {
-            let rows = self.lane.rows(position, PORTION).unwrap_or_default();
+            let rows = self.lane.rows(position, PORTION).unwrap_or_else(|error| {
+                let integration = &*self.integration;
+                tracing::error!(integration, position, %error, "what waits in the journal could not be read for the comparison");
+                Vec::new()
+            });
             let Some(last) = rows.last() else { return waiting };
             position = last.end();
             for row in &rows {
@@ -373,7 +384,13 @@ fn tell(progress: Progress) {
     match progress {
         Progress::Reading { messages } => tracing::debug!(messages, "comparing the store with Kafka"),
         Progress::Waiting { reason, waited } => {
-            tracing::debug!(reason, waited_s = waited.as_secs(), "the store is not compared with Kafka yet");
+            let waited_s = waited.as_secs();
+            // That Kafka is away is told by the producers.
+            if is_for_somebody(&reason) {
+                tracing::warn!(reason, waited_s, "nothing is published until the store is compared with Kafka");
+            } else {
+                tracing::debug!(reason, waited_s, "the store is not compared with Kafka yet");
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 //! then are the goal. A reader of committed messages gets no further than to the first open transaction; so the reading
 //! begins when every partition is stable up to its goal, which the broker sees to by aborting abandoned transactions. A
 //! partition is done at its goal or at its end, since the last offsets may be markers of transactions, or compacted away.
-//! Where only what is beyond the store is looked for, a transaction that hangs is not waited for.
+//! A broker that was killed may leave a transaction open for ever: what is in one that is open for longer than any may be is
+//! taken for committed, as `checkpoint` does.
 //!
 //! Failure policy: a topic that does not exist is an empty table, when three answers in a row say so. Everything else is
 //! waited out, and said every ten seconds, a missing right at once: a table that lacks somebody would start his sequence anew. Joins no group
@@ -19,10 +20,11 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::checkpoint::SETTLED_MARGIN;
 use super::client::{self, Quiet, explain, settings};
 use super::message::header;
 use super::recovered::{Collector, Differences, Place, Read};
-use super::trouble::{Known, Right, is_about_groups, is_for_somebody, refuses};
+use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
 use crate::config::model::Kafka;
 
 pub use super::recovered::{Recovered, RecoveredFeed, Sequences};
@@ -33,8 +35,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(100);
 /// Between two attempts.
 const RETRY: Duration = Duration::from_millis(500);
-/// A transaction that is open for so long while nobody publishes hangs: brokers leave one open now and then, and what is in it
-/// is taken for published. Whoever waited for its end before publishing would wait for ever: it ends with the next one.
+/// The same for who publishes next, and has ended their own: it ends with their next one, which must not wait for that.
 const HANGS: Duration = Duration::from_secs(10);
 /// Between two words about how it goes.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -82,7 +83,8 @@ pub fn read_current(
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, RecoveryError> {
-    Ok(read_into(servers, kafka, None, &|| Collector::new(wanted), stop, progress)?.finish())
+    let patience = client::longest_transaction(kafka) + SETTLED_MARGIN;
+    Ok(read_into(servers, kafka, patience, &|| Collector::new(wanted), stop, progress)?.finish())
 }
 
 /// In what the topic differs from what is known: of whom it has a higher sequence, and of whom nothing.
@@ -94,14 +96,14 @@ pub(super) fn read_beyond(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<HashMap<Arc<str>, Differences>, RecoveryError> {
     let collector = || Collector::beyond(known.clone());
-    Ok(read_into(servers, kafka, Some(HANGS), &collector, stop, progress)?.differences())
+    Ok(read_into(servers, kafka, HANGS, &collector, stop, progress)?.differences())
 }
 
 /// `patience`: a transaction that is open for longer counts as one that nobody will ever end.
 fn read_into(
     servers: &str,
     kafka: &Kafka,
-    patience: Option<Duration>,
+    patience: Duration,
     collector: &dyn Fn() -> Collector,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
@@ -153,6 +155,8 @@ enum Halt {
 
 /// Up to where a partition is read.
 type Goals = HashMap<i32, i64>;
+/// From where to read a partition, and to where.
+type Spans = HashMap<i32, (Offset, i64)>;
 
 struct Reading<'a> {
     topic: &'a str,
@@ -164,7 +168,7 @@ struct Reading<'a> {
     stop: &'a dyn Fn() -> bool,
     progress: &'a mut dyn FnMut(Progress),
     /// A transaction that is open for longer is one that nobody ends.
-    patience: Option<Duration>,
+    patience: Duration,
     told_at: Instant,
     quiet_since: Instant,
     known: Known,
@@ -176,17 +180,17 @@ impl Reading<'_> {
     fn attempt(&mut self) -> Result<Collector, Halt> {
         let Some(partitions) = self.partitions()? else { return Ok((self.collector)()) };
         let goals = self.goals(&partitions)?;
-        let are_stable = self.until_stable(&goals)?;
-        if !are_stable {
-            // Whoever reads committed messages would never come to the goals.
-            std::mem::swap(&mut self.committed, &mut self.all);
-        }
-        let read = self.read(goals);
-        let ended = self.committed.unassign().map_err(|error| self.failed(&self.committed, &error));
-        if !are_stable {
-            std::mem::swap(&mut self.committed, &mut self.all);
-        }
-        ended.and(read)
+        let hanging = self.until_stable(&goals)?;
+        let mut collector = (self.collector)();
+        let whole = goals.iter().map(|(&partition, &goal)| {
+            let goal = hanging.get(&partition).map_or(goal, |stable| goal.min(*stable));
+            (partition, (Offset::Beginning, goal))
+        });
+        self.read(true, whole.collect(), &mut collector)?;
+        // What a transaction has that nobody ends is taken for published.
+        let open = hanging.iter().map(|(&partition, &stable)| (partition, (Offset::Offset(stable), goals[&partition])));
+        self.read(false, open.collect(), &mut collector)?;
+        Ok(collector)
     }
 
     /// The topic's partitions; `None` where there is no such topic.
@@ -200,7 +204,7 @@ impl Reading<'_> {
                     return Ok(Some(partitions.iter().map(|partition| partition.id()).collect()));
                 }
                 Some((Some(error), _)) => match RDKafkaErrorCode::from(error) {
-                    RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {}
+                    error if is_missing(error) => {}
                     error => return Err(self.failed(&self.all, &KafkaError::MetadataFetch(error))),
                 },
                 Some((None, _)) | None => return Err(Halt::Again("the topic has no partitions yet".to_owned())),
@@ -224,9 +228,11 @@ impl Reading<'_> {
         Ok(goals)
     }
 
-    /// Waits until no transaction is open before a goal. False where one is open for too long.
-    fn until_stable(&mut self, goals: &Goals) -> Result<bool, Halt> {
+    /// Waits until no transaction is open before a goal. Returns the partitions where one is open for too long, and from which
+    /// offset on.
+    fn until_stable(&mut self, goals: &Goals) -> Result<Goals, Halt> {
         let begin = Instant::now();
+        let mut hanging = Goals::new();
         for (&partition, &goal) in goals {
             loop {
                 self.look()?;
@@ -235,58 +241,63 @@ impl Reading<'_> {
                 if stable >= goal {
                     break;
                 }
-                if self.patience.is_some_and(|patience| begin.elapsed() >= patience) {
-                    return Ok(false);
+                if begin.elapsed() >= self.patience {
+                    hanging.insert(partition, stable);
+                    break;
                 }
                 self.pause(&format!("a transaction is open in partition {partition}, behind offset {stable}"))?;
             }
         }
-        Ok(true)
+        Ok(hanging)
     }
 
-    fn read(&mut self, mut goals: Goals) -> Result<Collector, Halt> {
-        let mut assignment = TopicPartitionList::new();
-        for &partition in goals.keys() {
-            let added = assignment.add_partition_offset(self.topic, partition, Offset::Beginning);
-            added.map_err(|error| self.failed(&self.committed, &error))?;
+    /// Reads each partition from one offset to another, committed messages only or all.
+    fn read(&mut self, committed: bool, mut spans: Spans, collector: &mut Collector) -> Result<(), Halt> {
+        if spans.is_empty() {
+            return Ok(());
         }
-        self.committed.assign(&assignment).map_err(|error| self.failed(&self.committed, &error))?;
-        let mut collector = (self.collector)();
+        let reader = if committed { &self.committed } else { &self.all };
+        let mut assignment = TopicPartitionList::new();
+        for (&partition, &(from, _)) in &spans {
+            let added = assignment.add_partition_offset(self.topic, partition, from);
+            added.map_err(|error| self.failed(reader, &error))?;
+        }
+        reader.assign(&assignment).map_err(|error| self.failed(reader, &error))?;
         let mut first_unreadable = None;
         let mut trouble = "kafka to send messages".to_owned();
-        while !goals.is_empty() {
+        while !spans.is_empty() {
             self.look()?;
-            match self.committed.poll(STEP) {
+            match reader.poll(STEP) {
                 None => {
                     tell(self.progress, &mut self.told_at, || waiting(&trouble, self.quiet_since));
                 }
                 Some(Ok(message)) => {
                     self.quiet_since = Instant::now();
-                    if let Err(unreadable) = take(&mut collector, &message) {
+                    if let Err(unreadable) = take(collector, &message) {
                         first_unreadable.get_or_insert((message.partition(), message.offset(), unreadable));
                     }
-                    if goals.get(&message.partition()).is_some_and(|goal| message.offset() + 1 >= *goal) {
-                        goals.remove(&message.partition());
+                    if spans.get(&message.partition()).is_some_and(|(_, to)| message.offset() + 1 >= *to) {
+                        spans.remove(&message.partition());
                     }
                     let messages = collector.messages;
                     tell(self.progress, &mut self.told_at, || Progress::Reading { messages });
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    goals.remove(&partition);
+                    spans.remove(&partition);
                 }
                 Some(Err(error)) if is_about_groups(&error) => {}
                 // It is told once, and what the other partitions have is of no use without this one.
                 Some(Err(error)) if is_gone(&error) || refuses(&error) => {
-                    return Err(self.failed(&self.committed, &error));
+                    return Err(self.failed(reader, &error));
                 }
-                Some(Err(error)) => trouble = self.committed.context().explain(&error),
+                Some(Err(error)) => trouble = reader.context().explain(&error),
             }
         }
         if let Some((partition, offset, unreadable)) = first_unreadable {
             let (topic, count, reason) = (self.topic, collector.unreadable, unreadable.name());
             tracing::warn!(topic, count, partition, offset, reason, "messages left out, the first one is named");
         }
-        Ok(collector)
+        reader.unassign().map_err(|error| self.failed(reader, &error))
     }
 
     /// Waits a little before it is tried again.
@@ -329,14 +340,7 @@ fn take(collector: &mut Collector, message: &BorrowedMessage<'_>) -> Result<(), 
 
 /// The topic was removed while it was read.
 fn is_gone(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-        )
-    )
+    error.rdkafka_error_code().is_some_and(is_missing)
 }
 
 fn tell(progress: &mut dyn FnMut(Progress), told_at: &mut Instant, what: impl FnOnce() -> Progress) {
