@@ -17,6 +17,7 @@ use crate::fail_point;
 
 use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
+use super::message::Message;
 use super::outbox::Outbox;
 use super::partition;
 use super::trouble::is_refusal;
@@ -77,12 +78,23 @@ impl Connection {
         self.failures.any()
     }
 
+    /// Hands a message over for one of its topics.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    pub(super) fn enqueue_message(&self, topic: &str, message: &Message, ticket: Ticket) -> Result<(), Refusal> {
+        match message.value() {
+            None => self.enqueue_everywhere(topic, &message.key, ticket),
+            value => self.enqueue(topic, &message.key, value, &message.headers, ticket),
+        }
+    }
+
     /// Hands a tombstone over, for every partition that may hold its key: one more than one where partitions were added. Blocks
     /// while nobody can be asked how many there are.
     ///
     /// # Errors
     /// [`Refusal`] says what to do.
-    pub(super) fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), Refusal> {
+    fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), Refusal> {
         let partitions = loop {
             if self.failures.any() {
                 return Err(Refusal::Failed);

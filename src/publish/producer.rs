@@ -127,11 +127,7 @@ impl PublisherThread {
             }
             let ticket = Ticket { position: outgoing.position, topic };
             let name = topic.name(&self.kafka.topics);
-            let sent = match message.value() {
-                None => connection.enqueue_everywhere(name, &message.key, ticket),
-                value => connection.enqueue(name, &message.key, value, &message.headers, ticket),
-            };
-            match sent {
+            match connection.enqueue_message(name, message, ticket) {
                 Ok(()) => {}
                 Err(Refusal::TooLarge(code)) => {
                     let replacement = self.refusals.give_up(outgoing.position, message, code)?;

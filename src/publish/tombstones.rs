@@ -1,4 +1,5 @@
-//! Tombstones for the topic `current`, without a journal: for people of whom nothing is left that could send them later.
+//! Tombstones for the topic `current`, without a journal: for people of whom nothing is left that could send them later. Each
+//! goes to every partition that may hold its key, as those of the journal do.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +11,19 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::client::{self, Sizing, producer_settings};
+use super::client::{self, Quiet, Sizing, producer_settings};
+use super::partition;
 use super::trouble::{self, Known, Right};
 use crate::config::model::{Delivery, Kafka};
 
 const STEP: Duration = Duration::from_millis(100);
+/// For an answer about the topic.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Counts what Kafka has taken.
 #[derive(Default)]
 struct Counting {
+    quiet: Quiet,
     counted: Mutex<Counted>,
 }
 
@@ -26,21 +31,15 @@ struct Counting {
 struct Counted {
     taken: usize,
     refused: Option<KafkaError>,
-    /// Why there is no connection.
-    trouble: Option<String>,
 }
 
 impl ClientContext for Counting {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if let Some(reason) = trouble::end_of_connection(facility, message) {
-            self.counted.lock().trouble = Some(reason.to_owned());
-        }
-        client::log(level, facility, message);
+        self.quiet.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, "{reason}");
-        self.counted.lock().trouble = Some(reason.to_owned());
+        self.quiet.error(error, reason);
     }
 }
 
@@ -56,7 +55,7 @@ impl ProducerContext for Counting {
     }
 }
 
-/// Sends one for each key, and waits until Kafka has all of them. Blocks, at most for `patience`.
+/// Sends those of all keys, and waits until Kafka has all of them. Blocks, at most for `patience`.
 ///
 /// # Errors
 /// Why Kafka has not taken all of them, in words; some it may have.
@@ -72,25 +71,41 @@ pub fn send(
     }
     // Whether one comes twice makes no difference.
     let kafka = Kafka { delivery: Delivery::AtLeastOnce, ..kafka.clone() };
-    let topic = &kafka.topics.current;
+    let topic = &*kafka.topics.current;
     let known = Known::by(&kafka.properties);
     let explain = |error: &KafkaError| known.explain(error, Right::Write(topic));
     let settings = producer_settings(servers, &kafka, integration, Sizing::Batches(None));
     let producer: BaseProducer<Counting> =
         client::open(&settings, Counting::default()).map_err(|error| explain(&error))?;
     let deadline = Instant::now() + patience;
-    let mut rest = keys.iter().peekable();
-    while producer.context().counted.lock().taken < keys.len() {
+    let is_late = || {
+        let said =
+            || producer.context().quiet.reason().unwrap_or_else(|| "Kafka has not taken them in time".to_owned());
+        if Instant::now() >= deadline { Err(trouble::with_advice(&said())) } else { Ok(()) }
+    };
+    let partitions = loop {
+        is_late()?;
+        let found = producer.client().fetch_metadata(Some(topic), LOOK);
+        let found =
+            found.as_ref().ok().and_then(|metadata| metadata.topics().iter().find(|found| found.name() == topic));
+        match found.map(|found| (found.error(), found.partitions().len())) {
+            Some((None, count)) if count > 0 => break count,
+            Some((Some(code), _)) if trouble::is_refusal(code.into()) => {
+                return Err(explain(&KafkaError::MetadataFetch(code.into())));
+            }
+            _ => producer.poll(STEP),
+        };
+    };
+    let of = |key: &String| partition::ever_of(key.as_bytes(), partitions);
+    let all: Vec<(&String, i32)> = keys.iter().flat_map(|key| of(key).into_iter().map(move |at| (key, at))).collect();
+    let mut rest = all.iter().peekable();
+    while producer.context().counted.lock().taken < all.len() {
         if let Some(error) = &producer.context().counted.lock().refused {
             return Err(explain(error));
         }
-        if Instant::now() >= deadline {
-            let trouble = producer.context().counted.lock().trouble.take();
-            let said = trouble.unwrap_or_else(|| "Kafka has not taken them in time".to_owned());
-            return Err(trouble::with_advice(&said));
-        }
-        while let Some(key) = rest.peek() {
-            match producer.send(BaseRecord::<str, [u8]>::to(topic).key(key)) {
+        is_late()?;
+        while let Some((key, partition)) = rest.peek() {
+            match producer.send(BaseRecord::<str, [u8]>::to(topic).key(key).partition(*partition)) {
                 Ok(()) => drop(rest.next()),
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => break,
                 Err((error, _)) => return Err(explain(&error)),
