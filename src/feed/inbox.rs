@@ -161,7 +161,7 @@ impl<C> Inbox<C> {
                     return Received::Letter(index, letter);
                 }
             }
-            if self.lanes.iter().all(|lane| lane.has_ended) {
+            if self.lanes.iter().all(|lane| lane.has_ended && lane.rest.is_none()) {
                 return Received::Ended;
             }
             let mut select = Select::new();

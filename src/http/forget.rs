@@ -92,9 +92,9 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
         }
     }
     // Nobody knows him, but perhaps it was he: of whom an earlier run has forgotten, only that it is not over is known.
-    let is_perhaps_he =
-        told.iter().all(|(_, found)| found.acds.is_empty() && found.in_feed.is_empty() && !found.is_full)
-            && is_still_erased(&state, deadline).await;
+    let is_perhaps_he = unanswered.is_empty()
+        && told.iter().all(|(_, found)| found.acds.is_empty() && found.in_feed.is_empty() && !found.is_full)
+        && is_still_erased(&state, deadline).await;
     let set_aside = set_aside(&state, wanted.login_id.clone()).await;
     let found = Found { told, waiting, unanswered, set_aside, is_perhaps_he };
     answer(&state, &ids, &wanted, &found)

@@ -94,6 +94,7 @@ pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Remove
         tombstones = keys.len();
     }
     store.remove_integration(number)?;
-    let is_erased = store.erase_at_once()? == Erased::Done;
+    // It is deleted, and that it is to be erased is written down: the next start goes on with it.
+    let is_erased = matches!(store.erase_at_once(), Ok(Erased::Done));
     Ok(Removed { messages, agents: agents.len(), tombstones, is_erased })
 }

@@ -238,7 +238,7 @@ pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
             Received::TimedOut => {
                 let now = Timestamp::now();
                 for (index, charge) in charges.iter_mut().enumerate() {
-                    if inbox.is_empty(index) && !charge.is_behind() {
+                    if inbox.is_empty(index) && charge.until_due().is_zero() {
                         charge.tick(now);
                     }
                 }
@@ -462,7 +462,7 @@ impl Charge {
             // The engine is ahead of the journal; rows that nobody covers would never leave it.
             let keeps_events_of = self.last_events.are_kept().then_some(&*self.id);
             self.checkpoint.cover(self.publish.lane(), at, keeps_events_of);
-        } else {
+        } else if self.rest.is_none() {
             // What is told already waits for Kafka: no need to tell it twice.
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
                 self.refresh(at);
@@ -481,6 +481,7 @@ impl Charge {
         }
         self.forget_old(at);
         self.compare(at);
+        self.write_again();
         if self.checkpoint.is_recovered() {
             self.write_checkpoint(at);
         } else {
