@@ -153,7 +153,11 @@ struct Machines<'a> {
     open: BTreeMap<u32, TcpStream>,
     /// Which was heard last.
     speaks: u32,
-    /// Before the last byte of what it said was written.
+    /// Whether another connection may take its place while it is open.
+    has_twins: bool,
+    /// Bytes that the service will read.
+    written: usize,
+    /// Before the last byte of what it said was written, and where there are twins, after all others were read.
     said_at: Timestamp,
 }
 
@@ -172,10 +176,11 @@ impl Machines<'_> {
                     until_hung_up(old);
                 }
             }
-            Action::Send { connection, bytes, heard: false } => {
+            Action::Send { connection, bytes, heard: false } if connection < self.speaks => {
                 // A connection that was replaced may refuse it.
                 let _ = self.connection(connection).write_all(&bytes);
             }
+            Action::Send { connection, bytes, heard: false } => self.write(connection, &bytes),
             Action::Close { connection } => {
                 let mut stream = self.open.remove(&connection).unwrap();
                 // The service may have closed it before.
@@ -190,20 +195,30 @@ impl Machines<'_> {
         self.open.entry(number).or_insert_with(|| TcpStream::connect(address).unwrap())
     }
 
+    fn write(&mut self, connection: u32, bytes: &[u8]) {
+        self.connection(connection).write_all(bytes).unwrap();
+        self.written += bytes.len();
+    }
+
     fn say(&mut self, connection: u32, bytes: &[u8]) {
         let (last, first) = bytes.split_last().unwrap();
-        self.connection(connection).write_all(first).unwrap();
+        self.write(connection, first);
+        if self.has_twins {
+            // Or a record before the last one may be received later than that.
+            self.until_metric("rtalink_feed_bytes_total", self.written as f64);
+        }
         self.said_at = Timestamp::now();
-        self.connection(connection).write_all(&[*last]).unwrap();
+        self.write(connection, &[*last]);
     }
 
     /// The record that was written last was received after its last byte was written, and has been taken.
     fn until_read(&self) {
+        self.until_metric("rtalink_feed_last_record_timestamp_seconds", self.said_at.as_micros() as f64 / 1e6);
+    }
+
+    fn until_metric(&self, name: &str, at_least: f64) {
         let labels = format!("integration=\"{}\"", self.id);
-        until_true(&format!("{}: the last record", self.id), || {
-            let taken = self.service.metric("rtalink_feed_last_record_timestamp_seconds", &labels);
-            taken >= self.said_at.as_micros() as f64 / 1e6
-        });
+        until_true(&format!("{}: {name}", self.id), || self.service.metric(name, &labels) >= at_least);
     }
 }
 
@@ -232,7 +247,8 @@ fn dial(service: &Running, id: &str, settings: &FeedSettings) -> Vec<Truth> {
     let start = Timestamp::now();
     let mut feed = Feed::new(settings, start).unwrap();
     let open = BTreeMap::new();
-    let mut machines = Machines { service, id, open, speaks: 0, said_at: Timestamp::default() };
+    let has_twins = settings.scenario == Scenario::TwinTakeover;
+    let mut machines = Machines { service, id, open, speaks: 0, has_twins, written: 0, said_at: Timestamp::default() };
     for number in 0..SNAPSHOTS {
         until_due(start.plus(settings.refresh * number));
         feed.refresh(Timestamp::now()).into_iter().for_each(|action| machines.carry_out(action));
