@@ -13,10 +13,7 @@ use crate::telemetry::metrics::Dropped;
 use crate::time::Timestamp;
 
 use super::standing::Standing;
-use super::worker::Charge;
-
-/// Events that are handed over at a time when the journal has room again.
-const OVERFLOW_PORTION: usize = 100;
+use super::worker::{Charge, SHARE_FINDINGS};
 
 impl Charge {
     pub(super) fn collect(&self, messages: &mut Vec<Message>, encoded: Result<Message, crate::proto::JsonError>) {
@@ -111,36 +108,36 @@ impl Charge {
         tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
     }
 
-    /// Publishes what was kept once there is room for it, and announces the gap.
+    /// Publishes a share of what was kept once there is room for it; with the last one announces the gap.
     pub(super) fn end_overflow(&mut self) {
         let has_room = self.publish.lane().has_room();
-        let Some(overflow) = self.standing.overflow().filter(|_| has_room) else { return };
-        let gap_from = overflow.since;
-        let events = overflow.take();
-        let kept = events.len();
-        let mut rest = events.into_iter();
-        loop {
-            let portion: Vec<Published> = rest.by_ref().take(OVERFLOW_PORTION).collect();
-            if portion.is_empty() {
-                break;
-            }
-            let mut messages = Vec::new();
-            for (event, annotation) in &portion {
-                self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
-            }
-            if self.submit(messages, &portion).is_err() {
-                // No room after all: what is left waits on.
-                if let Some(overflow) = self.standing.overflow() {
-                    for (event, annotation) in portion.into_iter().chain(rest) {
-                        overflow.keep(event, annotation);
-                    }
-                }
-                return;
-            }
-            if self.standing.is_lost() {
-                return self.lose(rest.len());
-            }
+        let Some(overflow) = self.standing.overflow() else { return };
+        overflow.goes_on = false;
+        if !has_room {
+            return;
         }
+        let gap_from = overflow.since;
+        let share = overflow.take(SHARE_FINDINGS);
+        let mut messages = Vec::new();
+        for (event, annotation) in &share {
+            self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
+        }
+        if self.submit(messages, &share).is_err() {
+            // No room after all: it waits on.
+            if let Some(overflow) = self.standing.overflow() {
+                for (event, annotation) in share {
+                    overflow.keep(event, annotation);
+                }
+            }
+            return;
+        }
+        let Some(overflow) = self.standing.overflow() else { return };
+        overflow.written += share.len();
+        overflow.goes_on = !overflow.is_empty();
+        if overflow.goes_on {
+            return;
+        }
+        let kept = overflow.written;
         self.standing = Standing::Level;
         let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
         tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");

@@ -5,7 +5,7 @@
 //! `afterGap`, and the stretch is announced as a gap. Sequences go on counting, so that the hole in an agent's sequences is
 //! the number of his transitions that were merged. Bounded by the number of agents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::mapping::annotate::Annotation;
 use crate::state::event::{AgentEvent, Cause};
@@ -20,21 +20,27 @@ type Annotated = (Box<AgentEvent>, Box<Annotation>);
 pub(super) struct Overflow {
     /// When the first message found no room.
     pub(super) since: Timestamp,
-    latest: HashMap<AgentIndex, Annotated>,
+    /// In the order in which they were observed.
+    latest: BTreeMap<(Timestamp, AgentIndex), Annotated>,
+    observed: HashMap<AgentIndex, Timestamp>,
+    /// How many of them have been written since there is room again.
+    pub(super) written: usize,
+    /// The last share was taken: the next one may be.
+    pub(super) goes_on: bool,
 }
 
 impl Overflow {
     /// Nothing kept yet.
     pub(super) fn new(since: Timestamp) -> Self {
-        Self { since, latest: HashMap::new() }
+        Self { since, latest: BTreeMap::new(), observed: HashMap::new(), written: 0, goes_on: false }
     }
 
     /// Keeps an event; returns how many events are not published on their own because of it.
     pub(super) fn keep(&mut self, mut event: Box<AgentEvent>, mut annotation: Box<Annotation>) -> usize {
         let agent = event.agent;
         event.after_gap = true;
-        let Some((earlier, mapped)) = self.latest.remove(&agent) else {
-            self.latest.insert(agent, (event, annotation));
+        let Some((earlier, mapped)) = self.remove(agent) else {
+            self.insert(event, annotation);
             return 0;
         };
         event.cause = match &earlier.previous {
@@ -59,19 +65,37 @@ impl Overflow {
         }
         annotation.previous_external_activity = mapped.previous_external_activity;
         annotation.previous_activity = mapped.previous_activity;
-        self.latest.insert(agent, (event, annotation));
+        self.insert(event, annotation);
         1
+    }
+
+    fn insert(&mut self, event: Box<AgentEvent>, annotation: Box<Annotation>) {
+        self.observed.insert(event.agent, event.observed_at);
+        self.latest.insert((event.observed_at, event.agent), (event, annotation));
+    }
+
+    fn remove(&mut self, agent: AgentIndex) -> Option<Annotated> {
+        let observed = self.observed.remove(&agent)?;
+        self.latest.remove(&(observed, agent))
     }
 
     /// An agent is forgotten: what is kept of him is published no more. Whether there was something.
     pub(super) fn forget(&mut self, agent: AgentIndex) -> bool {
-        self.latest.remove(&agent).is_some()
+        self.remove(agent).is_some()
     }
 
-    /// Gives out what is kept, in the order in which it was observed.
-    pub(super) fn take(&mut self) -> Vec<Annotated> {
-        let mut events: Vec<Annotated> = std::mem::take(&mut self.latest).into_values().collect();
-        events.sort_by_key(|(event, _)| (event.observed_at, event.agent));
-        events
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.latest.is_empty()
+    }
+
+    /// Gives out at most so many, those that were observed first.
+    pub(super) fn take(&mut self, at_most: usize) -> Vec<Annotated> {
+        let first: Vec<Annotated> =
+            std::iter::from_fn(|| self.latest.pop_first()).take(at_most).map(|(_, kept)| kept).collect();
+        for (event, _) in &first {
+            self.observed.remove(&event.agent);
+        }
+        first
     }
 }

@@ -44,6 +44,11 @@ impl Standing {
         matches!(self, Self::Behind(_))
     }
 
+    /// Whether there seems to be room for more of what is kept.
+    pub(super) const fn goes_on(&self) -> bool {
+        matches!(self, Self::Behind(overflow) if overflow.goes_on)
+    }
+
     /// Whether something was refused for good.
     pub(super) const fn is_lost(&self) -> bool {
         matches!(self, Self::Lost)

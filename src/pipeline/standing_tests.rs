@@ -200,6 +200,52 @@ fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
 }
 
 #[test]
+fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
+    let folder = TempDir::new().unwrap();
+    let mut life = Life::begin(&folder, ROOM, "Old", true);
+    life.charge.standing = Standing::behind(life.charge.now);
+    let snapshot = |mode: &str| {
+        let rows: String = (0..600).map(|agent| format!("{agent:03}|{mode}\n")).collect();
+        rows.leak() as &'static str
+    };
+    life.charge.engine.open(1, &"peer".into(), life.charge.now, &mut life.charge.findings);
+    let mut shares = 0;
+    let piece = Piece::Records(Run { bytes: snapshot("AVAIL").into(), offset: 0 });
+    let at = life.charge.now;
+    life.charge.engine.receive(1, &life.plan, &piece, at, &mut life.charge.findings);
+    let findings = std::mem::take(&mut life.charge.findings);
+    let events: Vec<_> = findings
+        .into_iter()
+        .filter_map(|finding| match finding {
+            Finding::Event(event, annotation) => Some((event, annotation)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(events.len(), 600);
+    life.charge.hand_over(Vec::new(), events);
+    life.charge.end_overflow();
+    while life.charge.goes_on() {
+        shares += 1;
+        assert!(life.charge.standing.is_behind(), "no checkpoint before the last share");
+        // The first was written, the last waits.
+        if shares == 1 {
+            life.reads("000|ACD\n599|ACD\n");
+        } else {
+            life.charge.conclude_share(None);
+        }
+    }
+    assert_eq!(shares, 2);
+    assert!(!life.charge.standing.is_behind());
+    life.killed();
+    let remembered = remembered(&folder);
+    assert_eq!(remembered.len(), 600);
+    assert_eq!(
+        [&remembered[0], &remembered[1], &remembered[599]],
+        ["000 #2 ACD - Call", "001 #1 AVAIL - Old", "599 #2 ACD - Call"]
+    );
+}
+
+#[test]
 fn without_a_feed_the_clock_says_who_is_old_but_not_at_the_first_look() {
     const DAY: Duration = Duration::from_hours(24);
     let folder = two_agents();

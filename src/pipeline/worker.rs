@@ -79,7 +79,8 @@ pub enum Control {
     Forget(Forget),
     /// After how long whoever is not seen any more is forgotten.
     ForgetAfter(Option<Duration>),
-    /// What was found is not all handed over. Of the worker to itself, so that others have their turn in between.
+    /// What was found, or was kept for a full journal, is not all handed over. Of the worker to itself, so that others have
+    /// their turn in between.
     GoOn,
     /// All letters that will ever come are before this one.
     Stop,
@@ -256,7 +257,7 @@ pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
             }
         }
         for (index, charge) in charges.iter().enumerate() {
-            if charge.rest.is_some() && !inbox.has_rest(index) {
+            if charge.goes_on() && !inbox.has_rest(index) {
                 inbox.put_back(index, Letter::Control(Control::GoOn));
             }
         }
@@ -291,6 +292,11 @@ impl Charge {
     fn note_lateness(&mut self, at: Timestamp) {
         let is_late = Timestamp::now().since(at) > BEHIND;
         self.behind_until = is_late.then(|| Instant::now() + CATCH_UP);
+    }
+
+    /// Whether something is left that can be handed over in its next turn.
+    const fn goes_on(&self) -> bool {
+        self.rest.is_some() || self.standing.goes_on()
     }
 
     /// Whether letters may be missing that found no room.
@@ -437,8 +443,8 @@ impl Charge {
     fn set_mapping(&mut self, tables: Arc<MappingTables>) {
         let at = self.advance(Timestamp::now());
         self.engine.set_mapping(Arc::clone(&tables), at, &mut self.findings);
-        self.conclude(None);
         self.tell_model(Update::Mapping(tables));
+        self.conclude_share(None);
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -509,6 +515,9 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
+        while self.goes_on() {
+            self.end_overflow();
+        }
         if self.unread > 0 {
             let reads = self.unread;
             tracing::error!(integration = %self.id, reads, "the publisher is closed: what was read last is lost unread");
@@ -521,7 +530,7 @@ impl Charge {
     /// start: the store does not know them.
     pub(super) fn drop_kept(&mut self) {
         let Some(overflow) = self.standing.overflow() else { return };
-        let kept = overflow.take().len();
+        let kept = overflow.take(usize::MAX).len();
         self.metrics.dropped(Dropped::Event, kept);
         tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
     }

@@ -2,9 +2,9 @@
 //!
 //! Policy: what is missing is created, or named where that is not ours to do; a topic that somebody has deleted is no other
 //! case than one that never was. Looks every [`LOOK_EVERY`], and at once when a producer has found a topic gone. Partitions
-//! that were added are told, with what that means for the topic. A `current` that begins anew (its offsets have gone back, or it was
-//! missing) gets every agent's last event again, from the workers. Publishing does not wait for this thread; its producers wait
-//! for the topics.
+//! that were added are told, with what that means for the topic; how the topics are set is looked at every
+//! [`SETTINGS_EVERY`]. A `current` that begins anew (its offsets have gone back, or it was missing) gets every agent's last
+//! event again, from the workers. Publishing does not wait for this thread; its producers wait for the topics.
 //!
 //! Failure policy: a look that fails is repeated, after a back-off from 1 s to 60 s. Cost: a request per topic and look, and one
 //! per partition of `current`.
@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::admin::AdminClient;
@@ -28,6 +28,8 @@ use crate::config::model::Kafka;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at how the topics are set, which others may change.
+const SETTINGS_EVERY: Duration = Duration::from_hours(1);
 /// A broker that has just started may not know its topics yet.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 const ANSWERS_OF_A_NEW_TOPIC: u32 = 5;
@@ -70,6 +72,7 @@ impl TopicKeeper {
             told,
             partitions: HashMap::new(),
             ends: HashMap::new(),
+            settings_seen: None,
             last_problem: String::new(),
         };
         let thread = thread::Builder::new().name("topics".to_owned()).spawn(move || keeper.run(&news))?;
@@ -96,6 +99,8 @@ struct Keeper {
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
     ends: HashMap<i32, i64>,
+    /// When it was last looked at how they are set.
+    settings_seen: Option<Instant>,
     last_problem: String,
 }
 
@@ -208,12 +213,20 @@ impl Keeper {
         }
         if found != self.partitions {
             self.tell_of_partitions(&found);
-            topics::look_at_retention(&admin, &self.servers, &self.kafka)?;
-            topics::look_at(&admin, &self.kafka, &found)?;
+            self.look_at_settings(&admin, &found)?;
             self.partitions = found;
             tracing::info!("all topics are there");
+        } else if self.settings_seen.is_none_or(|seen| seen.elapsed() >= SETTINGS_EVERY) {
+            self.look_at_settings(&admin, &found)?;
         }
         self.look_at_current(&admin, is_begun_anew)
+    }
+
+    /// Says of which topics the retention or the clean-up is not what it should be.
+    fn look_at_settings(&mut self, admin: &Admin<'_>, found: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
+        self.settings_seen = Some(Instant::now());
+        topics::look_at_retention(admin, &self.servers, &self.kafka)?;
+        topics::look_at(admin, &self.kafka, found)
     }
 
     /// Says what it means that there are others than before.
