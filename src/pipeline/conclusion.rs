@@ -19,7 +19,7 @@ use super::conditions::advice;
 use super::engine::{CloseReason, DeadLetter, Finding};
 use super::worker::{Charge, SHARE_FINDINGS};
 
-/// What was found and is not concluded yet.
+/// What was found, or is to be found, and is not concluded yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest {
     /// When that was read from which it was found.
@@ -45,6 +45,7 @@ impl Charge {
     /// Publishes, shows and counts what the engine has found.
     pub(super) fn conclude(&mut self, read_at: Option<Instant>) {
         let read_at = self.rest.take().map_or(read_at, |rest| rest.read_at);
+        self.engine.settle(&mut self.findings);
         let findings = std::mem::take(&mut self.findings);
         self.conclude_these(findings, read_at);
     }
@@ -55,15 +56,22 @@ impl Charge {
     /// What is written of an agent with their event is what the engine remembers now, which is what their last event says. So
     /// all events of an agent are handed over together.
     pub(super) fn conclude_share(&mut self, read_at: Option<Instant>) {
-        let (read_at, together) = match self.rest.take() {
-            Some(rest) => (rest.read_at, 0),
-            None if self.findings.len() <= SHARE_FINDINGS => (read_at, 0),
-            None => (read_at, together(self.findings.iter().map(agent_of))),
+        let rest = self.rest.take();
+        let read_at = rest.map_or(read_at, |rest| rest.read_at);
+        let is_new = rest.is_none() || self.findings.is_empty();
+        if self.findings.is_empty() {
+            self.engine.go_on(&mut self.findings);
+        }
+        let together = match self.findings.len() {
+            ..=SHARE_FINDINGS => 0,
+            _ if is_new => together(self.findings.iter().map(agent_of)),
+            _ => 0,
         };
         let share = together.max(SHARE_FINDINGS).min(self.findings.len());
         let rest = self.findings.split_off(share);
         let findings = std::mem::replace(&mut self.findings, rest);
-        self.rest = (!self.findings.is_empty()).then_some(Rest { read_at });
+        let is_left = !self.findings.is_empty() || self.engine.has_more();
+        self.rest = is_left.then_some(Rest { read_at });
         self.conclude_these(findings, read_at);
     }
 

@@ -3,6 +3,7 @@
 //! No I/O and no waiting: `run` drives it from sockets, `replay` from a capture, and both get the same findings for the
 //! same input. The engine belongs to one thread.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,13 @@ pub struct Engine {
     annotator: Annotator,
     totals: Totals,
     outputs: Vec<Output>,
+    /// What the tracker has told and nobody has taken yet, since that time.
+    waiting: VecDeque<Output>,
+    waiting_since: Timestamp,
+    /// Of whom the mapping may say something else since then.
+    affected: VecDeque<AgentIndex>,
+    /// About as much is found in one call.
+    most_findings: usize,
     /// Agents who are published anew with the mapping, whatever it says of them.
     owed: Vec<AgentIndex>,
     clock: quanta::Clock,
@@ -126,6 +134,10 @@ impl Engine {
             annotator: Annotator::new(mapping),
             totals: Totals::default(),
             outputs: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_since: Timestamp::default(),
+            affected: VecDeque::new(),
+            most_findings: usize::MAX,
             owed: Vec::new(),
             clock: quanta::Clock::new(),
             stages: StageTimes::default(),
@@ -228,8 +240,30 @@ impl Engine {
         std::mem::take(&mut self.stages)
     }
 
+    /// No call finds much more than so much from here on; [`Self::has_more`] tells whether it would have.
+    pub const fn set_most_findings(&mut self, most: usize) {
+        self.most_findings = most;
+        self.tracker.set_crowd(most);
+    }
+
+    /// Whether something has happened that is not found yet. It comes before anything else that is told to the engine.
+    pub fn has_more(&self) -> bool {
+        !self.waiting.is_empty() || !self.affected.is_empty()
+    }
+
+    /// Finds more of it.
+    pub fn go_on(&mut self, out: &mut Vec<Finding>) {
+        self.take_waiting(self.most_findings.saturating_add(out.len()), self.most_findings, out);
+    }
+
+    /// Finds all of it.
+    pub fn settle(&mut self, out: &mut Vec<Finding>) {
+        self.take_waiting(usize::MAX, usize::MAX, out);
+    }
+
     /// A connection has been accepted.
     pub fn open(&mut self, id: ConnectionId, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         match self.session.open(id, peer, at) {
             Admission::Speaks => self.speaks(peer, at, out),
             Admission::Waits => {}
@@ -239,6 +273,7 @@ impl Engine {
 
     /// A connection has ended.
     pub fn close(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         let Some(Closed { ended, successor }) = self.session.closed(id, at) else { return };
         self.falls_silent(ended, at, out);
         if let Some(successor) = successor {
@@ -285,7 +320,10 @@ impl Engine {
         out: &mut Vec<Finding>,
     ) {
         let all = Share { time: Duration::MAX, findings: usize::MAX };
-        self.receive_share(id, plan, piece, at, &all, out);
+        let mut rest = self.receive_share(id, plan, piece, at, &all, out);
+        while let Some(run) = rest {
+            rest = self.receive_share(id, plan, &Piece::Records(run), at, &all, out);
+        }
     }
 
     /// The same, until a share is used up. Returns what is left, which comes next.
@@ -302,6 +340,7 @@ impl Engine {
             // What was on its way when it was closed; the plan that it was framed with says nothing either.
             return None;
         }
+        self.settle(out);
         self.set_plan(plan, at, out);
         let plan = Arc::clone(&self.plan);
         match piece {
@@ -313,7 +352,8 @@ impl Engine {
                     self.frame(id, &plan, frame, at, out);
                     count = count.wrapping_add(1);
                     let is_late = || self.clock.delta(begin, self.clock.raw()) >= share.time;
-                    if out.len() >= share.findings || (count.is_multiple_of(LOOK_EVERY) && is_late()) {
+                    if out.len() >= share.findings || self.has_more() || (count.is_multiple_of(LOOK_EVERY) && is_late())
+                    {
                         return records.rest_of(run);
                     }
                 }
@@ -343,8 +383,9 @@ impl Engine {
     /// No byte came on a connection for `snapshot_idle` while it was read, and no record is half read.
     pub fn idle(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
         if self.session.speaks(id) {
+            self.settle(out);
             self.tracker.idle(at, &mut self.outputs);
-            self.drain(at, out);
+            self.drain_share(at, out);
         }
     }
 
@@ -355,15 +396,24 @@ impl Engine {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         for id in self.session.give_up(now) {
             out.push(Finding::Close(id, CloseReason::NoValidRecord));
         }
-        self.tracker.tick(now, &mut self.outputs);
-        self.drain(now, out);
+        loop {
+            self.tracker.tick(now, &mut self.outputs);
+            let has_crowd = self.tracker.has_crowd();
+            self.drain_share(now, out);
+            // What else was due comes behind the crowd.
+            if !has_crowd || self.has_more() {
+                break;
+            }
+        }
     }
 
     /// The input has ended for good.
     pub fn end_of_input(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         self.tracker.end_of_input(at, &mut self.outputs);
         self.drain(at, out);
     }
@@ -394,15 +444,16 @@ impl Engine {
 
     /// Tells the logged-in agents of whom the mapping in force says something else than was published.
     pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         for index in std::mem::take(&mut self.owed) {
             let agent = self.tracker.table().get(index);
             if agent.is_logged_in() && agent.sequence > 0 {
                 self.publish_remapped(index, at, out);
             }
         }
-        for index in self.tracker.table().indices() {
-            self.remap(index, at, out);
-        }
+        self.waiting_since = at;
+        self.affected.extend(self.tracker.table().indices());
+        self.go_on(out);
     }
 
     fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
@@ -421,6 +472,7 @@ impl Engine {
 
     /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
     pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         let affected = self.annotator.forget(index);
         self.owed.retain(|owed| *owed != index);
         self.tracker.forget(index);
@@ -487,7 +539,7 @@ impl Engine {
                 self.totals.markers += 1;
                 self.tell_speaker(at, out);
                 self.tracker.marker(at, &mut self.outputs);
-                self.drain(at, out);
+                self.drain_share(at, out);
             }
             LineKind::Marker => {}
             LineKind::Record if speaks && self.session.has_spoken() => self.record(id, plan, frame, at, out),
@@ -501,7 +553,7 @@ impl Engine {
     fn record(&mut self, id: ConnectionId, plan: &Plan, frame: Frame<'_>, at: Timestamp, out: &mut Vec<Finding>) {
         if !plan.merges_rows() && !self.decodes_everything && self.is_same(plan, frame.bytes, at) {
             if !self.outputs.is_empty() {
-                self.drain(at, out);
+                self.drain_share(at, out);
             }
             return;
         }
@@ -518,7 +570,7 @@ impl Engine {
             Err(reason) => Some(reason),
         };
         match reason {
-            None => self.drain(at, out),
+            None => self.drain_share(at, out),
             Some(reason) => self.invalid(id, plan, frame, reason, at, out),
         }
     }
@@ -608,22 +660,38 @@ impl Engine {
         dead_letter(frame, reason, at, out);
     }
 
-    /// Passes on what the tracker has told. Names come first: who shares one is nobody's from this record on.
+    /// Passes on what the tracker has told.
     fn drain(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.drain_at_most(usize::MAX, at, out);
+    }
+
+    /// The same of as much as one call may find.
+    fn drain_share(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.drain_at_most(self.most_findings, at, out);
+    }
+
+    /// Names come first: who shares one is nobody's from this record on.
+    fn drain_at_most(&mut self, most: usize, at: Timestamp, out: &mut Vec<Finding>) {
         let renamed = self.tracker.take_renamed();
         if self.outputs.is_empty() && renamed.is_empty() {
             return;
         }
         let begin = self.clock.raw();
-        let mut affected = Vec::new();
         for index in renamed {
             let agent = self.tracker.table().get(index);
             if let Some(name) = &agent.ride_along.name {
-                affected.extend(self.annotator.set_name(index, &agent.login_id, name));
+                self.affected.extend(self.annotator.set_name(index, &agent.login_id, name));
             }
         }
-        let mut outputs = std::mem::take(&mut self.outputs);
-        for output in outputs.drain(..) {
+        self.waiting.extend(self.outputs.drain(..));
+        self.waiting_since = at;
+        self.take_waiting(most, most, out);
+        self.stages.map += self.clock.delta(begin, self.clock.raw());
+    }
+
+    /// Until so much is found, and of so many was asked what the mapping says of them.
+    fn take_waiting(&mut self, most: usize, most_asked: usize, out: &mut Vec<Finding>) {
+        while let Some(output) = self.waiting.pop_front() {
             match output {
                 Output::Agent(event) => self.publish(event, out),
                 Output::Status(event) => {
@@ -638,13 +706,42 @@ impl Engine {
                     }
                     out.push(Finding::Snapshot(snapshot));
                 }
+                Output::Crowd => {
+                    self.tracker.carry_out(most.saturating_sub(out.len()), &mut self.outputs);
+                    self.publish_outputs(out);
+                    if self.tracker.has_crowd() {
+                        self.waiting.push_front(Output::Crowd);
+                        return self.publish_those_behind(out);
+                    }
+                }
+            }
+        }
+        for _ in 0..most_asked {
+            if out.len() >= most {
+                break;
+            }
+            let Some(index) = self.affected.pop_front() else { break };
+            self.remap(index, self.waiting_since, out);
+        }
+    }
+
+    fn publish_outputs(&mut self, out: &mut Vec<Finding>) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            if let Output::Agent(event) = output {
+                self.publish(event, out);
             }
         }
         self.outputs = outputs;
-        for index in affected {
-            self.remap(index, at, out);
-        }
-        self.stages.map += self.clock.delta(begin, self.clock.raw());
+    }
+
+    /// What a crowd must not keep waiting: events of which the table of agents knows already.
+    fn publish_those_behind(&mut self, out: &mut Vec<Finding>) {
+        let (events, others) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|it| matches!(it, Output::Agent(_)));
+        self.waiting = others;
+        self.outputs = Vec::from(events);
+        self.publish_outputs(out);
     }
 
     fn status(&mut self, kind: StatusKind, peer: Option<Arc<str>>, at: Timestamp, out: &mut Vec<Finding>) {

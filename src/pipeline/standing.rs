@@ -56,13 +56,9 @@ impl Standing {
 
     /// The engine's table, where the journal has accepted all of it. `to_be_handed_over`: what the engine has found and nobody
     /// has looked at.
-    pub(super) const fn accepted<'a>(
-        &self,
-        engine: &'a mut Engine,
-        to_be_handed_over: &[Finding],
-    ) -> Option<Accepted<'a>> {
+    pub(super) fn accepted<'a>(&self, engine: &'a mut Engine, to_be_handed_over: &[Finding]) -> Option<Accepted<'a>> {
         match self {
-            Self::Level if to_be_handed_over.is_empty() => Some(Accepted { engine }),
+            Self::Level if to_be_handed_over.is_empty() && !engine.has_more() => Some(Accepted { engine }),
             Self::Level | Self::Behind(_) | Self::Lost => None,
         }
     }

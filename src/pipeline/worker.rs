@@ -162,7 +162,8 @@ pub struct ChargeParts {
 impl Charge {
     /// An integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
-        let ChargeParts { id, number, engine, encoder, publish, metrics, model, refused, .. } = parts;
+        let ChargeParts { id, number, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
+        engine.set_most_findings(SHARE_FINDINGS);
         let ChargeParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
         publish.comparison().attend();
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
@@ -332,10 +333,14 @@ impl Charge {
             self.conclude_share(None);
             return Some(from_feed);
         }
-        let FromFeed { integration, connection, at: received_at, event } = from_feed;
-        let at = self.advance(received_at);
+        let at = self.advance(from_feed.at);
         // Whatever was due before these bytes were read happens before them.
         self.engine.tick(at, &mut self.findings);
+        if self.engine.has_more() {
+            self.conclude_share(None);
+            return Some(from_feed);
+        }
+        let FromFeed { integration, connection, at: received_at, event } = from_feed;
         match event {
             FeedEvent::Open { peer, close } => {
                 self.connections.insert(connection, close);

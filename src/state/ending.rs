@@ -5,6 +5,7 @@ use crate::time::Timestamp;
 
 use super::agent::{Known, REPEATING};
 use super::agent_state::AgentState;
+use super::crowd::Fate;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::{Held, HeldState};
 use super::presence::Absences;
@@ -175,9 +176,7 @@ impl Tracker {
         }
         confirmed.append(&mut due);
         confirmed.sort_unstable();
-        for index in confirmed {
-            self.log_out_absent(index, is_first_proof, at, out);
-        }
+        self.happen(Fate::Absent { at, is_first_proof }, confirmed, out);
     }
 
     pub(super) fn log_out_absent(

@@ -201,4 +201,6 @@ pub enum Output {
     Status(StatusEvent),
     /// The end of a snapshot.
     Snapshot(SnapshotEvent),
+    /// Here come the events of many, which [`Tracker::carry_out`](super::tracker::Tracker::carry_out) makes.
+    Crowd,
 }

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod agent_state;
 pub mod behind;
 mod blind;
+mod crowd;
 mod ending;
 pub mod event;
 mod forget;

@@ -12,6 +12,7 @@ use crate::wire::states::{Direction, Mode};
 
 use super::agent::{Agent, Known};
 use super::agent_state::{AgentState, SkillList};
+use super::crowd::Fate;
 use super::event::{Cause, Output, StatusEvent, StatusKind};
 use super::settings::{FeedMode, SnapshotEnd, WhenSilent};
 use super::since::Quality;
@@ -60,6 +61,9 @@ impl Tracker {
             self.liveness.disconnected_at.get_or_insert(now);
         }
         while let Some((deadline, due)) = self.next_due().filter(|(deadline, _)| *deadline <= now) {
+            if self.has_crowd() {
+                break;
+            }
             match due {
                 Due::Stale => self.fall_stale(deadline, out),
                 Due::LogOut => self.take_as_empty(deadline, out),
@@ -148,6 +152,10 @@ impl Tracker {
             open.ended_after_silence = true;
         }
         self.end_snapshot(End::Complete, at, out);
+        if self.has_crowd() {
+            // They are logged out first.
+            return;
+        }
         // The open snapshot may have shown that it is something else after all.
         let Silence::Empty { began_at, .. } = self.silence() else { return };
         self.has_proof = true;
@@ -188,15 +196,15 @@ impl Tracker {
     /// Nobody knows any more what those do who were logged in.
     fn give_up(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.liveness.is_given_up = true;
-        for index in self.table.indices() {
-            let agent = self.table.get(index);
-            if agent.is_logged_in() && !is_given_up(agent) {
-                self.give_up_agent(index, now, out);
-            }
-        }
+        let is_lost = |index: &AgentIndex| {
+            let agent = self.table.get(*index);
+            agent.is_logged_in() && !is_given_up(agent)
+        };
+        let agents = self.table.indices().filter(is_lost).collect();
+        self.happen(Fate::GivenUp { at: now }, agents, out);
     }
 
-    fn give_up_agent(&mut self, index: AgentIndex, now: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn give_up_agent(&mut self, index: AgentIndex, now: Timestamp, out: &mut Vec<Output>) {
         let agent = self.table.get_mut(index);
         // The same bytes as before are news now.
         agent.settled = false;

@@ -16,6 +16,7 @@ use crate::wire::plan::Plan;
 
 use super::agent::REPEATING;
 use super::blind::Blind;
+use super::crowd::Crowd;
 use super::event::Output;
 use super::link::Counts;
 use super::listening::Listening;
@@ -165,6 +166,7 @@ pub struct Tracker {
     pub(super) seen_at: Option<Timestamp>,
     /// Whose memory has changed, each once.
     pub(super) changed: Vec<AgentIndex>,
+    pub(super) crowd: Crowd,
     pub(super) counts: RecordCounts,
     pub(super) renamed: Vec<AgentIndex>,
     pub(super) liveness: Liveness,
@@ -201,6 +203,7 @@ impl Tracker {
             period: None,
             seen_at: None,
             changed: Vec::new(),
+            crowd: Crowd::default(),
             counts: RecordCounts::default(),
             renamed: Vec::new(),
             liveness: Liveness::default(),

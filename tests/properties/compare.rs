@@ -29,6 +29,8 @@ pub(crate) struct Normal {
     /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
     pub(crate) without_garbled: bool,
     pub(crate) without_last_seen: bool,
+    /// What a status counts is that of its moment: events may come before it that came behind it.
+    pub(crate) without_figures: bool,
     /// What would be remembered is the same, too.
     pub(crate) with_memories: bool,
     /// What comes of one step, in any order.
@@ -224,8 +226,11 @@ impl Normal {
                     back(gap_to);
                 }
                 self.settle_totals(&mut status.figures.totals);
-                if self.without_totals {
+                if self.without_totals || self.without_figures {
                     status.figures.logged_in = 0;
+                }
+                if self.without_figures {
+                    status.figures.totals = Totals::default();
                 }
                 if self.is_restarted {
                     status.figures.last_record_at = None;

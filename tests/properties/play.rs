@@ -37,6 +37,8 @@ pub(crate) struct How {
     pub(crate) decodes_everything: bool,
     /// A restart knows what was said to have changed, not what was there.
     pub(crate) from_changes: bool,
+    /// No call finds more than one thing.
+    pub(crate) in_shares: bool,
 }
 
 type Agents = BTreeMap<(u32, Arc<str>), (AgentMemory, Option<Published>)>;
@@ -89,6 +91,9 @@ fn start(compiled: &Compiled, how: How) -> Replay {
     if how.decodes_everything {
         engine.decode_everything();
     }
+    if how.in_shares {
+        engine.set_most_findings(1);
+    }
     Replay::new(engine, Arc::clone(plan), settings.snapshot_idle)
 }
 
@@ -117,6 +122,9 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
             }
             _ => play_step(capture, step, &mut process.replay, &mut findings),
         }
+        while process.replay.engine().has_more() {
+            process.replay.engine_mut().go_on(&mut findings);
+        }
         if how.from_changes {
             process.note_changes();
         }
@@ -127,6 +135,7 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
     }
     let mut findings = Vec::new();
     process.replay.finish(&mut findings);
+    process.replay.engine_mut().settle(&mut findings);
     told.by_step.push(findings);
     told.delays.push(delay);
     let engine = process.replay.engine();

@@ -40,7 +40,7 @@ impl Pair {
 /// A property: its name, and its change; `None` where the capture is of no use to it.
 pub(crate) type Property = (&'static str, fn(&Capture, &mut Random) -> Option<Pair>);
 
-pub(crate) const PROPERTIES: [Property; 12] = [
+pub(crate) const PROPERTIES: [Property; 13] = [
     ("other reads of the same moments", rechunked),
     ("all times shifted", shifted),
     ("login ids renamed, in their order", renamed_in_order),
@@ -53,7 +53,14 @@ pub(crate) const PROPERTIES: [Property; 12] = [
     ("a useless marker", marker),
     ("a restart for a reconnect", restarted),
     ("everything decoded", decoded),
+    ("found one by one", one_by_one),
 ];
+
+fn one_by_one(capture: &Capture, _: &mut Random) -> Option<Pair> {
+    let how = How { in_shares: true, ..How::default() };
+    let normal = Normal { with_memories: true, as_sets: true, without_figures: true, ..Normal::default() };
+    Some(Pair { how, normal, ..Pair::of(capture.clone()) })
+}
 
 fn decoded(capture: &Capture, _: &mut Random) -> Option<Pair> {
     let how = How { decodes_everything: true, ..How::default() };
