@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use parking_lot::{Condvar, Mutex};
 
 use super::delivery::Monitor;
@@ -35,6 +35,8 @@ use crate::store::memory::StoredAgent;
 
 /// How often the publisher looks whether it is to stop.
 const STEP: Duration = Duration::from_millis(250);
+/// How long a journal that cannot be read is left alone.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// What is read from the journal at a time.
 const PORTION: usize = 4 * 1024 * 1024;
 
@@ -278,7 +280,7 @@ impl Work {
         for one in wanted {
             let found = found.remove(&one.integration).unwrap_or_default();
             let known = known.get(&one.integration);
-            let (ahead, missing) = one.differences(found, known);
+            let Some((ahead, missing)) = one.differences(found, known, &self.stopped) else { return false };
             one.tell(&ahead, missing.len());
             one.comparison.finish(ahead, missing);
         }
@@ -287,11 +289,16 @@ impl Work {
 }
 
 impl Compared {
-    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them.
-    fn differences(&self, found: Differences, known: Option<&Sequences>) -> (Vec<Ahead>, Vec<AgentKey>) {
+    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them. `None` when it was to stop.
+    fn differences(
+        &self,
+        found: Differences,
+        known: Option<&Sequences>,
+        stopped: &Receiver<()>,
+    ) -> Option<(Vec<Ahead>, Vec<AgentKey>)> {
         let Differences { beyond, missing } = found;
         if beyond.is_empty() && missing.is_empty() {
-            return (Vec::new(), Vec::new());
+            return Some((Vec::new(), Vec::new()));
         }
         let mut ahead: HashMap<String, Ahead> = HashMap::new();
         for agent in beyond {
@@ -299,7 +306,7 @@ impl Compared {
             let known = known.and_then(|known| known.get(who.as_str())).copied().unwrap_or_default();
             ahead.insert(format!("{}/{who}", self.integration), Ahead { agent, waits: false, known });
         }
-        let Waiting { events, tombstones } = self.waiting();
+        let Waiting { events, tombstones } = self.waiting(stopped)?;
         ahead.retain(|key, _| !tombstones.contains(key.as_str()));
         ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
         let is_missing = |who: &str| {
@@ -310,21 +317,34 @@ impl Compared {
             let (acd, login_id) = who.split_once('/')?;
             Some((acd.parse().ok()?, Arc::from(login_id)))
         };
-        (ahead.into_values().collect(), missing.into_iter().filter(|who| is_missing(who)).filter_map(key_of).collect())
+        let missing = missing.into_iter().filter(|who| is_missing(who)).filter_map(key_of).collect();
+        Some((ahead.into_values().collect(), missing))
     }
 
-    /// The keys of what waits in the journal, as far as it can be read.
-    fn waiting(&self) -> Waiting {
+    /// The keys of what waits in the journal, but for rows that are damaged: those are given up when they are fetched. Anything
+    /// else that keeps it from being read is waited out, as fetching does. `None` when it was to stop.
+    fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
         let acknowledged_to = self.lane.outbox().acknowledged_to();
         let mut waiting = Waiting::default();
         let mut position = acknowledged_to;
         loop {
-            let rows = self.lane.rows(position, PORTION).unwrap_or_else(|error| {
-                let integration = &*self.integration;
-                tracing::error!(integration, position, %error, "what waits in the journal could not be read for the comparison");
-                Vec::new()
-            });
-            let Some(last) = rows.last() else { return waiting };
+            let rows = match self.lane.sound_rows(position, PORTION) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    let integration = &*self.integration;
+                    tracing::error!(
+                        integration,
+                        position,
+                        %error,
+                        "what waits in the journal cannot be read for the comparison, will be tried again"
+                    );
+                    match stopped.recv_timeout(READ_AGAIN) {
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        _ => return None,
+                    }
+                }
+            };
+            let Some(last) = rows.last() else { return Some(waiting) };
             position = last.end();
             for row in &rows {
                 let Ok((messages, _)) = journal_row::decode(&row.content) else { continue };
@@ -394,3 +414,7 @@ fn tell(progress: Progress) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "comparison_tests.rs"]
+mod tests;

@@ -50,7 +50,7 @@ impl WrittenLane {
     fn changed_below(&self, position: u64) -> (u64, TableChange) {
         let mut covered_to = self.covered_to;
         let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
-        let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
+        let rows = self.reader.lock().sound_batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
         for row in rows.iter().take_while(|row| row.end() <= position) {
             if latest.add(row).is_err() {
                 break;
