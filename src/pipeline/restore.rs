@@ -356,7 +356,8 @@ pub(super) fn from_kafka(
             takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
         }
     }
-    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, &|| stop.is_cancelled(), &mut tell)?;
+    let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
+    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, patience, &stopped, &mut tell)?;
     fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         messages = recovered.messages,
