@@ -160,7 +160,7 @@ fn send(producer: &BaseProducer, topic: &str, message: &Message) {
 fn recover(servers: &str, kafka: &Kafka, wanted: &[&str]) -> Recovered {
     let wanted: Vec<Arc<str>> = wanted.iter().map(|id| Arc::from(*id)).collect();
     let deadline = Instant::now() + LONG;
-    read_current(servers, kafka, &wanted, &|| Instant::now() > deadline, &mut |_| {}).unwrap()
+    read_current(servers, kafka, &wanted, LONG, &|| Instant::now() > deadline, &mut |_| {}).unwrap()
 }
 
 fn agents(recovered: &Recovered, integration: &str) -> Vec<StoredAgent> {
@@ -320,7 +320,7 @@ fn of_transactions_only_what_was_committed_comes_back() {
         let (servers, kafka) = (broker.bootstrap(), &kafka);
         let recovering = scope.spawn(move || {
             let stop = || looked.send(()).is_err();
-            read_current(servers, kafka, &["avaya-1".into()], &stop, &mut |_| {}).unwrap()
+            read_current(servers, kafka, &["avaya-1".into()], LONG, &stop, &mut |_| {}).unwrap()
         });
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until {
@@ -335,12 +335,43 @@ fn of_transactions_only_what_was_committed_comes_back() {
     assert_eq!(agents(&recovered, "avaya-1"), wanted);
 }
 
+/// As a broker leaves one that was killed before it wrote the marker: a transaction that nobody ends, with committed messages in
+/// front of it and behind it.
+#[test]
+fn what_a_hanging_transaction_has_counts_as_published_once_nobody_waits_for_it_any_more() {
+    let broker = Broker::shared();
+    let kafka = kafka(broker.bootstrap(), &unique("hanging"), "protobuf");
+    let topic = &*kafka.topics.current;
+    broker.create_topic(topic, 3, &[]);
+    let hanging = producer(broker.bootstrap(), &[("transactional.id", &unique("hanging"))]);
+    let other = producer(broker.bootstrap(), &[]);
+    let write = |producer: &BaseProducer, agents: std::ops::Range<usize>, sequence| {
+        agents.for_each(|agent| send(producer, topic, &message("avaya-1", Format::Protobuf, agent, sequence)));
+        producer.flush(LONG).unwrap();
+    };
+    write(&other, 0..6, 1);
+    hanging.init_transactions(LONG).unwrap();
+    hanging.begin_transaction().unwrap();
+    write(&hanging, 0..3, 2);
+    write(&other, 1..9, 3);
+
+    let deadline = Instant::now() + LONG;
+    let (wanted, stop) = (["avaya-1".into()], || Instant::now() > deadline);
+    let read = read_current(broker.bootstrap(), &kafka, &wanted, Duration::ZERO, &stop, &mut |_| {});
+    let recovered = read.unwrap();
+    let sequence = |agent| if agent == 0 { 2 } else { 3 };
+    let wanted: Vec<StoredAgent> = (0..9).map(|agent| expected(agent, sequence(agent))).collect();
+    assert_eq!(agents(&recovered, "avaya-1"), wanted);
+    assert_eq!(recovered.messages, 6 + 3 + 8, "each of them once");
+    hanging.abort_transaction(LONG).unwrap();
+}
+
 #[test]
 fn who_is_told_to_stop_stops_though_kafka_is_away() {
     let kafka = kafka("127.0.0.1:1", "away", "protobuf");
     let started = Instant::now();
     let stop = || started.elapsed() > Duration::from_secs(1);
-    let stopped = read_current("127.0.0.1:1", &kafka, &["avaya-1".into()], &stop, &mut |_| {});
+    let stopped = read_current("127.0.0.1:1", &kafka, &["avaya-1".into()], LONG, &stop, &mut |_| {});
     assert!(matches!(stopped, Err(RecoveryError::Stopped)));
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
@@ -379,7 +410,7 @@ fn a_hundred_thousand_agents_take_seconds_and_an_outage_is_waited_out() {
         }
         false
     };
-    let again = read_current(&servers, &kafka, &["avaya-1".into()], &outage, &mut |_| {}).unwrap();
+    let again = read_current(&servers, &kafka, &["avaya-1".into()], LONG, &outage, &mut |_| {}).unwrap();
     let by_login = |recovered: Recovered| -> HashMap<Arc<str>, StoredAgent> {
         let feeds = recovered.integrations.into_values();
         feeds.flat_map(|feed| feed.agents).map(|stored| (stored.agent.login_id.clone(), stored)).collect()
@@ -393,7 +424,9 @@ fn a_hundred_thousand_agents_take_seconds_and_an_outage_is_waited_out() {
     let recovered = thread::scope(|scope| {
         let (servers, kafka) = (&servers, &kafka);
         let recovering = scope.spawn(move || {
-            read_current(servers, kafka, &["avaya-1".into()], &|| false, &mut |progress| told.send(progress).unwrap())
+            read_current(servers, kafka, &["avaya-1".into()], LONG, &|| false, &mut |progress| {
+                told.send(progress).unwrap()
+            })
         });
         let progress = hears.recv_timeout(LONG).unwrap();
         assert!(matches!(progress, Progress::Waiting { .. }), "{progress:?}");

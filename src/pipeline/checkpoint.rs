@@ -125,7 +125,8 @@ impl Checkpoint {
     }
 
     fn cover_rows(&mut self, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
-        let rows = lane.rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
+        // One that is damaged must not keep the others in the store.
+        let rows = lane.sound_rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().try_for_each(|row| latest.add(row)).map_err(|error| error.to_string())?;
@@ -167,5 +168,80 @@ impl Checkpoint {
                 self.tick(table, lane, now, &last_event);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::proto::store::AgentMemory;
+    use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
+    use crate::publish::message::{Batch, Message};
+    use crate::publish::outbox::Limits;
+    use crate::store::{self, DATABASE, Store};
+
+    fn open(folder: &TempDir) -> (Store, StoredIntegration) {
+        let settings = store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal };
+        let mut store = store::open(&settings).unwrap().store;
+        let stored = store.integration("avaya-1").unwrap();
+        (store, stored)
+    }
+
+    fn start(folder: &TempDir) -> (Journal, StoredIntegration) {
+        let (store, stored) = open(folder);
+        let lane = LaneStart { integration: "avaya-1".into(), stored: stored.clone(), keeps_events: false };
+        let window = Limits { messages: 100, bytes: 100_000 };
+        let bounds = Bounds { journal_bytes: 1 << 30, window };
+        (Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap(), stored)
+    }
+
+    fn in_time() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// Up to where a full journal of three rows is covered, one of which is damaged, and whom the table has then.
+    fn covered_past(damaged: i64) -> (u64, u64) {
+        let folder = TempDir::new().unwrap();
+        let (journal, _) = start(&folder);
+        for agent in 0..3 {
+            let memory = AgentMemory { acd: 1, login_id: format!("agent-{agent}"), sequence: 1, ..Default::default() };
+            let messages = vec![Message::tombstone(format!("avaya-1/1/other-{agent}").into())];
+            journal
+                .lanes()
+                .next()
+                .unwrap()
+                .1
+                .submit(Batch { messages, agents: vec![memory], ..Batch::default() })
+                .unwrap();
+            journal.wait_written(in_time());
+        }
+        assert_eq!(journal.finish(in_time()), 0);
+        let connection = rusqlite::Connection::open(folder.path().join(DATABASE)).unwrap();
+        let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
+        assert_eq!(connection.execute(sql, [damaged]).unwrap(), 1);
+        drop(connection);
+        let (journal, stored) = start(&folder);
+        let now = Timestamp::now();
+        let mut checkpoint = Checkpoint::new(&stored, now);
+        let mut at = now;
+        for _ in 0..3 {
+            checkpoint.cover(journal.lanes().next().unwrap().1, at, None);
+            at = at.plus(EVERY);
+        }
+        assert_eq!(journal.finish(in_time()), 0);
+        let (_, stored) = open(&folder);
+        (stored.covered_to, stored.agents)
+    }
+
+    #[test]
+    fn a_damaged_row_keeps_nothing_behind_it_in_a_full_journal() {
+        assert_eq!(covered_past(0), (3, 2));
+        assert_eq!(covered_past(1), (3, 2));
+        assert_eq!(covered_past(2), (2, 2), "nothing is behind it yet");
     }
 }

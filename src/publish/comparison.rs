@@ -8,6 +8,8 @@
 //! Kafka may come hours later. What was numbered until then is published as it is, with numbers that Kafka may have seen
 //! with other events; the worker is told who is [`Ahead`], and goes on behind them from the next event on.
 //!
+//! Who is known here and was forgotten since, as a tombstone on the topic tells, is forgotten here too, unless the feed shows them.
+//!
 //! The other way round, agents of whom the topic has nothing though they were published are written to it again: it was
 //! made anew. While the service runs, `topic_keeper` finds that ([`Comparison::write_all`]).
 //!
@@ -19,22 +21,25 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use parking_lot::{Condvar, Mutex};
 
 use super::delivery::Monitor;
 use super::journal_row;
 use super::lane::Lane;
 use super::message::Route;
-use super::recovered::Differences;
+use super::recovered::{self, Differences};
 use super::recovery::{self, Progress, Sequences};
 use super::trouble::is_for_somebody;
 use crate::config::model::Kafka;
 use crate::store::AgentKey;
 use crate::store::memory::StoredAgent;
+use crate::time::Timestamp;
 
 /// How often the publisher looks whether it is to stop.
 const STEP: Duration = Duration::from_millis(250);
+/// How long a journal that cannot be read is left alone.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// What is read from the journal at a time.
 const PORTION: usize = 4 * 1024 * 1024;
 
@@ -65,8 +70,24 @@ struct State {
     known: Option<Sequences>,
     /// Somebody is there who can tell what is known.
     is_attended: bool,
-    found: Vec<Ahead>,
+    found: Found,
     again: Again,
+}
+
+/// In what Kafka knows more than the store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Of whom it has more.
+    pub ahead: Vec<Ahead>,
+    /// Who was forgotten since.
+    pub forgotten: Vec<AgentKey>,
+}
+
+impl Found {
+    /// Whether there is nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.ahead.is_empty() && self.forgotten.is_empty()
+    }
 }
 
 /// Whose last events are to be written to `current` again.
@@ -92,7 +113,7 @@ impl Comparison {
     /// With what the store knew at the start; `None` where that comes from Kafka itself.
     fn new(known: Option<Sequences>, wake: Sender<()>) -> Self {
         let stage = if known.is_some() { Stage::Due } else { Stage::Done };
-        let state = State { stage, known, is_attended: false, found: Vec::new(), again: Again::Nobody };
+        let state = State { stage, known, is_attended: false, found: Found::default(), again: Again::Nobody };
         Self { state: Mutex::new(state), changed: Condvar::new(), wake }
     }
 
@@ -113,9 +134,14 @@ impl Comparison {
         self.wake();
     }
 
-    /// Who is ahead, each time once.
-    pub fn take_found(&self) -> Vec<Ahead> {
+    /// What was found, each time once.
+    pub fn take_found(&self) -> Found {
         std::mem::take(&mut self.state.lock().found)
+    }
+
+    /// They could not be forgotten yet.
+    pub fn give_back(&self, forgotten: Vec<AgentKey>) {
+        self.state.lock().found.forgotten.extend(forgotten);
     }
 
     /// The topic `current` has begun anew.
@@ -176,7 +202,7 @@ impl Comparison {
         known
     }
 
-    fn finish(&self, found: Vec<Ahead>, missing: Vec<AgentKey>) {
+    fn finish(&self, found: Found, missing: Vec<AgentKey>) {
         let mut state = self.state.lock();
         if state.is_attended {
             state.found = found;
@@ -278,65 +304,87 @@ impl Work {
         for one in wanted {
             let found = found.remove(&one.integration).unwrap_or_default();
             let known = known.get(&one.integration);
-            let (ahead, missing) = one.differences(found, known);
-            one.tell(&ahead, missing.len());
-            one.comparison.finish(ahead, missing);
+            let Some((found, missing)) = one.differences(found, known, &self.stopped) else { return false };
+            one.tell(&found, missing.len());
+            one.comparison.finish(found, missing);
         }
         true
     }
 }
 
 impl Compared {
-    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them.
-    fn differences(&self, found: Differences, known: Option<&Sequences>) -> (Vec<Ahead>, Vec<AgentKey>) {
-        let Differences { beyond, missing } = found;
-        if beyond.is_empty() && missing.is_empty() {
-            return (Vec::new(), Vec::new());
+    /// What Kafka knows more, and whom it does not have, as far as the journal says nothing else of them. `None` when it was to
+    /// stop.
+    fn differences(
+        &self,
+        found: Differences,
+        known: Option<&Sequences>,
+        stopped: &Receiver<()>,
+    ) -> Option<(Found, Vec<AgentKey>)> {
+        let Differences { beyond, missing, forgotten } = found;
+        if beyond.is_empty() && missing.is_empty() && forgotten.is_empty() {
+            return Some((Found::default(), Vec::new()));
         }
-        let mut ahead: HashMap<String, Ahead> = HashMap::new();
+        let Waiting { events, tombstones } = self.waiting(stopped)?;
+        let key = |who: &str| format!("{}/{who}", self.integration);
+        let mut ahead = Vec::new();
         for agent in beyond {
             let who = format!("{}/{}", agent.agent.acd, agent.agent.login_id);
             let known = known.and_then(|known| known.get(who.as_str())).copied().unwrap_or_default();
-            ahead.insert(format!("{}/{who}", self.integration), Ahead { agent, waits: false, known });
+            let waits = events.contains_key(key(&who).as_str());
+            // Behind a tombstone the topic may only not have all yet that was numbered here.
+            let is_ahead = agent.agent.sequence > known || !waits;
+            if is_ahead && !tombstones.contains(key(&who).as_str()) {
+                ahead.push(Ahead { agent, waits, known });
+            }
         }
-        let Waiting { events, tombstones } = self.waiting();
-        ahead.retain(|key, _| !tombstones.contains(key.as_str()));
-        ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
-        let is_missing = |who: &str| {
-            let key = format!("{}/{who}", self.integration);
-            !events.contains(key.as_str()) && !tombstones.contains(key.as_str())
-        };
-        let key_of = |who: Box<str>| {
-            let (acd, login_id) = who.split_once('/')?;
-            Some((acd.parse().ok()?, Arc::from(login_id)))
-        };
-        (ahead.into_values().collect(), missing.into_iter().filter(|who| is_missing(who)).filter_map(key_of).collect())
+        let is_forgotten = |who: &str| tombstones.contains(key(who).as_str());
+        // What was written before the tombstone is of before.
+        let came_again = |who: &str, at: Timestamp| events.get(key(who).as_str()).is_some_and(|written| *written > at);
+        let gone = forgotten.into_iter().filter(|(who, at)| !is_forgotten(who) && !came_again(who, *at));
+        let forgotten = gone.filter_map(|(who, _)| recovered::key_of(&who)).collect();
+        let is_missing = |who: &str| !is_forgotten(who) && !events.contains_key(key(who).as_str());
+        let missing =
+            missing.into_iter().filter(|who| is_missing(who)).filter_map(|who| recovered::key_of(&who)).collect();
+        Some((Found { ahead, forgotten }, missing))
     }
 
-    /// The keys of what waits in the journal, as far as it can be read.
-    fn waiting(&self) -> Waiting {
+    /// The keys of what waits in the journal, but for rows that are damaged: those are given up when they are fetched. Anything
+    /// else that keeps it from being read is waited out, as fetching does. `None` when it was to stop.
+    fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
         let acknowledged_to = self.lane.outbox().acknowledged_to();
         let mut waiting = Waiting::default();
         let mut position = acknowledged_to;
         loop {
-            let rows = self.lane.rows(position, PORTION).unwrap_or_else(|error| {
-                let integration = &*self.integration;
-                tracing::error!(integration, position, %error, "what waits in the journal could not be read for the comparison");
-                Vec::new()
-            });
-            let Some(last) = rows.last() else { return waiting };
+            let rows = match self.lane.sound_rows(position, PORTION) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    let integration = &*self.integration;
+                    tracing::error!(
+                        integration,
+                        position,
+                        %error,
+                        "what waits in the journal cannot be read for the comparison, will be tried again"
+                    );
+                    match stopped.recv_timeout(READ_AGAIN) {
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        _ => return None,
+                    }
+                }
+            };
+            let Some(last) = rows.last() else { return Some(waiting) };
             position = last.end();
             for row in &rows {
                 let Ok((messages, _)) = journal_row::decode(&row.content) else { continue };
                 for (at, message) in (row.first..).zip(messages).filter(|(at, _)| *at >= acknowledged_to) {
                     debug_assert!(at < row.end(), "as many messages as the row says");
-                    waiting.take(message.route, message.key);
+                    waiting.take(message.route, message.key, row.written_at);
                 }
             }
         }
     }
 
-    fn tell(&self, ahead: &[Ahead], missing: usize) {
+    fn tell(&self, found: &Found, missing: usize) {
         let integration = &*self.integration;
         if missing > 0 {
             tracing::error!(
@@ -346,15 +394,16 @@ impl Compared {
                  time only; their last events are written to it again"
             );
         }
-        if ahead.is_empty() {
+        if found.is_empty() {
             tracing::debug!(integration, "kafka knows nothing that the store does not know");
             return;
         }
         self.monitor.observer().behind();
         tracing::error!(
             integration,
-            agents = ahead.len(),
-            waiting = ahead.iter().filter(|ahead| ahead.waits).count(),
+            agents = found.ahead.len(),
+            forgotten = found.forgotten.len(),
+            waiting = found.ahead.iter().filter(|ahead| ahead.waits).count(),
             "the store is older than what Kafka has: it was restored from a copy, or another instance has published for this \
              integration; sequences go on behind Kafka's, and everything that waits is published"
         );
@@ -363,14 +412,15 @@ impl Compared {
 
 #[derive(Default)]
 struct Waiting {
-    events: HashSet<Arc<str>>,
+    /// With when the last of them was written.
+    events: HashMap<Arc<str>, Timestamp>,
     tombstones: HashSet<Arc<str>>,
 }
 
 impl Waiting {
-    fn take(&mut self, route: Route, key: Arc<str>) {
+    fn take(&mut self, route: Route, key: Arc<str>, written_at: Timestamp) {
         match route {
-            Route::AgentState => drop(self.events.insert(key)),
+            Route::AgentState => drop(self.events.insert(key, written_at)),
             Route::Tombstone => {
                 self.events.remove(&key);
                 self.tombstones.insert(key);
@@ -394,3 +444,7 @@ fn tell(progress: Progress) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "comparison_tests.rs"]
+mod tests;

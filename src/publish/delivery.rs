@@ -327,15 +327,22 @@ impl Monitor {
     }
 
     /// A message is on `current`, there: offsets rise, unless the topic was made anew.
-    fn on_current(&self, partition: i32, offset: i64) {
+    pub(super) fn on_current(&self, partition: i32, offset: i64) {
         if offset < 0 {
             return; // nobody says where a message is that was sent twice
         }
-        let before = self.offsets.lock().insert(partition, offset);
+        let mut offsets = self.offsets.lock();
+        let before = offsets.insert(partition, offset);
         if before.is_some_and(|before| offset <= before) {
-            self.offsets.lock().clear();
+            offsets.clear();
+            // Within the lock: who forgets the offsets then knows that nothing is said of those before.
             self.tell(News::CurrentBegunAnew);
         }
+    }
+
+    /// `current` has begun anew, and that is known.
+    pub(super) fn forget_offsets(&self) {
+        self.offsets.lock().clear();
     }
 
     /// Asks the publisher thread to take the integration back. Without effect unless it is superseded.

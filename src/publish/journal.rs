@@ -106,7 +106,7 @@ impl Journal {
             };
             // What cannot be read is a matter of fetching it.
             if stored.next > stored.acknowledged_to
-                && let Ok(rows) = lane.reader.lock().batches(stored.number, stored.acknowledged_to, 1)
+                && let Ok(rows) = lane.reader.lock().sound_batches(stored.number, stored.acknowledged_to, 1)
                 && let Some(row) = rows.first()
             {
                 lane.outbox.set_on_disk_since(instant_of(row.written_at));

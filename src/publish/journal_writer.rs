@@ -50,7 +50,7 @@ impl WrittenLane {
     fn changed_below(&self, position: u64) -> (u64, TableChange) {
         let mut covered_to = self.covered_to;
         let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
-        let rows = self.reader.lock().batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
+        let rows = self.reader.lock().sound_batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
         for row in rows.iter().take_while(|row| row.end() <= position) {
             if latest.add(row).is_err() {
                 break;
@@ -100,7 +100,7 @@ impl Writer {
                 acknowledged_since = Some(Instant::now());
             }
             let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
-            let is_erased = !is_ending && self.erasing.is_due(left_to(&self.lanes));
+            let is_erased = !is_ending && self.erasing.is_due(Instant::now(), left_to(&self.lanes));
             if !items.is_empty() || is_due || is_erased || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
                 queue.writing = items.iter().map(Item::messages).sum();
@@ -291,7 +291,7 @@ impl Writer {
 
     /// Erases a portion of what has left, if it is time.
     fn erase(&mut self) {
-        if self.erasing.is_due(left_to(&self.lanes)) {
+        if self.erasing.is_due(Instant::now(), left_to(&self.lanes)) {
             let mut sweeping = self.erasing.take(left_to(&self.lanes));
             let at_disk = self.shared.at_disk();
             let erased = self.store.erase(&mut sweeping.sweep, self.erasing.is_empty());
@@ -304,12 +304,14 @@ impl Writer {
                     self.shared.set_erasing(!self.erasing.is_empty());
                     sweeping.ready.into_iter().filter_map(|pending| pending.done).for_each(|done| done());
                 }
-                Ok(Erased::More) => self.erasing.put_back(sweeping, false),
-                Ok(Erased::Busy) => self.erasing.put_back(sweeping, true),
+                Ok(Erased::More) => self.erasing.go_on(sweeping),
+                Ok(Erased::Busy) => self.erasing.wait(sweeping, Instant::now()),
                 Err(error) => {
-                    self.shared.observer.failed(error.kind());
-                    tracing::error!(kind = error.kind(), %error, "what was forgotten is not erased from the store, will be tried again");
-                    self.erasing.put_back(sweeping, true);
+                    let kind = error.kind();
+                    self.shared.observer.failed(kind);
+                    if let Some(suppressed) = self.erasing.failed(sweeping, Instant::now(), Timestamp::now()) {
+                        tracing::error!(kind, %error, suppressed, "what was forgotten is not erased from the store, will be tried again");
+                    }
                 }
             }
         }

@@ -62,6 +62,42 @@ fn what_leaves_a_journal_that_cannot_grow_is_remembered_with_the_last_events_whe
     assert_eq!(kept(false), [("7".to_owned(), None)]);
 }
 
+/// Up to where a journal of three agents is covered, of which Kafka has the first two and a row is damaged, and whom the store
+/// has, after it could not be written any more.
+fn covered_past(damaged: i64) -> (u64, Vec<String>) {
+    let folder = TempDir::new().unwrap();
+    for agent in [7, 8, 9] {
+        let mut store = open(&folder);
+        let stored = store.integration("avaya-1").unwrap();
+        assert_eq!(write(start(store, stored, false), agent), 0);
+    }
+    let connection = rusqlite::Connection::open(folder.path().join(store::DATABASE)).unwrap();
+    let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
+    assert_eq!(connection.execute(sql, [damaged]).unwrap(), 1);
+    drop(connection);
+    let mut store = open(&folder);
+    let stored = store.integration("avaya-1").unwrap();
+    assert_eq!((stored.next, stored.covered_to), (3, 0));
+    let stored = StoredIntegration { next: 2, acknowledged_to: 2, ..stored };
+    assert_eq!(write(start(store, stored, false), 10), 1);
+
+    let mut store = open(&folder);
+    let stored = store.integration("avaya-1").unwrap();
+    assert_eq!(stored.acknowledged_to, 2);
+    let mut agents = Vec::new();
+    let mut take = |row: &[u8]| agents.push(memory::decode_agent(row).unwrap().agent.login_id.to_string());
+    store.agents(stored.number, &mut take).unwrap();
+    (stored.covered_to, agents)
+}
+
+#[test]
+fn a_damaged_row_keeps_nothing_behind_it_in_a_journal_that_cannot_grow() {
+    let agents = |agents: &[&str]| agents.iter().map(|agent| (*agent).to_owned()).collect::<Vec<_>>();
+    assert_eq!(covered_past(0), (2, agents(&["8"])));
+    assert_eq!(covered_past(1), (1, agents(&["7"])), "what is behind it is not in Kafka");
+    assert_eq!(covered_past(2), (2, agents(&["7", "8"])));
+}
+
 /// What was told last: bytes of all rows, and how full each integration's part is.
 #[derive(Default)]
 struct Told {

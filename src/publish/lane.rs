@@ -189,6 +189,14 @@ impl Lane {
         self.reader.lock().batches(self.number, from, most_bytes)
     }
 
+    /// The same past rows that are damaged, for who only looks at them: what those had is lost when they are fetched.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, which says nothing of what is in it.
+    pub fn sound_rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        self.reader.lock().sound_batches(self.number, from, most_bytes)
+    }
+
     /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
     /// wait for it. Anything else is tried again: what a newer version has written is kept for that one, and a disk that fails
     /// says nothing of what is on it, neither of this row nor of the next.

@@ -93,6 +93,29 @@ fn a_damaged_row_is_lost_alone_and_one_at_the_end_takes_nothing_with_it_that_com
 }
 
 #[test]
+fn who_only_looks_finds_all_rows_but_those_that_are_damaged() {
+    for damaged in [vec![], vec![0], vec![3, 4], vec![0, 7, ROWS - 1], (0..ROWS).collect()] {
+        let folder = left_behind();
+        let journal = start(&folder);
+        let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
+        for row in &damaged {
+            let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
+            assert_eq!(connection.execute(sql, [i64::try_from(*row).unwrap()]).unwrap(), 1);
+        }
+        let lane = journal.lanes().next().unwrap().1;
+        let (mut position, mut found) = (0, Vec::new());
+        loop {
+            let rows = lane.sound_rows(position, 5 * ROW).unwrap();
+            let Some(last) = rows.last() else { break };
+            position = last.end();
+            found.extend(rows.iter().map(|row| row.first));
+        }
+        let sound: Vec<u64> = (0..ROWS).filter(|row| !damaged.contains(row)).collect();
+        assert_eq!(found, sound, "{damaged:?}");
+    }
+}
+
+#[test]
 fn a_look_for_the_next_row_that_fails_gives_nothing_up() {
     let folder = left_behind();
     let mut store = open(&folder);

@@ -70,7 +70,13 @@ pub enum RecoveryError {
     Stopped,
 }
 
-/// Reads the `current` topic to its end and returns what it remembers of the integrations that are wanted.
+/// For how long a transaction may be open before it counts as one that nobody will ever end.
+pub fn patience(kafka: &Kafka) -> Duration {
+    client::longest_transaction(kafka) + SETTLED_MARGIN
+}
+
+/// Reads the `current` topic to its end and returns what it remembers of the integrations that are wanted. What is in a
+/// transaction that is open for longer than [`patience`] is taken for published.
 ///
 /// Blocks: as long as it takes, until `stop` says so.
 ///
@@ -80,10 +86,10 @@ pub fn read_current(
     servers: &str,
     kafka: &Kafka,
     wanted: &[Arc<str>],
+    patience: Duration,
     stop: &dyn Fn() -> bool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, RecoveryError> {
-    let patience = client::longest_transaction(kafka) + SETTLED_MARGIN;
     Ok(read_into(servers, kafka, patience, &|| Collector::new(wanted), stop, progress)?.finish())
 }
 

@@ -4,10 +4,11 @@
 //! case than one that never was. Looks every [`LOOK_EVERY`], and at once when a producer has found a topic gone. Partitions
 //! that were added are told, with what that means for the topic; how the topics are set is looked at every
 //! [`SETTINGS_EVERY`]. A `current` that begins anew (its offsets have gone back, or it was missing) gets every agent's last
-//! event again, from the workers. Publishing does not wait for this thread; its producers wait for the topics.
+//! event again, from the workers: once, however many producers notice it, since all of them forget the offsets of the topic
+//! that is gone before anybody is told. Publishing does not wait for this thread; its producers wait for the topics.
 //!
-//! Failure policy: a look that fails is repeated, after a back-off from 1 s to 60 s. Cost: a request per topic and look, and one
-//! per partition of `current`.
+//! Failure policy: a look that fails is repeated, after a back-off from 1 s to 60 s, or when a producer asks for it, but never
+//! within a second. Cost: a request per topic and look, and one per partition of `current`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,11 +108,11 @@ struct Keeper {
 impl Keeper {
     fn run(mut self, news: &Receiver<News>) {
         let mut client = None;
-        let mut backoff = FIRST_BACKOFF;
+        let mut pace = Pace::default();
         let mut is_begun_anew = false;
         loop {
             let looked = match &client {
-                Some(client) => self.look(client, &mut is_begun_anew),
+                Some(client) => self.look(client, news, &mut is_begun_anew),
                 None => match topics::client(&self.servers, &self.kafka) {
                     Ok(opened) => {
                         client = Some(opened);
@@ -120,26 +121,18 @@ impl Keeper {
                     Err(error) => Err(TopicsError::Kafka(error.to_string())),
                 },
             };
-            let wait = match &looked {
-                Ok(()) => {
-                    backoff = FIRST_BACKOFF;
-                    self.last_problem.clear();
-                    LOOK_EVERY
-                }
-                Err(error) => {
-                    self.tell(error);
-                    let longer = (backoff * 2).min(LONGEST_BACKOFF);
-                    std::mem::replace(&mut backoff, longer)
-                }
-            };
+            match &looked {
+                Ok(()) => self.last_problem.clear(),
+                Err(error) => self.tell(error),
+            }
+            let Pause { at_least, at_most } = pace.after(looked.is_ok());
+            if !at_least.is_zero() && self.is_stopped_within(at_least) {
+                return;
+            }
             crossbeam_channel::select! {
                 recv(self.stopped) -> _ => return,
                 recv(news) -> news => is_begun_anew |= news == Ok(News::CurrentBegunAnew),
-                default(wait) => {}
-            }
-            // Who finds a topic gone says so many times a second.
-            if matches!(looked, Err(TopicsError::Missing(_))) && self.is_stopped_within(FIRST_BACKOFF) {
-                return;
+                default(at_most - at_least) => {}
             }
         }
     }
@@ -171,7 +164,12 @@ impl Keeper {
         }
     }
 
-    fn look(&mut self, client: &AdminClient<Quiet>, is_begun_anew: &mut bool) -> Result<(), TopicsError> {
+    fn look(
+        &mut self,
+        client: &AdminClient<Quiet>,
+        news: &Receiver<News>,
+        is_begun_anew: &mut bool,
+    ) -> Result<(), TopicsError> {
         let (runtime, stopped) = (Arc::clone(&self.runtime), self.stopped.clone());
         let admin = Admin { client, runtime: &runtime, stopped: &stopped };
         let plans = topics::plans(&self.kafka);
@@ -219,7 +217,7 @@ impl Keeper {
         } else if self.settings_seen.is_none_or(|seen| seen.elapsed() >= SETTINGS_EVERY) {
             self.look_at_settings(&admin, &found)?;
         }
-        self.look_at_current(&admin, is_begun_anew)
+        self.look_at_current(&admin, news, is_begun_anew)
     }
 
     /// Says of which topics the retention or the clean-up is not what it should be.
@@ -247,7 +245,12 @@ impl Keeper {
     }
 
     /// Has everything on `current` written anew where it begins anew.
-    fn look_at_current(&mut self, admin: &Admin<'_>, is_begun_anew: &mut bool) -> Result<(), TopicsError> {
+    fn look_at_current(
+        &mut self,
+        admin: &Admin<'_>,
+        news: &Receiver<News>,
+        is_begun_anew: &mut bool,
+    ) -> Result<(), TopicsError> {
         let topic = &self.kafka.topics.current;
         let count = self.partitions.get(&Topic::Current).copied().unwrap_or_default();
         let mut ends = HashMap::new();
@@ -259,8 +262,128 @@ impl Keeper {
         self.ends = ends;
         if std::mem::take(is_begun_anew) {
             tracing::error!(topic, "the topic has begun anew: every agent's last event is written to it again");
-            self.told.iter().for_each(|told| told.comparison.write_all());
+            write_all_again(&self.told, news);
         }
         Ok(())
+    }
+}
+
+/// Has everything on `current` written again. Who has noticed that it begins anew has said so by now, and who has not does not
+/// any more.
+fn write_all_again(told: &[Told], news: &Receiver<News>) {
+    told.iter().for_each(|told| told.monitor.forget_offsets());
+    // What a look has just found is no news, whatever it was.
+    while news.try_recv().is_ok() {}
+    told.iter().for_each(|told| told.comparison.write_all());
+}
+
+/// How long is waited for the next look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pause {
+    /// Whatever is said meanwhile: who finds something wrong says so many times a second.
+    at_least: Duration,
+    /// Where nobody says anything.
+    at_most: Duration,
+}
+
+/// When is looked.
+struct Pace {
+    backoff: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { backoff: FIRST_BACKOFF }
+    }
+}
+
+impl Pace {
+    /// After a look.
+    fn after(&mut self, is_well: bool) -> Pause {
+        if is_well {
+            self.backoff = FIRST_BACKOFF;
+            return Pause { at_least: Duration::ZERO, at_most: LOOK_EVERY };
+        }
+        let longer = (self.backoff * 2).min(LONGEST_BACKOFF);
+        Pause { at_least: FIRST_BACKOFF, at_most: std::mem::replace(&mut self.backoff, longer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::comparison::{Again, Comparisons};
+    use super::super::testing::{kafka, recorder};
+    use super::*;
+
+    #[test]
+    fn a_look_that_fails_is_not_repeated_at_once_whoever_asks_for_it() {
+        let seconds = |pause: Pause| (pause.at_least.as_secs(), pause.at_most.as_secs());
+        let mut pace = Pace::default();
+        let looks = [true, false, false, false, true, false, false, false, false, false, false, false, false, true];
+        let paused: Vec<(u64, u64)> = looks.into_iter().map(|is_well| seconds(pace.after(is_well))).collect();
+        let failed = [1, 2, 4, 8, 16, 32, 60, 60].map(|at_most| (1, at_most));
+        let expected = [&[(0, 5)], &failed[..3], &[(0, 5)], &failed[..], &[(0, 5)]].concat();
+        assert_eq!(paused, expected);
+    }
+
+    /// How often each of three integrations writes everything again, after so many of them have noticed that the topic begins
+    /// anew before the keeper's look, and all of them publish after it.
+    fn written(noticed_before: usize) -> Vec<usize> {
+        let (sender, news) = crossbeam_channel::bounded(1);
+        let comparisons = Comparisons::new();
+        let told: Vec<Told> = ["a", "b", "c"]
+            .into_iter()
+            .map(|id| {
+                let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
+                monitor.tell_topics(sender.clone());
+                let comparison = comparisons.add(None);
+                comparison.attend();
+                (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
+                Told { monitor, comparison }
+            })
+            .collect();
+        told[..noticed_before].iter().for_each(|told| told.monitor.on_current(0, 0));
+        assert_eq!(news.is_empty(), noticed_before == 0);
+        let mut written = vec![0; told.len()];
+        let mut look = || {
+            write_all_again(&told, &news);
+            for (told, written) in told.iter().zip(&mut written) {
+                *written += usize::from(told.comparison.take_again() == Again::All);
+            }
+        };
+        look();
+        for partition in 0..3 {
+            for offset in 1..4 {
+                told.iter().for_each(|told| told.monitor.on_current(partition, offset));
+                if news.try_recv().is_ok() {
+                    look();
+                }
+            }
+        }
+        written
+    }
+
+    #[test]
+    fn a_topic_that_begins_anew_is_written_once_however_many_notice_it() {
+        for noticed_before in 0..=3 {
+            assert_eq!(written(noticed_before), [1, 1, 1], "{noticed_before} have noticed it before");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_begins_anew_once_more_is_written_once_more() {
+        let (sender, news) = crossbeam_channel::bounded(1);
+        let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
+        monitor.tell_topics(sender);
+        let comparison = Comparisons::new().add(None);
+        comparison.attend();
+        let told = [Told { monitor: Arc::clone(&monitor), comparison }];
+        monitor.on_current(0, 7);
+        write_all_again(&told, &news);
+        monitor.on_current(0, 3);
+        monitor.on_current(0, 4);
+        assert!(news.is_empty());
+        monitor.on_current(0, 0);
+        assert_eq!(news.try_recv(), Ok(News::CurrentBegunAnew));
     }
 }

@@ -59,6 +59,23 @@ impl Reader {
         }
     }
 
+    /// The same past rows that are not as they were written: from the first one on that is.
+    ///
+    /// # Errors
+    /// When the store cannot be read, which says nothing of what is in it.
+    pub fn sound_batches(&self, integration: i64, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        let mut from = from;
+        loop {
+            match self.batches(integration, from, most_bytes) {
+                Err(error) if error.is_damage() => match self.next_row(integration, from)? {
+                    Some(next) => from = next,
+                    None => return Ok(Vec::new()),
+                },
+                found => return found,
+            }
+        }
+    }
+
     /// Where the first row behind position `from` begins, whatever is in it.
     ///
     /// # Errors

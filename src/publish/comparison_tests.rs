@@ -1,0 +1,85 @@
+//! What waits in a journal, and what a comparison makes of it.
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::publish::journal::Journal;
+use crate::publish::message::Message;
+use crate::publish::testing::{batch, event, journal_in, kafka, recorder};
+use crate::store::DATABASE;
+use std::time::Instant;
+
+const ROWS: usize = 9;
+
+/// A journal of rows of one message each, of an agent of their own, nothing in Kafka; these rows are damaged.
+fn left_behind(damaged: &[usize]) -> (Journal, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let kafka = kafka("nobody:1");
+    let journal = journal_in(folder.path(), &kafka, &["avaya-1"]);
+    for agent in 0..ROWS {
+        let message = if agent == ROWS - 2 { Message::tombstone("avaya-1/1/7".into()) } else { event(agent, 0) };
+        journal.lanes().next().unwrap().1.submit(batch(vec![message])).unwrap();
+        journal.wait_written(Instant::now() + Duration::from_secs(60));
+    }
+    assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
+    let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
+    for row in damaged {
+        let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
+        assert_eq!(connection.execute(sql, [i64::try_from(*row).unwrap()]).unwrap(), 1);
+    }
+    drop(connection);
+    (journal_in(folder.path(), &kafka, &["avaya-1"]), folder)
+}
+
+fn compared(journal: &Journal) -> Compared {
+    let (integration, lane) = journal.lanes().next().unwrap();
+    Compared {
+        integration: Arc::clone(integration),
+        comparison: Comparisons::new().add(None),
+        lane: lane.clone(),
+        monitor: Arc::new(Monitor::new(Arc::clone(integration), &kafka("nobody:1"), recorder().0)),
+    }
+}
+
+#[test]
+fn damaged_rows_hide_nothing_of_what_waits_but_themselves() {
+    let cases: [&[usize]; 6] = [&[], &[0], &[3], &[2, 3, 4], &[0, 8], &[0, 1, 2, 3, 4, 5, 6, 7, 8]];
+    for damaged in cases {
+        let (journal, _folder) = left_behind(damaged);
+        // Who would have to wait stops instead.
+        let (_, stopped) = crossbeam_channel::bounded(0);
+        let Waiting { events, tombstones } = compared(&journal).waiting(&stopped).unwrap();
+        let mut found: Vec<&str> = events.keys().chain(&tombstones).map(|key| &**key).collect();
+        found.sort_unstable();
+        let sound = (0..ROWS).filter(|row| !damaged.contains(row));
+        assert_eq!(found, sound.map(|row| format!("avaya-1/1/{row}")).collect::<Vec<_>>(), "{damaged:?}");
+        assert_eq!(tombstones.len(), usize::from(!damaged.contains(&7)), "{damaged:?}");
+    }
+}
+
+#[test]
+fn who_waits_in_the_journal_is_neither_missing_nor_forgotten_and_behind_a_tombstone_not_ahead() {
+    let (journal, _folder) = left_behind(&[]);
+    let (_, stopped) = crossbeam_channel::bounded(0);
+    let key = |login_id: &str| -> Box<str> { format!("1/{login_id}").into() };
+    let (before, after) = (Timestamp::from_millis(0), Timestamp::now().plus(Duration::from_secs(3_600)));
+    let agent = |login_id: &str, sequence| {
+        let memory =
+            crate::proto::store::AgentMemory { acd: 1, login_id: login_id.to_owned(), sequence, ..Default::default() };
+        crate::store::memory::from_agent_message(memory).unwrap()
+    };
+    let found = Differences {
+        beyond: vec![agent("0", 9), agent("1", 2), agent("7", 9), agent("x", 9), agent("y", 2)],
+        missing: vec![key("2"), key("7"), key("z")],
+        forgotten: vec![(key("3"), before), (key("4"), after), (key("7"), after), (key("w"), before)],
+    };
+    let known = ["0", "1", "7", "x", "y"].map(|login_id| (key(login_id), 5));
+    let (found, missing) = compared(&journal).differences(found, Some(&known.into()), &stopped).unwrap();
+    let ahead: Vec<(&str, bool)> =
+        found.ahead.iter().map(|ahead| (&*ahead.agent.agent.login_id, ahead.waits)).collect();
+    assert_eq!(ahead, [("0", true), ("x", false), ("y", false)]);
+    let who =
+        |login_ids: &[&str]| login_ids.iter().map(|login_id| (1, Arc::from(*login_id))).collect::<Vec<AgentKey>>();
+    assert_eq!((missing, found.forgotten), (who(&["z"]), who(&["4", "w"])));
+}
