@@ -157,7 +157,7 @@ struct Machines<'a> {
     has_twins: bool,
     /// Bytes that the service will read.
     written: usize,
-    /// Before the last byte of what it said was written, and where there are twins, after all others were read.
+    /// The time just before the last byte was written; with twins, also after every other byte had been read.
     said_at: Timestamp,
 }
 

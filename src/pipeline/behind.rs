@@ -58,13 +58,18 @@ impl Charge {
         }
     }
 
-    /// Tells what is known where it is asked for, and takes what was found.
-    pub(super) fn compare(&mut self, at: Timestamp) {
+    /// Tells what is known where it is asked for, also while the journal is full: nothing leaves it before.
+    pub(super) fn answer_comparison(&self) {
         let comparison = self.publish.comparison();
         if comparison.asks() {
             comparison.tell(self.engine.sequences());
         }
-        let found = comparison.take_found();
+    }
+
+    /// Takes what was found where Kafka knew more.
+    pub(super) fn compare(&mut self, at: Timestamp) {
+        self.answer_comparison();
+        let found = self.publish.comparison().take_found();
         if found.is_empty() {
             return;
         }

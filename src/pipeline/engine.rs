@@ -113,7 +113,7 @@ pub struct Engine {
     /// What the tracker has told and nobody has taken yet, since that time.
     waiting: VecDeque<Output>,
     waiting_since: Timestamp,
-    /// Of whom the mapping may say something else since then.
+    /// Agents of whom the mapping may say something else since then.
     affected: VecDeque<AgentIndex>,
     /// About as much is found in one call.
     most_findings: usize,
@@ -211,6 +211,7 @@ impl Engine {
 
     /// The last word on an agent is another instance's.
     pub(super) fn published_elsewhere(&mut self, index: AgentIndex, published: Option<Published>) {
+        debug_assert!(!self.has_more());
         self.annotator.restore(index, published);
     }
 
@@ -240,7 +241,8 @@ impl Engine {
         std::mem::take(&mut self.stages)
     }
 
-    /// No call finds much more than so much from here on; [`Self::has_more`] tells whether it would have.
+    /// From here on no call finds more than so much of what happens to a crowd, or of what a new mapping says;
+    /// [`Self::has_more`] tells whether there is more of it.
     pub const fn set_most_findings(&mut self, most: usize) {
         self.most_findings = most;
         self.tracker.set_crowd(most);
@@ -368,6 +370,7 @@ impl Engine {
 
     /// What a connection left of a record that has no end.
     pub fn torn(&mut self, id: ConnectionId, run: &Run, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         let plan = Arc::clone(&self.plan);
         let most = run.bytes.len().min(plan.ends().max_record());
         let frame = Frame { bytes: &run.bytes[..most], offset: run.offset, too_long: false };
@@ -400,15 +403,16 @@ impl Engine {
         for id in self.session.give_up(now) {
             out.push(Finding::Close(id, CloseReason::NoValidRecord));
         }
-        loop {
-            self.tracker.tick(now, &mut self.outputs);
-            let has_crowd = self.tracker.has_crowd();
+        self.tracker.tick(now, &mut self.outputs);
+        while self.tracker.has_crowd() {
             self.drain_share(now, out);
-            // What else was due comes behind the crowd.
-            if !has_crowd || self.has_more() {
-                break;
+            if self.has_more() {
+                return;
             }
+            // What else was due comes behind the crowd.
+            self.tracker.do_what_is_due(now, &mut self.outputs);
         }
+        self.drain_share(now, out);
     }
 
     /// The input has ended for good.
@@ -420,12 +424,14 @@ impl Engine {
 
     /// Takes new thresholds.
     pub fn set_thresholds(&mut self, settings: &Settings) {
+        debug_assert!(!self.has_more());
         self.tracker.set_thresholds(settings);
         self.session.set_patience(settings.stale_after);
     }
 
     /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
     pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
         self.annotator.set_tables(tables);
         self.index_names();
         self.remap_outdated(at, out);
@@ -483,6 +489,7 @@ impl Engine {
 
     /// Forgets that somebody of whom only invalid records came was there.
     pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
+        debug_assert!(!self.has_more());
         self.tracker.forget_stranger(acd, login_id);
     }
 
@@ -689,7 +696,7 @@ impl Engine {
         self.stages.map += self.clock.delta(begin, self.clock.raw());
     }
 
-    /// Until so much is found, and of so many was asked what the mapping says of them.
+    /// Stops once `out` has `most` findings; asks the mapping about `most_asked` agents at most.
     fn take_waiting(&mut self, most: usize, most_asked: usize, out: &mut Vec<Finding>) {
         while let Some(output) = self.waiting.pop_front() {
             match output {
@@ -735,7 +742,7 @@ impl Engine {
         self.outputs = outputs;
     }
 
-    /// What a crowd must not keep waiting: events of which the table of agents knows already.
+    /// Publishes the events behind the crowd that the table already reflects: these must not wait for it.
     fn publish_those_behind(&mut self, out: &mut Vec<Finding>) {
         let (events, others) =
             std::mem::take(&mut self.waiting).into_iter().partition(|it| matches!(it, Output::Agent(_)));

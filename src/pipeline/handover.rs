@@ -108,14 +108,19 @@ impl Charge {
         tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
     }
 
-    /// Publishes a share of what was kept once there is room for it; with the last one announces the gap.
+    /// Publishes a share of what was kept once there is room for it.
     pub(super) fn end_overflow(&mut self) {
-        let has_room = self.publish.lane().has_room();
+        if self.publish.lane().has_room() {
+            self.publish_kept();
+        } else if let Some(overflow) = self.standing.overflow() {
+            overflow.goes_on = false;
+        }
+    }
+
+    /// Publishes a share of what was kept, if it finds room; with the last one announces the gap.
+    pub(super) fn publish_kept(&mut self) {
         let Some(overflow) = self.standing.overflow() else { return };
         overflow.goes_on = false;
-        if !has_room {
-            return;
-        }
         let gap_from = overflow.since;
         let share = overflow.take(SHARE_FINDINGS);
         let mut messages = Vec::new();

@@ -25,7 +25,7 @@ pub(super) struct Overflow {
     observed: HashMap<AgentIndex, Timestamp>,
     /// How many of them have been written since there is room again.
     pub(super) written: usize,
-    /// The last share was taken: the next one may be.
+    /// The share before was accepted and more is kept: the next one may follow.
     pub(super) goes_on: bool,
 }
 

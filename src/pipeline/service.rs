@@ -24,6 +24,7 @@ use crate::feed::settings::FeedSettings;
 use crate::http::model::{self, ReadModel, Update};
 use crate::join;
 use crate::mapping::tables::MappingTables;
+use crate::publish::comparison::KnownAgents;
 use crate::publish::encode::Encoder;
 use crate::publish::journal::{Bounds, Journal, LaneStart};
 use crate::publish::observer::Observer;
@@ -190,7 +191,18 @@ impl Service {
                 latencies: options.latencies.clone(),
             })
         };
-        let known = |integration: &Arc<str>| restored[number_of(integration)].sequences();
+        // Who has no feed and nobody in the store has no worker.
+        let has_worker =
+            |number: usize, restored: &Restored| prepared[number].plan.is_some() || restored.has_something();
+        let known = |integration: &Arc<str>| {
+            let number = number_of(integration);
+            let restored = &restored[number];
+            match restored.sequences() {
+                _ if !has_worker(number, restored) => KnownAgents::Nobody,
+                Some(sequences) => KnownAgents::Sequences(sequences),
+                None => KnownAgents::AsKafka,
+            }
+        };
         let publisher = Publisher::start_comparing(&config.kafka, embedded, journal, observe, known)
             .map_err(|error| failed(&error))?;
         let handle = |integration: &Integration| {
@@ -203,8 +215,10 @@ impl Service {
         let mut charges = Vec::new();
         for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
             let Some(Prepared { plan, tables, .. }) = prepared.get(number) else { continue };
-            let without_feed = || preparation::plan_without_feed().filter(|_| restored.has_something());
-            let Some(read_by) = plan.clone().or_else(without_feed) else { continue };
+            if !has_worker(number, &restored) {
+                continue;
+            }
+            let Some(read_by) = plan.clone().or_else(preparation::plan_without_feed) else { continue };
             let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
             let event_names = config.privacy.event_names;
             let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);

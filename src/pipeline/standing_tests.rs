@@ -245,6 +245,69 @@ fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
     );
 }
 
+/// Of how many agents there is each kind of memory.
+fn counted(remembered: &[String]) -> std::collections::BTreeMap<&str, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for told in remembered {
+        *counts.entry(told.split_once(' ').unwrap().1).or_default() += 1;
+    }
+    counts
+}
+
+/// Six hundred agents are there, and known to be.
+fn a_crowd(folder: &TempDir) -> (Life, Timestamp) {
+    let mut life = Life::begin(folder, ROOM, "Old", true);
+    let rows: String = (0..600).map(|agent| format!("{agent:03}|AVAIL\n")).collect();
+    let begin = life.charge.now;
+    life.charge.engine.open(1, &"peer".into(), begin, &mut life.charge.findings);
+    life.says(&(rows + "END\n"), begin);
+    life.charge.conclude(None);
+    (life, begin)
+}
+
+impl Life {
+    fn says(&mut self, text: &str, at: Timestamp) {
+        let at = self.charge.advance(at);
+        let piece = Piece::Records(Run { bytes: text.to_owned().into(), offset: 0 });
+        self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
+    }
+}
+
+#[test]
+fn of_a_crowd_that_logs_out_the_store_knows_what_was_handed_over() {
+    let folder = TempDir::new().unwrap();
+    let (mut life, begin) = a_crowd(&folder);
+    let after = |seconds| begin.plus(Duration::from_secs(seconds));
+    // Nobody is there; so many are not believed to have left before a later snapshot confirms it.
+    for seconds in [10, 20] {
+        life.says("END\n", after(seconds));
+        life.charge.conclude(None);
+    }
+    life.says("END\n", after(30));
+    life.charge.conclude_share(None);
+    assert!(life.charge.goes_on());
+    assert!(life.charge.standing.accepted(&mut life.charge.engine, &[]).is_none(), "no checkpoint meanwhile");
+    life.killed();
+    let told = remembered(&folder);
+    let counts = counted(&told);
+    assert_eq!((counts["#1 AVAIL - Old"], counts["#2 UNSTAFF - -"]), (600 - 256, 256), "{counts:?}");
+}
+
+#[test]
+fn of_a_mapping_that_changes_a_crowd_the_store_knows_what_was_handed_over() {
+    let folder = TempDir::new().unwrap();
+    let (mut life, _) = a_crowd(&folder);
+    let config = configuration(folder.path(), "New");
+    let tables = MappingTables { version: 2, ..mapping_files::read(&config.integrations[0].mapping).unwrap() };
+    life.charge.set_mapping(Arc::new(tables));
+    assert!(life.charge.goes_on());
+    life.charge.conclude_share(None);
+    life.killed();
+    let told = remembered(&folder);
+    let counts = counted(&told);
+    assert_eq!((counts["#1 AVAIL - Old"], counts["#2 AVAIL - New"]), (600 - 512, 512), "{counts:?}");
+}
+
 #[test]
 fn without_a_feed_the_clock_says_who_is_old_but_not_at_the_first_look() {
     const DAY: Duration = Duration::from_hours(24);

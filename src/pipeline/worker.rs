@@ -79,8 +79,8 @@ pub enum Control {
     Forget(Forget),
     /// After how long whoever is not seen any more is forgotten.
     ForgetAfter(Option<Duration>),
-    /// What was found, or was kept for a full journal, is not all handed over. Of the worker to itself, so that others have
-    /// their turn in between.
+    /// Not everything that was found, or kept while the journal was full, has been handed over. Of the worker to itself, so
+    /// that others have their turn in between.
     GoOn,
     /// All letters that will ever come are before this one.
     Stop,
@@ -165,7 +165,6 @@ impl Charge {
         let ChargeParts { id, number, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
         engine.set_most_findings(SHARE_FINDINGS);
         let ChargeParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
-        publish.comparison().attend();
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
@@ -469,6 +468,7 @@ impl Charge {
             self.heartbeat_due = at.plus(HEARTBEAT);
             self.beat(at);
         }
+        self.answer_comparison();
         if self.standing.is_behind() {
             // The engine is ahead of the journal; rows that nobody covers would never leave it.
             let keeps_events_of = self.last_events.are_kept().then_some(&*self.id);
@@ -520,8 +520,10 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
+        // Whatever room there is: the journal makes whoever hands over wait for the disk.
+        self.publish_kept();
         while self.goes_on() {
-            self.end_overflow();
+            self.publish_kept();
         }
         if self.unread > 0 {
             let reads = self.unread;

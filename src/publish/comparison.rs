@@ -68,7 +68,7 @@ enum Stage {
 struct State {
     stage: Stage,
     known: Option<Sequences>,
-    /// Somebody is there who can tell what is known.
+    /// There is a worker, or will be one, that tells what it knows and takes what is found.
     is_attended: bool,
     found: Found,
     again: Again,
@@ -88,6 +88,17 @@ impl Found {
     pub const fn is_empty(&self) -> bool {
         self.ahead.is_empty() && self.forgotten.is_empty()
     }
+}
+
+/// What is known of the agents of an integration at the start.
+#[derive(Debug)]
+pub enum KnownAgents {
+    /// There is nobody, and no worker that would take what is found.
+    Nobody,
+    /// What Kafka has: it was read from there.
+    AsKafka,
+    /// By the store, of each the last sequence.
+    Sequences(Sequences),
 }
 
 /// Whose last events are to be written to `current` again.
@@ -110,16 +121,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// With what the store knew at the start; `None` where that comes from Kafka itself.
-    fn new(known: Option<Sequences>, wake: Sender<()>) -> Self {
-        let stage = if known.is_some() { Stage::Due } else { Stage::Done };
-        let state = State { stage, known, is_attended: false, found: Found::default(), again: Again::Nobody };
+    fn new(known: KnownAgents, wake: Sender<()>) -> Self {
+        let is_attended = !matches!(known, KnownAgents::Nobody);
+        let (stage, known) = match known {
+            KnownAgents::Nobody | KnownAgents::AsKafka => (Stage::Done, None),
+            KnownAgents::Sequences(sequences) => (Stage::Due, Some(sequences)),
+        };
+        let state = State { stage, known, is_attended, found: Found::default(), again: Again::Nobody };
         Self { state: Mutex::new(state), changed: Condvar::new(), wake }
-    }
-
-    /// The worker is there: it tells what it knows, and takes what was found.
-    pub fn attend(&self) {
-        self.state.lock().is_attended = true;
     }
 
     /// Whether the worker is asked for what it knows.
@@ -242,7 +251,7 @@ impl Comparisons {
         Self { wake, woken }
     }
 
-    pub(super) fn add(&self, known: Option<Sequences>) -> Arc<Comparison> {
+    pub(super) fn add(&self, known: KnownAgents) -> Arc<Comparison> {
         Arc::new(Comparison::new(known, self.wake.clone()))
     }
 

@@ -36,7 +36,7 @@ fn compared(journal: &Journal) -> Compared {
     let (integration, lane) = journal.lanes().next().unwrap();
     Compared {
         integration: Arc::clone(integration),
-        comparison: Comparisons::new().add(None),
+        comparison: Comparisons::new().add(KnownAgents::AsKafka),
         lane: lane.clone(),
         monitor: Arc::new(Monitor::new(Arc::clone(integration), &kafka("nobody:1"), recorder().0)),
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use super::comparison::{Compared, Comparer, Comparison, Comparisons};
+use super::comparison::{Compared, Comparer, Comparison, Comparisons, KnownAgents};
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
 use super::journal::{Journal, Refused, StoreHealth};
@@ -20,7 +20,6 @@ use super::lane::Lane;
 use super::message::{Batch, Message};
 use super::observer::{KafkaHealth, Observer};
 use super::producer::{PublisherThread, SpawnError};
-use super::recovery::Sequences;
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
 use super::transactions::TransactionThread;
@@ -190,11 +189,10 @@ impl Publisher {
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        Self::start_comparing(kafka, embedded, journal, observe, |_| None)
+        Self::start_comparing(kafka, embedded, journal, observe, |_| KnownAgents::AsKafka)
     }
 
-    /// The same, and before anything of an integration is published Kafka is compared with what `known` tells of its agents:
-    /// the last sequence of each; `None` where that comes from Kafka itself.
+    /// The same, and before anything of an integration is published Kafka is compared with what is `known` of its agents.
     ///
     /// # Errors
     /// Those of [`Publisher::start`].
@@ -203,7 +201,7 @@ impl Publisher {
         embedded: Option<Embedded>,
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
-        mut known: impl FnMut(&Arc<str>) -> Option<Sequences>,
+        mut known: impl FnMut(&Arc<str>) -> KnownAgents,
     ) -> Result<Self, StartError> {
         let servers = match (&kafka.bootstrap, &embedded) {
             (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
@@ -216,8 +214,11 @@ impl Publisher {
         let mut ways = BTreeMap::new();
         for (integration, lane) in journal.lanes() {
             let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
-            // What is inside the process begins anew with it.
-            let comparison = comparisons.add(known(integration).filter(|_| embedded.is_none()));
+            let comparison = comparisons.add(match known(integration) {
+                // What is inside the process begins anew with it.
+                KnownAgents::Sequences(_) if embedded.is_some() => KnownAgents::AsKafka,
+                known => known,
+            });
             let (id, lane) = (Arc::clone(integration), lane.clone());
             let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
             let thread = match kafka.delivery {

@@ -311,7 +311,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::super::comparison::{Again, Comparisons};
+    use super::super::comparison::{Again, Comparisons, KnownAgents};
     use super::super::testing::{kafka, recorder};
     use super::*;
 
@@ -336,8 +336,7 @@ mod tests {
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
                 monitor.tell_topics(sender.clone());
-                let comparison = comparisons.add(None);
-                comparison.attend();
+                let comparison = comparisons.add(KnownAgents::AsKafka);
                 (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
                 Told { monitor, comparison }
             })
@@ -375,8 +374,7 @@ mod tests {
         let (sender, news) = crossbeam_channel::bounded(1);
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
         monitor.tell_topics(sender);
-        let comparison = Comparisons::new().add(None);
-        comparison.attend();
+        let comparison = Comparisons::new().add(KnownAgents::AsKafka);
         let told = [Told { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);
         write_all_again(&told, &news);

@@ -1,9 +1,9 @@
 //! What happens to many agents at once: everybody is missing, or the feed is lost. It is carried out a portion at a time, so
-//! that nobody who caused it with a few bytes has the worker for as long as it takes.
+//! that a few bytes cannot occupy the worker until all of it is done.
 //!
-//! Unless [`Tracker::set_crowd`] says how many are a crowd, everything is done at once. Of a crowd the events come where
-//! [`Output::Crowd`] stands among the outputs, as whoever takes these asks for them; nothing else may be told to the tracker
-//! before all of them are done.
+//! Unless [`Tracker::set_crowd`] says how many are a crowd, everything is done at once. A crowd's events belong where
+//! [`Output::Crowd`] stands among the outputs; they are made when the consumer of these asks for them. Nothing else may be
+//! told to the tracker before all of them are made.
 
 use crate::time::Timestamp;
 

@@ -60,6 +60,11 @@ impl Tracker {
         if self.liveness.connected_at.is_none() {
             self.liveness.disconnected_at.get_or_insert(now);
         }
+        self.do_what_is_due(now, out);
+    }
+
+    /// What is due by then, until there is a crowd that comes first.
+    pub fn do_what_is_due(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         while let Some((deadline, due)) = self.next_due().filter(|(deadline, _)| *deadline <= now) {
             if self.has_crowd() {
                 break;
@@ -162,16 +167,15 @@ impl Tracker {
         self.strangers.clear();
         self.last_began = None;
         self.presence.prove_below(self.snapshots.next_number());
-        for index in self.table.indices() {
-            let agent = self.table.get_mut(index);
-            if !agent.is_logged_in() {
-                continue;
+        let agents: Vec<AgentIndex> =
+            self.table.indices().filter(|index| self.table.get(*index).is_logged_in()).collect();
+        for index in &agents {
+            let absence = &mut self.table.get_mut(*index).absence;
+            if absence.snapshots == 0 {
+                absence.since = began_at;
             }
-            if agent.absence.snapshots == 0 {
-                agent.absence.since = began_at;
-            }
-            self.log_out_absent(index, false, at, out);
         }
+        self.happen(Fate::Absent { at, is_first_proof: false }, agents, out);
     }
 
     fn give_up_due(&self) -> Option<(Timestamp, Due)> {

@@ -25,11 +25,18 @@ pub struct AgentTable {
     agents: Vec<Agent>,
     /// Of their longest records.
     bytes: usize,
-    by_key: HashTable<AgentIndex>,
+    by_key: HashTable<Place>,
     /// Numbers of those who were forgotten.
     free: Vec<AgentIndex>,
     hasher: FixedState,
     logged_in: usize,
+}
+
+/// Where an agent is. With the hash beside it the table grows without a look at any agent.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u64,
+    index: AgentIndex,
 }
 
 impl Default for AgentTable {
@@ -44,10 +51,11 @@ impl AgentTable {
     #[inline]
     pub fn find(&self, acd: u32, login_id: &str) -> Option<AgentIndex> {
         let hash = self.hasher.hash_one((acd, login_id));
-        let is_it = |index: &AgentIndex| {
-            self.agents.get(*index as usize).is_some_and(|agent| agent.acd == acd && *agent.login_id == *login_id)
+        let is_it = |place: &Place| {
+            let agent = self.agents.get(place.index as usize).filter(|_| place.hash == hash);
+            agent.is_some_and(|agent| agent.acd == acd && *agent.login_id == *login_id)
         };
-        self.by_key.find(hash, is_it).copied()
+        self.by_key.find(hash, is_it).map(|place| place.index)
     }
 
     /// Whether a record of that length may be taken of an agent, or of a new one.
@@ -85,11 +93,8 @@ impl AgentTable {
                 index
             }
         };
-        let Self { agents, by_key, hasher, .. } = self;
-        let hash_of = |index: &AgentIndex| {
-            agents.get(*index as usize).map_or(0, |agent| hasher.hash_one((agent.acd, &*agent.login_id)))
-        };
-        by_key.insert_unique(hasher.hash_one((acd, login_id)), index, hash_of);
+        let hash = self.hasher.hash_one((acd, login_id));
+        self.by_key.insert_unique(hash, Place { hash, index }, |place| place.hash);
         Some(index)
     }
 
@@ -100,7 +105,7 @@ impl AgentTable {
         self.bytes -= agent.longest;
         let hash = self.hasher.hash_one((agent.acd, &*agent.login_id));
         *agent = Agent::nobody();
-        if let Ok(entry) = self.by_key.find_entry(hash, |known| *known == index) {
+        if let Ok(entry) = self.by_key.find_entry(hash, |place| place.index == index) {
             entry.remove();
             self.free.push(index);
         }

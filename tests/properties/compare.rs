@@ -1,10 +1,11 @@
 //! Whether the same was published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rtalink::pipeline::engine::Finding;
-use rtalink::state::event::{Cause, StatusKind};
+use rtalink::state::event::{AgentEvent, Cause, Evidence, StatusKind};
+use rtalink::state::listening::Listening;
 use rtalink::state::since::Quality;
 use rtalink::state::status::Totals;
 use rtalink::time::Timestamp;
@@ -29,12 +30,16 @@ pub(crate) struct Normal {
     /// Bytes that are no valid record come at other moments: when it is said that only such come may differ.
     pub(crate) without_garbled: bool,
     pub(crate) without_last_seen: bool,
-    /// What a status counts is that of its moment: events may come before it that came behind it.
+    /// What a status counts is that of its moment: events may precede it here that follow it in the other run.
     pub(crate) without_figures: bool,
     /// What would be remembered is the same, too.
     pub(crate) with_memories: bool,
+    /// How often was looked whether the feed is listened to may differ.
+    pub(crate) without_listening: bool,
     /// What comes of one step, in any order.
     pub(crate) as_sets: bool,
+    /// But each agent's events in theirs, and no status before a log-out for absence that it came behind.
+    pub(crate) in_order: bool,
     /// Last records of mode `delta` are forgotten: who is UNKNOWN by them is counted anew.
     pub(crate) without_unreadable: bool,
     /// The right one was restarted; the left one was disconnected.
@@ -70,7 +75,10 @@ impl Comparable {
         }
         let mut totals = told.totals;
         normal.settle_totals(&mut totals);
-        let memories = normal.with_memories.then(|| told.memories.clone());
+        let mut memories = normal.with_memories.then(|| told.memories.clone());
+        if let Some((feed, _)) = memories.as_mut().filter(|_| normal.without_listening) {
+            feed.listening = Listening::default();
+        }
         Self { findings, totals, memories }
     }
 
@@ -80,10 +88,35 @@ impl Comparable {
         if first.is_ok() || !normal.as_sets {
             return first;
         }
+        if normal.in_order
+            && let Some(at) = self.out_of_order(other)
+        {
+            return Err(at);
+        }
         for findings in [&mut self.findings, &mut other.findings] {
             findings.sort_by_cached_key(|(step, finding)| (*step, format!("{finding:?}")));
         }
         self.compare_in_order(other)
+    }
+
+    /// The first finding of the other that comes before one that it has to come behind.
+    fn out_of_order(&self, other: &Self) -> Option<usize> {
+        let mut left: BTreeMap<String, VecDeque<&Finding>> = BTreeMap::new();
+        for (_, finding) in &self.findings {
+            left.entry(whose(finding)).or_default().push_back(finding);
+        }
+        let (of_left, of_right) = (absent_before_statuses(&self.findings), absent_before_statuses(&other.findings));
+        let mut status = 0;
+        other.findings.iter().position(|(_, finding)| {
+            let is_next =
+                left.get_mut(&whose(finding)).and_then(VecDeque::pop_front).is_some_and(|left| is_same(left, finding));
+            let mut is_late = true;
+            if matches!(finding, Finding::Status(_)) {
+                is_late = of_left.get(status).is_none_or(|left| of_right[status] >= *left);
+                status += 1;
+            }
+            !is_next || !is_late
+        })
     }
 
     fn compare_in_order(&self, other: &Self) -> Result<usize, usize> {
@@ -122,6 +155,29 @@ impl Comparable {
             _ => text,
         }
     }
+}
+
+/// An agent, or the kind of what has no agent.
+fn whose(finding: &Finding) -> String {
+    match finding {
+        Finding::Event(event, _) => format!("{}/{}", event.acd, event.login_id),
+        Finding::Status(_) => "statuses".to_owned(),
+        Finding::DeadLetter(_) => "dead letters".to_owned(),
+        Finding::Snapshot(_) => "snapshots".to_owned(),
+        Finding::Close(..) => "closes".to_owned(),
+        Finding::Probe(_) => "probes".to_owned(),
+    }
+}
+
+/// For each status how many log-outs for absence come before it.
+fn absent_before_statuses(findings: &[(usize, Finding)]) -> Vec<usize> {
+    let mut absent = 0;
+    let counts = findings.iter().filter_map(|(_, finding)| {
+        let is_absence = |event: &AgentEvent| event.evidence == Some(Evidence::Absence);
+        absent += usize::from(matches!(finding, Finding::Event(event, _) if is_absence(event)));
+        matches!(finding, Finding::Status(_)).then_some(absent)
+    });
+    counts.collect()
 }
 
 fn copy(finding: &Finding) -> Finding {

@@ -58,7 +58,14 @@ pub(crate) const PROPERTIES: [Property; 13] = [
 
 fn one_by_one(capture: &Capture, _: &mut Random) -> Option<Pair> {
     let how = How { in_shares: true, ..How::default() };
-    let normal = Normal { with_memories: true, as_sets: true, without_figures: true, ..Normal::default() };
+    let normal = Normal {
+        without_listening: true,
+        with_memories: true,
+        as_sets: true,
+        in_order: true,
+        without_figures: true,
+        ..Normal::default()
+    };
     Some(Pair { how, normal, ..Pair::of(capture.clone()) })
 }
 
