@@ -16,6 +16,7 @@ use crate::publish::Publisher;
 use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
 use crate::publish::observer;
 use crate::publish::outbox::Limits;
+use crate::state::settings::SnapshotEnd;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
@@ -291,6 +292,39 @@ fn of_a_crowd_that_logs_out_the_store_knows_what_was_handed_over() {
     let told = remembered(&folder);
     let counts = counted(&told);
     assert_eq!((counts["#1 AVAIL - Old"], counts["#2 UNSTAFF - -"]), (600 - 256, 256), "{counts:?}");
+}
+
+#[test]
+fn what_the_table_knows_already_does_not_wait_for_a_crowd() {
+    let folder = TempDir::new().unwrap();
+    let config = configuration(folder.path(), "Old");
+    let integration = &config.integrations[0];
+    let settings = Settings { snapshot_end: SnapshotEnd::Repeat, ..integration.settings.clone() };
+    let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
+    let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
+    let mut engine = Engine::new(settings, Arc::clone(&plan), tables);
+    engine.set_most_findings(SHARE_FINDINGS);
+    let begin = Timestamp::from_millis(1_767_600_000_000);
+    let mut findings = Vec::new();
+    engine.open(1, &"peer".into(), begin, &mut findings);
+    let mut says = |engine: &mut Engine, text: &str, seconds| {
+        let piece = Piece::Records(Run { bytes: text.to_owned().into(), offset: 0 });
+        engine.receive(1, &plan, &piece, begin.plus(Duration::from_secs(seconds)), &mut findings);
+        std::mem::take(&mut findings)
+    };
+    let rows: String = (0..600).map(|agent| format!("{agent:03}|AVAIL\n")).collect();
+    says(&mut engine, &rows, 0);
+    for seconds in [10, 20, 30] {
+        says(&mut engine, "000|AVAIL\n", seconds);
+        assert!(!engine.has_more(), "so many are not believed at once");
+    }
+    let found = says(&mut engine, "000|ACD\n", 40);
+    assert!(engine.has_more());
+    let last = found.iter().rev().find_map(|finding| match finding {
+        Finding::Event(event, _) => Some((&*event.login_id, event.cause.name())),
+        _ => None,
+    });
+    assert_eq!((found.len(), last), (SHARE_FINDINGS + 1, Some(("000", "CHANGED"))));
 }
 
 #[test]
