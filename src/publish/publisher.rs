@@ -189,7 +189,7 @@ impl Publisher {
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        Self::start_comparing(kafka, embedded, journal, observe, |_| KnownAgents::AsKafka)
+        Self::start_comparing(kafka, embedded, journal, observe, |_| KnownAgents::Nobody)
     }
 
     /// The same, and before anything of an integration is published Kafka is compared with what is `known` of its agents.
