@@ -1,5 +1,5 @@
 //! Goes on behind what Kafka has, where the store is older than that, and writes to the topic `current` what it lacks
-//! ([`crate::publish::comparison`]). Who was forgotten since that store was written is forgotten again.
+//! ([`crate::publish::comparison`]).
 //!
 //! What is written again is the agent's last event: the very message, where it is remembered (`refresh_after`), else one with
 //! its sequence, made from what is known of the agent, with an id of its own. In portions, so that events do not wait for it.
@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 
 use crate::http::model::Update;
-use crate::publish::comparison::{Again, Ahead, Found};
+use crate::publish::comparison::{Again, Ahead};
 use crate::publish::message::{Batch, Message, Route};
 use crate::publish::recovery::Sequences;
 use crate::state::behind::Behind;
 use crate::state::table::AgentIndex;
-use crate::store::AgentKey;
 use crate::time::Timestamp;
 
 use super::engine::{Engine, Finding};
@@ -73,32 +72,11 @@ impl Charge {
         if found.is_empty() {
             return;
         }
-        let Found { ahead, forgotten } = found;
-        if self.engine.go_on_behind(ahead, at, &mut self.findings) {
+        if self.engine.go_on_behind(found, at, &mut self.findings) {
             let restored = self.engine.current();
             self.tell_model(Update::Restored(restored));
         }
         self.conclude(None);
-        self.forget_elsewhere(forgotten, at);
-    }
-
-    /// Forgets whom somebody has forgotten since the store was written, but for those whom the feed has shown again.
-    fn forget_elsewhere(&mut self, forgotten: Vec<AgentKey>, at: Timestamp) {
-        let tracker = self.engine.tracker();
-        let is_of_before = |(acd, login_id): &AgentKey| {
-            tracker.table().find(*acd, login_id).is_some_and(|index| !tracker.was_seen(index))
-        };
-        let keys: Vec<AgentKey> = forgotten.into_iter().filter(is_of_before).collect();
-        if keys.is_empty() {
-            return;
-        }
-        let count = keys.len();
-        if self.forget(keys.clone(), at, true).is_none() {
-            tracing::debug!(integration = %self.id, count, "no room in the journal to forget them, will be tried again");
-            self.publish.comparison().give_back(keys);
-            return;
-        }
-        tracing::warn!(integration = %self.id, count, "agents of an older store who were forgotten since are forgotten again");
     }
 }
 

@@ -137,7 +137,7 @@ impl Charge {
     }
 
     /// Forgets them; the position behind their tombstones, or nothing where the journal has no room for these.
-    pub(super) fn forget(&mut self, keys: Vec<AgentKey>, at: Timestamp, is_urgent: bool) -> Option<u64> {
+    fn forget(&mut self, keys: Vec<AgentKey>, at: Timestamp, is_urgent: bool) -> Option<u64> {
         let tombstone = |(acd, login_id): &AgentKey| Message::tombstone(format!("{}/{acd}/{login_id}", self.id).into());
         let forgotten = |(acd, login_id): &AgentKey| store::Forgotten {
             acd: *acd,

@@ -16,7 +16,8 @@ use crate::fail_point;
 use crate::proto::store::AgentMemory;
 use crate::publish::checkpoint::Ours;
 use crate::publish::journal_agents::agents_of;
-use crate::publish::recovery::{self, Progress, RecoveredFeed, RecoveryError, Sequences};
+use crate::publish::recovery::Sequences;
+use crate::publish::recovery::{self, Progress, RecoveryError};
 use crate::publish::takeover::{self, TakeoverError};
 use crate::publish::{checkpoint, journal_row};
 use crate::state::listening::Listening;
@@ -371,7 +372,7 @@ pub(super) fn from_kafka(
         let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
             Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
-            Delivery::AtLeastOnce => published(store, stored, &found, forgotten)?,
+            Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
         };
         // Kafka may not have their tombstones yet. Who came again after it is somebody else.
         let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
@@ -379,13 +380,6 @@ pub(super) fn from_kafka(
             let at = voided.get(&(agent.acd, Arc::clone(&agent.login_id)));
             at.is_none_or(|at| agent.last_seen > *at)
         });
-        // And the store may not have them any more.
-        found.forgotten.retain(|key, _| !voided.contains_key(key));
-        let before = agents.len();
-        agents.retain(|StoredAgent { agent, .. }| {
-            !is_void(&found.forgotten, (agent.acd, Arc::clone(&agent.login_id)), agent.last_seen)
-        });
-        let is_outdated = stored.agents > 0 || agents.len() < before;
         // Of what both have, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
@@ -398,45 +392,28 @@ pub(super) fn from_kafka(
         *checkpointed = 0;
         *is_from_store = false;
         *mapping_version = found.mapping_version;
-        // The rows of the table are of before: who was forgotten since would be found in them at the next start.
-        let number = stored.number;
-        let acknowledged = Write::Acknowledged { integration: number, to: position };
-        let mut writes = vec![acknowledged];
-        if is_outdated {
-            writes.extend([Write::Emptied { integration: number }, Write::EraseDue]);
-        }
-        store.commit(&writes)?;
+        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
         *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
     }
     Ok(())
 }
 
-/// Whether what is known of them as of that time is from before they were forgotten.
-fn is_void(forgotten: &HashMap<AgentKey, Timestamp>, who: AgentKey, last_seen: Timestamp) -> bool {
-    forgotten.get(&who).is_some_and(|at| last_seen <= *at)
-}
-
 /// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
 /// published long ago; sent again behind what followed them, they would be the last word on `current`. The price: where the
 /// process also died between the two topics, an event is on `current` alone.
 ///
-/// Of who was forgotten Kafka has had everything that is older than the tombstone, as long as that is there. Of who was forgotten
-/// further behind, in the journal, nothing can be told by Kafka.
+/// Of who was forgotten further behind nothing can be told by Kafka.
 fn published(
     store: &Store,
     stored: &StoredIntegration,
-    in_kafka: &RecoveredFeed,
+    in_kafka: &[StoredAgent],
     forgotten: &[Forgotten],
 ) -> Result<u64, Unread> {
     let void_below: HashMap<(u32, &str), u64> =
         forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
-    let gone = &in_kafka.forgotten;
-    let in_kafka: HashMap<(u32, &str), u64> = in_kafka
-        .agents
-        .iter()
-        .map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence))
-        .collect();
+    let in_kafka: HashMap<(u32, &str), u64> =
+        in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
     let reader = store.reader()?;
     let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
     loop {
@@ -447,11 +424,7 @@ fn published(
             let mut agents = agents_of(row, None)?.agents;
             agents.retain(|agent| void_below.get(&(agent.acd, &*agent.login_id)).is_none_or(|end| row.end() > *end));
             let has = |agent: &AgentMemory| {
-                let is_there =
-                    in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence);
-                let who = (agent.acd, Arc::from(&*agent.login_id));
-                let is_his_own = void_below.contains_key(&(agent.acd, &*agent.login_id));
-                is_there || (!is_his_own && is_void(gone, who, Timestamp::from_micros(agent.last_seen)))
+                in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
             };
             if !agents.iter().all(has) {
                 return Ok(published);

@@ -8,8 +8,6 @@
 //! Kafka may come hours later. What was numbered until then is published as it is, with numbers that Kafka may have seen
 //! with other events; the worker is told who is [`Ahead`], and goes on behind them from the next event on.
 //!
-//! Who is known here and was forgotten since, as a tombstone on the topic tells, is forgotten here too, unless the feed shows them.
-//!
 //! The other way round, agents of whom the topic has nothing though they were published are written to it again: it was
 //! made anew. While the service runs, `topic_keeper` finds that ([`Comparison::write_all`]).
 //!
@@ -28,13 +26,12 @@ use super::delivery::Monitor;
 use super::journal_row;
 use super::lane::Lane;
 use super::message::Route;
-use super::recovered::{self, Differences};
+use super::recovered::Differences;
 use super::recovery::{self, Progress, Sequences};
 use super::trouble::is_for_somebody;
 use crate::config::model::Kafka;
 use crate::store::AgentKey;
 use crate::store::memory::StoredAgent;
-use crate::time::Timestamp;
 
 /// How often the publisher looks whether it is to stop.
 const STEP: Duration = Duration::from_millis(250);
@@ -70,24 +67,8 @@ struct State {
     known: Option<Sequences>,
     /// There is a worker, or will be one, that tells what it knows and takes what is found.
     is_attended: bool,
-    found: Found,
+    found: Vec<Ahead>,
     again: Again,
-}
-
-/// In what Kafka knows more than the store.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
-    /// Of whom it has more.
-    pub ahead: Vec<Ahead>,
-    /// Who was forgotten since.
-    pub forgotten: Vec<AgentKey>,
-}
-
-impl Found {
-    /// Whether there is nothing.
-    pub const fn is_empty(&self) -> bool {
-        self.ahead.is_empty() && self.forgotten.is_empty()
-    }
 }
 
 /// What is known of the agents of an integration at the start.
@@ -127,7 +108,7 @@ impl Comparison {
             KnownAgents::Nobody | KnownAgents::AsKafka => (Stage::Done, None),
             KnownAgents::Sequences(sequences) => (Stage::Due, Some(sequences)),
         };
-        let state = State { stage, known, is_attended, found: Found::default(), again: Again::Nobody };
+        let state = State { stage, known, is_attended, found: Vec::new(), again: Again::Nobody };
         Self { state: Mutex::new(state), changed: Condvar::new(), wake }
     }
 
@@ -143,14 +124,9 @@ impl Comparison {
         self.wake();
     }
 
-    /// What was found, each time once.
-    pub fn take_found(&self) -> Found {
+    /// Who is ahead, each time once.
+    pub fn take_found(&self) -> Vec<Ahead> {
         std::mem::take(&mut self.state.lock().found)
-    }
-
-    /// They could not be forgotten yet.
-    pub fn give_back(&self, forgotten: Vec<AgentKey>) {
-        self.state.lock().found.forgotten.extend(forgotten);
     }
 
     /// The topic `current` has begun anew.
@@ -211,7 +187,7 @@ impl Comparison {
         known
     }
 
-    fn finish(&self, found: Found, missing: Vec<AgentKey>) {
+    fn finish(&self, found: Vec<Ahead>, missing: Vec<AgentKey>) {
         let mut state = self.state.lock();
         if state.is_attended {
             state.found = found;
@@ -313,53 +289,49 @@ impl Work {
         for one in wanted {
             let found = found.remove(&one.integration).unwrap_or_default();
             let known = known.get(&one.integration);
-            let Some((found, missing)) = one.differences(found, known, &self.stopped) else { return false };
-            one.tell(&found, missing.len());
-            one.comparison.finish(found, missing);
+            let Some((ahead, missing)) = one.differences(found, known, &self.stopped) else { return false };
+            one.tell(&ahead, missing.len());
+            one.comparison.finish(ahead, missing);
         }
         true
     }
 }
 
 impl Compared {
-    /// What Kafka knows more, and whom it does not have, as far as the journal says nothing else of them. `None` when it was to
-    /// stop.
+    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them. `None` when it was to stop.
     fn differences(
         &self,
         found: Differences,
         known: Option<&Sequences>,
         stopped: &Receiver<()>,
-    ) -> Option<(Found, Vec<AgentKey>)> {
-        let Differences { beyond, missing, forgotten } = found;
-        if beyond.is_empty() && missing.is_empty() && forgotten.is_empty() {
-            return Some((Found::default(), Vec::new()));
+    ) -> Option<(Vec<Ahead>, Vec<AgentKey>)> {
+        let Differences { beyond, missing } = found;
+        if beyond.is_empty() && missing.is_empty() {
+            return Some((Vec::new(), Vec::new()));
         }
-        let Waiting { events, tombstones } = self.waiting(stopped)?;
-        let key = |who: &str| format!("{}/{who}", self.integration);
-        let mut ahead = Vec::new();
+        let mut ahead: HashMap<String, Ahead> = HashMap::new();
         for agent in beyond {
             let who = format!("{}/{}", agent.agent.acd, agent.agent.login_id);
             let known = known.and_then(|known| known.get(who.as_str())).copied().unwrap_or_default();
-            let waits = events.contains_key(key(&who).as_str());
-            // Behind a tombstone the topic may only not have all yet that was numbered here.
-            let is_ahead = agent.agent.sequence > known || !waits;
-            if is_ahead && !tombstones.contains(key(&who).as_str()) {
-                ahead.push(Ahead { agent, waits, known });
-            }
+            ahead.insert(format!("{}/{who}", self.integration), Ahead { agent, waits: false, known });
         }
-        let is_forgotten = |who: &str| tombstones.contains(key(who).as_str());
-        // What was written before the tombstone is of before.
-        let came_again = |who: &str, at: Timestamp| events.get(key(who).as_str()).is_some_and(|written| *written > at);
-        let gone = forgotten.into_iter().filter(|(who, at)| !is_forgotten(who) && !came_again(who, *at));
-        let forgotten = gone.filter_map(|(who, _)| recovered::key_of(&who)).collect();
-        let is_missing = |who: &str| !is_forgotten(who) && !events.contains_key(key(who).as_str());
-        let missing =
-            missing.into_iter().filter(|who| is_missing(who)).filter_map(|who| recovered::key_of(&who)).collect();
-        Some((Found { ahead, forgotten }, missing))
+        let Waiting { events, tombstones } = self.waiting(stopped)?;
+        ahead.retain(|key, _| !tombstones.contains(key.as_str()));
+        ahead.iter_mut().for_each(|(key, ahead)| ahead.waits = events.contains(key.as_str()));
+        let is_missing = |who: &str| {
+            let key = format!("{}/{who}", self.integration);
+            !events.contains(key.as_str()) && !tombstones.contains(key.as_str())
+        };
+        let key_of = |who: Box<str>| {
+            let (acd, login_id) = who.split_once('/')?;
+            Some((acd.parse().ok()?, Arc::from(login_id)))
+        };
+        let missing = missing.into_iter().filter(|who| is_missing(who)).filter_map(key_of).collect();
+        Some((ahead.into_values().collect(), missing))
     }
 
-    /// The keys of what waits in the journal, but for rows that are damaged: those are given up when they are fetched. Anything
-    /// else that keeps it from being read is waited out, as fetching does. `None` when it was to stop.
+    /// The keys of what waits in the journal, but for rows that are damaged, and what is behind a damaged page: those are given up
+    /// when they are fetched. Anything else that keeps it from being read is waited out, as fetching does. `None` when it was to stop.
     fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
         let acknowledged_to = self.lane.outbox().acknowledged_to();
         let mut waiting = Waiting::default();
@@ -367,6 +339,8 @@ impl Compared {
         loop {
             let rows = match self.lane.sound_rows(position, PORTION) {
                 Ok(rows) => rows,
+                // Nothing can be found behind it, and what is before it must not wait.
+                Err(error) if error.is_damage() => return Some(waiting),
                 Err(error) => {
                     let integration = &*self.integration;
                     tracing::error!(
@@ -387,13 +361,13 @@ impl Compared {
                 let Ok((messages, _)) = journal_row::decode(&row.content) else { continue };
                 for (at, message) in (row.first..).zip(messages).filter(|(at, _)| *at >= acknowledged_to) {
                     debug_assert!(at < row.end(), "as many messages as the row says");
-                    waiting.take(message.route, message.key, row.written_at);
+                    waiting.take(message.route, message.key);
                 }
             }
         }
     }
 
-    fn tell(&self, found: &Found, missing: usize) {
+    fn tell(&self, ahead: &[Ahead], missing: usize) {
         let integration = &*self.integration;
         if missing > 0 {
             tracing::error!(
@@ -403,16 +377,15 @@ impl Compared {
                  time only; their last events are written to it again"
             );
         }
-        if found.is_empty() {
+        if ahead.is_empty() {
             tracing::debug!(integration, "kafka knows nothing that the store does not know");
             return;
         }
         self.monitor.observer().behind();
         tracing::error!(
             integration,
-            agents = found.ahead.len(),
-            forgotten = found.forgotten.len(),
-            waiting = found.ahead.iter().filter(|ahead| ahead.waits).count(),
+            agents = ahead.len(),
+            waiting = ahead.iter().filter(|ahead| ahead.waits).count(),
             "the store is older than what Kafka has: it was restored from a copy, or another instance has published for this \
              integration; sequences go on behind Kafka's, and everything that waits is published"
         );
@@ -421,15 +394,14 @@ impl Compared {
 
 #[derive(Default)]
 struct Waiting {
-    /// With when the last of them was written.
-    events: HashMap<Arc<str>, Timestamp>,
+    events: HashSet<Arc<str>>,
     tombstones: HashSet<Arc<str>>,
 }
 
 impl Waiting {
-    fn take(&mut self, route: Route, key: Arc<str>, written_at: Timestamp) {
+    fn take(&mut self, route: Route, key: Arc<str>) {
         match route {
-            Route::AgentState => drop(self.events.insert(key, written_at)),
+            Route::AgentState => drop(self.events.insert(key)),
             Route::Tombstone => {
                 self.events.remove(&key);
                 self.tombstones.insert(key);

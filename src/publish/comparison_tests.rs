@@ -50,36 +50,10 @@ fn damaged_rows_hide_nothing_of_what_waits_but_themselves() {
         // Who would have to wait stops instead.
         let (_, stopped) = crossbeam_channel::bounded(0);
         let Waiting { events, tombstones } = compared(&journal).waiting(&stopped).unwrap();
-        let mut found: Vec<&str> = events.keys().chain(&tombstones).map(|key| &**key).collect();
+        let mut found: Vec<&str> = events.iter().chain(&tombstones).map(|key| &**key).collect();
         found.sort_unstable();
         let sound = (0..ROWS).filter(|row| !damaged.contains(row));
         assert_eq!(found, sound.map(|row| format!("avaya-1/1/{row}")).collect::<Vec<_>>(), "{damaged:?}");
         assert_eq!(tombstones.len(), usize::from(!damaged.contains(&7)), "{damaged:?}");
     }
-}
-
-#[test]
-fn who_waits_in_the_journal_is_neither_missing_nor_forgotten_and_behind_a_tombstone_not_ahead() {
-    let (journal, _folder) = left_behind(&[]);
-    let (_, stopped) = crossbeam_channel::bounded(0);
-    let key = |login_id: &str| -> Box<str> { format!("1/{login_id}").into() };
-    let (before, after) = (Timestamp::from_millis(0), Timestamp::now().plus(Duration::from_secs(3_600)));
-    let agent = |login_id: &str, sequence| {
-        let memory =
-            crate::proto::store::AgentMemory { acd: 1, login_id: login_id.to_owned(), sequence, ..Default::default() };
-        crate::store::memory::from_agent_message(memory).unwrap()
-    };
-    let found = Differences {
-        beyond: vec![agent("0", 9), agent("1", 2), agent("7", 9), agent("x", 9), agent("y", 2)],
-        missing: vec![key("2"), key("7"), key("z")],
-        forgotten: vec![(key("3"), before), (key("4"), after), (key("7"), after), (key("w"), before)],
-    };
-    let known = ["0", "1", "7", "x", "y"].map(|login_id| (key(login_id), 5));
-    let (found, missing) = compared(&journal).differences(found, Some(&known.into()), &stopped).unwrap();
-    let ahead: Vec<(&str, bool)> =
-        found.ahead.iter().map(|ahead| (&*ahead.agent.agent.login_id, ahead.waits)).collect();
-    assert_eq!(ahead, [("0", true), ("x", false), ("y", false)]);
-    let who =
-        |login_ids: &[&str]| login_ids.iter().map(|login_id| (1, Arc::from(*login_id))).collect::<Vec<AgentKey>>();
-    assert_eq!((missing, found.forgotten), (who(&["z"]), who(&["4", "w"])));
 }

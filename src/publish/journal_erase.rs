@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 /// Between two times for which nobody waits.
 const EVERY: Duration = Duration::from_secs(60);
 /// Until the next attempt; doubled with each that fails.
-const AGAIN: Duration = Duration::from_secs(1);
-const LONGEST_AGAIN: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// That it fails is logged once in so long.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// So long an integration waits for what the others have: one of them may be unable to publish.
@@ -66,7 +66,7 @@ impl Default for Erasing {
             sweeping: None,
             erased_at: None,
             again_at: None,
-            backoff: AGAIN,
+            backoff: FIRST_BACKOFF,
             told: Repeats::new(LOG_INTERVAL),
         }
     }
@@ -111,20 +111,20 @@ impl Erasing {
     pub(super) fn go_on(&mut self, sweeping: Sweeping) {
         self.sweeping = Some(sweeping);
         self.again_at = None;
-        self.backoff = AGAIN;
+        self.backoff = FIRST_BACKOFF;
     }
 
     /// It goes on when whoever reads the log has done so.
     pub(super) fn wait(&mut self, sweeping: Sweeping, now: Instant) {
         self.sweeping = Some(sweeping);
-        self.again_at = Some(now + AGAIN);
+        self.again_at = Some(now + FIRST_BACKOFF);
     }
 
     /// It did not get on, for a reason that may last. Says whether that is to be logged; if so, how many times it was not.
     pub(super) fn failed(&mut self, sweeping: Sweeping, now: Instant, at: Timestamp) -> Option<u64> {
         self.sweeping = Some(sweeping);
         self.again_at = Some(now + self.backoff);
-        self.backoff = (self.backoff * 2).min(LONGEST_AGAIN);
+        self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
         self.told.admit(at)
     }
 
@@ -132,7 +132,7 @@ impl Erasing {
     pub(super) fn ended(&mut self) {
         self.erased_at = Some(Instant::now());
         self.again_at = None;
-        self.backoff = AGAIN;
+        self.backoff = FIRST_BACKOFF;
     }
 }
 

@@ -23,7 +23,6 @@ use crate::proto::{self, v1};
 use crate::state::agent::Known;
 use crate::state::agent_state::RideAlong;
 use crate::state::memory::AgentMemory;
-use crate::store::AgentKey;
 use crate::store::memory::StoredAgent;
 use crate::time::Timestamp;
 
@@ -47,8 +46,6 @@ pub struct RecoveredFeed {
     pub last_valid: Option<Timestamp>,
     /// The newest mapping of any of its events.
     pub mapping_version: u64,
-    /// Who was forgotten, of whom the topic still tells so, and when.
-    pub forgotten: HashMap<AgentKey, Timestamp>,
 }
 
 /// Why a message was left out.
@@ -107,8 +104,6 @@ pub(crate) struct Differences {
     pub(crate) beyond: Vec<StoredAgent>,
     /// Who is known to have had events, and is not there, by what of the key is behind the integration.
     pub(crate) missing: Vec<Box<str>>,
-    /// Who is known to have had events, and was forgotten since, in the same words, and when.
-    pub(crate) forgotten: Vec<(Box<str>, Timestamp)>,
 }
 
 /// The last word on a key.
@@ -116,19 +111,8 @@ struct Word {
     place: Place,
     /// Of those that are not forgotten.
     highest: u64,
-    /// There is a tombstone, before or behind.
-    was_forgotten: bool,
-    last: Last,
-}
-
-/// What that says.
-enum Last {
-    Forgotten,
-    /// Nothing but what is known.
-    Known {
-        last_seen: Timestamp,
-    },
-    News(Box<StoredAgent>),
+    /// `None`: forgotten.
+    agent: Option<StoredAgent>,
 }
 
 #[derive(Default)]
@@ -196,27 +180,24 @@ impl Collector {
         let of = |feed: Feed| {
             let Feed { words, known, seen, .. } = feed;
             let known = known.unwrap_or_default();
-            let had_events = |who: &str| known.get(who).is_some_and(|sequence| *sequence > 0);
-            let gone = words.iter().filter_map(|(who, word)| Some((who, word.forgotten_at()?)));
-            let forgotten = gone.filter(|(who, _)| had_events(who)).map(|(who, at)| (who.clone(), at)).collect();
-            let missing = known.iter().filter(|(who, sequence)| **sequence > 0 && !seen.contains(*who));
-            let missing = missing.map(|(who, _)| who.clone()).collect();
-            Differences { beyond: words.into_values().filter_map(Word::into_agent).collect(), missing, forgotten }
+            // Who was forgotten and came again before the store was closed is known up to there: behind a tombstone all
+            // numbers begin anew.
+            let is_beyond = |(who, word): &(Box<str>, Word)| known.get(who) != Some(&word.highest);
+            let beyond = words.into_iter().filter(is_beyond).filter_map(|(_, word)| word.into_agent()).collect();
+            let is_missing = |(who, sequence): &(Box<str>, u64)| *sequence > 0 && !seen.contains(who);
+            let missing = known.into_iter().filter(is_missing).map(|(who, _)| who).collect();
+            Differences { beyond, missing }
         };
         self.feeds.into_iter().map(|(integration, feed)| (integration, of(feed))).collect()
     }
 
     pub(crate) fn finish(self) -> Recovered {
-        let seen = self.feeds.into_iter().filter(|(_, feed)| !feed.words.is_empty());
-        let feed = |feed: Feed| {
-            let gone = feed.words.iter().filter_map(|(who, word)| Some((key_of(who)?, word.forgotten_at()?)));
-            let forgotten = gone.collect();
-            RecoveredFeed {
-                forgotten,
-                agents: feed.words.into_values().filter_map(Word::into_agent).collect(),
-                last_valid: feed.last_valid,
-                mapping_version: feed.mapping_version,
-            }
+        let is_there = |(_, feed): &(Arc<str>, Feed)| feed.words.values().any(|word| word.agent.is_some());
+        let seen = self.feeds.into_iter().filter(is_there);
+        let feed = |feed: Feed| RecoveredFeed {
+            agents: feed.words.into_values().filter_map(Word::into_agent).collect(),
+            last_valid: feed.last_valid,
+            mapping_version: feed.mapping_version,
         };
         Recovered {
             integrations: seen.map(|(integration, found)| (integration, feed(found))).collect(),
@@ -226,32 +207,11 @@ impl Collector {
     }
 }
 
-/// ACD and login id, of what of a message's key is behind the integration.
-pub(super) fn key_of(who: &str) -> Option<AgentKey> {
-    let (acd, login_id) = who.split_once('/')?;
-    Some((acd.parse().ok()?, Arc::from(login_id)))
-}
-
-impl Last {
-    /// Behind a tombstone numbers begin anew: there another one than is known is another event, be it not higher.
-    fn of(stored: StoredAgent, known: Option<u64>, highest: u64, was_forgotten: bool) -> Self {
-        let AgentMemory { sequence, last_seen, .. } = stored.agent;
-        match known {
-            Some(known) if highest <= known && (!was_forgotten || sequence == known) => Self::Known { last_seen },
-            _ => Self::News(Box::new(stored)),
-        }
-    }
-}
-
 impl Word {
     fn into_agent(self) -> Option<StoredAgent> {
-        let Last::News(mut stored) = self.last else { return None };
+        let mut stored = self.agent?;
         stored.agent.sequence = self.highest;
-        Some(*stored)
-    }
-
-    fn forgotten_at(&self) -> Option<Timestamp> {
-        matches!(self.last, Last::Forgotten).then(|| Timestamp::from_millis(self.place.at))
+        Some(stored)
     }
 }
 
@@ -263,43 +223,33 @@ impl Feed {
     }
 
     fn take(&mut self, who: &str, stored: StoredAgent, place: Place) {
-        let (sequence, last_seen) = (stored.agent.sequence, stored.agent.last_seen);
-        let known = self.known.as_ref().and_then(|known| known.get(who)).copied();
+        let sequence = stored.agent.sequence;
         let Some(word) = self.words.get_mut(who) else {
-            let last = Last::of(stored, known, sequence, false);
-            self.words.insert(who.into(), Word { place, highest: sequence, was_forgotten: false, last });
+            let is_known = |known: &Sequences| known.get(who).is_some_and(|known| sequence <= *known);
+            if !self.known.as_ref().is_some_and(is_known) {
+                self.words.insert(who.into(), Word { place, highest: sequence, agent: Some(stored) });
+            }
             return;
         };
         let is_later = word.place.is_before(place, || sequence > word.highest);
-        let before = match &word.last {
-            Last::Forgotten => None,
-            Last::Known { last_seen } => Some(*last_seen),
-            Last::News(stored) => Some(stored.agent.last_seen),
-        };
-        match before {
-            None if !is_later => {}
-            Some(before) if !is_later || (sequence < word.highest && last_seen < before) => {
+        match &word.agent {
+            None if !is_later => return,
+            Some(last) if !is_later || (sequence < word.highest && stored.agent.last_seen < last.agent.last_seen) => {
                 // An older one, or a copy of one.
                 word.highest = word.highest.max(sequence);
-                if matches!(word.last, Last::Known { .. }) && known.is_some_and(|known| sequence > known) {
-                    word.last = Last::News(Box::new(stored));
-                }
+                return;
             }
-            None | Some(_) => {
-                word.highest = word.highest.max(sequence);
-                word.last = Last::of(stored, known, word.highest, word.was_forgotten);
-                word.place = place;
-            }
+            None | Some(_) => {}
         }
+        *word = Word { place, highest: word.highest.max(sequence), agent: Some(stored) };
     }
 
     fn forget(&mut self, who: &str, place: Place) {
-        let forgotten = Word { place, highest: 0, was_forgotten: true, last: Last::Forgotten };
         match self.words.get_mut(who) {
-            Some(word) if word.place.is_before(place, || true) => *word = forgotten,
+            Some(word) if word.place.is_before(place, || true) => *word = Word { place, highest: 0, agent: None },
             Some(_) => {}
             None => {
-                self.words.insert(who.into(), forgotten);
+                self.words.insert(who.into(), Word { place, highest: 0, agent: None });
             }
         }
     }

@@ -66,11 +66,6 @@ pub enum Write<'a> {
         /// Who.
         agents: &'a [AgentKey],
     },
-    /// Nobody is in the table any more: it is of a time that nobody believes in.
-    Emptied {
-        /// Number of the integration.
-        integration: i64,
-    },
     /// Somebody is forgotten by what is written: [`super::Store::erase`] is due, also after a restart.
     EraseDue,
     /// The runs that have counted the journal, as text of a [`super::Lineage`].
@@ -160,10 +155,6 @@ pub(super) fn apply(
             Write::Forgotten { integration, agents } => {
                 let row = touched.row(connection, integration)?;
                 row.agents = row.agents.saturating_sub(remove(connection, integration, agents)?);
-            }
-            Write::Emptied { integration } => {
-                touched.row(connection, integration)?.agents = 0;
-                connection.execute("DELETE FROM agent WHERE integration = ?1", [integration])?;
             }
             Write::Runs { integration, runs } => meta::set(connection, &meta::runs(integration), runs)?,
             Write::EraseDue => meta::set(connection, meta::ERASE, meta::DUE)?,
