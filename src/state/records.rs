@@ -233,10 +233,10 @@ impl Tracker {
             if let Some(snapshot) = self.snapshots.open_mut() {
                 snapshot.has_held = true;
             }
-            let told_start = agent.open.take().is_some() && agent.start.is_none();
+            let waited = agent.open.take().is_some();
             agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
-            if told_start {
-                // The start told by the record that this one replaces was remembered.
+            if waited {
+                // What the record told that this one replaces was remembered.
                 self.mark_changed(index);
             }
             self.count(Taken::Undecided);

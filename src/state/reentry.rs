@@ -160,14 +160,21 @@ impl Tracker {
         let is_taken = |waiting: &OpenRecord| !(waiting.after_gap && agent.shows_reentry(waiting, delay, tolerance));
         let after_gap = after_gap || waiting.as_ref().is_some_and(|waiting| !is_taken(waiting));
         let known = agent.told_start.as_ref().map(|told| &*told.text);
+        let waited_with_start = waiting.as_ref().is_some_and(|waiting| waiting.time.start_by_duration().is_some());
         let waiting = waiting.and_then(|waiting| waiting.new_start);
+        let waited_with_told_start = waiting.is_some();
         let new_start = match (seen.start, waiting) {
             (StartText::AsBefore, waiting) => waiting,
             // The same start, told again.
             (StartText::Told(text), Some(waiting)) if *waiting.text == *text => Some(waiting),
             _ => seen.new_start(known),
         };
+        let drops_told_start = waited_with_told_start && new_start.is_none();
         agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
+        if drops_told_start || (waited_with_start && seen.time.start_by_duration().is_none()) {
+            // What it had told was remembered.
+            self.mark_changed(index);
+        }
     }
 
     /// What would be remembered of the agent changes with what waits.

@@ -310,8 +310,8 @@ impl Tracker {
             agent.last_record.forget();
             agent.settled = false;
             // Of a layout that tells no starts, records are never concluded.
-            agent.open = None;
-            if agent.told_start.take().is_some() {
+            let waited = agent.open.take().is_some();
+            if agent.told_start.take().is_some() || waited {
                 self.mark_changed(index);
             }
         }

@@ -202,6 +202,36 @@ fn another_layout_changes_nothing_in_silence() {
 }
 
 #[test]
+fn what_a_record_told_while_it_waits_is_dropped_by_nothing_in_silence() {
+    let config = load_config();
+    let timed = |at: &str, text: &str| format!(r#"{{"at":"2026-01-05T08:00:{at}.000Z","text":"{text}"}}"#);
+    // The start of the state was told as a duration, and then, in an open snapshot, as a time.
+    let before = [timed("01", "0471|AVAIL|||10||\\nEND\\n"), timed("04", "0471|AVAIL|||13||1767599991\\n")];
+    let others = ["0471|AVAIL|||13||\\n", "0471|UNKNOWN|||1||\\n", "0471|AVAIL|||||\\n", "0471|ACD|||1||\\n", "END\\n"];
+    for other in others {
+        let mut player = Player::new(&config, "timed");
+        before.iter().for_each(|line| player.play(line));
+        assert!(all_of(&player).values().all(|(agent, _)| agent.told_start.is_some()), "it waits");
+        player.play(&timed("05", other));
+        assert_nothing_changed_in_silence(&player);
+    }
+    for layout in ["marker", "stamped"] {
+        let other = config.integrations.iter().find(|integration| *integration.id == *layout).unwrap();
+        let mut player = Player::new(&config, "timed");
+        before.iter().for_each(|line| player.play(line));
+        player.receive_as(other, "", time_of(LATER));
+        assert_nothing_changed_in_silence(&player);
+    }
+    // Of somebody of whom nothing else is known.
+    for other in ["0471|UNKNOWN|||1||\\n", "0471|AVAIL|||||\\n"] {
+        let mut player = Player::new(&config, "timed");
+        player.play(&timed("01", "0471|AVAIL|||10||\\n"));
+        player.play(&timed("02", other));
+        assert_nothing_changed_in_silence(&player);
+    }
+}
+
+#[test]
 fn other_thresholds_change_what_is_remembered() {
     let config = load_config();
     let mut player = Player::new(&config, "timed");
