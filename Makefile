@@ -25,15 +25,26 @@ TORTURE ?=
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# Tests that wait most of the time, for alerts, for an interval of the log or for the image: they run beside the others.
+WAITING := image logs observed sbom
+OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))))
+
 # The image is compiled beside the rest, with what the tests leave of the cores; tests/image.rs waits for it.
 #
 # The totals count what cargo test reports per test binary. A binary that ends without a report, and a build that
 # fails, is one failure; a run without any test is a failure too. The log keeps cargo's exit status out of tee's hands.
 .PHONY: test
 test: tools fmt-check clippy deny ## everything CI runs; the last line is "N passed, N failed"
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
+	@log=$$(mktemp); trap 'rm -f "$$log" "$$log.waiting"' EXIT; status=0; \
 	[ "$$(id -u)" != 0 ] || nice -n 19 tests/deployment/image.sh build </dev/null >/dev/null 2>&1 & \
-	cargo test --locked --no-fail-fast 2>&1 | tee "$$log" || status=$$?; \
+	cargo test --locked --no-run || status=$$?; \
+	if [ "$$status" = 0 ]; then \
+	  cargo test --locked --no-fail-fast $(WAITING:%=--test %) >"$$log.waiting" 2>&1 & waiting=$$!; \
+	  { cargo test --locked --no-fail-fast --lib --bins $(OTHERS:%=--test %) && cargo test --locked --doc; } 2>&1 \
+	    | tee "$$log" || status=$$?; \
+	  wait "$$waiting" || status=$$?; \
+	  tee -a "$$log" <"$$log.waiting"; \
+	fi; \
 	awk -v status="$$status" ' \
 	  /^test result: / { \
 	    for (i = 2; i <= NF; i++) { \
