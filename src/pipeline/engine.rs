@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::feed::session::{Admission, Closed, ConnectionId, Ended, Session, Successor};
 use crate::mapping::annotate::{Annotation, Annotator, Published};
 use crate::mapping::tables::MappingTables;
-use crate::state::event::{AgentEvent, Cause, Output, SnapshotEvent, StatusEvent, StatusKind};
+use crate::state::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
 use crate::state::memory::{AgentMemory, FeedMemory};
 use crate::state::settings::Settings;
 use crate::state::status::{FeedFigures, FeedStatus, Totals};
@@ -103,25 +103,25 @@ const LOOK_EVERY: u32 = 64;
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
-    plan: Arc<Plan>,
-    decoder: Decoder,
-    session: Session,
-    tracker: Tracker,
-    annotator: Annotator,
-    totals: Totals,
-    outputs: Vec<Output>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) decoder: Decoder,
+    pub(super) session: Session,
+    pub(super) tracker: Tracker,
+    pub(super) annotator: Annotator,
+    pub(super) totals: Totals,
+    pub(super) outputs: Vec<Output>,
     /// What the tracker has told and nobody has taken yet, since that time.
-    waiting: VecDeque<Output>,
-    waiting_since: Timestamp,
+    pub(super) waiting: VecDeque<Output>,
+    pub(super) waiting_since: Timestamp,
     /// Agents of whom the mapping may say something else since then.
-    affected: VecDeque<AgentIndex>,
+    pub(super) affected: VecDeque<AgentIndex>,
     /// About as much is found in one call.
-    most_findings: usize,
+    pub(super) most_findings: usize,
     /// Agents who are published anew with the mapping, whatever it says of them.
-    owed: Vec<AgentIndex>,
-    clock: quanta::Clock,
-    stages: StageTimes,
-    decodes_everything: bool,
+    pub(super) owed: Vec<AgentIndex>,
+    pub(super) clock: quanta::Clock,
+    pub(super) stages: StageTimes,
+    pub(super) decodes_everything: bool,
 }
 
 impl Engine {
@@ -239,28 +239,6 @@ impl Engine {
     /// Time spent since the last call, by stage.
     pub fn take_stage_times(&mut self) -> StageTimes {
         std::mem::take(&mut self.stages)
-    }
-
-    /// From here on no call finds more than so much of what happens to a crowd, or of what a new mapping says;
-    /// [`Self::has_more`] tells whether there is more of it.
-    pub const fn set_most_findings(&mut self, most: usize) {
-        self.most_findings = most;
-        self.tracker.set_crowd(most);
-    }
-
-    /// Whether something has happened that is not found yet. It comes before anything else that is told to the engine.
-    pub fn has_more(&self) -> bool {
-        !self.waiting.is_empty() || !self.affected.is_empty()
-    }
-
-    /// Finds more of it.
-    pub fn go_on(&mut self, out: &mut Vec<Finding>) {
-        self.take_waiting(self.most_findings.saturating_add(out.len()), self.most_findings, out);
-    }
-
-    /// Finds all of it.
-    pub fn settle(&mut self, out: &mut Vec<Finding>) {
-        self.take_waiting(usize::MAX, usize::MAX, out);
     }
 
     /// A connection has been accepted.
@@ -429,94 +407,6 @@ impl Engine {
         self.session.set_patience(settings.stale_after);
     }
 
-    /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
-    pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
-        self.settle(out);
-        self.annotator.set_tables(tables);
-        self.index_names();
-        self.remap_outdated(at, out);
-    }
-
-    pub(super) fn index_names(&mut self) {
-        let table = self.tracker.table();
-        let names: Vec<_> = table
-            .iter()
-            .filter_map(|(index, agent)| Some((index, agent.login_id.clone(), agent.ride_along.name.clone()?)))
-            .collect();
-        for (index, login_id, name) in names {
-            self.annotator.set_name(index, &login_id, &name);
-        }
-    }
-
-    /// Tells the logged-in agents of whom the mapping in force says something else than was published.
-    pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
-        self.settle(out);
-        for index in std::mem::take(&mut self.owed) {
-            let agent = self.tracker.table().get(index);
-            if agent.is_logged_in() && agent.sequence > 0 {
-                self.publish_remapped(index, at, out);
-            }
-        }
-        self.waiting_since = at;
-        self.affected.extend(self.tracker.table().indices());
-        self.go_on(out);
-    }
-
-    fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
-        let agent = self.tracker.table().get(index);
-        if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
-            return;
-        }
-        self.publish_remapped(index, at, out);
-    }
-
-    fn publish_remapped(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
-        if let Some(event) = self.tracker.remapped(index, at) {
-            self.publish(Box::new(event), out);
-        }
-    }
-
-    /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
-    pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
-        self.settle(out);
-        let affected = self.annotator.forget(index);
-        self.owed.retain(|owed| *owed != index);
-        self.tracker.forget(index);
-        for other in affected {
-            self.remap(other, at, out);
-        }
-    }
-
-    /// Forgets that somebody of whom only invalid records came was there.
-    pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
-        debug_assert!(!self.has_more());
-        self.tracker.forget_stranger(acd, login_id);
-    }
-
-    /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
-    /// no news and have no id of their own; `previous` is not remembered.
-    pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
-        let indices: Vec<AgentIndex> = self.tracker.table().indices().collect();
-        indices.into_iter().filter_map(|index| self.current_of(index)).collect()
-    }
-
-    /// The same of one.
-    pub(super) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
-        let agent = self.tracker.table().get(index);
-        let known = agent.known.clone().filter(|_| agent.sequence > 0)?;
-        let event = agent.event(index, known, Cause::Observed, agent.last_seen);
-        let published = self.annotator.published(index).cloned();
-        let annotation = self.annotator.annotate(&event);
-        self.annotator.restore(index, published);
-        Some((Box::new(event), Box::new(annotation)))
-    }
-
-    pub(super) fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
-        let annotation = Box::new(self.annotator.annotate(&event));
-        self.totals.events += 1;
-        out.push(Finding::Event(event, annotation));
-    }
-
     /// A batch carries the plan it was framed with: another one than the last begins another snapshot.
     fn set_plan(&mut self, plan: &Arc<Plan>, at: Timestamp, out: &mut Vec<Finding>) {
         if Arc::ptr_eq(&self.plan, plan) {
@@ -665,99 +555,6 @@ impl Engine {
             out.push(Finding::Close(id, CloseReason::NoValidRecord));
         }
         dead_letter(frame, reason, at, out);
-    }
-
-    /// Passes on what the tracker has told.
-    fn drain(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
-        self.drain_at_most(usize::MAX, at, out);
-    }
-
-    /// The same of as much as one call may find.
-    fn drain_share(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
-        self.drain_at_most(self.most_findings, at, out);
-    }
-
-    /// Names come first: who shares one is nobody's from this record on.
-    fn drain_at_most(&mut self, most: usize, at: Timestamp, out: &mut Vec<Finding>) {
-        let renamed = self.tracker.take_renamed();
-        if self.outputs.is_empty() && renamed.is_empty() {
-            return;
-        }
-        let begin = self.clock.raw();
-        for index in renamed {
-            let agent = self.tracker.table().get(index);
-            if let Some(name) = &agent.ride_along.name {
-                self.affected.extend(self.annotator.set_name(index, &agent.login_id, name));
-            }
-        }
-        self.waiting.extend(self.outputs.drain(..));
-        self.waiting_since = at;
-        self.take_waiting(most, most, out);
-        self.stages.map += self.clock.delta(begin, self.clock.raw());
-    }
-
-    /// Stops once `out` has `most` findings; asks the mapping about `most_asked` agents at most.
-    fn take_waiting(&mut self, most: usize, most_asked: usize, out: &mut Vec<Finding>) {
-        while let Some(output) = self.waiting.pop_front() {
-            match output {
-                Output::Agent(event) => self.publish(event, out),
-                Output::Status(event) => {
-                    let peer = self.session.peer().cloned();
-                    self.push_status(event, peer, out);
-                }
-                Output::Snapshot(snapshot) => {
-                    if snapshot.complete {
-                        self.totals.complete_snapshots += 1;
-                    } else {
-                        self.totals.incomplete_snapshots += 1;
-                    }
-                    out.push(Finding::Snapshot(snapshot));
-                }
-                Output::Crowd => {
-                    self.tracker.carry_out(most.saturating_sub(out.len()), &mut self.outputs);
-                    self.publish_outputs(out);
-                    if self.tracker.has_crowd() {
-                        self.waiting.push_front(Output::Crowd);
-                        return self.publish_those_behind(out);
-                    }
-                }
-            }
-        }
-        for _ in 0..most_asked {
-            if out.len() >= most {
-                break;
-            }
-            let Some(index) = self.affected.pop_front() else { break };
-            self.remap(index, self.waiting_since, out);
-        }
-    }
-
-    fn publish_outputs(&mut self, out: &mut Vec<Finding>) {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        for output in outputs.drain(..) {
-            if let Output::Agent(event) = output {
-                self.publish(event, out);
-            }
-        }
-        self.outputs = outputs;
-    }
-
-    /// Publishes the events behind the crowd that the table already reflects: these must not wait for it.
-    fn publish_those_behind(&mut self, out: &mut Vec<Finding>) {
-        let (events, others) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|it| matches!(it, Output::Agent(_)));
-        self.waiting = others;
-        self.outputs = Vec::from(events);
-        self.publish_outputs(out);
-    }
-
-    fn status(&mut self, kind: StatusKind, peer: Option<Arc<str>>, at: Timestamp, out: &mut Vec<Finding>) {
-        self.push_status(StatusEvent { kind, at, affected: 0 }, peer, out);
-    }
-
-    fn push_status(&self, event: StatusEvent, peer: Option<Arc<str>>, out: &mut Vec<Finding>) {
-        let figures = FeedFigures { peer, ..self.figures() };
-        out.push(Finding::Status(Box::new(FeedStatus { event, figures, no_valid_record: false })));
     }
 
     /// How the feed stands.

@@ -14,6 +14,7 @@ mod conditions;
 pub mod engine;
 #[cfg(test)]
 mod figures_tests;
+mod finding;
 mod forgetting;
 mod handover;
 pub mod mapping_files;
@@ -22,6 +23,7 @@ mod overflow;
 mod preparation;
 pub mod refresh;
 mod reload;
+mod remapping;
 pub mod removal;
 pub mod replay;
 mod restore;
