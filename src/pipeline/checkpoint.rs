@@ -13,7 +13,7 @@ use crate::publish::journal::TableChange;
 use crate::publish::journal_agents::Latest;
 use crate::publish::lane::Lane;
 use crate::state::table::AgentIndex;
-use crate::store::{AgentKey, StoredIntegration};
+use crate::store::{self, AgentKey, StoredIntegration};
 use crate::time::Timestamp;
 
 use super::standing::Accepted;
@@ -130,7 +130,19 @@ impl Checkpoint {
         let Some(last) = rows.last() else { return Ok(()) };
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().try_for_each(|row| latest.add(row)).map_err(|error| error.to_string())?;
-        if lane.checkpoint(last.end(), latest.into_changed(), self.feed.clone(), false) {
+        let mut change = latest.into_changed();
+        // What a damaged row said of somebody who is forgotten is known here.
+        let is_left_out = |end: u64| {
+            let is_in = |row: &store::Row| row.first < end && end <= row.end();
+            self.covered_to < end && end <= last.end() && !rows.iter().any(is_in)
+        };
+        for (key, _) in self.forgotten.iter().filter(|(_, end)| is_left_out(*end)) {
+            let comes_again = change.agents.iter().any(|agent| agent.acd == key.0 && *agent.login_id == *key.1);
+            if !comes_again {
+                change.forgotten.push(key.clone());
+            }
+        }
+        if lane.checkpoint(last.end(), change, self.feed.clone(), false) {
             self.covered(last.end(), lane);
             self.covers = self.covers.max(self.covered_to);
         }
@@ -204,8 +216,9 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// Up to where a full journal of three rows is covered, one of which is damaged, and whom the table has then.
-    fn covered_past(damaged: i64) -> (u64, u64) {
+    /// Up to where a full journal of three rows is covered, one of which is damaged, and how many the table has then. The first
+    /// agent's tombstone ends at `forgotten`.
+    fn covered_past(damaged: i64, forgotten: Option<u64>) -> (u64, u64) {
         let folder = TempDir::new().unwrap();
         let (journal, _) = start(&folder);
         for agent in 0..3 {
@@ -228,6 +241,7 @@ mod tests {
         let (journal, stored) = start(&folder);
         let now = Timestamp::now();
         let mut checkpoint = Checkpoint::new(&stored, now);
+        forgotten.into_iter().for_each(|end| checkpoint.forget((1, "agent-0".into()), end));
         let mut at = now;
         for _ in 0..3 {
             checkpoint.cover(journal.lanes().next().unwrap().1, at, None);
@@ -240,8 +254,14 @@ mod tests {
 
     #[test]
     fn a_damaged_row_keeps_nothing_behind_it_in_a_full_journal() {
-        assert_eq!(covered_past(0), (3, 2));
-        assert_eq!(covered_past(1), (3, 2));
-        assert_eq!(covered_past(2), (2, 2), "nothing is behind it yet");
+        assert_eq!(covered_past(0, None), (3, 2));
+        assert_eq!(covered_past(1, None), (3, 2));
+        assert_eq!(covered_past(2, None), (2, 2), "nothing is behind it yet");
+    }
+
+    #[test]
+    fn whose_tombstone_is_damaged_is_forgotten_all_the_same() {
+        assert_eq!(covered_past(1, Some(2)), (3, 1));
+        assert_eq!(covered_past(1, Some(1)), (3, 2), "that row says itself what it says");
     }
 }
