@@ -65,7 +65,7 @@ unit: ## the tests that need no Kafka
 	cargo test --locked --lib --bins
 
 .PHONY: torture
-torture: tools-java ## kills and outages under load, full size, at most 40 minutes; TORTURE=--release for what users run
+torture: tools-java ## kills and outages under load, full size, at most 80 minutes; TORTURE=--release for what users run
 	RTALINK_TORTURE=full cargo test --locked $(TORTURE) --test torture -- --test-threads=1
 
 .PHONY: fuzz

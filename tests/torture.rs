@@ -47,8 +47,8 @@ use scene::{Scene, pass, say};
 /// Whether the configuration takes `delivery = "exactly-once"`.
 const EXACTLY_ONCE: bool = true;
 
-/// Nothing is broken any more after that, so that the whole ends within 40 minutes.
-const FULL_TIME: Duration = Duration::from_secs(36 * 60);
+/// Nothing is broken any more after that, so that the whole ends within 80 minutes.
+const FULL_TIME: Duration = Duration::from_mins(75);
 const SHORT_TIME: Duration = Duration::from_secs(11 * 60);
 
 /// Of 100 kills, so many come before rtalink is ready or soon after, in the middle of its recovery.
