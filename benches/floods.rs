@@ -69,11 +69,23 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-/// Sends until it is told to stop; counts the bytes.
-fn send(flood: &Flood, feed: SocketAddr, stop: &AtomicBool, sent: &AtomicU64) {
-    let mut feed = TcpStream::connect(feed).unwrap();
-    feed.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+/// Everybody arrives, and Kafka has heard of it.
+fn arrive(flood: &Flood, feed: &mut TcpStream, service: &Service, metrics: &Metrics) {
     feed.write_all(flood.begin.as_bytes()).unwrap();
+    let agents = flood.begin.lines().filter(|line| *line != "END").count() as f64;
+    let series = format!("rtalink_agents{{integration=\"{}\",mode=\"AVAIL\"}} ", flood.integration);
+    let known = || -> f64 {
+        let page = metrics.render();
+        page.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or_default()
+    };
+    while known() < agents || service.pending() > 0 {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// Sends until it is told to stop; counts the bytes.
+fn send(flood: &Flood, mut feed: TcpStream, stop: &AtomicBool, sent: &AtomicU64) {
+    feed.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     while !stop.load(Ordering::Relaxed) {
         // Whoever is not read waits.
         if let Ok(count) =
@@ -101,7 +113,8 @@ fn play(flood: &Flood) {
     let mut calm = Loop::default();
     let latencies = calm.sink(|integration| integration == CALM);
     let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new() };
-    let service = runtime.block_on(Service::start(config, options, Metrics::new().unwrap())).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let service = runtime.block_on(Service::start(config, options, metrics.clone())).unwrap();
     let address =
         |id: &str| -> SocketAddr { service.feed_addresses().iter().find(|(known, _)| **known == *id).unwrap().1 };
     let mut feed = TcpStream::connect(address(CALM)).unwrap();
@@ -111,11 +124,14 @@ fn play(flood: &Flood) {
     for is_flooded in [false, true, false] {
         let stop = AtomicBool::new(!is_flooded);
         let sent = AtomicU64::new(0);
-        let target = address(flood.integration);
+        let mut other = TcpStream::connect(address(flood.integration)).unwrap();
+        if is_flooded {
+            arrive(flood, &mut other, &service, &metrics);
+        }
         let begin = Instant::now();
         let latencies = std::thread::scope(|scope| {
             if is_flooded {
-                scope.spawn(|| send(flood, target, &stop, &sent));
+                scope.spawn(|| send(flood, other, &stop, &sent));
             }
             let latencies = calm.round(&mut feed, "|1|");
             stop.store(true, Ordering::Relaxed);

@@ -78,6 +78,8 @@ impl<C> Connection<C> {
     async fn read_all(&self, reader: &mut Reader) -> Result<Ended, WorkerGone> {
         loop {
             let read = tokio::select! {
+                // Nothing more is taken then, also where there is something.
+                biased;
                 () = self.close.cancelled() => return Ok(Ended::Over),
                 read = reader.read(&self.settings) => read,
             };
@@ -191,5 +193,47 @@ impl Reader {
             self.framer.reset();
         }
         self.plan = Arc::clone(&settings.plan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::inbox::{Received, channels};
+    use super::*;
+    use crate::wire::layout::builtin;
+
+    #[tokio::test]
+    async fn nothing_is_taken_of_a_connection_that_is_to_close() {
+        let layout = Arc::new(builtin::get("cisco-icm-20").unwrap());
+        let plan = Plan::compile(&layout, "UTC").unwrap();
+        let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Chance must not decide.
+        for _ in 0..20 {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            peer.write_all(b"a record\n").await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.readable().await.unwrap();
+            let (mut outlets, mut inbox) = channels::<()>(1, 8);
+            let outlet = outlets.remove(0);
+            let settings = Arc::clone(&settings);
+            let close = CancellationToken::new();
+            close.cancel();
+            let connection = Connection { integration: 0, id: 1, settings, outlet, close, bytes: Counter::noop() };
+            assert_eq!(connection.run(Stream::Plain(stream), "peer".into()).await.unwrap(), Ended::Over);
+            let mut told = Vec::new();
+            while let Received::Letter(_, Letter::Feed(FromFeed { event, .. })) =
+                inbox.receive(Duration::ZERO, |_| true)
+            {
+                told.push(event);
+            }
+            assert!(matches!(told[..], [FeedEvent::Open { .. }, FeedEvent::Close]), "{told:?}");
+        }
     }
 }

@@ -147,6 +147,8 @@ impl<C: Send + Sync + 'static> Feed<C> {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let accepted = tokio::select! {
+                // Whoever dials while the service ends is not let in.
+                biased;
                 () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
