@@ -17,6 +17,7 @@ mod support;
 use support::kafka::free_port;
 use support::process::{Process, output, rtalink, write};
 use support::service::folder;
+use support::short::LAYOUT;
 use support::small_disk::SmallDisk;
 use support::wait::{until, until_true};
 
@@ -336,14 +337,9 @@ fn decode_shows_all_columns_whatever_details_says() {
     assert_eq!((&line["workSplit"], &line["direction"]), (&json!("232"), &json!("IN")));
 }
 
-const SHORT: &str = r#"
-snapshot_end = "marker"
-[layout.short]
-separator = "|"
-marker = "^END"
-columns = ["login_id", "state", "aux_reason"]
-states = "cms-names"
-"#;
+fn short() -> String {
+    format!("snapshot_end = \"marker\"\n{LAYOUT}")
+}
 
 const CAPTURE: &str = r#"{"at":"2026-01-05T08:00:00.000Z","peer":"10.1.2.3:40000","open":true}
 {"at":"2026-01-05T08:00:00.120Z","text":"1|AVAIL|\n2|AUX|3\nEND\n"}
@@ -369,7 +365,7 @@ fn replay_with_account(file: &str, capture: &Path, options: &[&str]) -> (String,
 
 #[test]
 fn replay_is_deterministic_and_adds_up() {
-    let (folder, file) = with_config(&config(0, 0, "short", SHORT));
+    let (folder, file) = with_config(&config(0, 0, "short", &short()));
     let capture = write(folder.path(), "monday.capture", CAPTURE);
     let events = replay(&file, &capture, &[]);
     assert_eq!(events, replay(&file, &capture, &[]), "byte for byte");
@@ -401,7 +397,7 @@ fn replay_is_deterministic_and_adds_up() {
 
 #[test]
 fn replay_accounts_for_what_it_saw() {
-    let layout = SHORT.replace("[layout.short]", "[layout.short]\nskip = [\"^#\"]");
+    let layout = short().replace("[layout.short]", "[layout.short]\nskip = [\"^#\"]");
     let (folder, file) = with_config(&config(0, 0, "short", &layout));
     let capture = r##"{"at":"2026-01-05T08:00:00.000Z","peer":"10.1.2.3:40000","open":true}
 {"at":"2026-01-05T08:00:00.120Z","text":"# shift\n1|AVAIL|\n2|AUX|3\n3|LUNCH|\nEND\n"}
@@ -453,7 +449,7 @@ fn is_status(line: &str) -> bool {
 
 #[test]
 fn what_is_captured_can_be_replayed() {
-    let (folder, file) = with_config(&config(0, 0, "short", SHORT));
+    let (folder, file) = with_config(&config(0, 0, "short", &short()));
     let capture = folder.path().join("feed.capture");
     let mut command = rtalink();
     command.args(["capture", "--listen", "127.0.0.1:0", "--output"]).arg(&capture);

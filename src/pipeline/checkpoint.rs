@@ -195,7 +195,8 @@ mod tests {
     use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
     use crate::publish::message::{Batch, Message};
     use crate::publish::outbox::Limits;
-    use crate::store::{self, DATABASE, Store};
+    use crate::publish::testing::damage_rows;
+    use crate::store::{self, Store};
 
     fn open(folder: &TempDir) -> (Store, StoredIntegration) {
         let settings = store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal };
@@ -218,7 +219,7 @@ mod tests {
 
     /// Up to where a full journal of three rows is covered, one of which is damaged, and how many the table has then. The first
     /// agent's tombstone ends at `forgotten`.
-    fn covered_past(damaged: i64, forgotten: Option<u64>) -> (u64, u64) {
+    fn covered_past(damaged: u64, forgotten: Option<u64>) -> (u64, u64) {
         let folder = TempDir::new().unwrap();
         let (journal, _) = start(&folder);
         for agent in 0..3 {
@@ -234,10 +235,7 @@ mod tests {
             journal.wait_written(in_time());
         }
         assert_eq!(journal.finish(in_time()), 0);
-        let connection = rusqlite::Connection::open(folder.path().join(DATABASE)).unwrap();
-        let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
-        assert_eq!(connection.execute(sql, [damaged]).unwrap(), 1);
-        drop(connection);
+        damage_rows(folder.path(), [damaged]);
         let (journal, stored) = start(&folder);
         let now = Timestamp::now();
         let mut checkpoint = Checkpoint::new(&stored, now);

@@ -56,17 +56,14 @@ impl Charge {
     /// What is written of an agent with their event is what the engine remembers now, which is what their last event says. So
     /// all events of an agent are handed over together.
     pub(super) fn conclude_share(&mut self, read_at: Option<Instant>) {
-        let rest = self.rest.take();
-        let read_at = rest.map_or(read_at, |rest| rest.read_at);
-        let is_new = rest.is_none() || self.findings.is_empty();
+        let before = self.rest.take();
+        let read_at = before.map_or(read_at, |rest| rest.read_at);
+        let are_new = before.is_none() || self.findings.is_empty();
         if self.findings.is_empty() {
             self.engine.go_on(&mut self.findings);
         }
-        let together = match self.findings.len() {
-            ..=SHARE_FINDINGS => 0,
-            _ if is_new => together(self.findings.iter().map(agent_of)),
-            _ => 0,
-        };
+        let are_many = self.findings.len() > SHARE_FINDINGS;
+        let together = if are_new && are_many { together(self.findings.iter().map(agent_of)) } else { 0 };
         let share = together.max(SHARE_FINDINGS).min(self.findings.len());
         let rest = self.findings.split_off(share);
         let findings = std::mem::replace(&mut self.findings, rest);

@@ -103,8 +103,8 @@ const LOOK_EVERY: u32 = 64;
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
-    pub(super) plan: Arc<Plan>,
-    pub(super) decoder: Decoder,
+    plan: Arc<Plan>,
+    decoder: Decoder,
     pub(super) session: Session,
     pub(super) tracker: Tracker,
     pub(super) annotator: Annotator,
@@ -121,7 +121,7 @@ pub struct Engine {
     pub(super) owed: Vec<AgentIndex>,
     pub(super) clock: quanta::Clock,
     pub(super) stages: StageTimes,
-    pub(super) decodes_everything: bool,
+    decodes_everything: bool,
 }
 
 impl Engine {

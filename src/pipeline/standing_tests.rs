@@ -97,14 +97,19 @@ impl Life {
     }
 
     /// A snapshot, and what follows from it.
-    fn reads(&mut self, rows: &'static str) {
-        let at = self.charge.advance(Timestamp::now());
+    fn reads(&mut self, rows: &str) {
+        self.finds(rows, Timestamp::now());
+        self.charge.conclude(None);
+    }
+
+    /// What is read, and nothing that follows from it.
+    fn finds(&mut self, rows: &str, at: Timestamp) {
+        let at = self.charge.advance(at);
         if self.charge.engine.session().connections() == 0 {
             self.charge.engine.open(1, &"peer".into(), at, &mut self.charge.findings);
         }
-        let piece = Piece::Records(Run { bytes: rows.into(), offset: 0 });
+        let piece = Piece::Records(Run { bytes: rows.to_owned().into(), offset: 0 });
         self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
-        self.charge.conclude(None);
     }
 
     /// Everything that was accepted is on disk, and nothing else.
@@ -200,20 +205,17 @@ fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
 }
 
+fn six_hundred() -> String {
+    (0..600).map(|agent| format!("{agent:03}|AVAIL\n")).collect()
+}
+
 #[test]
 fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
     let folder = TempDir::new().unwrap();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
     life.charge.standing = Standing::behind(life.charge.now);
-    let snapshot = |mode: &str| {
-        let rows: String = (0..600).map(|agent| format!("{agent:03}|{mode}\n")).collect();
-        rows.leak() as &'static str
-    };
-    life.charge.engine.open(1, &"peer".into(), life.charge.now, &mut life.charge.findings);
+    life.finds(&six_hundred(), life.charge.now);
     let mut shares = 0;
-    let piece = Piece::Records(Run { bytes: snapshot("AVAIL").into(), offset: 0 });
-    let at = life.charge.now;
-    life.charge.engine.receive(1, &life.plan, &piece, at, &mut life.charge.findings);
     let findings = std::mem::take(&mut life.charge.findings);
     let events: Vec<_> = findings
         .into_iter()
@@ -258,20 +260,10 @@ fn counted(remembered: &[String]) -> std::collections::BTreeMap<&str, usize> {
 /// Six hundred agents are there, and known to be.
 fn a_crowd(folder: &TempDir) -> (Life, Timestamp) {
     let mut life = Life::begin(folder, ROOM, "Old", true);
-    let rows: String = (0..600).map(|agent| format!("{agent:03}|AVAIL\n")).collect();
     let begin = life.charge.now;
-    life.charge.engine.open(1, &"peer".into(), begin, &mut life.charge.findings);
-    life.says(&(rows + "END\n"), begin);
+    life.finds(&(six_hundred() + "END\n"), begin);
     life.charge.conclude(None);
     (life, begin)
-}
-
-impl Life {
-    fn says(&mut self, text: &str, at: Timestamp) {
-        let at = self.charge.advance(at);
-        let piece = Piece::Records(Run { bytes: text.to_owned().into(), offset: 0 });
-        self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
-    }
 }
 
 #[test]
@@ -281,10 +273,10 @@ fn of_a_crowd_that_logs_out_the_store_knows_what_was_handed_over() {
     let after = |seconds| begin.plus(Duration::from_secs(seconds));
     // Nobody is there; so many are not believed to have left before a later snapshot confirms it.
     for seconds in [10, 20] {
-        life.says("END\n", after(seconds));
+        life.finds("END\n", after(seconds));
         life.charge.conclude(None);
     }
-    life.says("END\n", after(30));
+    life.finds("END\n", after(30));
     life.charge.conclude_share(None);
     assert!(life.charge.goes_on());
     assert!(life.charge.standing.accepted(&mut life.charge.engine, &[]).is_none(), "no checkpoint meanwhile");
@@ -312,8 +304,7 @@ fn what_the_table_knows_already_does_not_wait_for_a_crowd() {
         engine.receive(1, &plan, &piece, begin.plus(Duration::from_secs(seconds)), &mut findings);
         std::mem::take(&mut findings)
     };
-    let rows: String = (0..600).map(|agent| format!("{agent:03}|AVAIL\n")).collect();
-    says(&mut engine, &rows, 0);
+    says(&mut engine, &six_hundred(), 0);
     for seconds in [10, 20, 30] {
         says(&mut engine, "000|AVAIL\n", seconds);
         assert!(!engine.has_more(), "so many are not believed at once");

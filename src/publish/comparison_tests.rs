@@ -1,13 +1,11 @@
 //! What waits in a journal, and what a comparison makes of it.
 
-use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::publish::journal::Journal;
 use crate::publish::message::Message;
-use crate::publish::testing::{batch, event, journal_in, kafka, recorder};
-use crate::store::DATABASE;
+use crate::publish::testing::{batch, damage_rows, event, journal_in, kafka, recorder};
 use std::time::Instant;
 
 const ROWS: usize = 9;
@@ -23,12 +21,7 @@ fn left_behind(damaged: &[usize]) -> (Journal, TempDir) {
         journal.wait_written(Instant::now() + Duration::from_secs(60));
     }
     assert_eq!(journal.finish(Instant::now() + Duration::from_secs(60)), 0);
-    let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
-    for row in damaged {
-        let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
-        assert_eq!(connection.execute(sql, [i64::try_from(*row).unwrap()]).unwrap(), 1);
-    }
-    drop(connection);
+    damage_rows(folder.path(), damaged.iter().map(|row| *row as u64));
     (journal_in(folder.path(), &kafka, &["avaya-1"]), folder)
 }
 

@@ -8,7 +8,7 @@ use crate::proto::store as row;
 use crate::publish::journal::{Bounds, Journal, LaneStart, StoreObserver, Unobserved};
 use crate::publish::message::{Batch, Message};
 use crate::publish::outbox::Limits;
-use crate::publish::testing::event;
+use crate::publish::testing::{damage_rows, event};
 use crate::store::memory::{self, StoredAgent};
 use crate::store::{self, StoredIntegration};
 
@@ -64,17 +64,14 @@ fn what_leaves_a_journal_that_cannot_grow_is_remembered_with_the_last_events_whe
 
 /// Up to where a journal of three agents is covered, of which Kafka has the first two and a row is damaged, and whom the store
 /// has, after it could not be written any more.
-fn covered_past(damaged: i64) -> (u64, Vec<String>) {
+fn covered_past(damaged: u64) -> (u64, Vec<String>) {
     let folder = TempDir::new().unwrap();
     for agent in [7, 8, 9] {
         let mut store = open(&folder);
         let stored = store.integration("avaya-1").unwrap();
         assert_eq!(write(start(store, stored, false), agent), 0);
     }
-    let connection = rusqlite::Connection::open(folder.path().join(store::DATABASE)).unwrap();
-    let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
-    assert_eq!(connection.execute(sql, [damaged]).unwrap(), 1);
-    drop(connection);
+    damage_rows(folder.path(), [damaged]);
     let mut store = open(&folder);
     let stored = store.integration("avaya-1").unwrap();
     assert_eq!((stored.next, stored.covered_to), (3, 0));

@@ -9,7 +9,7 @@ use super::*;
 use crate::proto::store;
 use crate::publish::journal::{Bounds, Journal, LaneStart, Unobserved};
 use crate::publish::outbox::{Limits, Taken};
-use crate::publish::testing::{batch, event};
+use crate::publish::testing::{batch, damage_rows, event};
 use crate::store::{self as files, DATABASE, Store};
 
 const ROWS: u64 = 20;
@@ -83,11 +83,7 @@ fn a_damaged_row_is_lost_alone_and_one_at_the_end_takes_nothing_with_it_that_com
     for (damaged, lost) in [(vec![3], 1), (vec![0, 1, 7], 3), (vec![ROWS - 1], 1)] {
         let folder = left_behind();
         let journal = start(&folder);
-        let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
-        for row in &damaged {
-            let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
-            assert_eq!(connection.execute(sql, [i64::try_from(*row).unwrap()]).unwrap(), 1);
-        }
+        damage_rows(folder.path(), damaged.iter().copied());
         assert_eq!(fetched(&journal), (ROWS, lost), "{damaged:?}");
     }
 }
@@ -97,11 +93,7 @@ fn who_only_looks_finds_all_rows_but_those_that_are_damaged() {
     for damaged in [vec![], vec![0], vec![3, 4], vec![0, 7, ROWS - 1], (0..ROWS).collect()] {
         let folder = left_behind();
         let journal = start(&folder);
-        let connection = Connection::open(folder.path().join(DATABASE)).unwrap();
-        for row in &damaged {
-            let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
-            assert_eq!(connection.execute(sql, [i64::try_from(*row).unwrap()]).unwrap(), 1);
-        }
+        damage_rows(folder.path(), damaged.iter().copied());
         let lane = journal.lanes().next().unwrap().1;
         let (mut position, mut found) = (0, Vec::new());
         loop {

@@ -60,7 +60,7 @@ mod status;
 pub mod tail;
 pub mod takeover;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tombstones;
 mod topic_keeper;
 pub mod topics;

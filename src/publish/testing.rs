@@ -20,6 +20,15 @@ use super::tail::{Line, Start, Tail, Tailed};
 use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
 use crate::store;
 
+/// Damages the rows of the journal in that folder that begin at these positions.
+pub(crate) fn damage_rows(folder: &Path, rows: impl IntoIterator<Item = u64>) {
+    let connection = rusqlite::Connection::open(folder.join(store::DATABASE)).unwrap();
+    for row in rows {
+        let sql = "UPDATE journal SET content = zeroblob(length(content)) WHERE first = ?1";
+        assert_eq!(connection.execute(sql, [i64::try_from(row).unwrap()]).unwrap(), 1);
+    }
+}
+
 /// Longer than anything takes on a busy machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
