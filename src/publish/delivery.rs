@@ -151,6 +151,12 @@ impl Failures {
         self.list.lock().not_added
     }
 
+    /// Whether it is known why the producer is at its end: whatever it reports from then on is a consequence.
+    fn has_cause(&self) -> bool {
+        let list = self.list.lock();
+        list.broken.is_some() || !list.refused.is_empty()
+    }
+
     /// All of them.
     pub(crate) fn take(&self) -> FailureList {
         std::mem::take(&mut self.list.lock())
@@ -284,6 +290,13 @@ impl Monitor {
             tracing::warn!(integration, kind, error = message, suppressed, "kafka error, will be retried");
         }
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
+    }
+
+    /// An error that follows from one that has been told: counted, and kept from covering its cause.
+    fn consequence(&self, code: RDKafkaErrorCode, said: &str) {
+        let kind = format!("{code:?}");
+        self.observer.kafka_error(&kind);
+        tracing::debug!(integration = &*self.integration, kind, error = said, "kafka error after another");
     }
 
     /// Kafka has not answered a request in time. librdkafka replaces the connection, and tells nobody.
@@ -455,6 +468,11 @@ impl ClientContext for Reports {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
         *half = Some((error, reason.to_owned()));
         drop(half);
+        if code != RDKafkaErrorCode::AllBrokersDown && self.failures.has_cause() {
+            self.monitor.consequence(code, reason);
+            self.outbox.interrupt();
+            return;
+        }
         let topic = self.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
         self.monitor.error(code, topic, reason);
         // It may be fatal: the publisher thread asks.
@@ -501,7 +519,32 @@ impl ProducerContext for Reports {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outbox::Limits;
+    use super::super::testing::{kafka, recorder};
     use super::*;
+
+    #[test]
+    fn what_follows_from_an_error_does_not_cover_it() {
+        let (observer, _seen) = recorder();
+        let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), observer));
+        let failures = Arc::new(Failures::default());
+        let outbox = Arc::new(Outbox::new(Limits { messages: 1, bytes: Limits::DEFAULT_BYTES }, 0, 0, None));
+        let reports = Reports::new(outbox, Arc::clone(&monitor), Arc::clone(&failures), None);
+        let error = |code, reason| {
+            for _ in 0..2 {
+                reports.error(KafkaError::Global(code), reason); // a pair, as rdkafka does
+            }
+            monitor.health().last_error.unwrap().kind
+        };
+        assert_eq!(error(RDKafkaErrorCode::Resolve, "no such host"), "Resolve");
+        failures.record_not_added(Topic::Checkpoint);
+        let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+        assert_eq!(error(code, "not added"), "TopicAuthorizationFailed");
+        failures.record_end(code);
+        // Kafka knows of no transaction that could be undone.
+        assert_eq!(error(RDKafkaErrorCode::InvalidTransactionalState, "not ended"), "TopicAuthorizationFailed");
+        assert_eq!(error(RDKafkaErrorCode::AllBrokersDown, "all down"), "AllBrokersDown");
+    }
 
     #[test]
     fn a_ticket_survives_the_journey() {
