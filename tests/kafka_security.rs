@@ -295,7 +295,9 @@ fn the_rights_are_enough() {
 
         // What it only writes, it cannot read.
         let (code, told) = site.output(&["tail", "--topic", "current", "--until-end"]);
-        assert_eq!((code, told.lines().count()), (Some(0), 3), "{told}");
+        // At least once, what was read from Kafka comes again.
+        let copies = if delivery == DELIVERIES[0] { 2 } else { 0 };
+        assert_eq!((code, told.lines().count()), (Some(0), 3 + copies), "{told}");
         let (code, told) = site.output(&["tail", "--topic", "events", "--until-end"]);
         assert_eq!(code, Some(1), "{told}");
         let expected = format!(
@@ -306,7 +308,7 @@ fn the_rights_are_enough() {
         let reader = Acl { operation: "READ".to_owned(), ..site.own(&rights()[0].acl) };
         secure.change(&[], &[reader], &[]);
         let (code, told) = site.output(&["tail", "--topic", "events", "--until-end"]);
-        assert_eq!((code, told.lines().count()), (Some(0), 3), "{told}");
+        assert_eq!((code, told.lines().count()), (Some(0), 3 + copies), "{told}");
     });
 }
 

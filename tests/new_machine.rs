@@ -1,6 +1,7 @@
 //! The service on another machine, or with a store that was set aside: it goes on from what the `current` topic knows.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use rtalink::proto::v1;
@@ -13,6 +14,7 @@ use support::kafka::{Broker, unique};
 use support::sections;
 use support::service::{Running, folder};
 use support::short::{self, send};
+use support::topic;
 use support::wait::until;
 
 fn config(delivery: &str, format: &str) -> String {
@@ -27,9 +29,10 @@ fn files() -> TempDir {
     folder(&[("users.csv", "external_user,employee_id,employee_name\n1,E1,Ada\n")])
 }
 
-/// Login id, sequence, cause, previous mode, mapping version; those of an agent in their order.
+/// Login id, sequence, cause, previous mode, mapping version; those of an agent in their order, without copies.
 fn told(mut events: Vec<v1::AgentStateEvent>) -> Vec<String> {
     events.sort_by_key(|event| (event.login_id.clone(), event.sequence));
+    events.dedup_by(|one, other| one.event_id == other.event_id);
     let tell = |event: &v1::AgentStateEvent| {
         let previous = event.previous.as_ref().map_or("-", |state| state.mode().as_str_name());
         let (login_id, sequence, cause) = (&event.login_id, event.sequence, event.cause().as_str_name());
@@ -111,4 +114,36 @@ fn a_store_that_is_no_store_is_set_aside_and_nothing_begins_anew() {
     let aside = fs::read_dir(service.path("data")).unwrap();
     let names: Vec<String> = aside.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().any(|name| name.starts_with("journal.db.corrupt-")), "{names:?}");
+}
+
+/// A process that dies between the two topics leaves an event on `current` alone; the store, which would send it again, is gone.
+#[test]
+fn what_may_be_on_current_alone_is_sent_again() {
+    let of = |topic: &str| -> BTreeMap<String, (Vec<u8>, BTreeMap<String, String>)> {
+        let received = topic::read(Broker::shared().bootstrap(), topic);
+        received.into_iter().map(|it| (it.key, (it.value, it.headers))).collect()
+    };
+    for format in ["protobuf", "json"] {
+        let toml = config("at-least-once", format);
+        let topic = |name: &str| {
+            let line = toml.lines().map(str::trim).find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_matches([' ', '=', '"']).to_owned()
+        };
+        let (events, current) = (topic("events"), topic("current"));
+        let service = Running::start_in(files(), &toml);
+        send(&mut service.dial(), &["1|AVAIL|", "2|AUX|3", "3|ACD|", "END", "1|ACD|", "2|AUX|3", "3|UNSTAFF|", "END"]);
+        service.settle(6);
+        service.drain();
+        let last = of(&current);
+        assert_eq!(last.len(), 3);
+
+        // No event has come to this topic.
+        let another = unique("events");
+        let service = Running::start_in(files(), &toml.replace(&events, &another));
+        service.settle(0);
+        service.drain().1.close().unwrap();
+        assert_eq!(of(&another), last, "the same bytes, each agent's last");
+        assert_eq!(topic::read(Broker::shared().bootstrap(), &another).len(), 3, "each once");
+        assert_eq!(of(&current), last);
+    }
 }

@@ -16,6 +16,7 @@ pub mod engine;
 mod figures_tests;
 mod finding;
 mod forgetting;
+mod from_kafka;
 mod handover;
 pub mod mapping_files;
 pub mod observers;

@@ -1,4 +1,4 @@
-//! The agent table at the start: from the store, or, where that has none, from the `current` topic.
+//! The agent table at the start, from the store.
 //!
 //! The store is enough, and Kafka may be away: the rows of the table as of the last checkpoint, then the journal behind it,
 //! whose rows hold the agents as each batch has left them. An integration that the store does not know completely (a new
@@ -9,21 +9,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
-
-use crate::config::model::{Config, Delivery, Integration};
+use crate::config::model::{Config, Integration};
 use crate::fail_point;
-use crate::proto::store::AgentMemory;
-use crate::publish::checkpoint::Ours;
 use crate::publish::journal_agents::agents_of;
+use crate::publish::journal_row;
+use crate::publish::recovery::RecoveryError;
 use crate::publish::recovery::Sequences;
-use crate::publish::recovery::{self, Progress, RecoveryError};
-use crate::publish::takeover::{self, TakeoverError};
-use crate::publish::{checkpoint, journal_row};
+use crate::publish::takeover::TakeoverError;
 use crate::state::listening::Listening;
 use crate::state::memory::FeedMemory;
 use crate::store::memory::{self, MemoryError, StoredAgent};
-use crate::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration, Write};
+use crate::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration};
 use crate::time::Timestamp;
 
 use super::checkpoint::Checkpoint;
@@ -33,20 +29,16 @@ use super::unread::Unread;
 
 /// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
-/// How long one attempt to read a checkpoint may take.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
-/// Before the next one: some errors come at once.
-const CHECKPOINT_AGAIN: Duration = Duration::from_secs(1);
 /// What is read from the journal at a time.
-const PORTION: usize = 16 * 1024 * 1024;
+pub(super) const PORTION: usize = 16 * 1024 * 1024;
 
 /// Somebody who was forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Forgotten {
-    key: AgentKey,
-    at: Timestamp,
+pub(super) struct Forgotten {
+    pub(super) key: AgentKey,
+    pub(super) at: Timestamp,
     /// The position behind his tombstone.
-    end: u64,
+    pub(super) end: u64,
 }
 
 /// What is known of one integration.
@@ -56,12 +48,12 @@ pub(super) struct Restored {
     /// Of an agent who is there twice the later one counts.
     pub(super) agents: Vec<StoredAgent>,
     /// So many of them, the first, are rows of the table. The others must become such.
-    checkpointed: usize,
+    pub(super) checkpointed: usize,
     /// Forgotten in the journal behind the checkpoint: whatever the table or Kafka has of them from before is void.
-    forgotten: Vec<Forgotten>,
+    pub(super) forgotten: Vec<Forgotten>,
     pub(super) feed: FeedMemory,
     /// Kafka was not asked for them.
-    is_from_store: bool,
+    pub(super) is_from_store: bool,
     /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
     pub(super) mapping_version: u64,
 }
@@ -331,143 +323,6 @@ fn replay(
         agents = all.filter(|agent| !is_void(agent)).map(|(_, agent)| agent).collect();
     }
     Ok((agents, forgotten.into_values().map(|(_, who)| who).collect()))
-}
-
-/// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
-pub(super) fn from_kafka(
-    servers: &str,
-    config: &Config,
-    opening: &mut Opening,
-    stop: &CancellationToken,
-) -> Result<(), RestoreError> {
-    let Opening { store, restored, .. } = opening;
-    // Who has no real time has no agents.
-    let is_missing =
-        |number: &usize| config.integrations[*number].realtime.is_some() && !restored[*number].stored.recovered;
-    let missing: Vec<usize> = (0..restored.len()).filter(is_missing).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Arc<str>> = missing.iter().map(|number| Arc::clone(&config.integrations[*number].id)).collect();
-    tracing::info!(integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka");
-    let begin = Instant::now();
-    if config.kafka.delivery == Delivery::ExactlyOnce {
-        for id in &ids {
-            takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
-        }
-    }
-    let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
-    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, patience, &stopped, &mut tell)?;
-    fail_point::reach(fail_point::KAFKA_READ);
-    tracing::info!(
-        messages = recovered.messages,
-        unreadable = recovered.unreadable,
-        took_ms = begin.elapsed().as_millis(),
-        "read from Kafka"
-    );
-    for (number, id) in missing.into_iter().zip(ids) {
-        let Restored { stored, agents, checkpointed, forgotten, feed, is_from_store, mapping_version } =
-            &mut restored[number];
-        let mut found = recovered.integrations.remove(&id).unwrap_or_default();
-        let position = match config.kafka.delivery {
-            // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
-            Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
-        };
-        // Kafka may not have their tombstones yet. Who came again after it is somebody else.
-        let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
-        found.agents.retain(|StoredAgent { agent, .. }| {
-            let at = voided.get(&(agent.acd, Arc::clone(&agent.login_id)));
-            at.is_none_or(|at| agent.last_seen > *at)
-        });
-        // Of what both have, the store may know more: events that Kafka does not have yet.
-        let mut known: HashMap<(u32, Arc<str>), StoredAgent> = HashMap::new();
-        for agent in found.agents.into_iter().chain(agents.drain(..)) {
-            let key = (agent.agent.acd, agent.agent.login_id.clone());
-            if known.get(&key).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
-                known.insert(key, agent);
-            }
-        }
-        agents.extend(known.into_values());
-        *checkpointed = 0;
-        *is_from_store = false;
-        *mapping_version = found.mapping_version;
-        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
-        *stored = store.integration(&id)?;
-        feed.last_valid = feed.last_valid.max(found.last_valid);
-    }
-    Ok(())
-}
-
-/// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
-/// published long ago; sent again behind what followed them, they would be the last word on `current`. The price: where the
-/// process also died between the two topics, an event is on `current` alone.
-///
-/// Of who was forgotten further behind nothing can be told by Kafka.
-fn published(
-    store: &Store,
-    stored: &StoredIntegration,
-    in_kafka: &[StoredAgent],
-    forgotten: &[Forgotten],
-) -> Result<u64, Unread> {
-    let void_below: HashMap<(u32, &str), u64> =
-        forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
-    let in_kafka: HashMap<(u32, &str), u64> =
-        in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
-    let reader = store.reader()?;
-    let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
-    loop {
-        let rows = reader.batches(stored.number, position, PORTION)?;
-        let Some(last) = rows.last() else { return Ok(published) };
-        position = last.end();
-        for row in &rows {
-            let mut agents = agents_of(row, None)?.agents;
-            agents.retain(|agent| void_below.get(&(agent.acd, &*agent.login_id)).is_none_or(|end| row.end() > *end));
-            let has = |agent: &AgentMemory| {
-                in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
-            };
-            if !agents.iter().all(has) {
-                return Ok(published);
-            }
-            if !agents.is_empty() {
-                published = row.end();
-            }
-        }
-    }
-}
-
-/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that tells nothing of it.
-fn committed(
-    servers: &str,
-    config: &Config,
-    integration: &str,
-    store: &Store,
-    stored: &StoredIntegration,
-    stop: &CancellationToken,
-) -> Result<u64, RecoveryError> {
-    // Positions that are counted again after a loss of commits are this run's.
-    let runs = store.lineage(stored.number).followed_by(store.run(), stored.next);
-    let ours = Ours { owner: store.id(), runs: &runs };
-    loop {
-        match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
-            Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
-            Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
-        }
-        let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
-        if stop.is_cancelled() {
-            return Err(RecoveryError::Stopped);
-        }
-    }
-}
-
-fn tell(progress: Progress) {
-    match progress {
-        Progress::Reading { messages } => tracing::info!(messages, "reading the agents from Kafka"),
-        Progress::Waiting { reason, waited } => {
-            let waited_s = waited.as_secs();
-            tracing::warn!(reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ use crate::wire::plan::Plan;
 
 use super::captures;
 use super::engine::Engine;
+use super::from_kafka;
 use super::mapping_files::{self, Version, Versions};
 use super::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
 use super::preparation::{self, Prepared};
@@ -156,7 +157,7 @@ impl Service {
         if let Bootstrap::Servers(servers) = &config.kafka.bootstrap {
             let (servers, config, stop) = (servers.clone(), config.clone(), options.stop.clone());
             let read = tokio::task::spawn_blocking(move || {
-                restore::from_kafka(&servers, &config, &mut opening, &stop).map(|()| opening)
+                from_kafka::read(&servers, &config, &mut opening, &stop).map(|()| opening)
             });
             opening = read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         }

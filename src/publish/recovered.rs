@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::message::header;
 use crate::mapping::annotate::Published;
 use crate::mapping::tables::Activity;
 use crate::proto::agent::{self, UnknownValue};
-use crate::proto::{self, v1};
+use crate::proto::{self, store, v1};
 use crate::state::agent::Known;
 use crate::state::agent_state::RideAlong;
 use crate::state::memory::AgentMemory;
@@ -40,7 +41,7 @@ pub struct Recovered {
 /// What the topic remembers of one integration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecoveredFeed {
-    /// Each agent once, in no order. None has a computed start, an absence or its last message.
+    /// Each agent once, in no order. With its last message; none has a computed start or an absence.
     pub agents: Vec<StoredAgent>,
     /// The newest observation of any of its events: there was a valid record at that time.
     pub last_valid: Option<Timestamp>,
@@ -129,6 +130,8 @@ struct Feed {
 /// Takes messages, in the order of each partition.
 pub(crate) struct Collector {
     feeds: HashMap<Arc<str>, Feed>,
+    /// Each agent's last message is kept too.
+    keeps_events: bool,
     activities: HashSet<Arc<Activity>>,
     pub(crate) messages: u64,
     pub(crate) unreadable: u64,
@@ -137,14 +140,14 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) fn new(wanted: &[Arc<str>]) -> Self {
         let feeds = wanted.iter().map(|integration| (Arc::clone(integration), Feed::default())).collect();
-        Self { feeds, activities: HashSet::new(), messages: 0, unreadable: 0 }
+        Self { feeds, keeps_events: true, activities: HashSet::new(), messages: 0, unreadable: 0 }
     }
 
     /// The same, of the agents only who has a higher sequence than is known of him, or is not known.
     pub(crate) fn beyond(known: HashMap<Arc<str>, Sequences>) -> Self {
         let feed = |known| Feed { known: Some(known), ..Feed::default() };
         let feeds = known.into_iter().map(|(integration, known)| (integration, feed(known))).collect();
-        Self { feeds, activities: HashSet::new(), messages: 0, unreadable: 0 }
+        Self { feeds, keeps_events: false, activities: HashSet::new(), messages: 0, unreadable: 0 }
     }
 
     pub(crate) fn take(&mut self, read: &Read<'_>) -> Result<(), Unreadable> {
@@ -169,7 +172,8 @@ impl Collector {
             return Err(Unreadable::AnotherKey);
         }
         feed.mapping_version = feed.mapping_version.max(event.mapping_version);
-        let stored = stored(event, &mut self.activities)?;
+        let message = self.keeps_events.then(|| message(key, read, &event.event_id)).flatten();
+        let stored = StoredAgent { last_event: message, ..stored(event, &mut self.activities)? };
         feed.last_valid = feed.last_valid.max(Some(stored.agent.last_seen));
         feed.take(who, stored, read.place);
         Ok(())
@@ -278,6 +282,19 @@ fn decode(content_type: Option<&[u8]>, value: &[u8]) -> Result<v1::AgentStateEve
     } else {
         Err(Unreadable::ContentType)
     }
+}
+
+/// The message as the journal has it, to be sent again; `None` where its event has no id to be known by.
+fn message(key: &str, read: &Read<'_>, event_id: &str) -> Option<store::Message> {
+    let event_id = Uuid::try_parse(event_id).ok()?;
+    Some(store::Message {
+        route: store::message::Route::AgentState.into(),
+        key: key.to_owned(),
+        payload: read.value?.to_vec(),
+        json: read.content_type == Some(header::JSON.as_bytes()),
+        event_id: event_id.as_bytes().to_vec(),
+        ..store::Message::default()
+    })
 }
 
 /// Whether mode or direction have names that this version does not know: JSON reads these as the first value.
