@@ -17,6 +17,7 @@ use rtalink::mapping::annotate::{Annotation, NoUser, Published};
 use rtalink::mapping::key::Level;
 use rtalink::mapping::tables::{Activity, User};
 use rtalink::publish::encode::Encoder;
+use rtalink::publish::journal_row;
 use rtalink::publish::message::{Message, Route, header};
 use rtalink::publish::publisher::Drained;
 use rtalink::publish::recovery::{Progress, Recovered, RecoveryError, read_current};
@@ -163,10 +164,24 @@ fn recover(servers: &str, kafka: &Kafka, wanted: &[&str]) -> Recovered {
     read_current(servers, kafka, &wanted, LONG, &|| Instant::now() > deadline, &mut |_| {}).unwrap()
 }
 
+/// Without their last messages.
 fn agents(recovered: &Recovered, integration: &str) -> Vec<StoredAgent> {
     let mut agents = recovered.integrations[integration].agents.clone();
+    agents.iter_mut().for_each(|agent| agent.last_event = None);
     agents.sort_by(|one, other| one.agent.login_id.cmp(&other.agent.login_id));
     agents
+}
+
+/// Each agent's last message is as it was sent.
+fn are_as_sent(recovered: &Recovered, integration: &str) {
+    for StoredAgent { agent, last_event, .. } in &recovered.integrations[integration].agents {
+        let stored = last_event.as_ref().unwrap();
+        let format = if stored.json { Format::Json } else { Format::Protobuf };
+        let sent = message(integration, format, agent.login_id.parse().unwrap(), agent.sequence);
+        let back = journal_row::from_stored(stored).unwrap();
+        assert_eq!((back.route, back.key, back.payload), (sent.route, sent.key, sent.payload));
+        assert_eq!(back.headers, sent.headers);
+    }
 }
 
 fn observed(sequence: u64) -> Option<Timestamp> {
@@ -198,6 +213,8 @@ fn the_last_event_of_each_agent_comes_back_in_both_formats() {
     assert_eq!(agents(&recovered, "avaya-1"), wanted);
     let wanted: Vec<StoredAgent> = (0..9).map(|agent| expected(agent, 14)).collect();
     assert_eq!(agents(&recovered, "avaya-2"), wanted);
+    are_as_sent(&recovered, "avaya-1");
+    are_as_sent(&recovered, "avaya-2");
     assert_eq!(recovered.integrations.len(), 2, "nothing of those not wanted or never seen");
     assert_eq!(recovered.integrations["avaya-1"].last_valid, observed(15));
     assert_eq!(recovered.integrations["avaya-2"].last_valid, observed(14));
