@@ -126,12 +126,14 @@ fn send_again(
 ) -> Result<usize, StoreError> {
     let with_event = |agent: &StoredAgent| {
         let (_, event) = last_events.remove(&key(agent)).filter(|(sequence, _)| *sequence == agent.agent.sequence)?;
-        Some((event, memory::agent_message(&agent.agent, agent.published.as_ref(), None)))
+        let order = (agent.agent.last_seen, key(agent));
+        Some((order, event, memory::agent_message(&agent.agent, agent.published.as_ref(), None)))
     };
-    let all: Vec<(Message, AgentMemory)> = agents.iter().filter_map(with_event).collect();
+    let mut all: Vec<(_, Message, AgentMemory)> = agents.iter().filter_map(with_event).collect();
+    all.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
     let mut first = stored.next.max(stored.acknowledged_to).max(stored.covered_to);
     for some in all.chunks(EVENTS_IN_A_ROW) {
-        let (messages, agents) = some.iter().cloned().unzip();
+        let (messages, agents) = some.iter().map(|(_, event, agent)| (event.clone(), agent.clone())).unzip();
         let content = Batch { messages, agents, forgotten: Vec::new() }.encode_to_vec();
         let count = some.len() as u32;
         let (integration, written_at) = (stored.number, Timestamp::now());
