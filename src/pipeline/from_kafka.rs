@@ -82,10 +82,7 @@ pub(super) fn read(
         };
         // Kafka may not have their tombstones yet. Who came again after it is somebody else.
         let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
-        found.agents.retain(|StoredAgent { agent, .. }| {
-            let at = voided.get(&(agent.acd, Arc::clone(&agent.login_id)));
-            at.is_none_or(|at| agent.last_seen > *at)
-        });
+        found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
         let mut last_events: LastEvents = HashMap::new();
         for found in &mut found.agents {
             let is_wanted = config.privacy.event_names || !has_name(found);
@@ -106,8 +103,15 @@ pub(super) fn read(
         store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
         if config.kafka.delivery == Delivery::AtLeastOnce {
             let stored = store.integration(&id)?;
-            let events = send_again(store, &stored, agents, last_events)?;
-            tracing::info!(integration = &*id, events, "the last event of each agent is sent again");
+            match send_again(store, &stored, agents, last_events) {
+                Ok(events) => tracing::info!(integration = &*id, events, "the last event of each agent is sent again"),
+                // Without them the service starts all the same: the agents themselves are known.
+                Err(error) => tracing::warn!(
+                    integration = &*id,
+                    %error,
+                    "the last event of each agent cannot be written to be sent again: some may be missing on the events topic"
+                ),
+            }
         }
         *stored = store.integration(&id)?;
         feed.last_valid = feed.last_valid.max(found.last_valid);
@@ -137,6 +141,10 @@ fn send_again(
         let content = Batch { messages, agents, forgotten: Vec::new() }.encode_to_vec();
         let count = some.len() as u32;
         let (integration, written_at) = (stored.number, Timestamp::now());
+        // What is left alone on a disk is there for what Kafka has to leave.
+        if let Some(shortage) = store.shortage() {
+            return Err(shortage);
+        }
         store.commit(&[Write::Batch { integration, first, count, written_at, content: &content }])?;
         first += u64::from(count);
     }
