@@ -14,6 +14,7 @@ use support::kafka::{Broker, unique};
 use support::sections;
 use support::service::{Running, folder};
 use support::short::{self, send};
+use support::small_disk::SmallDisk;
 use support::topic;
 use support::wait::until;
 
@@ -146,4 +147,31 @@ fn what_may_be_on_current_alone_is_sent_again() {
         assert_eq!(topic::read(Broker::shared().bootstrap(), &another).len(), 3, "each once");
         assert_eq!(of(&current), last);
     }
+}
+
+/// Where there is no room for last events to be sent again, they are not; the service starts, and goes on from the same agents.
+#[test]
+fn without_room_for_last_events_it_starts_all_the_same() {
+    let toml = config("at-least-once", "protobuf");
+    let service = Running::start_in(files(), &toml);
+    send(&mut service.dial(), &["1|AVAIL|", "2|AUX|3", "END"]);
+    service.settle(2);
+    service.drain();
+
+    let folder = files();
+    let store = folder.path().join("data");
+    let Some(_disk) = SmallDisk::mount(&store, "16m") else {
+        println!("skipped, NOT played: nothing may be mounted here");
+        return;
+    };
+    // Enough for an empty store, and less than is left alone.
+    fs::write(store.join("filler"), vec![1; 13 * 1024 * 1024]).unwrap();
+    let service = Running::start_in(folder, &toml);
+    assert_eq!((service.events().len(), service.pending()), (2, 0), "nothing is sent again");
+    fs::remove_file(store.join("filler")).unwrap();
+    send(&mut service.dial(), &["1|ACD|", "2|AUX|3", "END"]);
+    service.settle(2);
+    let events = told(service.events());
+    assert!(events[1].starts_with("1 #2 CHANGED AVAIL"), "{events:?}");
+    service.drain();
 }
