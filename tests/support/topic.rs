@@ -41,8 +41,9 @@ impl Received {
 pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<Received> {
     let ends = |isolation_level: &str| {
         let consumer = consumer(bootstrap, isolation_level);
-        let end =
-            |partition: &i32| consumer.fetch_watermarks(topic, *partition, DEADLINE).expect("the end of a topic").1;
+        let end = |partition: &i32| {
+            insist("the end of a partition", topic, || consumer.fetch_watermarks(topic, *partition, DEADLINE)).1
+        };
         partitions(&consumer, topic).iter().map(end).collect::<Vec<i64>>()
     };
     let written = ends("read_uncommitted");
@@ -69,8 +70,19 @@ fn consumer(bootstrap: &str, isolation_level: &str) -> BaseConsumer {
     config.create().expect("a consumer")
 }
 
+/// Asks until there is an answer: a topic that has just been made has no leader for a moment.
+fn insist<T>(wanted: &str, topic: &str, ask: impl Fn() -> Result<T, KafkaError>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < deadline, "topic {topic}, {wanted}: {error}"),
+        }
+    }
+}
+
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), DEADLINE).expect("metadata of the topic");
+    let metadata = insist("metadata", topic, || consumer.fetch_metadata(Some(topic), DEADLINE));
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
     partitions.map(rdkafka::metadata::MetadataPartition::id).collect()
 }
@@ -86,12 +98,15 @@ fn read_at(bootstrap: &str, topic: &str, isolation_level: &str) -> Vec<Received>
     consumer.assign(&assignment).unwrap();
     let deadline = Instant::now() + DEADLINE;
     let mut received = Vec::new();
+    let mut trouble = None;
     while unfinished > 0 {
-        assert!(Instant::now() < deadline, "topic {topic}: {} messages, then nothing more", received.len());
+        let count = received.len();
+        assert!(Instant::now() < deadline, "topic {topic}: {count} messages, then nothing more, {trouble:?}");
         match consumer.poll(Duration::from_millis(200)) {
             None => {}
             Some(Err(KafkaError::PartitionEOF(_))) => unfinished -= 1,
-            Some(Err(error)) => panic!("topic {topic}: {error}"),
+            // librdkafka asks again by itself.
+            Some(Err(error)) => trouble = Some(error),
             Some(Ok(message)) => received.push(Received {
                 partition: message.partition(),
                 offset: message.offset(),
