@@ -19,6 +19,29 @@ use super::conditions::advice;
 use super::engine::{CloseReason, DeadLetter, Finding};
 use super::worker::{Charge, SHARE_FINDINGS};
 
+/// How often at most the read model is told of figures alone.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// What the read model knows of a feed. A flood of letters does not wake it for each of them.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    at: Option<Instant>,
+    is_behind: bool,
+}
+
+impl Shown {
+    /// Whether the model is to be told now: of a feed status at once, of anything else now or at a later call.
+    fn is_due(&mut self, has_changed: bool, has_status: bool, now: Instant) -> bool {
+        self.is_behind |= has_changed || has_status;
+        let is_quiet = self.at.is_none_or(|at| now.saturating_duration_since(at) >= SHOW_EVERY);
+        let is_due = has_status || self.is_behind && is_quiet;
+        if is_due {
+            *self = Self { at: Some(now), is_behind: false };
+        }
+        is_due
+    }
+}
+
 /// What was found, or is to be found, and is not concluded yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest {
@@ -75,6 +98,7 @@ impl Charge {
     fn conclude_these(&mut self, findings: Vec<Finding>, read_at: Option<Instant>) {
         let begin = Instant::now();
         let has_findings = !findings.is_empty();
+        let mut has_status = false;
         let mut messages = Vec::new();
         let mut events = Vec::new();
         for finding in findings {
@@ -95,6 +119,7 @@ impl Charge {
                     self.staleness.status(&status);
                     self.collect(&mut messages, self.encoder.status_message(&status));
                     self.view.status = Some(*status);
+                    has_status = true;
                 }
                 Finding::DeadLetter(letter) => messages.extend(self.dead_letter(letter)),
                 Finding::Snapshot(snapshot) => {
@@ -125,7 +150,7 @@ impl Charge {
         if !events.is_empty() {
             self.tell_model(Update::Events(events));
         }
-        self.report(has_findings);
+        self.report(has_findings, has_status);
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) -> Option<Message> {
@@ -188,7 +213,7 @@ impl Charge {
     }
 
     /// Counts what has come since the last time, and shows it.
-    pub(super) fn report(&mut self, has_findings: bool) {
+    pub(super) fn report(&mut self, has_findings: bool, has_status: bool) {
         let totals = self.engine.totals();
         let before = std::mem::replace(&mut self.reported, totals);
         self.metrics.changed.increment(totals.records.changed - before.records.changed);
@@ -222,9 +247,10 @@ impl Charge {
             );
         }
         let figures = self.engine.figures();
-        if has_findings || figures != self.view.figures {
-            self.view.figures = figures;
-            self.view.connections = session.connections();
+        let has_changed = has_findings || figures != self.view.figures;
+        self.view.figures = figures;
+        self.view.connections = session.connections();
+        if self.shown.is_due(has_changed, has_status, Instant::now()) {
             self.tell_model(Update::Feed(Box::new(self.view.clone())));
         }
     }
@@ -238,6 +264,27 @@ impl Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_model_is_told_of_a_status_at_once_and_of_figures_in_the_end() {
+        let begin = Instant::now();
+        let mut shown = Shown::default();
+        // After so many milliseconds: something has changed, a status came, it is told.
+        let looks = [
+            (0, true, false, true),
+            (1, true, false, false),
+            (2, false, false, false),
+            (50, false, true, true),
+            (149, true, false, false),
+            (150, false, false, true),
+            (400, false, false, false),
+            (401, true, false, true),
+        ];
+        for (after, has_changed, has_status, expected) in looks {
+            let now = begin + Duration::from_millis(after);
+            assert_eq!(shown.is_due(has_changed, has_status, now), expected, "after {after} ms");
+        }
+    }
 
     #[test]
     fn all_events_of_an_agent_are_handed_over_together() {

@@ -36,7 +36,7 @@ use crate::wire::framing::Piece;
 use super::ageing::{Ageing, Unerased};
 use super::behind::ToBeWritten;
 use super::checkpoint::Checkpoint;
-use super::conclusion::Rest;
+use super::conclusion::{Rest, Shown};
 use super::conditions::Conditions;
 use super::engine::{Engine, Finding, Share};
 use super::refresh::LastEvents;
@@ -109,6 +109,7 @@ pub struct Charge {
     behind_until: Option<Instant>,
     pub(super) reported: Totals,
     pub(super) view: FeedView,
+    pub(super) shown: Shown,
     pub(super) staleness: Staleness,
     pub(super) conditions: Conditions,
     pub(super) heartbeat_due: Timestamp,
@@ -184,6 +185,7 @@ impl Charge {
             behind_until: None,
             reported: Totals::default(),
             view: FeedView::default(),
+            shown: Shown::default(),
             staleness: Staleness::default(),
             conditions: Conditions::default(),
             heartbeat_due: now.plus(HEARTBEAT),
@@ -433,7 +435,7 @@ impl Charge {
         };
         lane.hold(pause.then(|| lane.next()), Box::new(tell));
         self.metrics.paused.set(if pause { 1.0 } else { 0.0 });
-        self.report(true);
+        self.report(true, true);
     }
 
     pub(super) fn status_now(&self, kind: StatusKind, at: Timestamp) -> FeedStatus {
