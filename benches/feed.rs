@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use port::Port;
-use rtalink::feed::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
+use rtalink::sources::rta::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use open_loop::{EVERY, Loop, RECORDS};
 use rtalink::config;
-use rtalink::pipeline::service::{Options, Service};
+use rtalink::service::{Options, Service};
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

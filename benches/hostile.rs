@@ -19,7 +19,7 @@ use certificates::{Authority, DAY, NAME, Valid};
 use hostile::Attack;
 use open_loop::{EVERY, Loop, RECORDS};
 use rtalink::config;
-use rtalink::pipeline::service::{Options, Service};
+use rtalink::service::{Options, Service};
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

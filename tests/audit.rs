@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use prost::Message as _;
-use rtalink::proto::v1::AuditEvent;
+use rtalink::contract::v1::AuditEvent;
 use serde_json::Value;
 
 mod support;

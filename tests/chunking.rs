@@ -7,13 +7,13 @@ use std::{fs, time::Duration};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
+use rtalink::capture::{Entry, Happening};
 use rtalink::config;
 use rtalink::config::model::Integration;
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::engine::Engine;
+use rtalink::engine::replay::Replay;
+use rtalink::integration::mapping_files;
 use rtalink::mapping::tables::MappingTables;
-use rtalink::pipeline::engine::Engine;
-use rtalink::pipeline::mapping_files;
-use rtalink::pipeline::replay::Replay;
 use rtalink::wire::plan::Plan;
 
 /// The captures of all scenarios, each with its integration.

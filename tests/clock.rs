@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rtalink::proto::{from_timestamp, v1};
-use rtalink::store::memory::{self, StoredAgent};
-use rtalink::store::{self, AgentRow, Write};
+use rtalink::contract::saved::{self, StoredAgent};
+use rtalink::contract::{from_timestamp, v1};
+use rtalink::journal::store::{self, AgentRow, Write};
 use rtalink::time::Timestamp;
 use tempfile::TempDir;
 
@@ -43,24 +43,24 @@ fn move_ahead(folder: &Path, by: Duration) -> (Timestamp, Timestamp) {
     let settings = store::Settings { directory: folder.join("data"), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration("avaya-1").unwrap();
-    let mut feed = memory::decode_feed(&stored.feed).unwrap();
+    let mut feed = saved::decode_feed(&stored.feed).unwrap();
     let ahead = |time: Timestamp| time.plus(by);
     feed.last_valid = feed.last_valid.map(ahead);
     feed.seen_at = feed.seen_at.map(ahead);
     let mut agents = Vec::new();
-    store.agents(stored.number, &mut |row| agents.push(memory::decode_agent(row).unwrap())).unwrap();
+    store.agents(stored.number, &mut |row| agents.push(saved::decode_agent(row).unwrap())).unwrap();
     let mut since = None;
     let mut row = |mut stored: StoredAgent| {
         stored.agent.last_seen = ahead(stored.agent.last_seen);
         let known = stored.agent.known.as_mut().unwrap();
         known.since = ahead(known.since);
         since = Some(known.since);
-        let memory = memory::encode_agent(&stored.agent, stored.published.as_ref(), None);
+        let memory = saved::encode_agent(&stored.agent, stored.published.as_ref(), None);
         AgentRow { acd: stored.agent.acd, login_id: stored.agent.login_id, memory }
     };
     let rows: Vec<AgentRow> = agents.into_iter().map(&mut row).collect();
     assert_eq!(rows.len(), 2);
-    let feed_row = memory::encode_feed(&feed);
+    let feed_row = saved::encode_feed(&feed);
     let (integration, covered_to) = (stored.number, stored.next);
     let checkpoint = Write::Checkpoint { integration, covered_to, agents: &rows, feed: &feed_row, recovered: true };
     store.commit(&[checkpoint]).unwrap();

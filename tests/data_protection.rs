@@ -85,7 +85,7 @@ fn every_field_that_is_stored_of_an_agent_is_told() {
     assert_told("### In the store", fields);
 
     let page = read("docs/data-protection.md");
-    let schema = read("src/store/schema.rs");
+    let schema = read("src/journal/store/schema.rs");
     let mut columns = Vec::new();
     for table in schema.split("CREATE TABLE agent (").skip(1) {
         let lines = table.lines().skip(1).take_while(|line| !line.starts_with(')'));

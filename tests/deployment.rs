@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use rtalink::publish::limits::WAITING_BYTES;
+use rtalink::journal::limits::WAITING_BYTES;
 use serde_json::{Value, json};
 
 mod support;

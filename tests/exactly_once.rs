@@ -15,9 +15,9 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::{Bootstrap, Delivery, Kafka};
-use rtalink::publish::message::{Message, Route};
-use rtalink::publish::publisher::Drained;
-use rtalink::publish::{PublishHandle, Publisher, checkpoint};
+use rtalink::journal::message::{Message, Route};
+use rtalink::kafka::publisher::Drained;
+use rtalink::kafka::{PublishHandle, Publisher, checkpoint};
 use rtalink::time::Timestamp;
 use tempfile::TempDir;
 

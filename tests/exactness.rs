@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rtalink::feed::capture::{Entry, Happening};
-use rtalink::pipeline::engine::Finding;
-use rtalink::pipeline::replay::Replay;
-use rtalink::proto::v1;
+use rtalink::capture::{Entry, Happening};
+use rtalink::contract::v1;
+use rtalink::engine::Finding;
+use rtalink::engine::replay::Replay;
 use rtalink::simulate::feed::{Action, Feed};
 use rtalink::simulate::settings::Listener;
 use rtalink::simulate::{self, Drive, FeedSettings, Scenario, Truth};

@@ -6,8 +6,8 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
-use rtalink::proto::v1;
-use rtalink::publish::dead_letter::PER_SECOND;
+use rtalink::contract::v1;
+use rtalink::kafka::dead_letter::PER_SECOND;
 
 mod support;
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use prost::Message as _;
+use rtalink::contract::saved;
+use rtalink::contract::v1::AuditEvent;
+use rtalink::contract::v1::audit_event::Action;
 use rtalink::fail_point;
-use rtalink::proto::v1::AuditEvent;
-use rtalink::proto::v1::audit_event::Action;
-use rtalink::store::{self, AgentRow, Write, memory};
+use rtalink::journal::store::{self, AgentRow, Write};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -499,20 +500,20 @@ fn add_old(store: &Path, count: usize) {
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration("avaya-1").unwrap();
     let mut agents = Vec::new();
-    store.agents(stored.number, &mut |row| agents.push(memory::decode_agent(row).unwrap())).unwrap();
+    store.agents(stored.number, &mut |row| agents.push(saved::decode_agent(row).unwrap())).unwrap();
     let old = |number: usize| {
         let mut agent = agents[0].agent.clone();
         agent.login_id = format!("old-{number}-zqx").into();
         agent.last_seen = agent.last_seen.minus(LONG_AGO);
-        let memory = memory::encode_agent(&agent, None, None);
+        let memory = saved::encode_agent(&agent, None, None);
         AgentRow { acd: agent.acd, login_id: agent.login_id, memory }
     };
     let rows: Vec<AgentRow> = (0..count).map(old).collect();
-    let mut feed = memory::decode_feed(&stored.feed).unwrap();
+    let mut feed = saved::decode_feed(&stored.feed).unwrap();
     // The last snapshot says nothing of those who are added, and all the time since was listened to.
     feed.seen_at = None;
     feed.listening.from = None;
-    let feed = memory::encode_feed(&feed);
+    let feed = saved::encode_feed(&feed);
     let (integration, covered_to) = (stored.number, stored.next);
     store
         .commit(&[Write::Checkpoint { integration, covered_to, agents: &rows, feed: &feed, recovered: true }])

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 
-use rtalink::proto::{AGENT_STATE_EVENT, FEED_STATUS};
+use rtalink::contract::{AGENT_STATE_EVENT, FEED_STATUS};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 use rtalink::simulate::{self, Drive, FeedSettings};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;

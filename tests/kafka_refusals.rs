@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rtalink::publish::message::{Message, Route};
-use rtalink::publish::observer::{Condition, Observer};
-use rtalink::publish::publisher::Drained;
+use rtalink::journal::message::{Message, Route};
+use rtalink::kafka::observer::{Condition, Observer};
+use rtalink::kafka::publisher::Drained;
 
 mod support;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtalink::config::model::Kafka;
-use rtalink::publish::message::{Message, Route};
-use rtalink::publish::publisher::Drained;
+use rtalink::journal::message::{Message, Route};
+use rtalink::kafka::publisher::Drained;
 
 mod support;
 

@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rtalink::proto::{AGENT_STATE_EVENT, v1};
+use rtalink::contract::{AGENT_STATE_EVENT, v1};
 use serde_json::json;
 
 mod support;
@@ -91,7 +91,7 @@ fn the_independent_consumer_reads_our_bytes() {
     assert_eq!(message["key"], "avaya-1/1/0301204");
     assert_eq!(message["headers"], json!({ "schema": AGENT_STATE_EVENT }));
     let ours: serde_json::Value =
-        serde_json::from_slice(&rtalink::proto::message_to_json(AGENT_STATE_EVENT, &event).unwrap()).unwrap();
+        serde_json::from_slice(&rtalink::contract::message_to_json(AGENT_STATE_EVENT, &event).unwrap()).unwrap();
     assert_eq!(message["value"], ours, "both JSON forms are the proto3 mapping with defaults printed");
     assert_eq!(ours["state"]["auxReason"], 0, "an optional that is set is printed at 0");
 }

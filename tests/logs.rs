@@ -303,10 +303,10 @@ fn the_level_changes_at_once_and_goes_back_with_a_reload() {
         feed
     };
     let quiet = connect();
-    let narrow = "info,rtalink::feed=debug";
+    let narrow = "info,rtalink::sources::rta=debug";
     assert_eq!(put_level(http, &format!(" {narrow}\n")), (200, levels(narrow, "info")));
     let loud = connect();
-    for wrong in ["loud", "", "info,rtalink::feed", "rtalink=loud"] {
+    for wrong in ["loud", "", "info,rtalink::sources::rta", "rtalink=loud"] {
         let (status, answer) = put_level(http, wrong);
         assert_eq!(status, 400, "{wrong:?}: {answer}");
         assert!(answer["error"].as_str().unwrap().contains("is no log level: expected"), "{wrong:?}: {answer}");
@@ -465,7 +465,7 @@ fn for_people_lines_are_text() {
         log.into_iter().find(|line| line.contains("connection refused") && line.contains("suppressed="))
     });
     let suppressed: u64 = line.rsplit_once("suppressed=").unwrap().1.parse().unwrap();
-    assert!(line.contains(" WARN rtalink::feed::listener: connection refused") && suppressed >= 20, "{line}");
+    assert!(line.contains(" WARN rtalink::sources::rta::listener: connection refused") && suppressed >= 20, "{line}");
     assert!(!line.contains('\u{1b}'), "no colours where there is no terminal");
     let (code, _, log) = process.terminate();
     assert_eq!(code, Some(0));

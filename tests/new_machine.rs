@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rtalink::proto::v1;
-use rtalink::proto::v1::feed_status::Kind;
+use rtalink::contract::v1;
+use rtalink::contract::v1::feed_status::Kind;
 use tempfile::TempDir;
 
 mod support;

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use rtalink::proto::v1;
-use rtalink::proto::v1::feed_status::Kind;
+use rtalink::contract::v1;
+use rtalink::contract::v1::feed_status::Kind;
 
 mod support;
 

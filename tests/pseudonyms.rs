@@ -6,15 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use rtalink::capture::pseudonym::Pseudonyms;
+use rtalink::capture::pseudonymise::{Counts, Pseudonymiser};
+use rtalink::capture::{Entry, Happening};
 use rtalink::config::{self, model::Config};
-use rtalink::feed::capture::{Entry, Happening};
-use rtalink::feed::pseudonym::Pseudonyms;
-use rtalink::feed::pseudonymise::{Counts, Pseudonymiser};
+use rtalink::contract::v1;
+use rtalink::engine::replay::Replay;
+use rtalink::engine::{Engine, Finding};
+use rtalink::kafka::encode::Encoder;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::pipeline::replay::Replay;
-use rtalink::proto::v1;
-use rtalink::publish::encode::Encoder;
 use rtalink::time::Timestamp;
 use rtalink::wire::plan::Plan;
 

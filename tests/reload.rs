@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 use tempfile::TempDir;
 
 mod support;
@@ -312,7 +312,7 @@ fn sighup_reloads_the_file() {
     let line = process.line("need a restart");
     assert!(line.contains("WARN") && line.contains("realtime.port or bind"), "{line}");
     let _second = TcpStream::connect(process.feed()).unwrap();
-    process.line("DEBUG rtalink::feed::listener: accepted");
+    process.line("DEBUG rtalink::sources::rta::listener: accepted");
 
     fs::write(folder.path().join("users.csv"), "external_user,employee_id,employee_name\n1,E1,Ada\n1,E2,Bo\n").unwrap();
     process.signal("HUP");

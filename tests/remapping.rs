@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rtalink::config;
+use rtalink::contract::saved;
+use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::store::memory;
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
 use rtalink::wire::framing::{Piece, Run};
@@ -104,16 +104,16 @@ impl Site {
             .into_iter()
             .map(|index| {
                 let (agent, published) = self.engine.memory(index);
-                memory::encode_agent(&agent, published.as_ref(), None)
+                saved::encode_agent(&agent, published.as_ref(), None)
             })
             .collect();
-        let feed = memory::encode_feed(&self.engine.feed_memory());
+        let feed = saved::encode_feed(&self.engine.feed_memory());
         let now = self.now + 10;
         *self = Self::start(mapping);
         self.now = now;
-        let agents = rows.iter().map(|row| memory::decode_agent(row).unwrap());
+        let agents = rows.iter().map(|row| saved::decode_agent(row).unwrap());
         let agents: Vec<_> = agents.map(|stored| (stored.agent, stored.published)).collect();
-        self.engine.restore(agents, &memory::decode_feed(&feed).unwrap());
+        self.engine.restore(agents, &saved::decode_feed(&feed).unwrap());
         let mut found = Vec::new();
         self.engine.remap_outdated(at(now), &mut found);
         Self::told(found)

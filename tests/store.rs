@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Output;
 
 use prost::Message as _;
-use rtalink::proto::store::{AgentMemory, Batch, FeedMemory, Message};
-use rtalink::store::{AgentRow, Settings, Store, Sync, Write, open};
+use rtalink::contract::store::{AgentMemory, Batch, FeedMemory, Message};
+use rtalink::journal::store::{AgentRow, Settings, Store, Sync, Write, open};
 use rtalink::time::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;

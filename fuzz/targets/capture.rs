@@ -7,7 +7,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::capture::{Entry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
 

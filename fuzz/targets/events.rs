@@ -14,12 +14,12 @@ use rtalink::config::model::Format;
 use rtalink::mapping::annotate::{Annotation, NoUser};
 use rtalink::mapping::key::Level;
 use rtalink::mapping::tables::{Activity, User};
-use rtalink::proto::{self, v1};
-use rtalink::publish::encode::Encoder;
-use rtalink::publish::message::header;
-use rtalink::state::agent_state::{AgentState, RideAlong, SkillList};
-use rtalink::state::event::{AgentEvent, Cause, Evidence, Previous};
-use rtalink::state::since::Quality;
+use rtalink::contract::{self, v1};
+use rtalink::kafka::encode::Encoder;
+use rtalink::contract::header;
+use rtalink::tracker::agent_state::{AgentState, RideAlong, SkillList};
+use rtalink::tracker::event::{AgentEvent, Cause, Evidence, Previous};
+use rtalink::tracker::since::Quality;
 use rtalink::time::Timestamp;
 use rtalink::wire::states::{Direction, Mode};
 
@@ -52,10 +52,10 @@ impl Timed for v1::FeedStatus {
 
 fn round_trip<M: Timed>(schema: &str, message: &M) {
     // No form: a time beyond the calendar, which only others could have written.
-    let Ok(json) = proto::message_to_json(schema, message) else { return };
+    let Ok(json) = contract::message_to_json(schema, message) else { return };
     let back: M =
-        proto::from_json(schema, &json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
-    let again = proto::message_to_json(schema, &back).unwrap_or_else(|error| panic!("{error}"));
+        contract::from_json(schema, &json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
+    let again = contract::message_to_json(schema, &back).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&again));
     assert_eq!(back, message.in_time());
 }
@@ -66,7 +66,7 @@ fn bytes<M: Timed>(schema: &str, bytes: &[u8]) {
             assert_eq!(M::decode(&*message.encode_to_vec()).as_ref(), Ok(&message));
             round_trip(schema, &message);
         }
-        Err(_) => assert!(proto::to_json(schema, bytes).is_err(), "no message, but a JSON form"),
+        Err(_) => assert!(contract::to_json(schema, bytes).is_err(), "no message, but a JSON form"),
     }
 }
 
@@ -160,7 +160,7 @@ fn published(u: &mut Unstructured<'_>) -> Result<()> {
     let (binary, json) = (encode(Format::Protobuf), encode(Format::Json));
     let message = v1::AgentStateEvent::decode(&*binary.payload).unwrap_or_else(|error| panic!("{error}"));
     let from_json: v1::AgentStateEvent =
-        proto::from_json(proto::AGENT_STATE_EVENT, &json.payload).unwrap_or_else(|error| panic!("{error}"));
+        contract::from_json(contract::AGENT_STATE_EVENT, &json.payload).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(message, from_json);
     assert_eq!(binary.key, json.key);
     let id = binary.headers.iter().find(|(name, _)| *name == header::EVENT_ID).map(|(_, value)| value.as_ref());
@@ -170,18 +170,18 @@ fn published(u: &mut Unstructured<'_>) -> Result<()> {
 
 fn run(input: &[u8]) -> Result<()> {
     if input.first() == Some(&b'{') {
-        if let Ok(message) = proto::from_json::<v1::AgentStateEvent>(proto::AGENT_STATE_EVENT, input) {
-            round_trip(proto::AGENT_STATE_EVENT, &message);
+        if let Ok(message) = contract::from_json::<v1::AgentStateEvent>(contract::AGENT_STATE_EVENT, input) {
+            round_trip(contract::AGENT_STATE_EVENT, &message);
         }
-        if let Ok(message) = proto::from_json::<v1::FeedStatus>(proto::FEED_STATUS, input) {
-            round_trip(proto::FEED_STATUS, &message);
+        if let Ok(message) = contract::from_json::<v1::FeedStatus>(contract::FEED_STATUS, input) {
+            round_trip(contract::FEED_STATUS, &message);
         }
         return Ok(());
     }
     let Some((&first, rest)) = input.split_first() else { return Ok(()) };
     match first % 3 {
-        0 => bytes::<v1::AgentStateEvent>(proto::AGENT_STATE_EVENT, rest),
-        1 => bytes::<v1::FeedStatus>(proto::FEED_STATUS, rest),
+        0 => bytes::<v1::AgentStateEvent>(contract::AGENT_STATE_EVENT, rest),
+        1 => bytes::<v1::FeedStatus>(contract::FEED_STATUS, rest),
         _ => published(&mut Unstructured::new(rest))?,
     }
     Ok(())

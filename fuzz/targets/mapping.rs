@@ -16,7 +16,7 @@ use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, Rows, USERS_H
 use rtalink::mapping::key::{self, ActivityKey, Level};
 use rtalink::mapping::spelling;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::state::agent_state::{AgentState, SkillList};
+use rtalink::tracker::agent_state::{AgentState, SkillList};
 use rtalink::wire::states::{Direction, Mode};
 use unicode_normalization::UnicodeNormalization;
 

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use rtalink::store::{self, AgentRow, OpenError, Opened, Row, Settings, Store, StoreError, Sync, Write};
+use rtalink::journal::store::{self, AgentRow, OpenError, Opened, Row, Settings, Store, StoreError, Sync, Write};
 use rtalink::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);

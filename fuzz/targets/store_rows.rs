@@ -14,36 +14,37 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::capture::{Entry, Happening};
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::pipeline::engine::Engine;
-use rtalink::pipeline::replay::Replay;
-use rtalink::publish::journal_row;
-use rtalink::publish::message::{Message, Route, header};
-use rtalink::state::memory::FeedMemory;
-use rtalink::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
-use rtalink::store::memory::{self, StoredAgent};
+use rtalink::engine::Engine;
+use rtalink::engine::replay::Replay;
+use rtalink::journal::row;
+use rtalink::journal::message::{Message, Route, };
+use rtalink::contract::header;
+use rtalink::tracker::memory::FeedMemory;
+use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 
 fn agent(bytes: &[u8]) -> Option<StoredAgent> {
-    let stored = match memory::decode_agent(bytes) {
+    let stored = match saved::decode_agent(bytes) {
         Ok(stored) => stored,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return None;
         }
     };
-    let written = memory::encode_agent(&stored.agent, stored.published.as_ref(), stored.last_event.as_ref());
-    let again = memory::decode_agent(&written).unwrap_or_else(|error| panic!("{error}"));
+    let written = saved::encode_agent(&stored.agent, stored.published.as_ref(), stored.last_event.as_ref());
+    let again = saved::decode_agent(&written).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again, stored);
     Some(stored)
 }
 
 fn feed(bytes: &[u8]) -> Option<FeedMemory> {
-    let feed = memory::decode_feed(bytes).ok()?;
-    assert_eq!(memory::decode_feed(&memory::encode_feed(&feed)).ok(), Some(feed.clone()));
+    let feed = saved::decode_feed(bytes).ok()?;
+    assert_eq!(saved::decode_feed(&saved::encode_feed(&feed)).ok(), Some(feed.clone()));
     Some(feed)
 }
 
@@ -57,11 +58,11 @@ fn same(one: &[Message], other: &[Message]) {
 }
 
 fn batch(bytes: &[u8]) {
-    match journal_row::decode(bytes) {
+    match row::decode(bytes) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok((messages, agents)) => {
-            let written = journal_row::encode(&messages, agents.clone());
-            let (messages_again, agents_again) = journal_row::decode(&written).unwrap_or_else(|e| panic!("{e}"));
+            let written = row::encode(&messages, agents.clone());
+            let (messages_again, agents_again) = row::decode(&written).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(agents_again, agents);
             // A feed status without any header is the one message that comes back with some.
             if messages.iter().all(|message| message.route != Route::FeedStatus || !message.headers.is_empty()) {
@@ -166,8 +167,8 @@ fn run(input: &[u8]) -> Result<()> {
             for _ in 0..u.int_in_range(1..=4)? {
                 messages.push(message(&mut u)?);
             }
-            let row = journal_row::encode(&messages, Vec::new());
-            let (again, _) = journal_row::decode(&row).unwrap_or_else(|error| panic!("{error}"));
+            let row = row::encode(&messages, Vec::new());
+            let (again, _) = row::decode(&row).unwrap_or_else(|error| panic!("{error}"));
             same(&messages, &again);
         }
         // A feed, then agents, each with the length of its row before it.

@@ -24,18 +24,18 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use rtalink::config;
 use rtalink::config::model::{Config, Format, Integration};
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::capture::{Entry, Happening};
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::pipeline::mapping_files;
-use rtalink::pipeline::replay::Replay;
-use rtalink::publish::encode::Encoder;
-use rtalink::state::event::{AgentEvent, Cause};
-use rtalink::state::memory::AgentMemory;
-use rtalink::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
-use rtalink::store::memory;
+use rtalink::engine::{Engine, Finding};
+use rtalink::integration::mapping_files;
+use rtalink::engine::replay::Replay;
+use rtalink::kafka::encode::Encoder;
+use rtalink::tracker::event::{AgentEvent, Cause};
+use rtalink::tracker::memory::AgentMemory;
+use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::contract::saved;
 use rtalink::time::Timestamp;
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
@@ -163,7 +163,7 @@ impl<'a> Player<'a> {
     }
 
     fn restart(&mut self) {
-        let feed = memory::decode_feed(&memory::encode_feed(&self.replay.engine().feed_memory()));
+        let feed = saved::decode_feed(&saved::encode_feed(&self.replay.engine().feed_memory()));
         let feed = feed.unwrap_or_else(|error| panic!("a feed does not come back: {error}"));
         let agents: Vec<Memory> = all(self.replay.engine()).map(|(_, memory)| memory).collect();
         self.replay = start(self.play, self.decodes_everything);
@@ -250,8 +250,8 @@ fn all(engine: &Engine) -> impl Iterator<Item = (Key, Memory)> {
 }
 
 fn from_store((agent, published): &Memory) -> Memory {
-    let bytes = memory::encode_agent(agent, published.as_ref(), None);
-    let stored = memory::decode_agent(&bytes).unwrap_or_else(|error| panic!("{agent:?} does not come back: {error}"));
+    let bytes = saved::encode_agent(agent, published.as_ref(), None);
+    let stored = saved::decode_agent(&bytes).unwrap_or_else(|error| panic!("{agent:?} does not come back: {error}"));
     (stored.agent, stored.published)
 }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::pipeline::engine::{DeadLetter, Finding};
-use crate::pipeline::replay::Replay;
-use crate::state::event::{Cause, StatusKind};
-use crate::state::status::Totals;
+use crate::engine::replay::Replay;
+use crate::engine::{DeadLetter, Finding};
 use crate::time::Timestamp;
+use crate::tracker::event::{Cause, StatusKind};
+use crate::tracker::status::Totals;
 use crate::wire::escape::escape;
 use crate::wire::reason::Reason;
 
@@ -166,9 +166,9 @@ impl fmt::Display for Invalid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::event::{SnapshotEvent, StatusEvent};
-    use crate::state::status::{FeedFigures, FeedStatus};
-    use crate::state::tracker::RecordCounts;
+    use crate::tracker::RecordCounts;
+    use crate::tracker::event::{SnapshotEvent, StatusEvent};
+    use crate::tracker::status::{FeedFigures, FeedStatus};
     use crate::wire::layout::Column;
 
     fn letter(reason: Reason, offset: u64) -> Finding {

@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::capture::{Entry, Happening};
 use crate::config::model::LogFormat;
-use crate::feed::capture::{Entry, Happening};
-use crate::feed::listener::{Bound, MAX_CONNECTIONS, bind};
+use crate::sources::rta::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::time::Timestamp;
 

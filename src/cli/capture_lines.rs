@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::feed::capture::Entry;
+use crate::capture::Entry;
 use crate::wire::encoding::Encoding;
 
 /// Most bytes of a line of a capture: a read of a connection as base64 takes far less.

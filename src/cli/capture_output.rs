@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::feed::capture::Entry;
-use crate::feed::pseudonym::Pseudonyms;
-use crate::feed::pseudonymise::Pseudonymiser;
-use crate::pipeline::captures;
+use crate::capture::Entry;
+use crate::capture::pseudonym::Pseudonyms;
+use crate::capture::pseudonymise::Pseudonymiser;
+use crate::service::captures;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::LayoutSpec;

@@ -8,10 +8,11 @@ use anyhow::{Context as _, bail};
 
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
-use crate::feed::listener;
-use crate::pipeline::{captures, mapping_files, tls_files};
-use crate::publish::properties::{self, Fault};
-use crate::store::{self, Finding};
+use crate::integration::mapping_files;
+use crate::journal::store::{self, Finding};
+use crate::kafka::properties::{self, Fault};
+use crate::service::{captures, tls_files};
+use crate::sources::rta::listener;
 use crate::time::Timestamp;
 use crate::wire::layout::{LayoutSpec, builtin};
 use crate::wire::plan::Plan;

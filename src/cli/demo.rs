@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, environment};
-use crate::pipeline::observers::LatencySink;
-use crate::pipeline::service::{Options, Service};
+use crate::integration::observers::LatencySink;
+use crate::service::{Options, Service};
 use crate::simulate::feed::Feed;
 use crate::simulate::{self, Drive, FeedSettings, SimulateSettings, TruthSink};
-use crate::state::event::Cause;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 use crate::time::Timestamp;
+use crate::tracker::event::Cause;
 use crate::wire::layout::builtin;
 
 use super::demo_files;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::config::model::{Config, LogFormat, Reading, Role, Token};
 use crate::config::secret::SecretHash;
-use crate::pipeline::service::{Options, Service};
+use crate::service::{Options, Service};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 

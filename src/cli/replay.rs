@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::model::{Format, Integration, Privacy, Realtime};
+use crate::engine::replay::Replay;
+use crate::engine::{Engine, Finding};
+use crate::integration::mapping_files;
+use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
-use crate::pipeline::engine::{Engine, Finding};
-use crate::pipeline::mapping_files;
-use crate::pipeline::replay::Replay;
-use crate::publish::encode::Encoder;
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 

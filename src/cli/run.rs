@@ -6,7 +6,7 @@ use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::model::Config;
-use crate::pipeline::service::{Options, Service};
+use crate::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
 use crate::telemetry::metrics::Metrics;
 

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use crate::config::model::Config;
-use crate::pipeline::removal::{self, Removed};
-use crate::store::{self, InspectedIntegration, Inspection};
+use crate::integration::removal::{self, Removed};
+use crate::journal::store::{self, InspectedIntegration, Inspection};
 use crate::time::Timestamp;
 
 use super::configuration;

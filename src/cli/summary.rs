@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::state::event::{AgentEvent, Cause};
 use crate::time::Timestamp;
+use crate::tracker::event::{AgentEvent, Cause};
 use crate::wire::states::Mode;
 
 type AgentKey = (u32, Arc<str>);

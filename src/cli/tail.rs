@@ -9,8 +9,8 @@ use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::config::model::{Bootstrap, Topics};
-use crate::publish::message::Topic;
-use crate::publish::tail::{Start, Tail, Tailed};
+use crate::journal::message::Topic;
+use crate::kafka::tail::{Start, Tail, Tailed};
 
 use super::configuration;
 use super::output::stdout;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::mapping::spelling;
-use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use crate::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
 use super::Port;

@@ -12,8 +12,7 @@ use ipnet::IpNet;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
-use crate::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
-pub use crate::store::Sync;
+use crate::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use crate::wire::layout::LayoutSpec;
 
 /// Everything that `--config FILE` says.
@@ -204,6 +203,16 @@ impl Role {
             Self::Admin => "admin",
         }
     }
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Power loss: each commit waits for the disk.
+    Full,
+    /// A crash of the process. After power loss the last commits may be gone; that is noticed, see
+    /// `Incident::RolledBack`.
+    Normal,
 }
 
 /// `[store]`.

@@ -8,10 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::model::{Entry, IntegrationModel};
+use crate::contract;
+use crate::kafka::encode::Encoder;
 use crate::mapping::spelling;
-use crate::proto;
-use crate::publish::encode::Encoder;
+use crate::views::model::{Entry, IntegrationModel};
 use crate::wire::states::Mode;
 
 use super::{State, not_restored, problem};
@@ -88,7 +88,7 @@ fn choose(
     Ok(wanted.map(|known| (Arc::clone(&known.id), agents(known))).collect())
 }
 
-fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<u8>, proto::JsonError> {
+fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<u8>, contract::JsonError> {
     let mut body = b"{\"agents\":[".to_vec();
     for (id, agents) in chosen {
         let encoder = Encoder::new(Arc::clone(id), format);
@@ -101,7 +101,7 @@ fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<
             if entry.is_restored {
                 message.event_id.clear();
             }
-            body.extend(proto::message_to_json(proto::AGENT_STATE_EVENT, &message)?);
+            body.extend(contract::message_to_json(contract::AGENT_STATE_EVENT, &message)?);
         }
     }
     body.extend_from_slice(b"]}");

@@ -14,10 +14,10 @@ use metrics::Counter;
 use parking_lot::Mutex;
 
 use crate::config::model::Format;
-use crate::proto::{self, v1};
-use crate::publish::PublishHandle;
-use crate::publish::encode::Encoder;
-use crate::publish::message::Batch;
+use crate::contract::{self, v1};
+use crate::journal::message::Batch;
+use crate::kafka::PublishHandle;
+use crate::kafka::encode::Encoder;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::time::Timestamp;
@@ -172,7 +172,7 @@ impl Audit {
         let handle = publishing.or(own).or(fed().next()).cloned();
         let key = known.and_then(|number| ids.get(number)).cloned().unwrap_or_else(|| SERVICE.into());
         let event = v1::AuditEvent {
-            at: Some(proto::timestamp(Timestamp::now())),
+            at: Some(contract::timestamp(Timestamp::now())),
             token: caller.name.clone(),
             role: caller.role.map(|role| role.name().to_owned()).unwrap_or_default(),
             action: deed.action.into(),

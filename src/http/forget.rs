@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::journal::store;
+use crate::kafka::PublishHandle;
 use crate::mapping::spelling;
-use crate::publish::PublishHandle;
-use crate::store;
 
-use super::commands::{Command, Forget, Forgotten, Task};
 use super::{State, problem};
+use crate::integration::command::{Command, Forget, Forgotten, Task};
 
 /// How long a request waits for the end of it, all in all.
 const PATIENCE_TO_THE_END: Duration = Duration::from_secs(9);

@@ -4,9 +4,9 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config;
-use crate::http::model::{self, IntegrationModel};
 use crate::http::readiness::Readiness;
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::views::model::{self, IntegrationModel};
 
 const INTEGRATIONS: [&str; 3] = ["hangs", "answers", "is-late"];
 

@@ -20,12 +20,12 @@ use super::access::{self, Caller, Refusal};
 use super::audit::{self, Audit, Deed};
 use super::connections::Origin;
 use super::limits::{LARGEST_BODY, Limits};
-use super::model::ReadModel;
 use super::places::RequestPlaces;
 use super::readiness::Readiness;
 use super::refusals::{Reason, Refusals};
 use super::stream::Permit;
 use super::{State, problem};
+use crate::views::model::ReadModel;
 
 /// Its answer is as large as the table of agents.
 const ALL_AGENTS: &str = "/api/v1/agents";

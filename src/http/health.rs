@@ -13,8 +13,8 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
-use crate::publish::PublishHandle;
-use crate::publish::observer::KafkaHealth;
+use crate::kafka::PublishHandle;
+use crate::kafka::observer::KafkaHealth;
 
 use super::State;
 use super::guard::ReadsErrors;

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::time::Timestamp;
 
-use crate::publish::PublishHandle;
+use crate::kafka::PublishHandle;
 
 use super::State;
-use super::model::IntegrationModel;
+use crate::views::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let integrations = state.model.read();

@@ -7,17 +7,15 @@
 mod access;
 mod agents;
 mod audit;
-pub mod commands;
 mod connections;
 mod forget;
 mod guard;
 mod health;
-mod in_aux;
 mod integrations;
 pub mod limits;
 mod log_level;
-pub mod model;
 mod places;
+mod publishing;
 pub mod readiness;
 mod refusals;
 mod stream;
@@ -38,12 +36,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::model::{Format, Http};
 use crate::telemetry::metrics::Metrics;
 
-use self::commands::Commands;
 use self::guard::Guard;
 use self::limits::Limits;
-use self::model::ReadModel;
 use self::readiness::Readiness;
 use self::refusals::Refusals;
+use crate::integration::command::Commands;
+use crate::views::model::ReadModel;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -72,8 +70,8 @@ const ROUTES: [Route; 11] = [
     (Method::GET, "/api/v1/agents", |method| on(method, agents::list)),
     (Method::POST, "/api/v1/forget", |method| on(method, forget::forget)),
     (Method::GET, "/api/v1/integrations", |method| on(method, integrations::list)),
-    (Method::POST, "/api/v1/integrations/{id}/pause", |method| on(method, commands::pause)),
-    (Method::POST, "/api/v1/integrations/{id}/resume", |method| on(method, commands::resume)),
+    (Method::POST, "/api/v1/integrations/{id}/pause", |method| on(method, publishing::pause)),
+    (Method::POST, "/api/v1/integrations/{id}/resume", |method| on(method, publishing::resume)),
     (Method::GET, "/api/v1/log-level", |method| on(method, log_level::get)),
     (Method::PUT, "/api/v1/log-level", |method| on(method, log_level::put)),
     (Method::GET, "/api/v1/unmapped", |method| on(method, unmapped::list)),

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Store;
-use crate::publish::PublishHandle;
-use crate::publish::journal::StoreHealth;
+use crate::journal::StoreHealth;
+use crate::kafka::PublishHandle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 
@@ -162,7 +162,7 @@ const SILENT: &str = "its disk does not answer";
 
 /// The files that are open stay writable when their directory is gone, but nobody would find them after a restart.
 fn trouble_of(directory: &Path) -> Option<Trouble> {
-    if !directory.join(crate::store::DATABASE).exists() {
+    if !directory.join(crate::journal::store::DATABASE).exists() {
         return Some(Trouble::of(GONE));
     }
     let error = tempfile::Builder::new().prefix(".writable-").tempfile_in(directory).err()?;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::mapping::annotate::NoUser;
 use crate::mapping::unmapped::Seen;
 
-use super::model::IntegrationModel;
 use super::{State, not_restored};
+use crate::views::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Response {
     let integrations = state.model.read();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::state::event::{AgentEvent, Cause};
-use crate::state::table::AgentIndex;
 use crate::time::Timestamp;
+use crate::tracker::event::{AgentEvent, Cause};
+use crate::tracker::table::AgentIndex;
 
 use super::key::{ActivityKey, Level};
 use super::names::NameIndex;
@@ -152,7 +152,7 @@ impl Annotator {
     }
 
     /// Whether the mapping in force says something else about an agent's known state than what was published.
-    pub fn is_outdated(&self, agent: &crate::state::agent::Agent, index: AgentIndex) -> bool {
+    pub fn is_outdated(&self, agent: &crate::tracker::agent::Agent, index: AgentIndex) -> bool {
         let (Some(known), Some(last)) = (&agent.known, self.published(index)) else { return false };
         let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref());
         let (activity, _) = self.tables.activity(&ActivityKey::of(&known.state));

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::state::agent_state::AgentState;
+use crate::tracker::agent_state::AgentState;
 use crate::wire::states::{Direction, Mode};
 
 /// Spelling of a logged-out agent's activity.
@@ -149,7 +149,7 @@ pub fn check_spelling(key: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::agent_state::SkillList;
+    use crate::tracker::agent_state::SkillList;
 
     fn state(mode: Mode) -> AgentState {
         AgentState {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::state::table::AgentIndex;
+use crate::tracker::table::AgentIndex;
 
 use super::spelling;
 

@@ -7,7 +7,7 @@ use super::error::SimulateError;
 use super::render::Renderer;
 use super::scenario::Scenario;
 use super::shift::Drive;
-use crate::state::settings::{Settings, SnapshotEnd};
+use crate::tracker::settings::{Settings, SnapshotEnd};
 use crate::wire::layout::LayoutSpec;
 
 /// What a simulated feed is made from; the same settings and the same start make the same bytes.

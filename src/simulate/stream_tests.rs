@@ -6,7 +6,7 @@ use super::*;
 use crate::simulate::scenario::Scenario;
 use crate::simulate::settings::Listener;
 use crate::simulate::shift::Drive;
-use crate::state::settings::SnapshotEnd;
+use crate::tracker::settings::SnapshotEnd;
 use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
 use crate::wire::states::StateTable;
 

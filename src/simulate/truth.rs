@@ -14,8 +14,8 @@ use serde::{Serialize, Serializer};
 use super::agent::Skill;
 use super::render::Visible;
 use super::settings::Listener;
-use crate::state::settings::SnapshotEnd;
 use crate::time::Timestamp;
+use crate::tracker::settings::SnapshotEnd;
 use crate::wire::states::{Direction, Mode};
 
 /// Why a transition is one.

@@ -9,8 +9,8 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::mapping::unmapped::Unmapped;
-use crate::state::event::{Cause, StatusKind};
 use crate::time::Timestamp;
+use crate::tracker::event::{Cause, StatusKind};
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rtalink::config::model::{Format, Http, Reading, Store, Sync};
-use rtalink::http::commands::Command;
 use rtalink::http::limits::{
     Limits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_REQUESTS_OF_ONE_ADDRESS, MOST_TABLES, MOST_WATCHING,
 };
-use rtalink::http::model::{self, IntegrationModel};
 use rtalink::http::readiness::Readiness;
 use rtalink::http::{self, State};
+use rtalink::integration::command::Command;
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
+use rtalink::views::model::{self, IntegrationModel};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -129,7 +129,7 @@ fn a_connection_gets_so_old() {
     println!("a connection whose answer never comes, limits 100 ms and 100 ms here: closed, too_old 1");
 }
 
-/// As in `src/pipeline/service.rs`.
+/// As in `src/service/mod.rs`.
 const COMMANDS: usize = 16;
 
 #[test]

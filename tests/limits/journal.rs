@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rtalink::publish::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
-use rtalink::publish::lane::Lane;
-use rtalink::publish::message::{Batch, Message, Route};
-use rtalink::publish::outbox::Limits;
-use rtalink::store::{self, DATABASE};
+use rtalink::journal::lane::Lane;
+use rtalink::journal::message::{Batch, Message, Route};
+use rtalink::journal::outbox::Limits;
+use rtalink::journal::store::{self, DATABASE};
+use rtalink::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ use crate::support::service::Running;
 use crate::support::short;
 use crate::support::wait::until_true;
 
-/// As in `src/publish/journal_queue.rs` and `src/store/database.rs`.
+/// As in `src/journal/queue.rs` and `src/journal/store/database.rs`.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 const RESERVE: usize = 1024 * 1024;
 const MOST_WAL: u64 = 32 * 1024 * 1024;

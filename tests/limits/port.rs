@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rtalink::feed::inbox::{self, FeedEvent, FromFeed, Letter, Received};
-use rtalink::feed::listener::MAX_CONNECTIONS;
-use rtalink::pipeline::worker::INBOX;
+use rtalink::integration::worker::INBOX;
+use rtalink::sources::rta::inbox::{self, FeedEvent, FromFeed, Letter, Received};
+use rtalink::sources::rta::listener::MAX_CONNECTIONS;
 use rtalink::time::Timestamp;
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
@@ -18,7 +18,7 @@ use crate::support::http;
 use crate::support::port::Port;
 use crate::support::wait::until_true;
 
-/// As in `src/feed/connection.rs`.
+/// As in `src/sources/rta/connection.rs`.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Long enough for whatever would come if it could.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use rtalink::http::model::{self, IntegrationModel, MOST_UPDATES, Update};
+use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::annotate::{Annotation, NoUser};
 use rtalink::mapping::key::Level;
 use rtalink::mapping::unmapped::{MAX_LISTED, Unmapped};
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::state::event::Cause;
-use rtalink::state::table::{MAX_AGENTS, MOST_BYTES};
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::time::Timestamp;
+use rtalink::tracker::event::Cause;
+use rtalink::tracker::table::{MAX_AGENTS, MOST_BYTES};
+use rtalink::views::model::{self, IntegrationModel, MOST_UPDATES, Update};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 use rtalink::wire::record::{LONGEST_VALUE, MOST_SKILLS};
@@ -20,7 +20,7 @@ use rtalink::wire::record::{LONGEST_VALUE, MOST_SKILLS};
 use crate::support::sections;
 use crate::support::service::{folder, parse};
 
-/// As in `src/state/records.rs`.
+/// As in `src/tracker/records.rs`.
 const MAX_STRANGERS: usize = 4_096;
 
 /// An engine of a configured integration, and one connection that sends it text.
@@ -42,7 +42,7 @@ impl Feed {
         let config = parse(&toml, &folder(&[]));
         let integration = &config.integrations[0];
         let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, "UTC").unwrap();
-        let mapping = rtalink::pipeline::mapping_files::read(&integration.mapping).unwrap();
+        let mapping = rtalink::integration::mapping_files::read(&integration.mapping).unwrap();
         let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), Arc::new(mapping));
         let mut findings = Vec::new();
         engine.open(1, &"10.1.2.3:4".into(), Timestamp::from_millis(0), &mut findings);

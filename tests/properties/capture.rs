@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::capture::{Entry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rtalink::pipeline::engine::Finding;
-use rtalink::state::event::{AgentEvent, Cause, Evidence, StatusKind};
-use rtalink::state::listening::Listening;
-use rtalink::state::since::Quality;
-use rtalink::state::status::Totals;
+use rtalink::engine::Finding;
 use rtalink::time::Timestamp;
+use rtalink::tracker::event::{AgentEvent, Cause, Evidence, StatusKind};
+use rtalink::tracker::listening::Listening;
+use rtalink::tracker::since::Quality;
+use rtalink::tracker::status::Totals;
 
 use super::play::{Memories, Told};
 use super::told::tell;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtalink::pipeline::engine::Finding;
-use rtalink::state::event::{AgentEvent, Cause, Evidence, StatusKind};
+use rtalink::engine::Finding;
 use rtalink::time::Timestamp;
+use rtalink::tracker::event::{AgentEvent, Cause, Evidence, StatusKind};
 use rtalink::wire::layout::Column;
 use rtalink::wire::states::Mode as WorkMode;
 

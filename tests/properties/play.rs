@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::capture::{Entry, Happening};
+use rtalink::contract::saved;
+use rtalink::engine::replay::Replay;
+use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::annotate::Published;
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::pipeline::replay::Replay;
-use rtalink::state::memory::{AgentMemory, FeedMemory};
-use rtalink::state::status::Totals;
-use rtalink::store::memory;
 use rtalink::time::Timestamp;
+use rtalink::tracker::memory::{AgentMemory, FeedMemory};
+use rtalink::tracker::status::Totals;
 
 use super::capture::{Act, Capture, Step};
 use super::shape::Compiled;
@@ -64,7 +64,7 @@ impl Process<'_> {
         self.replay.play(&Entry { at, connection: u64::MAX, happening: Happening::Close }, out);
         self.note_changes();
         let engine = self.replay.engine();
-        let feed = memory::decode_feed(&memory::encode_feed(&engine.feed_memory()));
+        let feed = saved::decode_feed(&saved::encode_feed(&engine.feed_memory()));
         let feed = feed.unwrap_or_else(|error| panic!("a feed does not come back: {error}"));
         let agents: Vec<_> = if self.how.from_changes {
             self.stored.values().cloned().collect()
@@ -72,8 +72,8 @@ impl Process<'_> {
             engine.tracker().table().indices().map(|index| engine.memory(index)).collect()
         };
         let agents = agents.into_iter().map(|(agent, published)| {
-            let bytes = memory::encode_agent(&agent, published.as_ref(), None);
-            let read = memory::decode_agent(&bytes).unwrap_or_else(|error| panic!("{agent:?}: {error}"));
+            let bytes = saved::encode_agent(&agent, published.as_ref(), None);
+            let read = saved::decode_agent(&bytes).unwrap_or_else(|error| panic!("{agent:?}: {error}"));
             (read.agent, read.published)
         });
         let agents: Vec<_> = agents.collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use parking_lot::Mutex;
-use rtalink::pipeline::engine::Finding;
+use rtalink::engine::Finding;
 
 use super::play::Told;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtalink::config;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::state::settings::Settings;
+use rtalink::tracker::settings::Settings;
 use rtalink::wire::layout::Column;
 use rtalink::wire::plan::Plan;
 

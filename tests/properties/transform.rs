@@ -82,7 +82,7 @@ fn rechunked(capture: &Capture, random: &mut Random) -> Option<Pair> {
     for step in &capture.steps {
         match (&step.act, capture.entry(step)) {
             (Act::Send(_), Some(entry)) => {
-                let rtalink::feed::capture::Happening::Data(bytes) = entry.happening else { continue };
+                let rtalink::capture::Happening::Data(bytes) = entry.happening else { continue };
                 if bytes.is_empty() {
                     // No bytes at all are heard of, too.
                     right.steps.push(step.clone());

@@ -6,10 +6,10 @@ use std::fs;
 use std::time::Duration;
 
 use rtalink::config::model::Config;
-use rtalink::state::memory::AgentMemory;
-use rtalink::state::settings::FeedMode;
-use rtalink::store::memory;
+use rtalink::contract::saved;
 use rtalink::time::Timestamp;
+use rtalink::tracker::memory::AgentMemory;
+use rtalink::tracker::settings::FeedMode;
 
 use super::player::{Agents, Player, lines, load_config, scenarios};
 
@@ -136,7 +136,7 @@ fn what_changes_is_said_to_have_changed() {
             let live = all_of(&player);
             assert_eq!(live.len(), player.stored.len(), "{name}: {line}");
             for (key, (agent, published)) in &live {
-                let read = memory::decode_agent(&memory::encode_agent(agent, published.as_ref(), None)).unwrap();
+                let read = saved::decode_agent(&saved::encode_agent(agent, published.as_ref(), None)).unwrap();
                 assert_eq!((&read.agent, &read.published), (agent, published), "{name}: {line}");
                 let (stored, stored_published) = &player.stored[key];
                 assert_eq!(settled(stored, is_snapshot_mode), settled(agent, is_snapshot_mode), "{name}: {line}");

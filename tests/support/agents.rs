@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 use rtalink::simulate::Truth;
-use rtalink::state::event::AgentEvent;
+use rtalink::tracker::event::AgentEvent;
 
 /// What an event and a truth have in common, as text.
 pub(crate) type Step = String;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rtalink::engine::Engine;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::pipeline::engine::Engine;
-use rtalink::state::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 

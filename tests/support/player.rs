@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rtalink::capture::{Entry, Happening};
 use rtalink::config::model::Integration;
 use rtalink::config::{self, model::Config};
-use rtalink::feed::capture::{Entry, Happening};
+use rtalink::engine::replay::Replay;
+use rtalink::engine::{Engine, Finding};
+use rtalink::integration::mapping_files;
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::tables::MappingTables;
-use rtalink::pipeline::engine::{Engine, Finding};
-use rtalink::pipeline::mapping_files;
-use rtalink::pipeline::replay::Replay;
-use rtalink::state::memory::{AgentMemory, FeedMemory};
-use rtalink::state::settings::Settings;
 use rtalink::time::Timestamp;
+use rtalink::tracker::memory::{AgentMemory, FeedMemory};
+use rtalink::tracker::settings::Settings;
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 

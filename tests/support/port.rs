@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rtalink::feed::inbox::{self, Inbox};
-use rtalink::feed::listener::{self, Feed};
-use rtalink::feed::settings::FeedSettings;
-use rtalink::pipeline::worker::INBOX;
+use rtalink::integration::worker::INBOX;
+use rtalink::sources::rta::inbox::{self, Inbox};
+use rtalink::sources::rta::listener::{self, Feed};
+use rtalink::sources::rta::settings::FeedSettings;
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::wire::plan::Plan;
 use tokio::runtime::Runtime;

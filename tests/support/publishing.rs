@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rtalink::config::model::Kafka;
-use rtalink::publish::Publisher;
-use rtalink::publish::journal::{self, Bounds, Journal, LaneStart};
-use rtalink::publish::message::{Batch, Message};
-use rtalink::publish::observer::{Observer, Unobserved};
-use rtalink::publish::outbox::Limits;
-use rtalink::store;
+use rtalink::journal::message::{Batch, Message};
+use rtalink::journal::outbox::Limits;
+use rtalink::journal::store;
+use rtalink::journal::{self, Bounds, Journal, LaneStart};
+use rtalink::kafka::Publisher;
+use rtalink::kafka::observer::{Observer, Unobserved};
 use tempfile::TempDir;
 use uuid::Uuid;
 

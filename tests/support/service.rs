@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rtalink::config::model::{Config, Topics};
 use rtalink::config::{self, Problem};
-use rtalink::pipeline::service::{Options, Service};
-use rtalink::proto::v1;
+use rtalink::contract::v1;
+use rtalink::service::{Options, Service};
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 
 use super::sections;
 

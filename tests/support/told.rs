@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
+use rtalink::engine::Finding;
 use rtalink::mapping::annotate::{Annotation, NoUser};
-use rtalink::pipeline::engine::Finding;
-use rtalink::state::agent_state::AgentState;
-use rtalink::state::event::{AgentEvent, Evidence, StatusKind};
-use rtalink::state::since::Quality;
 use rtalink::time::Timestamp;
+use rtalink::tracker::agent_state::AgentState;
+use rtalink::tracker::event::{AgentEvent, Evidence, StatusKind};
+use rtalink::tracker::since::Quality;
 use rtalink::wire::escape::escape;
 
 /// Time of day, microseconds only where there are any.

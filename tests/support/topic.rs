@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

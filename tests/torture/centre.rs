@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rtalink::proto::v1;
-use rtalink::proto::v1::state::{Direction, Mode};
+use rtalink::contract::v1;
+use rtalink::contract::v1::state::{Direction, Mode};
 
 /// The layout of [`Centre::rows`]: `details` makes the split a part of the state.
 pub(crate) const LAYOUT: &str = r#"

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use rtalink::proto::v1;
-use rtalink::proto::v1::feed_status::Kind;
+use rtalink::contract::v1;
+use rtalink::contract::v1::feed_status::Kind;
 
 use super::centre::{Agent, Centre, Sight, is_logged_out, number};
 use super::faults::Faults;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 
 use super::centre::{Agent, Centre, Entry, Pace, Sight};
 use super::judge::{Expected, Losses, Published, judge, key_of};

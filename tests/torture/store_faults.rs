@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rtalink::store::DATABASE;
+use rtalink::journal::store::DATABASE;
 use rusqlite::Connection;
 
 use super::child;

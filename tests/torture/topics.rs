@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
-use rtalink::proto::v1;
+use rtalink::contract::v1;
 
 use super::SOON;
 use super::centre::{Centre, is_logged_out};

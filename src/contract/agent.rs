@@ -1,0 +1,162 @@
+//! What an agent is doing and what that means in injixo, to the published contract and back.
+//!
+//! Both directions stand side by side, because what is read back (from the store, from the `current` topic) must be what
+//! was written. Policy: a value that this version does not know is an error, never a guess: taken for something else, it
+//! would be published as a change that nobody made. Pure.
+
+use std::sync::Arc;
+
+use super::v1;
+use crate::mapping::tables::{Activity, User};
+use crate::tracker::agent_state::{AgentState, SkillList};
+use crate::tracker::since::Quality;
+use crate::wire::states::{Direction, Mode};
+
+/// A value that this version does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {value} is not known to this version: a newer one has written it, run that one")]
+pub struct UnknownValue {
+    /// Of which field.
+    pub field: &'static str,
+    /// As it was written.
+    pub value: i64,
+}
+
+/// A state as it is published.
+pub fn state(state: &AgentState) -> v1::State {
+    v1::State {
+        mode: mode(state.mode).into(),
+        direction: match state.direction {
+            Direction::None => v1::state::Direction::None,
+            Direction::Out => v1::state::Direction::Out,
+            Direction::In => v1::state::Direction::In,
+        }
+        .into(),
+        aux_reason: state.aux_reason,
+        raw_state: state.raw_state.to_string(),
+        recognised: state.recognised,
+        on_hold: state.on_hold,
+        work_split: state.work_split.as_deref().unwrap_or_default().to_owned(),
+        extension: state.extension.as_deref().unwrap_or_default().to_owned(),
+        skills: state
+            .skills
+            .iter()
+            .map(|(skill, level)| v1::Skill { skill: skill.to_owned(), level: level.into() })
+            .collect(),
+    }
+}
+
+/// A state back; an empty split or extension is none.
+///
+/// # Errors
+/// For a mode, a direction or a level that this version does not know.
+pub fn from_state(state: v1::State) -> Result<AgentState, UnknownValue> {
+    let unknown = |field, value: i32| UnknownValue { field, value: value.into() };
+    let mode = v1::state::Mode::try_from(state.mode).map_err(|_| unknown("mode", state.mode))?;
+    let direction =
+        v1::state::Direction::try_from(state.direction).map_err(|_| unknown("direction", state.direction))?;
+    let mut skills = Vec::with_capacity(state.skills.len());
+    for skill in &state.skills {
+        let level = u16::try_from(skill.level)
+            .map_err(|_| UnknownValue { field: "level of a skill", value: skill.level.into() })?;
+        skills.push((&*skill.skill, Some(level)));
+    }
+    Ok(AgentState {
+        mode: from_mode(mode),
+        direction: match direction {
+            v1::state::Direction::None => Direction::None,
+            v1::state::Direction::Out => Direction::Out,
+            v1::state::Direction::In => Direction::In,
+        },
+        on_hold: state.on_hold,
+        aux_reason: state.aux_reason,
+        raw_state: state.raw_state.into(),
+        recognised: state.recognised,
+        work_split: Some(state.work_split).filter(|split| !split.is_empty()).map(Into::into),
+        skills: SkillList::new(skills),
+        extension: text(&state.extension),
+    })
+}
+
+/// A published text, of which an empty one says that there is none.
+pub fn text(text: &str) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// A quality as it is published.
+pub const fn quality(quality: Quality) -> v1::since_quality::Value {
+    match quality {
+        Quality::Exact => v1::since_quality::Value::Exact,
+        Quality::WithinRefresh => v1::since_quality::Value::WithinRefresh,
+        Quality::AfterGap => v1::since_quality::Value::AfterGap,
+    }
+}
+
+/// A quality back.
+///
+/// # Errors
+/// For one that this version does not know, and for the unspecified one, which is never written.
+pub fn from_quality(quality: i32) -> Result<Quality, UnknownValue> {
+    match v1::since_quality::Value::try_from(quality) {
+        Ok(v1::since_quality::Value::Exact) => Ok(Quality::Exact),
+        Ok(v1::since_quality::Value::WithinRefresh) => Ok(Quality::WithinRefresh),
+        Ok(v1::since_quality::Value::AfterGap) => Ok(Quality::AfterGap),
+        Ok(v1::since_quality::Value::Unspecified) | Err(_) => {
+            Err(UnknownValue { field: "since_quality", value: quality.into() })
+        }
+    }
+}
+
+/// A user as it is published.
+pub fn user(user: &User) -> v1::User {
+    v1::User { employee_id: user.employee_id.clone(), employee_name: user.employee_name.clone() }
+}
+
+/// A user back.
+pub fn from_user(user: v1::User) -> User {
+    User { employee_id: user.employee_id, employee_name: user.employee_name }
+}
+
+/// An activity as it is published.
+pub fn activity(activity: &Activity) -> v1::Activity {
+    v1::Activity { activity_id: activity.activity_id.clone(), activity_name: activity.activity_name.clone() }
+}
+
+/// An activity back.
+pub fn from_activity(activity: v1::Activity) -> Activity {
+    Activity { activity_id: activity.activity_id, activity_name: activity.activity_name }
+}
+
+const fn mode(mode: Mode) -> v1::state::Mode {
+    match mode {
+        Mode::Unknown => v1::state::Mode::Unknown,
+        Mode::Unstaff => v1::state::Mode::Unstaff,
+        Mode::Avail => v1::state::Mode::Avail,
+        Mode::Acd => v1::state::Mode::Acd,
+        Mode::Acw => v1::state::Mode::Acw,
+        Mode::Aux => v1::state::Mode::Aux,
+        Mode::Dacd => v1::state::Mode::Dacd,
+        Mode::Dacw => v1::state::Mode::Dacw,
+        Mode::Ring => v1::state::Mode::Ring,
+        Mode::Other => v1::state::Mode::Other,
+        Mode::Logon => v1::state::Mode::Logon,
+        Mode::Logoff => v1::state::Mode::Logoff,
+    }
+}
+
+const fn from_mode(mode: v1::state::Mode) -> Mode {
+    match mode {
+        v1::state::Mode::Unknown => Mode::Unknown,
+        v1::state::Mode::Unstaff => Mode::Unstaff,
+        v1::state::Mode::Avail => Mode::Avail,
+        v1::state::Mode::Acd => Mode::Acd,
+        v1::state::Mode::Acw => Mode::Acw,
+        v1::state::Mode::Aux => Mode::Aux,
+        v1::state::Mode::Dacd => Mode::Dacd,
+        v1::state::Mode::Dacw => Mode::Dacw,
+        v1::state::Mode::Ring => Mode::Ring,
+        v1::state::Mode::Other => Mode::Other,
+        v1::state::Mode::Logon => Mode::Logon,
+        v1::state::Mode::Logoff => Mode::Logoff,
+    }
+}

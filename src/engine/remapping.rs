@@ -1,0 +1,102 @@
+//! What the mapping says of agents: of a new event, of everybody when there is another mapping, and of who is affected when somebody
+//! is forgotten.
+
+use std::sync::Arc;
+
+use crate::mapping::annotate::Annotation;
+use crate::mapping::tables::MappingTables;
+use crate::time::Timestamp;
+use crate::tracker::event::{AgentEvent, Cause};
+use crate::tracker::table::AgentIndex;
+
+use super::{Engine, Finding};
+
+impl Engine {
+    /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
+    pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
+        self.annotator.set_tables(tables);
+        self.index_names();
+        self.remap_outdated(at, out);
+    }
+
+    pub(super) fn index_names(&mut self) {
+        let table = self.tracker.table();
+        let names: Vec<_> = table
+            .iter()
+            .filter_map(|(index, agent)| Some((index, agent.login_id.clone(), agent.ride_along.name.clone()?)))
+            .collect();
+        for (index, login_id, name) in names {
+            self.annotator.set_name(index, &login_id, &name);
+        }
+    }
+
+    /// Tells the logged-in agents of whom the mapping in force says something else than was published.
+    pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
+        for index in std::mem::take(&mut self.owed) {
+            let agent = self.tracker.table().get(index);
+            if agent.is_logged_in() && agent.sequence > 0 {
+                self.publish_remapped(index, at, out);
+            }
+        }
+        self.waiting_since = at;
+        self.affected.extend(self.tracker.table().indices());
+        self.go_on(out);
+    }
+
+    pub(super) fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        let agent = self.tracker.table().get(index);
+        if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
+            return;
+        }
+        self.publish_remapped(index, at, out);
+    }
+
+    fn publish_remapped(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        if let Some(event) = self.tracker.remapped(index, at) {
+            self.publish(Box::new(event), out);
+        }
+    }
+
+    /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
+    pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
+        self.settle(out);
+        let affected = self.annotator.forget(index);
+        self.owed.retain(|owed| *owed != index);
+        self.tracker.forget(index);
+        for other in affected {
+            self.remap(other, at, out);
+        }
+    }
+
+    /// Forgets that somebody of whom only invalid records came was there.
+    pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
+        debug_assert!(!self.has_more());
+        self.tracker.forget_stranger(acd, login_id);
+    }
+
+    /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
+    /// no news and have no id of their own; `previous` is not remembered.
+    pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
+        let indices: Vec<AgentIndex> = self.tracker.table().indices().collect();
+        indices.into_iter().filter_map(|index| self.current_of(index)).collect()
+    }
+
+    /// The same of one.
+    pub(crate) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
+        let agent = self.tracker.table().get(index);
+        let known = agent.known.clone().filter(|_| agent.sequence > 0)?;
+        let event = agent.event(index, known, Cause::Observed, agent.last_seen);
+        let published = self.annotator.published(index).cloned();
+        let annotation = self.annotator.annotate(&event);
+        self.annotator.restore(index, published);
+        Some((Box::new(event), Box::new(annotation)))
+    }
+
+    pub(super) fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
+        let annotation = Box::new(self.annotator.annotate(&event));
+        self.totals.events += 1;
+        out.push(Finding::Event(event, annotation));
+    }
+}

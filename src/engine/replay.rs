@@ -1,0 +1,217 @@
+//! A capture through the engine: the same code as `run`, with the capture's times for a clock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::session::ConnectionId;
+use crate::capture::{Entry, Happening};
+use crate::time::Timestamp;
+use crate::wire::framing::{Framer, Piece, Run};
+use crate::wire::plan::Plan;
+
+use super::survey::Survey;
+use super::{Engine, Finding};
+
+/// One connection of the capture.
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    framer: Framer,
+    buffer: BytesMut,
+    /// When its silence will have lasted `snapshot_idle`.
+    idle_at: Option<Timestamp>,
+    /// The engine has closed it: what the capture has of it after that would not have been read.
+    is_closed: bool,
+}
+
+/// Plays entries into an engine, in the order of the file.
+#[derive(Debug)]
+pub struct Replay {
+    engine: Engine,
+    plan: Arc<Plan>,
+    snapshot_idle: Duration,
+    connections: HashMap<u64, Connection>,
+    opened: ConnectionId,
+    now: Option<Timestamp>,
+    survey: Option<Survey>,
+}
+
+impl Replay {
+    /// Into an engine that has seen nothing yet.
+    pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
+        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None, survey: None }
+    }
+
+    /// The same, which also looks at what records say that no event tells.
+    #[must_use]
+    pub fn with_survey(self) -> Self {
+        Self { survey: Some(Survey::default()), ..self }
+    }
+
+    /// What the survey has found, where there is one.
+    pub const fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
+    }
+
+    /// The engine, for its figures.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The engine, to take out what is to be remembered.
+    pub const fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
+    pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
+        let at = self.now.map_or(entry.at, |now| now.max(entry.at));
+        let before = out.len();
+        self.pass_time(at, out);
+        self.now = Some(at);
+        match &entry.happening {
+            Happening::Open { peer } => {
+                self.close(entry.connection, at, out);
+                self.open(entry.connection, peer, at, out);
+            }
+            Happening::Data(bytes) => {
+                if !self.connections.contains_key(&entry.connection) {
+                    self.open(entry.connection, "", at, out);
+                }
+                self.receive(entry.connection, bytes, at, out);
+            }
+            Happening::Close => self.close(entry.connection, at, out),
+        }
+        self.close_as_told(before, at, out);
+    }
+
+    /// Closes what the engine wants closed, as `run` does.
+    fn close_as_told(&mut self, before: usize, at: Timestamp, out: &mut Vec<Finding>) {
+        let closed = |finding: &Finding| if let Finding::Close(id, _) = finding { Some(*id) } else { None };
+        let closed: Vec<ConnectionId> = out.iter().skip(before).filter_map(closed).collect();
+        for id in closed {
+            let Some(connection) =
+                self.connections.values_mut().find(|connection| connection.id == id && !connection.is_closed)
+            else {
+                continue;
+            };
+            connection.is_closed = true;
+            connection.idle_at = None;
+            if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+                self.engine.torn(id, &torn, at, out);
+            }
+            self.engine.close(id, at, out);
+        }
+    }
+
+    /// The capture has ended: half a record is invalid, what waited is published.
+    pub fn finish(&mut self, out: &mut Vec<Finding>) {
+        let Some(at) = self.now else { return };
+        let mut open: Vec<&mut Connection> = self.connections.values_mut().collect();
+        open.sort_unstable_by_key(|connection| connection.id);
+        for connection in open {
+            if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+                self.engine.torn(connection.id, &torn, at, out);
+            }
+        }
+        self.engine.end_of_input(at, out);
+    }
+
+    /// Everything that is due up to `until`, in the order of time.
+    fn pass_time(&mut self, until: Timestamp, out: &mut Vec<Finding>) {
+        loop {
+            let idle = self.connections.values_mut().filter(|connection| connection.idle_at.is_some());
+            let idle = idle.min_by_key(|connection| (connection.idle_at, connection.id));
+            let idle_at = idle.as_ref().and_then(|connection| connection.idle_at);
+            let tick_at = self.engine.next_deadline();
+            let Some(due) = [idle_at, tick_at].into_iter().flatten().min().filter(|due| *due <= until) else { return };
+            // What a disconnect makes due at once, counted from earlier, does not come before it.
+            let at = self.now.map_or(due, |now| now.max(due));
+            match idle {
+                Some(connection) if idle_at == Some(due) => {
+                    connection.idle_at = None;
+                    self.engine.idle(connection.id, at, out);
+                }
+                _ => self.engine.tick(at, out),
+            }
+        }
+    }
+
+    fn open(&mut self, number: u64, peer: &str, at: Timestamp, out: &mut Vec<Finding>) {
+        self.opened += 1;
+        let id = self.opened;
+        let connection =
+            Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None, is_closed: false };
+        self.connections.insert(number, connection);
+        self.engine.open(id, &peer.into(), at, out);
+    }
+
+    fn receive(&mut self, number: u64, bytes: &[u8], at: Timestamp, out: &mut Vec<Finding>) {
+        let Some(connection) = self.connections.get_mut(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
+        connection.buffer.extend_from_slice(bytes);
+        let id = connection.id;
+        let mut pieces = Vec::new();
+        while let Some(piece) = connection.framer.next(self.plan.ends(), &mut connection.buffer) {
+            pieces.push(piece);
+        }
+        let is_half_read = connection.framer.is_half_read(&connection.buffer);
+        connection.idle_at = (!is_half_read).then(|| at.plus(self.snapshot_idle));
+        let plan = Arc::clone(&self.plan);
+        for piece in pieces {
+            let session = self.engine.session();
+            if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
+                && (session.speaks(id) || session.waits(id))
+            {
+                plan.ends().records(run).for_each(|frame| survey.look(&plan, frame.bytes, at));
+            }
+            if self.engine.session().waits(id) {
+                self.receive_one_by_one(id, &plan, &piece, at, out);
+            } else {
+                self.engine.receive(id, &plan, &piece, at, out);
+            }
+        }
+    }
+
+    /// Whoever waits may take over with any of these records: what the other connection has left comes right behind that one,
+    /// however the bytes were read.
+    fn receive_one_by_one(
+        &mut self,
+        id: ConnectionId,
+        plan: &Arc<Plan>,
+        piece: &Piece,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) {
+        let before = out.len();
+        let Piece::Records(run) = piece else {
+            self.engine.receive(id, plan, piece, at, out);
+            return self.close_as_told(before, at, out);
+        };
+        let mut records = plan.ends().records(run);
+        let mut begin = run.offset;
+        while records.next().is_some() {
+            let end = records.offset();
+            let place = |offset: u64| usize::try_from(offset - run.offset).unwrap_or(usize::MAX).min(run.bytes.len());
+            let record = Run { bytes: run.bytes.slice(place(begin)..place(end)), offset: begin };
+            let before = out.len();
+            self.engine.receive(id, plan, &Piece::Records(record), at, out);
+            self.close_as_told(before, at, out);
+            begin = end;
+        }
+    }
+
+    fn close(&mut self, number: u64, at: Timestamp, out: &mut Vec<Finding>) {
+        let Some(mut connection) = self.connections.remove(&number).filter(|connection| !connection.is_closed) else {
+            return;
+        };
+        if let Some(torn) = connection.framer.finish(&mut connection.buffer) {
+            self.engine.torn(connection.id, &torn, at, out);
+        }
+        self.engine.close(connection.id, at, out);
+    }
+}

@@ -1,0 +1,229 @@
+//! The agent table from Kafka, where the store does not know it completely.
+//!
+//! Invariant: of what both have, what is further counts. A store that has lost its last commits has rows that Kafka has long
+//! had: they are not sent again. What Kafka has on `current` may be missing on the events topic, with at-least-once delivery:
+//! each agent's last event is sent again, and is a copy for whoever has it. Policy: Kafka is waited for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::{Config, Delivery};
+use crate::contract::saved::{self, StoredAgent};
+use crate::contract::store::{AgentMemory, Batch, Message};
+use crate::fail_point;
+use crate::journal::agents::agents_of;
+use crate::journal::store::{AgentKey, Store, StoreError, StoredIntegration, Write};
+use crate::kafka::checkpoint::{self, Ours};
+use crate::kafka::recovery::{self, Progress, RecoveryError};
+use crate::kafka::takeover;
+use crate::time::Timestamp;
+
+use super::restore::{Forgotten, Opening, PORTION, RestoreError, Restored};
+use super::unread::Unread;
+
+/// How long one attempt to read a checkpoint may take.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+/// Before the next one: some errors come at once.
+const CHECKPOINT_AGAIN: Duration = Duration::from_secs(1);
+/// Last events in a row of the journal.
+const EVENTS_IN_A_ROW: usize = 256;
+
+/// The last event of each agent on `current`, and its sequence.
+type LastEvents = HashMap<AgentKey, (u64, Message)>;
+
+fn key(StoredAgent { agent, .. }: &StoredAgent) -> AgentKey {
+    (agent.acd, Arc::clone(&agent.login_id))
+}
+
+/// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
+pub(crate) fn read(
+    servers: &str,
+    config: &Config,
+    opening: &mut Opening,
+    stop: &CancellationToken,
+) -> Result<(), RestoreError> {
+    let Opening { store, restored, .. } = opening;
+    // Who has no real time has no agents.
+    let is_missing =
+        |number: &usize| config.integrations[*number].realtime.is_some() && !restored[*number].stored.recovered;
+    let missing: Vec<usize> = (0..restored.len()).filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Arc<str>> = missing.iter().map(|number| Arc::clone(&config.integrations[*number].id)).collect();
+    tracing::info!(integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka");
+    let begin = Instant::now();
+    if config.kafka.delivery == Delivery::ExactlyOnce {
+        for id in &ids {
+            takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
+        }
+    }
+    let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
+    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, patience, &stopped, &mut tell)?;
+    fail_point::reach(fail_point::KAFKA_READ);
+    tracing::info!(
+        messages = recovered.messages,
+        unreadable = recovered.unreadable,
+        took_ms = begin.elapsed().as_millis(),
+        "read from Kafka"
+    );
+    for (number, id) in missing.into_iter().zip(ids) {
+        let Restored { stored, agents, checkpointed, forgotten, feed, is_from_store, mapping_version } =
+            &mut restored[number];
+        let mut found = recovered.integrations.remove(&id).unwrap_or_default();
+        let position = match config.kafka.delivery {
+            // A store that has lost its last commits must not count positions twice.
+            Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
+            Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
+        };
+        // Kafka may not have their tombstones yet. Who came again after it is somebody else.
+        let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
+        found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
+        let mut last_events: LastEvents = HashMap::new();
+        for found in &mut found.agents {
+            let is_wanted = config.privacy.event_names || !has_name(found);
+            let event = found.last_event.take().filter(|_| is_wanted);
+            last_events.extend(event.map(|event| (key(found), (found.agent.sequence, event))));
+        }
+        // Of what both have, the store may know more: events that Kafka does not have yet.
+        let mut known: HashMap<AgentKey, StoredAgent> = HashMap::new();
+        for agent in found.agents.into_iter().chain(agents.drain(..)) {
+            if known.get(&key(&agent)).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
+                known.insert(key(&agent), agent);
+            }
+        }
+        agents.extend(known.into_values());
+        *checkpointed = 0;
+        *is_from_store = false;
+        *mapping_version = found.mapping_version;
+        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
+        if config.kafka.delivery == Delivery::AtLeastOnce {
+            let stored = store.integration(&id)?;
+            match send_again(store, &stored, agents, last_events) {
+                Ok(events) => tracing::info!(integration = &*id, events, "the last event of each agent is sent again"),
+                // Without them the service starts all the same: the agents themselves are known.
+                Err(error) => tracing::warn!(
+                    integration = &*id,
+                    %error,
+                    "the last event of each agent cannot be written to be sent again: some may be missing on the events topic"
+                ),
+            }
+        }
+        *stored = store.integration(&id)?;
+        feed.last_valid = feed.last_valid.max(found.last_valid);
+    }
+    Ok(())
+}
+
+/// Writes into the journal, behind what waits in it, the last event of each agent of whom the store knows no later one, and
+/// returns how many these are. The process that published it may have died between the two topics, and then it is on `current`
+/// alone; the journal that would send it again is lost.
+fn send_again(
+    store: &mut Store,
+    stored: &StoredIntegration,
+    agents: &[StoredAgent],
+    mut last_events: LastEvents,
+) -> Result<usize, StoreError> {
+    let with_event = |agent: &StoredAgent| {
+        let (_, event) = last_events.remove(&key(agent)).filter(|(sequence, _)| *sequence == agent.agent.sequence)?;
+        let order = (agent.agent.last_seen, key(agent));
+        Some((order, event, saved::agent_message(&agent.agent, agent.published.as_ref(), None)))
+    };
+    let mut all: Vec<(_, Message, AgentMemory)> = agents.iter().filter_map(with_event).collect();
+    all.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+    let mut first = stored.next.max(stored.acknowledged_to).max(stored.covered_to);
+    for some in all.chunks(EVENTS_IN_A_ROW) {
+        let (messages, agents) = some.iter().map(|(_, event, agent)| (event.clone(), agent.clone())).unzip();
+        let content = Batch { messages, agents, forgotten: Vec::new() }.encode_to_vec();
+        let count = some.len() as u32;
+        let (integration, written_at) = (stored.number, Timestamp::now());
+        // What is left alone on a disk is there for what Kafka has to leave.
+        if let Some(shortage) = store.shortage() {
+            return Err(shortage);
+        }
+        store.commit(&[Write::Batch { integration, first, count, written_at, content: &content }])?;
+        first += u64::from(count);
+    }
+    Ok(all.len())
+}
+
+/// Whether its events tell who the agent is by name.
+fn has_name(StoredAgent { agent, published, .. }: &StoredAgent) -> bool {
+    let user = published.as_ref().and_then(|published| published.user.as_ref());
+    agent.ride_along.name.is_some() || user.is_some_and(|user| !user.employee_name.is_empty())
+}
+
+/// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
+/// published long ago; sent again behind what followed them, they would be the last word on `current`. Of those
+/// that were on `current` alone [`send_again`] sends the last one of each agent.
+///
+/// Of who was forgotten further behind nothing can be told by Kafka.
+fn published(
+    store: &Store,
+    stored: &StoredIntegration,
+    in_kafka: &[StoredAgent],
+    forgotten: &[Forgotten],
+) -> Result<u64, Unread> {
+    let void_below: HashMap<(u32, &str), u64> =
+        forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
+    let in_kafka: HashMap<(u32, &str), u64> =
+        in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
+    let reader = store.reader()?;
+    let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
+    loop {
+        let rows = reader.batches(stored.number, position, PORTION)?;
+        let Some(last) = rows.last() else { return Ok(published) };
+        position = last.end();
+        for row in &rows {
+            let mut agents = agents_of(row, None)?.agents;
+            agents.retain(|agent| void_below.get(&(agent.acd, &*agent.login_id)).is_none_or(|end| row.end() > *end));
+            let has = |agent: &AgentMemory| {
+                in_kafka.get(&(agent.acd, &*agent.login_id)).is_some_and(|sequence| *sequence >= agent.sequence)
+            };
+            if !agents.iter().all(has) {
+                return Ok(published);
+            }
+            if !agents.is_empty() {
+                published = row.end();
+            }
+        }
+    }
+}
+
+/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that tells nothing of it.
+fn committed(
+    servers: &str,
+    config: &Config,
+    integration: &str,
+    store: &Store,
+    stored: &StoredIntegration,
+    stop: &CancellationToken,
+) -> Result<u64, RecoveryError> {
+    // Positions that are counted again after a loss of commits are this run's.
+    let runs = store.lineage(stored.number).followed_by(store.run(), stored.next);
+    let ours = Ours { owner: store.id(), runs: &runs };
+    loop {
+        match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
+            Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
+            Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
+        }
+        let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
+        if stop.is_cancelled() {
+            return Err(RecoveryError::Stopped);
+        }
+    }
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Reading { messages } => tracing::info!(messages, "reading the agents from Kafka"),
+        Progress::Waiting { reason, waited } => {
+            let waited_s = waited.as_secs();
+            tracing::warn!(reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! One integration at work: what stands between its feed and its part of the journal.
+//!
+//! * [`worker`]: an OS thread that owns its integrations and drives their engines; [`command`]: what it can be asked to do;
+//! * `conclusion`, `handover`: from findings to the journal; `standing`: whether the journal has everything that was found;
+//!   `overflow`: what is kept while it has no room; [`refresh`]: messages for `current` that are due again;
+//! * `checkpoint`, `restore`, `from_kafka`, `unread`: the agents to the store, and back at a start; `behind`: a store that is
+//!   older than Kafka; [`removal`]: an integration that is no longer in the configuration;
+//! * `forgetting`, `ageing`: people who are forgotten;
+//! * `conditions`, `staleness`, [`observers`]: what is wrong with a feed, and metrics;
+//! * [`mapping_files`]: the mapping as it is on disk, with its version.
+
+mod ageing;
+mod behind;
+mod checkpoint;
+pub mod command;
+mod conclusion;
+mod conditions;
+#[cfg(test)]
+mod figures_tests;
+mod forgetting;
+pub(crate) mod from_kafka;
+mod handover;
+pub mod mapping_files;
+pub mod observers;
+mod overflow;
+pub mod refresh;
+pub mod removal;
+pub(crate) mod restore;
+mod staleness;
+mod standing;
+mod unread;
+pub mod worker;

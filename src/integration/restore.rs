@@ -1,0 +1,330 @@
+//! The agent table at the start, from the store.
+//!
+//! The store is enough, and Kafka may be away: the rows of the table as of the last checkpoint, then the journal behind it,
+//! whose rows hold the agents as each batch has left them. An integration that the store does not know completely (a new
+//! machine, a store that was set aside, a recovery that was interrupted) is read from Kafka, however long that takes: a
+//! table that lacks somebody would start his sequence anew. A row that cannot be read sets the whole store aside.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::model::{Config, Integration};
+use crate::contract::saved::{self, MemoryError, StoredAgent};
+use crate::fail_point;
+use crate::journal::agents::agents_of;
+use crate::journal::row;
+use crate::journal::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration};
+use crate::kafka::recovery::RecoveryError;
+use crate::kafka::recovery::Sequences;
+use crate::kafka::takeover::TakeoverError;
+use crate::time::Timestamp;
+use crate::tracker::listening::Listening;
+use crate::tracker::memory::FeedMemory;
+
+use super::checkpoint::Checkpoint;
+use super::refresh::LastEvents;
+use super::unread::Unread;
+use crate::engine::Engine;
+
+/// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
+const MOST_AHEAD: Duration = Duration::from_hours(24);
+/// What is read from the journal at a time.
+pub(crate) const PORTION: usize = 16 * 1024 * 1024;
+
+/// Somebody who was forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forgotten {
+    pub(crate) key: AgentKey,
+    pub(crate) at: Timestamp,
+    /// The position behind his tombstone.
+    pub(crate) end: u64,
+}
+
+/// What is known of one integration.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) stored: StoredIntegration,
+    /// Of an agent who is there twice the later one counts.
+    pub(crate) agents: Vec<StoredAgent>,
+    /// So many of them, the first, are rows of the table. The others must become such.
+    pub(crate) checkpointed: usize,
+    /// Forgotten in the journal behind the checkpoint: whatever the table or Kafka has of them from before is void.
+    pub(crate) forgotten: Vec<Forgotten>,
+    pub(crate) feed: FeedMemory,
+    /// Kafka was not asked for them.
+    pub(crate) is_from_store: bool,
+    /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
+    pub(crate) mapping_version: u64,
+}
+
+impl Restored {
+    /// Whether anything of the integration is in the store: somebody, or messages.
+    pub(crate) fn has_something(&self) -> bool {
+        let is_empty = self.agents.is_empty() && self.stored.agents == 0 && self.stored.bytes == 0;
+        !is_empty || self.stored.next > self.stored.acknowledged_to
+    }
+
+    /// The last sequence of every agent, where the store itself knows them.
+    pub(crate) fn sequences(&self) -> Option<Sequences> {
+        let of = |stored: &StoredAgent| {
+            let agent = &stored.agent;
+            (format!("{}/{}", agent.acd, agent.login_id).into(), agent.sequence)
+        };
+        self.is_from_store.then(|| self.agents.iter().map(of).collect())
+    }
+
+    /// Fills an engine with it. Without `event_names`, names that an earlier run has left are dropped, and whoever is
+    /// logged in and had one is published anew.
+    pub(crate) fn into_engine(
+        self,
+        engine: &mut Engine,
+        refresh_after: Option<Duration>,
+        event_names: bool,
+    ) -> (Checkpoint, LastEvents) {
+        let Self { stored, mut agents, mut feed, checkpointed, forgotten, .. } = self;
+        // What was written of the feed is some seconds old; what was written of the agents may be younger.
+        let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
+        feed.last_valid = feed.last_valid.max(seen);
+        go_on_in_time(&mut feed, &mut agents);
+        let mut last_events = LastEvents::new(refresh_after);
+        let mut kept = Vec::new();
+        let named = if event_names { Vec::new() } else { drop_names(&mut agents) };
+        let to_be_written: Vec<_> =
+            agents[checkpointed..].iter().map(|agent| (agent.agent.acd, Arc::clone(&agent.agent.login_id))).collect();
+        let agents = agents.into_iter().map(|StoredAgent { agent, published, last_event }| {
+            kept.extend(last_event.map(|event| (agent.acd, Arc::clone(&agent.login_id), agent.last_seen, event)));
+            (agent, published)
+        });
+        engine.restore(agents, &feed);
+        for (acd, login_id, last_seen, event) in kept {
+            let message = row::from_stored(&event);
+            if let (Some(index), Ok(message)) = (engine.tracker().table().find(acd, &login_id), message) {
+                last_events.put(index, message, last_seen);
+            }
+        }
+        for (acd, login_id) in to_be_written {
+            engine.mark_changed(acd, &login_id);
+        }
+        for (acd, login_id) in named {
+            engine.mark_changed(acd, &login_id);
+            engine.owe(acd, &login_id);
+        }
+        let mut checkpoint = Checkpoint::new(&stored, Timestamp::now());
+        forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
+        (checkpoint, last_events)
+    }
+}
+
+/// Takes away every name, and what was kept to be published again with one. Returns whose it was.
+fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
+    let mut named = Vec::new();
+    for StoredAgent { agent, published, last_event } in agents {
+        let mut had_name = agent.ride_along.name.take().is_some();
+        let user = published.as_mut().and_then(|published| published.user.as_mut());
+        if let Some(user) = user.filter(|user| !user.employee_name.is_empty()) {
+            *user = Arc::new(user.without_name());
+            had_name = true;
+        }
+        if had_name {
+            *last_event = None;
+            named.push((agent.acd, Arc::clone(&agent.login_id)));
+        }
+    }
+    named
+}
+
+/// Time goes on from the last record, also where the wall clock was set back since. A store that is further ahead was
+/// written by a clock that was wrong: of its times only the beginnings of states are kept, which never go back.
+fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
+    let now = Timestamp::now();
+    let Some(last_valid) = feed.last_valid.filter(|last_valid| *last_valid > now) else { return };
+    if last_valid.since(now) <= MOST_AHEAD {
+        Timestamp::go_on_from(last_valid);
+        return;
+    }
+    tracing::warn!(%last_valid, %now, "the last record lies far in the future: its time is not believed");
+    for time in [&mut feed.last_valid, &mut feed.gap_from, &mut feed.seen_at].into_iter().flatten() {
+        *time = now.min(*time);
+    }
+    feed.listening = Listening::default();
+    agents.iter_mut().for_each(|agent| agent.agent.last_seen = now.min(agent.agent.last_seen));
+}
+
+/// The store, and what it knew.
+pub(crate) struct Opening {
+    pub(crate) store: Store,
+    /// Integrations of the store that are not in the configuration; behind those that are.
+    pub(crate) removed: Vec<Integration>,
+    pub(crate) restored: Vec<Restored>,
+    pub(crate) incidents: Vec<Incident>,
+}
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the store cannot be read, and neither can a new one: {0}")]
+    Unread(#[from] Unread),
+    #[error(
+        "{file} is of a newer version ({why}): start the newer program again, or move the file away to begin with an empty \
+         store"
+    )]
+    Newer { file: String, why: String },
+    #[error("the store cannot be written: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+}
+
+/// Opens the store and reads what it has of the configured integrations.
+pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
+    let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
+    let opened = if config.store.in_memory { store::open_in_memory(&settings) } else { store::open(&settings) };
+    let Opened { mut store, mut incidents } = opened?;
+    fail_point::reach(fail_point::STORE_OPENED);
+    let read = read_all(config, &mut store);
+    fail_point::reach(fail_point::REPLAYED);
+    match read {
+        Ok((restored, removed)) => Ok(Opening { store, removed, restored, incidents }),
+        Err(Unread::Newer(why)) => {
+            let file = config.store.directory.join(store::DATABASE).display().to_string();
+            Err(RestoreError::Newer { file, why })
+        }
+        Err(unread) => {
+            let Opened { mut store, incidents: more } = match unread {
+                Unread::Damaged(damage) => store.set_aside_and_open(&damage)?,
+                // It may be sound, and is there for the next start.
+                unread => store.leave_and_open_in_memory(&unread.to_string())?,
+            };
+            incidents.extend(more);
+            let (restored, removed) = read_all(config, &mut store)?;
+            Ok(Opening { store, removed, restored, incidents })
+        }
+    }
+}
+
+/// Whether its last events are wanted, to be written again.
+pub(crate) fn keeps_events(integration: &Integration) -> bool {
+    integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
+}
+
+/// Everything, with the integrations that are not in the configuration any more, or what is wrong with it.
+fn read_all(config: &Config, store: &mut Store) -> Result<(Vec<Restored>, Vec<Integration>), Unread> {
+    let all = config.integrations.iter();
+    let mut restored: Vec<Restored> =
+        all.map(|integration| read(store, &integration.id, keeps_events(integration))).collect::<Result<_, _>>()?;
+    let is_configured = |id: &str| config.integrations.iter().any(|integration| *integration.id == *id);
+    let mut removed = Vec::new();
+    for id in store.integrations()?.into_iter().filter(|id| !is_configured(id)) {
+        let found = read(store, &id, false)?;
+        if !found.has_something() {
+            continue;
+        }
+        let (waiting, agents) = (found.stored.next - found.stored.acknowledged_to, found.agents.len());
+        tracing::warn!(
+            integration = id,
+            waiting,
+            agents,
+            "this integration is not in the configuration any more: what waits is published, and its people are forgotten on \
+             request or by privacy.forget_after; `rtalink store drop` deletes all of it, and a pause holds it"
+        );
+        restored.push(found);
+        removed.push(Integration::removed(&id));
+    }
+    Ok((restored, removed))
+}
+
+fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, Unread> {
+    let begin = Instant::now();
+    let stored = store.integration(integration)?;
+    let feed = saved::decode_feed(&stored.feed)?;
+    let mut agents = Vec::new();
+    if stored.recovered {
+        let mut unread = None;
+        let mut take = |row: &[u8]| match saved::decode_agent(row) {
+            Ok(agent) => agents.push(agent),
+            // One that is damaged does not hide that others are of a newer version.
+            Err(error) if unread.is_none() || error.is_newer() => unread = Some(error),
+            Err(_) => {}
+        };
+        store.agents(stored.number, &mut take)?;
+        if let Some(error) = unread {
+            return Err(error.into());
+        }
+    }
+    let mut checkpointed = agents.len();
+    let (behind, forgotten) = replay(store, &stored, keeps_events.then_some(integration))?;
+    if !forgotten.is_empty() {
+        let is_gone: HashSet<&AgentKey> = forgotten.iter().map(|forgotten| &forgotten.key).collect();
+        agents.retain(|StoredAgent { agent, .. }| !is_gone.contains(&(agent.acd, Arc::clone(&agent.login_id))));
+        checkpointed = agents.len();
+    }
+    agents.extend(behind);
+    tracing::info!(
+        integration,
+        agents = checkpointed,
+        replayed = agents.len() - checkpointed,
+        pending = stored.next - stored.acknowledged_to,
+        took_ms = begin.elapsed().as_millis(),
+        is_complete = stored.recovered,
+        "read from the store"
+    );
+    Ok(Restored { stored, agents, checkpointed, forgotten, feed, is_from_store: true, mapping_version: 0 })
+}
+
+/// What the store has of an integration: its number, the messages that wait for Kafka, and everybody.
+pub(crate) fn left(store: &mut Store, integration: &str) -> Result<(i64, u64, Vec<AgentKey>), Unread> {
+    let Restored { stored, agents, forgotten, .. } = read(store, integration, false)?;
+    let mut keys: Vec<AgentKey> = agents.into_iter().map(|agent| (agent.agent.acd, agent.agent.login_id)).collect();
+    keys.extend(forgotten.into_iter().map(|who| who.key));
+    keys.sort_unstable();
+    keys.dedup();
+    Ok((stored.number, stored.next - stored.acknowledged_to, keys))
+}
+
+/// The agents of the journal behind the checkpoint, and who was forgotten there. `keeps_events_of`: the integration, where its
+/// last events are wanted too.
+fn replay(
+    store: &Store,
+    stored: &StoredIntegration,
+    keeps_events_of: Option<&str>,
+) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), Unread> {
+    let reader = store.reader()?;
+    // Without a table, what is still to be published is known from its rows only.
+    let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
+    let mut agents: Vec<StoredAgent> = Vec::new();
+    let mut forgotten: HashMap<AgentKey, (usize, Forgotten)> = HashMap::new();
+    loop {
+        let rows = reader.batches(stored.number, position, PORTION)?;
+        let Some(last) = rows.last() else { break };
+        position = last.end();
+        for row in &rows {
+            let told = agents_of(row, keeps_events_of)?;
+            for who in told.forgotten {
+                let key: AgentKey = (who.acd, who.login_id.into());
+                let who = Forgotten { key: key.clone(), at: Timestamp::from_micros(who.at), end: row.end() };
+                forgotten.insert(key, (agents.len(), who));
+            }
+            for agent in told.agents {
+                agents.push(saved::from_agent_message(agent).map_err(MemoryError::from)?);
+            }
+        }
+    }
+    let is_void = |(index, agent): &(usize, StoredAgent)| {
+        let key = (agent.agent.acd, Arc::clone(&agent.agent.login_id));
+        forgotten.get(&key).is_some_and(|(known_before, _)| index < known_before)
+    };
+    if !forgotten.is_empty() {
+        let all = std::mem::take(&mut agents).into_iter().enumerate();
+        agents = all.filter(|agent| !is_void(agent)).map(|(_, agent)| agent).collect();
+    }
+    Ok((agents, forgotten.into_values().map(|(_, who)| who).collect()))
+}
+
+#[cfg(test)]
+#[path = "journal_model_tests.rs"]
+mod journal_model;

@@ -1,0 +1,297 @@
+//! One integration's part of the journal: what its worker hands over, and what its publisher fetches.
+//!
+//! Invariants and failure policy are those of [`super`]. A row that is damaged is given up: its messages are counted
+//! as lost and said, and the others go on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::message::Batch;
+use super::outbox::Outbox;
+use super::queue::{Done, Item, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange};
+use super::row;
+use super::store::{Lineage, Reader, Row, StoreError};
+use crate::time::Timestamp;
+
+/// What is read from the store at a time.
+const FETCH_BYTES: usize = 4 * 1024 * 1024;
+/// How long a journal that cannot be read is left alone.
+const FETCH_AGAIN: Duration = Duration::from_secs(5);
+/// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
+const ROOM: u64 = 4 * 1024 * 1024;
+
+/// One integration's part of the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Lane {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) number: i64,
+    pub(super) reader: Arc<Mutex<Reader>>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) runs: Arc<Lineage>,
+}
+
+impl Lane {
+    /// What of it is in memory, for the publisher.
+    pub(crate) const fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Hands a batch over, whole or not at all; waits while the store is slow. Returns the position after its last
+    /// message: it is in Kafka when [`Outbox::acknowledged_to`] has come that far.
+    ///
+    /// # Errors
+    /// [`Refused`], with the messages: when there is no room for them, and when the journal is closed.
+    pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
+        let Batch { messages, agents, forgotten, is_urgent } = batch;
+        let forgets = !forgotten.is_empty();
+        let content = row::encode_with(&messages, agents, forgotten);
+        let refused = |messages| Box::new(Batch { messages, is_urgent, ..Batch::default() });
+        let submitted_at = Instant::now();
+        let reserve = if is_urgent { RESERVE } else { 0 };
+        let most_stored = self.shared.bounds.journal_bytes + reserve as u64;
+        let mut queue = self.shared.queue.lock();
+        loop {
+            if queue.phase != Phase::Open {
+                return Err(Refused::Closed(refused(messages)));
+            }
+            let is_in_trouble = queue.is_in_trouble();
+            let lane = &queue.lanes[self.index];
+            let fits_store = lane.stored == 0 || lane.stored + content.len() as u64 <= most_stored;
+            let fits_queue = lane.queued == 0 || lane.queued + content.len() <= QUEUE_BYTES + reserve;
+            if !fits_store || (is_in_trouble && !fits_queue) {
+                return Err(Refused::Full(refused(messages)));
+            }
+            if fits_queue {
+                break;
+            }
+            self.shared.room.wait(&mut queue);
+        }
+        let lane = &mut queue.lanes[self.index];
+        let first = lane.next;
+        lane.next += messages.len() as u64;
+        lane.stored += content.len() as u64;
+        let end = lane.next;
+        self.push(&mut queue, Item::Batch { lane: self.index, first, messages, content, submitted_at, forgets });
+        Ok(end)
+    }
+
+    fn push(&self, queue: &mut Queue, item: Item) {
+        queue.lanes[self.index].queued += item.bytes();
+        queue.items.push_back(item);
+        self.shared.work.notify_one();
+    }
+
+    /// Whether [`Self::submit`] would not wait for long: the store gets on. Where there is no hope of that it does not wait.
+    pub fn takes_more(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        queue.phase != Phase::Open || queue.is_in_trouble() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
+    }
+
+    /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
+    pub fn has_room(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        let lane = &queue.lanes[self.index];
+        let bounds = self.shared.bounds.journal_bytes;
+        let room = (bounds / 10).max(ROOM).min(bounds / 2);
+        !queue.is_in_trouble() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
+    }
+
+    /// Whether less than half of what it may have in the store is taken.
+    pub fn is_below_half(&self) -> bool {
+        self.stored_bytes() < self.shared.bounds.journal_bytes / 2
+    }
+
+    /// For how long its oldest batch has been waiting for the disk.
+    pub(crate) fn oldest_age(&self) -> Duration {
+        self.shared.queue.lock().oldest_age(self.index)
+    }
+
+    /// Position that the next message gets.
+    pub fn next(&self) -> u64 {
+        self.shared.queue.lock().lanes[self.index].next
+    }
+
+    /// Bytes of its rows.
+    pub fn stored_bytes(&self) -> u64 {
+        self.shared.queue.lock().lanes[self.index].stored
+    }
+
+    /// Writes the agent table down. `covered_to`: what the messages below this position have changed is in these rows or in
+    /// earlier ones. False while the store is in trouble or far behind: then it has to be tried again, and until it
+    /// succeeds the journal stands in.
+    #[must_use]
+    pub fn checkpoint(&self, covered_to: u64, table: TableChange, feed: Vec<u8>, is_recovered: bool) -> bool {
+        let mut queue = self.shared.queue.lock();
+        let lane = &queue.lanes[self.index];
+        if matches!(queue.phase, Phase::Ending(_)) || queue.is_in_trouble() || lane.queued > QUEUE_BYTES / 2 {
+            return false;
+        }
+        self.push(&mut queue, Item::Checkpoint { lane: self.index, covered_to, table, feed, is_recovered });
+        true
+    }
+
+    /// Holds publishing from this position on, or lets it go on; also over restarts, from when `done` is called.
+    pub fn hold(&self, at: Option<u64>, done: Done) {
+        self.outbox.hold(at);
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::Hold { lane: self.index, at, done });
+    }
+
+    /// The runs by which it was counted, this one last.
+    pub(crate) fn runs(&self) -> &Lineage {
+        &self.runs
+    }
+
+    /// Writes down that Kafka has heard of this run.
+    pub(crate) fn run_is_known(&self) {
+        let runs = self.runs().clone().known().to_string();
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::RunKnown { lane: self.index, runs });
+    }
+
+    /// Says when what was forgotten below the position is erased from the store: once all of it is in Kafka and the agent
+    /// table is written down without it.
+    pub fn when_erased(&self, until: u64, done: Done) {
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::Erase { lane: self.index, until, done });
+    }
+
+    /// Whether somebody who was forgotten, of whatever integration and by whatever run, may still be found in the bytes of the
+    /// store.
+    pub fn is_erasing(&self) -> bool {
+        self.shared.is_erasing.load(Ordering::Acquire)
+    }
+
+    /// Writes the version of its mapping down. The answer comes when it is there.
+    pub fn remember_mapping(&self, version: u64, content: u64) -> crossbeam_channel::Receiver<Result<(), StoreError>> {
+        let (done, receiver) = crossbeam_channel::bounded(1);
+        let mut queue = self.shared.queue.lock();
+        self.push(&mut queue, Item::Mapping { lane: self.index, version, content, done });
+        receiver
+    }
+
+    /// How the store is doing.
+    pub fn health(&self) -> StoreHealth {
+        self.shared.health()
+    }
+
+    /// Rows that end after this position, as many as fit into so many bytes, but at least one if there is one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        self.reader.lock().batches(self.number, from, most_bytes)
+    }
+
+    /// The same past rows that are damaged, for who only looks at them: what those had is lost when they are fetched.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, which says nothing of what is in it.
+    pub fn sound_rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+        self.reader.lock().sound_batches(self.number, from, most_bytes)
+    }
+
+    /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
+    /// wait for it. Anything else is tried again: what a newer version has written is kept for that one, and a disk that fails
+    /// says nothing of what is on it, neither of this row nor of the next.
+    pub(crate) fn fetch(&self, integration: &str, position: u64) {
+        if !self.try_fetch(integration, position) {
+            // Stopped or not: the caller finds out.
+            let _ = self.outbox.pause(FETCH_AGAIN);
+        }
+    }
+
+    /// One attempt; false where it has to be tried again.
+    fn try_fetch(&self, integration: &str, position: u64) -> bool {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
+            false
+        };
+        // What is committed from here on is not looked for.
+        let end = self.outbox.end();
+        let Err(error) = self.read(position) else { return true };
+        self.shared.observer.failed(error.kind());
+        if !error.is_damage() {
+            return failed(&error);
+        }
+        let looked = self.reader.lock().next_row(self.number, position);
+        match looked {
+            Ok(next) => {
+                let lost = self.outbox.lose(next.unwrap_or(end));
+                tracing::error!(integration, position, lost, %error, "a row of the journal is damaged: its messages are lost");
+                true
+            }
+            Err(error) => {
+                self.shared.observer.failed(error.kind());
+                failed(&error)
+            }
+        }
+    }
+
+    fn read(&self, position: u64) -> Result<(), FetchError> {
+        let rows = self.rows(position, FETCH_BYTES)?;
+        if rows.first().is_none_or(|row| row.first > position) {
+            return Err(FetchError::Missing { position });
+        }
+        for (number, Row { first, content, written_at, .. }) in rows.into_iter().enumerate() {
+            let messages = match row::decode(&content) {
+                Ok((messages, _)) => messages,
+                // Those before it are there; it is the first one the next time.
+                Err(_) if number > 0 => return Ok(()),
+                Err(source) => return Err(FetchError::Row { first, source }),
+            };
+            self.outbox.refill(first, messages, instant_of(written_at));
+        }
+        Ok(())
+    }
+}
+
+/// The moment on the monotonic clock that lies as long ago as this time.
+pub(crate) fn instant_of(written_at: Timestamp) -> Instant {
+    let age = Timestamp::now().since(written_at);
+    Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
+}
+
+/// Why something that should be in the journal could not be fetched.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("position {position} is not in the journal")]
+    Missing { position: u64 },
+    #[error("the journal's row at position {first} is not readable: {source}")]
+    Row { first: u64, source: row::RowError },
+}
+
+impl FetchError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Row { source, .. } if source.is_newer() => NEWER,
+            Self::Missing { .. } | Self::Row { .. } => "corrupt",
+        }
+    }
+
+    /// Whether what is there is not what was written.
+    const fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Missing { .. } => true,
+            Self::Row { source, .. } => !source.is_newer(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

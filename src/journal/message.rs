@@ -1,0 +1,122 @@
+//! What goes to Kafka: encoded once, before it is queued, so that every retry sends the same bytes.
+//!
+//! The names that consumers rely on are here and nowhere else: the headers, the content types, and which route leads
+//! to which topics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::config::model::Topics;
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The events topic and, with the same key and value, the compacted current topic.
+    AgentState,
+    /// The feed-status topic.
+    FeedStatus,
+    /// The dead-letter topic.
+    DeadLetter,
+    /// The compacted current topic alone: an agent's last event, once more and unchanged.
+    Refresh,
+    /// The audit topic.
+    Audit,
+    /// The compacted current topic alone, without a value: an agent is forgotten.
+    Tombstone,
+}
+
+impl Route {
+    /// The topics that a message of this route goes to.
+    pub const fn topics(self) -> &'static [Topic] {
+        match self {
+            Self::AgentState => &[Topic::Events, Topic::Current],
+            Self::FeedStatus => &[Topic::FeedStatus],
+            Self::DeadLetter => &[Topic::DeadLetter],
+            Self::Refresh | Self::Tombstone => &[Topic::Current],
+            Self::Audit => &[Topic::Audit],
+        }
+    }
+}
+
+/// One of the topics that are published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Every transition.
+    Events,
+    /// Each agent's last event, compacted.
+    Current,
+    /// Connections, gaps, outages.
+    FeedStatus,
+    /// Records that could not be read.
+    DeadLetter,
+    /// How far each integration's messages are committed; with exactly-once delivery only.
+    Checkpoint,
+    /// Who did what, and who looked at whom.
+    Audit,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint, Self::Audit];
+
+    /// Its configured name.
+    pub fn name(self, topics: &Topics) -> &str {
+        match self {
+            Self::Events => &topics.events,
+            Self::Current => &topics.current,
+            Self::FeedStatus => &topics.feed_status,
+            Self::DeadLetter => &topics.dead_letter,
+            Self::Checkpoint => &topics.checkpoint,
+            Self::Audit => &topics.audit,
+        }
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where it goes.
+    pub route: Route,
+    /// Kafka key.
+    pub key: Arc<str>,
+    /// Kafka value.
+    pub payload: Bytes,
+    /// Kafka headers, in this order.
+    pub headers: Vec<(&'static str, Bytes)>,
+    /// When its bytes were read from the socket: the start of the event latency. `None` where no socket read caused it.
+    pub read_at: Option<Instant>,
+}
+
+impl Message {
+    /// What is at the key is to be forgotten.
+    pub fn tombstone(key: Arc<str>) -> Self {
+        Self { route: Route::Tombstone, key, payload: Bytes::new(), headers: Vec::new(), read_at: None }
+    }
+
+    /// The Kafka value; a tombstone has none.
+    pub fn value(&self) -> Option<&[u8]> {
+        (self.route != Route::Tombstone).then_some(&self.payload)
+    }
+
+    /// Bytes of key, value and headers: what it counts for in a queue.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.payload.len() + headers
+    }
+}
+
+/// What one worker hands over at a time, all of one integration and in order.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In the order in which they are to be published.
+    pub messages: Vec<Message>,
+    /// Agents as they are after these messages, each once: what a restart has to know if it finds them.
+    pub agents: Vec<crate::contract::store::AgentMemory>,
+    /// Agents who are forgotten with the tombstones among the messages: none of them is in `agents`.
+    pub forgotten: Vec<crate::contract::store::Forgotten>,
+    /// May take the reserve of a full journal: feed statuses.
+    pub is_urgent: bool,
+}

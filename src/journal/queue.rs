@@ -1,0 +1,376 @@
+//! What waits for the journal's thread, and what it has in common with those who hand over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use uuid::Uuid;
+
+use super::message::{Batch, Message};
+use super::outbox::Limits;
+use super::store::{AgentKey, AgentRow, Hurry, StoreError, StoredIntegration};
+
+/// What an integration may have in the queue, in bytes of rows.
+pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// What urgent batches may take beyond the bounds.
+pub(super) const RESERVE: usize = 1024 * 1024;
+
+/// Told what happens in the store. Runs on the journal's thread: it must not block.
+pub trait StoreObserver: Send + Sync + 'static {
+    /// A batch of an integration is on disk, so long after it was submitted.
+    fn written(&self, _integration: &Arc<str>, _took: Duration) {}
+
+    /// Bytes of all rows of the journal.
+    fn size(&self, _bytes: u64) {}
+
+    /// Bytes of an integration's rows over what it may have. A little above 1 with what is urgent; more after its bounds
+    /// were lowered.
+    fn filled(&self, _integration: &Arc<str>, _ratio: f64) {}
+
+    /// The store failed; `kind` is of a bounded set.
+    fn failed(&self, _kind: &str) {}
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl StoreObserver for Unobserved {}
+
+/// Bounds of every integration.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of rows that an integration may have in the store.
+    pub journal_bytes: u64,
+    /// What is kept in memory of it.
+    pub window: Limits,
+}
+
+/// An integration whose journal begins or goes on.
+#[derive(Clone, Debug)]
+pub struct LaneStart {
+    /// Its id.
+    pub integration: Arc<str>,
+    /// What the store knows of it.
+    pub stored: StoredIntegration,
+    /// The message of each agent's last event is remembered too.
+    pub keeps_events: bool,
+}
+
+/// A batch that was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no room: neither in the store nor in memory.
+    #[error("the journal is full: {} messages were not accepted", .0.messages.len())]
+    Full(Box<Batch>),
+    /// The journal is closed.
+    #[error("the journal is closed: {} messages were not accepted", .0.messages.len())]
+    Closed(Box<Batch>),
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// It is on disk.
+    pub is_durable: bool,
+    /// What is wrong with it at the moment.
+    pub trouble: Option<String>,
+}
+
+/// What a checkpoint does to the agent table.
+#[derive(Debug, Default)]
+pub struct TableChange {
+    /// Removed, where they are there.
+    pub forgotten: Vec<AgentKey>,
+    /// Added or replaced.
+    pub agents: Vec<AgentRow>,
+}
+
+/// Called when something is on disk.
+pub type Done = Box<dyn FnOnce() + Send>;
+
+pub(super) enum Item {
+    Batch {
+        lane: usize,
+        first: u64,
+        messages: Vec<Message>,
+        content: Vec<u8>,
+        submitted_at: Instant,
+        forgets: bool,
+    },
+    Checkpoint {
+        lane: usize,
+        covered_to: u64,
+        table: TableChange,
+        feed: Vec<u8>,
+        is_recovered: bool,
+    },
+    /// Somebody waits until what was forgotten below the position is erased.
+    Erase {
+        lane: usize,
+        until: u64,
+        done: Done,
+    },
+    /// Kafka has heard of this run.
+    RunKnown {
+        lane: usize,
+        /// The runs of its journal, with that mark.
+        runs: String,
+    },
+    Hold {
+        lane: usize,
+        at: Option<u64>,
+        done: Done,
+    },
+    Mapping {
+        lane: usize,
+        version: u64,
+        content: u64,
+        done: crossbeam_channel::Sender<Result<(), StoreError>>,
+    },
+}
+
+impl Item {
+    /// Messages in it.
+    pub(super) fn messages(&self) -> usize {
+        if let Self::Batch { messages, .. } = self { messages.len() } else { 0 }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Batch { content, .. } => content.len(),
+            Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
+            Self::Hold { .. } | Self::Mapping { .. } | Self::Erase { .. } | Self::RunKnown { .. } => 0,
+        }
+    }
+
+    pub(super) const fn lane(&self) -> usize {
+        match self {
+            Self::Batch { lane, .. }
+            | Self::Checkpoint { lane, .. }
+            | Self::Hold { lane, .. }
+            | Self::Erase { lane, .. }
+            | Self::RunKnown { lane, .. }
+            | Self::Mapping { lane, .. } => *lane,
+        }
+    }
+}
+
+/// A commit that takes longer hangs, as far as anybody can tell.
+pub(super) const HANGS: Duration = Duration::from_secs(5);
+
+/// Labels of troubles that the store itself cannot tell of: a commit that does not come back, and what is to be published
+/// and was written by a newer version.
+pub const TROUBLES: [&str; 2] = [SLOW, NEWER];
+pub(super) const SLOW: &str = "slow";
+pub(super) const NEWER: &str = "newer";
+
+#[derive(Default)]
+pub(super) struct LaneQueue {
+    /// Position that the next message gets.
+    pub(super) next: u64,
+    /// Bytes that wait for their commit.
+    pub(super) queued: usize,
+    /// Bytes of rows, those that wait included.
+    pub(super) stored: u64,
+    /// Since when the oldest batch waits that is being committed.
+    pub(super) writing_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// Nothing more is taken, what is there is written.
+    Closed,
+    /// The same, and then the thread ends; what cannot be written by then is given up.
+    Ending(Instant),
+}
+
+pub(super) struct Queue {
+    pub(super) items: VecDeque<Item>,
+    pub(super) lanes: Vec<LaneQueue>,
+    /// A commit is on its way.
+    pub(super) is_writing: bool,
+    /// Messages in it.
+    pub(super) writing: usize,
+    /// Since when the thread waits for the disk.
+    pub(super) at_disk_since: Option<Instant>,
+    /// What the last commit failed with.
+    pub(super) failure: Option<String>,
+    /// Somebody was told that it hangs.
+    pub(super) is_told_to_hang: bool,
+    pub(super) phase: Phase,
+}
+
+impl Queue {
+    /// Nothing waits in it yet.
+    pub(super) const fn of(lanes: Vec<LaneQueue>) -> Self {
+        Self {
+            items: VecDeque::new(),
+            lanes,
+            is_writing: false,
+            writing: 0,
+            at_disk_since: None,
+            failure: None,
+            is_told_to_hang: false,
+            phase: Phase::Open,
+        }
+    }
+
+    /// What is wrong with the store at the moment.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.failure.clone().or_else(|| self.hanging().map(hangs))
+    }
+
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.failure.is_some() || self.hanging().is_some()
+    }
+
+    /// For how long the disk has not come back, where that is too long.
+    pub(super) fn hanging(&self) -> Option<Duration> {
+        self.at_disk_since.map(|since| since.elapsed()).filter(|since| *since >= HANGS)
+    }
+
+    /// What one commit of at most so many bytes takes: of each lane in its order, and of none more than its share. A lane that
+    /// has much to write keeps nobody else waiting for longer than a commit.
+    pub(super) fn next_items(&mut self, most: usize) -> Vec<Item> {
+        let mut waits = vec![false; self.lanes.len()];
+        self.items.iter().for_each(|item| waits[item.lane()] = true);
+        let share = most / waits.iter().filter(|waits| **waits).count().max(1);
+        let mut taken = vec![0; self.lanes.len()];
+        let mut is_full = vec![false; self.lanes.len()];
+        let (mut items, mut left) = (Vec::new(), VecDeque::new());
+        for item in self.items.drain(..) {
+            let lane = item.lane();
+            is_full[lane] |= taken[lane] > 0 && taken[lane] + item.bytes() > share;
+            if is_full[lane] {
+                left.push_back(item);
+            } else {
+                taken[lane] += item.bytes();
+                if let Item::Batch { submitted_at, .. } = &item {
+                    self.lanes[lane].writing_since.get_or_insert(*submitted_at);
+                }
+                items.push(item);
+            }
+        }
+        self.items = left;
+        items
+    }
+
+    /// For how long the oldest batch of a lane has been waiting for the disk.
+    pub(super) fn oldest_age(&self, lane: usize) -> Duration {
+        let of_lane = |item: &Item| match item {
+            Item::Batch { lane: of, submitted_at, .. } if *of == lane => Some(*submitted_at),
+            _ => None,
+        };
+        let oldest = self.lanes[lane].writing_since.or_else(|| self.items.iter().find_map(of_lane));
+        oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed())
+    }
+}
+
+fn hangs(since: Duration) -> String {
+    format!("the disk of the store has not come back for {} s: check the disk and the system's log", since.as_secs())
+}
+
+pub(super) struct Shared {
+    pub(super) bounds: Bounds,
+    pub(super) queue: Mutex<Queue>,
+    /// For the thread: there is something to write.
+    pub(super) work: Condvar,
+    /// For workers: there is room, or no hope of it.
+    pub(super) room: Condvar,
+    /// For who watches the thread: it ends.
+    pub(super) ended: Condvar,
+    /// Somebody who was forgotten may still be found in the bytes of the store.
+    pub(super) is_erasing: AtomicBool,
+    /// Ends the waits for other programs that have the file.
+    pub(super) hurry: Hurry,
+    pub(super) is_durable: bool,
+    pub(super) store_id: Uuid,
+    pub(super) observer: Arc<dyn StoreObserver>,
+}
+
+impl Shared {
+    pub(super) fn set_erasing(&self, is_erasing: bool) {
+        self.is_erasing.store(is_erasing, Ordering::Release);
+    }
+
+    /// The thread waits for the disk for as long as this lives.
+    pub(super) fn at_disk(&self) -> AtDisk<'_> {
+        self.queue.lock().at_disk_since = Some(Instant::now());
+        AtDisk(self)
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        StoreHealth { is_durable: self.is_durable, trouble: self.queue.lock().trouble() }
+    }
+}
+
+/// See [`Shared::at_disk`].
+pub(super) struct AtDisk<'a>(&'a Shared);
+
+impl Drop for AtDisk<'_> {
+    fn drop(&mut self) {
+        self.0.queue.lock().at_disk_since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(items: &[(usize, usize)]) -> Queue {
+        let lanes = items.iter().map(|(lane, _)| lane + 1).max().unwrap_or(0);
+        let item = |(first, (lane, bytes)): (u64, &(usize, usize))| Item::Batch {
+            lane: *lane,
+            first,
+            messages: Vec::new(),
+            content: vec![0; *bytes],
+            submitted_at: Instant::now(),
+            forgets: false,
+        };
+        let mut queue = Queue::of((0..lanes).map(|_| LaneQueue::default()).collect());
+        queue.items.extend((0..).zip(items).map(item));
+        queue
+    }
+
+    /// Which of the items each commit of at most 100 bytes takes.
+    fn commits(items: &[(usize, usize)]) -> Vec<Vec<u64>> {
+        let mut queue = queue(items);
+        let number = |item: Item| match item {
+            Item::Batch { first, .. } => first,
+            _ => unreachable!("there are no others"),
+        };
+        let next = || {
+            Some(queue.next_items(100).into_iter().map(number).collect()).filter(|items: &Vec<u64>| !items.is_empty())
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn what_is_being_committed_gets_older_too() {
+        let mut queue = queue(&[(0, 60), (1, 60)]);
+        let ages = |queue: &Queue| [0, 1].map(|lane| queue.oldest_age(lane) > Duration::ZERO);
+        assert_eq!(ages(&queue), [true; 2], "it waits");
+        assert_eq!(queue.next_items(1_000).len(), 2);
+        assert_eq!(ages(&queue), [true; 2], "it is at the disk");
+        queue.lanes.iter_mut().for_each(|lane| lane.writing_since = None);
+        assert_eq!(ages(&queue), [false; 2], "it is written");
+    }
+
+    #[test]
+    fn a_commit_takes_of_each_lane_in_its_order_no_more_than_its_share() {
+        assert_eq!(commits(&[(0, 60), (0, 40), (0, 1), (0, 200), (0, 1)]), [vec![0, 1], vec![2], vec![3], vec![4]]);
+        // Lane 0 floods; lane 1 has little.
+        let flood = [(0, 30), (0, 30), (0, 30), (0, 30), (1, 5), (0, 30), (1, 5)];
+        assert_eq!(commits(&flood), [vec![0, 4, 6], vec![1, 2, 3], vec![5]]);
+        assert_eq!(commits(&[(0, 500), (1, 500), (0, 1)]), [vec![0, 1], vec![2]], "at least one of each");
+        assert_eq!(
+            commits(&[(0, 40), (0, 40), (0, 2), (1, 1)]),
+            [vec![0, 3], vec![1, 2]],
+            "none overtakes another of its lane"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! A row of the journal: what one integration hands over at a time, to bytes and back.
+//!
+//! Invariant: a message comes back as it was, with the same key, value and headers, in their order: what is sent after a
+//! restart is what was to be sent before it. The headers of events and feed statuses follow from the route, from how the
+//! value is encoded and from the event's id, and only these are written; all others are written by name. A feed status
+//! without any header is the one message that would come back with some.
+//!
+//! `read_at` crosses a restart as wall-clock time. Its age is kept, at least zero: a clock that was set back makes a
+//! message young, never of the future. Policy: bytes that are no batch, or of a newer version, are an error that names
+//! the message; nothing panics. Pure but for the clock. Cost: value and key are copied.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prost::Message as _;
+use uuid::Uuid;
+
+use super::message::{Message, Route};
+use crate::contract::header;
+use crate::contract::{self, store};
+use crate::time::Timestamp;
+
+type Headers = Vec<(&'static str, Bytes)>;
+
+/// Why a row could not be read. Keys have login ids and are not named: this goes to the log, with the row's position.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// The bytes are no batch.
+    #[error("not a row of the journal, it may be damaged: {0}")]
+    Decode(#[from] prost::DecodeError),
+    /// A route of a newer version.
+    #[error("route {route} of a message is not known to this version: a newer one has written it, run that one")]
+    Route {
+        /// As it was written.
+        route: i32,
+    },
+    /// A header that this version never writes.
+    #[error("header {name:?} of a message is not known to this version: a newer one has written it, run that one")]
+    Header {
+        /// As it was written.
+        name: String,
+    },
+    /// An event id that is none.
+    #[error("a message has an event id of {length} bytes instead of 16, the row may be damaged")]
+    EventId {
+        /// How long it is.
+        length: usize,
+    },
+}
+
+impl RowError {
+    /// Whether a newer version has written it: it is sound, and to be kept for that one.
+    pub const fn is_newer(&self) -> bool {
+        match self {
+            Self::Route { .. } | Self::Header { .. } => true,
+            Self::Decode(_) | Self::EventId { .. } => false,
+        }
+    }
+}
+
+/// A batch as the journal has it, with the agents as they are after it.
+pub fn encode(messages: &[Message], agents: Vec<store::AgentMemory>) -> Vec<u8> {
+    encode_with(messages, agents, Vec::new())
+}
+
+/// The same with agents who are forgotten.
+pub fn encode_with(messages: &[Message], agents: Vec<store::AgentMemory>, forgotten: Vec<store::Forgotten>) -> Vec<u8> {
+    let now = Now::read();
+    let messages = messages.iter().map(|message| stored_at(message, now)).collect();
+    store::Batch { messages, agents, forgotten }.encode_to_vec()
+}
+
+/// A batch back from [`encode`].
+///
+/// # Errors
+/// Bytes that are no batch, or of a newer version.
+pub fn decode(content: &[u8]) -> Result<(Vec<Message>, Vec<store::AgentMemory>), RowError> {
+    let batch = store::Batch::decode(content)?;
+    let now = Now::read();
+    let messages = batch.messages.into_iter().map(|stored| from_stored_at(stored, now)).collect::<Result<_, _>>()?;
+    Ok((messages, batch.agents))
+}
+
+/// One message as the store has it.
+pub fn stored(message: &Message) -> store::Message {
+    stored_at(message, Now::read())
+}
+
+/// A message back from [`stored`].
+///
+/// # Errors
+/// One of a newer version.
+pub fn from_stored(stored: &store::Message) -> Result<Message, RowError> {
+    from_stored_at(stored.clone(), Now::read())
+}
+
+/// Whether [`from_stored`] can read it.
+pub(super) fn check(stored: &store::Message) -> Result<(), RowError> {
+    envelope(stored).map(|_| ())
+}
+
+fn stored_at(message: &Message, now: Now) -> store::Message {
+    let json = message.headers.iter().any(|(name, value)| *name == header::CONTENT_TYPE && *value == header::JSON);
+    let event_id = event_id(message);
+    let is_derived = derived(message.route, json, event_id).is_some_and(|derived| derived == message.headers);
+    let headers = match is_derived {
+        true => Vec::new(),
+        false => message
+            .headers
+            .iter()
+            .map(|(name, value)| store::Header { name: (*name).to_owned(), value: value.to_vec() })
+            .collect(),
+    };
+    store::Message {
+        route: match message.route {
+            Route::AgentState => store::message::Route::AgentState,
+            Route::FeedStatus => store::message::Route::FeedStatus,
+            Route::DeadLetter => store::message::Route::DeadLetter,
+            Route::Refresh => store::message::Route::Refresh,
+            Route::Audit => store::message::Route::Audit,
+            Route::Tombstone => store::message::Route::Tombstone,
+        }
+        .into(),
+        key: message.key.to_string(),
+        payload: message.payload.to_vec(),
+        read_at: message.read_at.map_or(0, |read_at| now.wall_clock(read_at)),
+        json: json && is_derived,
+        event_id: event_id.filter(|_| is_derived).map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
+        headers,
+    }
+}
+
+fn from_stored_at(stored: store::Message, now: Now) -> Result<Message, RowError> {
+    let (route, headers) = envelope(&stored)?;
+    let store::Message { key, payload, read_at, .. } = stored;
+    let read_at = (read_at != 0).then(|| now.instant(read_at));
+    Ok(Message { route, key: key.into(), payload: payload.into(), headers, read_at })
+}
+
+/// Where a message goes, and its headers.
+fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
+    let store::Message { route, json, ref event_id, ref headers, .. } = *stored;
+    let route = match store::message::Route::try_from(route) {
+        Ok(store::message::Route::AgentState) => Route::AgentState,
+        Ok(store::message::Route::FeedStatus) => Route::FeedStatus,
+        Ok(store::message::Route::DeadLetter) => Route::DeadLetter,
+        Ok(store::message::Route::Refresh) => Route::Refresh,
+        Ok(store::message::Route::Audit) => Route::Audit,
+        Ok(store::message::Route::Tombstone) => Route::Tombstone,
+        Ok(store::message::Route::Unspecified) | Err(_) => return Err(RowError::Route { route }),
+    };
+    let event_id = match (event_id.is_empty(), Uuid::from_slice(event_id)) {
+        (true, _) => None,
+        (false, Ok(event_id)) => Some(event_id),
+        (false, Err(_)) => return Err(RowError::EventId { length: event_id.len() }),
+    };
+    let headers = if headers.is_empty() {
+        derived(route, json, event_id).unwrap_or_default()
+    } else {
+        named(headers).map_err(|name| RowError::Header { name })?
+    };
+    Ok((route, headers))
+}
+
+/// The headers of an event or a feed status; `None` where they do not follow.
+fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> {
+    let content_type = if json { header::JSON } else { header::PROTOBUF };
+    let content = |schema: &'static str| {
+        let fixed = |text: &'static str| Bytes::from_static(text.as_bytes());
+        [(header::CONTENT_TYPE, fixed(content_type)), (header::SCHEMA, fixed(schema))]
+    };
+    match route {
+        Route::AgentState | Route::Refresh => {
+            let event_id = Bytes::from(event_id?.to_string());
+            let id = [(header::EVENT_ID, event_id)];
+            Some(id.into_iter().chain(content(contract::AGENT_STATE_EVENT)).collect())
+        }
+        Route::FeedStatus => Some(content(contract::FEED_STATUS).to_vec()),
+        Route::Audit => Some(content(contract::AUDIT_EVENT).to_vec()),
+        Route::Tombstone => Some(Vec::new()),
+        Route::DeadLetter => None,
+    }
+}
+
+fn event_id(message: &Message) -> Option<Uuid> {
+    let (_, text) = message.headers.iter().find(|(name, _)| *name == header::EVENT_ID)?;
+    Uuid::try_parse_ascii(text).ok()
+}
+
+/// Headers written by name, or the name that is not known.
+fn named(headers: &[store::Header]) -> Result<Headers, String> {
+    let known = |name: &str| header::ALL.into_iter().find(|known| *known == name);
+    headers
+        .iter()
+        .map(|header| match known(&header.name) {
+            Some(name) => Ok((name, Bytes::copy_from_slice(&header.value))),
+            None => Err(header.name.clone()),
+        })
+        .collect()
+}
+
+/// The same moment on both clocks.
+#[derive(Clone, Copy)]
+struct Now {
+    instant: Instant,
+    wall: Timestamp,
+}
+
+impl Now {
+    fn read() -> Self {
+        Self { instant: Instant::now(), wall: Timestamp::now() }
+    }
+
+    /// Microseconds since 1970, at least one: 0 is none.
+    fn wall_clock(self, at: Instant) -> i64 {
+        self.wall.minus(self.instant.saturating_duration_since(at)).as_micros().max(1)
+    }
+
+    fn instant(self, wall_clock: i64) -> Instant {
+        let age: Duration = self.wall.since(Timestamp::from_micros(wall_clock));
+        // A monotonic clock need not reach back that far: then the message counts as young.
+        self.instant.checked_sub(age).unwrap_or(self.instant)
+    }
+}
+
+#[cfg(test)]
+#[path = "row_tests.rs"]
+mod tests;

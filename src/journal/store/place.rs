@@ -1,0 +1,243 @@
+//! The directory of the store: whether it can be one, before anything is opened in it.
+//!
+//! Two kinds of trouble. A directory that cannot be made or is not ours will not become so by waiting: it is refused. A disk
+//! that is full, busy, read-only or failing is a fault that passes: the service starts in memory, and says so.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD};
+
+use super::error::{OpenError, not_ours as message};
+use super::inspect::{self, InspectError};
+use super::{DATABASE, lock, space};
+
+/// How the file or folder is named that a look makes and removes.
+const PROBE: &str = ".writable-";
+
+/// What [`look`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The service would refuse to start.
+    Refused(String),
+    /// It would start with a store in memory, not ready.
+    InMemory(String),
+    /// A process has it: the service itself, perhaps.
+    Held(Option<u32>),
+}
+
+/// Makes the directory, if need be, and keeps it and what is in it from others: agents have names and login ids.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(directory)?;
+    close(directory);
+    // Ours may be the directory and not the file in it. Whatever else is wrong with that, it is set aside for.
+    match OpenOptions::new().write(true).open(directory.join(DATABASE)) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Rights of the directory and of the files in it: this user's alone.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+pub(super) const PRIVATE_FILE: u32 = 0o600;
+
+/// Makes a file that nobody else may read, where there is none. SQLite gives what it keeps beside it the same rights.
+pub(super) fn make_private(file: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(file).map(drop)
+}
+
+/// Takes the rights of others from what an earlier version, a copy or somebody's `umask` has left open. A folder that has
+/// other things in it, or another owner, is not ours to close: that is said, and the files are closed all the same.
+fn close(directory: &Path) {
+    let mut is_ours_alone = true;
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !OURS.iter().any(|ours| name.starts_with(ours)) {
+            is_ours_alone = false;
+        } else if let Ok(found) = entry.metadata()
+            && found.is_file()
+            && found.mode() & 0o077 != 0
+            && let Err(error) = fs::set_permissions(entry.path(), Permissions::from_mode(PRIVATE_FILE))
+        {
+            tracing::warn!(file = %entry.path().display(), %error, "others may read it, and that cannot be changed");
+        }
+    }
+    let Ok(found) = directory.metadata() else { return };
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let is_closed = is_ours_alone && fs::set_permissions(directory, Permissions::from_mode(PRIVATE_DIRECTORY)).is_ok();
+    let (directory, mode) = (directory.display(), format!("{mode:o}"));
+    if is_closed {
+        tracing::info!(%directory, mode, "others could look into the store directory: now they cannot");
+    } else if found.mode() & 0o002 != 0 {
+        tracing::warn!(%directory, mode, "everybody may write into the store directory: chmod 700, or name a folder of its own");
+    } else {
+        tracing::info!(%directory, mode, "others may look into the store directory, not into its files");
+    }
+}
+
+/// How everything begins that the store makes in its directory.
+const OURS: [&str; 4] = [DATABASE, lock::FILE, super::mapping::JSON, PROBE];
+
+/// Whether somebody has to change the directory, or its name. Everything else may pass.
+pub(super) fn is_not_ours(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::AlreadyExists
+            | ErrorKind::IsADirectory
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput
+    ) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+pub(super) fn not_ours(directory: &Path, error: &io::Error) -> OpenError {
+    OpenError::NotOurs { directory: directory.into(), why: error.to_string() }
+}
+
+/// Looks whether a store can be opened in `directory`; nothing of the look stays there.
+pub fn look(directory: &Path) -> Option<Finding> {
+    let refused = |why: &dyn std::fmt::Display| Finding::Refused(message(directory, &why.to_string()));
+    // What is there of it: the directory, or the folder that it would be made in.
+    let mut there = directory;
+    while let Err(error) = there.symlink_metadata() {
+        match there.parent() {
+            Some(parent) if error.kind() == ErrorKind::NotFound => there = parent,
+            _ => return Some(refused(&error)),
+        }
+        if there.as_os_str().is_empty() {
+            there = Path::new(".");
+        }
+    }
+    match there.metadata() {
+        Ok(found) if !found.is_dir() => return Some(refused(&io::Error::from(ErrorKind::NotADirectory))),
+        Err(error) => return Some(refused(&error)),
+        Ok(_) => {}
+    }
+    // Rights are not all that a file system can have against it: only trying tells.
+    let database = directory.join(DATABASE);
+    let tried = if there == directory {
+        tempfile::Builder::new().prefix(PROBE).tempfile_in(there).map(drop)
+    } else {
+        tempfile::Builder::new().prefix(PROBE).tempdir_in(there).map(drop)
+    };
+    let writable = || rustix::fs::accessat(CWD, &database, Access::WRITE_OK | Access::READ_OK, AtFlags::EACCESS);
+    let written = tried.and_then(|()| if database.exists() { Ok(writable()?) } else { Ok(()) });
+    match written {
+        Err(error) if is_not_ours(&error) => return Some(refused(&error)),
+        Err(error) => return Some(Finding::InMemory(error.to_string())),
+        Ok(()) => {}
+    }
+    if let Some(pid) = lock::holder(directory) {
+        return Some(Finding::Held(pid));
+    }
+    if let Err(error @ InspectError::Newer { .. }) = inspect::ReadOnly::open(directory) {
+        return Some(Finding::Refused(error.to_string()));
+    }
+    space::shortage(there, || 0).map(Finding::InMemory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::journal::store::{Opened, Settings, Sync, open, open_in_memory};
+
+    fn settings(directory: &Path) -> Settings {
+        Settings { directory: directory.into(), sync: Sync::Normal }
+    }
+
+    #[test]
+    fn what_cannot_be_a_directory_of_ours_is_refused_by_both_unless_it_is_not_needed() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let loop_ = folder.path().join("loop");
+        std::os::unix::fs::symlink(&loop_, &loop_).unwrap();
+        let long = folder.path().join("x".repeat(300));
+        let cases: [PathBuf; 5] = [file.clone(), file.join("data"), loop_.join("data"), long, "/proc/no/such".into()];
+        for directory in cases {
+            let found = look(&directory);
+            assert!(
+                matches!(&found, Some(Finding::Refused(why)) if why.contains("cannot be used")),
+                "{directory:?}: {found:?}"
+            );
+            let refused = open(&settings(&directory));
+            assert!(matches!(refused, Err(OpenError::NotOurs { .. })), "{directory:?}: {refused:?}");
+            let Opened { store, incidents } = open_in_memory(&settings(&directory)).unwrap();
+            assert!(!store.is_durable() && incidents.is_empty(), "{directory:?}: {incidents:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_made_is_found_fit_and_nothing_is_made_by_looking() {
+        let folder = TempDir::new().unwrap();
+        let directory = folder.path().join("a/b");
+        assert_eq!(look(&directory), None);
+        assert!(!folder.path().join("a").exists());
+        let store = open(&settings(&directory)).unwrap().store;
+        assert_eq!(look(&directory), Some(Finding::Held(Some(std::process::id()))));
+        drop(store);
+        assert_eq!(look(&directory), None);
+    }
+
+    /// Names and rights of what is in a folder, and its own.
+    fn modes(folder: &Path) -> Vec<String> {
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut modes: Vec<String> =
+            entries.map(|path| format!("{} {:o}", path.file_name().unwrap().display(), mode(&path))).collect();
+        modes.sort_unstable();
+        modes.insert(0, format!("{:o}", mode(folder)));
+        modes
+    }
+
+    #[test]
+    fn what_is_in_a_store_is_for_nobody_else_and_what_was_open_is_closed() {
+        let folder = TempDir::new().unwrap();
+        let directory = folder.path().join("data");
+        let closed = ["700", "journal.db 600", "journal.db-shm 600", "journal.db-wal 600", "store.lock 600"];
+        let store = open(&settings(&directory)).unwrap().store;
+        assert_eq!(modes(&directory), closed);
+        // As a version has left it that did not care; opened while the log is still there, as after a crash.
+        let copied = folder.path().join("copied");
+        fs::create_dir(&copied).unwrap();
+        for entry in fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            let copy = copied.join(entry.file_name());
+            fs::copy(entry.path(), &copy).unwrap();
+            fs::set_permissions(copy, Permissions::from_mode(0o644)).unwrap();
+        }
+        fs::set_permissions(&copied, Permissions::from_mode(0o755)).unwrap();
+        drop(store);
+        let store = open(&settings(&copied)).unwrap().store;
+        assert_eq!(modes(&copied), closed);
+        // What is set aside is as private.
+        let aside = store.set_aside_and_open("for a test").unwrap().store;
+        let open_for_others = |mode: &String| !mode.ends_with("600") && mode != "700";
+        assert_eq!(modes(&copied).into_iter().filter(open_for_others).collect::<Vec<_>>(), Vec::<String>::new());
+        drop(aside);
+        // Somebody else's things stay as they are.
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::write(shared.join("notes"), "").unwrap();
+        for path in [&shared, &shared.join("notes")] {
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        let store = open(&settings(&shared)).unwrap().store;
+        assert_eq!(modes(&shared)[0], "755");
+        assert!(
+            modes(&shared).contains(&"notes 755".to_owned()) && modes(&shared).contains(&"journal.db 600".to_owned())
+        );
+        drop(store);
+    }
+}

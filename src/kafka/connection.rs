@@ -1,0 +1,191 @@
+//! A producer and what it reports; the way of a message into it.
+//!
+//! Policy: librdkafka copies what it is given. Its full queue is waited out here; whatever else it refuses is either the
+//! message's own fault, or the end of the producer. Cost: one allocation of headers per message and topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+
+use crate::fail_point;
+
+use super::client;
+use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
+use super::partition;
+use super::trouble::is_refusal;
+use crate::journal::message::Message;
+use crate::journal::outbox::Outbox;
+
+/// How long a full queue of librdkafka is left alone.
+const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// How long a look at a topic may take, and how long before the next.
+const LOOK: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why a message was not enqueued.
+pub(super) enum Refusal {
+    /// It has no place in the sequence of messages yet, so that no gap arises.
+    TooLarge(RDKafkaErrorCode),
+    /// The producer is at its end; why is in its failures.
+    Failed,
+    /// The outbox was stopped.
+    Stopped,
+}
+
+/// See the module.
+pub(super) struct Connection {
+    pub(super) producer: ThreadedProducer<Reports>,
+    pub(super) failures: Arc<Failures>,
+    /// In transactions: what has not been reported yet.
+    pub(super) on_the_way: Option<Arc<OnTheWay>>,
+    outbox: Arc<Outbox>,
+    monitor: Arc<Monitor>,
+}
+
+impl Connection {
+    /// Makes the producer; Kafka itself need not be there.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the settings.
+    pub(super) fn open(
+        settings: &ClientConfig,
+        outbox: &Arc<Outbox>,
+        monitor: &Arc<Monitor>,
+        on_the_way: Option<Arc<OnTheWay>>,
+    ) -> KafkaResult<Self> {
+        let failures = Arc::new(Failures::default());
+        let (outbox, monitor) = (Arc::clone(outbox), Arc::clone(monitor));
+        let reports =
+            Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
+        let producer = client::open(settings, reports)?;
+        Ok(Self { producer, failures, on_the_way, outbox, monitor })
+    }
+
+    /// Whether the producer is at its end, by a message's failure or by its own. A fatal error comes by the code of its cause,
+    /// like any other, and what was queued is purged without a failure: librdkafka has to be asked.
+    pub(super) fn has_failed(&self) -> bool {
+        if let Some((code, _)) = self.producer.client().fatal_error() {
+            // Of no message in particular; whoever looks on has heard of it by the error itself.
+            self.failures.record_end(code);
+        }
+        self.failures.any()
+    }
+
+    /// Hands a message over for one of its topics.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    pub(super) fn enqueue_message(&self, topic: &str, message: &Message, ticket: Ticket) -> Result<(), Refusal> {
+        match message.value() {
+            None => self.enqueue_everywhere(topic, &message.key, ticket),
+            value => self.enqueue(topic, &message.key, value, &message.headers, ticket),
+        }
+    }
+
+    /// Hands a tombstone over, for every partition that may hold its key: one more than one where partitions were added. Blocks
+    /// while nobody can be asked how many there are.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), Refusal> {
+        let partitions = loop {
+            if self.failures.any() {
+                return Err(Refusal::Failed);
+            }
+            let metadata = self.producer.client().fetch_metadata(Some(topic), LOOK);
+            let found = metadata
+                .as_ref()
+                .ok()
+                .and_then(|metadata| metadata.topics().iter().find(|found| found.name() == topic));
+            if found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from).is_some_and(is_refusal) {
+                // The broker says so to the message as well.
+                return self.hand_over(topic, None, key, None, &[], ticket);
+            }
+            if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
+                break partition::ever_of(key.as_bytes(), found.partitions().len());
+            }
+            if self.outbox.pause(LOOK_AGAIN) {
+                return Err(Refusal::Stopped);
+            }
+        };
+        self.outbox.expect_copies(ticket.position, partitions.len());
+        partitions.into_iter().try_for_each(|partition| self.hand_over(topic, Some(partition), key, None, &[], ticket))
+    }
+
+    /// Hands a message over for one topic; blocks while librdkafka's queue is full.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what to do.
+    pub(super) fn enqueue(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Option<&[u8]>,
+        headers: &[(&'static str, Bytes)],
+        ticket: Ticket,
+    ) -> Result<(), Refusal> {
+        self.hand_over(topic, None, key, value, headers, ticket)
+    }
+
+    fn hand_over(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &str,
+        value: Option<&[u8]>,
+        headers: &[(&'static str, Bytes)],
+        ticket: Ticket,
+    ) -> Result<(), Refusal> {
+        let owned_headers = OwnedHeaders::new_with_capacity(headers.len());
+        let owned_headers = headers
+            .iter()
+            .fold(owned_headers, |headers, (key, value)| headers.insert(Header { key, value: Some(&**value) }));
+        let record = BaseRecord::with_opaque_to(topic, ticket.pack()).key(key).headers(owned_headers);
+        let record = match partition {
+            Some(partition) => record.partition(partition),
+            None => record,
+        };
+        // Without a payload the value is null, which is not the same as an empty one.
+        let mut record = match value {
+            Some(value) => record.payload(value),
+            None => record,
+        };
+        loop {
+            if self.failures.any() {
+                return Err(Refusal::Failed);
+            }
+            self.on_the_way.iter().for_each(|on_the_way| on_the_way.add());
+            fail_point::reach(fail_point::BEFORE_SEND);
+            let (error, returned) = match self.producer.send(record) {
+                Ok(()) => {
+                    fail_point::reach(fail_point::AFTER_SEND);
+                    return Ok(());
+                }
+                Err(refused) => refused,
+            };
+            self.on_the_way.iter().for_each(|on_the_way| on_the_way.remove());
+            match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
+                RDKafkaErrorCode::QueueFull => {
+                    if self.outbox.pause(QUEUE_FULL_WAIT) {
+                        return Err(Refusal::Stopped);
+                    }
+                    record = returned;
+                }
+                code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
+                code => {
+                    if self.failures.record(ticket, code) {
+                        self.monitor.error(code, Some(ticket.topic), &error.to_string());
+                    }
+                    return Err(Refusal::Failed);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! From the journal to Kafka, and back where Kafka knows more than the store.
+//!
+//! ```text
+//! worker ──Batch──> journal ──> outbox ──in order──> producer ──> Kafka
+//!                   (on disk)    ^                     │
+//!                                └── delivery reports ─┘
+//! ```
+//!
+//! * [`publisher`]: the facade, from start to drain;
+//! * [`encode`]: events and feed statuses to messages;
+//! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
+//! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
+//! * [`properties`]: whether librdkafka takes what the configuration hands to it, asked before anything is started;
+//! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
+//! * [`takeover`]: ends the transactions of an earlier producer;
+//! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
+//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that sees to them, and a cluster inside the process;
+//! * [`tombstones`]: those for people of whom nothing is left, without a journal;
+//! * [`dead_letter`]: what could not be read or will never be taken;
+//! * [`observer`]: what there is to see;
+//! * [`tail`]: reading a topic back;
+//! * [`recovery`]: the agent table from the `current` topic.
+
+pub mod checkpoint;
+mod client;
+pub mod comparison;
+mod connection;
+pub mod dead_letter;
+mod delivery;
+pub mod embedded;
+pub mod encode;
+pub mod observer;
+mod partition;
+mod producer;
+pub mod properties;
+pub mod publisher;
+pub mod recovery;
+mod refusals;
+mod retention;
+pub mod tail;
+pub mod takeover;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod tombstones;
+mod topic_keeper;
+pub mod topics;
+mod transactions;
+mod trouble;
+
+pub use publisher::{PublishHandle, Publisher};

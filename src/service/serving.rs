@@ -1,0 +1,77 @@
+//! HTTP while the service runs: from before the agents are restored until after the last acknowledgement.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::model::{Config, Http};
+use crate::http;
+use crate::http::limits::Limits;
+use crate::http::readiness::Readiness;
+use crate::integration::command::Commands;
+use crate::kafka::PublishHandle;
+use crate::telemetry::metrics::Metrics;
+use crate::views::model::ReadModel;
+
+use super::upkeep::Upkeep;
+
+/// HTTP that is served; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) address: SocketAddr,
+    readiness: Arc<Readiness>,
+    access: Arc<ArcSwap<Http>>,
+    http: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Serving {
+    /// Serves, not ready yet.
+    pub(super) fn start(
+        listener: TcpListener,
+        model: &ReadModel,
+        metrics: &Metrics,
+        config: &Config,
+        commands: Commands,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let readiness = Arc::new(Readiness::new(&config.store, metrics));
+        let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
+        let state = http::State {
+            model: model.clone(),
+            metrics: metrics.clone(),
+            readiness: Arc::clone(&readiness),
+            commands,
+            access: Arc::clone(&access),
+            format: config.kafka.format,
+        };
+        let http = tokio::spawn(http::serve(listener, state, Limits::default(), stop.clone()));
+        tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
+        let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
+        tokio::spawn(async move { looks.run(looked_until).await });
+        let guard = stop.clone().drop_guard();
+        Ok(Self { address, readiness, access, http, stop, _stop_when_dropped: guard })
+    }
+
+    /// The agents are restored and CMS can dial in: ready, as far as the store is.
+    pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
+        self.readiness.all_is_there(handles);
+    }
+
+    /// From now on others may do other things.
+    pub(super) fn change_access(&self, http: &Http) {
+        self.access.store(Arc::new(http.clone()));
+    }
+
+    /// Ends it, after the requests that are being answered.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        // It ends by itself; a panic in it is in the log.
+        let _ = self.http.await;
+    }
+}

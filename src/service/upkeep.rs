@@ -1,0 +1,129 @@
+//! What is looked at every few seconds: buffers of histograms, how long agents have been in AUX, room on the disk, and how
+//! large SQLite's log has become beside the database.
+//!
+//! On a thread of its own each time: a disk that hangs keeps no socket waiting, only the next look.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Gauge;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::Store;
+use crate::journal::store::{self, Space};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::names;
+use crate::time::Timestamp;
+use crate::views::model::ReadModel;
+
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Twice what the log is emptied at.
+const LARGE_LOG: u64 = 2 * store::MOST_LOG;
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    metrics: Metrics,
+    model: ReadModel,
+    directory: PathBuf,
+    free: Gauge,
+    size: Gauge,
+    log: Gauge,
+    /// When it was last said that it grows.
+    told: Mutex<Option<Timestamp>>,
+}
+
+impl Upkeep {
+    /// Registers what it tells.
+    pub(super) fn new(metrics: &Metrics, model: &ReadModel, store: &Store) -> Self {
+        #[allow(clippy::cast_precision_loss)] // bytes of a disk
+        metrics.gauge(names::JOURNAL_MAX_BYTES, &[]).set(store.journal_max_size as f64);
+        let upkeep = Self {
+            metrics: metrics.clone(),
+            model: model.clone(),
+            directory: store.directory.clone(),
+            free: metrics.gauge(names::STORE_DISK_FREE, &[]),
+            size: metrics.gauge(names::STORE_DISK_SIZE, &[]),
+            log: metrics.gauge(names::STORE_LOG, &[]),
+            told: Mutex::default(),
+        };
+        // A scrape that comes first must not see a full disk.
+        upkeep.look(Timestamp::now());
+        upkeep
+    }
+
+    /// Until it is stopped.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let upkeep = Arc::new(self);
+        let mut interval = tokio::time::interval(INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            let upkeep = Arc::clone(&upkeep);
+            let looked = tokio::task::spawn_blocking(move || upkeep.look(Timestamp::now())).await;
+            if let Err(error) = looked {
+                tracing::error!(%error, "figures of the disk and of times are not told any more");
+                break;
+            }
+        }
+    }
+
+    fn look(&self, now: Timestamp) {
+        self.metrics.upkeep();
+        self.model.read().iter().for_each(|integration| integration.tell_times(now));
+        let space = Space::of(&self.directory);
+        #[allow(clippy::cast_precision_loss)] // bytes of a disk
+        let bytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64);
+        self.free.set(bytes(space.map(|space| space.free)));
+        self.size.set(bytes(space.map(|space| space.size)));
+        let log = store::log_bytes(&self.directory);
+        self.log.set(bytes(Some(log)));
+        if is_to_be_told(&mut self.told.lock(), log, now) {
+            let advice = "another program, such as an sqlite3 shell, has a transaction open on journal.db: end it, before the \
+                          disk is full";
+            tracing::warn!(
+                log_mib = log >> 20,
+                advice,
+                "the log of the store grows, because somebody reads in it all the time"
+            );
+        }
+    }
+}
+
+/// Whether the log is larger than it gets by itself, and that was not said for a while.
+fn is_to_be_told(told: &mut Option<Timestamp>, log: u64, now: Timestamp) -> bool {
+    if log <= LARGE_LOG {
+        *told = None;
+        return false;
+    }
+    let is_due = told.is_none_or(|told| now.since(told) >= TELL_EVERY);
+    if is_due {
+        *told = Some(now);
+    }
+    is_due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_is_told_once_a_minute_until_it_is_small_again() {
+        let at = |seconds: i64| Timestamp::from_millis(1_767_600_000_000 + seconds * 1_000);
+        let mut told = None;
+        let steps = [
+            (0, LARGE_LOG, false),
+            (5, LARGE_LOG + 1, true),
+            (10, 2 * LARGE_LOG, false),
+            (64, 3 * LARGE_LOG, false),
+            (65, 3 * LARGE_LOG, true),
+            (70, 0, false),
+            (75, LARGE_LOG + 1, true),
+        ];
+        for (seconds, log, expected) in steps {
+            assert_eq!(is_to_be_told(&mut told, log, at(seconds)), expected, "after {seconds} s");
+        }
+    }
+}

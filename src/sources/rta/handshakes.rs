@@ -1,0 +1,56 @@
+//! The handshakes of a listener that are not done yet: bounded, and the oldest gives way.
+//!
+//! Who opens connections and says nothing must not keep CMS out. A newcomer that found every place taken would have to
+//! wait for a time limit; instead the one that has taken longest loses its place. An honest handshake is done in
+//! milliseconds, so that only a steady flood of connections can push it out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::session::ConnectionId;
+
+/// Most unfinished handshakes of one listener.
+pub const MAX_HANDSHAKES: usize = 8;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handshakes(Arc<Mutex<VecDeque<(ConnectionId, CancellationToken)>>>);
+
+impl Handshakes {
+    /// One more; the token is cancelled when it has to give way.
+    pub(super) fn begin(&self, id: ConnectionId) -> CancellationToken {
+        let gives_way = CancellationToken::new();
+        let mut open = self.0.lock();
+        if open.len() >= MAX_HANDSHAKES
+            && let Some((_, oldest)) = open.pop_front()
+        {
+            oldest.cancel();
+        }
+        open.push_back((id, gives_way.clone()));
+        gives_way
+    }
+
+    /// It is over, one way or the other.
+    pub(super) fn end(&self, id: ConnectionId) {
+        self.0.lock().retain(|(open, _)| *open != id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way() {
+        let handshakes = Handshakes::default();
+        let tokens: Vec<_> = (0..10).map(|id| handshakes.begin(id)).collect();
+        let displaced: Vec<_> = tokens.iter().map(CancellationToken::is_cancelled).collect();
+        assert_eq!(displaced, [true, true, false, false, false, false, false, false, false, false]);
+        handshakes.end(5);
+        assert!(!handshakes.begin(10).is_cancelled());
+        assert!(!tokens[2].is_cancelled(), "there was room");
+    }
+}

@@ -1,0 +1,273 @@
+//! The bounded channels from the connections to a worker, one for each of its integrations.
+//!
+//! The sending side is asynchronous, the receiving side a plain thread. A full channel makes the connection wait, and a
+//! connection that waits does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
+//! letter of each integration in turn.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
+
+use crate::time::Timestamp;
+use crate::wire::framing::{Piece, Run};
+use crate::wire::plan::Plan;
+
+use crate::engine::session::ConnectionId;
+
+/// What a connection tells its worker, in order.
+#[derive(Debug)]
+pub enum FeedEvent {
+    /// It was accepted.
+    Open {
+        /// Address and port.
+        peer: Arc<str>,
+        /// Closes it.
+        close: CancellationToken,
+    },
+    /// Whole records, or the beginning of one that is too long.
+    Piece {
+        /// How they were cut, and are to be read.
+        plan: Arc<Plan>,
+        /// The bytes.
+        piece: Piece,
+        /// When they were read, for the latency.
+        read_at: std::time::Instant,
+        /// Lets the connection send another one when this one is done.
+        in_flight: OwnedSemaphorePermit,
+    },
+    /// Silence for `snapshot_idle` while it was being read.
+    Idle,
+    /// It ended inside a record.
+    Torn(Run),
+    /// It ended.
+    Close,
+}
+
+/// A [`FeedEvent`] with its origin.
+#[derive(Debug)]
+pub struct FromFeed {
+    /// Position of the integration in the configuration.
+    pub integration: usize,
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: FeedEvent,
+}
+
+/// A message on the channel: from a feed, or from the service.
+#[derive(Debug)]
+pub enum Letter<C> {
+    /// From a connection.
+    Feed(FromFeed),
+    /// From the service.
+    Control(C),
+}
+
+/// Connects one worker with so many integrations; each channel holds so many letters.
+pub fn channels<C>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inbox<C>) {
+    let (outlets, lanes) = (0..integrations)
+        .map(|_| {
+            let (sender, receiver) = crossbeam_channel::bounded(capacity);
+            let room = Arc::new(Notify::new());
+            (Outlet { sender, room: Arc::clone(&room) }, Lane { receiver, room, rest: None, has_ended: false })
+        })
+        .unzip();
+    (outlets, Inbox { lanes, next: 0 })
+}
+
+/// The sending side.
+#[derive(Debug)]
+pub struct Outlet<C> {
+    sender: Sender<Letter<C>>,
+    room: Arc<Notify>,
+}
+
+impl<C> Clone for Outlet<C> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), room: Arc::clone(&self.room) }
+    }
+}
+
+/// The worker has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the worker of this integration has ended")]
+pub struct WorkerGone;
+
+impl<C> Outlet<C> {
+    /// Sends; waits while the channel is full.
+    ///
+    /// # Errors
+    /// When the worker has ended.
+    pub async fn send(&self, letter: Letter<C>) -> Result<(), WorkerGone> {
+        let mut letter = letter;
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Registered before the attempt: room that is made in between is not missed.
+            room.as_mut().enable();
+            letter = match self.sender.try_send(letter) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(letter)) => letter,
+                Err(TrySendError::Disconnected(_)) => return Err(WorkerGone),
+            };
+            room.await;
+        }
+    }
+}
+
+/// The worker's side.
+#[derive(Debug)]
+pub struct Inbox<C> {
+    lanes: Vec<Lane<C>>,
+    /// Whose turn it is.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Lane<C> {
+    receiver: Receiver<Letter<C>>,
+    room: Arc<Notify>,
+    /// What was left of a letter when its turn was over.
+    rest: Option<Letter<C>>,
+    /// Nobody is left to send another.
+    has_ended: bool,
+}
+
+/// What came, or why nothing did.
+#[derive(Debug)]
+pub enum Received<C> {
+    /// A letter, and of which channel.
+    Letter(usize, Letter<C>),
+    /// The time is over.
+    TimedOut,
+    /// Nobody is left to send one.
+    Ended,
+}
+
+impl<C> Inbox<C> {
+    /// Waits for a letter, at most so long. Each channel has its turn, but for those that `may` says no of.
+    pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C> {
+        let deadline = Instant::now() + at_most;
+        let (count, first) = (self.lanes.len(), self.next);
+        loop {
+            for index in (0..count).map(|offset| (first + offset) % count).filter(|index| may(*index)) {
+                if let Some(letter) = self.take(index) {
+                    self.next = (index + 1) % count;
+                    return Received::Letter(index, letter);
+                }
+            }
+            if self.lanes.iter().all(|lane| lane.has_ended && lane.rest.is_none()) {
+                return Received::Ended;
+            }
+            let mut select = Select::new();
+            for (index, lane) in self.lanes.iter().enumerate() {
+                if may(index) && !lane.has_ended {
+                    select.recv(&lane.receiver);
+                }
+            }
+            if select.ready_deadline(deadline).is_err() {
+                return Received::TimedOut;
+            }
+        }
+    }
+
+    fn take(&mut self, index: usize) -> Option<Letter<C>> {
+        let lane = &mut self.lanes[index];
+        if let Some(rest) = lane.rest.take() {
+            return Some(rest);
+        }
+        let letter = lane.receiver.try_recv();
+        lane.has_ended = matches!(letter, Err(TryRecvError::Disconnected));
+        lane.room.notify_waiters();
+        letter.ok()
+    }
+
+    /// What is left of a letter of that channel, whose turn is over: it comes before all that wait there.
+    pub fn put_back(&mut self, index: usize, rest: Letter<C>) {
+        self.lanes[index].rest = Some(rest);
+    }
+
+    /// Whether something is left of a letter of that channel.
+    pub fn has_rest(&self, index: usize) -> bool {
+        self.lanes[index].rest.is_some()
+    }
+
+    /// Whether nothing waits in that channel.
+    pub fn is_empty(&self, index: usize) -> bool {
+        let lane = &self.lanes[index];
+        lane.rest.is_none() && lane.receiver.is_empty()
+    }
+}
+
+impl<C> Drop for Lane<C> {
+    fn drop(&mut self) {
+        // Who waits for room must learn that there will never be any.
+        let (_, closed) = crossbeam_channel::bounded(0);
+        drop(std::mem::replace(&mut self.receiver, closed));
+        self.room.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letters(outlet: &Outlet<u32>, letters: impl IntoIterator<Item = u32>) {
+        letters.into_iter().for_each(|letter| outlet.sender.try_send(Letter::Control(letter)).expect("room"));
+    }
+
+    fn taken(inbox: &mut Inbox<u32>, may: impl Fn(usize) -> bool) -> Vec<u32> {
+        let next = || match inbox.receive(Duration::ZERO, &may) {
+            Received::Letter(_, Letter::Control(letter)) => Some(letter),
+            _ => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn each_integration_has_its_turn_and_its_letters_keep_their_order() {
+        let (outlets, mut inbox) = channels(3, 8);
+        letters(&outlets[0], [1, 2, 3, 4]);
+        letters(&outlets[1], [11]);
+        letters(&outlets[2], [21, 22]);
+        assert_eq!(taken(&mut inbox, |_| true), [1, 11, 21, 2, 22, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_letter_comes_first_when_it_is_its_turn_again() {
+        let (outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1, 3]);
+        letters(&outlets[1], [11, 12]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(0, Letter::Control(1))));
+        inbox.put_back(0, Letter::Control(2));
+        assert!(!inbox.is_empty(0));
+        assert_eq!(taken(&mut inbox, |_| true), [11, 2, 12, 3]);
+        assert!(inbox.is_empty(0) && inbox.is_empty(1));
+    }
+
+    #[test]
+    fn who_may_not_waits_and_the_others_go_on() {
+        let (outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1, 2]);
+        letters(&outlets[1], [11, 12]);
+        assert_eq!(taken(&mut inbox, |index| index == 1), [11, 12]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |index| index == 1), Received::TimedOut));
+        assert_eq!(taken(&mut inbox, |_| true), [1, 2]);
+    }
+
+    #[test]
+    fn it_has_ended_when_nobody_is_left_to_send() {
+        let (mut outlets, mut inbox) = channels(2, 8);
+        letters(&outlets[0], [1]);
+        outlets.remove(1);
+        assert_eq!(taken(&mut inbox, |_| true), [1]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::TimedOut));
+        outlets.clear();
+        assert!(matches!(inbox.receive(Duration::from_secs(60), |_| true), Received::Ended));
+    }
+}

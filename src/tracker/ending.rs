@@ -1,0 +1,216 @@
+//! The end of a snapshot: what waited, and absences (rules 3, 4, 10). Re-entries are judged in `reentry`, whether the link is
+//! down in `link`; who is absent is in `presence`.
+
+use crate::time::Timestamp;
+
+use super::Tracker;
+use super::agent::{Known, REPEATING};
+use super::agent_state::AgentState;
+use super::crowd::Fate;
+use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
+use super::held::{Held, HeldState};
+use super::presence::Absences;
+use super::snapshot::{End, Snapshot};
+use super::table::AgentIndex;
+use super::transition::{Seen, StartText, Transition, inferred};
+
+/// Suspect: at least so many log-outs, and more than so many of a hundred of those logged in.
+const SUSPECT_AGENTS: usize = 10;
+const SUSPECT_PERCENT: usize = 20;
+
+impl Tracker {
+    /// Ends the open snapshot, if one is.
+    pub(super) fn end_snapshot(&mut self, end: End, at: Timestamp, out: &mut Vec<Output>) {
+        let Some(snapshot) = self.snapshots.close() else { return };
+        let changed_before = self.events_of(out);
+        let mut is_down = false;
+        if end == End::Complete {
+            self.note_further_rows(&snapshot, at, out);
+        }
+        if end == End::Incomplete {
+            self.drop_what_waited(&snapshot, true);
+            out.push(Output::Snapshot(SnapshotEvent { complete: false, period: None }));
+        } else if self.link_goes_down(&snapshot, at, out) {
+            is_down = true;
+            self.drop_what_waited(&snapshot, false);
+        } else {
+            self.publish_what_waited(&snapshot, end, at, out);
+        }
+        if !is_down {
+            self.ended_began = Some(snapshot.began_at);
+        }
+        let events = self.events_of(out) - changed_before;
+        self.settle_counts(&snapshot, events);
+        self.recount_all(&snapshot.members);
+        if end == End::Complete {
+            self.blind.snapshot_ended();
+            let period = self.note_period(snapshot.began_at);
+            out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
+        } else {
+            self.last_began = None;
+        }
+        self.snapshots.recycle(snapshot);
+    }
+
+    /// Events in `out` that come from a record.
+    fn events_of(&self, out: &[Output]) -> u64 {
+        let from_record =
+            |output: &&Output| matches!(output, Output::Agent(event) if event.evidence != Some(Evidence::Absence));
+        out.iter().filter(from_record).count() as u64
+    }
+
+    fn settle_counts(&mut self, snapshot: &Snapshot, events: u64) {
+        self.counts.changed += events;
+        self.counts.unchanged += snapshot.undecided.saturating_sub(events);
+    }
+
+    fn drop_what_waited(&mut self, snapshot: &Snapshot, is_proof: bool) {
+        for index in &snapshot.members {
+            self.table.get_mut(*index).held = Held::Nothing;
+            self.remember_open(*index, is_proof);
+        }
+    }
+
+    fn publish_what_waited(&mut self, snapshot: &Snapshot, end: End, at: Timestamp, out: &mut Vec<Output>) {
+        if std::mem::take(&mut self.link_is_down) {
+            out.push(status(StatusKind::LinkUp, at, 0));
+        }
+        self.publish_held(snapshot, end, out);
+        self.publish_reentries(snapshot, out);
+        if end == End::OfInput {
+            return;
+        }
+        if self.proves_absence(snapshot) {
+            self.publish_absences(snapshot, at, out);
+            self.gap.is_unproven = false;
+        }
+        self.note_seen(snapshot);
+        self.gap.is_recent = false;
+        if let Some(gap_from) = self.gap.from.take() {
+            out.push(status(StatusKind::Restored { gap_from, gap_to: snapshot.last_at }, at, 0));
+        }
+    }
+
+    /// Whether who is not in it is absent.
+    fn proves_absence(&self, snapshot: &Snapshot) -> bool {
+        let has_nothing_valid = snapshot.has_invalid && snapshot.members.is_empty();
+        let is_in_pieces = snapshot.repeats_rows() && !snapshot.ended_after_silence;
+        !snapshot.has_unreadable
+            && !has_nothing_valid
+            && !is_in_pieces
+            && !snapshot.is_cut_by_silence
+            && snapshot.doubtful == 0
+    }
+
+    /// Whom the report lists more than once, and whether these are many.
+    fn note_further_rows(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
+        let number = snapshot.number;
+        let mut listed_again = std::mem::take(&mut self.listed_again);
+        if snapshot.with_further_rows > 0 {
+            let is_new = |index: &&AgentIndex| {
+                let rows = self.table.get(**index).rows;
+                rows.last_in == number && rows.in_a_row == 0
+            };
+            listed_again.extend(snapshot.members.iter().filter(is_new));
+        }
+        listed_again.retain(|index| {
+            let agent = self.table.get_mut(*index);
+            // A bad row may be a further one.
+            let is_listed_again = agent.rows.last_in == number || agent.bad_in == number;
+            let in_a_row = if is_listed_again { (agent.rows.in_a_row + 1).min(REPEATING) } else { 0 };
+            if std::mem::replace(&mut agent.rows.in_a_row, in_a_row) != in_a_row {
+                self.mark_changed(*index);
+            }
+            is_listed_again
+        });
+        self.listed_again = listed_again;
+        let was_repeating = self.repeats_rows();
+        self.repeating = if snapshot.repeats_rows() { (self.repeating + 1).min(REPEATING) } else { 0 };
+        if self.repeats_rows() && !was_repeating {
+            out.push(status(StatusKind::RepeatedRows, at, 0));
+        }
+    }
+
+    fn publish_held(&mut self, snapshot: &Snapshot, end: End, out: &mut Vec<Output>) {
+        if !snapshot.has_held {
+            return;
+        }
+        for index in &snapshot.members {
+            let agent = self.table.get_mut(*index);
+            match std::mem::take(&mut agent.held) {
+                Held::Nothing => {}
+                Held::Unknown(held) => self.take_held(*index, *held, snapshot, out),
+                Held::Rows(_) if end == End::OfInput || agent.bad_in == snapshot.number => {}
+                Held::Rows(rows) => {
+                    self.take_held(*index, rows.finish(), snapshot, out);
+                    // What was last read is a row, and not the state.
+                    self.table.get_mut(*index).settled = false;
+                }
+            }
+        }
+    }
+
+    fn take_held(&mut self, index: AgentIndex, held: HeldState, snapshot: &Snapshot, out: &mut Vec<Output>) {
+        let HeldState { state, time, start_text } = held;
+        let start = start_text.as_deref().map_or(StartText::Null, StartText::Told);
+        self.take(index, state, &Seen { time, start }, snapshot.first_after_gap, out);
+    }
+
+    /// Rule 4: who is absent, for how long, and whether that can be believed.
+    fn publish_absences(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
+        self.has_proof = true;
+        self.strangers.retain(|_, stranger| stranger.present_in == snapshot.number);
+        let logged_in = self.table.logged_in();
+        let confirms = self.suspect_until.is_none_or(|until| snapshot.began_at >= until);
+        let is_first_proof = self.gap.is_unproven;
+        let Absences { mut due, mut confirmed } = self.count_absences(snapshot, confirms);
+        let is_suspect = due.len() >= SUSPECT_AGENTS && due.len() * 100 > logged_in * SUSPECT_PERCENT;
+        if is_suspect {
+            self.suspect(&due);
+            let half = self.period.unwrap_or_default() / 2;
+            self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.shortest_refresh)));
+            out.push(status(StatusKind::Suspect, at, due.len()));
+            due.clear();
+        } else if confirms {
+            self.suspect_until = None;
+        }
+        confirmed.append(&mut due);
+        confirmed.sort_unstable();
+        self.happen(Fate::Absent { at, is_first_proof }, confirmed, out);
+    }
+
+    pub(super) fn log_out_absent(
+        &mut self,
+        index: AgentIndex,
+        is_first_proof: bool,
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
+        let agent = self.table.get_mut(index);
+        let absence = std::mem::take(&mut agent.absence);
+        agent.settled = false;
+        agent.forget_start();
+        let last_seen = agent.last_seen;
+        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
+        let after_gap = absence.began_after_gap || is_first_proof;
+        let known = Known {
+            state: AgentState::logged_out(""),
+            since: absence.since.max(not_before),
+            quality: inferred(after_gap),
+        };
+        let transition = Transition {
+            cause: Cause::LoggedOut,
+            evidence: Some(Evidence::Absence),
+            known,
+            after_gap,
+            observed_at: at,
+            last_seen,
+        };
+        self.emit(index, transition, out);
+    }
+}
+
+pub(super) fn status(kind: StatusKind, at: Timestamp, affected: usize) -> Output {
+    let affected = u32::try_from(affected).unwrap_or(u32::MAX);
+    Output::Status(StatusEvent { kind, at, affected })
+}

@@ -1,0 +1,77 @@
+//! Forgetting agents: those who are asked for, and those who have not been seen for long.
+//!
+//! Nothing is published by that, and no figure counts it as a log-out. Whoever comes again after it is seen for the first
+//! time: his sequence begins anew. So nobody can be forgotten whom the feed still shows, for the next snapshot would bring him
+//! back.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+use super::held::Held;
+use super::settings::FeedMode;
+use super::table::AgentIndex;
+use super::{Stranger, Tracker};
+
+impl Tracker {
+    /// Whether the next records are likely to bring him back: a connection speaks, and he is logged in, or was in the last
+    /// snapshot though he is not.
+    pub fn is_in_feed(&self, index: AgentIndex) -> bool {
+        if self.liveness.connected_at.is_none() || self.liveness.is_stale {
+            return false;
+        }
+        let agent = self.table.get(index);
+        let is_in_open = self.snapshots.is_open() && agent.present_in == self.snapshots.number();
+        let was_in_last = self.last_began.is_some_and(|began_at| agent.last_seen >= began_at);
+        agent.is_logged_in() || is_in_open || was_in_last || !matches!(agent.held, Held::Nothing)
+    }
+
+    /// Whether the feed has shown, since the start and the last gap, who is there. Before, nobody is too old: of whoever is
+    /// listed as logged out, only a new row tells that they were seen.
+    pub fn shows_who_is_there(&self) -> bool {
+        let is_proven = self.settings.mode != FeedMode::Snapshot || (self.has_proof && !self.gap.is_unproven);
+        is_proven && self.liveness.has_spoken()
+    }
+
+    /// Those who were not seen for so long while the feed was listened to, and are not in it, at most so many.
+    pub fn not_seen_for(&mut self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
+        self.listening.keep(age);
+        let is_old = |index: &AgentIndex| {
+            let last_seen = self.table.get(*index).last_seen;
+            now.since(last_seen) > age && self.listening.since(last_seen) > age && !self.is_in_feed(*index)
+        };
+        self.table.iter().map(|(index, _)| index).filter(is_old).take(most).collect()
+    }
+
+    /// Forgets an agent. His number is the next new agent's: who else knows it must forget it too.
+    pub fn forget(&mut self, index: AgentIndex) {
+        let agent = self.table.get(index);
+        let key = (agent.acd, Box::from(&*agent.login_id));
+        self.remove_stranger(&key);
+        let is_other = |known: &AgentIndex| *known != index;
+        self.changed.retain(is_other);
+        self.renamed.retain(is_other);
+        self.listed_again.retain(is_other);
+        self.presence.forget(index);
+        self.discount(index);
+        if let Some(snapshot) = self.snapshots.open_mut() {
+            snapshot.members.retain(is_other);
+        }
+        self.connection.last_valid = self.connection.last_valid.filter(|(last, _)| *last != index);
+        self.table.forget(index);
+    }
+
+    /// Forgets that somebody of whom only invalid records came was there.
+    pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
+        self.remove_stranger(&(acd, Box::from(login_id)));
+    }
+
+    /// They may not be somebody else any more in the open snapshot.
+    pub(super) fn remove_stranger(&mut self, key: &(u32, Box<str>)) -> Option<Stranger> {
+        let stranger = self.strangers.remove(key)?;
+        if let Some(open) = self.snapshots.open_mut() {
+            open.doubtful -= usize::from(stranger.are_doubtful_in(open.number));
+        }
+        Some(stranger)
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is missing from a snapshot, without looking at everybody.
+//!
+//! A marker of four bytes ends a snapshot. What that costs must depend on what it changes, and not on how many agents there
+//! are: so those who have to be looked at are kept in lists. An agent comes into one at their own record, or when their
+//! absence begins, and leaves it when it is next gone through.
+
+use crate::time::Timestamp;
+
+use super::Tracker;
+use super::settings::FeedMode;
+use super::snapshot::Snapshot;
+use super::table::AgentIndex;
+
+/// See the module. Mode `snapshot` only.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    /// Everybody who is logged in and not counted absent, each once, and some who are not any more.
+    attending: Vec<AgentIndex>,
+    /// Everybody who is counted absent and not suspect, each once, and some who are not any more.
+    absent: Vec<AgentIndex>,
+    /// Everybody whose absence is suspect, and some whose is not any more.
+    suspects: Vec<AgentIndex>,
+    /// Snapshots of a lower number have proved absent who was not in them.
+    proved_below: u64,
+}
+
+impl Presence {
+    /// An agent is forgotten, and the number somebody else's from now on.
+    pub(super) fn forget(&mut self, index: AgentIndex) {
+        self.attending.retain(|known| *known != index);
+        self.forget_absence(index);
+    }
+
+    /// What was counted of an absence of theirs before is nothing.
+    pub(super) fn forget_absence(&mut self, index: AgentIndex) {
+        self.absent.retain(|known| *known != index);
+        self.suspects.retain(|known| *known != index);
+    }
+
+    /// Whoever was last present in a snapshot of a lower number than this has been absent since.
+    pub(super) const fn prove_below(&mut self, number: u64) {
+        self.proved_below = number;
+    }
+}
+
+/// Who is due to be logged out, and of whom that was suspect until now.
+#[derive(Debug, Default)]
+pub(super) struct Absences {
+    pub(super) due: Vec<AgentIndex>,
+    pub(super) confirmed: Vec<AgentIndex>,
+}
+
+impl Tracker {
+    /// The agent is logged in and not absent, or may be.
+    pub(super) fn attend(&mut self, index: AgentIndex) {
+        let agent = self.table.get_mut(index);
+        if self.settings.mode == FeedMode::Snapshot && !std::mem::replace(&mut agent.is_attending, true) {
+            self.presence.attending.push(index);
+        }
+    }
+
+    /// Puts an agent who was restored where they belong.
+    pub(super) fn restore_presence(&mut self, index: AgentIndex) {
+        let agent = self.table.get(index);
+        let (is_logged_in, absence) = (agent.is_logged_in(), agent.absence);
+        match (is_logged_in, absence.snapshots > 0, absence.suspect) {
+            (true, false, _) => self.attend(index),
+            (true, true, true) => self.presence.suspects.push(index),
+            (true, true, false) => self.presence.absent.push(index),
+            (false, ..) => {}
+        }
+    }
+
+    /// Somebody who was there before is about to be present again. Whether they were absent counts until they have a state.
+    pub(super) fn note_first_absence(&mut self, index: AgentIndex) {
+        let agent = self.table.get_mut(index);
+        if agent.known.is_none() && agent.present_in < self.presence.proved_below {
+            agent.was_absent = true;
+        }
+    }
+
+    /// Whether nobody who is logged in is missing from the snapshot without being counted absent.
+    pub(super) fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
+        self.presence.attending.iter().all(|index| {
+            let agent = self.table.get(*index);
+            agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in()
+        })
+    }
+
+    /// Counts one more absence of everybody who is missing from a snapshot that proves it. `confirms` says whether it may
+    /// confirm what is suspect.
+    pub(super) fn count_absences(&mut self, snapshot: &Snapshot, confirms: bool) -> Absences {
+        self.presence.prove_below(snapshot.number);
+        let mut absences = Absences::default();
+        if self.settings.mode != FeedMode::Snapshot {
+            return absences;
+        }
+        if confirms {
+            let mut suspects = std::mem::take(&mut self.presence.suspects);
+            suspects.retain(|index| self.is_absent(*index, true));
+            absences.confirmed = suspects;
+        }
+        let mut absent = std::mem::take(&mut self.presence.absent);
+        absent.retain(|index| {
+            let is_absent = self.is_absent(*index, false);
+            if is_absent {
+                self.count_absence(*index, snapshot.began_at, &mut absences.due);
+            }
+            is_absent && !absences.due.ends_with(&[*index])
+        });
+        let mut attending = std::mem::take(&mut self.presence.attending);
+        attending.retain(|index| {
+            let agent = self.table.get_mut(*index);
+            if agent.is_logged_in() && agent.present_in == snapshot.number {
+                return true;
+            }
+            agent.is_attending = false;
+            if agent.is_logged_in() && agent.absence.snapshots == 0 {
+                self.count_absence(*index, snapshot.began_at, &mut absences.due);
+                if !absences.due.ends_with(&[*index]) {
+                    absent.push(*index);
+                }
+            }
+            false
+        });
+        self.presence.absent = absent;
+        self.presence.attending = attending;
+        absences.due.sort_unstable();
+        absences
+    }
+
+    fn is_absent(&self, index: AgentIndex, suspect: bool) -> bool {
+        let agent = self.table.get(index);
+        agent.is_logged_in() && agent.absence.snapshots > 0 && agent.absence.suspect == suspect
+    }
+
+    fn count_absence(&mut self, index: AgentIndex, since: Timestamp, due: &mut Vec<AgentIndex>) {
+        let began_after_gap = self.gap.is_unproven;
+        let agent = self.table.get_mut(index);
+        if agent.absence.snapshots == 0 {
+            agent.absence.since = since;
+            agent.absence.began_after_gap = began_after_gap;
+        }
+        agent.absence.snapshots += 1;
+        if agent.absence.snapshots >= self.settings.logout_after {
+            due.push(index);
+        }
+        self.mark_changed(index);
+    }
+
+    /// So many at once are not believed before another snapshot has confirmed it.
+    pub(super) fn suspect(&mut self, due: &[AgentIndex]) {
+        let table = &self.table;
+        // Those who came back meanwhile may be among the new ones.
+        self.presence.suspects.retain(|index| table.get(*index).absence.suspect);
+        for index in due {
+            self.table.get_mut(*index).absence.suspect = true;
+        }
+        self.presence.suspects.extend_from_slice(due);
+    }
+}

@@ -1,0 +1,420 @@
+//! Records come in: whose they are, which snapshot they belong to, and whether they have to be looked at.
+
+use crate::time::Timestamp;
+use crate::wire::decode::{Decoded, Identity};
+use crate::wire::plan::Plan;
+use crate::wire::record::{Record, Times};
+use crate::wire::states::Mode;
+
+use super::agent::LastMode;
+use super::agent_state::AgentState;
+use super::event::{Output, StatusEvent, StatusKind};
+use super::held::{Held, HeldState, Rows};
+use super::settings::{FeedMode, SnapshotEnd};
+use super::since::RecordTime;
+use super::snapshot::End;
+use super::table::AgentIndex;
+use super::transition::{Seen, StartText, Taken};
+use super::{NoRoom, Stranger, Tracker};
+
+/// Most login ids that are remembered from invalid records alone. Beyond, a snapshot proves nobody absent.
+const MAX_STRANGERS: usize = 4_096;
+
+/// What a record is to its snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A record of its own: the first one of its agent, or a change.
+    Record,
+    /// Another row of its agent in the same refresh.
+    FurtherRow,
+}
+
+impl Tracker {
+    /// An invalid record; `identity` where it can be read whose it is.
+    pub fn invalid(&mut self, identity: Option<Identity<'_>>, at: Timestamp, out: &mut Vec<Output>) {
+        self.connection.has_records = true;
+        self.connection.is_silent = false;
+        self.connection.ends_invalid = true;
+        self.note_line(true, at, out);
+        if self.settings.mode == FeedMode::Event {
+            return;
+        }
+        self.connection.last_invalid = Some(at);
+        let snapshot = self.snapshots.enter(at, self.gap.is_recent);
+        snapshot.last_at = at;
+        snapshot.has_invalid = true;
+        snapshot.ends_valid = false;
+        let Some(Identity { login_id, acd }) = identity else {
+            snapshot.has_unreadable = true;
+            return;
+        };
+        let number = snapshot.number;
+        let acd = acd.unwrap_or(self.settings.acd);
+        if let Some(index) = self.table.find(acd, login_id) {
+            self.note_first_absence(index);
+            let agent = self.table.get_mut(index);
+            agent.present_in = number;
+            agent.bad_in = number;
+            self.end_absence(index);
+        } else if let Some(stranger) = self.strangers.get_mut(&(acd, Box::from(login_id))) {
+            snapshot.doubtful += usize::from(stranger.show(number));
+        } else if self.strangers.len() < MAX_STRANGERS {
+            let stranger = Stranger { present_in: number, in_a_row: 1, was_absent: self.has_proof };
+            self.strangers.insert((acd, login_id.into()), stranger);
+            snapshot.doubtful += 1;
+        } else {
+            snapshot.has_unreadable = true;
+        }
+    }
+
+    /// Half a record was left when its connection broke; `identity` where it can be read whose it is. Its snapshot ends, or
+    /// has ended, without it; but its agent was seen.
+    pub fn half_record(&mut self, identity: Option<Identity<'_>>) {
+        let Some(Identity { login_id, acd }) = identity else { return };
+        let acd = acd.unwrap_or(self.settings.acd);
+        if self.settings.mode == FeedMode::Event {
+            return;
+        }
+        if let Some(index) = self.table.find(acd, login_id) {
+            self.end_absence(index);
+        } else if self.strangers.len() < MAX_STRANGERS {
+            let stranger = Stranger { present_in: 0, in_a_row: 0, was_absent: self.has_proof };
+            self.strangers.entry((acd, login_id.into())).or_insert(stranger);
+        }
+    }
+
+    /// A line that is no record.
+    pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        self.note_line(false, at, out);
+    }
+
+    fn note_line(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
+        if self.blind.line_came(is_invalid, at, self.period) {
+            out.push(Output::Status(StatusEvent { kind: StatusKind::Unreadable, at, affected: 0 }));
+        }
+    }
+
+    /// Whether the feed has ends of snapshots for sure.
+    const fn expects_snapshots(&self) -> bool {
+        match self.settings.mode {
+            FeedMode::Snapshot => true,
+            FeedMode::Delta => matches!(self.settings.snapshot_end, SnapshotEnd::Marker),
+            FeedMode::Event => false,
+        }
+    }
+
+    /// Takes `frame` without decoding it if it is the last record again of the agent who came next the last time. Most
+    /// feeds keep their order, so this finds nearly all unchanged records without reading whose they are: bytes that are
+    /// equal have equal login ids. False: ask [`Self::same_record`].
+    #[inline]
+    pub fn same_as_expected(&mut self, plan: &Plan, frame: &[u8], at: Timestamp, out: &mut Vec<Output>) -> bool {
+        let Some((before, _)) = self.connection.last_valid else { return false };
+        let expected = self.table.get(before).follower;
+        self.table.has(expected) && self.take_if_same(expected, plan, frame, at, out)
+    }
+
+    /// Takes `frame` without decoding it if it is the agent's last record again. False: decode it.
+    #[inline]
+    pub fn same_record(
+        &mut self,
+        identity: Identity<'_>,
+        plan: &Plan,
+        frame: &[u8],
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        match self.table.find(identity.acd.unwrap_or(self.settings.acd), identity.login_id) {
+            Some(index) => self.take_if_same(index, plan, frame, at, out),
+            None => false,
+        }
+    }
+
+    #[inline]
+    fn take_if_same(
+        &mut self,
+        index: AgentIndex,
+        plan: &Plan,
+        frame: &[u8],
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let agent = self.table.get(index);
+        if !agent.settled {
+            return false;
+        }
+        let times = if self.tells_time {
+            let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
+            times
+        } else if agent.last_record.is(frame) {
+            Times::default()
+        } else {
+            return false;
+        };
+        if agent.seen_in == self.snapshots.number() {
+            // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
+            self.end_by_repeat(index, at, out);
+            if !self.table.get(index).settled || self.is_listed_again(index) {
+                return false;
+            }
+        }
+        if self.table.get(index).rows.are_merged() {
+            return false;
+        }
+        self.enter(index, at, out);
+        let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
+        if !self.tells_time {
+            self.count(Taken::Same);
+            return true;
+        }
+        let time = RecordTime { received_at: at, times };
+        self.note_time(&time);
+        let start = if times.state_start.is_some() { StartText::AsBefore } else { StartText::Null };
+        let taken = self.same_state(index, None, &Seen { time, start }, after_gap, out);
+        self.count(taken);
+        true
+    }
+
+    /// Takes a valid record.
+    ///
+    /// # Errors
+    /// When there is no room for it. It is an invalid record then, for whoever calls.
+    pub fn record(
+        &mut self,
+        decoded: &Decoded<'_>,
+        frame: &[u8],
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> Result<(), NoRoom> {
+        let record = &decoded.record;
+        let acd = record.acd.unwrap_or(self.settings.acd);
+        let details = self.settings.details;
+        let waits = self.settings.mode != FeedMode::Event;
+        let known = self.table.find(acd, record.login_id);
+        let rows = known.and_then(|index| self.table.get(index).held.rows());
+        if rows.is_some_and(|rows| !rows.have_room(record, details)) {
+            return Err(NoRoom::Rows);
+        }
+        let length = frame.len() + rows.map_or(0, Rows::bytes);
+        if !self.table.has_room(known, length) {
+            return Err(NoRoom::Table);
+        }
+        let index = match known {
+            Some(index) => index,
+            None => self.add_agent(acd, record.login_id, at).ok_or(NoRoom::Table)?,
+        };
+        self.table.note_length(index, length);
+        self.end_by_repeat(index, at, out);
+        if known.is_some() {
+            self.note_first_absence(index);
+        }
+        let place = self.place(index, at);
+        self.enter(index, at, out);
+        let agent = self.table.get_mut(index);
+        agent.last_mode = LastMode::of(record.mode, record.recognised);
+        let news = agent.ride_along.update(record);
+        if news.is_renamed {
+            self.renamed.push(index);
+        }
+        if news.is_new {
+            self.mark_changed(index);
+        }
+        let agent = self.table.get_mut(index);
+        let is_row = place == Place::FurtherRow || agent.rows.are_merged() || agent.held.rows().is_some();
+        if waits && (self.merges_rows || is_row) {
+            self.hold_row(index, place, record, frame, at);
+            self.count(Taken::Undecided);
+            return Ok(());
+        }
+        agent.last_record.remember(frame, decoded);
+        let state = AgentState::of(record, details);
+        let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
+        if record.mode == Mode::Unknown && waits && !goes_on {
+            agent.settled = false;
+            if let Some(snapshot) = self.snapshots.open_mut() {
+                snapshot.has_held = true;
+            }
+            let waited = agent.open.take().is_some();
+            agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
+            if waited {
+                // What the record told that this one replaces was remembered.
+                self.mark_changed(index);
+            }
+            self.count(Taken::Undecided);
+            return Ok(());
+        }
+        agent.held = Held::Nothing;
+        let time = RecordTime { received_at: at, times: record.times };
+        let start = record.state_start_text.map_or(StartText::Null, StartText::Told);
+        let taken = self.take(index, state, &Seen { time, start }, self.is_first_after_gap(), out);
+        self.count(taken);
+        Ok(())
+    }
+
+    /// A row waits for the end of its snapshot, where the rows of its agent are merged.
+    fn hold_row(&mut self, index: AgentIndex, place: Place, record: &Record<'_>, frame: &[u8], at: Timestamp) {
+        let details = self.settings.details;
+        if let Some(snapshot) = self.snapshots.open_mut() {
+            snapshot.has_held = true;
+        }
+        let agent = self.table.get_mut(index);
+        // What was last read is a row, and not the state.
+        agent.settled = false;
+        if let Held::Rows(rows) = &mut agent.held {
+            rows.add(record, frame, at, details);
+            return;
+        }
+        let first = match (std::mem::take(&mut agent.held), &agent.known) {
+            (Held::Unknown(first), _) => Some(*first),
+            // Its first row was taken as a record.
+            (_, Some(known)) if place == Place::FurtherRow => {
+                let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
+                let told = agent.open.as_ref().and_then(|open| open.new_start.as_ref()).or(agent.told_start.as_ref());
+                // Where the layout tells no time, when it was received is all.
+                let no_times = || RecordTime { received_at: agent.last_seen, times: Times::default() };
+                let time = agent.open.as_ref().map_or_else(no_times, |open| open.time);
+                let start_text = told.filter(|_| time.times.state_start.is_some()).map(|told| told.text.clone());
+                Some(HeldState { state, time, start_text })
+            }
+            _ => None,
+        };
+        let rows = match first {
+            Some(first) => {
+                let mut rows = Rows::first(first, 0);
+                rows.add(record, frame, at, details);
+                rows
+            }
+            None => Rows::first(HeldState::of(record, at, details), if details { frame.len() } else { 0 }),
+        };
+        agent.held = Held::Rows(Box::new(rows));
+    }
+
+    fn add_agent(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
+        let index = self.table.add(acd, login_id, at)?;
+        let stranger = self.remove_stranger(&(acd, Box::from(login_id)));
+        let open = self.snapshots.number();
+        let has_proof = self.has_proof;
+        let agent = self.table.get_mut(index);
+        agent.was_absent = stranger.map_or(has_proof, |stranger| stranger.was_absent);
+        if stranger.is_some_and(|stranger| stranger.present_in == open && open > 0) {
+            // Who comes with a bad row keeps what was known of them, too: nothing.
+            agent.bad_in = open;
+        }
+        self.mark_changed(index);
+        Some(index)
+    }
+
+    fn count(&mut self, taken: Taken) {
+        match (taken, self.snapshots.open_mut()) {
+            (Taken::Event, _) => self.counts.changed += 1,
+            (Taken::Undecided, Some(snapshot)) => snapshot.undecided += 1,
+            (Taken::Same | Taken::Undecided, _) => self.counts.unchanged += 1,
+        }
+    }
+
+    /// How far the feed's clock is from ours, and times that do not occur.
+    #[inline]
+    pub(super) fn note_time(&mut self, time: &RecordTime) {
+        self.clock_skew_seconds = time.clock_skew_seconds().or(self.clock_skew_seconds);
+        self.impossible_times += u64::from(time.times.impossible);
+    }
+
+    fn is_first_after_gap(&self) -> bool {
+        self.snapshots.open().is_some_and(|snapshot| snapshot.first_after_gap)
+    }
+
+    /// Whether the open snapshot has a record of the agent already, under `repeat`.
+    #[inline]
+    fn is_repeat(&self, index: AgentIndex) -> bool {
+        self.settings.snapshot_end == SnapshotEnd::Repeat
+            && self.snapshots.is_open()
+            && self.table.get(index).seen_in == self.snapshots.number()
+    }
+
+    /// Whether the record before was of the same agent, so short a time ago that both are changes of one snapshot.
+    fn follows_itself(&self, index: AgentIndex, at: Timestamp) -> bool {
+        let before = self.connection.last_valid;
+        before.is_some_and(|(agent, received)| agent == index && at.since(received) < self.settings.snapshot_idle)
+    }
+
+    /// Under `repeat` a valid record of somebody who was in the snapshot begins the next one, where no refresh is as short.
+    #[inline]
+    fn end_by_repeat(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
+        if !self.is_repeat(index) || self.follows_itself(index, at) {
+            return;
+        }
+        let is_silent = self.connection.is_silent;
+        let Some(open) = self.snapshots.open_mut() else { return };
+        if at.since(open.began_at) >= self.settings.shortest_refresh {
+            open.ended_after_silence = is_silent;
+            self.end_snapshot(End::Complete, at, out);
+        }
+    }
+
+    /// Whether a record of the agent, whom nothing has ended the snapshot for, is another row of theirs.
+    fn is_listed_again(&self, index: AgentIndex) -> bool {
+        self.settings.mode == FeedMode::Snapshot && self.is_repeat(index)
+    }
+
+    /// What a record of the agent is to the open snapshot, which it did not end. Not yet entered.
+    fn place(&mut self, index: AgentIndex, at: Timestamp) -> Place {
+        if !self.is_listed_again(index) {
+            return Place::Record;
+        }
+        let follows_itself = self.follows_itself(index, at);
+        let shortest = self.settings.shortest_refresh;
+        let Some(snapshot) = self.snapshots.open_mut() else { return Place::Record };
+        if at.since(snapshot.began_at) >= shortest {
+            return Place::Record;
+        }
+        let number = snapshot.number;
+        let rows = &mut self.table.get_mut(index).rows;
+        if rows.last_in != number {
+            rows.last_in = number;
+            snapshot.with_further_rows += 1;
+        }
+        if follows_itself { Place::Record } else { Place::FurtherRow }
+    }
+
+    /// A valid record of this agent: liveness, and presence in the open snapshot.
+    #[inline]
+    fn enter(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
+        self.connection.has_records = true;
+        self.connection.is_silent = false;
+        self.connection.ends_invalid = false;
+        let before = self.connection.last_valid.replace((index, at));
+        if let Some((before, _)) = before
+            && self.table.get(before).follower != index
+        {
+            self.table.get_mut(before).follower = index;
+        }
+        self.heard(at);
+        if self.settings.mode == FeedMode::Event {
+            if let Some(gap_from) = self.gap.from.take() {
+                let kind = StatusKind::Restored { gap_from, gap_to: at };
+                out.push(Output::Status(StatusEvent { kind, at, affected: 0 }));
+            }
+            return;
+        }
+        if self.expects_snapshots() && self.blind.has_waited_too_long(at, self.period) {
+            out.push(Output::Status(StatusEvent { kind: StatusKind::NoSnapshot, at, affected: 0 }));
+        }
+        let snapshot = self.snapshots.enter(at, self.gap.is_recent);
+        snapshot.last_at = at;
+        snapshot.ends_valid = true;
+        let agent = self.table.get_mut(index);
+        if agent.seen_in != snapshot.number {
+            snapshot.members.push(index);
+        }
+        agent.seen_in = snapshot.number;
+        agent.present_in = snapshot.number;
+        self.end_absence(index);
+    }
+
+    fn heard(&mut self, at: Timestamp) {
+        self.liveness.last_valid = Some(at);
+        self.liveness.last_sign = Some(at);
+        self.liveness.is_stale = false;
+        self.liveness.is_given_up = false;
+        self.blind.record_came();
+    }
+}

@@ -1,0 +1,246 @@
+//! What outlives the process: out of a tracker and into a fresh one, and of whom it has changed.
+//!
+//! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given the memory publishes what the old one
+//! would have published after losing its connection. Two things are only nearly the same. Who has been absent before his
+//! first state is known of one run only (rule 9); and in mode `snapshot` the time at which an agent was last seen is that
+//! of the last complete snapshot, or later: rows of agents who do nothing are not written anew at every refresh. An agent
+//! whose records have been invalid since counts as seen there, for he was present.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+use super::Tracker;
+use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
+use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
+use super::settings::FeedMode;
+use super::snapshot::Snapshot;
+use super::table::AgentIndex;
+
+impl Tracker {
+    /// Goes on where another tracker of the feed has ended. Into a fresh one only; of a source key that comes twice the
+    /// later memory counts.
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
+        self.liveness.last_valid = feed.last_valid;
+        // An older version has remembered no markers.
+        self.liveness.last_sign = feed.last_sign.max(feed.last_valid);
+        self.delay = feed.delay;
+        self.link_is_down = feed.link_is_down;
+        self.is_unreadable = feed.is_unreadable;
+        self.period = feed.period;
+        self.seen_at = feed.seen_at;
+        // An older version's memory has only when everybody was last seen, which is nearly the same.
+        self.ended_began = feed.ended_began.or(feed.seen_at);
+        self.suspect_until = feed.suspect_until;
+        self.repeating = feed.repeating.min(REPEATING);
+        self.listening = feed.listening.clone();
+        if feed.last_valid.is_some() {
+            self.open_gap();
+            self.gap.from = feed.gap_from.or(feed.last_valid);
+        }
+        for memory in agents {
+            self.restore_agent(memory, feed);
+        }
+    }
+
+    pub(super) fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
+        let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
+        let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
+        let found = self.table.find(acd, &login_id);
+        // A table that was full once is full again.
+        let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
+        let state = known.as_ref().map_or(0, |known| known.state.bytes());
+        self.table.note_length(index, login_id.len() + state + ride_along.bytes());
+        let was_logged_in = self.table.get(index).is_logged_in();
+        let is_logged_in = known.as_ref().is_some_and(Known::is_logged_in);
+        self.table.count_login(was_logged_in, is_logged_in);
+        let seen_at = feed.seen_at.filter(|_| is_logged_in && absence.is_none());
+        let agent = self.table.get_mut(index);
+        agent.sequence = sequence;
+        agent.last_mode = last_mode(known.as_ref(), feed);
+        agent.known = known;
+        agent.ride_along = ride_along;
+        agent.last_seen = seen_at.map_or(last_seen, |seen_at| last_seen.max(seen_at));
+        agent.start = start;
+        agent.remembered_start = start;
+        agent.told_start = told_start.map(Box::new);
+        // What was written down since the last complete snapshot is exact.
+        let seen_since = seen_at.filter(|seen_at| last_seen < *seen_at);
+        let at = state_seen.map(|seen| seen_since.map_or(seen, |seen_at| seen.max(seen_at)));
+        agent.proven = at.map(|at| Proven { at, delay: feed.delay });
+        agent.rows.in_a_row = listed_again.min(REPEATING);
+        let is_absent = absence.is_some();
+        agent.absence = absence.map_or_else(Absence::default, Absence::from);
+        if listed_again > 0 {
+            self.listed_again.push(index);
+        }
+        if found.is_some() && is_absent {
+            // They may be in the list of absent ones already, from before.
+            self.presence.forget_absence(index);
+        }
+        self.restore_presence(index);
+        self.recount(index);
+    }
+
+    /// What is to be remembered of an agent, as it would be if the connection broke now.
+    pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
+        let agent = self.table.get(index);
+        let tolerance = self.settings.restart_tolerance;
+        AgentMemory {
+            acd: agent.acd,
+            login_id: agent.login_id.clone(),
+            sequence: agent.sequence,
+            known: agent.known.clone(),
+            ride_along: agent.ride_along.clone(),
+            last_seen: agent.last_seen,
+            start: agent.start_to_remember(self.delay),
+            told_start: agent.told_start_to_remember(),
+            state_seen: agent.state_seen_to_remember(self.delay, tolerance, self.computes_start),
+            listed_again: agent.rows.in_a_row,
+            absence: agent.absence.to_remember(),
+        }
+    }
+
+    /// What is to be remembered of the feed.
+    pub fn feed_memory(&self) -> FeedMemory {
+        FeedMemory {
+            last_valid: self.liveness.last_valid,
+            last_sign: self.liveness.last_sign,
+            gap_from: self.gap.from,
+            seen_at: self.seen_at,
+            delay: self.delay,
+            link_is_down: self.link_is_down,
+            is_unreadable: self.is_unreadable,
+            period: self.period,
+            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.ended_began),
+            suspect_until: self.suspect_until,
+            repeating: self.repeating,
+            listening: self.listening.to_remember(),
+        }
+    }
+
+    /// Agents whose memory has changed since the last call, each once. What a later record of the same state moves does not
+    /// count: in mode `snapshot` the time of that record, and a start that moves by up to half of `restart_tolerance`.
+    pub fn take_changed(&mut self) -> Vec<AgentIndex> {
+        let changed = std::mem::take(&mut self.changed);
+        let delay = self.delay;
+        for index in &changed {
+            let agent = self.table.get_mut(*index);
+            agent.is_changed = false;
+            agent.remembered_start = agent.start_to_remember(delay);
+        }
+        changed
+    }
+
+    /// Everybody counts as changed.
+    pub fn mark_all_changed(&mut self) {
+        for index in self.table.indices() {
+            if !self.table.get(index).is_nobody() {
+                self.mark_changed(index);
+            }
+        }
+    }
+
+    /// Everybody of whom this holds counts as changed.
+    pub(super) fn mark_changed_where(&mut self, holds: impl Fn(&Agent) -> bool) {
+        for index in self.table.indices() {
+            if holds(self.table.get(index)) {
+                self.mark_changed(index);
+            }
+        }
+    }
+
+    /// An agent counts as changed.
+    pub fn mark_changed(&mut self, index: AgentIndex) {
+        let agent = self.table.get_mut(index);
+        if !std::mem::replace(&mut agent.is_changed, true) {
+            self.changed.push(index);
+        }
+    }
+
+    /// The agent is present: what was counted of his absence is over.
+    #[inline]
+    pub(super) fn end_absence(&mut self, index: AgentIndex) {
+        let agent = self.table.get_mut(index);
+        if agent.absence.snapshots > 0 {
+            agent.absence = Absence::default();
+            self.mark_changed(index);
+            self.attend(index);
+        }
+    }
+
+    /// A start was computed again. Half of what proves a re-entry is too much to forget: the next one is measured from it.
+    pub(super) fn note_start(&mut self, index: AgentIndex, start: Timestamp) {
+        let most = self.settings.restart_tolerance / 2;
+        let is_moved = |remembered: Timestamp| start.since(remembered).max(remembered.since(start)) > most;
+        if self.table.get(index).remembered_start.is_none_or(is_moved) {
+            self.mark_changed(index);
+        }
+    }
+
+    /// A complete snapshot has ended that is not down. Whoever it might have lacked, without being counted absent, keeps
+    /// its time from being the one at which everybody was seen.
+    pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
+        if self.settings.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
+            self.seen_at = Some(snapshot.began_at);
+        }
+    }
+
+    /// Two complete snapshots with nothing between them.
+    pub(super) fn note_period(&mut self, began_at: Timestamp) -> Option<Duration> {
+        let period = self.last_began.replace(began_at).map(|last| began_at.since(last));
+        self.period = period.filter(|period| self.is_period(*period)).or(self.period);
+        period
+    }
+
+    /// What waited in a socket is read at once: so short a time says nothing of how often the report runs.
+    pub(super) fn is_period(&self, between: Duration) -> bool {
+        between >= self.settings.shortest_refresh && !between.is_zero()
+    }
+}
+
+/// The mode of the last record is not remembered. While the link was down it was UNKNOWN of nearly everybody whose known
+/// state says something else.
+fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
+    match known {
+        Some(known) if !known.is_logged_in() => LastMode::Readable,
+        _ if feed.link_is_down => LastMode::ListedUnknown,
+        Some(known) => LastMode::of(known.state.mode, known.state.recognised),
+        None => LastMode::Readable,
+    }
+}
+
+impl Agent {
+    /// What is left of the start by duration when the open snapshot of a feed that is so late is cut off.
+    fn start_to_remember(&self, delay: Duration) -> Option<Timestamp> {
+        let told = || Some(self.open.as_ref()?.time.start_by_duration()?.minus(delay));
+        self.start.or_else(told)
+    }
+
+    /// When the known state was last seen, then. Only a record that tells the start of its state counts.
+    fn state_seen_to_remember(&self, delay: Duration, tolerance: Duration, told: bool) -> Option<Timestamp> {
+        let open = self.open.as_ref().filter(|open| told && !self.shows_reentry(open, delay, tolerance));
+        let open = open.map(|open| open.time.received_at);
+        open.or(self.proven.map(|proven| proven.at))
+    }
+
+    /// The same of the `state_start`.
+    fn told_start_to_remember(&self) -> Option<ToldStart> {
+        let told = || self.open.as_ref()?.new_start.as_ref();
+        self.told_start.as_ref().or_else(told).map(|told| (**told).clone())
+    }
+}
+
+impl Absence {
+    fn to_remember(self) -> Option<AbsenceMemory> {
+        let Self { snapshots, since, began_after_gap, suspect } = self;
+        (snapshots > 0).then_some(AbsenceMemory { snapshots, since, began_after_gap, suspect })
+    }
+}
+
+impl From<AbsenceMemory> for Absence {
+    fn from(memory: AbsenceMemory) -> Self {
+        let AbsenceMemory { snapshots, since, began_after_gap, suspect } = memory;
+        Self { snapshots, since, began_after_gap, suspect }
+    }
+}

@@ -1,0 +1,243 @@
+//! Silence: a gap, the end of the day, or a feed that is lost (rules 4 and 8).
+//!
+//! In mode `snapshot` a connection that says nothing for `stale_after` is in a gap. With `when_silent = "empty"` the same
+//! silence is something else while few are logged in: the report has run empty, and has no rows to send. Then it logs out
+//! who is left. It is never taken so where it may be a fault: after a snapshot that was cut off, after garbage, on a
+//! connection that has told nothing whole yet, while the link is down, or where nobody knows how often the report runs.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::wire::states::{Direction, Mode};
+
+use super::Tracker;
+use super::agent::{Agent, Known};
+use super::agent_state::{AgentState, SkillList};
+use super::crowd::Fate;
+use super::event::{Cause, Output, StatusEvent, StatusKind};
+use super::settings::{FeedMode, SnapshotEnd, WhenSilent};
+use super::since::Quality;
+use super::snapshot::{End, Snapshot};
+use super::table::AgentIndex;
+use super::transition::Transition;
+
+/// A silence that is to mean that nobody is left lasts at least so many periods: one may be a refresh that is late.
+const LEAST_PERIODS: u32 = 2;
+
+/// What it means that nothing comes on an open connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// A gap, after `stale_after`.
+    Gap,
+    /// Snapshots without anybody, one each `period`.
+    Empty {
+        /// When the first of them began.
+        began_at: Timestamp,
+        period: Duration,
+    },
+    /// Nobody is there, and that is known already.
+    Nothing,
+}
+
+/// What is to be done at a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Stale,
+    LogOut,
+    GiveUp,
+}
+
+impl Tracker {
+    /// When [`Self::tick`] has to be called if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.next_due().map(|(at, _)| at)
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let hears = self.liveness.has_spoken() && !self.liveness.is_stale;
+        self.listening.look(now, hears);
+        if self.liveness.connected_at.is_none() {
+            self.liveness.disconnected_at.get_or_insert(now);
+        }
+        self.do_what_is_due(now, out);
+    }
+
+    /// What is due by then, until there is a crowd that comes first.
+    pub fn do_what_is_due(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        while let Some((deadline, due)) = self.next_due().filter(|(deadline, _)| *deadline <= now) {
+            if self.has_crowd() {
+                break;
+            }
+            match due {
+                Due::Stale => self.fall_stale(deadline, out),
+                Due::LogOut => self.take_as_empty(deadline, out),
+                Due::GiveUp => self.give_up(now, out),
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<(Timestamp, Due)> {
+        [self.silence_due(), self.give_up_due()].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn silence_due(&self) -> Option<(Timestamp, Due)> {
+        let connected_at = self.liveness.connected_at?;
+        if self.liveness.is_stale || self.settings.mode != FeedMode::Snapshot {
+            return None;
+        }
+        let last_sign = self.liveness.last_sign.map_or(connected_at, |sign| sign.max(connected_at));
+        let (most_after, due) = match self.silence() {
+            Silence::Gap => (last_sign.plus(self.settings.stale_after), Due::Stale),
+            Silence::Empty { began_at, period } => {
+                let logout_after = self.settings.logout_after;
+                // The last snapshot may have shown people by records that could not be read, which are no sign.
+                let wanting = began_at.plus(period.saturating_mul(logout_after.saturating_sub(1)));
+                let silent = period.saturating_mul(logout_after.max(LEAST_PERIODS));
+                (last_sign.plus(silent).max(wanting), Due::LogOut)
+            }
+            Silence::Nothing => return None,
+        };
+        // An invalid record may make a gap of what was an empty feed: then, and not in hindsight.
+        let lasted = self.connection.last_invalid.map_or(most_after, |invalid| invalid.max(most_after));
+        Some((lasted.plus(Timestamp::STEP), due))
+    }
+
+    /// See the module. On an open connection in mode `snapshot`.
+    fn silence(&self) -> Silence {
+        let is_asked_for = self.settings.when_silent == WhenSilent::Empty;
+        let are_few = u32::try_from(self.table.logged_in()).is_ok_and(|few| few <= self.settings.empty_below);
+        let Some(period) = self.period_of_silence() else { return Silence::Gap };
+        if !is_asked_for || !are_few || self.link_is_down || self.connection.ends_invalid {
+            return Silence::Gap;
+        }
+        let last_began = match self.snapshots.open() {
+            Some(open) if self.ends_by_silence(open) => Some(open.began_at),
+            Some(_) => return Silence::Gap,
+            None => self.last_began,
+        };
+        match last_began {
+            Some(last_began) => Silence::Empty { began_at: last_began.plus(period), period },
+            None if self.table.logged_in() > 0 => Silence::Gap,
+            None => Silence::Nothing,
+        }
+    }
+
+    /// Whether only its repeat is wanting, and its last record is a valid one.
+    fn ends_by_silence(&self, open: &Snapshot) -> bool {
+        self.settings.snapshot_end == SnapshotEnd::Repeat && open.ends_valid
+    }
+
+    /// Of the last two complete snapshots, where the open one counts as it will when silence has ended it.
+    fn period_of_silence(&self) -> Option<Duration> {
+        let open = self.snapshots.open().zip(self.last_began);
+        let between = open.map(|(open, last_began)| open.began_at.since(last_began));
+        between.filter(|between| self.is_period(*between)).or(self.period)
+    }
+
+    fn fall_stale(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        // Before the first valid record silence is no gap: what is open stays open.
+        if self.liveness.last_valid.is_some() {
+            if self.settings.snapshot_end == SnapshotEnd::Repeat {
+                if let Some(open) = self.snapshots.open_mut() {
+                    open.is_cut_by_silence = true;
+                }
+                self.end_snapshot(End::Complete, at, out);
+            }
+            self.connection.owes_marker |= self.snapshots.is_open();
+            self.begin_gap(at, out);
+        }
+        self.liveness.is_stale = true;
+        out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at, affected: 0 }));
+    }
+
+    /// So much silence is `logout_after` snapshots without anybody.
+    fn take_as_empty(&mut self, at: Timestamp, out: &mut Vec<Output>) {
+        if let Some(open) = self.snapshots.open_mut() {
+            open.ended_after_silence = true;
+        }
+        self.end_snapshot(End::Complete, at, out);
+        if self.has_crowd() {
+            // They are logged out first.
+            return;
+        }
+        // The open snapshot may have shown that it is something else after all.
+        let Silence::Empty { began_at, .. } = self.silence() else { return };
+        self.has_proof = true;
+        self.strangers.clear();
+        self.last_began = None;
+        self.presence.prove_below(self.snapshots.next_number());
+        let agents: Vec<AgentIndex> =
+            self.table.indices().filter(|index| self.table.get(*index).is_logged_in()).collect();
+        for index in &agents {
+            let absence = &mut self.table.get_mut(*index).absence;
+            if absence.snapshots == 0 {
+                absence.since = began_at;
+            }
+        }
+        self.happen(Fate::Absent { at, is_first_proof: false }, agents, out);
+    }
+
+    fn give_up_due(&self) -> Option<(Timestamp, Due)> {
+        let unknown_after = self.settings.unknown_after?;
+        let is_lost = match self.settings.mode {
+            FeedMode::Snapshot => self.liveness.connected_at.is_none() || self.liveness.is_stale,
+            // A connection that has told nothing yet may be anybody's.
+            FeedMode::Delta | FeedMode::Event => !self.liveness.has_spoken(),
+        };
+        if !is_lost || self.liveness.is_given_up {
+            return None;
+        }
+        let last_sign = self.liveness.last_sign?;
+        // Where silence says that nothing has changed, only the time without a connection that told something counts.
+        let lost_at = match self.settings.mode {
+            FeedMode::Snapshot => last_sign,
+            FeedMode::Delta | FeedMode::Event => last_sign.max(self.liveness.disconnected_at?),
+        };
+        Some((lost_at.plus(unknown_after).plus(Timestamp::STEP), Due::GiveUp))
+    }
+
+    /// Nobody knows any more what those do who were logged in.
+    fn give_up(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        self.liveness.is_given_up = true;
+        let is_lost = |index: &AgentIndex| {
+            let agent = self.table.get(*index);
+            agent.is_logged_in() && !is_given_up(agent)
+        };
+        let agents = self.table.indices().filter(is_lost).collect();
+        self.happen(Fate::GivenUp { at: now }, agents, out);
+    }
+
+    pub(super) fn give_up_agent(&mut self, index: AgentIndex, now: Timestamp, out: &mut Vec<Output>) {
+        let agent = self.table.get_mut(index);
+        // The same bytes as before are news now.
+        agent.settled = false;
+        agent.forget_start();
+        agent.seen_before = agent.last_seen;
+        let last_seen = agent.last_seen;
+        let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.since);
+        let known = Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
+        let (cause, observed_at) = (Cause::Changed, now);
+        let transition = Transition { cause, evidence: None, known, after_gap: true, observed_at, last_seen };
+        self.emit(index, transition, out);
+    }
+}
+
+/// What is known of somebody whose feed is lost. No row has an empty code.
+fn lost() -> AgentState {
+    AgentState {
+        mode: Mode::Unknown,
+        direction: Direction::None,
+        on_hold: false,
+        aux_reason: None,
+        raw_state: "".into(),
+        recognised: true,
+        work_split: None,
+        skills: SkillList::default(),
+        extension: None,
+    }
+}
+
+fn is_given_up(agent: &Agent) -> bool {
+    agent.known.as_ref().is_some_and(|known| known.state.mode == Mode::Unknown && known.state.raw_state.is_empty())
+}

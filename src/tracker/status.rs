@@ -1,0 +1,55 @@
+//! How a feed stands: a feed status with the figures of its moment.
+
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+use super::RecordCounts;
+use super::event::StatusEvent;
+
+/// Figures since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Valid records by outcome.
+    pub records: RecordCounts,
+    /// Invalid records.
+    pub invalid: u64,
+    /// Local times that do not occur.
+    pub impossible_times: u64,
+    /// Lines that are no records, as the layout's `skip` says.
+    pub skipped: u64,
+    /// Markers.
+    pub markers: u64,
+    /// Connections that ended without a valid record, those of which no feed status tells included.
+    pub probes: u64,
+    /// Complete snapshots.
+    pub complete_snapshots: u64,
+    /// Incomplete snapshots.
+    pub incomplete_snapshots: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// A feed, at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedFigures {
+    /// Address and port of the connection that speaks, or that a status is about.
+    pub peer: Option<Arc<str>>,
+    /// Receipt of the last valid record.
+    pub last_record_at: Option<Timestamp>,
+    /// Figures since the start.
+    pub totals: Totals,
+    /// Agents logged in.
+    pub logged_in: u32,
+}
+
+/// Something happened to a feed, and how it stood then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedStatus {
+    /// What and when.
+    pub event: StatusEvent,
+    /// How it stood.
+    pub figures: FeedFigures,
+    /// The connection that ended never sent a valid record: a port scan, a health check.
+    pub no_valid_record: bool,
+}

@@ -1,0 +1,240 @@
+//! What a record makes of an agent: nothing, a remembered log-out, or a transition (rules 1, 4, 5, 8, 9).
+
+use crate::time::Timestamp;
+use crate::wire::states::Mode;
+
+use super::Tracker;
+use super::agent::{Known, OpenRecord, ToldStart};
+use super::agent_state::AgentState;
+use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
+use super::settings::FeedMode;
+use super::since::{self, Beginning, Context, Quality, RecordTime};
+use super::table::AgentIndex;
+
+/// A transition that is about to be made.
+#[derive(Debug)]
+pub(super) struct Transition {
+    pub(super) cause: Cause,
+    pub(super) evidence: Option<Evidence>,
+    pub(super) known: Known,
+    pub(super) after_gap: bool,
+    pub(super) observed_at: Timestamp,
+    /// Last record in the state that ends.
+    pub(super) last_seen: Timestamp,
+}
+
+/// What a record tells about time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) time: RecordTime,
+    pub(super) start: StartText<'a>,
+}
+
+impl Seen<'_> {
+    /// The `state_start`, where it is another text than the known one.
+    pub(super) fn new_start(&self, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
+        let StartText::Told(text) = self.start else { return None };
+        let at = self.time.times.state_start.filter(|_| known != Some(text))?;
+        Some(Box::new(ToldStart { text: text.into(), at, taken: at.min(self.time.received_at) }))
+    }
+}
+
+/// The column `state_start` of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StartText<'a> {
+    /// The layout has none, or it is null.
+    Null,
+    /// What the agent's record before has.
+    AsBefore,
+    Told(&'a [u8]),
+}
+
+/// What became of a valid record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is an event.
+    Event,
+    /// It is none.
+    Same,
+    /// That shows at the end of its snapshot.
+    Undecided,
+}
+
+/// Quality of a beginning that nothing tells exactly.
+pub(super) const fn inferred(after_gap: bool) -> Quality {
+    if after_gap { Quality::AfterGap } else { Quality::WithinRefresh }
+}
+
+impl Tracker {
+    /// Whether what is taken from this agent now is the first news after a gap; from here on it is not. `first_snapshot`
+    /// says whether the record's snapshot is the first one after a gap.
+    pub(super) fn note_taken(&mut self, index: AgentIndex, first_snapshot: bool, at: Timestamp) -> bool {
+        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let gap = self.gap.number;
+        let agent = self.table.get_mut(index);
+        let is_first = agent.gap < gap;
+        if is_first {
+            agent.was_logged_in = agent.is_logged_in();
+            agent.gap = gap;
+        }
+        agent.seen_before = agent.last_seen;
+        agent.last_seen = at;
+        let was_logged_in = agent.was_logged_in;
+        if !is_snapshot_mode {
+            self.mark_changed(index);
+        }
+        if was_logged_in || !is_snapshot_mode { is_first } else { gap > 0 && first_snapshot }
+    }
+
+    /// Takes a state that need not wait (any more).
+    pub(super) fn take(
+        &mut self,
+        index: AgentIndex,
+        state: AgentState,
+        seen: &Seen<'_>,
+        first_snapshot: bool,
+        out: &mut Vec<Output>,
+    ) -> Taken {
+        let time = seen.time;
+        self.note_time(&time);
+        let after_gap = self.note_taken(index, first_snapshot, time.received_at);
+        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let agent = self.table.get_mut(index);
+        agent.settled = true;
+        let is_logged_out = state.mode.is_logged_out();
+        let (cause, beginning) = match &agent.known {
+            Some(known) if !known.is_logged_in() && is_logged_out => {
+                return self.same_state(index, None, seen, after_gap, out);
+            }
+            Some(known) if known.state.is_same(&state) => {
+                // The same set of skills in another order, or another spelling that is not part of the state.
+                return self.same_state(index, Some(state), seen, after_gap, out);
+            }
+            None if is_logged_out => {
+                self.remember_logged_out(index, &state, seen);
+                return Taken::Same;
+            }
+            None if state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent) => {
+                (Cause::LoggedIn, Beginning::FirstSight)
+            }
+            None => (Cause::Observed, Beginning::FirstSight),
+            Some(known) if !known.is_logged_in() => (Cause::LoggedIn, Beginning::FirstSight),
+            Some(_) if is_logged_out => (Cause::LoggedOut, Beginning::NewMode),
+            Some(known) => {
+                let before = &known.state;
+                let is_new_mode = before.mode != state.mode || before.direction != state.direction;
+                let beginning = if is_new_mode { Beginning::NewMode } else { Beginning::SameMode };
+                (if state.mode == Mode::Logon { Cause::LoggedIn } else { Cause::Changed }, beginning)
+            }
+        };
+        let not_before = agent.known.as_ref().map(|known| known.since);
+        let context = Context {
+            beginning,
+            not_before,
+            after_gap,
+            observed: cause == Cause::Observed,
+            has_reason: state.aux_reason.is_some(),
+        };
+        let (since, quality) = since::since(&time, &context);
+        let last_seen = agent.seen_before;
+        let (state, evidence) = match cause {
+            Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
+            _ => (state, None),
+        };
+        self.begin_state(index, seen, after_gap);
+        let known = Known { state, since, quality };
+        let observed_at = time.received_at;
+        self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
+        Taken::Event
+    }
+
+    /// Another state begins with a record: of its start that is all there is.
+    fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
+        let is_at_once = self.settings.mode == FeedMode::Event;
+        let tells_time = self.tells_time;
+        let agent = self.table.get_mut(index);
+        agent.forget_start();
+        if !tells_time {
+            return;
+        }
+        agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: seen.new_start(None) });
+        if is_at_once {
+            self.remember_open(index, true);
+        }
+    }
+
+    /// The known state again: was it left in between? That shows at the end of the snapshot, in event mode at once.
+    /// `spelled` is the state as the record spells it, where that may be otherwise than the record before.
+    pub(super) fn same_state(
+        &mut self,
+        index: AgentIndex,
+        spelled: Option<AgentState>,
+        seen: &Seen<'_>,
+        after_gap: bool,
+        out: &mut Vec<Output>,
+    ) -> Taken {
+        let agent = self.table.get_mut(index);
+        if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
+            agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
+        }
+        if self.tells_time {
+            self.replace_open(index, seen, after_gap);
+        }
+        if !self.computes_start {
+            return Taken::Same;
+        }
+        if self.settings.mode == FeedMode::Event {
+            let is_reentered = self.reenter_at_once(index, out);
+            return if is_reentered { Taken::Event } else { Taken::Same };
+        }
+        // Should the snapshot be cut off, it may be all that there is of the start.
+        self.note_open(index);
+        if self.table.get(index).is_logged_in() { Taken::Undecided } else { Taken::Same }
+    }
+
+    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, seen: &Seen<'_>) {
+        let context = Context {
+            beginning: Beginning::FirstSight,
+            not_before: None,
+            after_gap: false,
+            observed: true,
+            has_reason: false,
+        };
+        let (since, quality) = since::since(&seen.time, &context);
+        self.begin_state(index, seen, false);
+        let agent = self.table.get_mut(index);
+        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
+        self.mark_changed(index);
+    }
+
+    /// The agent's known state under a new mapping.
+    pub fn remapped(&mut self, index: AgentIndex, at: Timestamp) -> Option<AgentEvent> {
+        let known = self.table.get(index).known.clone()?;
+        self.mark_changed(index);
+        let agent = self.table.get_mut(index);
+        agent.sequence += 1;
+        let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
+        Some(AgentEvent { previous: Some(previous), ..agent.event(index, known, Cause::Remapped, at) })
+    }
+
+    /// Makes the transition and tells it.
+    pub(super) fn emit(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) {
+        let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = transition;
+        let agent = self.table.get_mut(index);
+        agent.sequence += 1;
+        let was_logged_in = agent.is_logged_in();
+        let is_logged_in = known.is_logged_in();
+        let mut known = known;
+        known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
+        let before = agent.known.replace(known.clone());
+        let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
+        let event = AgentEvent { evidence, previous, after_gap, ..agent.event(index, known, cause, observed_at) };
+        self.table.count_login(was_logged_in, is_logged_in);
+        if is_logged_in && !was_logged_in {
+            self.attend(index);
+        }
+        self.recount(index);
+        self.mark_changed(index);
+        out.push(Output::Agent(Box::new(event)));
+    }
+}

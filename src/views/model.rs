@@ -1,0 +1,267 @@
+//! The read model: what the HTTP side shows.
+//!
+//! Fed by the workers over a bounded channel, batch by batch, and read under a lock that the workers never take: a slow
+//! request cannot slow down a feed. It holds each agent's last event, and what nobody has mapped.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{RwLock, RwLockReadGuard};
+use tokio::sync::Notify;
+
+use crate::mapping::annotate::Annotation;
+use crate::mapping::tables::MappingTables;
+use crate::mapping::unmapped::Unmapped;
+use crate::telemetry::metrics::{FeedMetrics, IN_AUX_OVER};
+use crate::time::Timestamp;
+use crate::tracker::event::{AgentEvent, Cause};
+use crate::tracker::status::{FeedFigures, FeedStatus};
+use crate::wire::states::Mode;
+
+use super::in_aux::{self, InAux};
+
+/// Updates that may wait for the model before a worker waits. One may have all events of a read in it.
+pub const MOST_UPDATES: usize = 128;
+
+/// What a worker tells.
+#[derive(Debug)]
+pub enum Update {
+    /// Events of one batch.
+    Events(Vec<Published>),
+    /// Agents as they were remembered at the start.
+    Restored(Vec<Published>),
+    /// Agents who are forgotten.
+    Forgotten(Vec<(u32, Arc<str>)>),
+    /// Another version of the mapping.
+    Mapping(Arc<MappingTables>),
+    /// How the feed stands.
+    Feed(Box<FeedView>),
+}
+
+/// An event with its mapping.
+pub type Published = (Box<AgentEvent>, Box<Annotation>);
+
+/// What is known of an agent.
+#[derive(Debug)]
+pub struct Entry {
+    /// The last event.
+    pub published: Published,
+    /// Since when the agent has been in AUX, whatever the reason; `None` in other modes.
+    pub in_aux_since: Option<Timestamp>,
+    /// It is what the store remembered at the start, and no event of its own.
+    pub is_restored: bool,
+}
+
+/// How a feed stands, as of its last news.
+#[derive(Clone, Debug, Default)]
+pub struct FeedView {
+    /// Open connections.
+    pub connections: usize,
+    /// Last feed status.
+    pub status: Option<FeedStatus>,
+    /// When the last complete snapshot ended.
+    pub last_snapshot_at: Option<Timestamp>,
+    /// Peer, last record, figures since the start.
+    pub figures: FeedFigures,
+}
+
+/// What is known of one integration.
+#[derive(Debug)]
+pub struct IntegrationModel {
+    /// Its id.
+    pub id: Arc<str>,
+    /// For people.
+    pub name: String,
+    /// Where CMS dials in; absent without real time.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Name of the layout.
+    pub layout: String,
+    /// Last event of each agent, by ACD and login id.
+    pub agents: BTreeMap<(u32, Arc<str>), Arc<Entry>>,
+    /// How the feed stands.
+    pub feed: FeedView,
+    /// Without a mapping.
+    pub unmapped: Unmapped,
+    /// Of the mapping in force.
+    pub mapping_version: u64,
+    /// It is not in the configuration any more: what is left of it waits for Kafka, or to be forgotten.
+    pub is_removed: bool,
+    /// Events by cause, in the order of [`Cause::ALL`].
+    pub causes: [u64; Cause::ALL.len()],
+    /// The agents of earlier runs are there: who is not in the table is nobody that is known.
+    is_known: bool,
+    counts: [usize; Mode::ALL.len()],
+    in_aux: InAux,
+    metrics: FeedMetrics,
+}
+
+impl IntegrationModel {
+    /// Nothing known yet.
+    pub fn new(id: Arc<str>, name: String, metrics: FeedMetrics) -> Self {
+        Self {
+            id,
+            name,
+            listen: None,
+            layout: String::new(),
+            agents: BTreeMap::new(),
+            feed: FeedView::default(),
+            unmapped: Unmapped::default(),
+            mapping_version: 0,
+            is_removed: false,
+            causes: [0; Cause::ALL.len()],
+            is_known: false,
+            counts: [0; Mode::ALL.len()],
+            in_aux: InAux::default(),
+            metrics,
+        }
+    }
+
+    /// Whether the table can be shown: before it is restored, an empty one would say that nobody is there. Without real time
+    /// there is nothing to restore.
+    pub fn is_known(&self) -> bool {
+        self.is_known || self.listen.is_none()
+    }
+
+    /// Takes news.
+    pub(crate) fn apply(&mut self, update: Update) {
+        match update {
+            Update::Events(events) => {
+                for published in events {
+                    if let Some(position) = Cause::ALL.iter().position(|known| *known == published.0.cause) {
+                        self.causes[position] += 1;
+                    }
+                    self.put(published, false);
+                }
+                self.tell_metrics();
+            }
+            Update::Restored(agents) => {
+                agents.into_iter().for_each(|published| self.put(published, true));
+                self.is_known = true;
+                self.tell_metrics();
+            }
+            Update::Forgotten(agents) => {
+                agents.iter().for_each(|key| self.forget(key));
+                self.forget_users();
+                self.tell_metrics();
+            }
+            Update::Mapping(tables) => {
+                self.mapping_version = tables.version;
+                self.unmapped.prune(&tables);
+                self.tell_metrics();
+            }
+            Update::Feed(feed) => self.feed = *feed,
+        }
+    }
+
+    fn put(&mut self, published: Published, is_restored: bool) {
+        let (event, annotation) = &published;
+        self.unmapped.note(annotation, event.observed_at);
+        self.count(event.state.mode, 1);
+        let key = (event.acd, Arc::clone(&event.login_id));
+        let before = self.agents.get(&key).map(|before| (before.published.0.state.mode, before.in_aux_since));
+        let was_in_aux_since = before.and_then(|(_, since)| since);
+        let in_aux_since = in_aux::since(event, was_in_aux_since);
+        self.in_aux.replace(was_in_aux_since, in_aux_since);
+        if let Some((mode, _)) = before {
+            self.count(mode, -1);
+        }
+        self.agents.insert(key, Arc::new(Entry { published, in_aux_since, is_restored }));
+    }
+
+    fn forget(&mut self, key: &(u32, Arc<str>)) {
+        let Some(entry) = self.agents.remove(key) else { return };
+        let (event, _) = &entry.published;
+        self.count(event.state.mode, -1);
+        self.in_aux.replace(entry.in_aux_since, None);
+    }
+
+    /// Names that he had before are nobody's either.
+    fn forget_users(&mut self) {
+        if self.unmapped.counts().0 > 0 {
+            let external_user = |entry: &Arc<Entry>| Arc::clone(&entry.published.1.external_user);
+            let known: HashSet<Arc<str>> = self.agents.values().map(external_user).collect();
+            self.unmapped.retain_users(|user| known.contains(user));
+        }
+    }
+
+    /// What changes with time alone. To be called every few seconds.
+    pub fn tell_times(&self, now: Timestamp) {
+        if !self.is_known {
+            return;
+        }
+        self.metrics.in_aux(&IN_AUX_OVER.map(|(_, over)| self.in_aux.longer_than(over, now)));
+    }
+
+    fn tell_metrics(&self) {
+        if !self.is_known {
+            return;
+        }
+        self.metrics.agents(&self.counts);
+        self.metrics.unmapped(&self.unmapped);
+    }
+
+    fn count(&mut self, mode: Mode, by: isize) {
+        if let Some(position) = Mode::ALL.iter().position(|known| *known == mode) {
+            self.counts[position] = self.counts[position].saturating_add_signed(by);
+        }
+    }
+}
+
+/// Reads the model. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReadModel {
+    integrations: Arc<RwLock<Vec<IntegrationModel>>>,
+    /// The agents of one more integration are known.
+    known: Arc<Notify>,
+}
+
+impl ReadModel {
+    /// All integrations, in the order of the configuration. Held shortly: it keeps updates waiting.
+    pub fn read(&self) -> RwLockReadGuard<'_, Vec<IntegrationModel>> {
+        self.integrations.read()
+    }
+
+    /// Waits until the agents of all integrations are known.
+    pub async fn all_are_known(&self) {
+        loop {
+            let known = self.known.notified();
+            tokio::pin!(known);
+            known.as_mut().enable();
+            if self.read().iter().all(IntegrationModel::is_known) {
+                return;
+            }
+            known.await;
+        }
+    }
+}
+
+/// To the model: which integration, and what.
+pub type Updates = Sender<(usize, Update)>;
+
+/// Starts the model's thread. It ends when the last sender is gone.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel, Updates, thread::JoinHandle<()>)> {
+    let (sender, receiver) = crossbeam_channel::bounded(MOST_UPDATES);
+    let model = ReadModel { integrations: Arc::new(RwLock::new(integrations)), known: Arc::default() };
+    let thread = {
+        let model = model.clone();
+        thread::Builder::new().name("read-model".to_owned()).spawn(move || follow(&model, &receiver))?
+    };
+    Ok((model, sender, thread))
+}
+
+fn follow(model: &ReadModel, updates: &Receiver<(usize, Update)>) {
+    while let Ok((integration, update)) = updates.recv() {
+        let is_restored = matches!(update, Update::Restored(_));
+        if let Some(integration) = model.integrations.write().get_mut(integration) {
+            integration.apply(update);
+        }
+        if is_restored {
+            model.known.notify_waiters();
+        }
+    }
+}
