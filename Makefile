@@ -25,44 +25,14 @@ TORTURE ?=
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-# Tests that wait most of the time, for alerts, for an interval of the log or for the image: they run beside the others.
-WAITING := image logs observed sbom
-OTHERS := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/*.rs))))
+.PHONY: check
+check: fmt-check clippy ## the fast round: format, lints, the core alone, unit tests; no Kafka, nothing to install
+	cargo test --locked --no-default-features --lib --test core
+	cargo test --locked --lib --bins
 
-# The image is compiled beside the rest, with what the tests leave of the cores; tests/image.rs waits for it.
-#
-# The totals count what cargo test reports per test binary. A binary that ends without a report, and a build that
-# fails, is one failure; a run without any test is a failure too. The log keeps cargo's exit status out of tee's hands.
 .PHONY: test
 test: tools fmt-check clippy deny ## everything CI runs; the last line is "N passed, N failed"
-	@log=$$(mktemp); trap 'rm -f "$$log" "$$log.waiting"' EXIT; status=0; \
-	[ "$$(id -u)" != 0 ] || nice -n 19 tests/deployment/image.sh build </dev/null >/dev/null 2>&1 & \
-	cargo test --locked --no-run || status=$$?; \
-	if [ "$$status" = 0 ]; then \
-	  cargo test --locked --no-fail-fast $(WAITING:%=--test %) >"$$log.waiting" 2>&1 & waiting=$$!; \
-	  { cargo test --locked --no-fail-fast --lib --bins $(OTHERS:%=--test %) && cargo test --locked --doc; } 2>&1 \
-	    | tee "$$log" || status=$$?; \
-	  wait "$$waiting" || status=$$?; \
-	  tee -a "$$log" <"$$log.waiting"; \
-	fi; \
-	awk -v status="$$status" ' \
-	  /^test result: / { \
-	    for (i = 2; i <= NF; i++) { \
-	      if ($$i == "passed;") passed += $$(i - 1); \
-	      if ($$i == "failed;") failed += $$(i - 1); \
-	      if ($$i == "ignored;") skipped += $$(i - 1); \
-	    } \
-	  } \
-	  END { \
-	    if (status != 0 && failed == 0) { print "cargo test ended with " status " without naming a test"; failed = 1 } \
-	    if (passed + failed == 0) { print "no test was run"; status = 1 } \
-	    printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; \
-	    exit status \
-	  }' "$$log"
-
-.PHONY: unit
-unit: ## the tests that need no Kafka
-	cargo test --locked --lib --bins
+	@tests/all.sh
 
 .PHONY: torture
 torture: tools-java ## kills and outages under load, full size, at most 80 minutes; TORTURE=--release for what users run
@@ -71,7 +41,7 @@ torture: tools-java ## kills and outages under load, full size, at most 80 minut
 .PHONY: fuzz
 fuzz: ## each fuzz target for a minute, and more properties; FUZZ='600 tracker' PROPERTIES=2000 SEED=1 for other arguments
 	fuzz/run.sh $(FUZZ)
-	RTALINK_PROPERTIES=$(PROPERTIES) RTALINK_PROPERTIES_SEED=$(SEED) cargo test --locked --test properties
+	RTALINK_PROPERTIES=$(PROPERTIES) RTALINK_PROPERTIES_SEED=$(SEED) cargo test --locked --test core properties::
 
 .PHONY: fmt
 fmt: ## format the code
@@ -84,6 +54,7 @@ fmt-check: ## is the code formatted?
 .PHONY: clippy
 clippy: ## lints, as errors
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib --test core -- -D warnings
 
 .PHONY: deny
 deny: ## licences, banned and doubled crates, sources

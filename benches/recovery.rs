@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-#[path = "../tests/support/engine.rs"]
-mod engine;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use support::engine;
 use support::process::Process;
 use support::sections;
 use support::service::Running;

@@ -1,37 +1,38 @@
-//! Fail points: where tests let the process die, as suddenly as `kill -9`.
+//! Fail points: places where tests kill the process as abruptly as `kill -9`.
 //!
-//! `RTALINK_FAIL_POINT=NAME` aborts a debug build when it reaches that point, `NAME:COUNT` when it does for the COUNT-th
-//! time, and with `NAME:COUNT:panic` the thread that does it panics instead. The points lie between what was read and what is acknowledged, before and after everything that outlives the
-//! process. In a release build there are none, and reaching one costs nothing.
+//! `RTALINK_FAIL_POINT=NAME` aborts a debug build when it reaches that point, `NAME:COUNT` when it reaches it for the
+//! COUNT-th time; `NAME:COUNT:panic` makes the thread panic instead. The points lie along the way from reading to
+//! acknowledgement, before and after every step that outlives the process. In a release build there are none, and reaching
+//! one costs nothing.
 
 macro_rules! points {
     ($($(#[$meaning:meta])* $point:ident = $name:literal;)*) => {
         $($(#[$meaning])* pub const $point: &str = $name;)*
-        /// All of them, in the order in which they follow one another.
+        /// All of them, in the order in which they are reached.
         pub const ALL: &[&str] = &[$($point),*];
     };
 }
 
 points! {
-    /// The store is open, nothing of it is read yet.
+    /// The store is open, but nothing was read from it yet.
     STORE_OPENED = "store-opened";
-    /// The agents and the journal behind them are read.
+    /// The agents, and the journal after them, have been read.
     REPLAYED = "replayed";
-    /// The agents are read from Kafka, and nothing of that is written down.
+    /// The agents have been read from Kafka, but nothing of that is on disk.
     KAFKA_READ = "kafka-read";
-    /// The agents are in the engine, the first checkpoint is to follow.
+    /// The agents are in the engine; the first checkpoint comes next.
     FIRST_CHECKPOINT = "first-checkpoint";
-    /// The engine has changed the agents, the journal does not know yet.
+    /// The engine has changed the agents; the journal does not know yet.
     STATE_CHANGED = "state-changed";
-    /// The journal has taken a batch into its queue.
+    /// The journal has queued a batch.
     SUBMITTED = "submitted";
     /// A batch is about to be written.
     BATCH_TAKEN = "batch-taken";
-    /// Everything of a transaction of the store is said but the commit.
+    /// A transaction of the store is complete but for the commit.
     BEFORE_STORE_COMMIT = "before-store-commit";
-    /// A transaction of the store is committed, and not counted in the lock file.
+    /// A transaction of the store is committed, but not yet counted in the lock file.
     AFTER_STORE_COMMIT = "after-store-commit";
-    /// A batch is on disk, the outbox does not have it.
+    /// A batch is on disk, but not yet in the outbox.
     BATCH_WRITTEN = "batch-written";
     /// A batch is in the outbox.
     APPENDED = "appended";
@@ -39,41 +40,41 @@ points! {
     BEFORE_SEND = "before-send";
     /// librdkafka has a message.
     AFTER_SEND = "after-send";
-    /// Kafka has a message, the outbox does not know.
+    /// Kafka has a message; the outbox does not know yet.
     BEFORE_ACKNOWLEDGE = "before-acknowledge";
     /// The outbox knows that Kafka has a message.
     AFTER_ACKNOWLEDGE = "after-acknowledge";
-    /// A transaction of Kafka has begun.
+    /// A Kafka transaction has begun.
     TRANSACTION_BEGUN = "transaction-begun";
-    /// librdkafka has the messages of a transaction, its checkpoint is to follow.
+    /// librdkafka has the messages of a transaction; its checkpoint comes next.
     TRANSACTION_SENT = "transaction-sent";
-    /// Everything of a transaction is in Kafka, the commit is to follow.
+    /// Everything of a transaction is in Kafka; the commit comes next.
     BEFORE_TRANSACTION_COMMIT = "before-transaction-commit";
-    /// A transaction is committed, the outbox does not know.
+    /// A transaction is committed; the outbox does not know yet.
     AFTER_TRANSACTION_COMMIT = "after-transaction-commit";
-    /// How far Kafka is is about to be written down.
+    /// The position up to which Kafka has everything is about to be written.
     BEFORE_ACKNOWLEDGED_TO = "before-acknowledged-to";
-    /// How far Kafka is is on disk.
+    /// The position up to which Kafka has everything is on disk.
     AFTER_ACKNOWLEDGED_TO = "after-acknowledged-to";
     /// A portion of a checkpoint is about to be written.
     BEFORE_CHECKPOINT = "before-checkpoint";
-    /// The agents of a portion are written, what they cover is not.
+    /// The agents of a portion are written, but not yet what they cover.
     IN_CHECKPOINT = "in-checkpoint";
     /// A portion of a checkpoint is on disk.
     AFTER_CHECKPOINT = "after-checkpoint";
-    /// A tombstone is about to be handed over; the agent is known.
+    /// A tombstone is about to be handed over; the agent is still known.
     BEFORE_FORGET = "before-forget";
-    /// A tombstone is handed over, the agent is not known any more.
+    /// A tombstone has been handed over; the agent is no longer known.
     AFTER_FORGET = "after-forget";
-    /// Whoever was forgotten is in no table; the file is about to be swept.
+    /// The forgotten agent is in no table; the file is about to be swept.
     BEFORE_ERASE = "before-erase";
-    /// The file is swept, in its log.
+    /// The file has been swept, but only in its log.
     IN_ERASE = "in-erase";
-    /// Nothing of whom was forgotten is in the file.
+    /// Nothing of the forgotten agent is in the file.
     AFTER_ERASE = "after-erase";
 }
 
-/// The process is at that point.
+/// Reaches that point.
 #[cfg(debug_assertions)]
 pub fn reach(name: &str) {
     use std::sync::atomic::Ordering;
@@ -89,7 +90,7 @@ pub fn reach(name: &str) {
     }
 }
 
-/// The process is at that point.
+/// Reaches that point.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub const fn reach(_name: &str) {}
@@ -104,7 +105,7 @@ mod armed {
         pub(super) name: String,
         pub(super) count: u32,
         pub(super) reached: AtomicU32,
-        /// Instead of an end without a word.
+        /// Whether the thread panics instead of the process aborting.
         pub(super) panics: bool,
     }
 

@@ -1,14 +1,16 @@
 //! Threads that are waited for until a deadline, and no longer.
 //!
-//! A thread may hang at a disk or at a peer for as long as these do. Whoever ends must not: what such a thread had to do is
-//! given up, and it goes with the process. Cost: a look every two milliseconds, at the end of the process only.
+//! A thread may hang on a disk or a peer for as long as these do. The end of the process must not: the work of such a thread
+//! is abandoned, and the thread ends with the process. Cost: a check every two milliseconds, at the end of the process only.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::telemetry::targets::SERVICE;
+
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What a thread has come to, or nothing where it had not ended by the deadline. Its panic is in the log.
+/// Returns the result of a thread, or `None` where it had not ended by the deadline. Its panic is in the log.
 pub(crate) fn until<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<thread::Result<T>> {
     while !thread.is_finished() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -20,7 +22,7 @@ pub(crate) fn until<T>(thread: JoinHandle<T>, deadline: Instant) -> Option<threa
     Some(thread.join())
 }
 
-/// Waits for a thread whose result is told by others; returns its name where it had not ended by the deadline.
+/// Waits for a thread whose result is reported elsewhere; returns its name where it had not ended by the deadline.
 pub(crate) fn by(thread: JoinHandle<()>, deadline: Option<Instant>) -> Option<String> {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     let ended = match deadline {
@@ -30,11 +32,13 @@ pub(crate) fn by(thread: JoinHandle<()>, deadline: Option<Instant>) -> Option<St
     match ended {
         Some(Ok(())) => None,
         Some(Err(_)) => {
-            tracing::error!(name, "a thread has panicked: what it had not handed over is lost");
+            tracing::error!(target: SERVICE, name, "a thread has panicked: what it had not handed over is lost");
             None
         }
         None => {
-            tracing::warn!(name, "a thread has not ended in time: it is left to the end of the process");
+            tracing::warn!(
+                target: SERVICE, name, "a thread has not ended in time: it is left to the end of the process"
+            );
             Some(name)
         }
     }

@@ -22,48 +22,64 @@
 //! [`engine`] is one feed from bytes to events, without I/O: a worker drives it from sockets, [`engine::replay`] from a
 //! capture, and both find the same. [`capture`] is the file format of a recorded feed.
 //!
-//! [`contract`] is what is published, in protobuf and as JSON, and the form of what is stored.
+//! [`contract`] is what is published, in protobuf and as JSON, and the format of what is stored.
 //!
 //! [`sources`] bring the data in. [`sources::rta`] has a listener per integration that accepts CMS; a connection cuts what
 //! it reads into whole records and hands them over a bounded channel, so that a slow worker makes the socket wait.
 //!
-//! [`journal`] is a thread that writes what all integrations hand over to one SQLite file ([`journal::store`]), which is never
-//! believed unchecked. What Kafka has not acknowledged stays there; a part of it, [`journal::outbox`], is in memory.
+//! [`journal`] is a thread that writes what all integrations hand over to one SQLite file ([`journal::store`]), which is
+//! never trusted unchecked. What Kafka has not acknowledged stays there; a part of it, [`journal::outbox`], is in memory.
 //!
-//! [`kafka`] gives what is on disk to Kafka, at least once or in transactions. A producer that fails is replaced.
+//! [`kafka`] sends what is on disk to Kafka, at least once or in transactions. A producer that fails is replaced.
 //!
 //! [`integration`] is one integration at work: [`integration::worker`] drives its engine, hands over what is found, and
 //! restores the agents from the store or from Kafka. [`service`] starts all of them, reloads and drains.
 //!
 //! [`views`] is the read model; [`http`] shows it, health and metrics, and takes the requests to pause and resume.
 //!
-//! [`config`] and [`telemetry`] serve all of them; [`mod@time`] has the one type for points in time; [`simulate`] is a CMS that
-//! dials in, and stands aside.
+//! [`config`] and [`telemetry`] serve all of them; [`mod@time`] has the one type for points in time; [`simulate`] is a CMS
+//! that dials in, separate from all of these.
 //!
 //! # What always holds
 //!
-//! `wire`, `tracker`, `mapping` and `engine` are pure: no sockets, no clock, no logging; time is an argument. An integration belongs to
-//! one thread for its whole life, so that nothing in it is locked. Every queue is bounded, and whatever is dropped or
-//! refused is counted with a reason. Nothing goes to Kafka that is not in the journal, heartbeats excepted. Input never ends the service: a record that cannot be read can only keep agents from
-//! being thought absent. `ARCHITECTURE.md` has the reasons, the directions of imports, and where to put what is new.
+//! `wire`, `tracker`, `mapping` and `engine` are pure: no sockets, no clock, no logging; time is an argument. An integration
+//! belongs to one thread for its whole life, so that nothing in it is locked. Every queue is bounded, and whatever is dropped
+//! or refused is counted with a reason. Nothing goes to Kafka that is not in the journal, heartbeats excepted. Input never
+//! ends the service: a record that cannot be read can only keep agents from being considered absent. `ARCHITECTURE.md` has
+//! the reasons, the directions of imports, and where to put what is new.
+
+// Some of the core is there for the service alone.
+#![cfg_attr(not(feature = "service"), allow(dead_code))]
 
 pub mod capture;
+#[cfg(feature = "service")]
 pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod engine;
+#[cfg(feature = "service")]
 pub mod fail_point;
+#[cfg(feature = "service")]
 pub mod http;
+#[cfg(feature = "service")]
 pub mod integration;
+#[cfg(feature = "service")]
 mod join;
+#[cfg(feature = "service")]
 pub mod journal;
+#[cfg(feature = "service")]
 pub mod kafka;
 pub mod mapping;
+#[cfg(feature = "service")]
 pub mod service;
+#[cfg(feature = "service")]
 pub mod simulate;
+#[cfg(feature = "service")]
 pub mod sources;
+#[cfg(feature = "service")]
 pub mod telemetry;
 pub mod time;
 pub mod tracker;
+#[cfg(feature = "service")]
 pub mod views;
 pub mod wire;

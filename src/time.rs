@@ -15,7 +15,7 @@ use steady::Steady;
 
 pub use steady::ClockNews;
 
-/// Of the process.
+/// The clock of the process.
 static CLOCK: Mutex<Steady> = Mutex::new(Steady::new());
 
 /// Microseconds since 1970-01-01T00:00:00Z.
@@ -26,30 +26,30 @@ impl Timestamp {
     /// The smallest representable step, one microsecond.
     pub const STEP: Duration = Duration::from_micros(1);
 
-    /// From microseconds since the Unix epoch.
+    /// Creates a time from microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// From milliseconds since the Unix epoch; saturates at the ends of the range.
+    /// Creates a time from milliseconds since the Unix epoch; saturates at the ends of the range.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// The wall clock, made steady: it never goes back, and while the wall clock is behind what was told already, time goes
-    /// on at half speed. For the edges only (feed, publish, http); the core is given its time.
+    /// Returns the wall clock, made steady: it never goes back, and while the wall clock is behind times that were already
+    /// returned, time goes on at half speed. For the edges only (sources, kafka, http); the core is given its time.
     pub fn now() -> Self {
         let mut clock = CLOCK.lock();
         clock.tell(Self::wall_clock(), Instant::now())
     }
 
-    /// Time goes on from here, if it has not come as far: another process was told this time.
+    /// Lets time continue from here, if it has not come as far: another process has used this time.
     pub fn go_on_from(from: Self) {
         let mut clock = CLOCK.lock();
         clock.go_on_from(from, Self::wall_clock(), Instant::now());
     }
 
-    /// What happened to the wall clock; each time once.
+    /// Returns what happened to the wall clock; each time once.
     pub fn clock_news() -> Option<ClockNews> {
         let mut clock = CLOCK.lock();
         clock.news(Self::wall_clock(), Instant::now())
@@ -70,17 +70,17 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
-    /// This time moved later; saturates.
+    /// Returns this time moved later; saturates.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(micros(by)))
     }
 
-    /// This time moved earlier; saturates.
+    /// Returns this time moved earlier; saturates.
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(micros(by)))
     }
 
-    /// How long after `earlier` this is; zero if it is not later.
+    /// Returns how long after `earlier` this is; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         let difference = self.0.saturating_sub(earlier.0);
         Duration::from_micros(u64::try_from(difference).unwrap_or(0))
@@ -89,7 +89,7 @@ impl Timestamp {
     /// Parses RFC 3339 (`2026-01-05T08:00:00.120Z`, any offset).
     ///
     /// # Errors
-    /// The calendar library's message when the text is no RFC 3339 date-time.
+    /// The calendar library's message when the text is not an RFC 3339 date-time.
     pub fn parse_rfc3339(text: &str) -> Result<Self, String> {
         let parsed: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
         Ok(Self(parsed.as_microsecond()))
@@ -101,7 +101,7 @@ fn micros(duration: Duration) -> i64 {
 }
 
 impl Timestamp {
-    /// For names of files: `20260105T080000Z`.
+    /// Formats it for file names: `20260105T080000Z`.
     pub fn stamp(self) -> String {
         let at = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
         at.strftime("%Y%m%dT%H%M%SZ").to_string()

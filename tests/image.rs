@@ -1,6 +1,7 @@
 //! The image as it is deployed: what is in it, what it may do, and a shift from start to end.
 //!
 //! It is built by buildah, and run in namespaces of its own, which only root may do.
+#![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ mod support;
 
 #[path = "deployment/container.rs"]
 mod container;
-#[path = "deployment/files.rs"]
+#[path = "docs/deployment/files.rs"]
 mod files;
 
 use container::{Image, Mounts, USER, get, words};

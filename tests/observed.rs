@@ -1,6 +1,7 @@
 //! The dashboards, rules and alerts of `deploy/` in a real Prometheus that scrapes real services.
 //!
 //! Every expression is run; every alert is made to fire by the fault that it is for, and ends with it.
+#![cfg(feature = "service")]
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
 
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
 //! The bill of materials says what the binary is made of: by the schema of CycloneDX, and by what the binary itself says.
+#![cfg(feature = "service")]
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;

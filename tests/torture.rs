@@ -2,6 +2,7 @@
 //!
 //! `cargo test` plays the short sizes, `make torture` the full ones. Each scenario says one line of counts at its end.
 //! `RTALINK_TORTURE_SEED=N` plays with another seed. The rules are in `torture/judge.rs`.
+#![cfg(feature = "service")]
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
 
 use std::sync::OnceLock;

@@ -22,7 +22,7 @@ use rtalink::journal::row;
 use rtalink::journal::message::{Message, Route, };
 use rtalink::contract::header;
 use rtalink::tracker::memory::FeedMemory;
-use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
@@ -103,18 +103,22 @@ fn engine() -> Replay {
     let layout = builtin::get("cisco-icm-20").unwrap_or_else(|| unreachable!("it is built in"));
     let plan = Plan::compile(&layout, "UTC").unwrap_or_else(|error| unreachable!("{error}"));
     let settings = Settings {
-        acd: 1,
-        details: true,
-        mode: FeedMode::Snapshot,
-        snapshot_end: SnapshotEnd::Idle,
-        snapshot_idle: Duration::from_millis(500),
-        logout_after: 1,
-        restart_tolerance: Duration::from_secs(2),
-        stale_after: Duration::from_secs(30),
-        when_silent: WhenSilent::Empty,
-        empty_below: 5,
-        unknown_after: Some(Duration::from_secs(60)),
-        shortest_refresh: Duration::from_secs(1),
+        fixed: Fixed {
+            acd: 1,
+            details: true,
+            mode: FeedMode::Snapshot,
+            snapshot_end: SnapshotEnd::Idle,
+        },
+        thresholds: Thresholds {
+            snapshot_idle: Duration::from_millis(500),
+            logout_after: 1,
+            restart_tolerance: Duration::from_secs(2),
+            stale_after: Duration::from_secs(30),
+            when_silent: WhenSilent::Empty,
+            empty_below: 5,
+            unknown_after: Some(Duration::from_secs(60)),
+            shortest_refresh: Duration::from_secs(1),
+        },
     };
     let activity = Arc::new(Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() });
     let mapping = MappingTables {

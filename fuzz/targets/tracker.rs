@@ -29,12 +29,12 @@ use rtalink::mapping::annotate::Published;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::engine::{Engine, Finding};
-use rtalink::integration::mapping_files;
+use rtalink::config::mapping as mapping_files;
 use rtalink::engine::replay::Replay;
 use rtalink::kafka::encode::Encoder;
 use rtalink::tracker::event::{AgentEvent, Cause};
 use rtalink::tracker::memory::AgentMemory;
-use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use rtalink::contract::saved;
 use rtalink::time::Timestamp;
 use rtalink::wire::framing::{Piece, Run};
@@ -46,7 +46,7 @@ use rtalink_fuzz::{chunks, feed, layout};
 enum Step {
     Entry(Entry),
     Mapping(usize),
-    Thresholds(Settings),
+    Thresholds(Thresholds),
     /// Records cut by another layout, on the connection that speaks.
     OtherLayout(Vec<u8>),
     /// The process dies, and another one has its store.
@@ -120,7 +120,7 @@ fn start(play: &Play, decodes_everything: bool) -> Replay {
     if decodes_everything {
         engine.decode_everything();
     }
-    Replay::new(engine, Arc::clone(&play.plan), play.settings.snapshot_idle.max(Duration::from_millis(1)))
+    Replay::new(engine, Arc::clone(&play.plan), play.settings.thresholds.snapshot_idle.max(Duration::from_millis(1)))
 }
 
 impl<'a> Player<'a> {
@@ -150,7 +150,7 @@ impl<'a> Player<'a> {
                     self.replay.engine_mut().set_mapping(tables, self.now, &mut self.findings);
                 }
             }
-            Step::Thresholds(settings) => self.replay.engine_mut().set_thresholds(settings),
+            Step::Thresholds(thresholds) => self.replay.engine_mut().set_thresholds(*thresholds),
             Step::OtherLayout(bytes) => {
                 let piece = Piece::Records(Run { bytes: Bytes::from(bytes.clone()), offset: 0 });
                 let engine = self.replay.engine_mut();
@@ -233,7 +233,7 @@ impl<'a> Player<'a> {
             logged_in += usize::from(live.0.known.as_ref().is_some_and(|known| known.is_logged_in()));
             let (memory, published) = from_store(live);
             assert_eq!((&memory, &published), (&live.0, &live.1), "does not come back from the store");
-            let is_snapshot_mode = self.play.settings.mode == FeedMode::Snapshot;
+            let is_snapshot_mode = self.play.settings.fixed.mode == FeedMode::Snapshot;
             let stored = self.stored.get(key).unwrap_or_else(|| panic!("{key:?} was never said to be there"));
             assert_eq!(settled(&stored.0, is_snapshot_mode), settled(&live.0, is_snapshot_mode), "changed in silence");
             assert_eq!(stored.1, live.1, "mapped otherwise in silence");
@@ -269,23 +269,27 @@ fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Resul
     let mode = *u.choose(&[FeedMode::Snapshot, FeedMode::Snapshot, FeedMode::Delta, FeedMode::Event])?;
     let end = *u.choose(&[SnapshotEnd::Repeat, SnapshotEnd::Idle, SnapshotEnd::Marker])?;
     Ok(Settings {
-        acd: u.int_in_range(1..=2)?,
-        details: u.arbitrary()?,
-        // As `config` has it: rows need an end of their own, and are refused in mode event.
-        mode: if plan.merges_rows() && mode == FeedMode::Event { FeedMode::Snapshot } else { mode },
-        snapshot_end: match end {
-            SnapshotEnd::Marker if layout.marker.is_none() => SnapshotEnd::Idle,
-            SnapshotEnd::Repeat if plan.merges_rows() => SnapshotEnd::Idle,
-            end => end,
+        fixed: Fixed {
+            acd: u.int_in_range(1..=2)?,
+            details: u.arbitrary()?,
+            // As `config` has it: rows need an end of their own, and are refused in mode event.
+            mode: if plan.merges_rows() && mode == FeedMode::Event { FeedMode::Snapshot } else { mode },
+            snapshot_end: match end {
+                SnapshotEnd::Marker if layout.marker.is_none() => SnapshotEnd::Idle,
+                SnapshotEnd::Repeat if plan.merges_rows() => SnapshotEnd::Idle,
+                end => end,
+            },
         },
-        snapshot_idle: duration(u)?,
-        shortest_refresh: if u.arbitrary()? { duration(u)? } else { Duration::ZERO },
-        logout_after: u.int_in_range(1..=3)?,
-        restart_tolerance: duration(u)?,
-        stale_after: duration(u)?,
-        when_silent: if u.arbitrary()? { WhenSilent::Stale } else { WhenSilent::Empty },
-        empty_below: u.int_in_range(0..=6)?,
-        unknown_after: if u.arbitrary()? { Some(duration(u)?) } else { None },
+        thresholds: Thresholds {
+            snapshot_idle: duration(u)?,
+            shortest_refresh: if u.arbitrary()? { duration(u)? } else { Duration::ZERO },
+            logout_after: u.int_in_range(1..=3)?,
+            restart_tolerance: duration(u)?,
+            stale_after: duration(u)?,
+            when_silent: if u.arbitrary()? { WhenSilent::Stale } else { WhenSilent::Empty },
+            empty_below: u.int_in_range(0..=6)?,
+            unknown_after: if u.arbitrary()? { Some(duration(u)?) } else { None },
+        },
     })
 }
 
@@ -313,7 +317,7 @@ fn steps(u: &mut Unstructured<'_>, layout: &LayoutSpec, other: &LayoutSpec, plan
             0 => entry(Happening::Open { peer: "10.1.2.3:40000".to_owned() }),
             1 => entry(Happening::Close),
             2 => Step::Mapping(u.choose_index(MAPPINGS.len())?),
-            3 => Step::Thresholds(settings(u, layout, plan)?),
+            3 => Step::Thresholds(settings(u, layout, plan)?.thresholds),
             4 => Step::Restart,
             5 => Step::OtherLayout(feed::records(u, other, 3)?),
             6 | 7 => entry(Happening::Data(feed::records(u, layout, 4)?)),

@@ -2,7 +2,9 @@
 //!
 //! The format is described in `docs/capture.md`. Chunks are as they were received; a record may be split anywhere.
 
+#[cfg(feature = "service")]
 pub mod pseudonym;
+#[cfg(feature = "service")]
 pub mod pseudonymise;
 
 use base64::Engine as _;
@@ -23,7 +25,7 @@ pub struct Entry {
     pub happening: Happening,
 }
 
-/// What a line of a capture tells.
+/// What a line of a capture says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
     /// A connection was accepted.
@@ -60,13 +62,13 @@ const fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// Why a line is no line of a capture.
+/// Why a line is not a line of a capture.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// It is no JSON object of the expected form.
+    /// It is not a JSON object of the expected form.
     #[error("not a line of a capture")]
     Json(#[from] serde_json::Error),
-    /// The time is none.
+    /// The time is not a time.
     #[error("{text:?} is not an RFC 3339 time: {message}")]
     Time {
         /// What stands there.
@@ -89,7 +91,7 @@ impl Entry {
     /// Reads one line. `text` is encoded to the layout's encoding.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a line of a capture.
     pub fn parse(line: &str, encoding: Encoding) -> Result<Self, CaptureError> {
         let line: Line = serde_json::from_str(line)?;
         let at = Timestamp::parse_rfc3339(&line.at)
@@ -106,7 +108,7 @@ impl Entry {
         Ok(Self { at, connection: line.conn, happening })
     }
 
-    /// The line, without its end. Bytes that are printable ASCII and line ends become `text`, others `data`.
+    /// Returns the line, without its end. Bytes that are printable ASCII and line ends become `text`, others `data`.
     ///
     /// # Errors
     /// Never in practice: the form has only strings and numbers.

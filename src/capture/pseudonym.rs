@@ -1,9 +1,9 @@
-//! Pseudonyms from a key: the same person has the same one in every capture that was made with it.
+//! Pseudonyms from a key: a person has the same one in every capture made with that key.
 //!
 //! Login ids and extensions are *permuted* among the texts of their shape (HMAC-SHA-256 as the round function of a Feistel
-//! network), so that no two people become one, however short the ids are. Names become letters of the HMAC's: two of the same
-//! length could meet, for five letters one pair in 12 million. Whoever has the key can find out who somebody is, by trying if by
-//! nothing else; whoever has not, cannot. Lengths are not hidden.
+//! network), so that no two people become one, however short the ids are. Names become letters taken from the HMAC: two of
+//! the same length could collide, for five letters one pair in 12 million. Somebody who has the key can find out who a person
+//! is, if only by trying; without it nobody can. Lengths are not hidden.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -18,7 +18,7 @@ use crate::wire::mask::Replace;
 
 /// Bytes of a key that is made here.
 const KEY_BYTES: usize = 32;
-/// Least characters of a key that somebody else has made.
+/// Fewest characters of a key that somebody else has made.
 const LEAST_KEY: usize = 32;
 /// Bytes of its file.
 const LARGEST_KEY: usize = 4 * 1024;
@@ -35,10 +35,10 @@ pub enum KeyError {
     /// The file cannot be read or made.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What stands there is no key.
+    /// The content is too short for a key.
     #[error("expected at least {LEAST_KEY} characters")]
     TooShort,
-    /// So does something that is far too long.
+    /// The content is far too long for a key.
     #[error("expected at most {LARGEST_KEY} bytes")]
     TooLong,
     /// Others may read it.
@@ -57,10 +57,10 @@ pub struct Pseudonyms {
 }
 
 impl Pseudonyms {
-    /// With the key of a file; where there is none, it is made, for its owner alone. True if it was made.
+    /// Creates them with the key in a file; a missing file is created, readable by its owner alone. True if it was created.
     ///
     /// # Errors
-    /// When it cannot be read or made, or is none.
+    /// When the file cannot be read or created, or does not hold a key.
     pub fn from_file(path: &Path) -> Result<(Self, bool), KeyError> {
         match File::open(path) {
             Ok(file) => Ok((Self::read(file)?, false)),
@@ -94,7 +94,7 @@ impl Pseudonyms {
         Ok(Self::new(text.as_bytes()))
     }
 
-    /// With these bytes as the key.
+    /// Creates them with these bytes as the key.
     pub fn new(key: &[u8]) -> Self {
         Self { key: hmac::Key::new(HMAC_SHA256, key), known: HashMap::new() }
     }
@@ -117,7 +117,7 @@ impl Replace for Pseudonyms {
     fn same_shape(&mut self, column: Column, bytes: &[u8], is_free: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
         self.remembered(column, bytes, |key| {
             let mut walked = permuted(key, column, bytes);
-            // Among those that are free it is a permutation, too. It comes back to `bytes` at last, which are free.
+            // Restricted to the free ones it is a permutation, too. It comes back to `bytes` in the end, which are free.
             while !is_free(&walked) && walked != bytes {
                 walked = permuted(key, column, &walked);
             }
@@ -141,7 +141,7 @@ impl Replace for Pseudonyms {
     }
 }
 
-/// A tag over parts, each with its length before it.
+/// Returns a tag over parts, each preceded by its length.
 fn tag(key: &hmac::Key, column: Column, parts: &[&[u8]]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     for part in [column.name().as_bytes()].iter().chain(parts) {
@@ -151,7 +151,7 @@ fn tag(key: &hmac::Key, column: Column, parts: &[&[u8]]) -> hmac::Tag {
     context.sign()
 }
 
-/// Number of symbols that may stand in the place of this one, and its own number among them; `None`: it stays.
+/// The number of symbols that may replace this one, and its own index among them; `None`: it stays.
 const fn symbol(byte: u8) -> Option<(u128, u128)> {
     match byte {
         b'0'..=b'9' => Some((10, (byte - b'0') as u128)),
@@ -171,8 +171,8 @@ const fn of_number(like: u8, number: u128) -> u8 {
     }
 }
 
-/// A permutation of the texts with the same kinds of symbols in the same places. Bytes beyond ASCII become an `x`, and what was
-/// there makes another permutation.
+/// Applies a permutation of the texts with the same kinds of symbols in the same places. Bytes beyond ASCII become an `x`,
+/// and what was there selects another permutation.
 fn permuted(key: &hmac::Key, column: Column, bytes: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = bytes.iter().map(|byte| if byte.is_ascii() { *byte } else { b'x' }).collect();
     let beyond: Vec<u8> = bytes.iter().filter(|byte| !byte.is_ascii()).copied().collect();
@@ -196,7 +196,7 @@ fn permuted(key: &hmac::Key, column: Column, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A permutation of the numbers below `size`.
+/// Applies a permutation of the numbers below `size`.
 fn permuted_number(key: &hmac::Key, column: Column, tweak: &[&[u8]; 2], size: u128, value: u128) -> u128 {
     let left_size = size.isqrt() + 1;
     let right_size = size.div_ceil(left_size);
@@ -213,7 +213,7 @@ fn permuted_number(key: &hmac::Key, column: Column, tweak: &[&[u8]; 2], size: u1
             *own = (*own + number % own_size) % own_size;
         }
         walked = left * right_size + right;
-        // Of the few numbers that are too many each leads to another one, and at last back below.
+        // Each of the few numbers that are too large leads to another one, and in the end back below `size`.
         if walked < size {
             return walked;
         }
@@ -241,7 +241,7 @@ mod tests {
             assert_eq!(images.len(), all.len());
             assert!(images.iter().all(|image| image.len() == width as usize && image.iter().all(u8::is_ascii_digit)));
         }
-        // What may not be given is left out, and the rest is still a permutation.
+        // Texts that must not be produced are left out, and the rest is still a permutation.
         let free = |id: &[u8]| id != b"00" && id != b"99";
         let all = (0..100).map(|n| format!("{n:02}")).filter(|id| free(id.as_bytes()));
         let images: HashSet<Vec<u8>> =

@@ -1,7 +1,8 @@
 //! A capture with its people replaced: the same entries at the same times with as many bytes, and other people in them.
 //!
 //! A record can only be masked when all of it is there, but each chunk keeps its time and its length: where one ends inside a
-//! record, it and all that follows it wait for the rest. What no record can be made of is filler. Peers' addresses are left out.
+//! record, it and everything after it wait for the rest. Bytes that do not form a record become filler. Peers' addresses are
+//! left out.
 //!
 //! Nothing passes in clear: bytes leave only as what [`Masker`] made of them.
 
@@ -26,14 +27,14 @@ const MOST_WAITING: usize = 64 * 1024 * 1024;
 #[error("connection {0} has sent half a record, and 64 MiB wait behind it: record without that connection")]
 pub struct TooMuchWaits(u64);
 
-/// What has become of the lines so far.
+/// What became of the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Valid records, with pseudonyms.
     pub records: u64,
     /// Markers and skipped lines.
     pub lines: u64,
-    /// Records that are not valid, and are not afterwards.
+    /// Records that are not valid, before and after.
     pub broken: u64,
     /// Lines that may say something else than before.
     pub changed: u64,
@@ -54,9 +55,9 @@ impl Counts {
 #[derive(Debug, Default)]
 struct Stream {
     framer: Framer,
-    /// Has come and is in no record yet.
+    /// Received, and not part of a record yet.
     buffer: BytesMut,
-    /// Came so far, and is masked so far.
+    /// How many bytes have been received and how many masked so far.
     received: u64,
     masked: u64,
     /// Masked, and not passed on yet.
@@ -69,14 +70,14 @@ enum Waiting {
     Data { at: Timestamp, connection: u64, stream: u64, length: usize },
 }
 
-/// See the module.
+/// Replaces the people in a capture, entry by entry.
 #[derive(Debug)]
 pub struct Pseudonymiser {
     plan: Arc<Plan>,
     masker: Masker,
     pseudonyms: Pseudonyms,
     streams: HashMap<u64, Stream>,
-    /// Number of the stream of a connection that is open.
+    /// The number of the stream of each open connection.
     open: HashMap<u64, u64>,
     opened: u64,
     waiting: VecDeque<Waiting>,
@@ -85,7 +86,7 @@ pub struct Pseudonymiser {
 }
 
 impl Pseudonymiser {
-    /// For a feed of that layout.
+    /// Creates one for a feed of that layout.
     pub fn new(plan: Arc<Plan>, pseudonyms: Pseudonyms) -> Self {
         Self {
             plan,
@@ -100,7 +101,7 @@ impl Pseudonymiser {
         }
     }
 
-    /// What has become of the lines so far.
+    /// Returns what became of the lines so far.
     pub const fn counts(&self) -> Counts {
         self.counts
     }
@@ -133,7 +134,7 @@ impl Pseudonymiser {
         }
     }
 
-    /// The capture has ended: what is left of records is filler.
+    /// Ends the capture: what is left of records becomes filler.
     pub fn finish(&mut self, out: &mut Vec<Entry>) {
         let mut open: Vec<u64> = self.open.keys().copied().collect();
         open.sort_unstable();
@@ -200,7 +201,7 @@ impl Pseudonymiser {
         stream.skipped_to(stream.received, &self.plan, false);
     }
 
-    /// Passes on from the front what is masked.
+    /// Passes on what is masked, from the front.
     fn pass_on(&mut self, out: &mut Vec<Entry>) {
         while let Some(front) = self.waiting.pop_front() {
             match front {
@@ -217,7 +218,7 @@ impl Pseudonymiser {
                 }
             }
         }
-        // Nothing waits: streams that have ended are not asked for any more.
+        // Nothing waits: streams that have ended are no longer needed.
         let open: Vec<u64> = self.open.values().copied().collect();
         self.streams.retain(|number, _| open.contains(number));
     }
@@ -229,7 +230,8 @@ impl Stream {
         self.ready.extend(masked);
     }
 
-    /// Bytes up to there were dropped as the rest of a record that is too long: filler, and its end where it was found.
+    /// Bytes up to there were dropped as the rest of a record that is too long: they become filler, and its end where it was
+    /// found.
     fn skipped_to(&mut self, offset: u64, plan: &Plan, has_ended: bool) {
         let length = usize::try_from(offset.saturating_sub(self.masked)).unwrap_or(0);
         if length == 0 {
@@ -261,7 +263,7 @@ impl Mask<'_> {
             let begin = at(frame.offset);
             let end = at(records.offset());
             let after = begin + frame.bytes.len();
-            // What is passed over before a record is about nobody.
+            // What is skipped before a record is about nobody.
             out.extend_from_slice(&run.bytes[done..begin]);
             done = end;
             if frame.too_long {

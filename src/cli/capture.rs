@@ -16,6 +16,7 @@ use crate::capture::{Entry, Happening};
 use crate::config::model::LogFormat;
 use crate::sources::rta::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
+use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
 
 use super::capture_lines;
@@ -117,7 +118,9 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
     let listener = bind(listen)
         .and_then(Bound::listen)
         .with_context(|| format!("cannot listen on {listen}: choose another port"))?;
-    tracing::info!(address = %listener.local_addr()?, file = %output.path.display(), "recording; Ctrl-C ends");
+    tracing::info!(
+        target: CLI, address = %listener.local_addr()?, file = %output.path.display(), "recording; Ctrl-C ends"
+    );
     let stop = on_signal()?;
     let (entries, mut queue) = mpsc::channel::<Entry>(QUEUE);
     let writer = tokio::task::spawn_blocking(move || -> anyhow::Result<Output> {
@@ -141,13 +144,13 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
+                tracing::warn!(target: CLI, %error, "accept failed");
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 continue;
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(%peer, most = MAX_CONNECTIONS, "connection refused: too many are open");
+            tracing::warn!(target: CLI, %peer, most = MAX_CONNECTIONS, "connection refused: too many are open");
             continue;
         };
         let (entries, stop) = (entries.clone(), stop.clone());
@@ -182,7 +185,7 @@ async fn follow(
             Ok(0) => break,
             Ok(count) => entries.send(entry(Happening::Data(buffer[..count].to_vec()))).await?,
             Err(error) => {
-                tracing::warn!(%peer, %error, "read failed");
+                tracing::warn!(target: CLI, %peer, %error, "read failed");
                 break;
             }
         }

@@ -11,6 +11,7 @@ use crate::capture::Entry;
 use crate::capture::pseudonym::Pseudonyms;
 use crate::capture::pseudonymise::Pseudonymiser;
 use crate::service::captures;
+use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::LayoutSpec;
@@ -88,7 +89,9 @@ impl Whose {
         let (pseudonyms, is_new) =
             Pseudonyms::from_file(key_file).with_context(|| format!("key file {}", key_file.display()))?;
         if is_new {
-            tracing::info!(file = %key_file.display(), "a new key: whoever has it can find out who somebody is, keep it apart");
+            tracing::info!(
+                target: CLI, file = %key_file.display(), "a new key: whoever has it can find out who somebody is, keep it apart"
+            );
         }
         let encoding = layout.encoding;
         Ok(Lines::Pseudonymised { pseudonymiser: Box::new(Pseudonymiser::new(plan, pseudonyms)), encoding })

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
+use crate::config::mapping as mapping_files;
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
-use crate::integration::mapping_files;
 use crate::journal::store::{self, Finding};
 use crate::kafka::properties::{self, Fault};
 use crate::service::{captures, tls_files};

@@ -10,9 +10,9 @@ use super::forget_offline;
 use super::output::stdout;
 use super::remote::{Answer, Target};
 
-/// Forgets a person: nothing of him stays in the store, and the topic `current` gets a tombstone for him.
+/// Forgets a person: nothing of them stays in the store, and the topic `current` gets a tombstone for them.
 ///
-/// Refused while the feed still shows him. With --config it also works while the service does not run: as its user, please, who
+/// Refused while the feed still shows them. With --config it also works while the service does not run: as its user, please, who
 /// owns the store. Not reached are the topics of events, dead letters and the audit, which keep what
 /// they have for as long as they are configured to, backups, and what consumers have made of it.
 #[derive(Debug, clap::Args)]

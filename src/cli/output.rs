@@ -4,6 +4,8 @@ use std::io::{self, BufWriter, StdoutLock};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::targets::CLI;
+
 /// Standard output, buffered.
 pub(super) fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(64 * 1024, io::stdout().lock())
@@ -35,7 +37,7 @@ pub(super) fn on_signal() -> io::Result<CancellationToken> {
                 _ = terminate.recv() => {}
             }
             if round > 0 {
-                tracing::error!("second signal: ending at once");
+                tracing::error!(target: CLI, "second signal: ending at once");
                 std::process::exit(1);
             }
             cancelled.cancel();

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::mapping as mapping_files;
 use crate::config::model::{Format, Integration, Privacy, Realtime};
 use crate::engine::replay::Replay;
 use crate::engine::{Engine, Finding};
-use crate::integration::mapping_files;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::time::Timestamp;
@@ -73,7 +73,7 @@ pub(super) fn replay(privacy: &Privacy, integration: &Integration, realtime: &Re
     })?;
     let tables = Arc::new(MappingTables { version: 1, ..privacy.tables(tables) });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
-    Ok(Replay::new(engine, plan, integration.settings.snapshot_idle))
+    Ok(Replay::new(engine, plan, integration.settings.thresholds.snapshot_idle))
 }
 
 struct Sink<W> {

@@ -9,6 +9,7 @@ use crate::config::model::Config;
 use crate::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::targets::RUN;
 
 use super::configuration;
 use super::output::{on_signal, runtime};
@@ -29,7 +30,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let loaded = configuration::for_service(&args.config);
     let log_level = logs::start(&loaded.log.level, loaded.log.format)?;
-    let config = configuration::valid_of(loaded, |warning| tracing::warn!("configuration: {}", warning.line()))?;
+    let config =
+        configuration::valid_of(loaded, |warning| tracing::warn!(target: RUN, "configuration: {}", warning.line()))?;
     let runtime = runtime()?;
     let ended = runtime.block_on(serve(args, config, log_level));
     // Whoever hangs at a disk is not waited for.
@@ -50,14 +52,16 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     let started = tokio::select! {
         started = start => started,
         () = given_up => {
-            tracing::error!("stopped before the start was over, which hangs: look at the disk of the store");
+            tracing::error!(
+                target: RUN, "stopped before the start was over, which hangs: look at the disk of the store"
+            );
             return Ok(());
         }
     };
     let mut service = match started {
         Ok(service) => service,
         Err(_) if stop.is_cancelled() => {
-            tracing::info!("stopped before the start was over");
+            tracing::info!(target: RUN, "stopped before the start was over");
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -69,7 +73,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
             _ = hangup.recv() => reload(&args.config, &mut service, log_level).await,
         }
     }
-    tracing::info!(pending = service.pending(), "stopping: publishing what has come");
+    tracing::info!(target: RUN, pending = service.pending(), "stopping: publishing what has come");
     let drained = service.drain(grace).await;
     if drained.unwritten > 0 {
         bail!("{} message(s) could not be written to the store and are lost", drained.unwritten);
@@ -78,16 +82,18 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
         bail!("{} did not end in time: what they had read and not handed over is lost", drained.hanging.join(", "));
     }
     let kept: usize = drained.kept.values().sum();
-    tracing::info!(kept, "stopped: everything is acknowledged or in the store");
+    tracing::info!(target: RUN, kept, "stopped: everything is acknowledged or in the store");
     Ok(())
 }
 
 fn announce(service: &Service) {
     for (integration, address) in service.feed_addresses() {
-        tracing::info!(%integration, %address, "listening for CMS");
+        tracing::info!(target: RUN, %integration, %address, "listening for CMS");
     }
     let http = service.http_address();
-    tracing::info!(%http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started");
+    tracing::info!(
+        target: RUN, %http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started"
+    );
 }
 
 /// A configuration with an error is refused as a whole: what is in force stays.
@@ -99,13 +105,13 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     loaded.add(unmapped);
     for problem in &loaded.problems {
         if problem.is_error() {
-            tracing::error!("reload: {}", problem.line());
+            tracing::error!(target: RUN, "reload: {}", problem.line());
         } else {
-            tracing::warn!("reload: {}", problem.line());
+            tracing::warn!(target: RUN, "reload: {}", problem.line());
         }
     }
     let Some(config) = loaded.config else {
-        tracing::error!("reload refused: the running configuration stays in force");
+        tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
         service.tell_reload(true);
         return;
     };
@@ -115,16 +121,16 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     match reloaded {
         Ok(restart) => {
             if let Err(error) = log_level.configure(&level) {
-                tracing::error!(%error, "reload: the log level stays");
+                tracing::error!(target: RUN, %error, "reload: the log level stays");
             }
             if !restart.is_empty() {
-                tracing::warn!(keys = restart.join(", "), "reload: these changes need a restart");
+                tracing::warn!(target: RUN, keys = restart.join(", "), "reload: these changes need a restart");
             }
-            tracing::info!("reloaded");
+            tracing::info!(target: RUN, "reloaded");
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| tracing::error!("reload: {}", problem.line()));
-            tracing::error!("reload refused: the running configuration stays in force");
+            problems.iter().for_each(|problem| tracing::error!(target: RUN, "reload: {}", problem.line()));
+            tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::model::LogFormat;
 use crate::simulate::{self, Drive, FeedSettings, Scenario, SimulateSettings, TruthSink};
 use crate::telemetry::logs;
+use crate::telemetry::targets::CLI;
 
 use super::output::{on_signal, runtime, stdout};
 use super::{configuration, positive_duration};
@@ -77,15 +78,15 @@ fn feed(args: &Args) -> anyhow::Result<FeedSettings> {
     let (layout, integration) = configuration::layout(&args.layout, args.config.as_deref())?;
     let mut feed = FeedSettings::new(layout);
     if let Some(integration) = integration {
-        if integration.settings.shortest_refresh_is_too_long_for(args.refresh) {
-            let (shortest_refresh, refresh) = (integration.settings.shortest_refresh, args.refresh);
+        if integration.settings.thresholds.shortest_refresh_is_too_long_for(args.refresh) {
+            let (shortest_refresh, refresh) = (integration.settings.thresholds.shortest_refresh, args.refresh);
             tracing::warn!(
-                integration = %integration.id, ?shortest_refresh, ?refresh,
+                target: CLI, integration = %integration.id, ?shortest_refresh, ?refresh,
                 "the integration may merge refreshes that are so short: lower its shortest_refresh, or raise --refresh"
             );
         }
         feed.listener = (&integration.settings).into();
-        feed.acd = integration.settings.acd;
+        feed.acd = integration.settings.fixed.acd;
         feed.time_zone = integration.time_zone;
     }
     Ok(feed)

@@ -1,5 +1,5 @@
-//! The columns of a layout and the groups of skills behind them: how each is written down. Whether they fit together is
-//! [`super::fit`]'s.
+//! The columns of a layout and the groups of skills behind them: how each is written. Whether they fit together is checked by
+//! [`super::fit`].
 
 use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
 use crate::wire::moment;

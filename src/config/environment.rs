@@ -1,8 +1,8 @@
 //! The environment laid over the file: `RTALINK__KAFKA__FORMAT=json` is `format = "json"` in `[kafka]`.
 //!
-//! Two underscores part the keys, a number picks one of a list, the number after the last one adds to it. A variable
-//! becomes a node like those of the file, with its name as the origin; what is wrong with its name (an unknown key, a
-//! wrong type) is found where the same is found for the file.
+//! Two underscores separate the keys, a number selects an item of a list, and the number after the last one appends an item.
+//! A variable becomes a node like those of the file, with its name as the origin; mistakes in its name (an unknown key, a
+//! wrong type) are found where they are found for the file.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub const PREFIX: &str = "RTALINK__";
 
 const FROM_FILE: &str = "_FILE";
 
-/// The variables of this process that are ours; bytes that are no UTF-8 become U+FFFD.
+/// Returns the variables of this process that are ours; bytes that are not UTF-8 become U+FFFD.
 pub fn of_process() -> Vec<(String, String)> {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
     let variables = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
@@ -76,7 +76,7 @@ impl Variable {
         let bytes = file::read(&folder.join(&self.value), file::LARGEST_VALUE);
         let text =
             bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other)).map_err(|error| {
-                // Its name is not told: it may be the secret itself, put into the wrong variable.
+                // Its name is not reported: it may be the secret itself, put into the wrong variable.
                 Problem::error(self.origin.clone(), format!("the file that it names cannot be read: {error}"))
                     .hint("the value of a variable that ends in _FILE is the name of a file that holds the value")
             })?;

@@ -1,4 +1,4 @@
-//! Reads a file up to a bound: one that is endless, or not meant, must not take the memory of a service that runs.
+//! Reads a file up to a bound: an endless or unintended file must not exhaust the memory of a running service.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _, Result};
@@ -7,7 +7,7 @@ use std::path::Path;
 /// Most bytes of a configuration file.
 pub const LARGEST_CONFIGURATION: usize = 1024 * 1024;
 
-/// Most bytes of a file that holds a value: one that a variable ending in `_FILE` names.
+/// Most bytes of a file that holds a value, named by a variable ending in `_FILE`.
 pub const LARGEST_VALUE: usize = 64 * 1024;
 
 /// Most bytes of a file with a secret.
@@ -19,7 +19,7 @@ pub const LARGEST_PEM: usize = 1024 * 1024;
 /// Most bytes of a mapping file: a million rows.
 pub const LARGEST_MAPPING: usize = 64 * 1024 * 1024;
 
-/// All of a file that has at most so many bytes.
+/// Reads a whole file that has at most so many bytes.
 ///
 /// # Errors
 /// When it cannot be read, or has more.
@@ -33,7 +33,7 @@ pub fn read(path: &Path, most: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why a file cannot be read, without the number that the system has for it.
+/// Why a file cannot be read, without the system's error number.
 pub fn reason(error: &Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),

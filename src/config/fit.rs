@@ -7,7 +7,7 @@ use super::columns::{Written, WrittenSkills};
 use super::problem::{Origin, Problem};
 use super::reader::Reader;
 
-/// What has been read of a layout.
+/// What was read of a layout.
 pub(super) struct Parts<'r> {
     pub(super) layout: &'r Reader<'r>,
     pub(super) framing: Framing,
@@ -29,8 +29,8 @@ impl Parts<'_> {
     }
 }
 
-/// Adds a problem for everything that does not fit; gives how fields are told apart, and the groups of skills with
-/// their place.
+/// Adds a problem for everything that does not fit; returns how fields are separated, and the groups of skills with their
+/// place.
 pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
     if parts.columns.is_some() {
         check_occurrences(parts);
@@ -107,7 +107,7 @@ fn check_occurrences(parts: &Parts<'_>) {
     }
 }
 
-/// Separator, quote and record end must be told from each other.
+/// Separator, quote and record end must differ from each other.
 fn check_bytes(parts: &Parts<'_>) {
     let end = match &parts.framing {
         Framing::Terminator(end) => end.as_slice(),

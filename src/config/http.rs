@@ -18,10 +18,10 @@ use super::values;
 /// The fewest characters of a secret: 128 bits in hexadecimal digits.
 pub const SHORTEST_SECRET: usize = 32;
 
-/// The most; with room to spare in a request's head.
+/// The most characters; they fit easily in a request's head.
 pub const LONGEST_SECRET: usize = 512;
 
-/// The most tokens: each request that has one is compared with all of them.
+/// The most tokens: the token of each request is compared with all of them.
 pub const MOST_TOKENS: usize = 100;
 
 /// The most characters of a token's name.
@@ -60,7 +60,7 @@ fn tokens(http: &Reader<'_>, folder: &Path) -> Vec<Token> {
             slot.error::<()>("is a single table", Some(hint));
             return Vec::new();
         }
-        // Whoever writes a secret here must not see it again.
+        // A secret that somebody writes here must not be shown again.
         _ => {
             slot.error::<()>("expected a list of tables, [[http.token]]", None);
             return Vec::new();
@@ -124,7 +124,7 @@ fn name(slot: Slot<'_>) -> Option<String> {
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_name = |name: &&str| !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(spelled);
     if let Some(name) = slot.as_text().filter(is_name) {
-        // Who asks without a token is called so.
+        // A caller without a token has that name.
         if name == "loopback" {
             return slot.error("\"loopback\" is what requests without a token are called", None);
         }
@@ -133,7 +133,7 @@ fn name(slot: Slot<'_>) -> Option<String> {
     slot.error(format!("expected up to {LONGEST_NAME} letters, digits, dots, underscores and hyphens"), None)
 }
 
-/// Does not quote what it finds, as others do: it may be the secret.
+/// Does not quote what it finds, unlike others: it may be the secret.
 fn role(slot: Slot<'_>) -> Option<Role> {
     let found = Role::ALL.into_iter().find(|role| slot.as_text() == Some(role.name()));
     found.or_else(|| {
@@ -154,7 +154,7 @@ fn from_file(folder: &Path) -> impl Fn(Slot<'_>) -> Option<SecretHash> {
             Err(error) if error.kind() == ErrorKind::FileTooLarge => {
                 slot.error("the file is too large for a secret", hint())
             }
-            // A secret that somebody took for a name of a file must not come back.
+            // A secret written in place of a file name must not be shown.
             Err(error) => slot.error(format!("the file cannot be read: {error}"), hint()),
         }
     }
@@ -168,7 +168,7 @@ fn from_hash(slot: Slot<'_>) -> Option<SecretHash> {
 
 fn inline(slot: Slot<'_>) -> Option<SecretHash> {
     let Some(text) = slot.as_text() else { return slot.error("expected text", Some("put it in quotes".to_owned())) };
-    // A variable that ends in _FILE has brought it from a file.
+    // A variable that ends in _FILE has read it from a file.
     if !slot.node.secret {
         let what = if slot.node.origin.is_variable() { "in the environment" } else { "in the configuration file" };
         let problem = Problem::warning(slot.node.origin.clone(), format!("token: the secret stands {what}"));
@@ -184,7 +184,7 @@ fn secret(slot: Slot<'_>, text: &str) -> Option<SecretHash> {
             format!("a secret has from {SHORTEST_SECRET} to {LONGEST_SECRET} characters, this one has {}", text.len());
         return slot.error(message, hint());
     }
-    // What may stand behind `Bearer` (RFC 6750).
+    // What may follow `Bearer` (RFC 6750).
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if !text.bytes().all(spelled) {
         return slot.error("a secret has letters, digits and - . _ ~ + / = only", hint());

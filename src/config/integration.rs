@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::mapping::spelling;
-use crate::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
 use super::Port;
@@ -106,24 +106,28 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
     let ends = [("repeat", SnapshotEnd::Repeat), ("idle", SnapshotEnd::Idle), ("marker", SnapshotEnd::Marker)];
     let silences = [("stale", WhenSilent::Stale), ("empty", WhenSilent::Empty)];
     Settings {
-        acd,
-        details,
-        mode: realtime.or("mode", FeedMode::Snapshot, values::choice(&modes)),
-        snapshot_end: realtime.or("snapshot_end", SnapshotEnd::Repeat, values::choice(&ends)),
-        snapshot_idle: realtime.or("snapshot_idle", Duration::from_millis(500), values::positive_duration),
-        shortest_refresh: realtime.or("shortest_refresh", Duration::from_secs(1), values::duration),
-        logout_after: realtime.or("logout_after", 2, values::integer(1..=1_000)),
-        restart_tolerance: realtime.or("restart_tolerance", Duration::from_secs(2), values::duration),
-        stale_after: realtime.or("stale_after", Duration::from_secs(30), values::positive_duration),
-        when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
-        empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
-        unknown_after: realtime.optional("unknown_after", values::positive_duration),
+        fixed: Fixed {
+            acd,
+            details,
+            mode: realtime.or("mode", FeedMode::Snapshot, values::choice(&modes)),
+            snapshot_end: realtime.or("snapshot_end", SnapshotEnd::Repeat, values::choice(&ends)),
+        },
+        thresholds: Thresholds {
+            snapshot_idle: realtime.or("snapshot_idle", Duration::from_millis(500), values::positive_duration),
+            shortest_refresh: realtime.or("shortest_refresh", Duration::from_secs(1), values::duration),
+            logout_after: realtime.or("logout_after", 2, values::integer(1..=1_000)),
+            restart_tolerance: realtime.or("restart_tolerance", Duration::from_secs(2), values::duration),
+            stale_after: realtime.or("stale_after", Duration::from_secs(30), values::positive_duration),
+            when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
+            empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
+            unknown_after: realtime.optional("unknown_after", values::positive_duration),
+        },
     }
 }
 
 /// Where one duration makes no sense beside another.
 fn check_durations(realtime: &Reader<'_>, settings: &Settings) {
-    let Settings { mode, shortest_refresh, stale_after, .. } = *settings;
+    let (mode, Thresholds { shortest_refresh, stale_after, .. }) = (settings.fixed.mode, settings.thresholds);
     if mode == FeedMode::Snapshot && shortest_refresh >= stale_after {
         let message = format!(
             "shortest_refresh: {shortest_refresh:?} is not shorter than stale_after, {stale_after:?}: no refresh could \
@@ -267,19 +271,19 @@ fn check_layout_use(table: &Reader<'_>, integration: &Reader<'_>, read: &Integra
     let error = |key: &str, message: String, hint: &str| {
         table.problems.missing(Problem::error(table.origin_of(key), message).hint(hint));
     };
-    if settings.snapshot_end == SnapshotEnd::Marker && realtime.layout.marker.is_none() {
+    if settings.fixed.snapshot_end == SnapshotEnd::Marker && realtime.layout.marker.is_none() {
         let message = format!("snapshot_end: layout {name:?} has no marker");
         error("snapshot_end", message, "add a marker to the layout, or use \"repeat\" or \"idle\"");
     }
-    if settings.when_silent == WhenSilent::Empty && settings.mode != FeedMode::Snapshot {
+    if settings.thresholds.when_silent == WhenSilent::Empty && settings.fixed.mode != FeedMode::Snapshot {
         let message = "when_silent: only in mode \"snapshot\" does silence mean that nobody is there".to_owned();
         error("when_silent", message, "use \"stale\", or mode \"snapshot\"");
     }
     if has_column(Column::Skill) {
         let rows = format!("layout {name:?} has one row per agent and skill");
-        if settings.mode == FeedMode::Event {
+        if settings.fixed.mode == FeedMode::Event {
             error("mode", format!("mode: {rows}, which \"event\" cannot merge"), "use \"snapshot\" or \"delta\"");
-        } else if settings.snapshot_end == SnapshotEnd::Repeat {
+        } else if settings.fixed.snapshot_end == SnapshotEnd::Repeat {
             let key = if table.has("snapshot_end") { "snapshot_end" } else { "layout" };
             let message = format!("snapshot_end: {rows}: a login id seen again ends nothing");
             error(key, message, "use \"marker\" or \"idle\"");

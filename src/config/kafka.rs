@@ -12,7 +12,7 @@ use super::values;
 
 const ONE_IN_FLIGHT: &str = "a second request could get in ahead of a refused first one, which would then be lost";
 
-/// Properties that are ours, and why.
+/// Properties that only we set, and why.
 const REFUSED: [(&str, &str); 9] = [
     ("acks", "events count as delivered only when all in-sync replicas have them"),
     ("request.required.acks", "events count as delivered only when all in-sync replicas have them"),

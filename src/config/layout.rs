@@ -15,8 +15,8 @@ use super::schema::nearest;
 use super::tree::{Entry, Value};
 use super::values;
 
-/// A layout by name, as good as it could be read: with problems of its own it is a stand-in, so that whoever names it
-/// can still be checked.
+/// A layout by name, as far as it could be read: with problems of its own it is a stand-in, so that what refers to it can
+/// still be checked.
 pub(super) struct NamedLayout {
     pub(super) name: String,
     pub(super) spec: Arc<LayoutSpec>,
@@ -195,7 +195,7 @@ fn state_code(slot: Slot<'_>) -> Option<StateCode> {
     )
 }
 
-/// Where `[layout.NAME]` asks for a name that is taken.
+/// Adds a problem where `[layout.NAME]` uses a name that is taken.
 pub(super) fn check_name(name: &str, origin: &Origin, layout: &Reader<'_>) {
     if crate::wire::layout::builtin::NAMES.contains(&name) {
         let problem = Problem::error(origin.clone(), format!("{name:?} is the name of a built-in layout"));

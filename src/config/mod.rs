@@ -24,6 +24,7 @@ mod integration;
 mod kafka;
 mod layout;
 pub mod log_level;
+pub mod mapping;
 mod reader;
 pub mod secret;
 mod service;
@@ -49,7 +50,7 @@ use self::tree::{Node, Value};
 
 pub use self::problem::{Origin, Problem, Severity};
 
-/// What came of a configuration.
+/// What was read of a configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// There exactly when no problem is an error.
@@ -58,7 +59,7 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Where the service would listen, as far as that is known whatever else is wrong.
     pub ports: Vec<Port>,
-    /// The same as `config`, with stand-ins for what is wrong: to look at what it names. `None` where there is no text.
+    /// The same as `config`, with stand-ins for what is wrong: to check what it names. `None` where there is no text.
     pub parts: Option<Config>,
     /// Where each property of `[kafka.properties]` is written.
     pub properties: BTreeMap<String, Origin>,
@@ -81,7 +82,7 @@ pub struct Port {
 const HTTP_PORT: &str = "http.listen";
 
 impl Loaded {
-    /// Adds what others have found in files that the configuration names; after an error there is no `config` any more.
+    /// Adds problems that others found in files that the configuration names; after an error there is no `config` any more.
     pub fn add(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
         if self.problems.iter().any(Problem::is_error) {
@@ -89,7 +90,7 @@ impl Loaded {
         }
     }
 
-    /// Where HTTP would be served, as far as that is known.
+    /// Returns where HTTP would be served, as far as that is known.
     pub fn http(&self) -> Option<SocketAddr> {
         self.ports.iter().find(|port| port.what == HTTP_PORT).map(|port| port.address)
     }
@@ -107,7 +108,7 @@ impl Loaded {
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
     let origin = || Origin::File(path.into());
     let environment: Vec<(String, String)> = environment.into_iter().collect();
-    // In a container the environment may say how to log that there is no file.
+    // In a container the environment may say how to log a missing file.
     let unreadable =
         |problem| Loaded { log: parse("", path, environment.clone()).log, ..Loaded::new(None, vec![problem]) };
     let bytes = match file::read(path, file::LARGEST_CONFIGURATION) {
@@ -128,7 +129,7 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
     }
 }
 
-/// The same for text at hand; `path` gives problems their file, and relative paths their folder.
+/// Does the same for a given text; `path` is the file named in problems, and its folder the base of relative paths.
 pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
     let file: Arc<Path> = path.into();
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use crate::wire::layout::LayoutSpec;
 
 /// Everything that `--config FILE` says.
@@ -24,20 +24,20 @@ pub struct Config {
     pub http: Http,
     /// What the service must remember.
     pub store: Store,
-    /// Which of people's data there is, and for how long.
+    /// Which personal data there is, and for how long.
     pub privacy: Privacy,
     /// What is written to stderr.
     pub log: Log,
-    /// How long the end may take.
+    /// How long shutting down may take.
     pub shutdown_grace: Duration,
     /// One per CMS session.
     pub integrations: Vec<Integration>,
-    /// `[layout.NAME]`, for those who ask for a layout by name; integrations carry theirs.
+    /// `[layout.NAME]`, for lookups by name; integrations carry their own.
     pub layouts: BTreeMap<String, Arc<LayoutSpec>>,
 }
 
 /// `[kafka]`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Kafka {
     /// The cluster.
     pub bootstrap: Bootstrap,
@@ -66,7 +66,7 @@ pub struct Kafka {
 }
 
 impl fmt::Debug for Kafka {
-    /// Of the properties, which hold passwords, only the names.
+    /// Prints only the names of the properties, which hold passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kafka")
             .field("bootstrap", &self.bootstrap)
@@ -157,9 +157,9 @@ pub struct Http {
 /// `http.metrics` and `http.loopback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Anybody who gets there.
+    /// Anybody who can reach it.
     Open,
-    /// Who has a token.
+    /// Anybody who has a token.
     Token,
 }
 
@@ -170,14 +170,14 @@ pub struct Token {
     pub name: String,
     /// What its bearer may do.
     pub role: Role,
-    /// Of its secret.
+    /// The hash of its secret.
     pub hash: SecretHash,
 }
 
 /// What the bearer of a token may do.
 ///
-/// No rank but a set each: who maps names need not be able to stop publishing, and who runs the service need not see
-/// what everybody does.
+/// Not ranks but separate sets: a planner who maps names need not be able to stop publishing, and an operator who runs the
+/// service need not see what everybody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Counts, without anything personal.
@@ -194,7 +194,7 @@ impl Role {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Viewer, Self::Planner, Self::Operator, Self::Admin];
 
-    /// As it is written in a configuration.
+    /// Returns it as it is written in a configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -218,13 +218,13 @@ pub enum Sync {
 /// `[store]`.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Made when missing.
+    /// Created when missing.
     pub directory: PathBuf,
     /// Bytes that an integration may have in the journal.
     pub journal_max_size: u64,
     /// What a commit survives.
     pub sync: Sync,
-    /// Nothing is on disk: what waits ends with the process.
+    /// Nothing is on disk: what waits is lost when the process ends.
     pub in_memory: bool,
 }
 
@@ -259,7 +259,7 @@ pub struct Integration {
     pub id: Arc<str>,
     /// For people.
     pub name: String,
-    /// IANA name of the zone of civil times in the feed.
+    /// IANA name of the zone of local times in the feed.
     pub time_zone: String,
     /// How records become states.
     pub settings: Settings,
@@ -267,12 +267,12 @@ pub struct Integration {
     pub realtime: Option<Realtime>,
     /// Users and activities.
     pub mapping: Mapping,
-    /// It is not in the configuration any more, and the store has something of it.
+    /// It is no longer in the configuration, but the store still has data of it.
     pub is_removed: bool,
 }
 
 impl Integration {
-    /// One that was taken out of the configuration: nothing is known of it but its id.
+    /// Creates one that was removed from the configuration: only its id is known.
     pub fn removed(id: &str) -> Self {
         let mapping = Mapping {
             identify_by: IdentifyBy::LoginId,
@@ -284,20 +284,19 @@ impl Integration {
             id: id.into(),
             name: id.to_owned(),
             time_zone: "UTC".to_owned(),
-            // Nothing is ever read by them.
+            // They are never used to read anything.
             settings: Settings {
-                acd: 0,
-                details: false,
-                mode: FeedMode::Event,
-                snapshot_end: SnapshotEnd::Idle,
-                snapshot_idle: Duration::from_secs(1),
-                shortest_refresh: Duration::ZERO,
-                logout_after: 1,
-                restart_tolerance: Duration::from_secs(2),
-                stale_after: Duration::from_secs(30),
-                when_silent: WhenSilent::Stale,
-                empty_below: 0,
-                unknown_after: None,
+                fixed: Fixed { acd: 0, details: false, mode: FeedMode::Event, snapshot_end: SnapshotEnd::Idle },
+                thresholds: Thresholds {
+                    snapshot_idle: Duration::from_secs(1),
+                    shortest_refresh: Duration::ZERO,
+                    logout_after: 1,
+                    restart_tolerance: Duration::from_secs(2),
+                    stale_after: Duration::from_secs(30),
+                    when_silent: WhenSilent::Stale,
+                    empty_below: 0,
+                    unknown_after: None,
+                },
             },
             realtime: None,
             mapping,
@@ -330,9 +329,9 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    /// CAs of which one must have signed the peer's certificate; `None`: no certificate is asked for.
+    /// CAs, one of which must have signed the peer's certificate; `None`: no certificate is requested.
     pub client_ca: Option<PathBuf>,
-    /// Most time of a handshake.
+    /// The longest a handshake may take.
     pub handshake_timeout: Duration,
 }
 
@@ -354,7 +353,7 @@ pub struct Mapping {
 pub struct Privacy {
     /// Whether names of agents and employees are in events.
     pub event_names: bool,
-    /// Agents that are logged out for so long are forgotten.
+    /// Agents who have been logged out for so long are forgotten.
     pub forget_after: Option<Duration>,
     /// Folder of captures.
     pub captures: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `[privacy]`: which of people's data there is, and for how long.
+//! `[privacy]`: which personal data there is, and for how long.
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn or_never(slot: Slot<'_>) -> Option<Option<Duration>> {
     }
 }
 
-/// What is kept for less would be gone before anybody could use it.
+/// Anything kept for less would be gone before anybody could use it.
 fn at_least_an_hour(slot: Slot<'_>) -> Option<Duration> {
     let duration = values::duration(slot)?;
     if duration < Duration::from_secs(3600) {

@@ -1,7 +1,6 @@
-//! What is wrong with a configuration: one [`Problem`] per mistake, each with the place where it can be put right.
+//! What is wrong with a configuration: one [`Problem`] per mistake, each with the place where it can be fixed.
 //!
-//! Values never go into a message where they may be secret: whoever writes the message decides
-//! (see `Node::shown`).
+//! A value that may be secret never goes into a message: the code that writes the message decides (see `Node::shown`).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 pub struct Problem {
     /// Whether the service can run nevertheless.
     pub severity: Severity,
-    /// Where it can be put right.
+    /// Where it can be fixed.
     pub origin: Origin,
     /// What is wrong, in lower case and without a full stop.
     pub message: String,
@@ -49,7 +48,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A line of a file, for those who read other files than the configuration.
+    /// A line of a file, for readers of files other than the configuration.
     pub fn line(file: &Path, line: usize) -> Self {
         Self::Place { file: file.into(), line, column: None }
     }
@@ -69,23 +68,23 @@ impl Origin {
 }
 
 impl Problem {
-    /// A problem that the service cannot run with.
+    /// Creates a problem that the service cannot run with.
     pub fn error(origin: Origin, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, origin, message: message.into(), hint: None }
     }
 
-    /// A problem that the service can run with.
+    /// Creates a problem that the service can run with.
     pub fn warning(origin: Origin, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(origin, message) }
     }
 
-    /// The same problem with advice.
+    /// Returns the same problem with advice.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// With its hint in one line, for the log.
+    /// Formats it with its hint in one line, for the log.
     pub fn line(&self) -> String {
         self.to_string().replace("\n  ", "; ")
     }
@@ -128,7 +127,7 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub(super) struct Problems {
     found: RefCell<Vec<Problem>>,
-    /// The text had syntax errors: what seems to be missing may stand in a part that could not be read.
+    /// The text had syntax errors: what seems to be missing may be in a part that could not be read.
     incomplete: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Typed reading of a tree: every reader takes what it understands, adds a problem for what it does not, and goes on.
+//! Typed reading of a tree: every reader takes what it understands, adds a problem for the rest, and goes on.
 
 use std::borrow::Cow;
 
@@ -50,18 +50,18 @@ impl Slot<'_> {
 pub(super) struct Reader<'a> {
     pub(super) origin: Origin,
     pub(super) problems: &'a Problems,
-    /// As messages name it.
+    /// Its name in messages.
     heading: String,
     table: Cow<'a, Table>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `slot` as a table with the keys of `section`; what is no table counts as an empty one.
+    /// Reads `slot` as a table with the keys of `section`; anything but a table counts as an empty one.
     pub(super) fn open(slot: Slot<'a>, section: Section) -> Self {
         Self::open_as(slot, section, section.heading)
     }
 
-    /// The same for a table that messages name otherwise.
+    /// Does the same for a table that has another name in messages.
     pub(super) fn open_as(slot: Slot<'a>, section: Section, heading: &str) -> Self {
         let reader = Self::open_any(slot, heading);
         for Entry { key, origin, .. } in &reader.table.entries {
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
                 slot.error::<()>(format!("not valid TOML: {error}"), None);
                 Cow::default()
             }
-            // Where a table of properties should be, a text may be a password.
+            // A text where a table of properties should be may be a password.
             (Value::Text(_), _) => {
                 slot.error::<()>("expected a table, found text", None);
                 Cow::default()
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         Self { origin: node.origin.clone(), problems, heading: heading.to_owned(), table }
     }
 
-    /// A table that is not there.
+    /// Creates a reader for a table that is not there.
     pub(super) fn absent(origin: Origin, problems: &'a Problems, section: Section) -> Self {
         Self { origin, problems, heading: section.heading.to_owned(), table: Cow::default() }
     }
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         self.table.get(key).is_some()
     }
 
-    /// Where the value of `key` stands, or the table if there is none.
+    /// Returns where the value of `key` is written, or the table if there is none.
     pub(super) fn origin_of(&self, key: &str) -> Origin {
         self.table.get(key).map_or_else(|| self.origin.clone(), |entry| entry.node.origin.clone())
     }

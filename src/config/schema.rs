@@ -1,4 +1,4 @@
-//! Every key that configuration knows. What is not listed here is refused, and what is listed here must be explained in
+//! Every key of the configuration. A key that is not listed here is refused, and one that is must be explained in
 //! `docs/configuration.md`: a test compares the two.
 
 /// A table of the configuration and its keys.
@@ -141,7 +141,7 @@ pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
     at_least(NEAR, name, names)
 }
 
-/// The name among `names` that is most like `name`, and at least so.
+/// The name among `names` that is most like `name`, and at least that similar.
 fn at_least<'a>(near: f64, name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
@@ -164,7 +164,7 @@ pub(super) fn advice(key: &str, section: Section) -> String {
     if let Some(other) = elsewhere.clone().find(|other| other.keys.contains(&key)) {
         return format!("{key:?} belongs in {}", other.heading);
     }
-    // What is longer or shorter by a word is nearer than anything in another table.
+    // A key that is longer or shorter by a word is nearer than anything in another table.
     let parts = |name: &str| name.to_lowercase().split(['_', '-', '.']).map(str::to_owned).collect::<Vec<_>>();
     let written = parts(key);
     let shares_all = |known: &&&str| {
@@ -174,7 +174,7 @@ pub(super) fn advice(key: &str, section: Section) -> String {
     if let Some(known) = section.keys.iter().find(shares_all) {
         return format!("did you mean {known:?}?");
     }
-    // In another table it has to be a slip of the fingers.
+    // In another table it has to be a typing error.
     const SLIP: f64 = 0.75;
     let near =
         elsewhere.filter_map(|other| Some((at_least(SLIP, key, other.keys.iter().copied())?, other.heading))).next();

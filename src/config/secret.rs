@@ -1,4 +1,4 @@
-//! The secret of a token, of which only its SHA-256 is kept: there is nothing in memory that could be shown by mistake.
+//! The secret of a token, of which only the SHA-256 is kept: nothing in memory could be shown by mistake.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use subtle::ConstantTimeEq as _;
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// Of a secret.
+    /// Hashes a secret.
     pub fn of(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
     }
 
-    /// From 64 hexadecimal digits, as `sha256sum` prints them.
+    /// Reads it from 64 hexadecimal digits, as `sha256sum` prints them.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         let mut hash = [0; 32];
@@ -29,7 +29,7 @@ impl SecretHash {
         Some(Self(hash))
     }
 
-    /// Whether this is the hash of the same secret; takes as long whichever bytes differ.
+    /// Whether this is the hash of the same secret; takes the same time whichever bytes differ.
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

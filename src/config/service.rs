@@ -11,10 +11,10 @@ use super::values;
 
 const DEFAULT_JOURNAL: usize = 1 << 30;
 
-/// Below this the journal of a busy integration is full after seconds.
+/// Below this the journal of a busy integration is full within seconds.
 const SMALLEST_JOURNAL: usize = 1 << 20;
 
-/// Container engines kill after ten seconds unless told otherwise.
+/// Container engines kill after ten seconds by default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Reads `[store]`.
@@ -49,8 +49,13 @@ pub(super) fn log(log: &Reader<'_>) -> Log {
 /// A level, or directives such as `info,rtalink::feed=debug`.
 fn level(slot: Slot<'_>) -> Option<String> {
     let text = values::filled_text(slot)?;
-    let wrong = match log_level::filter(&text) {
-        Ok(_) => return Some(text),
+    let wrong = match log_level::read(&text) {
+        Ok(level) => {
+            for (old, now) in level.renamed {
+                slot.warning(&format!("{old} is called {now} now, and will not be understood by the next version"));
+            }
+            return Some(text);
+        }
         Err(wrong) => wrong.word,
     };
     let nearest = wrong.and_then(|word| nearest(word, log_level::LEVELS));

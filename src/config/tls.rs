@@ -1,7 +1,7 @@
 //! `[integration.realtime.tls]`: TLS on the port that CMS dials.
 //!
-//! Here only the names of files are read. What is in them is looked at by whoever reads the files of mappings too
-//! (`pipeline::tls_files`).
+//! Only the names of files are read here. Their contents are checked where the files of mappings are read too
+//! (`service::tls_files`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::model::Tls;
 use super::reader::{Reader, Slot};
 use super::values;
 
-/// Time in which even a slow link shakes hands.
+/// Time in which even a slow link completes a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads the table.
@@ -21,14 +21,14 @@ pub(super) fn read(table: &Reader<'_>, folder: &Path) -> Option<Tls> {
     let client_ca = table.optional("client_ca", |slot| file(slot, folder));
     let handshake_timeout = table.or("handshake_timeout", HANDSHAKE_TIMEOUT, values::positive_duration);
     if has_client_ca && client_ca.is_none() {
-        // Without its CA the port would be open to anybody.
+        // Without its CA anybody could connect to the port.
         return None;
     }
     Some(Tls { certificate: certificate?, key: key?, client_ca, handshake_timeout })
 }
 
 fn file(slot: Slot<'_>, folder: &Path) -> Option<PathBuf> {
-    // Whoever pastes a key here must not see it again.
+    // A key that somebody pastes here must not be shown again.
     const NAME_BYTES: usize = 255;
     let is_content = |text: &str| text.contains('\n') || text.contains("-----") || text.len() > NAME_BYTES;
     if slot.as_text().is_some_and(is_content) {

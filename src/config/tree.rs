@@ -1,4 +1,4 @@
-//! The configuration as a tree of values that know where they stand: what file and environment are merged into.
+//! The configuration as a tree of values that know where they are written; file and environment are merged into it.
 //!
 //! A file with syntax errors still gives the tree of what could be read, so that one run shows as much as possible.
 
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Origin, Problem};
 
-/// A value and where it stands.
+/// A value and where it is written.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) origin: Origin,
@@ -41,7 +41,7 @@ pub(super) struct Table {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Where the key stands.
+    /// Where the key is written.
     pub(super) origin: Origin,
     pub(super) node: Node,
 }
@@ -57,7 +57,7 @@ impl Node {
         Self { origin, value, secret: false }
     }
 
-    /// The value for a message: short, and without what may be secret.
+    /// Returns the value for a message: short, and without anything that may be secret.
     pub(super) fn shown(&self) -> String {
         const LONGEST: usize = 60;
         if self.secret {
@@ -77,10 +77,10 @@ impl Node {
         }
     }
 
-    /// A variable that spells a list or a table as TOML (`["a", "b"]`, `{ id = "1" }`), as that list or table.
+    /// Returns a variable that spells a list or a table as TOML (`["a", "b"]`, `{ id = "1" }`), as that list or table.
     ///
     /// # Errors
-    /// What TOML says against it.
+    /// Why it is not valid TOML.
     pub(super) fn expanded(&self) -> Result<Option<Self>, String> {
         let Value::Text(text) = &self.value else { return Ok(None) };
         let trimmed = text.trim();
@@ -92,14 +92,14 @@ impl Node {
     }
 }
 
-/// Syntax errors that spoil their own line only; anything else may swallow what follows.
+/// Syntax errors that affect only their own line; any other may swallow what follows.
 const SPOILS_ITS_LINE: [&str; 3] = ["string values must be quoted", "invalid basic string", "invalid literal string"];
 
-/// What a text holds, and what is wrong with its syntax.
+/// The content of a text, and what is wrong with its syntax.
 pub(super) struct Parsed {
     pub(super) root: Node,
     pub(super) errors: Vec<Problem>,
-    /// First line from which on the tree may be guesswork.
+    /// The first line from which the tree may be guesswork.
     pub(super) doubtful_from: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Conversions of single values: each adds a problem that names what it expected, and gives `None`.
+//! Conversions of single values: each adds a problem that names what it expected, and returns `None`.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -28,7 +28,7 @@ pub(super) fn filled_text(slot: Slot<'_>) -> Option<String> {
     if text.trim().is_empty() { slot.error("is empty", None) } else { Some(text) }
 }
 
-/// An id that a mapping brings, as its files spell it: nothing around it, and nothing in it that nobody sees.
+/// An id from a mapping, as its files spell it: with nothing around it and no invisible characters in it.
 pub(super) fn mapping_id(slot: Slot<'_>) -> Option<String> {
     let text = filled_text(slot)?;
     let id = spelling::trim(&text);

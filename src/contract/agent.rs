@@ -1,28 +1,29 @@
-//! What an agent is doing and what that means in injixo, to the published contract and back.
+//! Converts what an agent is doing and what that means in injixo to the published contract and back.
 //!
-//! Both directions stand side by side, because what is read back (from the store, from the `current` topic) must be what
-//! was written. Policy: a value that this version does not know is an error, never a guess: taken for something else, it
-//! would be published as a change that nobody made. Pure.
+//! Both directions are side by side, because what is read back (from the store, from the `current` topic) must be what was
+//! written. Policy: a value that this version does not know is an error, never a guess: a wrong guess would be published as a
+//! change that nobody made. Pure.
 
 use std::sync::Arc;
 
-use super::v1;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, SkillList};
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
+use super::v1;
+
 /// A value that this version does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {value} is not known to this version: a newer one has written it, run that one")]
 pub struct UnknownValue {
-    /// Of which field.
+    /// The field.
     pub field: &'static str,
     /// As it was written.
     pub value: i64,
 }
 
-/// A state as it is published.
+/// Returns a state as it is published.
 pub fn state(state: &AgentState) -> v1::State {
     v1::State {
         mode: mode(state.mode).into(),
@@ -46,7 +47,7 @@ pub fn state(state: &AgentState) -> v1::State {
     }
 }
 
-/// A state back; an empty split or extension is none.
+/// Reads a state back; an empty split or extension becomes `None`.
 ///
 /// # Errors
 /// For a mode, a direction or a level that this version does not know.
@@ -78,12 +79,12 @@ pub fn from_state(state: v1::State) -> Result<AgentState, UnknownValue> {
     })
 }
 
-/// A published text, of which an empty one says that there is none.
+/// Reads a published text back; an empty one means that there is none.
 pub fn text(text: &str) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// A quality as it is published.
+/// Returns a quality as it is published.
 pub const fn quality(quality: Quality) -> v1::since_quality::Value {
     match quality {
         Quality::Exact => v1::since_quality::Value::Exact,
@@ -92,7 +93,7 @@ pub const fn quality(quality: Quality) -> v1::since_quality::Value {
     }
 }
 
-/// A quality back.
+/// Reads a quality back.
 ///
 /// # Errors
 /// For one that this version does not know, and for the unspecified one, which is never written.
@@ -107,22 +108,22 @@ pub fn from_quality(quality: i32) -> Result<Quality, UnknownValue> {
     }
 }
 
-/// A user as it is published.
+/// Returns a user as published.
 pub fn user(user: &User) -> v1::User {
     v1::User { employee_id: user.employee_id.clone(), employee_name: user.employee_name.clone() }
 }
 
-/// A user back.
+/// Reads a user back.
 pub fn from_user(user: v1::User) -> User {
     User { employee_id: user.employee_id, employee_name: user.employee_name }
 }
 
-/// An activity as it is published.
+/// Returns an activity as published.
 pub fn activity(activity: &Activity) -> v1::Activity {
     v1::Activity { activity_id: activity.activity_id.clone(), activity_name: activity.activity_name.clone() }
 }
 
-/// An activity back.
+/// Reads an activity back.
 pub fn from_activity(activity: v1::Activity) -> Activity {
     Activity { activity_id: activity.activity_id, activity_name: activity.activity_name }
 }

@@ -15,9 +15,9 @@ pub const OFFSET: &str = "offset";
 /// Dead letters: when it was read, RFC 3339.
 pub const RECEIVED_AT: &str = "received_at";
 
-/// Checkpoints: id of the store whose journal the position is of.
+/// Checkpoints: id of the store whose journal the position refers to.
 pub const OWNER: &str = "owner";
-/// Checkpoints: the runs by which the journal was counted, the one that publishes last.
+/// Checkpoints: the runs by which the journal's positions were counted, ending with the one that publishes.
 pub const RUNS: &str = "runs";
 /// Checkpoints: when the transaction was ended, RFC 3339.
 pub const COMMITTED_AT: &str = "committed_at";

@@ -39,7 +39,7 @@ struct DeadLetterLine {
     raw: String,
 }
 
-/// Of the key nothing is left.
+/// A tombstone: nothing is left of the key.
 #[derive(Serialize)]
 struct TombstoneLine<'a> {
     forgotten: &'a str,
@@ -51,7 +51,7 @@ struct UnreadableLine {
     raw: String,
 }
 
-/// The line, without its end.
+/// Returns the line, without its end.
 pub fn json_line(parts: &Parts<'_>) -> String {
     let Some(value) = parts.value else { return json(&TombstoneLine { forgotten: parts.key }) };
     match parts.header(header::CONTENT_TYPE).as_deref() {
@@ -85,7 +85,7 @@ fn unreadable(error: &str, value: &[u8]) -> String {
 }
 
 fn json(line: &impl Serialize) -> String {
-    // Strings and numbers only: there is nothing in them that JSON cannot say.
+    // Strings and numbers only: all of them can be written in JSON.
     serde_json::to_string(line).unwrap_or_default()
 }
 

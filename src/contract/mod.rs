@@ -21,7 +21,7 @@ pub mod status;
 pub use rtalink::store::v1 as store;
 pub use rtalink::v1;
 
-/// As the packages are nested: generated code refers to other packages by that.
+/// Nested as the packages are: generated code refers to other packages by that path.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 mod rtalink {
     pub mod v1 {
@@ -48,13 +48,13 @@ pub const FEED_STATUS: &str = "rtalink.v1.FeedStatus";
 /// Full name of the message on the audit topic, header `schema`.
 pub const AUDIT_EVENT: &str = "rtalink.v1.AuditEvent";
 
-/// Why bytes could not be shown as JSON, or had back from it.
+/// Why bytes could not be converted to JSON or back.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// The schema is not one of ours.
     #[error("unknown schema {0:?}: expected {AGENT_STATE_EVENT}, {FEED_STATUS} or {AUDIT_EVENT}")]
     UnknownSchema(String),
-    /// The bytes are no message of that schema.
+    /// The bytes are not a message of that schema.
     #[error("not a {schema}: {source}")]
     Decode {
         /// The schema that was asked for.
@@ -62,7 +62,7 @@ pub enum JsonError {
         /// What the decoder said.
         source: prost::DecodeError,
     },
-    /// The text is no JSON form of that schema.
+    /// The text is not a JSON form of that schema.
     #[error("not the JSON form of a {schema}: {source}")]
     Parse {
         /// The schema that was asked for.
@@ -75,10 +75,10 @@ pub enum JsonError {
     Serialise(#[from] serde_json::Error),
 }
 
-/// The JSON form of an encoded message of `schema`.
+/// Returns the JSON form of an encoded message of `schema`.
 ///
 /// # Errors
-/// For a schema that is not published here, and for bytes that are no message of it.
+/// For a schema that is not published here, and for bytes that are not a message of it.
 pub fn to_json(schema: &str, encoded: &[u8]) -> Result<Vec<u8>, JsonError> {
     let message = DynamicMessage::decode(descriptor(schema)?, encoded)
         .map_err(|source| JsonError::Decode { schema: schema.to_owned(), source })?;
@@ -88,7 +88,7 @@ pub fn to_json(schema: &str, encoded: &[u8]) -> Result<Vec<u8>, JsonError> {
     Ok(json.into_inner())
 }
 
-/// The JSON form of a message.
+/// Returns the JSON form of a message.
 ///
 /// # Errors
 /// As [`to_json`].
@@ -96,11 +96,11 @@ pub fn message_to_json(schema: &str, message: &impl Message) -> Result<Vec<u8>, 
     to_json(schema, &message.encode_to_vec())
 }
 
-/// A message of `schema` back from its JSON form. Fields that this version does not know are left out, as in protobuf, and
-/// so are enum values whose names it does not know: these read as the enum's first value.
+/// Reads a message of `schema` back from its JSON form. Fields that this version does not know are left out, as in protobuf,
+/// and so are enum values whose names it does not know: these read as the enum's first value.
 ///
 /// # Errors
-/// For a schema that is not published here, for text that is no JSON form of it, and where `M` is not its type.
+/// For a schema that is not published here, for text that is not a JSON form of it, and where `M` is not its type.
 pub fn from_json<M: Message + Default>(schema: &str, json: &[u8]) -> Result<M, JsonError> {
     let parse = |source| JsonError::Parse { schema: schema.to_owned(), source };
     let options = DeserializeOptions::new().deny_unknown_fields(false);
@@ -115,11 +115,11 @@ fn descriptor(schema: &str) -> Result<MessageDescriptor, JsonError> {
     POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))
 }
 
-/// Years 1 to 9999, in microseconds since 1970: what a protobuf time may be.
+/// Years 1 to 9999, in microseconds since 1970: the range of a protobuf time.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-/// A time as protobuf has it. One beyond its calendar is the end of that: it has no JSON form, and an event that cannot be
-/// encoded would be lost.
+/// Converts a time to protobuf. One outside its range becomes the nearest end of it: it has no JSON form, and an event that
+/// cannot be encoded would be lost.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros().clamp(*TIMES.start(), *TIMES.end());
     prost_types::Timestamp {
@@ -128,7 +128,7 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// A time back from protobuf.
+/// Reads a time back from protobuf.
 pub fn from_timestamp(at: &prost_types::Timestamp) -> Timestamp {
     Timestamp::from_micros(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
 }

@@ -1,10 +1,10 @@
 //! Agents from the events of the `current` topic. Pure.
 //!
-//! Invariant: of an agent the last message counts, as it does for every reader of the topic: within a partition the one
-//! behind, of two partitions (some were added since) the later one by its timestamp. Copies that were sent again are no news:
-//! who is behind in sequence *and* was observed earlier. Numbers go on behind the highest one, be it not the last.
-//! A tombstone takes back what came before it: its agent was forgotten, and is nobody until he comes again. Policy: what
-//! cannot be read (a foreign value, one of a newer version) is left out and says why in one word: keys and values are personal
+//! Invariant: an agent's last message counts, as it does for every reader of the topic: within a partition the later one, of
+//! two partitions (some were added since) the one with the later timestamp. Copies that were sent again, lower in sequence
+//! *and* observed earlier, are no news. Sequences continue after the highest one, even if it is not the last. A tombstone
+//! revokes what came before it: its agent was forgotten, and is unknown until they come again. Policy: a message that cannot
+//! be read (a foreign value, one of a newer version) is left out, with the reason in one word: keys and values are personal
 //! data. Events of integrations that nobody asked for are not even decoded. Cost: one decoding per event; agents share their
 //! activities.
 
@@ -30,18 +30,18 @@ use crate::tracker::memory::AgentMemory;
 /// What the topic remembers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Those of the wanted integrations of which there was an event.
+    /// Those of the wanted integrations that had an event.
     pub integrations: HashMap<Arc<str>, RecoveredFeed>,
     /// Messages that were read, of all kinds.
     pub messages: u64,
-    /// Those of them that were left out: neither an event that can be read nor one of another integration.
+    /// How many of them were left out: neither a readable event nor one of another integration.
     pub unreadable: u64,
 }
 
 /// What the topic remembers of one integration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecoveredFeed {
-    /// Each agent once, in no order. With its last message; none has a computed start or an absence.
+    /// Each agent once, in no order, with their last message; none has a computed start or an absence.
     pub agents: Vec<StoredAgent>,
     /// The newest observation of any of its events: there was a valid record at that time.
     pub last_valid: Option<Timestamp>,
@@ -77,7 +77,7 @@ impl From<UnknownValue> for Unreadable {
     }
 }
 
-/// A message of the topic.
+/// A message read from the topic.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Read<'a> {
     pub(crate) key: Option<&'a [u8]>,
@@ -87,7 +87,7 @@ pub(crate) struct Read<'a> {
     pub(crate) place: Place,
 }
 
-/// Where a message is, and since when.
+/// Where a message is, and when it was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) partition: i32,
@@ -95,22 +95,22 @@ pub(crate) struct Place {
     pub(crate) at: i64,
 }
 
-/// The last sequences that are known already, by what of a key is behind the integration.
+/// The last sequences that are known already, by the part of the key after the integration.
 pub type Sequences = HashMap<Box<str>, u64>;
 
-/// In what the topic differs from what is known of an integration.
+/// How the topic differs from what is known of an integration.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
-    /// Who has a higher sequence there, or is not known.
+    /// Agents with a higher sequence there, or who are not known.
     pub(crate) beyond: Vec<StoredAgent>,
-    /// Who is known to have had events, and is not there, by what of the key is behind the integration.
+    /// Agents who are known to have had events and are not there, by the part of the key after the integration.
     pub(crate) missing: Vec<Box<str>>,
 }
 
 /// The last word on a key.
 struct Word {
     place: Place,
-    /// Of those that are not forgotten.
+    /// Among those that are not forgotten.
     highest: u64,
     /// `None`: forgotten.
     agent: Option<StoredAgent>,
@@ -119,9 +119,9 @@ struct Word {
 #[derive(Default)]
 struct Feed {
     words: HashMap<Box<str>, Word>,
-    /// Only who is beyond these is wanted.
+    /// Only agents beyond these are wanted.
     known: Option<Sequences>,
-    /// Of those who are known.
+    /// Those of the known agents who were seen.
     seen: HashSet<Box<str>>,
     last_valid: Option<Timestamp>,
     mapping_version: u64,
@@ -130,7 +130,7 @@ struct Feed {
 /// Takes messages, in the order of each partition.
 pub(crate) struct Collector {
     feeds: HashMap<Arc<str>, Feed>,
-    /// Each agent's last message is kept too.
+    /// Whether each agent's last message is kept too.
     keeps_events: bool,
     activities: HashSet<Arc<Activity>>,
     pub(crate) messages: u64,
@@ -143,7 +143,7 @@ impl Collector {
         Self { feeds, keeps_events: true, activities: HashSet::new(), messages: 0, unreadable: 0 }
     }
 
-    /// The same, of the agents only who has a higher sequence than is known of him, or is not known.
+    /// The same, only for agents with a higher sequence than is known of them, or who are not known.
     pub(crate) fn beyond(known: HashMap<Arc<str>, Sequences>) -> Self {
         let feed = |known| Feed { known: Some(known), ..Feed::default() };
         let feeds = known.into_iter().map(|(integration, known)| (integration, feed(known))).collect();
@@ -163,7 +163,7 @@ impl Collector {
         let Some(feed) = self.feeds.get_mut(integration) else { return Ok(()) };
         feed.note(who);
         let Some(value) = read.value else {
-            // They were forgotten. Who comes after it is seen for the first time.
+            // They were forgotten. An agent who comes after it is seen for the first time.
             feed.forget(who, read.place);
             return Ok(());
         };
@@ -179,13 +179,13 @@ impl Collector {
         Ok(())
     }
 
-    /// Against what is known.
+    /// Returns how it differs from what is known.
     pub(crate) fn differences(self) -> HashMap<Arc<str>, Differences> {
         let of = |feed: Feed| {
             let Feed { words, known, seen, .. } = feed;
             let known = known.unwrap_or_default();
-            // Who was forgotten and came again before the store was closed is known up to there: behind a tombstone all
-            // numbers begin anew.
+            // Somebody who was forgotten and came again before the store was closed is known up to there: after a tombstone
+            // all sequences begin anew.
             let is_beyond = |(who, word): &(Box<str>, Word)| known.get(who) != Some(&word.highest);
             let beyond = words.into_iter().filter(is_beyond).filter_map(|(_, word)| word.into_agent()).collect();
             let is_missing = |(who, sequence): &(Box<str>, u64)| *sequence > 0 && !seen.contains(who);
@@ -239,7 +239,7 @@ impl Feed {
         match &word.agent {
             None if !is_later => return,
             Some(last) if !is_later || (sequence < word.highest && stored.agent.last_seen < last.agent.last_seen) => {
-                // An older one, or a copy of one.
+                // An older event, or a copy of one.
                 word.highest = word.highest.max(sequence);
                 return;
             }
@@ -260,7 +260,8 @@ impl Feed {
 }
 
 impl Place {
-    /// Whether the message there comes before another, which was read after it. Of two partitions time tells, if it does.
+    /// Whether the message there comes before another, which was read after it. Between two partitions the timestamps decide,
+    /// if they differ.
     fn is_before(self, other: Self, otherwise: impl FnOnce() -> bool) -> bool {
         match self.at.cmp(&other.at) {
             _ if self.partition == other.partition => true,
@@ -284,7 +285,7 @@ fn decode(content_type: Option<&[u8]>, value: &[u8]) -> Result<v1::AgentStateEve
     }
 }
 
-/// The message as the journal has it, to be sent again; `None` where its event has no id to be known by.
+/// Returns the message as the journal has it, to be sent again; `None` where its event has no id.
 fn message(key: &str, read: &Read<'_>, event_id: &str) -> Option<store::Message> {
     let event_id = Uuid::try_parse(event_id).ok()?;
     Some(store::Message {
@@ -297,7 +298,7 @@ fn message(key: &str, read: &Read<'_>, event_id: &str) -> Option<store::Message>
     })
 }
 
-/// Whether mode or direction have names that this version does not know: JSON reads these as the first value.
+/// Whether mode or direction has a name that this version does not know: JSON reads it as the first value.
 fn has_names_of_its_own(event: &v1::AgentStateEvent, json: &[u8]) -> bool {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -320,7 +321,7 @@ fn has_names_of_its_own(event: &v1::AgentStateEvent, json: &[u8]) -> bool {
     mode == Some(None) || direction == Some(None)
 }
 
-/// The agent as its event tells it.
+/// Returns the agent as the event describes them.
 fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -> Result<StoredAgent, Unreadable> {
     let time = |at: &Option<prost_types::Timestamp>| at.as_ref().map(contract::from_timestamp);
     let (Some(state), Some(since), Some(observed_at)) =

@@ -1,7 +1,8 @@
-//! What counts of several messages of an agent.
+//! Which of several messages of an agent counts.
+
+use crate::contract::header;
 
 use super::*;
-use crate::contract::header;
 
 /// Messages of one agent as `PARTITION:MILLIS NUMBER@OBSERVED` or `PARTITION:MILLIS -` (a tombstone), in the order in which
 /// they are read; what is known of them then, as `NUMBER@OBSERVED`.
@@ -31,7 +32,7 @@ fn recovered(messages: &str, known: Option<u64>) -> String {
     agents.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
-/// Its raw state says which one it is.
+/// Its raw state identifies it.
 fn event(sequence: &str, observed: &str) -> Vec<u8> {
     let at = Some(prost_types::Timestamp { seconds: observed.parse().unwrap(), nanos: 0 });
     let state = v1::State { raw_state: format!("{sequence}@{observed}"), recognised: true, ..Default::default() };
@@ -56,7 +57,7 @@ fn the_last_message_counts_and_numbers_go_on_behind_the_highest() {
         // An older store was put in place: its numbers come again, for other events.
         ("0:1 8@1, 0:2 9@2, 0:3 3@3", "#9 in 3@3"),
         ("0:1 9@2, 0:2 9@3", "#9 in 9@3"),
-        // Sent again, and not to the end.
+        // Sent again, but not all of them.
         ("0:1 1@1, 0:2 2@2, 0:3 3@3, 0:4 1@1, 0:5 2@2", "#3 in 3@3"),
         ("0:1 5@1, 0:2 -", ""),
         ("0:1 5@1, 0:2 -, 0:3 1@3", "#1 in 1@3"),
@@ -80,7 +81,7 @@ fn of_two_partitions_the_later_message_counts_in_whatever_order_they_are_read() 
         let [forwards, backwards] = [format!("{one}, {other}"), format!("{other}, {one}")];
         let is_numbered_twice = expected == "#1 in 1@12";
         assert_eq!(recovered(&forwards, None), expected, "{forwards}");
-        // A number of before the tombstone may be skipped, never used again.
+        // A sequence from before the tombstone may be skipped, never used again.
         let told = recovered(&backwards, None);
         assert!(told == expected || is_numbered_twice && told.ends_with("in 1@12"), "{backwards}: {told}");
     }
@@ -94,7 +95,7 @@ fn who_is_known_as_well_is_not_wanted() {
         ("0:1 8@1, 0:2 3@2", 5, "#8 in 3@2"),
         ("0:1 8@1, 0:2 -, 0:3 1@3", 5, "#1 in 1@3"),
         ("0:1 4@1, 0:2 -", 5, ""),
-        // They came again before the store was closed: it knows all that is behind the tombstone.
+        // They came again before the store was closed: it knows everything after the tombstone.
         ("0:1 8@1, 0:2 -, 0:3 1@3", 1, ""),
         ("0:1 -, 0:2 1@2, 0:3 2@3, 0:4 3@4", 3, ""),
         ("0:1 -, 0:2 1@2, 0:3 2@3, 0:4 3@4", 2, "#3 in 3@4"),

@@ -1,17 +1,15 @@
-//! Agents and feeds as rows: what a tracker remembers, to bytes and back.
+//! Agents and feeds as rows: converts what a tracker remembers to bytes and back.
 //!
-//! Purpose: conversions between the types of `state` and `mapping` and the messages of `proto/rtalink/store/v1`. Pure.
-//! Invariant: what is read back is what was written, to the microsecond. Policy: bytes that are no such message, or that
-//! hold a value this version does not know, are an error; a field that it does not know is left out; nothing panics.
-//! Cost: one allocation per text; about a microsecond per agent, twice that with 20 skills.
+//! Purpose: conversions between the types of `tracker` and `mapping` and the messages of `proto/rtalink/store/v1`. Pure.
+//! Invariant: what is read back is what was written, to the microsecond. Policy: bytes that are not such a message, or hold a
+//! value that this version does not know, are an error; an unknown field is left out; nothing panics. Cost: one allocation
+//! per text; about a microsecond per agent, twice that with 20 skills.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
 
-use super::agent::{self, UnknownValue};
-use super::store;
 use crate::mapping::annotate::Published;
 use crate::time::Timestamp;
 use crate::tracker::agent::{Known, ToldStart};
@@ -19,10 +17,13 @@ use crate::tracker::agent_state::RideAlong;
 use crate::tracker::listening::Listening;
 use crate::tracker::memory::{AbsenceMemory, AgentMemory, FeedMemory};
 
+use super::agent::{self, UnknownValue};
+use super::store;
+
 /// Why a row could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// The bytes are no such message.
+    /// The bytes are not such a message.
     #[error("not a row of the store, it may be damaged: {0}")]
     Decode(#[from] prost::DecodeError),
     /// Written by a newer version.
@@ -31,7 +32,7 @@ pub enum MemoryError {
 }
 
 impl MemoryError {
-    /// Whether a newer version has written it: it is sound, and to be kept for that one.
+    /// Whether a newer version wrote it: it is intact, and must be kept for that version.
     pub const fn is_newer(&self) -> bool {
         matches!(self, Self::Unknown(_))
     }
@@ -48,7 +49,7 @@ pub struct StoredAgent {
     pub last_event: Option<store::Message>,
 }
 
-/// Column `memory` of an agent.
+/// Encodes column `memory` of an agent.
 pub fn encode_agent(
     agent: &AgentMemory,
     published: Option<&Published>,
@@ -57,15 +58,15 @@ pub fn encode_agent(
     agent_message(agent, published, last_event).encode_to_vec()
 }
 
-/// An agent back from [`encode_agent`].
+/// Reads an agent back from [`encode_agent`].
 ///
 /// # Errors
-/// Bytes that are no such message, or of a newer version.
+/// Bytes that are not such a message, or of a newer version.
 pub fn decode_agent(bytes: &[u8]) -> Result<StoredAgent, MemoryError> {
     Ok(from_agent_message(store::AgentMemory::decode(bytes)?)?)
 }
 
-/// An agent as a batch of the journal has it.
+/// Returns an agent as a batch of the journal has them.
 pub fn agent_message(
     agent: &AgentMemory,
     published: Option<&Published>,
@@ -109,7 +110,7 @@ pub fn agent_message(
     }
 }
 
-/// An agent back from [`agent_message`].
+/// Reads an agent back from [`agent_message`].
 ///
 /// # Errors
 /// A value that this version does not know.
@@ -160,7 +161,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
     Ok(StoredAgent { agent, published, last_event: message.last_event })
 }
 
-/// Column `feed` of an integration. A period of zero is an unknown one.
+/// Encodes column `feed` of an integration. A period of zero is an unknown one.
 pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
     store::FeedMemory {
         last_valid: feed.last_valid.map(Timestamp::as_micros),
@@ -181,10 +182,10 @@ pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// A feed back from [`encode_feed`]; of no bytes, one of which nothing is known.
+/// Reads a feed back from [`encode_feed`]; no bytes give a feed of which nothing is known.
 ///
 /// # Errors
-/// Bytes that are no such message.
+/// Bytes that are not such a message.
 pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
     let message = store::FeedMemory::decode(bytes)?;
     Ok(FeedMemory {
@@ -201,7 +202,7 @@ pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
         repeating: message.repeating,
         listening: Listening {
             from: message.listened_from.map(Timestamp::from_micros),
-            // An older version has listened until the last record.
+            // An older version listened until the last record.
             until: message.listened_until.or(message.last_valid).map(Timestamp::from_micros),
             deaf: message
                 .deaf

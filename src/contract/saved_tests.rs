@@ -1,7 +1,6 @@
 use proptest::option;
 use proptest::prelude::*;
 
-use super::*;
 use crate::contract::v1;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, SkillList};
@@ -9,11 +8,13 @@ use crate::tracker::listening::Listening;
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
+use super::*;
+
 fn time() -> impl Strategy<Value = Timestamp> {
     any::<i64>().prop_map(Timestamp::from_micros)
 }
 
-/// Texts that ride along, of which an empty one is not none.
+/// Texts that are carried along; an empty one is not `None`.
 fn text() -> impl Strategy<Value = Option<Arc<str>>> {
     option::of("\\PC{0,12}").prop_map(|text| text.map(Arc::from))
 }
@@ -185,7 +186,7 @@ fn what_a_newer_version_has_written_is_an_error_that_says_so() {
     assert_eq!(decode_agent(&bytes).unwrap().agent.acd, 7);
 }
 
-/// What a start with a full store costs. An optimised build takes a fraction of what is asked for here.
+/// What a start with a full store costs. An optimised build takes a fraction of what is allowed here.
 #[test]
 fn a_hundred_thousand_agents_are_read_in_seconds() {
     for skills in [0, 20] {

@@ -1,11 +1,12 @@
 //! Feed statuses, as they are published.
 
-use super::v1;
 use crate::contract;
 use crate::tracker::event::StatusKind;
 use crate::tracker::status::{FeedFigures, FeedStatus};
 
-/// The message of a status.
+use super::v1;
+
+/// Returns the message of a status.
 pub(crate) fn message(integration: &str, status: &FeedStatus) -> v1::FeedStatus {
     use v1::feed_status::Kind;
     let (kind, gap) = match status.event.kind {

@@ -1,4 +1,4 @@
-//! Goes on behind what was published of agents, where what was restored is older than that.
+//! Continues after what was published of agents, where the restored state is older than that.
 
 use crate::contract::recovered::Sequences;
 use crate::contract::saved::StoredAgent;
@@ -10,22 +10,22 @@ use super::{Engine, Finding};
 /// An agent of whom Kafka knows more than the store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ahead {
-    /// As the topic `current` has them, with the highest sequence that it has of them.
+    /// Their state on the topic `current`, with the highest sequence there.
     pub agent: StoredAgent,
-    /// Events of theirs wait in the journal: the topic will end with those.
+    /// Events of theirs wait in the journal: they will be the last on the topic.
     pub waits: bool,
     /// The sequence that the store had.
     pub known: u64,
 }
 
 impl Engine {
-    /// The last sequence of every agent.
+    /// Returns the last sequence of every agent.
     pub(crate) fn sequences(&self) -> Sequences {
         let agents = self.tracker().table().iter().filter(|(_, agent)| !agent.is_nobody());
         agents.map(|(_, agent)| (format!("{}/{}", agent.acd, agent.login_id).into(), agent.sequence)).collect()
     }
 
-    /// Goes on behind what was published of these agents. True where somebody is known otherwise by that.
+    /// Continues after what was published of these agents. True where that changed what is known of somebody.
     pub(crate) fn go_on_behind(&mut self, all: Vec<Ahead>, at: Timestamp, out: &mut Vec<Finding>) -> bool {
         let mut are_known_otherwise = false;
         for Ahead { agent: theirs, waits, known } in all {

@@ -1,4 +1,4 @@
-//! A wall clock that is set back and forth while a feed is read: what the edges make of it, through an engine.
+//! A wall clock that is set back and forth while a feed is read: how an engine handles the edges.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
-use super::{Engine, Finding};
 use crate::config;
-use crate::integration::mapping_files;
+use crate::config::mapping as mapping_files;
 use crate::time::Timestamp;
 use crate::time::steady::Steady;
 use crate::tracker::event::{AgentEvent, Cause, StatusKind};
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
+
+use super::{Engine, Finding};
 
 const AGENTS: usize = 4;
 const MODES: [&str; 3] = ["AVAIL", "ACD", "AUX"];
@@ -28,7 +29,7 @@ struct Step {
     passes: u32,
     /// The wall clock is set by so many seconds.
     set_by: i64,
-    /// Who changes.
+    /// The agent who changes.
     agent: usize,
     mode: usize,
 }
@@ -49,7 +50,7 @@ struct Played {
     restored: usize,
 }
 
-/// A real clock, a wall clock, and what a worker makes of them: seconds pass one by one, and timers run at each.
+/// A real clock, a wall clock, and how a worker uses them: seconds pass one by one, and timers run at each.
 fn play(steps: &[Step]) -> Played {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();

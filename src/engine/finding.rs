@@ -1,7 +1,7 @@
-//! From what the tracker tells to findings, all at once or a share at a time.
+//! Turns the tracker's outputs into findings, all at once or a share at a time.
 //!
 //! Most calls find a handful. What happens to a crowd, and what a new mapping says of everybody, is found in shares: the rest
-//! waits here, in its order, and nothing else may be told to the engine before it is found.
+//! waits here, in order, and must be found before anything else is passed to the engine.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::tracker::status::{FeedFigures, FeedStatus};
 use super::{Engine, Finding};
 
 impl Engine {
-    /// From here on no call finds more than so much of what happens to a crowd, or of what a new mapping says;
-    /// [`Self::has_more`] tells whether there is more of it.
+    /// From now on no call finds more than this much of what happens to a crowd, or of what a new mapping says;
+    /// [`Self::has_more`] says whether there is more.
     pub const fn set_most_findings(&mut self, most: usize) {
         self.most_findings = most;
         self.tracker.set_crowd(most);
     }
 
-    /// Whether something has happened that is not found yet. It comes before anything else that is told to the engine.
+    /// Whether something has happened that is not found yet. It comes before anything else that is passed to the engine.
     pub fn has_more(&self) -> bool {
         !self.waiting.is_empty() || !self.affected.is_empty()
     }
@@ -34,17 +34,17 @@ impl Engine {
         self.take_waiting(usize::MAX, usize::MAX, out);
     }
 
-    /// Passes on what the tracker has told.
+    /// Passes on what the tracker has reported.
     pub(super) fn drain(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         self.drain_at_most(usize::MAX, at, out);
     }
 
-    /// The same of as much as one call may find.
+    /// Does the same for as much as one call may find.
     pub(super) fn drain_share(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         self.drain_at_most(self.most_findings, at, out);
     }
 
-    /// Names come first: who shares one is nobody's from this record on.
+    /// Names come first: agents who share one are mapped to nobody from this record on.
     fn drain_at_most(&mut self, most: usize, at: Timestamp, out: &mut Vec<Finding>) {
         let renamed = self.tracker.take_renamed();
         if self.outputs.is_empty() && renamed.is_empty() {
@@ -109,7 +109,7 @@ impl Engine {
         self.outputs = outputs;
     }
 
-    /// Publishes the events behind the crowd that the table already reflects: these must not wait for it.
+    /// Publishes the events after the crowd's that the table already reflects: they must not wait for it.
     fn publish_those_behind(&mut self, out: &mut Vec<Finding>) {
         let (events, others) =
             std::mem::take(&mut self.waiting).into_iter().partition(|it| matches!(it, Output::Agent(_)));

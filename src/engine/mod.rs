@@ -1,6 +1,6 @@
 //! One integration from bytes to annotated events: wire, session, state and mapping, wired together.
 //!
-//! No I/O and no waiting: `run` drives it from sockets, `replay` from a capture, and both get the same findings for the
+//! No I/O and no waiting: a worker drives it from sockets, `replay` from a capture, and both get the same findings for the
 //! same input. The engine belongs to one thread.
 
 pub mod behind;
@@ -16,13 +16,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::session::{Admission, Closed, ConnectionId, Ended, Session, Successor};
 use crate::mapping::annotate::{Annotation, Annotator, Published};
 use crate::mapping::tables::MappingTables;
 use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Output, SnapshotEvent, StatusEvent, StatusKind};
 use crate::tracker::memory::{AgentMemory, FeedMemory};
-use crate::tracker::settings::Settings;
+use crate::tracker::settings::{Settings, Thresholds};
 use crate::tracker::status::{FeedFigures, FeedStatus, Totals};
 use crate::tracker::table::AgentIndex;
 use crate::tracker::{NoRoom, Tracker};
@@ -32,6 +31,8 @@ use crate::wire::lines::LineKind;
 use crate::wire::plan::Plan;
 use crate::wire::reason::Reason;
 
+use self::session::{Admission, Closed, ConnectionId, Ended, Session, Successor};
+
 /// What comes out, in order.
 #[derive(Debug)]
 pub enum Finding {
@@ -39,18 +40,18 @@ pub enum Finding {
     Event(Box<AgentEvent>, Box<Annotation>),
     /// Something happened to the feed.
     Status(Box<FeedStatus>),
-    /// Bytes that are no valid record.
+    /// Bytes that are not a valid record.
     DeadLetter(DeadLetter),
     /// A snapshot has ended.
     Snapshot(SnapshotEvent),
     /// A connection is to be closed.
     Close(ConnectionId, CloseReason),
-    /// A connection ended without a valid record, and no feed status tells of it: there were too many like it. Its address
-    /// and port.
+    /// A connection ended without a valid record, and no feed status reports it: there were too many like it. Holds its
+    /// address and port.
     Probe(Arc<str>),
 }
 
-/// Bytes that are no valid record.
+/// Bytes that are not a valid record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Why.
@@ -78,7 +79,7 @@ impl CloseReason {
     /// Every reason.
     pub const ALL: [Self; 3] = [Self::Replaced, Self::NoValidRecord, Self::TooManyWaiting];
 
-    /// The label in metrics and logs.
+    /// Returns the label in metrics and logs.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Replaced => "replaced",
@@ -88,7 +89,7 @@ impl CloseReason {
     }
 }
 
-/// Time spent in a batch, by stage. What is in neither is decoding.
+/// Time spent in a batch, by stage. The rest is decoding.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTimes {
     /// In the tracker, for records that had to be decoded.
@@ -97,19 +98,19 @@ pub struct StageTimes {
     pub map: Duration,
 }
 
-/// What may be done of a batch before others have their turn.
+/// How much of a batch may be done before others have their turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// So long.
+    /// At most so long.
     pub time: Duration,
-    /// So much found.
+    /// At most so many findings.
     pub findings: usize,
 }
 
 /// Records between two looks at the clock.
 const LOOK_EVERY: u32 = 64;
 
-/// See the module.
+/// Turns the bytes of one integration into annotated events.
 #[derive(Debug)]
 pub struct Engine {
     plan: Arc<Plan>,
@@ -119,14 +120,14 @@ pub struct Engine {
     annotator: Annotator,
     totals: Totals,
     outputs: Vec<Output>,
-    /// What the tracker has told and nobody has taken yet, since that time.
+    /// What the tracker has reported and nobody has taken yet, and since when.
     waiting: VecDeque<Output>,
     waiting_since: Timestamp,
-    /// Agents of whom the mapping may say something else since then.
+    /// Agents for whom the mapping may have changed, and since when.
     affected: VecDeque<AgentIndex>,
-    /// About as much is found in one call.
+    /// About how much is found in one call.
     most_findings: usize,
-    /// Agents who are published anew with the mapping, whatever it says of them.
+    /// Agents who are published anew with the mapping, whatever it says about them.
     owed: Vec<AgentIndex>,
     clock: quanta::Clock,
     stages: StageTimes,
@@ -134,11 +135,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// For one integration.
+    /// Creates an engine for one integration.
     pub fn new(settings: Settings, plan: Arc<Plan>, mapping: Arc<MappingTables>) -> Self {
         Self {
             decoder: Decoder::default(),
-            session: Session::new(settings.stale_after),
+            session: Session::new(settings.thresholds.stale_after),
             tracker: Tracker::new(settings, &plan),
             annotator: Annotator::new(mapping),
             totals: Totals::default(),
@@ -155,13 +156,13 @@ impl Engine {
         }
     }
 
-    /// Decodes every record from now on, those too that say nothing new. For tests: nothing else may change.
+    /// Decodes every record from now on, even those that say nothing new. For tests: nothing else may change.
     pub const fn decode_everything(&mut self) {
         self.decodes_everything = true;
     }
 
-    /// Goes on where another process has ended: agents with what was last published of them, and their feed. Into a fresh
-    /// engine only; of a source key that comes twice the later memory counts. [`Self::remap_outdated`] comes next.
+    /// Continues where another process ended: agents with what was last published of them, and their feed. Into a fresh
+    /// engine only; if a source key comes twice, the later memory counts. [`Self::remap_outdated`] comes next.
     pub fn restore(&mut self, agents: impl IntoIterator<Item = (AgentMemory, Option<Published>)>, feed: &FeedMemory) {
         let mut last = Vec::new();
         let agents = agents.into_iter().map(|(memory, published)| {
@@ -177,34 +178,35 @@ impl Engine {
         self.index_names();
     }
 
-    /// What is to be remembered of an agent.
+    /// Returns what is to be remembered of an agent.
     pub fn memory(&self, index: AgentIndex) -> (AgentMemory, Option<Published>) {
         (self.tracker.agent_memory(index), self.annotator.published(index).cloned())
     }
 
-    /// What is to be remembered of the feed.
+    /// Returns what is to be remembered of the feed.
     pub fn feed_memory(&self) -> FeedMemory {
         self.tracker.feed_memory()
     }
 
-    /// Agents whose memory has changed since the last call, each once.
+    /// Takes the agents whose memory has changed since the last call, each once.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
         self.tracker.take_changed()
     }
 
-    /// Everybody counts as changed.
+    /// Marks everybody as changed.
     pub fn mark_all_changed(&mut self) {
         self.tracker.mark_all_changed();
     }
 
-    /// An agent counts as changed: what the store has of him is not all.
+    /// Marks an agent as changed: the store does not have everything about them.
     pub fn mark_changed(&mut self, acd: u32, login_id: &str) {
         if let Some(index) = self.tracker.table().find(acd, login_id) {
             self.tracker.mark_changed(index);
         }
     }
 
-    /// An agent's last event says what it may not say any more: while logged in, [`Self::remap_outdated`] publishes another.
+    /// An agent's last event says something that it may no longer say: if they are logged in, [`Self::remap_outdated`]
+    /// publishes another.
     pub fn owe(&mut self, acd: u32, login_id: &str) {
         self.owed.extend(self.tracker.table().find(acd, login_id));
     }
@@ -218,7 +220,7 @@ impl Engine {
         &mut self.tracker
     }
 
-    /// The last word on an agent is another instance's.
+    /// The last event of an agent is another instance's.
     fn published_elsewhere(&mut self, index: AgentIndex, published: Option<Published>) {
         debug_assert!(!self.has_more());
         self.annotator.restore(index, published);
@@ -229,7 +231,7 @@ impl Engine {
         &self.tracker
     }
 
-    /// Those who were not seen for so long while the feed was listened to, and are not in it, at most so many.
+    /// Returns agents who were not seen for so long while the feed was listened to, and are not in it; at most so many.
     pub fn not_seen_for(&mut self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
         self.tracker.not_seen_for(age, now, most)
     }
@@ -299,7 +301,7 @@ impl Engine {
         self.drain(at, out);
     }
 
-    /// Bytes of a connection, cut by the framing of `plan`.
+    /// Takes bytes of a connection, cut by the framing of `plan`.
     pub fn receive(
         &mut self,
         id: ConnectionId,
@@ -315,7 +317,7 @@ impl Engine {
         }
     }
 
-    /// The same, until a share is used up. Returns what is left, which comes next.
+    /// Does the same, until a share is used up. Returns what is left, which comes next.
     pub fn receive_share(
         &mut self,
         id: ConnectionId,
@@ -326,7 +328,7 @@ impl Engine {
         out: &mut Vec<Finding>,
     ) -> Option<Run> {
         if !self.session.speaks(id) && !self.session.waits(id) {
-            // What was on its way when it was closed; the plan that it was framed with says nothing either.
+            // This was on its way when the connection was closed; the plan that it was framed with does not count either.
             return None;
         }
         self.settle(out);
@@ -355,7 +357,7 @@ impl Engine {
         None
     }
 
-    /// What a connection left of a record that has no end.
+    /// Takes what a connection left of a record without an end.
     pub fn torn(&mut self, id: ConnectionId, run: &Run, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
         let plan = Arc::clone(&self.plan);
@@ -370,7 +372,7 @@ impl Engine {
         }
     }
 
-    /// No byte came on a connection for `snapshot_idle` while it was read, and no record is half read.
+    /// Reports that no byte came on a connection for `snapshot_idle` while it was read, and no record is half read.
     pub fn idle(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
         if self.session.speaks(id) {
             self.settle(out);
@@ -379,7 +381,7 @@ impl Engine {
         }
     }
 
-    /// When [`Self::tick`] has to be called if nothing happens before.
+    /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         [self.tracker.next_deadline(), self.session.next_deadline()].into_iter().flatten().min()
     }
@@ -396,7 +398,7 @@ impl Engine {
             if self.has_more() {
                 return;
             }
-            // What else was due comes behind the crowd.
+            // Everything else that was due comes after the crowd.
             self.tracker.do_what_is_due(now, &mut self.outputs);
         }
         self.drain_share(now, out);
@@ -410,13 +412,13 @@ impl Engine {
     }
 
     /// Takes new thresholds.
-    pub fn set_thresholds(&mut self, settings: &Settings) {
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         debug_assert!(!self.has_more());
-        self.tracker.set_thresholds(settings);
-        self.session.set_patience(settings.stale_after);
+        self.tracker.set_thresholds(thresholds);
+        self.session.set_patience(thresholds.stale_after);
     }
 
-    /// A batch carries the plan it was framed with: another one than the last begins another snapshot.
+    /// A batch carries the plan it was framed with: a different one begins another snapshot.
     fn set_plan(&mut self, plan: &Arc<Plan>, at: Timestamp, out: &mut Vec<Finding>) {
         if Arc::ptr_eq(&self.plan, plan) {
             return;
@@ -481,7 +483,7 @@ impl Engine {
         }
     }
 
-    /// Takes a record that says nothing new, without decoding it.
+    /// Takes a record that says nothing new, without decoding it; true if it was one.
     #[inline]
     fn is_same(&mut self, plan: &Plan, frame: &[u8], at: Timestamp) -> bool {
         self.tracker.same_as_expected(plan, frame, at, &mut self.outputs)
@@ -491,14 +493,14 @@ impl Engine {
                 .is_some_and(|identity| self.tracker.same_record(identity, plan, frame, at, &mut self.outputs))
     }
 
-    /// Before anything of a feed is told, it is that there is one.
+    /// Reports that there is a feed before anything else of it is reported.
     fn tell_speaker(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         if self.session.tell(at) {
             self.status(StatusKind::Connected, self.session.peer().cloned(), at, out);
         }
     }
 
-    /// What the connection that speaks sends until its first valid record, and that one.
+    /// Takes what the speaking connection sends up to and including its first valid record.
     fn record_of_newcomer(
         &mut self,
         id: ConnectionId,
@@ -566,7 +568,7 @@ impl Engine {
         dead_letter(frame, reason, at, out);
     }
 
-    /// How the feed stands.
+    /// Returns the state of the feed.
     pub fn figures(&self) -> FeedFigures {
         FeedFigures {
             peer: self.session.peer().cloned(),

@@ -1,5 +1,5 @@
-//! What the mapping says of agents: of a new event, of everybody when there is another mapping, and of who is affected when somebody
-//! is forgotten.
+//! What the mapping says about agents: for a new event, for everybody when there is another mapping, and for those affected
+//! when somebody is forgotten.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::tracker::table::AgentIndex;
 use super::{Engine, Finding};
 
 impl Engine {
-    /// Takes another version of the mapping, and tells the logged-in agents of whom it says something else.
+    /// Takes another version of the mapping, and reports the logged-in agents whom it changes.
     pub fn set_mapping(&mut self, tables: Arc<MappingTables>, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
         self.annotator.set_tables(tables);
@@ -31,7 +31,7 @@ impl Engine {
         }
     }
 
-    /// Tells the logged-in agents of whom the mapping in force says something else than was published.
+    /// Reports the logged-in agents for whom the mapping in force differs from what was published.
     pub fn remap_outdated(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
         for index in std::mem::take(&mut self.owed) {
@@ -59,7 +59,7 @@ impl Engine {
         }
     }
 
-    /// Forgets an agent, of whom nothing more is published. Others may be mapped otherwise without him: they are told.
+    /// Forgets an agent, of whom nothing more is published. Others who are mapped differently without them are reported.
     pub fn forget(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
         let affected = self.annotator.forget(index);
@@ -70,20 +70,20 @@ impl Engine {
         }
     }
 
-    /// Forgets that somebody of whom only invalid records came was there.
+    /// Forgets somebody of whom only invalid records came.
     pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
         debug_assert!(!self.has_more());
         self.tracker.forget_stranger(acd, login_id);
     }
 
-    /// Everybody of whom something was published, as he is remembered: for readers who were not there then. The events are
-    /// no news and have no id of their own; `previous` is not remembered.
+    /// Returns everybody of whom something was published, as they are remembered: for readers that were not there then. The
+    /// events are no news and have no id of their own; `previous` is not remembered.
     pub fn current(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
         let indices: Vec<AgentIndex> = self.tracker.table().indices().collect();
         indices.into_iter().filter_map(|index| self.current_of(index)).collect()
     }
 
-    /// The same of one.
+    /// Returns the same for one agent.
     pub(crate) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
         let agent = self.tracker.table().get(index);
         let known = agent.known.clone().filter(|_| agent.sequence > 0)?;

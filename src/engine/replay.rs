@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::session::ConnectionId;
 use crate::capture::{Entry, Happening};
 use crate::time::Timestamp;
 use crate::wire::framing::{Framer, Piece, Run};
 use crate::wire::plan::Plan;
 
+use super::session::ConnectionId;
 use super::survey::Survey;
 use super::{Engine, Finding};
 
@@ -21,9 +21,9 @@ struct Connection {
     id: ConnectionId,
     framer: Framer,
     buffer: BytesMut,
-    /// When its silence will have lasted `snapshot_idle`.
+    /// When it will have been silent for `snapshot_idle`.
     idle_at: Option<Timestamp>,
-    /// The engine has closed it: what the capture has of it after that would not have been read.
+    /// The engine has closed it: what the capture has after that would not have been read.
     is_closed: bool,
 }
 
@@ -40,18 +40,18 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Into an engine that has seen nothing yet.
+    /// Plays into an engine that has seen nothing yet.
     pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
         Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None, survey: None }
     }
 
-    /// The same, which also looks at what records say that no event tells.
+    /// Also surveys what records say beyond their events.
     #[must_use]
     pub fn with_survey(self) -> Self {
         Self { survey: Some(Survey::default()), ..self }
     }
 
-    /// What the survey has found, where there is one.
+    /// Returns what the survey has found, where there is one.
     pub const fn survey(&self) -> Option<&Survey> {
         self.survey.as_ref()
     }
@@ -120,7 +120,7 @@ impl Replay {
         self.engine.end_of_input(at, out);
     }
 
-    /// Everything that is due up to `until`, in the order of time.
+    /// Does everything that is due up to `until`, in the order of time.
     fn pass_time(&mut self, until: Timestamp, out: &mut Vec<Finding>) {
         loop {
             let idle = self.connections.values_mut().filter(|connection| connection.idle_at.is_some());
@@ -128,7 +128,7 @@ impl Replay {
             let idle_at = idle.as_ref().and_then(|connection| connection.idle_at);
             let tick_at = self.engine.next_deadline();
             let Some(due) = [idle_at, tick_at].into_iter().flatten().min().filter(|due| *due <= until) else { return };
-            // What a disconnect makes due at once, counted from earlier, does not come before it.
+            // A disconnect may make something due at an earlier time: it still does not come before the disconnect.
             let at = self.now.map_or(due, |now| now.max(due));
             match idle {
                 Some(connection) if idle_at == Some(due) => {
@@ -177,8 +177,8 @@ impl Replay {
         }
     }
 
-    /// Whoever waits may take over with any of these records: what the other connection has left comes right behind that one,
-    /// however the bytes were read.
+    /// A waiting connection may take over with any of these records: what the other connection left comes right after that
+    /// one, however the bytes were read.
     fn receive_one_by_one(
         &mut self,
         id: ConnectionId,

@@ -4,9 +4,9 @@
 //! A second one waits until it has sent a valid record: then it takes over and the other one is closed. Pure: the
 //! driver opens and closes sockets.
 //!
-//! A connection that never sends a valid record is a *probe*: a port scan, a health check. While CMS is away each of them would
-//! be told as a connection that comes and goes. So the first [`MOST_TOLD_PROBES`] within a minute are, and after them a
-//! connection is told when its first valid record or marker comes, which for CMS is at once.
+//! A connection that never sends a valid record is a *probe*: a port scan, a health check. While CMS is away each of them
+//! would be reported as a connection that comes and goes. So the first [`MOST_TOLD_PROBES`] within a minute are, and after
+//! them a connection is reported when its first valid record or marker comes, which for CMS is at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,17 +18,18 @@ use crate::wire::decode::Identity;
 /// Number of a connection; never used twice.
 pub type ConnectionId = u64;
 
-/// Most connections that wait beside the one that speaks.
+/// Most connections that wait besides the one that speaks.
 pub const MAX_WAITING: usize = 4;
 
-/// A waiting connection with so many invalid records and no valid one is given up. Until then their agents are remembered.
+/// A waiting connection with so many invalid records and no valid one is given up. Until then the agents in them are
+/// remembered.
 pub const MAX_BAD_RECORDS: usize = 1_000;
 
-/// So many takeovers within [`FLAPPING_WITHIN`] are a fight.
+/// So many takeovers within [`FLAPPING_WITHIN`] count as flapping.
 const FLAPPING_TAKEOVERS: usize = 3;
 const FLAPPING_WITHIN: Duration = Duration::from_secs(60);
 
-/// Most probes that are told within a minute.
+/// Most probes that are reported within a minute.
 pub const MOST_TOLD_PROBES: usize = 3;
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
@@ -44,7 +45,7 @@ pub enum Admission {
 }
 
 /// An invalid record that a connection sent while it waited. It counts from the takeover on: when it came, the other
-/// connection spoke, and may have told of agents since who are absent from this one's first snapshot.
+/// connection spoke, and may since have reported agents who are absent from this one's first snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
     /// ACD and login id, where they can be read.
@@ -57,7 +58,7 @@ struct Connection {
     peer: Arc<str>,
     opened_at: Timestamp,
     bad_records: Vec<BadRecord>,
-    /// When it was told that it speaks.
+    /// When it was reported as the one that speaks.
     told_at: Option<Timestamp>,
     /// It has sent a valid record.
     has_spoken: bool,
@@ -70,18 +71,18 @@ pub struct Ended {
     pub id: ConnectionId,
     /// Its address and port.
     pub peer: Arc<str>,
-    /// It was told that it speaks.
+    /// It was reported as the one that speaks.
     pub is_told: bool,
-    /// It has sent a valid record: it was no probe.
+    /// It has sent a valid record: it was not a probe.
     pub has_spoken: bool,
 }
 
 /// The connection that spoke was closed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// It.
+    /// The connection.
     pub ended: Ended,
-    /// The oldest waiting one, which speaks now.
+    /// The oldest waiting connection, which speaks now.
     pub successor: Option<Successor>,
 }
 
@@ -92,7 +93,7 @@ pub struct Successor {
     pub id: ConnectionId,
     /// Its address and port.
     pub peer: Arc<str>,
-    /// What it sent before; counts in its first snapshot.
+    /// The invalid records it sent before; they count in its first snapshot.
     pub bad_records: Vec<BadRecord>,
 }
 
@@ -116,13 +117,13 @@ pub struct Session {
     /// Those that were replaced and whose end has not come yet.
     replaced: Vec<ConnectionId>,
     patience: Duration,
-    /// When the last probes were told.
+    /// When the last probes were reported.
     told_probes: VecDeque<Timestamp>,
     probes: u64,
 }
 
 impl Session {
-    /// A waiting connection without a valid record for `patience` (`stale_after`) is given up.
+    /// Creates a session that gives up a waiting connection without a valid record for `patience` (`stale_after`).
     pub const fn new(patience: Duration) -> Self {
         Self {
             speaking: None,
@@ -135,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Another patience from now on.
+    /// Sets another patience from now on.
     pub const fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
@@ -172,12 +173,12 @@ impl Session {
         self.waiting.iter().any(|connection| connection.id == id)
     }
 
-    /// Whether that connection spoke until another took over. What it left of a record is still to come.
+    /// Whether that connection spoke until another took over. The rest of its last record is still to come.
     pub fn was_replaced(&self, id: ConnectionId) -> bool {
         self.replaced.contains(&id)
     }
 
-    /// Whether there is one that speaks, of which it was told.
+    /// Whether a connection speaks and was reported.
     pub fn is_told(&self) -> bool {
         self.speaking.as_ref().is_some_and(|connection| connection.told_at.is_some())
     }
@@ -188,7 +189,7 @@ impl Session {
         self.speaking.as_ref().is_some_and(|connection| connection.has_spoken)
     }
 
-    /// The one that speaks has sent a sign of a feed. True if it is to be told only now that it speaks.
+    /// The one that speaks has sent a sign of a feed. True if only now it is to be reported that it speaks.
     pub fn tell(&mut self, at: Timestamp) -> bool {
         let Some(connection) = &mut self.speaking else { return false };
         let is_news = connection.told_at.is_none();
@@ -203,7 +204,7 @@ impl Session {
         }
     }
 
-    /// How many probes there were, told or not.
+    /// How many probes there were, reported or not.
     pub const fn probes(&self) -> u64 {
         self.probes
     }
@@ -284,12 +285,12 @@ impl Session {
         successor
     }
 
-    /// When [`Self::give_up`] has to be called if nothing happens before.
+    /// Returns when [`Self::give_up`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.waiting.front().map(|connection| connection.opened_at.plus(self.patience))
     }
 
-    /// Connections that have waited too long: close them.
+    /// Returns connections that have waited too long and must be closed.
     pub fn give_up(&mut self, now: Timestamp) -> Vec<ConnectionId> {
         let mut given_up = Vec::new();
         while self.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -387,7 +388,7 @@ mod tests {
         };
         let told: Vec<bool> = (1..).zip([0, 10, 20, 30, 59]).map(|(id, opens)| probe(id, opens, opens + 1)).collect();
         assert_eq!(told, [true, true, true, false, false]);
-        // The first is a minute ago, then the second: there is room for one each.
+        // The first was a minute ago, then the second: each makes room for one.
         assert_eq!([probe(6, 60, 61), probe(7, 62, 63), probe(8, 70, 71)], [true, false, true]);
         assert_eq!(session.probes(), 8);
     }
@@ -405,7 +406,7 @@ mod tests {
         session.note_spoken();
         let ended = session.closed(5, at(3)).unwrap().ended;
         assert!(ended.is_told && ended.has_spoken);
-        // A connection that has spoken is no probe: the three of before are all there are.
+        // A connection that has spoken is not a probe: the three from before are all there are.
         session.open(6, &"scanner".into(), at(59));
         assert!(!session.is_told());
         session.open(7, &"cms".into(), at(59));

@@ -1,7 +1,7 @@
-//! Which codes of a capture the table of states does not have.
+//! Which codes in a capture are missing from the table of states.
 //!
 //! For `replay` only. It decodes every record a second time, unchanged ones too, so that its counts do not depend on what the
-//! engine need not look at; the service does not pay for it. Codes come from outside: no more than [`MOST_CODES`] are kept.
+//! engine skips; the service does not pay for it. Codes come from outside: no more than [`MOST_CODES`] are kept.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::wire::plan::Plan;
 /// Most distinct codes that are listed; records with others are counted together.
 pub const MOST_CODES: usize = 20;
 
-/// See the module.
+/// Counts the codes in a capture that are missing from the table of states.
 #[derive(Debug, Default)]
 pub struct Survey {
     decoder: Decoder,
@@ -22,7 +22,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at a frame of a connection that counts.
+    /// Looks at a frame of the connection that counts.
     pub fn look(&mut self, plan: &Plan, frame: &[u8], received_at: Timestamp) {
         if plan.lines().classify(frame) != LineKind::Record {
             return;
@@ -41,14 +41,14 @@ impl Survey {
         }
     }
 
-    /// Codes that the table of states does not have, with their records; the most frequent first.
+    /// Returns the codes missing from the table of states, with their numbers of records; the most frequent first.
     pub fn codes(&self) -> Vec<(&str, u64)> {
         let mut codes: Vec<(&str, u64)> = self.codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
         codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         codes
     }
 
-    /// Records with such a code that is not listed.
+    /// Returns the number of records with such a code that is not listed.
     pub const fn other_codes(&self) -> u64 {
         self.other_codes
     }

@@ -1,14 +1,14 @@
-//! Who may do what: a decision on the head of a request alone, before anything of it is done.
+//! Who may do what, decided from the head of a request alone, before anything else is done with it.
 //!
-//! * `/health` is open: who asks whether the service is well is told, and nothing else.
+//! * `/health` is open: it says whether the service is well, and nothing else.
 //! * `/metrics` is open or needs a token, as `http.metrics` says.
-//! * Everything else needs a token with a role for it, with one exception: this machine reads without one, and, while no
-//!   token is configured at all, writes too. Who has a shell here can read the configuration and send signals anyway.
+//! * Everything else needs a token with a suitable role, with one exception: this machine reads without one and, while no
+//!   token is configured at all, writes too. Anybody with a shell here can read the configuration and send signals anyway.
 //!
-//! The exception is for a person at this machine. A request is none of hers, although it comes over loopback, if a proxy has
-//! passed it on (it says so in a header), or if somebody else's page makes her browser send it. Browsers say so in
-//! `Sec-Fetch-Site`, also of an image or a link, which has no origin; older ones have an origin or a referrer that is
-//! another. Where the page has had its own name resolved to this machine, its host is a name.
+//! The exception is for a person at this machine. A request over loopback is not theirs if a proxy passed it on (a header
+//! says so), or if somebody else's page made their browser send it. Browsers say so in `Sec-Fetch-Site`, even for an image or
+//! a link, which has no origin; older ones send a foreign origin or referrer. If the page had its own name resolved to this
+//! machine, the host is a name.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,64 +17,53 @@ use axum::http::{HeaderMap, Method, header};
 use crate::config::model::{Http, Reading, Role, Token};
 use crate::config::secret::SecretHash;
 
-/// Headers with which proxies say that they have passed a request on.
+use super::routes;
+
+/// Headers by which proxies say that they passed a request on.
 const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
-/// Where a browser says whose page has made it ask.
+/// Header in which a browser says whose page made the request.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// The name, in logs and in the audit topic, of who asks without a token from this machine.
+/// The name, in logs and in the audit topic, of a caller without a token on this machine.
 pub(super) const LOOPBACK: &str = "loopback";
 
-const ADMIN: &[Role] = &[Role::Admin];
-const EVERYBODY: &[Role] = &Role::ALL;
-const PLANNING: &[Role] = &[Role::Planner, Role::Admin];
-const OPERATING: &[Role] = &[Role::Operator, Role::Admin];
+pub(super) const ADMIN: &[Role] = &[Role::Admin];
+pub(super) const EVERYBODY: &[Role] = &Role::ALL;
+pub(super) const PLANNING: &[Role] = &[Role::Planner, Role::Admin];
+pub(super) const OPERATING: &[Role] = &[Role::Operator, Role::Admin];
 
-/// What is asked for, as far as access is concerned.
+/// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needed {
+pub(super) enum Needed {
+    /// It is open.
     Nothing,
+    /// It is open or needs any token, as `http.metrics` says.
     Metrics,
+    /// Reading; one of these roles.
     Reading(&'static [Role]),
+    /// Changing something; one of these roles.
     Writing(&'static [Role]),
 }
 
-/// The table: each route that there is, with what it needs.
-fn listed(is_reading: bool, route: &str) -> Option<Needed> {
-    let needed = match (is_reading, route) {
-        (true, "/health/live" | "/health/ready") => Needed::Nothing,
-        (true, "/metrics") => Needed::Metrics,
-        (true, "/api/v1/integrations") => Needed::Reading(EVERYBODY),
-        (true, "/api/v1/agents" | "/api/v1/unmapped") => Needed::Reading(PLANNING),
-        (true, "/api/v1/log-level") => Needed::Reading(OPERATING),
-        (false, "/api/v1/log-level" | "/api/v1/integrations/{id}/pause" | "/api/v1/integrations/{id}/resume") => {
-            Needed::Writing(OPERATING)
-        }
-        (false, "/api/v1/forget") => Needed::Writing(ADMIN),
-        _ => return None,
-    };
-    Some(needed)
-}
-
-/// A route is in the table or admin's alone. Who asks for a page that does not exist (`route` is `None`) is told so.
+/// A route says what it needs; a method that it does not have is for admins alone. Anybody with a token may learn that a page
+/// does not exist (`route` is `None`).
 fn needed(method: &Method, route: Option<&str>) -> Needed {
     let is_reading = matches!(*method, Method::GET | Method::HEAD);
-    match route {
-        None => Needed::Reading(EVERYBODY),
-        Some(route) => {
-            let of_admin = if is_reading { Needed::Reading(ADMIN) } else { Needed::Writing(ADMIN) };
-            listed(is_reading, route).unwrap_or(of_admin)
-        }
+    match (route, routes::find(method, route)) {
+        (None, _) => Needed::Reading(EVERYBODY),
+        (_, Some(route)) => route.needs,
+        (_, None) if is_reading => Needed::Reading(ADMIN),
+        (_, None) => Needed::Writing(ADMIN),
     }
 }
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     /// The token's name, or [`LOOPBACK`].
     pub(super) name: String,
-    /// The token's; without one there is none.
+    /// The token's role; `None` without a token.
     pub(super) role: Option<Role>,
     /// Where the request comes from.
     pub(super) peer: IpAddr,
@@ -83,30 +72,30 @@ pub(super) struct Caller {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It needs a token and has none.
+    /// The request needs a token and has none.
     NoToken {
         /// Why it needs one, and what to do.
         why: &'static str,
     },
-    /// It has one that nobody knows.
+    /// Its token is unknown.
     WrongToken,
-    /// The role of its token is no role for this.
+    /// The role of its token does not allow this.
     Forbidden {
         /// Name of the token.
         name: String,
         /// Its role.
         role: Role,
-        /// Those for this.
+        /// The roles that allow it.
         needed: &'static [Role],
     },
 }
 
-/// Whether the request may be answered; who asks, where that is of any interest.
+/// Decides whether the request may be answered; returns the caller, where that matters.
 ///
 /// `route` is the pattern that its path matches.
 ///
 /// # Errors
-/// Why not.
+/// Why it is refused.
 pub(super) fn decide(
     http: &Http,
     peer: SocketAddr,
@@ -155,12 +144,12 @@ pub(super) fn decide(
     }
 }
 
-/// Whether somebody may read how the integrations stand, and so what errors say.
+/// Whether the caller may read the state of the integrations, and so the text of errors.
 pub(super) fn may_read_errors(http: &Http, peer: SocketAddr, headers: &HeaderMap) -> bool {
     decide(http, peer, &Method::GET, Some("/api/v1/integrations"), headers).is_ok()
 }
 
-/// The token of a header `Bearer SECRET`. Every known one is compared, and each takes as long.
+/// Returns the token of a header `Bearer SECRET`. Every known one is compared, and each takes the same time.
 fn known<'t>(tokens: &'t [Token], header: &[u8]) -> Option<&'t Token> {
     let (scheme, secret) = header.split_at_checked("Bearer ".len())?;
     if !scheme.eq_ignore_ascii_case(b"Bearer ") {
@@ -178,13 +167,13 @@ fn is_of_another_page(headers: &HeaderMap) -> bool {
         let name = without_port.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
         !name.eq_ignore_ascii_case("localhost") && name.parse::<IpAddr>().is_err()
     };
-    // `null` is the origin of a page that hides its own.
+    // `null` is the origin of a page that hides it.
     let is_elsewhere = |origin: &str| origin.split_once("://").is_none_or(|(_, origin)| Some(origin) != host);
     let is_linked_from_elsewhere = |url: &str| {
         let end = url.match_indices('/').nth(2).map_or(url.len(), |(at, _)| at);
         url.get(..end).is_none_or(is_elsewhere)
     };
-    // Of two lines any may be the browser's. Another port of this machine is `same-site`, and somebody else's page.
+    // Of two lines either may be the browser's. Another port of this machine is `same-site`, yet somebody else's page.
     let sites = headers.get_all(SEC_FETCH_SITE).iter().map(|value| value.to_str().unwrap_or("?"));
     host.is_some_and(is_a_name)
         || text(header::ORIGIN).is_some_and(is_elsewhere)
@@ -217,7 +206,7 @@ mod tests {
             let (name, value) = header.split_once(": ").unwrap();
             map.insert(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        // A path that matches nothing, as the router tells it.
+        // A path that matches nothing, as the router reports it.
         let route = (route != "none").then_some(route);
         match decide(http, peer, &method.parse().unwrap(), route, &map) {
             Ok(None) => "open".to_owned(),
@@ -307,13 +296,6 @@ mod tests {
         assert_eq!(told(&some, "10.1.2.3", "GET /metrics", &[]), "no token");
         assert_eq!(told(&some, "127.0.0.1", "GET /metrics", &[]), "ok loopback");
         assert_eq!(told(&some, "10.1.2.3", "GET /metrics", &["authorization: Bearer viewer-secret"]), "ok the-viewer");
-    }
-
-    #[test]
-    fn every_route_is_in_the_table() {
-        for (method, route, _) in super::super::ROUTES {
-            assert!(listed(method == Method::GET, route).is_some(), "{method} {route} is admin's alone: say who else");
-        }
     }
 
     #[test]

@@ -16,12 +16,13 @@ use crate::wire::states::Mode;
 
 use super::{State, not_restored, problem};
 
+/// The query of a request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
-    integration: Option<String>,
+    pub(super) integration: Option<String>,
     mode: Option<String>,
-    login_id: Option<String>,
+    pub(super) login_id: Option<String>,
 }
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<Filter>, QueryRejection>) -> Response {
@@ -72,9 +73,9 @@ fn choose(
         return Err(NotChosen::NoSuchIntegration);
     }
     let wanted = integrations.iter().filter(|known| integration.is_none_or(|wanted| *known.id == *wanted));
-    // Nobody knows any more what they do.
+    // What they are doing is no longer known.
     let wanted = wanted.filter(|known| !known.is_removed);
-    // Some of the people of a site are no table either.
+    // A table with only some of a site's people is not a table either.
     if !wanted.clone().all(IntegrationModel::is_known) {
         return Err(NotChosen::NotRestored);
     }

@@ -4,14 +4,15 @@
 //! a restart. A look at one person that cannot be recorded is not answered. A change is carried out nevertheless, and said in the
 //! log: in an emergency the service must obey. Nothing personal is in a record but the login id that was asked for.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::Query;
+use axum::http::{StatusCode, Uri};
 use metrics::Counter;
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 
 use crate::config::model::Format;
 use crate::contract::{self, v1};
@@ -20,9 +21,11 @@ use crate::kafka::PublishHandle;
 use crate::kafka::encode::Encoder;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
 
 use super::access::Caller;
+use super::agents::Filter;
 use super::forget;
 
 use v1::audit_event::{Action, Outcome};
@@ -62,59 +65,48 @@ impl Deed {
     }
 }
 
-/// What a request does, if that is to be recorded.
-pub(super) fn deed(method: &Method, route: &str, uri: &Uri, body: &[u8]) -> Option<Deed> {
-    let of_integration = |action| {
-        // /api/v1/integrations/ID/pause
-        let id = decoded(uri.path().split('/').nth(4).unwrap_or_default(), false);
-        Some(Deed { action, target: shortened(&id), integration: Some(shortened(&id)) })
-    };
-    match (method, route) {
-        (&Method::POST, "/api/v1/integrations/{id}/pause") => of_integration(Action::Pause),
-        (&Method::POST, "/api/v1/integrations/{id}/resume") => of_integration(Action::Resume),
-        // Who it is must not be in it: the topic keeps it for long.
-        (&Method::POST, "/api/v1/forget") => {
-            let integration = forget::integration_of(body).map(|id| shortened(&id));
-            Some(Deed { action: Action::Forget, target: String::new(), integration })
-        }
-        (&Method::PUT, "/api/v1/log-level") => {
-            let level = String::from_utf8_lossy(body);
-            Some(Deed { action: Action::LogLevel, target: shortened(level.trim()), integration: None })
-        }
-        (&Method::GET | &Method::HEAD, "/api/v1/agents") => {
-            let parameter = |wanted: &str| {
-                let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-                pairs
-                    .filter(|(name, _)| decoded(name, true) == wanted)
-                    .map(|(_, value)| decoded(value, true))
-                    .next_back()
-            };
-            let login_id = parameter("login_id")?;
-            let integration = parameter("integration").map(|id| shortened(&id));
-            Some(Deed { action: Action::LookAtAgent, target: shortened(&login_id), integration })
-        }
-        _ => None,
-    }
+/// Of most requests nothing is recorded.
+pub(super) fn nothing(_: &Uri, _: &[u8]) -> Option<Deed> {
+    None
+}
+
+/// Publishing is stopped.
+pub(super) fn pause(uri: &Uri, _: &[u8]) -> Option<Deed> {
+    Some(of_integration(Action::Pause, uri))
+}
+
+/// Publishing goes on.
+pub(super) fn resume(uri: &Uri, _: &[u8]) -> Option<Deed> {
+    Some(of_integration(Action::Resume, uri))
+}
+
+/// Somebody is forgotten. Who it is must not be in it: the topic keeps it for long.
+pub(super) fn forget(_: &Uri, body: &[u8]) -> Option<Deed> {
+    let integration = forget::integration_of(body).map(|id| shortened(&id));
+    Some(Deed { action: Action::Forget, target: String::new(), integration })
+}
+
+/// The log level is another one.
+pub(super) fn log_level(_: &Uri, body: &[u8]) -> Option<Deed> {
+    let level = String::from_utf8_lossy(body);
+    Some(Deed { action: Action::LogLevel, target: shortened(level.trim()), integration: None })
+}
+
+/// One person is looked at, by their login id. What cannot be read shows nobody.
+pub(super) fn look_at_agent(uri: &Uri, _: &[u8]) -> Option<Deed> {
+    let Query(filter) = Query::<Filter>::try_from_uri(uri).ok()?;
+    let (login_id, integration) = (filter.login_id?, filter.integration.map(|id| shortened(&id)));
+    Some(Deed { action: Action::LookAtAgent, target: shortened(&login_id), integration })
+}
+
+/// `/api/v1/integrations/ID/…`.
+fn of_integration(action: Action, uri: &Uri) -> Deed {
+    let id = percent_decode_str(uri.path().split('/').nth(4).unwrap_or_default()).decode_utf8_lossy();
+    Deed { action, target: shortened(&id), integration: Some(shortened(&id)) }
 }
 
 fn shortened(text: &str) -> String {
     text.chars().take(LONGEST_TARGET).collect()
-}
-
-/// Percent-encoding undone; in a query a plus is a blank.
-fn decoded(text: &str, is_query: bool) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return text.into();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        rest = if byte.is_some() { &after[2..] } else { after };
-        bytes.push(byte.unwrap_or(if is_query && *first == b'+' { b' ' } else { *first }));
-    }
-    String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
 /// Writes records.
@@ -200,7 +192,7 @@ impl Audit {
         let Some(failure) = failure else { return true };
         let action = deed.action.as_str_name();
         tracing::error!(
-            token = caller.name,
+            target: HTTP, token = caller.name,
             action,
             status = status.as_u16(),
             failure,
@@ -222,6 +214,7 @@ fn outcome(status: StatusCode) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes;
 
     #[test]
     fn changes_and_looks_at_one_person_are_to_be_recorded() {
@@ -237,7 +230,8 @@ mod tests {
             ("GET", "/api/v1/integrations/{id}/pause", "/api/v1/integrations/a/pause", "nothing"),
         ];
         for (method, route, uri, expected) in cases {
-            let deed = deed(&method.parse().unwrap(), route, &uri.parse().unwrap(), b" debug\n");
+            let route = routes::find(&method.parse().unwrap(), Some(route));
+            let deed = route.and_then(|route| (route.deed)(&uri.parse().unwrap(), b" debug\n"));
             let told = deed.map_or_else(
                 || "nothing".to_owned(),
                 |deed| {
@@ -247,7 +241,7 @@ mod tests {
             );
             assert_eq!(told, expected, "{uri}");
         }
-        let long = deed(&Method::PUT, "/api/v1/log-level", &Uri::from_static("/"), "ü".repeat(4_096).as_bytes());
+        let long = log_level(&Uri::from_static("/"), "ü".repeat(4_096).as_bytes());
         assert_eq!(long.unwrap().target.chars().count(), LONGEST_TARGET);
     }
 

@@ -1,8 +1,8 @@
-//! Connections over HTTP: accepted while there is a place, served within their times, and ended.
+//! Connections over HTTP: accepted while there is a place, served within time limits, and ended.
 //!
-//! A peer may be slow or silent, send rubbish, or take nothing of an answer: it costs a place for a bounded time and a bounded
-//! buffer, and nobody else anything: [`Places`] decides who has one, and who must give it back.
-//! Failures of `accept` (no file descriptors left) are waited out.
+//! A peer may be slow or silent, send garbage, or never read an answer: that costs a place for a bounded time and a bounded
+//! buffer, and nobody else anything: [`Places`] decides who has a place, and who must give it back. Failures of `accept` (no
+//! file descriptors left) are waited out.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,17 +22,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::telemetry::targets::HTTP;
+
 use super::limits::{LARGEST_HEAD, Limits, MOST_HEADERS};
 use super::places::Places;
 use super::refusals::{Reason, Refusals};
 use super::stream::{Progress, Stream};
 
-/// How long the last answers may take when the service ends.
+/// How long the last answers may take when the service shuts down.
 const END: Duration = Duration::from_secs(2);
 
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// What is said where there is no place.
+/// The answer where there is no place.
 const NO_PLACE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 10\r\ncontent-length: 0\r\n\r\n";
 
@@ -62,9 +64,9 @@ pub(super) async fn accept(
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // One that was gone before it was accepted is nobody's failure.
+                // A connection that was gone before it was accepted is not a failure.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
-                    tracing::warn!(%error, "HTTP cannot accept, will be tried again");
+                    tracing::warn!(target: HTTP, %error, "HTTP cannot accept, will be tried again");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
                 continue;
@@ -90,7 +92,7 @@ pub(super) async fn accept(
             }
             Err(reason) => {
                 refusals.count(reason, ip);
-                // As much as the system takes at once: nobody waits for it.
+                // As much as the system takes at once, without waiting.
                 let _ = socket.try_write(NO_PLACE);
             }
         }
@@ -99,7 +101,7 @@ pub(super) async fn accept(
     connections.wait().await;
 }
 
-/// Why it was ended by us, if it was.
+/// Serves a connection; returns why we ended it, if we did.
 async fn serve(
     socket: TcpStream,
     origin: Origin,
@@ -140,7 +142,7 @@ async fn serve(
         }
     };
     let error = ended.err()?;
-    tracing::debug!(%peer, %error, "a connection over HTTP has ended");
+    tracing::debug!(target: HTTP, %peer, %error, "a connection over HTTP has ended");
     match error {
         _ if progress.is_stalled() => Some(Reason::SlowReader),
         error if error.is_timeout() => (!progress.is_idle()).then_some(Reason::SlowRequest),

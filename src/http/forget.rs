@@ -1,8 +1,8 @@
 //! `POST /api/v1/forget`: forgets a person, in every integration or in one.
 //!
-//! Who it is stands in the body: an address ends up in the logs of proxies. The answer comes when nothing of him is left in
-//! the store and `current` has his tombstone; 202 when that takes longer than a few seconds: then it is written down, and
-//! will be completed by itself, also over a restart.
+//! The person is named in the body: a URL ends up in the logs of proxies. The answer comes when nothing of them is left in
+//! the store and `current` has their tombstone; 202 when that takes longer than a few seconds: then it is on disk, and
+//! completes by itself, even across a restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,17 +18,18 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::integration::command::{Command, Forget, Forgotten, Task};
 use crate::journal::store;
 use crate::kafka::PublishHandle;
 use crate::mapping::spelling;
+use crate::telemetry::targets::HTTP;
 
 use super::{State, problem};
-use crate::integration::command::{Command, Forget, Forgotten, Task};
 
-/// How long a request waits for the end of it, all in all.
+/// How long a request waits for the end of it in total.
 const PATIENCE_TO_THE_END: Duration = Duration::from_secs(9);
 
-/// So much of that is for erasing him, once it is written down.
+/// How much of that is for erasing them, once it is on disk.
 const PATIENCE_WITH_WHAT_FOLLOWS: Duration = Duration::from_secs(3);
 
 /// How long files that were set aside are searched.
@@ -37,7 +38,7 @@ const PATIENCE_WITH_FILES: Duration = Duration::from_secs(3);
 /// Most characters of a login id.
 const LONGEST_LOGIN_ID: usize = 256;
 
-/// What the record of it for the audit topic says it was about: where, and never who.
+/// What the audit record names as its subject: where, and never who.
 #[derive(Clone, Debug)]
 pub(super) struct About(pub(super) String);
 
@@ -49,13 +50,13 @@ struct Wanted {
     acd: Option<u32>,
 }
 
-/// The integration that a request names.
+/// Returns the integration that a request names.
 pub(super) fn integration_of(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Wanted>(body).ok()?.integration
 }
 
 pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
-    // What is wrong with it is not said in the words of the parser: they quote what they have read.
+    // The parser's error is not passed on: it quotes what was read.
     let Ok(mut wanted) = serde_json::from_slice::<Wanted>(&body) else {
         let expected = r#"expected a body such as {"loginId": "4711"}, with "integration" and "acd" if only there"#;
         return problem(StatusCode::BAD_REQUEST, expected);
@@ -91,23 +92,23 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
             waiting.push(*number);
         }
     }
-    // Nobody knows him, but perhaps it was he: of whom an earlier run has forgotten, only that it is not over is known.
-    let is_perhaps_he = unanswered.is_empty()
+    // Nobody knows them, but perhaps it was they: of an agent whom an earlier run forgot, it is known only that it is not over.
+    let is_perhaps_them = unanswered.is_empty()
         && told.iter().all(|(_, found)| found.acds.is_empty() && found.in_feed.is_empty() && !found.is_full)
         && is_still_erased(&state, deadline).await;
     let set_aside = set_aside(&state, wanted.login_id.clone()).await;
-    let found = Found { told, waiting, unanswered, set_aside, is_perhaps_he };
+    let found = Found { told, waiting, unanswered, set_aside, is_perhaps_them };
     answer(&state, &ids, &wanted, &found)
 }
 
-/// What integrations have made of it.
+/// How integrations have answered.
 struct Asked {
     told: Vec<(usize, Forgotten)>,
     /// These have not answered in time. It may be done there meanwhile.
     unanswered: Vec<usize>,
 }
 
-/// Asks all of them before it waits for any, and for all of them until the same deadline.
+/// Asks all of them before it waits for any, with one deadline for all.
 async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by: Instant) -> Asked {
     let mut asked = Asked { told: Vec::new(), unanswered: Vec::new() };
     let mut answers = Vec::new();
@@ -127,7 +128,7 @@ async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by:
     for (number, answer) in answers {
         match timeout_at(answered_by, answer).await {
             Ok(Ok(found)) => asked.told.push((number, found)),
-            // It has no real time.
+            // The integration has no real time.
             Ok(Err(_)) => {}
             Err(_) => asked.unanswered.push(number),
         }
@@ -135,13 +136,13 @@ async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by:
     asked
 }
 
-/// Whether somebody who was forgotten before may still be found in the store, when the deadline has come. Waits for it, and
-/// lets it begin at once.
+/// Whether somebody who was forgotten before may still be found in the store, when the deadline has come. Waits for the
+/// erasure, and makes it begin at once.
 async fn is_still_erased(state: &State, deadline: Instant) -> bool {
     let Some(lane) = state.readiness.handles().first().map(PublishHandle::lane) else { return false };
     if lane.is_erasing() {
         let (erased, receiver) = oneshot::channel();
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         lane.when_erased(
             0,
             Box::new(move || {
@@ -153,31 +154,31 @@ async fn is_still_erased(state: &State, deadline: Instant) -> bool {
     lane.is_erasing()
 }
 
-/// Files in which he may still be: nobody can delete him there.
+/// Files in which they may still be: they cannot be deleted there.
 async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
     let Some(directory) = state.readiness.directory().map(Path::to_owned) else { return Vec::new() };
     let deadline = std::time::Instant::now() + PATIENCE_WITH_FILES;
     let looked = tokio::task::spawn_blocking(move || store::set_aside_with(&directory, &login_id, deadline)).await;
     looked.unwrap_or_else(|error| {
-        tracing::error!(%error, "files that were set aside cannot be searched");
+        tracing::error!(target: HTTP, %error, "files that were set aside cannot be searched");
         Vec::new()
     })
 }
 
-/// Everything that there is to say.
+/// Everything that the answer is made of.
 struct Found {
     told: Vec<(usize, Forgotten)>,
-    /// Integrations where it is written down and not done yet.
+    /// Integrations where it is on disk but not done yet.
     waiting: Vec<usize>,
     /// Integrations that have not answered.
     unanswered: Vec<usize>,
     set_aside: Vec<PathBuf>,
-    /// Nobody knows him, and somebody who was forgotten before is not erased yet.
-    is_perhaps_he: bool,
+    /// Nobody knows them, and somebody who was forgotten before is not erased yet.
+    is_perhaps_them: bool,
 }
 
 fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
-    let Found { told, waiting, unanswered, set_aside, is_perhaps_he } = found;
+    let Found { told, waiting, unanswered, set_aside, is_perhaps_them } = found;
     let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
         let of_one = |(number, found): &(usize, Forgotten)| {
             let id = Arc::clone(&ids[*number]);
@@ -208,18 +209,19 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
         StatusCode::SERVICE_UNAVAILABLE
     } else if !in_feed.is_empty() {
         told_of["error"] =
-            "the feed still shows this agent: the next snapshot would bring him back; forget him when he has \
+            "the feed still shows this agent: the next snapshot would bring them back; forget them when they have \
                             left CMS, or when the feed is gone"
                 .into();
         StatusCode::CONFLICT
-    } else if *is_perhaps_he {
+    } else if *is_perhaps_them {
         told_of["waitsFor"] =
             "somebody who was forgotten before is not erased from the store yet, perhaps this one: ask again".into();
         StatusCode::ACCEPTED
     } else if forgotten.is_empty() {
-        told_of["error"] = "nobody knows this login id, or he is forgotten already; to send a tombstone to the topic \
+        told_of["error"] =
+            "nobody knows this login id, or they are forgotten already; to send a tombstone to the topic \
                             `current` nevertheless, name an integration and an ACD"
-            .into();
+                .into();
         StatusCode::NOT_FOUND
     } else if !waiting.is_empty() {
         told_of["waitsFor"] = why_waiting(state.readiness.handles(), waiting).into();

@@ -1,12 +1,13 @@
-//! Integrations that answer, late or never: all of them are asked at once, and waited for until one deadline.
+//! Integrations that answer, late or never: all are asked at once, and waited for until one deadline.
 
 use tokio::sync::mpsc;
 
-use super::*;
 use crate::config;
 use crate::http::readiness::Readiness;
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::views::model::{self, IntegrationModel};
+
+use super::*;
 
 const INTEGRATIONS: [&str; 3] = ["hangs", "answers", "is-late"];
 
@@ -54,7 +55,7 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
 
     let ids: Vec<Arc<str>> = INTEGRATIONS.map(Into::into).into();
     let Asked { told, unanswered } = asked;
-    let found = Found { told, waiting: Vec::new(), unanswered, set_aside: Vec::new(), is_perhaps_he: false };
+    let found = Found { told, waiting: Vec::new(), unanswered, set_aside: Vec::new(), is_perhaps_them: false };
     let response = answer(&state, &ids, &wanted, &found);
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -1,5 +1,5 @@
-//! What stands before every handler: access, a place among the requests that are answered, the body, the time,
-//! and behind some the record for the audit topic.
+//! What runs before every handler: access, a place among the requests being answered, the body, the time limit; and after
+//! some the record for the audit topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State as Shared};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use tokio::sync::Semaphore;
 
 use crate::config::model::{Http, Role};
+use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
+use crate::views::model::ReadModel;
 
 use super::access::{self, Caller, Refusal};
-use super::audit::{self, Audit, Deed};
+use super::audit::{Audit, Deed};
 use super::connections::Origin;
 use super::limits::{LARGEST_BODY, Limits};
 use super::places::RequestPlaces;
 use super::readiness::Readiness;
 use super::refusals::{Reason, Refusals};
+use super::routes::{self, Load};
 use super::stream::Permit;
 use super::{State, problem};
-use crate::views::model::ReadModel;
 
-/// Its answer is as large as the table of agents.
-const ALL_AGENTS: &str = "/api/v1/agents";
-
-/// Whether the one who asks may read what errors say: they have users, hosts and topics in them.
+/// Whether the caller may read the text of errors, which names users, hosts and topics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadsErrors(pub(super) bool);
 
@@ -62,7 +62,7 @@ impl Guard {
         }
     }
 
-    /// A refused change or look at one person is recorded, if it is known who it was: strangers could fill the topic.
+    /// Records a refused change or look at one person, if the caller is known: strangers could fill the topic.
     fn note_refusal(self: &Arc<Self>, refusal: &Refusal, deed: Option<Deed>, origin: &Origin) {
         let (Refusal::Forbidden { name, role, .. }, Some(deed)) = (refusal, deed) else { return };
         if !self.audit.admits_refusal(name, Timestamp::now()) {
@@ -70,7 +70,7 @@ impl Guard {
         }
         let caller = Caller { name: name.clone(), role: Some(*role), peer: origin.peer.ip().to_canonical() };
         let guard = Arc::clone(self);
-        // Nobody waits for it, and there are not many at a time.
+        // Nobody waits for it, and there are only a few at a time.
         tokio::spawn(async move { guard.record(&caller, &deed, StatusCode::FORBIDDEN).await });
     }
 
@@ -79,7 +79,7 @@ impl Guard {
         self.audit.record(self.readiness.handles(), &ids, caller, deed, status).await
     }
 
-    /// The answer, once what it tells of is recorded; another one where it must not be given without.
+    /// Returns the answer once its deed is recorded; another one where it must not be given without the record.
     async fn recorded(&self, caller: &Caller, deed: &Deed, answer: Response) -> Response {
         let is_recorded = self.record(caller, deed, answer.status()).await;
         if is_recorded || !deed.is_look() {
@@ -120,10 +120,11 @@ async fn pass(
     }
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let caller = access::decide(&guard.access.load(), origin.peer, request.method(), matched, request.headers());
-    let route = matched.unwrap_or_default().to_owned();
+    let route = routes::find(request.method(), matched);
+    let deed_of = |uri: &Uri, body: &[u8]| route.and_then(|route| (route.deed)(uri, body));
     let caller = caller.map_err(|refusal| {
-        // Of a body nothing is read for somebody who is refused.
-        let deed = audit::deed(request.method(), &route, request.uri(), &[]);
+        // The body of a refused request is not read.
+        let deed = deed_of(request.uri(), &[]);
         guard.note_refusal(&refusal, deed, origin);
         refused(refusal)
     })?;
@@ -132,14 +133,15 @@ async fn pass(
     parts.extensions.insert(ReadsErrors(reads_errors));
     // Nobody further in needs it.
     parts.headers.remove(header::AUTHORIZATION);
-    // Who is slow with it has no place yet.
+    // A peer that is slow to send it has no place yet.
     let body = whole(body, guard.limits.body_time).await?;
     origin.progress.answers();
-    let places = if is_watching(&route) { &guard.watching } else { &guard.places };
+    let load = route.map_or(Load::Usual, |route| route.load);
+    let places = if load == Load::Watching { &guard.watching } else { &guard.places };
     let Some(request_place) = places.take(origin.peer.ip()) else { return Err(busy()) };
     let place = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-    let deed = audit::deed(&parts.method, &route, &parts.uri, &body);
-    let asks_for_all = route == ALL_AGENTS && deed.is_none();
+    let deed = deed_of(&parts.uri, &body);
+    let asks_for_all = load == Load::Table && deed.is_none();
     let table_place = if asks_for_all { place(&guard.tables) } else { None };
     if asks_for_all && table_place.is_none() {
         return Err(busy());
@@ -150,7 +152,7 @@ async fn pass(
     let answer = match (caller, deed) {
         (Some(caller), Some(deed)) => {
             let guard = Arc::clone(guard);
-            // On its own: it is recorded also where the peer does not wait for the answer.
+            // In its own task: it is recorded even where the peer does not wait for the answer.
             let done = tokio::spawn(async move {
                 let answer = next.run(request).await;
                 let deed = deed.about(answer.extensions().get());
@@ -169,12 +171,7 @@ async fn pass(
     }
 }
 
-/// Whether somebody asks how the service is.
-fn is_watching(route: &str) -> bool {
-    matches!(route, "/metrics" | "/health/live" | "/health/ready")
-}
-
-/// Lines of a head of which there must be one: of two, somebody else may have looked at the other.
+/// Headers of which there must be only one: of two, somebody else may have looked at the other.
 const SINGLE: [header::HeaderName; 3] = [header::HOST, header::ORIGIN, header::AUTHORIZATION];
 
 fn ambiguous(headers: &header::HeaderMap) -> Option<Refused> {
@@ -189,7 +186,7 @@ fn busy() -> Refused {
 }
 
 fn failed(error: &tokio::task::JoinError) -> Response {
-    tracing::error!(%error, "a request over HTTP has failed");
+    tracing::error!(target: HTTP, %error, "a request over HTTP has failed");
     problem(StatusCode::INTERNAL_SERVER_ERROR, "the request has failed: the log says why")
 }
 
@@ -218,7 +215,8 @@ async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
 }
 
 fn is_over_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("limit"))
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    causes.into_iter().any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 fn refused(refusal: Refusal) -> Refused {

@@ -3,8 +3,8 @@
 //! Ready means: listeners are bound, the store is writable, the agent table is there. The state of Kafka is in the body
 //! only: an unready pod would cut off CMS during exactly the outage that the queue is for.
 //!
-//! Anybody may ask, and is told states in words that are always the same: what errors say names users, hosts and topics, and is
-//! for those who may read how the integrations stand.
+//! Anybody may ask, and gets states in fixed words: the text of errors names users, hosts and topics, and is for those who
+//! may read the state of the integrations.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) async fn ready(
     (status, Json(body))
 }
 
-/// Numbers and states for everybody; what errors say, and of whom, for those who may read it.
+/// Numbers and states for everybody; the text of errors, and whose they are, for those who may read it.
 fn kafka(handles: &[PublishHandle], reads_errors: bool) -> Value {
     let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
     let pending: usize = handles.iter().map(PublishHandle::pending).sum();
@@ -76,7 +76,7 @@ fn kafka(handles: &[PublishHandle], reads_errors: bool) -> Value {
     told
 }
 
-/// What everybody is told of Kafka; `docs/http.md` lists them.
+/// What everybody may know of Kafka; `docs/http.md` lists them.
 const WAITING: &str = "waiting for Kafka";
 const CONNECTED: &str = "connected";
 const SUPERSEDED: &str = "another instance publishes";

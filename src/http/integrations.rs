@@ -1,26 +1,54 @@
-//! `/api/v1/integrations`: how each feed stands.
+//! `/api/v1/integrations`: the state of each feed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
-use crate::time::Timestamp;
-
 use crate::kafka::PublishHandle;
+use crate::time::Timestamp;
+use crate::views::model::{FeedView, IntegrationModel};
 
 use super::State;
-use crate::views::model::IntegrationModel;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
-    let integrations = state.model.read();
+    let shown: Vec<Shown> = state.model.read().iter().map(Shown::of).collect();
     let handles = state.readiness.handles();
-    let entries = integrations.iter().enumerate().map(|(number, integration)| entry(integration, handles.get(number)));
+    let entries = shown.iter().enumerate().map(|(number, integration)| entry(integration, handles.get(number)));
     Json(json!({ "integrations": entries.collect::<Vec<_>>() }))
 }
 
-fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Value {
+/// What is shown of the read model, copied so that nobody waits for it meanwhile.
+struct Shown {
+    id: Arc<str>,
+    is_removed: bool,
+    name: String,
+    listen: Option<SocketAddr>,
+    layout: String,
+    feed: FeedView,
+    /// `None` where they are not known.
+    agents: Option<usize>,
+    mapping_version: u64,
+}
+
+impl Shown {
+    fn of(integration: &IntegrationModel) -> Self {
+        Self {
+            id: Arc::clone(&integration.id),
+            is_removed: integration.is_removed,
+            name: integration.name.clone(),
+            listen: integration.listen,
+            layout: integration.layout.clone(),
+            feed: integration.feed.clone(),
+            agents: integration.is_known().then_some(integration.agents.len()),
+            mapping_version: integration.mapping_version,
+        }
+    }
+}
+
+fn entry(integration: &Shown, publish: Option<&PublishHandle>) -> Value {
     let feed = &integration.feed;
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     json!({
@@ -36,8 +64,8 @@ fn entry(integration: &IntegrationModel, publish: Option<&PublishHandle>) -> Val
         "lastStatus": feed.status.as_ref().map(|status| json!({
             "kind": status.event.kind.name(), "at": status.event.at.to_string(),
         })),
-        "agents": integration.is_known().then_some(integration.agents.len()),
-        "agentsLoggedIn": integration.is_known().then_some(feed.figures.logged_in),
+        "agents": integration.agents,
+        "agentsLoggedIn": integration.agents.map(|_| feed.figures.logged_in),
         "mappingVersion": integration.mapping_version,
         "pendingMessages": publish.map(PublishHandle::pending),
         "paused": publish.map(PublishHandle::is_held),

@@ -1,4 +1,4 @@
-//! What one peer, and all of them together, may take of the service over HTTP. `docs/http.md` has the same table.
+//! How much one peer, and all of them together, may use of the service over HTTP. `docs/http.md` has the same table.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ pub const MOST_HEADERS: usize = 64;
 /// Bytes of a request's body.
 pub const LARGEST_BODY: usize = 8 * 1024;
 
-/// How long a head may take from the moment from which it can be sent: the beginning of the connection, or the end of the
-/// answer before. A connection that is idle for so long is closed.
+/// How long a head may take from the moment at which it can be sent: the beginning of the connection, or the end of the
+/// previous answer. A connection that is idle for so long is closed.
 pub const HEAD_TIME: Duration = Duration::from_secs(7);
 
 /// How long a body may take.
@@ -21,10 +21,10 @@ pub const BODY_TIME: Duration = Duration::from_secs(5);
 /// How long an answer may take. A request to pause waits up to ten seconds for the store.
 pub const ANSWER_TIME: Duration = Duration::from_secs(15);
 
-/// For how long a peer may take nothing of an answer.
+/// How long a peer may read nothing of an answer.
 pub const STALL_TIME: Duration = Duration::from_secs(10);
 
-/// Age at which a connection is closed behind its next answer; so much later it is closed in any case.
+/// Age at which a connection is closed after its next answer, or `last_answer` later in any case.
 pub const LONGEST_CONNECTION: Duration = Duration::from_mins(2);
 
 /// Open connections from other machines. This machine has [`MOST_OF_ONE_ADDRESS`] besides, so that nobody can lock it out.
@@ -39,14 +39,14 @@ pub const MOST_REQUESTS: usize = 16;
 /// Those of them that come from one address.
 pub const MOST_REQUESTS_OF_ONE_ADDRESS: usize = 8;
 
-/// Requests for `/metrics` and `/health` that are being answered, beside all others: whoever watches the service must not
-/// stand behind those who use it. Of one address half of them.
+/// Requests for `/metrics` and `/health` that are being answered, besides all others: monitoring must not queue behind users
+/// of the service. One address may have half of them.
 pub const MOST_WATCHING: usize = 16;
 
 /// Those of [`MOST_REQUESTS`] that ask for all agents: each holds an answer as large as the table.
 pub const MOST_TABLES: usize = 2;
 
-/// What depends on time, and how many there may be at a time.
+/// Time limits, and how many there may be at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// [`HEAD_TIME`].
@@ -59,7 +59,7 @@ pub struct Limits {
     pub stall_time: Duration,
     /// [`LONGEST_CONNECTION`].
     pub longest_connection: Duration,
-    /// How long the last answer of a connection of that age may take, to be made and to be taken.
+    /// How long the last answer of a connection of that age may take, to be made and to be read.
     pub last_answer: Duration,
     /// [`MOST_CONNECTIONS`].
     pub most_connections: usize,
@@ -76,7 +76,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Those of the service. A test takes shorter ones.
+    /// The limits of the service. A test uses shorter ones.
     fn default() -> Self {
         Self {
             head_time: HEAD_TIME,

@@ -5,29 +5,34 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::config::log_level;
 use crate::telemetry::logs::{self, LogLevel};
+use crate::telemetry::targets::HTTP;
 
 use super::problem;
 
-/// Longest level; one directive per module is far shorter.
+/// The longest level; one directive per module is far shorter.
 const LONGEST_LEVEL: usize = 4 * 1024;
 
 pub(super) async fn get() -> Response {
     logs::level().map_or_else(no_log, shown)
 }
 
-/// The body is the level, as it stands in the configuration.
+/// Sets the level in the body, written as in the configuration.
 pub(super) async fn put(body: String) -> Response {
-    let Some(log_level) = logs::level() else { return no_log() };
+    let Some(log) = logs::level() else { return no_log() };
     let to = body.trim();
     if to.len() > LONGEST_LEVEL {
         return problem(StatusCode::PAYLOAD_TOO_LARGE, format!("a log level has at most {LONGEST_LEVEL} bytes"));
     }
-    let from = log_level.levels().current;
-    match log_level.set(to) {
+    let from = log.levels().current;
+    match log.set(to) {
         Ok(()) => {
-            tracing::info!(from, to, "log level changed until the next reload");
-            shown(log_level)
+            tracing::info!(target: HTTP, from, to, "log level changed until the next reload");
+            for (old, now) in log_level::read(to).map(|level| level.renamed).unwrap_or_default() {
+                tracing::warn!(target: HTTP, old, now, "a target of log lines is called otherwise now");
+            }
+            shown(log)
         }
         Err(error) => problem(StatusCode::BAD_REQUEST, error.to_string()),
     }

@@ -1,9 +1,9 @@
-//! Who has how many connections, and how many requests that are being answered: counted by address, so that one machine
-//! cannot take the places of all others.
+//! Who has how many connections, and how many requests being answered: counted by address, so that one machine cannot take
+//! everybody else's places.
 //!
-//! A connection that waits for its peer (silent, in the middle of a head or a body, or idle behind an answer) keeps its place
-//! only while nobody else wants it: where there is none left, the one that has waited longest is closed for the newcomer. So
-//! whoever opens connections and says nothing locks out nobody, not even on the same machine. Only connections whose requests
+//! A connection that waits for its peer (silent, in the middle of a head or a body, or idle after an answer) keeps its place
+//! only while nobody else wants it: where none is left, the one that has waited longest is closed for the newcomer. So a peer
+//! that opens connections and stays silent locks nobody out, not even on the same machine. Only connections whose requests
 //! are being answered are never closed for others.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -28,7 +28,7 @@ pub(super) struct Places {
 struct Taken {
     /// In the order in which they came.
     by_address: HashMap<IpAddr, Vec<Held>>,
-    /// By other machines, all together.
+    /// Held by other machines, in total.
     others: usize,
     next: u64,
 }
@@ -41,7 +41,7 @@ struct Held {
     displaced: CancellationToken,
 }
 
-/// A connection's; given back when it is dropped.
+/// A connection's place; given back on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -56,10 +56,10 @@ impl Places {
         Arc::new(Self { limits, taken: Mutex::default() })
     }
 
-    /// A place for a connection from there; the longest waiting one makes room for it.
+    /// Takes a place for a connection from there; the one that has waited longest makes room for it.
     ///
     /// # Errors
-    /// Why there is none: all others are being answered.
+    /// Why there is no place: all others are being answered.
     pub(super) fn take(self: &Arc<Self>, ip: IpAddr, progress: &Arc<Progress>) -> Result<Place, Reason> {
         let address = counted_as(ip);
         let mut taken = self.taken.lock();
@@ -67,7 +67,7 @@ impl Places {
             return Err(Reason::TooManyOfOneAddress);
         }
         if !address.is_loopback() && taken.others >= self.limits.most_connections {
-            // Of whoever has the most: who has few keeps them.
+            // From the address that has the most: one with few keeps them.
             let mut addresses: Vec<IpAddr> = taken.by_address.keys().copied().filter(|ip| !ip.is_loopback()).collect();
             addresses.sort_by_key(|address| std::cmp::Reverse(taken.of(*address)));
             if !addresses.into_iter().any(|address| taken.displace(address)) {
@@ -89,7 +89,7 @@ impl Taken {
         self.by_address.get(&address).map_or(0, Vec::len)
     }
 
-    /// Takes its place from the connection of that address that has waited longest. Whether there was one.
+    /// Takes the place of the connection from that address that has waited longest. True if there was one.
     fn displace(&mut self, address: IpAddr) -> bool {
         let held = self.by_address.get(&address).map_or(&[][..], Vec::as_slice);
         let waiting = held.iter().filter_map(|held| Some((held.progress.waits_since()?, held.number)));
@@ -114,7 +114,7 @@ impl Taken {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Not there any more if it was taken from it.
+        // It is no longer there if its place was taken away.
         drop(self.places.taken.lock().remove(self.address, self.number));
     }
 }
@@ -127,7 +127,7 @@ pub(super) struct RequestPlaces {
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A request's; given back when it is dropped.
+/// A request's place; given back on drop.
 #[derive(Debug)]
 pub(super) struct RequestPlace {
     places: Arc<RequestPlaces>,
@@ -139,7 +139,7 @@ impl RequestPlaces {
         Arc::new(Self { most, most_of_one_address, taken: Mutex::default() })
     }
 
-    /// A place for a request from there, if there is one.
+    /// Takes a place for a request from there, if there is one.
     pub(super) fn take(self: &Arc<Self>, ip: IpAddr) -> Option<RequestPlace> {
         let address = counted_as(ip);
         let mut taken = self.taken.lock();
@@ -164,7 +164,7 @@ impl Drop for RequestPlace {
     }
 }
 
-/// All of loopback is one, and so is a /64 of IPv6: who has one address of it has all.
+/// All of loopback counts as one, and so does an IPv6 /64: a peer with one of its addresses has them all.
 fn counted_as(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         ip if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -182,7 +182,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// One whose request is being answered.
+    /// The progress of a connection whose request is being answered.
     fn answering() -> Arc<Progress> {
         let progress = Arc::new(Progress::default());
         progress.answers();

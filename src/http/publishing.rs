@@ -1,6 +1,6 @@
-//! `POST /api/v1/integrations/{id}/pause` and `/resume`: stop publishing, and go on with it.
+//! `POST /api/v1/integrations/{id}/pause` and `/resume`: stop publishing, and resume it.
 //!
-//! The answer comes when it is on disk, so that it holds over a restart; 202 when that takes longer than [`PATIENCE`].
+//! The answer comes when it is on disk, so that it survives a restart; 202 when that takes longer than [`PATIENCE`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{State, problem};
 use crate::integration::command::{Command, Task};
+
+use super::{State, problem};
 
 /// How long a request waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 impl State {
-    /// Passes it on to those who carry it out.
+    /// Passes it on to the task that carries it out.
     ///
     /// # Errors
     /// Why that cannot be done.
@@ -58,7 +59,7 @@ async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, p
         Ok(Err(_)) => {
             return problem(StatusCode::CONFLICT, format!("{id:?} has no real time, or the service is ending"));
         }
-        // It is done, and will be on disk when the store can be written.
+        // It is done, and will be on disk once the store can be written.
         Err(_) => (StatusCode::ACCEPTED, true),
     };
     (status, Json(json!({ "integration": id, "publishing": word, "changed": changed }))).into_response()

@@ -1,9 +1,9 @@
-//! Whether the service is ready: CMS can dial in, the agent table is there, the store is on disk and takes what comes.
+//! Whether the service is ready: CMS can dial in, the agent table is there, the store is on disk and accepts writes.
 //!
-//! `/health/ready` answers it, and `rtalink_ready` tells it to Prometheus. Whether the directory takes a file is looked at every
-//! five seconds, and as soon as everything is there, by the service itself: nobody who asks makes it write one, or waits for
-//! the disk. A look that takes longer than five seconds counts as not ready, and is waited for before the next one. Cost: a
-//! file that is made and removed.
+//! `/health/ready` answers with it, and `rtalink_ready` reports it to Prometheus. The service itself checks whether the
+//! directory takes a file, every five seconds and as soon as everything is there: a request neither makes it write one nor
+//! waits for the disk. A check that takes longer than five seconds counts as not ready, and ends before the next one begins.
+//! Cost: a file that is created and removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -24,19 +24,19 @@ use crate::telemetry::names;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// Whether the service is ready, checked periodically.
 #[derive(Debug)]
 pub struct Readiness {
-    /// The ways to Kafka, once the agent table is there; their journal tells how the store is doing.
+    /// The ways to Kafka, once the agent table is there; their journal knows how the store is doing.
     handles: OnceLock<Vec<PublishHandle>>,
     /// CMS can dial in.
     is_listening: AtomicBool,
-    /// Of the store; `None` where it is in memory by somebody's wish.
+    /// The store's directory; `None` where the store is in memory on purpose.
     directory: Option<PathBuf>,
     gauge: Gauge,
-    /// What the last look at the directory has found.
+    /// What the last check of the directory found.
     directory_trouble: Mutex<Option<Trouble>>,
-    /// Something has changed that is worth a look.
+    /// Something has changed that is worth a check.
     news: Notify,
 }
 
@@ -45,16 +45,16 @@ pub struct Readiness {
 pub(super) struct Look {
     /// The agents are there, and CMS can dial in.
     pub(super) is_recovered: bool,
-    /// How the store is, or what is wrong with it.
+    /// The state of the store, or what is wrong with it.
     pub(super) store: Result<&'static str, Trouble>,
 }
 
 /// What is wrong with the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
-    /// In words that are always the same, for everybody.
+    /// In fixed words, for everybody.
     pub(super) state: &'static str,
-    /// What the system or SQLite says, with names of files; `None` where there is no more to say.
+    /// What the system or SQLite says, with names of files; `None` where there is nothing more to say.
     pub(super) said: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Look {
 }
 
 impl Readiness {
-    /// Of a service that is starting: not ready, and told so from here on.
+    /// Creates it for a service that is starting: not ready, and reported so from now on.
     pub fn new(store: &Store, metrics: &Metrics) -> Self {
         let directory = (!store.in_memory).then(|| store.directory.clone());
         let gauge = metrics.gauge(names::READY, &[]);
@@ -94,12 +94,12 @@ impl Readiness {
         self.news.notify_one();
     }
 
-    /// The ways to Kafka, none before the agents are restored.
+    /// Returns the ways to Kafka, none before the agents are restored.
     pub(super) fn handles(&self) -> &[PublishHandle] {
         self.handles.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Of the store.
+    /// Returns the store's directory.
     pub(super) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
@@ -108,7 +108,7 @@ impl Readiness {
         self.is_listening.load(Ordering::Acquire)
     }
 
-    /// Looks until it is stopped.
+    /// Checks until it is stopped.
     pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let look = self.look_at_directory();
@@ -121,7 +121,7 @@ impl Readiness {
                 }
             }
             self.look();
-            // Over with the news, with the time, or with the end.
+            // Ends with news, after the interval, or when stopped.
             let _ = stop.run_until_cancelled(timeout(INTERVAL, self.news.notified())).await;
         }
     }
@@ -133,15 +133,15 @@ impl Readiness {
         *self.directory_trouble.lock() = looked.unwrap_or_else(failed);
     }
 
-    /// What is known now, without a look at the disk.
+    /// Returns what is known now, without access to the disk.
     pub(super) fn look(&self) -> Look {
         let handles = self.handles();
-        // The ways to Kafka are there when the table is, and listeners are next.
+        // The ways to Kafka are there when the table is, and the listeners come next.
         let is_recovered = !handles.is_empty() && self.is_listening();
         let store = match (handles.first().map(PublishHandle::store_health), self.directory_trouble.lock().clone()) {
             (Some(StoreHealth { trouble: Some(said), .. }), _) => Err(Trouble { state: REFUSES, said: Some(said) }),
             (Some(_), _) if self.directory.is_none() => Ok("in memory, as configured"),
-            // What is in the directory says nothing about a store that is not there.
+            // The content of the directory says nothing about a store that is not there.
             (Some(StoreHealth { is_durable: false, .. }), _) => Err(Trouble::of(IN_MEMORY)),
             (_, Some(trouble)) => Err(trouble),
             (None, None) => Ok("opened"),
@@ -153,14 +153,14 @@ impl Readiness {
     }
 }
 
-/// What everybody is told of a store that does not take what comes; `docs/http.md` lists them.
+/// What everybody may know of a store that does not accept writes; `docs/http.md` lists them.
 const REFUSES: &str = "cannot be written";
 const IN_MEMORY: &str = "in memory: it could not be opened on disk";
 const GONE: &str = "its file is gone from its directory: restart, and give it the directory back";
 const NO_FILE: &str = "its directory takes no file";
 const SILENT: &str = "its disk does not answer";
 
-/// The files that are open stay writable when their directory is gone, but nobody would find them after a restart.
+/// Open files stay writable when their directory is gone, but nobody would find them after a restart.
 fn trouble_of(directory: &Path) -> Option<Trouble> {
     if !directory.join(crate::journal::store::DATABASE).exists() {
         return Some(Trouble::of(GONE));

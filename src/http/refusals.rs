@@ -1,4 +1,4 @@
-//! What is refused over HTTP: counted by reason, and said in the log at most once in ten seconds each.
+//! What is refused over HTTP: counted by reason, and logged at most once in ten seconds each.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::repeats::Repeats;
+use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -50,7 +51,7 @@ impl Reason {
         Self::TooOld,
     ];
 
-    /// In the metric.
+    /// The label in the metric.
     const fn label(self) -> &'static str {
         match self {
             Self::NoToken => "no_token",
@@ -71,11 +72,11 @@ impl Reason {
     }
 }
 
-/// Counts and tells them.
+/// Counts and logs refusals.
 pub(super) struct Refusals([(Counter, Mutex<Repeats>); Reason::ALL.len()]);
 
 impl Refusals {
-    /// Every reason is exported from here on.
+    /// Registers every reason, which is exported from now on.
     pub(super) fn new(metrics: &Metrics) -> Self {
         Self(Reason::ALL.map(|reason| {
             let counter = metrics.counter(names::HTTP_REFUSED, &[reason.label()]);
@@ -84,12 +85,12 @@ impl Refusals {
         }))
     }
 
-    /// One more. Of the request nothing is said but where it comes from.
+    /// Counts one more. Nothing of the request is logged but where it comes from.
     pub(super) fn count(&self, reason: Reason, peer: IpAddr) {
         let (counter, repeats) = &self.0[reason as usize];
         counter.increment(1);
         if let Some(more) = repeats.lock().admit(Timestamp::now()) {
-            tracing::warn!(reason = reason.label(), %peer, more, "refused over HTTP");
+            tracing::warn!(target: HTTP, reason = reason.label(), %peer, more, "refused over HTTP");
         }
     }
 }

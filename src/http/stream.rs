@@ -1,4 +1,4 @@
-//! The socket of a connection: what has come and gone over it, and an end for a peer that takes nothing.
+//! The socket of a connection: what has come and gone over it, and an end for a peer that reads nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use super::places::RequestPlace;
 #[derive(Debug)]
 pub(super) struct Permit {
     pub(super) _request: RequestPlace,
-    /// Of those that ask for all agents.
+    /// The place of a request for all agents.
     pub(super) _table: Option<OwnedSemaphorePermit>,
 }
 
@@ -30,18 +30,18 @@ enum Phase {
     Waits(Instant),
     /// A request is there and has no answer yet.
     Works,
-    /// The answer has to go out; the places of its request are given back when it has gone.
+    /// The answer is being sent; the places of its request are given back when it has gone.
     Answers { _permit: Option<Permit> },
 }
 
-/// How far a connection is, shared by its socket and by those who answer its requests.
+/// The progress of a connection, shared by its socket and the code that answers its requests.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// A request has begun and is not answered.
     is_asked: AtomicBool,
     /// At least one request was answered.
     has_answered: AtomicBool,
-    /// The peer took nothing for too long.
+    /// The peer read nothing for too long.
     is_stalled: AtomicBool,
     phase: Mutex<Phase>,
 }
@@ -58,19 +58,19 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// A request is there as a whole, and is going to be answered.
+    /// A complete request is there, and is going to be answered.
     pub(super) fn answers(&self) {
         *self.phase.lock() = Phase::Works;
     }
 
-    /// There is an answer; it still has to go out.
+    /// There is an answer; it still has to be sent.
     pub(super) fn answered(&self, permit: Option<Permit>) {
         self.is_asked.store(false, Ordering::Relaxed);
         self.has_answered.store(true, Ordering::Relaxed);
         *self.phase.lock() = Phase::Answers { _permit: permit };
     }
 
-    /// Everything that was written has gone.
+    /// Everything that was written has been sent.
     fn has_gone(&self) {
         let mut phase = self.phase.lock();
         if matches!(*phase, Phase::Answers { .. }) {
@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Since when it has waited for its peer; `None` while a request of it is being answered.
+    /// Returns since when it has waited for its peer; `None` while a request of it is being answered.
     pub(super) fn waits_since(&self) -> Option<Instant> {
         match *self.phase.lock() {
             Phase::Waits(since) => Some(since),
@@ -86,12 +86,12 @@ impl Progress {
         }
     }
 
-    /// Whether nothing is missing: requests were answered, and none has begun since.
+    /// Whether nothing is outstanding: requests were answered, and none has begun since.
     pub(super) fn is_idle(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed) && !self.is_asked.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer took nothing for too long.
+    /// Whether the peer read nothing for too long.
     pub(super) fn is_stalled(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed)
     }
@@ -100,10 +100,10 @@ impl Progress {
 /// The socket of a connection.
 pub(super) struct Stream {
     socket: TcpStream,
-    /// For how long the peer may take nothing.
+    /// How long the peer may read nothing.
     patience: Duration,
     progress: Arc<Progress>,
-    /// Runs while the peer takes nothing.
+    /// Runs while the peer reads nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
@@ -159,7 +159,7 @@ impl AsyncWrite for Stream {
         self.socket.is_write_vectored()
     }
 
-    /// Comes when everything of an answer has been written.
+    /// Called when a whole answer has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(context);
         if flushed.is_ready() {

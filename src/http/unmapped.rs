@@ -2,44 +2,52 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::mapping::annotate::NoUser;
-use crate::mapping::unmapped::Seen;
-
-use super::{State, not_restored};
+use crate::mapping::unmapped::{Listed, Seen};
 use crate::views::model::IntegrationModel;
 
+use super::{State, not_restored, problem};
+
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Response {
-    let integrations = state.model.read();
-    if !integrations.iter().all(IntegrationModel::is_known) {
-        return not_restored();
+    let Some(listed) = listed(&state) else { return not_restored() };
+    let to_json = move || json!({ "integrations": listed.into_iter().map(entry).collect::<Vec<_>>() }).to_string();
+    match tokio::task::spawn_blocking(to_json).await {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-    let entries: Vec<Value> = integrations.iter().filter(|known| !known.is_removed).map(entry).collect();
-    Json(json!({ "integrations": entries })).into_response()
 }
 
-fn entry(integration: &IntegrationModel) -> Value {
-    let unmapped = &integration.unmapped;
-    let users = unmapped.users().into_iter().map(|(user, seen)| {
+/// Returns what each integration lists; `None` until all of them know their agents. Nobody waits for the model while it is
+/// shown.
+fn listed(state: &State) -> Option<Vec<(Arc<str>, Listed)>> {
+    let integrations = state.model.read();
+    let are_known = integrations.iter().all(IntegrationModel::is_known);
+    let wanted = integrations.iter().filter(|known| !known.is_removed);
+    are_known.then(|| wanted.map(|known| (Arc::clone(&known.id), known.unmapped.listed())).collect())
+}
+
+fn entry((id, listed): (Arc<str>, Listed)) -> Value {
+    let not_listed = listed.not_listed;
+    let [users, activities] = listed.sorted();
+    let users = users.into_iter().map(|(user, seen)| {
         let reason = match seen.reason {
             NoUser::Ambiguous => "ambiguous",
             NoUser::Unmapped | NoUser::Nameless => "unmapped",
         };
-        with_seen(json!({ "externalUser": user, "reason": reason }), seen)
+        with_seen(json!({ "externalUser": &*user, "reason": reason }), seen)
     });
-    let activities = unmapped
-        .activities()
-        .into_iter()
-        .map(|(activity, seen)| with_seen(json!({ "externalActivity": activity }), seen));
+    let activities =
+        activities.into_iter().map(|(activity, seen)| with_seen(json!({ "externalActivity": &*activity }), seen));
     json!({
-        "integration": &*integration.id,
+        "integration": &*id,
         "users": users.collect::<Vec<_>>(),
         "activities": activities.collect::<Vec<_>>(),
-        "notListed": unmapped.not_listed(),
+        "notListed": not_listed,
     })
 }
 

@@ -1,13 +1,15 @@
-//! Goes on behind what Kafka has, where the store is older than that, and writes to the topic `current` what it lacks
+//! Continues after what Kafka has, where the store is older than that, and writes to the topic `current` what it lacks
 //! ([`crate::kafka::comparison`]).
 //!
-//! What is written again is the agent's last event: the very message, where it is remembered (`refresh_after`), else one with
-//! its sequence, made from what is known of the agent, with an id of its own. In portions, so that events do not wait for it.
+//! The agent's last event is written again: the same message where it is remembered (`refresh_after`), else a new one with
+//! its sequence, made from what is known of the agent, with an id of its own. This happens in portions, so that events do not
+//! wait for it.
 
 use std::collections::VecDeque;
 
 use crate::journal::message::{Batch, Message, Route};
 use crate::kafka::comparison::Again;
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::table::AgentIndex;
 use crate::views::model::Update;
@@ -21,7 +23,7 @@ const PORTION: usize = 1_000;
 pub(super) type ToBeWritten = VecDeque<AgentIndex>;
 
 impl Charge {
-    /// Takes whom the topic lacks, and writes a portion of them.
+    /// Takes the agents whom the topic lacks, and writes a portion of them.
     pub(super) fn write_again(&mut self) {
         let table = self.engine.tracker().table();
         match self.publish.comparison().take_again() {
@@ -49,12 +51,12 @@ impl Charge {
             return;
         }
         if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
-            tracing::debug!(integration = %self.id, %refused, "not written again yet");
+            tracing::debug!(target: INTEGRATION, integration = %self.id, %refused, "not written again yet");
             portion.into_iter().rev().for_each(|agent| self.to_be_written.push_front(agent));
         }
     }
 
-    /// Tells what is known where it is asked for, also while the journal is full: nothing leaves it before.
+    /// Answers what is known to a comparison that asks, even while the journal is full: nothing leaves it before.
     pub(super) fn answer_comparison(&self) {
         let comparison = self.publish.comparison();
         if comparison.asks() {
@@ -62,7 +64,7 @@ impl Charge {
         }
     }
 
-    /// Takes what was found where Kafka knew more.
+    /// Takes the agents of whom Kafka knew more.
     pub(super) fn compare(&mut self, at: Timestamp) {
         self.answer_comparison();
         let found = self.publish.comparison().take_found();

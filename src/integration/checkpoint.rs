@@ -1,9 +1,9 @@
-//! The agent table to the store, a little at a time.
+//! Writes the agent table to the store, a little at a time.
 //!
-//! Every [`EVERY`] the agents whose memory has changed are written down, in portions of [`PORTION`], so that no commit
-//! keeps the journal waiting for long. Only the last portion of a round says that the journal is covered: what a crash finds
-//! half done is made up from the journal, whose rows hold the same agents as they were after each batch. What is written is
-//! what the journal has accepted, and nothing else: see [`super::standing`].
+//! Every [`EVERY`] the agents whose memory has changed are written, in portions of [`PORTION`], so that no commit keeps the
+//! journal waiting for long. Only the last portion of a round says that the journal is covered: what a crash leaves half done
+//! is completed from the journal, whose rows hold the same agents as they were after each batch. Only what the journal has
+//! accepted is written: see [`super::standing`].
 
 use std::time::Duration;
 
@@ -13,29 +13,30 @@ use crate::journal::agents::Latest;
 use crate::journal::lane::Lane;
 use crate::journal::store::{self, AgentKey, StoredIntegration};
 use crate::mapping::spelling;
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::table::AgentIndex;
 
 use super::standing::Accepted;
 
-/// Between the beginnings of two rounds.
+/// The time between the beginnings of two rounds.
 const EVERY: Duration = Duration::from_secs(5);
 /// Agents that are written at a time.
 const PORTION: usize = 2_000;
-/// Of the journal, read at a time.
+/// Bytes of the journal that are read at a time.
 const COVER_BYTES: usize = 4 * 1024 * 1024;
 
-/// See the module.
+/// Writes the agent table to the store in rounds of portions.
 #[derive(Debug)]
 pub struct Checkpoint {
     due: Timestamp,
     /// Agents of the round that are not written yet.
     waiting: Vec<AgentIndex>,
-    /// Forgotten, and where their tombstones end: until the table is without them and Kafka has the tombstones.
+    /// Forgotten agents, and where their tombstones end: kept until the table is without them and Kafka has the tombstones.
     forgotten: Vec<(AgentKey, u64)>,
     /// What the round covers.
     covers: u64,
-    /// What is covered.
+    /// What is covered by now.
     covered_to: u64,
     /// What was last written of the feed.
     feed: Vec<u8>,
@@ -43,7 +44,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Goes on from what the store knows.
+    /// Continues from what the store knows.
     pub(super) fn new(stored: &StoredIntegration, now: Timestamp) -> Self {
         Self {
             due: now,
@@ -61,17 +62,17 @@ impl Checkpoint {
         self.is_recovered
     }
 
-    /// Somebody is forgotten, with a tombstone that ends there: the next round is without him, and begins as soon as it can.
+    /// Somebody is forgotten, with a tombstone that ends there: the next round is without them, and begins as soon as it can.
     pub(super) fn forget(&mut self, key: AgentKey, end: u64) {
         self.forgotten.push((key, end));
     }
 
-    /// The number of somebody who is forgotten is somebody else's from now on.
+    /// The number of somebody who was forgotten may be somebody else's from now on.
     pub(super) fn forget_number(&mut self, index: AgentIndex) {
         self.waiting.retain(|waiting| *waiting != index);
     }
 
-    /// Where the tombstones of a login id end that Kafka may not have yet, with their ACDs.
+    /// Returns the ends of a login id's tombstones that Kafka may not have yet, with their ACDs.
     pub(super) fn tombstones(&self, login_id: &str, lane: &Lane) -> impl Iterator<Item = (u32, u64)> {
         let is_done = self.covered_to.min(lane.outbox().acknowledged_to());
         let of_him =
@@ -79,7 +80,7 @@ impl Checkpoint {
         of_him.map(|((acd, _), end)| (*acd, *end))
     }
 
-    /// Time has passed: writes a portion if one is due. `last_event` tells an agent's last message, where it is kept.
+    /// Time has passed: writes a portion if one is due. `last_event` returns an agent's last message, where it is kept.
     pub(super) fn tick(
         &mut self,
         table: &mut Accepted<'_>,
@@ -111,27 +112,29 @@ impl Checkpoint {
         }
     }
 
-    /// The same while the journal is full and the engine has seen more than the journal was given: what is written down is
-    /// what the rows behind the checkpoint say, so that they can leave once Kafka has them. That makes no table whole which was
-    /// not: whoever is not in it is in Kafka, or in a row that stays.
+    /// Does the same while the journal is full and the engine has seen more than the journal was given: what the rows after
+    /// the checkpoint say is written, so that they can leave once Kafka has them. That does not make an incomplete table
+    /// whole: an agent who is not in it is in Kafka, or in a row that stays.
     pub(super) fn cover(&mut self, lane: &Lane, now: Timestamp, keeps_events_of: Option<&str>) {
         if now < self.due {
             return;
         }
         self.due = now.plus(EVERY);
         if let Err(error) = self.cover_rows(lane, keeps_events_of) {
-            tracing::error!(error, "the journal cannot be read: its rows stay, will be tried again");
+            tracing::error!(
+                target: INTEGRATION, error, "the journal cannot be read: its rows stay, will be tried again"
+            );
         }
     }
 
     fn cover_rows(&mut self, lane: &Lane, keeps_events_of: Option<&str>) -> Result<(), String> {
-        // One that is damaged must not keep the others in the store.
+        // A damaged row must not keep the others in the store.
         let rows = lane.sound_rows(self.covered_to, COVER_BYTES).map_err(|error| error.to_string())?;
         let Some(last) = rows.last() else { return Ok(()) };
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().try_for_each(|row| latest.add(row)).map_err(|error| error.to_string())?;
         let mut change = latest.into_changed();
-        // What a damaged row said of somebody who is forgotten is known here.
+        // Somebody whose forgetting was in a damaged row is known here.
         let is_left_out = |end: u64| {
             let is_in = |row: &store::Row| row.first < end && end <= row.end();
             self.covered_to < end && end <= last.end() && !rows.iter().any(is_in)
@@ -149,8 +152,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Of those who are forgotten, who has not come again. In every portion: while the disk is full, the journal's thread may
-    /// write down between two of them how an earlier row has left him.
+    /// Returns those of the forgotten who have not come again. Needed in every portion: while the disk is full, the journal's
+    /// thread may write an agent's state from an earlier row between two portions.
     fn gone(&self, table: &Accepted<'_>) -> Vec<AgentKey> {
         let uncovered = self.forgotten.iter().filter(|(_, end)| *end > self.covered_to);
         uncovered.map(|(key, _)| key).filter(|key| !table.is_known(key)).cloned().collect()
@@ -162,7 +165,7 @@ impl Checkpoint {
         self.forgotten.retain(|(_, end)| *end > is_done);
     }
 
-    /// Everything at once, at the end.
+    /// Writes everything at once, at the end.
     pub(super) fn finish(
         &mut self,
         table: &mut Accepted<'_>,
@@ -170,7 +173,7 @@ impl Checkpoint {
         now: Timestamp,
         last_event: impl Fn(AgentIndex) -> Option<StoredMessage>,
     ) {
-        // A round that has begun, and one with what has changed since.
+        // The round that has begun, and one with what has changed since.
         for _ in 0..2 {
             self.due = now;
             let mut before = usize::MAX;
@@ -217,8 +220,8 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    /// Up to where a full journal of three rows is covered, one of which is damaged, and how many the table has then. The first
-    /// agent's tombstone ends at `forgotten`.
+    /// Returns up to where a full journal of three rows, one of them damaged, is covered, and how many agents the table has
+    /// then. The first agent's tombstone ends at `forgotten`.
     fn covered_past(damaged: u64, forgotten: Option<u64>) -> (u64, u64) {
         let folder = TempDir::new().unwrap();
         let (journal, _) = start(&folder);

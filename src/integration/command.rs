@@ -9,18 +9,18 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Command {
     /// The position.
     pub number: usize,
-    /// What.
+    /// What is to be done.
     pub task: Task,
 }
 
-/// What is to be done.
+/// A thing to do.
 #[derive(Debug)]
 pub enum Task {
-    /// Stop publishing, or go on with it.
+    /// Stop publishing, or resume it.
     Publishing {
         /// To stop.
         pause: bool,
-        /// Told when it is on disk; `false`: it was so before.
+        /// Notified when it is on disk; `false`: it was so before.
         done: oneshot::Sender<bool>,
     },
     /// Forget somebody.
@@ -32,28 +32,28 @@ pub enum Task {
 pub struct Forget {
     /// Their login id.
     pub login_id: Arc<str>,
-    /// On that ACD alone.
+    /// Only on that ACD.
     pub acd: Option<u32>,
-    /// Also where nobody knows them here: then only a tombstone is published. With an ACD.
+    /// Even where nobody knows them here: then only a tombstone is published. Needs an ACD.
     pub is_unknown_too: bool,
-    /// Told when it has begun, or that it cannot be.
+    /// Gets the answer when it has begun, or cannot begin.
     pub done: oneshot::Sender<Forgotten>,
 }
 
-/// What came of it in one integration.
+/// The result in one integration.
 #[derive(Debug, Default)]
 pub struct Forgotten {
     /// ACDs on which they are forgotten, now or a short while ago.
     pub acds: Vec<u32>,
-    /// So many of them, the first, only now.
+    /// How many of them, counted from the first, only now.
     pub now: usize,
     /// ACDs on which the feed still shows them.
     pub in_feed: Vec<u32>,
     /// The journal had no room for it.
     pub is_full: bool,
-    /// Told when nothing of them is left in the store.
+    /// Notified when nothing of them is left in the store.
     pub erased: Option<oneshot::Receiver<()>>,
 }
 
-/// To those who carry it out.
+/// Sends commands to the tasks that carry them out.
 pub type Commands = mpsc::Sender<Command>;

@@ -1,4 +1,4 @@
-//! What becomes of what the engine has found: published, shown, logged and counted, a share at a time.
+//! Publishes, shows, logs and counts what the engine has found, a share at a time.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::engine::session::ConnectionId;
+use crate::engine::{CloseReason, DeadLetter, Finding};
 use crate::journal::message::Message;
 use crate::kafka::dead_letter;
 use crate::telemetry::metrics::Dropped;
+use crate::telemetry::targets::{AGENTS, INTEGRATION};
 use crate::tracker::event::StatusKind;
 use crate::tracker::status::FeedStatus;
 use crate::tracker::table::AgentIndex;
@@ -17,12 +19,11 @@ use crate::wire::escape::escape;
 
 use super::conditions::advice;
 use super::worker::{Charge, SHARE_FINDINGS};
-use crate::engine::{CloseReason, DeadLetter, Finding};
 
-/// How often at most the read model is told of figures alone.
+/// The shortest time between two updates of the read model with figures alone.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
-/// What the read model knows of a feed. A flood of letters does not wake it for each of them.
+/// What the read model knows of a feed. In a flood, not every letter wakes it.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     at: Option<Instant>,
@@ -30,7 +31,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Whether the model is to be told now: of a feed status at once, of anything else now or at a later call.
+    /// Whether the model is to be updated now: for a feed status at once, for anything else now or at a later call.
     fn is_due(&mut self, has_changed: bool, has_status: bool, now: Instant) -> bool {
         self.is_behind |= has_changed || has_status;
         let is_quiet = self.at.is_none_or(|at| now.saturating_duration_since(at) >= SHOW_EVERY);
@@ -42,15 +43,15 @@ impl Shown {
     }
 }
 
-/// What was found, or is to be found, and is not concluded yet.
+/// What was found, or still has to be found, and is not concluded yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest {
-    /// When that was read from which it was found.
+    /// When the bytes were read from which it was found.
     read_at: Option<Instant>,
 }
 
-/// How many findings have to be handed over together, so that none of the others is an event of an agent who is among them.
-/// Of each its agent, where it is an event.
+/// Returns how many findings have to be handed over together, so that none of the others is an event of an agent among them.
+/// `agents` has the agent of each finding that is an event.
 fn together(agents: impl Iterator<Item = Option<AgentIndex>>) -> usize {
     let mut seen = HashSet::new();
     let is_again = |(_, agent): &(usize, Option<AgentIndex>)| agent.is_some_and(|agent| !seen.insert(agent));
@@ -73,11 +74,11 @@ impl Charge {
         self.conclude_these(findings, read_at);
     }
 
-    /// The same of a share: the end of one snapshot may log out everybody. The rest comes before anything else of this
+    /// Does the same for a share: the end of one snapshot may log out everybody. The rest comes before anything else of this
     /// integration.
     ///
-    /// What is written of an agent with their event is what the engine remembers now, which is what their last event says. So
-    /// all events of an agent are handed over together.
+    /// With an agent's event the engine's current memory of them is written, which is what their last event says. So all
+    /// events of an agent are handed over together.
     pub(super) fn conclude_share(&mut self, read_at: Option<Instant>) {
         let before = self.rest.take();
         let read_at = before.map_or(read_at, |rest| rest.read_at);
@@ -106,9 +107,11 @@ impl Charge {
                 Finding::Event(event, annotation) => {
                     self.metrics.event(event.cause);
                     let (agent, cause, mode) = (&*event.login_id, event.cause.name(), event.state.mode.name());
-                    tracing::debug!(integration = %self.id, acd = event.acd, agent, cause, mode, "event");
+                    tracing::debug!(
+                        target: AGENTS, integration = %self.id, acd = event.acd, agent, cause, mode, "event"
+                    );
                     let read_at = read_at.filter(|_| event.observed_at == self.now);
-                    // What is merged with later ones is encoded when it is clear.
+                    // An event that may be merged with later ones is encoded when it is final.
                     if !self.standing.is_behind() {
                         self.collect(&mut messages, self.encoder.event_message(&event, &annotation, read_at));
                     }
@@ -135,12 +138,14 @@ impl Charge {
                 Finding::Close(connection, reason) => self.close(connection, reason),
                 Finding::Probe(peer) => {
                     let advice = "a port scan or a health check; no feed status tells of it, for there were many";
-                    tracing::info!(integration = %self.id, %peer, advice, "a connection ended without a valid record");
+                    tracing::info!(
+                        target: INTEGRATION, integration = %self.id, %peer, advice, "a connection ended without a valid record"
+                    );
                 }
             }
         }
         let events = self.hand_over(messages, events);
-        // Not before: what is written of an agent then is what his last event says.
+        // Not before: what is written of an agent then is what their last event says.
         if self.rest.is_none() {
             self.end_overflow();
         }
@@ -157,12 +162,16 @@ impl Charge {
         let DeadLetter { reason, offset, raw, received_at } = letter;
         let raw = if self.event_names { raw } else { Vec::new() };
         self.metrics.dead_letter(reason);
-        tracing::warn!(integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}");
-        tracing::debug!(integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read");
+        tracing::warn!(
+            target: INTEGRATION, integration = %self.id, reason = reason.label(), offset, "invalid record: {reason}"
+        );
+        tracing::debug!(
+            target: AGENTS, integration = %self.id, offset, raw = %escape(&raw), "an invalid record as it was read"
+        );
         if !self.limiter.admit(received_at) {
             return None;
         }
-        // While Kafka is away, rubbish must not take the room of transitions.
+        // While Kafka is away, garbage must not take the room of transitions.
         let has_room = self.publish.lane().is_below_half();
         if !has_room {
             self.metrics.dropped(Dropped::DeadLetter, 1);
@@ -172,7 +181,9 @@ impl Charge {
 
     fn close(&mut self, connection: ConnectionId, reason: CloseReason) {
         self.metrics.refused(reason.label());
-        tracing::info!(integration = %self.id, connection, reason = reason.label(), "connection closed");
+        tracing::info!(
+            target: INTEGRATION, integration = %self.id, connection, reason = reason.label(), "connection closed"
+        );
         if let Some(close) = self.connections.get(&connection) {
             close.cancel();
         }
@@ -181,16 +192,17 @@ impl Charge {
     fn watch_refresh(&mut self, period: Duration) {
         let settings = self.engine.tracker().settings();
         if self.conditions.refreshed(settings, period) {
-            let (shortest_refresh_ms, period_ms) = (settings.shortest_refresh.as_millis(), period.as_millis());
+            let (shortest_refresh_ms, period_ms) =
+                (settings.thresholds.shortest_refresh.as_millis(), period.as_millis());
             tracing::warn!(
-                integration = %self.id, shortest_refresh_ms, period_ms,
+                target: INTEGRATION, integration = %self.id, shortest_refresh_ms, period_ms,
                 "shortest_refresh is more than half of the time between two refreshes, which may be merged: set it to a \
                  third of the report's refresh at most"
             );
         }
     }
 
-    /// In the log, and counted.
+    /// Logs and counts a feed status.
     pub(super) fn tell_status(&self, status: &FeedStatus) {
         let kind = status.event.kind;
         self.metrics.status(kind);
@@ -199,15 +211,21 @@ impl Charge {
         let kind_name = kind.name();
         match kind {
             StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
-                tracing::info!(integration = %self.id, kind = kind_name, peer, affected, "feed status");
+                tracing::info!(
+                    target: INTEGRATION, integration = %self.id, kind = kind_name, peer, affected, "feed status"
+                );
             }
             StatusKind::Disconnected if status.no_valid_record => {
                 let advice = "a port scan, a health check, or a layout that does not fit";
-                tracing::warn!(integration = %self.id, kind = kind_name, peer, no_valid_record = true, advice, "feed status");
+                tracing::warn!(
+                    target: INTEGRATION, integration = %self.id, kind = kind_name, peer, no_valid_record = true, advice, "feed status"
+                );
             }
             _ => {
                 let advice = advice(kind, affected);
-                tracing::warn!(integration = %self.id, kind = kind_name, peer, affected, advice, "feed status");
+                tracing::warn!(
+                    target: INTEGRATION, integration = %self.id, kind = kind_name, peer, affected, advice, "feed status"
+                );
             }
         }
     }
@@ -241,7 +259,7 @@ impl Charge {
         self.metrics.impossible_times.increment(count);
         if count > 0 {
             tracing::warn!(
-                integration = %self.id, count,
+                target: INTEGRATION, integration = %self.id, count,
                 "local times that do not occur, as in the hour that is left out in spring, are taken as missing: is \
                  `time_zone` that of the feed's clock?"
             );
@@ -256,7 +274,7 @@ impl Charge {
     }
 
     pub(super) fn tell_model(&self, update: Update) {
-        // The model outlives its senders but for a shutdown, when nobody reads it any more.
+        // The model outlives its senders except at shutdown, when nobody reads it any more.
         let _ = self.model.send((self.number, update));
     }
 }
@@ -269,7 +287,7 @@ mod tests {
     fn the_model_is_told_of_a_status_at_once_and_of_figures_in_the_end() {
         let begin = Instant::now();
         let mut shown = Shown::default();
-        // After so many milliseconds: something has changed, a status came, it is told.
+        // After so many milliseconds: something has changed, a status came, the model is updated.
         let looks = [
             (0, true, false, true),
             (1, true, false, false),

@@ -1,7 +1,7 @@
-//! What is wrong with a feed for longer than a moment: gauges of it, and what to try, for the log.
+//! What is wrong with a feed for longer than a moment: gauges, and advice for the log.
 //!
-//! The tracker finds most of it. Whether `shortest_refresh` fits the report only shows from one refresh to the next, and
-//! one that is late, or comes right behind a late one, says nothing: here several in a row have to agree.
+//! The tracker finds most of it. Whether `shortest_refresh` fits the report only shows from one refresh to the next, and one
+//! that is late, or comes right after a late one, says nothing: so several in a row have to agree.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::tracker::Tracker;
 use crate::tracker::event::StatusKind;
 use crate::tracker::settings::Settings;
 
-/// So many refreshes in a row convince.
+/// So many refreshes in a row are convincing.
 const CONVINCING: u8 = 3;
 
-/// What is known of a feed beside what its tracker says.
+/// What is known of a feed besides what its tracker says.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     refresh: RefreshWatch,
 }
 
 impl Conditions {
-    /// A refresh has come `period` after the one before. True where it is clear by it that `shortest_refresh` is too long.
+    /// A refresh has come `period` after the one before. True where that makes it clear that `shortest_refresh` is too long.
     pub(super) fn refreshed(&mut self, settings: &Settings, period: Duration) -> bool {
-        self.refresh.take(settings.shortest_refresh_is_too_long_for(period))
+        self.refresh.take(settings.thresholds.shortest_refresh_is_too_long_for(period))
     }
 
     /// Sets the gauges.
@@ -39,12 +39,12 @@ impl Conditions {
 #[derive(Debug, Default)]
 struct RefreshWatch {
     is_too_long: bool,
-    /// Refreshes in a row that say otherwise.
+    /// Refreshes in a row that contradict it.
     against: u8,
 }
 
 impl RefreshWatch {
-    /// What a refresh says. True where it has convinced us that it is too long.
+    /// Takes what a refresh says. True where it is now certain that `shortest_refresh` is too long.
     const fn take(&mut self, is_too_long: bool) -> bool {
         if is_too_long == self.is_too_long {
             self.against = 0;
@@ -59,7 +59,7 @@ impl RefreshWatch {
     }
 }
 
-/// What to try, where the name of a feed status does not say it.
+/// Returns what to try, where the name of a feed status does not say it.
 pub(super) const fn advice(kind: StatusKind, affected: u32) -> Option<&'static str> {
     match kind {
         StatusKind::Unreadable if affected > 0 => Some(
@@ -98,12 +98,12 @@ mod tests {
 
     #[test]
     fn three_refreshes_in_a_row_say_whether_shortest_refresh_is_too_long() {
-        // Refreshes that say so; after which it is said, and which are told.
+        // Refreshes that say so; after which it is said, and which are reported.
         let cases = [
             ("no no no", "no no no"),
             ("yes yes no yes yes no", "no no no no no no"),
             ("yes yes yes yes", "no no TOLD yes"),
-            // Its end needs as many; then it is told again.
+            // Its end needs as many; then it is reported again.
             ("yes yes yes no no yes no no no", "no no TOLD yes yes yes yes yes no"),
             ("yes yes yes no no no yes yes yes", "no no TOLD yes yes no no no TOLD"),
         ];

@@ -1,17 +1,16 @@
-//! What the metrics say of time: agents in AUX for long, and a feed that is stale, as a day through an engine.
+//! What the metrics say about time: agents in AUX for long, and a stale feed, as a day through an engine.
 //!
 //! Each line of a day is a time and what happens then: a connection comes (`connects`) or goes, nothing happens (`waits`),
-//! the process is another one (`restarts`), or a whole snapshot. Behind `->` is what the metrics say then: agents in AUX for
-//! more than 15, 30 and 60 minutes; and, while the feed is stale, how many were logged in as the silence began.
+//! the process is replaced (`restarts`), or a whole snapshot. After `->` comes what the metrics say then: agents in AUX for
+//! more than 15, 30 and 60 minutes; and, while the feed is stale, how many were logged in when the silence began.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mapping_files;
-use super::staleness::Staleness;
 use crate::config;
+use crate::config::mapping as mapping_files;
 use crate::config::model::Integration;
 use crate::engine::{Engine, Finding};
 use crate::mapping::tables::MappingTables;
@@ -20,6 +19,8 @@ use crate::time::Timestamp;
 use crate::views::model::{IntegrationModel, Update};
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
+
+use super::staleness::Staleness;
 
 struct Day {
     integration: Integration,
@@ -37,7 +38,7 @@ impl Day {
         let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();
         let found = config.integrations.into_iter().find(|integration| &*integration.id == "timed");
         let mut integration = found.unwrap();
-        integration.settings.unknown_after = unknown_after;
+        integration.settings.thresholds.unknown_after = unknown_after;
         let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
         let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
         let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), Arc::clone(&tables));

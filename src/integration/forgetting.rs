@@ -1,13 +1,13 @@
-//! Forgetting people: whoever is asked for, and whoever has not been seen for `privacy.forget_after`.
+//! Forgetting people: on request, and those not seen for `privacy.forget_after`.
 //!
-//! In this order: a tombstone goes to the journal, behind everything that was published of him, with a note that what is
-//! known of him is void; then everything in memory forgets him (the table, the mapping, what is kept while the journal is full,
-//! the last events, the read model); then the agent table is written down without him. So a process that dies in between has
-//! either not forgotten him, or goes on with it after the restart. His bytes leave the store when Kafka has the tombstone
-//! (`publish::journal_erase`).
+//! In this order: a tombstone goes to the journal, after everything that was published of them, with a note that what is
+//! known of them is void; then everything in memory forgets them (the table, the mapping, what is kept while the journal is
+//! full, the last events, the read model); then the agent table is written without them. So a process that dies in between
+//! has either not forgotten them, or goes on with it after the restart. Their bytes leave the store when Kafka has the
+//! tombstone (`journal::erase`).
 //!
-//! Whoever the feed still shows is not forgotten: the next snapshot would bring him back. Logs and metrics tell how many were
-//! forgotten, never who.
+//! An agent whom the feed still shows is not forgotten: the next snapshot would bring them back. Logs and metrics say how
+//! many were forgotten, never who.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,17 +20,18 @@ use crate::journal::message::{Batch, Message};
 use crate::journal::store::AgentKey;
 use crate::mapping::spelling;
 use crate::telemetry::metrics::{Dropped, Forgotten as Cause};
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::views::model::Update;
 
 use super::ageing::{EVERY, Unerased};
 use super::worker::Charge;
 
-/// Of them, forgotten at a time: the feed must not wait for long.
+/// How many are forgotten at a time: the feed must not wait for long.
 const PORTION: usize = 500;
 
 impl Charge {
-    /// Somebody has asked for it.
+    /// Forgets somebody on request.
     pub(super) fn forget_requested(&mut self, forget: Forget) {
         let Forget { login_id, acd, is_unknown_too, done } = forget;
         let at = self.advance(Timestamp::now());
@@ -75,7 +76,9 @@ impl Charge {
                     told.acds.splice(0..0, acds);
                     end = until;
                     self.metrics.forgotten(Cause::Request, told.now);
-                    tracing::info!(integration = %self.id, count = told.now, "agents forgotten on request");
+                    tracing::info!(
+                        target: INTEGRATION, integration = %self.id, count = told.now, "agents forgotten on request"
+                    );
                 }
                 None => told.is_full = true,
             }
@@ -83,7 +86,7 @@ impl Charge {
         if end > 0 {
             let (erased, receiver) = tokio::sync::oneshot::channel();
             told.erased = Some(receiver);
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let is_done = Arc::new(AtomicBool::new(false));
             let unerased = |key| Unerased { key, end, is_done: Arc::clone(&is_done) };
             self.unerased.extend(asked.into_iter().map(unerased));
@@ -96,7 +99,7 @@ impl Charge {
         let _ = done.send(told);
     }
 
-    /// Time has passed: forgets a portion of those who have not been seen for long, if it is time for that.
+    /// Time has passed: forgets a portion of those who have not been seen for long, if that is due.
     pub(super) fn forget_old(&mut self, at: Timestamp) {
         let Some(after) = self.ageing.after else { return };
         if self.ageing.due.is_some_and(|due| at < due) {
@@ -124,19 +127,21 @@ impl Charge {
         let count = std::mem::take(&mut self.ageing.count);
         if count > 0 {
             let days = after.as_secs() / 86_400;
-            tracing::info!(integration = %self.id, count, days, "agents forgotten who were not seen for that long");
+            tracing::info!(
+                target: INTEGRATION, integration = %self.id, count, days, "agents forgotten who were not seen for that long"
+            );
         }
         self.ageing.due = Some(at.plus(EVERY));
     }
 
-    /// Without a feed: those whose last record is older. Nobody can come back.
+    /// Without a feed: returns those whose last record is older. Nobody can come back.
     fn last_seen_before(&self, age: Duration, now: Timestamp) -> Vec<u32> {
         let agents = self.engine.tracker().table().iter();
         let old = agents.filter(|(_, agent)| now.since(agent.last_seen) > age);
         old.map(|(index, _)| index).take(PORTION).collect()
     }
 
-    /// Forgets them; the position behind their tombstones, or nothing where the journal has no room for these.
+    /// Forgets them; returns the position after their tombstones, or `None` where the journal has no room for these.
     fn forget(&mut self, keys: Vec<AgentKey>, at: Timestamp, is_urgent: bool) -> Option<u64> {
         let tombstone = |(acd, login_id): &AgentKey| Message::tombstone(format!("{}/{acd}/{login_id}", self.id).into());
         let forgotten = |(acd, login_id): &AgentKey| store::Forgotten {

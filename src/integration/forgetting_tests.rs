@@ -1,6 +1,7 @@
-//! Forgetting as scenarios: each line is what happens, and behind `->` what is published, or, of `forget`, whether it may be.
+//! Forgetting as scenarios: each line is what happens, and after `->` what is published or, for `forget`, whether it is
+//! allowed.
 //!
-//! `A AVAIL` is a row of login id A, who is called so; with a dash (`B-Ada AVAIL`) he is called otherwise.
+//! `A AVAIL` is a row of login id A, whose name is A; with a dash (`B-Ada AVAIL`) the name differs.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
+use crate::config::mapping as mapping_files;
 use crate::engine::{Engine, Finding};
-use crate::integration::mapping_files;
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::time::Timestamp;
 use crate::views::model::{IntegrationModel, Update};
@@ -45,7 +46,7 @@ fn config(folder: &Path) -> String {
     )
 }
 
-/// One that has seen nothing yet, and how its feed is read.
+/// Creates an engine that has seen nothing yet, and the plan of its feed.
 fn engine() -> (Engine, Arc<Plan>) {
     let folder = tempfile::tempdir().unwrap();
     let loaded = config::parse(&config(folder.path()), &folder.path().join("rtalink.toml"), []);
@@ -55,7 +56,7 @@ fn engine() -> (Engine, Arc<Plan>) {
     (Engine::new(integration.settings.clone(), Arc::clone(&plan), tables), plan)
 }
 
-/// What each line tells; at the end who is known, and of whom the page of unmapped users tells.
+/// Returns what each line publishes; at the end who is known, and who is on the page of unmapped users.
 fn play(lines: &[&str]) -> String {
     let (mut engine, plan) = engine();
     let metrics = FeedMetrics::new(&Metrics::new().unwrap(), &"avaya-1".into());
@@ -110,7 +111,8 @@ fn play(lines: &[&str]) -> String {
     let known: Vec<&str> = table.iter().map(|(_, agent)| &*agent.login_id).collect();
     let mut shown: Vec<&str> = model.agents.keys().map(|(_, login_id)| &**login_id).collect();
     shown.sort_unstable();
-    let unmapped: Vec<&str> = model.unmapped.users().into_iter().map(|(user, _)| user).collect();
+    let [users, _] = model.unmapped.listed().sorted();
+    let unmapped: Vec<&str> = users.iter().map(|(user, _)| &**user).collect();
     let (known, shown, unmapped) = (known.join(" "), shown.join(" "), unmapped.join(" "));
     let last = format!("known: {known}; logged in: {}; shown: {shown}; unmapped: {unmapped}", table.logged_in());
     told + last.trim_end()

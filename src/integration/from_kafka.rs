@@ -1,8 +1,9 @@
 //! The agent table from Kafka, where the store does not know it completely.
 //!
-//! Invariant: of what both have, what is further counts. A store that has lost its last commits has rows that Kafka has long
-//! had: they are not sent again. What Kafka has on `current` may be missing on the events topic, with at-least-once delivery:
-//! each agent's last event is sent again, and is a copy for whoever has it. Policy: Kafka is waited for.
+//! Invariant: where both have something, the more advanced one counts. A store that has lost its last commits has rows that
+//! Kafka has long had: they are not sent again. What Kafka has on `current` may be missing on the events topic, with
+//! at-least-once delivery: each agent's last event is sent again, and is a copy for consumers that have it. Policy: Kafka is
+//! waited for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::journal::store::{AgentKey, Store, StoreError, StoredIntegration, Writ
 use crate::kafka::checkpoint::{self, Ours};
 use crate::kafka::recovery::{self, Progress, RecoveryError};
 use crate::kafka::takeover;
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 
 use super::restore::{Forgotten, Opening, PORTION, RestoreError, Restored};
@@ -27,7 +29,7 @@ use super::unread::Unread;
 
 /// How long one attempt to read a checkpoint may take.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
-/// Before the next one: some errors come at once.
+/// The pause before the next one: some errors come at once.
 const CHECKPOINT_AGAIN: Duration = Duration::from_secs(1);
 /// Last events in a row of the journal.
 const EVENTS_IN_A_ROW: usize = 256;
@@ -39,7 +41,7 @@ fn key(StoredAgent { agent, .. }: &StoredAgent) -> AgentKey {
     (agent.acd, Arc::clone(&agent.login_id))
 }
 
-/// Reads from Kafka what the store does not know, and writes down what that proves. Blocks.
+/// Reads from Kafka what the store does not know, and writes what that proves to the store. Blocks.
 pub(crate) fn read(
     servers: &str,
     config: &Config,
@@ -47,7 +49,7 @@ pub(crate) fn read(
     stop: &CancellationToken,
 ) -> Result<(), RestoreError> {
     let Opening { store, restored, .. } = opening;
-    // Who has no real time has no agents.
+    // An integration without real time has no agents.
     let is_missing =
         |number: &usize| config.integrations[*number].realtime.is_some() && !restored[*number].stored.recovered;
     let missing: Vec<usize> = (0..restored.len()).filter(is_missing).collect();
@@ -55,7 +57,9 @@ pub(crate) fn read(
         return Ok(());
     }
     let ids: Vec<Arc<str>> = missing.iter().map(|number| Arc::clone(&config.integrations[*number].id)).collect();
-    tracing::info!(integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka");
+    tracing::info!(
+        target: INTEGRATION, integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka"
+    );
     let begin = Instant::now();
     if config.kafka.delivery == Delivery::ExactlyOnce {
         for id in &ids {
@@ -66,7 +70,7 @@ pub(crate) fn read(
     let mut recovered = recovery::read_current(servers, &config.kafka, &ids, patience, &stopped, &mut tell)?;
     fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
-        messages = recovered.messages,
+        target: INTEGRATION, messages = recovered.messages,
         unreadable = recovered.unreadable,
         took_ms = begin.elapsed().as_millis(),
         "read from Kafka"
@@ -80,7 +84,7 @@ pub(crate) fn read(
             Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
             Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
         };
-        // Kafka may not have their tombstones yet. Who came again after it is somebody else.
+        // Kafka may not have their tombstones yet. An agent who came again after one is somebody else.
         let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
         found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
         let mut last_events: LastEvents = HashMap::new();
@@ -89,7 +93,7 @@ pub(crate) fn read(
             let event = found.last_event.take().filter(|_| is_wanted);
             last_events.extend(event.map(|event| (key(found), (found.agent.sequence, event))));
         }
-        // Of what both have, the store may know more: events that Kafka does not have yet.
+        // Where both have something, the store may know more: events that Kafka does not have yet.
         let mut known: HashMap<AgentKey, StoredAgent> = HashMap::new();
         for agent in found.agents.into_iter().chain(agents.drain(..)) {
             if known.get(&key(&agent)).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
@@ -104,10 +108,12 @@ pub(crate) fn read(
         if config.kafka.delivery == Delivery::AtLeastOnce {
             let stored = store.integration(&id)?;
             match send_again(store, &stored, agents, last_events) {
-                Ok(events) => tracing::info!(integration = &*id, events, "the last event of each agent is sent again"),
-                // Without them the service starts all the same: the agents themselves are known.
+                Ok(events) => {
+                    tracing::info!(target: INTEGRATION, integration = &*id, events, "the last event of each agent is sent again")
+                }
+                // The service starts even without them: the agents themselves are known.
                 Err(error) => tracing::warn!(
-                    integration = &*id,
+                    target: INTEGRATION, integration = &*id,
                     %error,
                     "the last event of each agent cannot be written to be sent again: some may be missing on the events topic"
                 ),
@@ -119,9 +125,9 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// Writes into the journal, behind what waits in it, the last event of each agent of whom the store knows no later one, and
-/// returns how many these are. The process that published it may have died between the two topics, and then it is on `current`
-/// alone; the journal that would send it again is lost.
+/// Appends to the journal the last event of each agent of whom the store knows no later one, and returns how many these are.
+/// The process that published it may have died between the two topics, leaving it on `current` alone; the journal that would
+/// send it again is lost.
 fn send_again(
     store: &mut Store,
     stored: &StoredIntegration,
@@ -141,7 +147,7 @@ fn send_again(
         let content = Batch { messages, agents, forgotten: Vec::new() }.encode_to_vec();
         let count = some.len() as u32;
         let (integration, written_at) = (stored.number, Timestamp::now());
-        // What is left alone on a disk is there for what Kafka has to leave.
+        // The space kept free on a disk is for what has to leave for Kafka.
         if let Some(shortage) = store.shortage() {
             return Err(shortage);
         }
@@ -151,17 +157,17 @@ fn send_again(
     Ok(all.len())
 }
 
-/// Whether its events tell who the agent is by name.
+/// Whether the agent's events contain a name.
 fn has_name(StoredAgent { agent, published, .. }: &StoredAgent) -> bool {
     let user = published.as_ref().and_then(|published| published.user.as_ref());
     agent.ride_along.name.is_some() || user.is_some_and(|user| !user.employee_name.is_empty())
 }
 
-/// Up to where Kafka has our journal, as far as its agents tell. A store that has lost its last commits has rows that were
-/// published long ago; sent again behind what followed them, they would be the last word on `current`. Of those
-/// that were on `current` alone [`send_again`] sends the last one of each agent.
+/// Returns up to where Kafka has our journal, as far as its agents show. A store that has lost its last commits has rows that
+/// were published long ago; sent again after what followed them, they would be the last on `current`. Of those that were on
+/// `current` alone [`send_again`] sends each agent's last one.
 ///
-/// Of who was forgotten further behind nothing can be told by Kafka.
+/// About agents forgotten after that, Kafka can say nothing.
 fn published(
     store: &Store,
     stored: &StoredIntegration,
@@ -194,7 +200,7 @@ fn published(
     }
 }
 
-/// Up to where our journal is committed, by the last checkpoint in Kafka; 0 where that tells nothing of it.
+/// Returns up to where our journal is committed, by the last checkpoint in Kafka; 0 where that says nothing about it.
 fn committed(
     servers: &str,
     config: &Config,
@@ -203,13 +209,15 @@ fn committed(
     stored: &StoredIntegration,
     stop: &CancellationToken,
 ) -> Result<u64, RecoveryError> {
-    // Positions that are counted again after a loss of commits are this run's.
+    // Positions that are used again after a loss of commits belong to this run.
     let runs = store.lineage(stored.number).followed_by(store.run(), stored.next);
     let ours = Ours { owner: store.id(), runs: &runs };
     loop {
         match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
             Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
-            Err(error) => tracing::warn!(integration, %error, "no checkpoint yet, will be tried again"),
+            Err(error) => {
+                tracing::warn!(target: INTEGRATION, integration, %error, "no checkpoint yet, will be tried again")
+            }
         }
         let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
         if stop.is_cancelled() {
@@ -220,10 +228,14 @@ fn committed(
 
 fn tell(progress: Progress) {
     match progress {
-        Progress::Reading { messages } => tracing::info!(messages, "reading the agents from Kafka"),
+        Progress::Reading { messages } => {
+            tracing::info!(target: INTEGRATION, messages, "reading the agents from Kafka")
+        }
         Progress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
-            tracing::warn!(reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered");
+            tracing::warn!(
+                target: INTEGRATION, reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a worker to the journal: what it has found, in order, and what is kept while there is no room for it.
+//! Hands a worker's findings to the journal, in order, and keeps what there is no room for.
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +7,7 @@ use crate::fail_point;
 use crate::journal::Refused;
 use crate::journal::message::{Batch, Message, Route};
 use crate::telemetry::metrics::Dropped;
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::event::StatusKind;
 use crate::tracker::table::AgentIndex;
@@ -19,18 +20,20 @@ impl Charge {
     pub(super) fn collect(&self, messages: &mut Vec<Message>, encoded: Result<Message, crate::contract::JsonError>) {
         match encoded {
             Ok(message) => messages.push(message),
-            Err(error) => tracing::error!(integration = %self.id, %error, "an event cannot be encoded and is lost"),
+            Err(error) => {
+                tracing::error!(target: INTEGRATION, integration = %self.id, %error, "an event cannot be encoded and is lost")
+            }
         }
     }
 
-    /// Gives messages to the journal, with the agents as the events have left them; while it has no room, keeps the
-    /// latest states. Returns the events.
+    /// Gives messages to the journal, with the agents as they are after the events; while it has no room, keeps the latest
+    /// states. Returns the events.
     pub(super) fn hand_over(&mut self, messages: Vec<Message>, events: Vec<Published>) -> Vec<Published> {
         if self.standing.is_behind() {
             self.keep(messages, &events);
         } else if let Err(messages) = self.submit(messages, &events) {
             tracing::error!(
-                integration = %self.id,
+                target: INTEGRATION, integration = %self.id,
                 stored_bytes = self.publish.lane().stored_bytes(),
                 pending = self.publish.pending(),
                 "the journal is full: of each agent only the latest state is kept until there is room"
@@ -71,7 +74,7 @@ impl Charge {
         agents.dedup();
         let memory = |index| {
             let (agent, published) = self.engine.memory(index);
-            // The message of his last event is in the same row.
+            // The message of their last event is in the same row.
             saved::agent_message(&agent, published.as_ref(), None)
         };
         agents.into_iter().map(memory).collect()
@@ -88,7 +91,7 @@ impl Charge {
         self.metrics.dropped(Dropped::Event, merged);
     }
 
-    /// Feed statuses have a reserve.
+    /// Submits feed statuses, which have a reserve.
     pub(super) fn submit_urgent(&mut self, messages: Vec<Message>) {
         if messages.is_empty() {
             return;
@@ -100,12 +103,14 @@ impl Charge {
         }
     }
 
-    /// The journal is closed and has refused this: from here on it does not know what the engine knows.
+    /// The journal is closed and has refused this: from now on it does not know what the engine knows.
     fn lose(&mut self, count: usize) {
         self.drop_kept();
         self.standing = Standing::Lost;
         self.refused.fetch_add(count, Ordering::Relaxed);
-        tracing::error!(integration = %self.id, count, "the publisher is closed: messages are lost");
+        tracing::error!(
+            target: INTEGRATION, integration = %self.id, count, "the publisher is closed: messages are lost"
+        );
     }
 
     /// Publishes a share of what was kept once there is room for it.
@@ -117,7 +122,7 @@ impl Charge {
         }
     }
 
-    /// Publishes a share of what was kept, if it finds room; with the last one announces the gap.
+    /// Publishes a share of what was kept, if there is room; with the last one announces the gap.
     pub(super) fn publish_kept(&mut self) {
         let Some(overflow) = self.standing.overflow() else { return };
         overflow.goes_on = false;
@@ -128,7 +133,7 @@ impl Charge {
             self.collect(&mut messages, self.encoder.event_message(event, annotation, None));
         }
         if self.submit(messages, &share).is_err() {
-            // No room after all: it waits on.
+            // No room after all: it keeps waiting.
             if let Some(overflow) = self.standing.overflow() {
                 for (event, annotation) in share {
                     overflow.keep(event, annotation);
@@ -145,21 +150,23 @@ impl Charge {
         let kept = overflow.written;
         self.standing = Standing::Level;
         let status = self.status_now(StatusKind::Restored { gap_from, gap_to: self.now }, self.now);
-        tracing::warn!(integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published");
+        tracing::warn!(
+            target: INTEGRATION, integration = %self.id, kept, %gap_from, gap_to = %self.now, "the journal has room again: latest states published"
+        );
         self.metrics.status(status.event.kind);
         let mut messages = Vec::new();
         self.collect(&mut messages, self.encoder.status_message(&status));
         self.submit_urgent(messages);
     }
 
-    /// Writes again what has not been written for long; what finds no room is written another time.
+    /// Writes again what has not been written for long; what there is no room for is written another time.
     pub(super) fn refresh(&mut self, at: Timestamp) {
         let messages = self.last_events.due(at);
         if messages.is_empty() {
             return;
         }
         if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
-            tracing::debug!(integration = %self.id, %refused, "not written again");
+            tracing::debug!(target: INTEGRATION, integration = %self.id, %refused, "not written again");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The journal, the outbox, checkpoints and what is restored of them against a model in memory, with crashes anywhere.
+//! Checks the journal, the outbox, checkpoints and what is restored from them against a model in memory, with crashes anywhere.
 //!
-//! The journal's thread runs as it does in the service. What is not certain because of that (how much of what was handed
-//! over is on disk) is bounded by the model, and learnt from the store when it is opened again. A crash is a copy of the
-//! store's files, made while nobody can commit: everything else of the process is forgotten.
+//! The journal's thread runs as it does in the service. What is uncertain because of that (how much of what was handed over
+//! is on disk) is bounded by the model, and learned from the store when it is opened again. A crash is a copy of the store's
+//! files, made while nobody can commit: everything else of the process is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -19,6 +19,7 @@ use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message, Route, Topic};
 use crate::journal::outbox::{Limits, Outbox, Taken};
 use crate::journal::row;
+use crate::journal::store::MappingVersion;
 use crate::journal::store::{self, AgentRow, Reader, Settings};
 use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
 use crate::time::Timestamp;
@@ -34,7 +35,7 @@ const WINDOW: usize = 6;
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A batch: whose events, in order; `AGENTS` is a feed status.
+    /// A batch: the agents of its events, in order; `AGENTS` is a feed status.
     Submit { agents: Vec<usize>, is_urgent: bool },
     /// Everything handed over is on disk.
     WaitWritten,
@@ -42,15 +43,15 @@ enum Op {
     Flush,
     /// The publisher takes so many.
     Take { most: usize },
-    /// Kafka takes messages of one key from the producer, in order; a report may get lost, and a later one come.
+    /// Kafka takes messages of one key from the producer, in order; a report may get lost and a later one arrive.
     Deliver { queue: usize, count: usize, is_reported: bool },
     /// A transaction with everything that was taken is committed.
     Commit,
     /// The producer is lost.
     Rewind,
-    /// Publishing is paused where it is, or goes on; the answer is waited for or not.
+    /// Publishing is paused where it is, or resumed; the answer is waited for or not.
     Hold { is_on: bool, is_waited_for: bool },
-    /// The agents that have changed are written down, in so many portions.
+    /// The agents that have changed are written, in so many portions.
     Checkpoint { portions: usize },
     /// The process dies. Kafka may know better than the store what is committed.
     Crash { kafka_knows: bool },
@@ -76,12 +77,12 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What is wanted of a batch.
+/// What is expected of a batch.
 #[derive(Clone, Debug)]
 struct Written {
     first: u64,
     messages: Vec<(Route, String, u64)>,
-    /// Agents after it: number and sequence.
+    /// The agents after it: number and sequence.
     after: BTreeMap<usize, u64>,
 }
 
@@ -97,19 +98,19 @@ struct Model {
     lane: Lane,
     number: i64,
     reader: Reader,
-    /// All that were accepted, in order.
+    /// All batches that were accepted, in order.
     batches: Vec<Written>,
     /// Sequences of the agents in memory.
     sequences: BTreeMap<usize, u64>,
-    /// Agents to be written down.
+    /// Agents to be written.
     changed: BTreeSet<usize>,
     next: u64,
-    /// Surely on disk.
+    /// Known to be on disk.
     written_to: u64,
     /// What each position awaits; empty below `first`.
     awaiting: BTreeMap<u64, BTreeSet<usize>>,
     first: u64,
-    /// `first`, as the store surely knows it.
+    /// `first`, as the store is certain to know it.
     stored_first: u64,
     taken: u64,
     held_at: Option<u64>,
@@ -117,7 +118,7 @@ struct Model {
     stored_holds: Vec<Option<u64>>,
     /// Greatest `covers` of a checkpoint.
     covered_to: u64,
-    /// On their way, by topic and key.
+    /// Messages on their way, by topic and key.
     lines: BTreeMap<(usize, String), VecDeque<u64>>,
     /// What Kafka has, by topic and key.
     kafka: BTreeMap<(usize, String), Vec<u64>>,
@@ -277,7 +278,8 @@ impl Model {
     }
 
     fn flush(&mut self) {
-        let answer = self.lane.remember_mapping(1, 1);
+        let answer =
+            self.lane.remember_mappings(vec![MappingVersion { integration: ID.into(), version: 1, content: 1 }]);
         answer.recv_timeout(LONG).unwrap().unwrap();
         self.wait_written();
         self.stored_first = self.first;
@@ -394,7 +396,7 @@ impl Model {
     fn hold(&mut self, is_on: bool, is_waited_for: bool) {
         let at = is_on.then_some(self.next);
         let (done, answer) = std::sync::mpsc::channel();
-        // Whoever does not wait is not told.
+        // Nobody is notified who does not wait.
         self.lane.hold(
             at,
             Box::new(move || {
@@ -436,7 +438,7 @@ impl Model {
         self.covered_to = covers;
     }
 
-    /// Files as a process leaves them that dies.
+    /// Copies the files as a dying process leaves them.
     fn copy(&self) -> TempDir {
         let copy = TempDir::new().unwrap();
         let path = self.folder.path().join(store::DATABASE);
@@ -478,16 +480,16 @@ impl Model {
     fn reopen(&mut self, folder: TempDir) {
         let (journal, lane, restored, reader) = start(folder.path());
         let stored = &restored.stored;
-        // Positions: what was surely written is there, and batches are whole.
+        // Positions: what is known to be written is there, and batches are whole.
         assert!(stored.next >= self.written_to && stored.next <= self.next, "{} {}", stored.next, self.written_to);
         assert!(stored.next == 0 || self.batches.iter().any(|batch| batch.end() == stored.next));
         self.batches.retain(|batch| batch.end() <= stored.next);
-        // What Kafka has: not less than was surely written, and not more than is so.
+        // What Kafka has: not less than is known to be written, and not more than it really has.
         let acknowledged_to = stored.acknowledged_to;
         assert!(acknowledged_to >= self.stored_first && acknowledged_to <= self.first);
         assert!(stored.covered_to <= self.covered_to);
         assert!(self.stored_holds.contains(&stored.held_at), "{:?} {:?}", stored.held_at, self.stored_holds);
-        // Agents: each as its last event has left him.
+        // Agents: each as after their last event.
         let mut sequences = BTreeMap::new();
         for batch in &self.batches {
             sequences.extend(batch.after.clone());
@@ -528,7 +530,7 @@ impl Model {
         }
         self.lines.clear();
         assert_eq!(stored.number, self.number);
-        // The old process goes last: what it still writes is in files that nobody looks at any more.
+        // The old process ends last: what it still writes goes to files that nobody looks at any more.
         self.journal = Some(journal);
         self.lane = lane;
         self.reader = reader;
@@ -555,7 +557,7 @@ impl Model {
         self.check_kafka();
     }
 
-    /// Of each key every message on every topic; first copies in order, and last copies too.
+    /// Checks that every message of each key is on every topic; first copies in order, and last copies too.
     fn check_kafka(&self) {
         let mut wanted: BTreeMap<(usize, String), Vec<u64>> = BTreeMap::new();
         for (route, key, number) in self.batches.iter().flat_map(|batch| &batch.messages) {

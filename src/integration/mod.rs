@@ -1,13 +1,13 @@
-//! One integration at work: what stands between its feed and its part of the journal.
+//! One integration at work: what is between its feed and its part of the journal.
 //!
 //! * [`worker`]: an OS thread that owns its integrations and drives their engines; [`command`]: what it can be asked to do;
 //! * `conclusion`, `handover`: from findings to the journal; `standing`: whether the journal has everything that was found;
 //!   `overflow`: what is kept while it has no room; [`refresh`]: messages for `current` that are due again;
-//! * `checkpoint`, `restore`, `from_kafka`, `unread`: the agents to the store, and back at a start; `behind`: a store that is
+//! * `checkpoint`, `restore`, `from_kafka`, `unread`: the agents to the store, and back at startup; `behind`: a store that is
 //!   older than Kafka; [`removal`]: an integration that is no longer in the configuration;
 //! * `forgetting`, `ageing`: people who are forgotten;
 //! * `conditions`, `staleness`, [`observers`]: what is wrong with a feed, and metrics;
-//! * [`mapping_files`]: the mapping as it is on disk, with its version.
+//! * [`mapping_versions`]: versions of a mapping, which only grow.
 
 mod ageing;
 mod behind;
@@ -20,7 +20,7 @@ mod figures_tests;
 mod forgetting;
 pub(crate) mod from_kafka;
 mod handover;
-pub mod mapping_files;
+pub mod mapping_versions;
 pub mod observers;
 mod overflow;
 pub mod refresh;

@@ -1,4 +1,4 @@
-//! What the publisher has to tell, as metrics.
+//! What the publisher reports, as metrics.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::engine::CloseReason;
 use crate::journal::message::Route;
 use crate::journal::store::{Incident, StoreError};
 use crate::journal::{self, StoreObserver};
@@ -14,10 +15,9 @@ use crate::kafka::observer::{self, Observer, Statistics, Window};
 use crate::sources::rta::listener;
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::telemetry::names::{self, Metric};
+use crate::telemetry::targets::INTEGRATION;
 
-use crate::engine::CloseReason;
-
-/// The metrics of an integration, with every reason that there can be.
+/// Returns the metrics of an integration, with every possible reason.
 pub(crate) fn feed_metrics(metrics: &Metrics, integration: &Arc<str>) -> FeedMetrics {
     let feed = FeedMetrics::new(metrics, integration);
     observer::Condition::ALL.iter().for_each(|condition| feed.kafka_condition(condition.label(), false));
@@ -25,7 +25,7 @@ pub(crate) fn feed_metrics(metrics: &Metrics, integration: &Arc<str>) -> FeedMet
     feed
 }
 
-/// Kind of a store's trouble: it is older than what Kafka has.
+/// Kind of store error: the store is older than what Kafka has.
 const BEHIND_KAFKA: &str = "behind_kafka";
 
 /// Figures of all producers together.
@@ -74,13 +74,13 @@ impl KafkaFigures {
 /// Observes one integration's producer.
 #[derive(Debug)]
 pub struct ProducerObserver {
-    /// Whose.
+    /// The integration's id.
     pub integration: Arc<str>,
     /// Its metrics.
     pub feed: FeedMetrics,
-    /// Those of all.
+    /// The figures of all producers.
     pub kafka: Arc<KafkaFigures>,
-    /// Called for every latency of an event, for those who want percentiles of their own.
+    /// Called for every latency of an event, for callers that want percentiles of their own.
     pub latencies: Option<LatencySink>,
 }
 
@@ -92,7 +92,7 @@ pub struct JournalObserver {
 }
 
 impl JournalObserver {
-    /// For these integrations.
+    /// Creates one for these integrations.
     pub fn new(metrics: &Metrics, ids: &[Arc<str>], feeds: &[FeedMetrics]) -> Self {
         let more = journal::TROUBLES.iter().chain(&[BEHIND_KAFKA]);
         for kind in StoreError::KINDS.iter().chain(more).chain(&Incident::KINDS) {
@@ -126,11 +126,11 @@ impl StoreObserver for JournalObserver {
     }
 }
 
-/// What happened to the store before it was open: in the log and counted.
+/// Logs and counts what happened to the store before it was open.
 pub(crate) fn tell(metrics: &Metrics, incidents: &[Incident]) {
     for incident in incidents {
         metrics.counter(names::STORE_ERRORS, &[incident.kind()]).increment(1);
-        tracing::error!(kind = incident.kind(), "{incident}");
+        tracing::error!(target: INTEGRATION, kind = incident.kind(), "{incident}");
     }
 }
 
@@ -198,8 +198,8 @@ mod tests {
             broker_rtt,
             ..Statistics::default()
         };
-        // Of integrations a and b, one after the other; then in the exposition: queue, and p50 and p99 of what is in the
-        // queue and of round trips.
+        // Statistics of integrations a and b, one after the other; then in the exposition: queue, and p50 and p99 of the time
+        // in the queue and of round trips.
         let script = [
             ("a", statistics(3, millis(1, 4), millis(10, 20)), [3.0, 0.001, 0.004, 0.01, 0.02]),
             ("b", statistics(2, millis(2, 3), millis(15, 30)), [5.0, 0.001, 0.004, 0.015, 0.03]),

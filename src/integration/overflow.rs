@@ -1,9 +1,9 @@
-//! What a worker keeps while the journal is full: of each agent the latest state.
+//! What a worker keeps while the journal is full: each agent's latest state.
 //!
-//! The feed is read on, since CMS keeps no snapshots for us; what cannot be written is merged per agent into one
+//! The feed is still read, since CMS keeps no snapshots for us; what cannot be written is merged per agent into one
 //! transition from the last state that was written to the latest. When there is room again these are published with
-//! `afterGap`, and the stretch is announced as a gap. Sequences go on counting, so that the hole in an agent's sequences is
-//! the number of his transitions that were merged. Bounded by the number of agents.
+//! `afterGap`, and the period is announced as a gap. Sequences keep counting, so that the hole in an agent's sequences is the
+//! number of their transitions that were merged. Bounded by the number of agents.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ use crate::tracker::table::AgentIndex;
 
 type Annotated = (Box<AgentEvent>, Box<Annotation>);
 
-/// See the module.
+/// Each agent's latest state while the journal is full.
 #[derive(Debug)]
 pub(super) struct Overflow {
     /// When the first message found no room.
@@ -23,14 +23,14 @@ pub(super) struct Overflow {
     /// In the order in which they were observed.
     latest: BTreeMap<(Timestamp, AgentIndex), Annotated>,
     observed: HashMap<AgentIndex, Timestamp>,
-    /// How many of them have been written since there is room again.
+    /// How many of them have been written since there was room again.
     pub(super) written: usize,
-    /// The share before was accepted and more is kept: the next one may follow.
+    /// The previous share was accepted and more is kept: the next one may follow.
     pub(super) goes_on: bool,
 }
 
 impl Overflow {
-    /// Nothing kept yet.
+    /// Creates one with nothing kept yet.
     pub(super) fn new(since: Timestamp) -> Self {
         Self { since, latest: BTreeMap::new(), observed: HashMap::new(), written: 0, goes_on: false }
     }
@@ -47,7 +47,7 @@ impl Overflow {
             None if event.state.mode.is_logged_out() => Cause::LoggedOut,
             None => earlier.cause,
             Some(previous) => match (previous.state.mode.is_logged_out(), event.state.mode.is_logged_out()) {
-                // He came and went: what was written of him is still so.
+                // They came and went: what was written of them still holds.
                 (true, true) => return 2,
                 (true, false) => Cause::LoggedIn,
                 (false, true) => Cause::LoggedOut,
@@ -79,7 +79,7 @@ impl Overflow {
         self.latest.remove(&(observed, agent))
     }
 
-    /// An agent is forgotten: what is kept of him is published no more. Whether there was something.
+    /// An agent is forgotten: what is kept of them is never published. True if there was something.
     pub(super) fn forget(&mut self, agent: AgentIndex) -> bool {
         self.remove(agent).is_some()
     }
@@ -89,7 +89,7 @@ impl Overflow {
         self.latest.is_empty()
     }
 
-    /// Gives out at most so many, those that were observed first.
+    /// Takes at most so many, those that were observed first.
     pub(super) fn take(&mut self, at_most: usize) -> Vec<Annotated> {
         let first: Vec<Annotated> =
             std::iter::from_fn(|| self.latest.pop_first()).take(at_most).map(|(_, kept)| kept).collect();

@@ -1,7 +1,7 @@
 //! The last event of each agent, to be written to the current topic again while nothing changes (`refresh_after`).
 //!
-//! The message is the one that was published, byte for byte, with its `event_id`: whoever has it knows it already. Off by
-//! default; then nothing is kept.
+//! The message is the one that was published, byte for byte, with its `event_id`: consumers can tell that it is a copy. Off
+//! by default; then nothing is kept.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ struct LastEvent {
     written_at: Timestamp,
 }
 
-/// See the module.
+/// The last event of each agent, to be written again.
 #[derive(Debug, Default)]
 pub struct LastEvents {
     after: Option<Duration>,
@@ -30,12 +30,12 @@ pub struct LastEvents {
 }
 
 impl LastEvents {
-    /// Written again after so long; never, without.
+    /// Creates one that writes them again after so long; never, without `after`.
     pub fn new(after: Option<Duration>) -> Self {
         Self { after, events: HashMap::new() }
     }
 
-    /// Whether there is any use in noting one.
+    /// Whether events need to be remembered.
     pub(super) const fn are_kept(&self) -> bool {
         self.after.is_some()
     }
@@ -58,7 +58,7 @@ impl LastEvents {
         self.events.remove(&agent);
     }
 
-    /// What has not been written for so long.
+    /// Takes the messages that have not been written for so long.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Message> {
         let Some(after) = self.after else { return Vec::new() };
         let is_due = |last: &&mut LastEvent| now.since(last.written_at) >= after;
@@ -70,12 +70,12 @@ impl LastEvents {
         .collect()
     }
 
-    /// An agent's, to be written again.
+    /// Returns an agent's message, to be written again.
     pub(super) fn message(&self, agent: AgentIndex) -> Option<Message> {
         self.events.get(&agent).map(|last| last.message.clone())
     }
 
-    /// An agent's, for the store.
+    /// Returns an agent's message, for the store.
     pub(super) fn stored(&self, agent: AgentIndex) -> Option<StoredMessage> {
         self.events.get(&agent).map(|last| row::stored(&last.message))
     }

@@ -1,5 +1,5 @@
-//! Deleting what the store has of an integration that is not in the configuration any more: messages that wait for Kafka, and
-//! its agents, who get their tombstones first. The service must not run: it has the store.
+//! Deletes what the store has of an integration that is no longer in the configuration: messages that wait for Kafka, and its
+//! agents, who get their tombstones first. The service must not run: it would hold the store.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct Removed {
 /// Why nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
-    /// It would come back.
+    /// It is configured: it would come back.
     #[error("integration {0:?} is in the configuration: take it out first")]
     Configured(String),
     /// There is nothing of that name.
@@ -43,7 +43,7 @@ pub enum RemovalError {
         /// What there is.
         known: Vec<String>,
     },
-    /// Another process has it, or worse.
+    /// Another process holds the store, or worse.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It could be opened only with a loss.
@@ -58,17 +58,17 @@ pub enum RemovalError {
          again when Kafka is there, or go without with --without-tombstones"
     )]
     Kafka {
-        /// So many.
+        /// How many.
         agents: usize,
         /// What Kafka says.
         why: String,
     },
 }
 
-/// Deletes it. Blocks.
+/// Deletes the integration. Blocks.
 ///
 /// # Errors
-/// Then nothing was deleted.
+/// On any error nothing was deleted.
 pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Removed, RemovalError> {
     if config.integrations.iter().any(|integration| *integration.id == *id) {
         return Err(RemovalError::Configured(id.to_owned()));
@@ -94,7 +94,7 @@ pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Remove
         tombstones = keys.len();
     }
     store.remove_integration(number)?;
-    // It is deleted, and that it is to be erased is written down: the next start goes on with it.
+    // It is deleted, and the pending erasure is on disk: the next start continues it.
     let is_erased = matches!(store.erase_at_once(), Ok(Erased::Done));
     Ok(Removed { messages, agents: agents.len(), tombstones, is_erased })
 }

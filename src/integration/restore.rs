@@ -1,9 +1,9 @@
-//! The agent table at the start, from the store.
+//! The agent table at startup, from the store.
 //!
-//! The store is enough, and Kafka may be away: the rows of the table as of the last checkpoint, then the journal behind it,
-//! whose rows hold the agents as each batch has left them. An integration that the store does not know completely (a new
-//! machine, a store that was set aside, a recovery that was interrupted) is read from Kafka, however long that takes: a
-//! table that lacks somebody would start his sequence anew. A row that cannot be read sets the whole store aside.
+//! The store is enough, and Kafka may be away: the rows of the table as of the last checkpoint, then the journal after it,
+//! whose rows hold the agents as they were after each batch. An integration that the store does not know completely (a new
+//! machine, a store that was set aside, a recovery that was interrupted) is read from Kafka, however long that takes: a table
+//! that lacks somebody would restart their sequence. A row that cannot be read sets the whole store aside.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::model::{Config, Integration};
 use crate::contract::saved::{self, MemoryError, StoredAgent};
+use crate::engine::Engine;
 use crate::fail_point;
 use crate::journal::agents::agents_of;
 use crate::journal::row;
@@ -18,6 +19,7 @@ use crate::journal::store::{self, AgentKey, Incident, OpenError, Opened, Store, 
 use crate::kafka::recovery::RecoveryError;
 use crate::kafka::recovery::Sequences;
 use crate::kafka::takeover::TakeoverError;
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::listening::Listening;
 use crate::tracker::memory::FeedMemory;
@@ -25,11 +27,11 @@ use crate::tracker::memory::FeedMemory;
 use super::checkpoint::Checkpoint;
 use super::refresh::LastEvents;
 use super::unread::Unread;
-use crate::engine::Engine;
 
-/// How far ahead of the wall clock a store may be: what somebody sets a clock by, not what a broken one shows.
+/// How far ahead of the wall clock a store may be: as far as somebody may set a clock, but not as far as a broken one may be
+/// off.
 const MOST_AHEAD: Duration = Duration::from_hours(24);
-/// What is read from the journal at a time.
+/// Bytes that are read from the journal at a time.
 pub(crate) const PORTION: usize = 16 * 1024 * 1024;
 
 /// Somebody who was forgotten.
@@ -37,7 +39,7 @@ pub(crate) const PORTION: usize = 16 * 1024 * 1024;
 pub(crate) struct Forgotten {
     pub(crate) key: AgentKey,
     pub(crate) at: Timestamp,
-    /// The position behind his tombstone.
+    /// The position after their tombstone.
     pub(crate) end: u64,
 }
 
@@ -45,27 +47,27 @@ pub(crate) struct Forgotten {
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) stored: StoredIntegration,
-    /// Of an agent who is there twice the later one counts.
+    /// If an agent is there twice, the later one counts.
     pub(crate) agents: Vec<StoredAgent>,
-    /// So many of them, the first, are rows of the table. The others must become such.
+    /// How many of them, counted from the first, are rows of the table. The others must become rows.
     pub(crate) checkpointed: usize,
-    /// Forgotten in the journal behind the checkpoint: whatever the table or Kafka has of them from before is void.
+    /// Forgotten in the journal after the checkpoint: whatever the table or Kafka has of them from before is void.
     pub(crate) forgotten: Vec<Forgotten>,
     pub(crate) feed: FeedMemory,
     /// Kafka was not asked for them.
     pub(crate) is_from_store: bool,
-    /// The newest mapping that anything published before was mapped with; 0 where the store knows that by itself.
+    /// The newest mapping that anything published before was mapped with; 0 where the store itself knows it.
     pub(crate) mapping_version: u64,
 }
 
 impl Restored {
-    /// Whether anything of the integration is in the store: somebody, or messages.
+    /// Whether anything of the integration is in the store: agents or messages.
     pub(crate) fn has_something(&self) -> bool {
         let is_empty = self.agents.is_empty() && self.stored.agents == 0 && self.stored.bytes == 0;
         !is_empty || self.stored.next > self.stored.acknowledged_to
     }
 
-    /// The last sequence of every agent, where the store itself knows them.
+    /// Returns the last sequence of every agent, where the store itself knows them.
     pub(crate) fn sequences(&self) -> Option<Sequences> {
         let of = |stored: &StoredAgent| {
             let agent = &stored.agent;
@@ -74,8 +76,8 @@ impl Restored {
         self.is_from_store.then(|| self.agents.iter().map(of).collect())
     }
 
-    /// Fills an engine with it. Without `event_names`, names that an earlier run has left are dropped, and whoever is
-    /// logged in and had one is published anew.
+    /// Fills an engine with it. Without `event_names`, names that an earlier run left are dropped, and logged-in agents who
+    /// had one are published anew.
     pub(crate) fn into_engine(
         self,
         engine: &mut Engine,
@@ -83,7 +85,7 @@ impl Restored {
         event_names: bool,
     ) -> (Checkpoint, LastEvents) {
         let Self { stored, mut agents, mut feed, checkpointed, forgotten, .. } = self;
-        // What was written of the feed is some seconds old; what was written of the agents may be younger.
+        // What was written of the feed is some seconds old; what was written of the agents may be newer.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
         feed.last_valid = feed.last_valid.max(seen);
         go_on_in_time(&mut feed, &mut agents);
@@ -116,7 +118,7 @@ impl Restored {
     }
 }
 
-/// Takes away every name, and what was kept to be published again with one. Returns whose it was.
+/// Removes every name, and what was kept to be published again with one. Returns the agents who had one.
 fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
     let mut named = Vec::new();
     for StoredAgent { agent, published, last_event } in agents {
@@ -134,8 +136,8 @@ fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
     named
 }
 
-/// Time goes on from the last record, also where the wall clock was set back since. A store that is further ahead was
-/// written by a clock that was wrong: of its times only the beginnings of states are kept, which never go back.
+/// Lets time continue from the last record, even where the wall clock was set back since. A store that is further ahead was
+/// written by a wrong clock: of its times only the beginnings of states are kept, which never go back.
 fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
     let now = Timestamp::now();
     let Some(last_valid) = feed.last_valid.filter(|last_valid| *last_valid > now) else { return };
@@ -143,7 +145,9 @@ fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
         Timestamp::go_on_from(last_valid);
         return;
     }
-    tracing::warn!(%last_valid, %now, "the last record lies far in the future: its time is not believed");
+    tracing::warn!(
+        target: INTEGRATION, %last_valid, %now, "the last record lies far in the future: its time is not believed"
+    );
     for time in [&mut feed.last_valid, &mut feed.gap_from, &mut feed.seen_at].into_iter().flatten() {
         *time = now.min(*time);
     }
@@ -154,7 +158,7 @@ fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
 /// The store, and what it knew.
 pub(crate) struct Opening {
     pub(crate) store: Store,
-    /// Integrations of the store that are not in the configuration; behind those that are.
+    /// Integrations of the store that are not in the configuration; they come after those that are.
     pub(crate) removed: Vec<Integration>,
     pub(crate) restored: Vec<Restored>,
     pub(crate) incidents: Vec<Incident>,
@@ -197,7 +201,7 @@ pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
         Err(unread) => {
             let Opened { mut store, incidents: more } = match unread {
                 Unread::Damaged(damage) => store.set_aside_and_open(&damage)?,
-                // It may be sound, and is there for the next start.
+                // It may be intact, and is there for the next start.
                 unread => store.leave_and_open_in_memory(&unread.to_string())?,
             };
             incidents.extend(more);
@@ -207,12 +211,12 @@ pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
     }
 }
 
-/// Whether its last events are wanted, to be written again.
+/// Whether its last events are needed, to be written again.
 pub(crate) fn keeps_events(integration: &Integration) -> bool {
     integration.realtime.as_ref().is_some_and(|realtime| realtime.refresh_after.is_some())
 }
 
-/// Everything, with the integrations that are not in the configuration any more, or what is wrong with it.
+/// Reads everything, with the integrations that are no longer in the configuration, or returns what is wrong with it.
 fn read_all(config: &Config, store: &mut Store) -> Result<(Vec<Restored>, Vec<Integration>), Unread> {
     let all = config.integrations.iter();
     let mut restored: Vec<Restored> =
@@ -226,7 +230,7 @@ fn read_all(config: &Config, store: &mut Store) -> Result<(Vec<Restored>, Vec<In
         }
         let (waiting, agents) = (found.stored.next - found.stored.acknowledged_to, found.agents.len());
         tracing::warn!(
-            integration = id,
+            target: INTEGRATION, integration = id,
             waiting,
             agents,
             "this integration is not in the configuration any more: what waits is published, and its people are forgotten on \
@@ -247,7 +251,7 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
         let mut unread = None;
         let mut take = |row: &[u8]| match saved::decode_agent(row) {
             Ok(agent) => agents.push(agent),
-            // One that is damaged does not hide that others are of a newer version.
+            // A damaged one must not hide that others are of a newer version.
             Err(error) if unread.is_none() || error.is_newer() => unread = Some(error),
             Err(_) => {}
         };
@@ -265,7 +269,7 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
     }
     agents.extend(behind);
     tracing::info!(
-        integration,
+        target: INTEGRATION, integration,
         agents = checkpointed,
         replayed = agents.len() - checkpointed,
         pending = stored.next - stored.acknowledged_to,
@@ -276,7 +280,7 @@ fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Rest
     Ok(Restored { stored, agents, checkpointed, forgotten, feed, is_from_store: true, mapping_version: 0 })
 }
 
-/// What the store has of an integration: its number, the messages that wait for Kafka, and everybody.
+/// Returns what the store has of an integration: its number, the messages that wait for Kafka, and all agents.
 pub(crate) fn left(store: &mut Store, integration: &str) -> Result<(i64, u64, Vec<AgentKey>), Unread> {
     let Restored { stored, agents, forgotten, .. } = read(store, integration, false)?;
     let mut keys: Vec<AgentKey> = agents.into_iter().map(|agent| (agent.agent.acd, agent.agent.login_id)).collect();
@@ -286,15 +290,15 @@ pub(crate) fn left(store: &mut Store, integration: &str) -> Result<(i64, u64, Ve
     Ok((stored.number, stored.next - stored.acknowledged_to, keys))
 }
 
-/// The agents of the journal behind the checkpoint, and who was forgotten there. `keeps_events_of`: the integration, where its
-/// last events are wanted too.
+/// Returns the agents in the journal after the checkpoint, and who was forgotten there. `keeps_events_of`: the integration,
+/// where its last events are needed too.
 fn replay(
     store: &Store,
     stored: &StoredIntegration,
     keeps_events_of: Option<&str>,
 ) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), Unread> {
     let reader = store.reader()?;
-    // Without a table, what is still to be published is known from its rows only.
+    // Without a table, what is still to be published is known only from the journal's rows.
     let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
     let mut agents: Vec<StoredAgent> = Vec::new();
     let mut forgotten: HashMap<AgentKey, (usize, Forgotten)> = HashMap::new();

@@ -1,7 +1,7 @@
-//! From the feed status STALE until RESTORED, and how many agents were logged in as the silence began.
+//! From the feed status STALE until RESTORED, and how many agents were logged in when the silence began.
 //!
-//! What becomes of the agents meanwhile changes nothing: it is the silence of then that somebody is called for. Before the
-//! first valid record ever silence is no gap, so nothing is restored: there the first complete snapshot ends it.
+//! What happens to the agents meanwhile changes nothing: the alert is about the silence as it began. Before the first valid
+//! record ever, silence is not a gap, so nothing is restored: then the first complete snapshot ends it.
 
 use crate::tracker::event::StatusKind;
 use crate::tracker::status::FeedStatus;
@@ -18,7 +18,7 @@ pub(super) enum Staleness {
 }
 
 impl Staleness {
-    /// What the engine has told of the feed. A later silence in the same gap is the same.
+    /// Takes what the engine has reported of the feed. A later silence in the same gap counts as the same one.
     pub(super) const fn status(&mut self, status: &FeedStatus) {
         match (status.event.kind, *self, status.figures.last_record_at) {
             (StatusKind::Stale, Self::Silent { .. }, _) => {}
@@ -36,7 +36,7 @@ impl Staleness {
         }
     }
 
-    /// How many agents it is about; `None` while it is not stale.
+    /// Returns how many agents it is about; `None` while it is not stale.
     pub(super) const fn agents(self) -> Option<u32> {
         match self {
             Self::Heard => None,

@@ -1,38 +1,38 @@
-//! How much the journal has of what the engine has said.
+//! How much of what the engine has said the journal has.
 //!
-//! The rule: a checkpoint is made of nothing but states whose messages the journal has accepted. A table that is ahead of
-//! it would say after the next start that consumers were told what nobody has told them. So there is one way from the engine
-//! to a checkpoint, [`Accepted`], and only [`Standing::accepted`] makes one: while nothing was refused, and while nothing
-//! that was found is still to be handed over.
+//! The rule: a checkpoint holds only states whose messages the journal has accepted. A table ahead of the journal would claim
+//! after the next start that consumers got what nobody has sent them. So there is one way from the engine to a checkpoint,
+//! [`Accepted`], and only [`Standing::accepted`] makes one: while nothing was refused, and while nothing that was found is
+//! still to be handed over.
 
 use crate::contract::saved;
 use crate::contract::store::Message as StoredMessage;
+use crate::engine::{Engine, Finding};
 use crate::journal::store::{AgentKey, AgentRow};
 use crate::time::Timestamp;
 use crate::tracker::table::AgentIndex;
 
 use super::overflow::Overflow;
-use crate::engine::{Engine, Finding};
 
-/// See the module.
+/// Whether the journal has everything that the engine has said.
 #[derive(Debug, Default)]
 pub(super) enum Standing {
     /// The journal has accepted everything.
     #[default]
     Level,
-    /// It is full: of each agent only the latest state is kept, here.
+    /// It is full: only the latest state of each agent is kept, here.
     Behind(Overflow),
-    /// It is closed and has refused something, which is lost: for the store, and so for the next start, it never was.
+    /// It is closed and has refused something, which is lost: for the store, and so for the next start, it never happened.
     Lost,
 }
 
 impl Standing {
-    /// Nothing kept yet, since then.
+    /// Creates one that is behind since then, with nothing kept yet.
     pub(super) fn behind(since: Timestamp) -> Self {
         Self::Behind(Overflow::new(since))
     }
 
-    /// What is kept while the journal is full.
+    /// Returns what is kept while the journal is full.
     pub(super) const fn overflow(&mut self) -> Option<&mut Overflow> {
         match self {
             Self::Behind(overflow) => Some(overflow),
@@ -55,8 +55,8 @@ impl Standing {
         matches!(self, Self::Lost)
     }
 
-    /// The engine's table, where the journal has accepted all of it. `to_be_handed_over`: what the engine has found and nobody
-    /// has looked at.
+    /// Returns the engine's table, where the journal has accepted all of it. `to_be_handed_over`: what the engine has found
+    /// and nobody has processed.
     pub(super) fn accepted<'a>(&self, engine: &'a mut Engine, to_be_handed_over: &[Finding]) -> Option<Accepted<'a>> {
         match self {
             Self::Level if to_be_handed_over.is_empty() && !engine.has_more() => Some(Accepted { engine }),
@@ -65,19 +65,19 @@ impl Standing {
     }
 }
 
-/// A table of agents that says nothing which the journal has not accepted. See the module.
+/// A table of agents that holds only what the journal has accepted: the one way to a checkpoint.
 #[derive(Debug)]
 pub(super) struct Accepted<'a> {
     engine: &'a mut Engine,
 }
 
 impl Accepted<'_> {
-    /// Agents whose memory has changed since the last call, each once.
+    /// Takes the agents whose memory has changed since the last call, each once.
     pub(super) fn take_changed(&mut self) -> Vec<AgentIndex> {
         self.engine.take_changed()
     }
 
-    /// An agent as the store has him.
+    /// Returns an agent as the store has them.
     pub(super) fn row(&self, index: AgentIndex, last_event: Option<StoredMessage>) -> AgentRow {
         let (agent, published) = self.engine.memory(index);
         AgentRow {
@@ -87,12 +87,12 @@ impl Accepted<'_> {
         }
     }
 
-    /// The feed as the store has it.
+    /// Returns the feed as the store has it.
     pub(super) fn feed(&self) -> Vec<u8> {
         saved::encode_feed(&self.engine.feed_memory())
     }
 
-    /// Whether he is in the table.
+    /// Whether the agent is in the table.
     pub(super) fn is_known(&self, (acd, login_id): &AgentKey) -> bool {
         self.engine.tracker().table().find(*acd, login_id).is_some()
     }

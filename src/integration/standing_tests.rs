@@ -1,28 +1,30 @@
 //! What a store says after a journal has refused something: nothing that the journal was not given. Each start opens the
-//! store that the one before has left, as after `kill -9`. Kafka is never there.
+//! store that the previous one left, as after `kill -9`. Kafka is never there.
 
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::*;
 use crate::config;
+use crate::config::mapping as mapping_files;
 use crate::config::model::Config;
+use crate::integration::observers;
 use crate::integration::restore::{self, Restored};
-use crate::integration::{mapping_files, observers};
 use crate::journal::outbox::Limits;
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
 use crate::kafka::Publisher;
 use crate::kafka::observer;
 use crate::telemetry::metrics::Metrics;
-use crate::tracker::settings::SnapshotEnd;
+use crate::tracker::settings::{Fixed, Settings, SnapshotEnd};
 use crate::views::model;
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
 
+use super::*;
+
 const ROOM: u64 = 1 << 30;
-/// What is in it already is too much.
+/// What is already in the journal is too much.
 const NO_ROOM: u64 = 1;
 
 fn configuration(folder: &Path, activity: &str) -> Config {
@@ -53,7 +55,7 @@ fn configuration(folder: &Path, activity: &str) -> Config {
     loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
 }
 
-/// A worker's charge on a store of its own; dropped as a kill would leave it.
+/// A worker's charge on a store of its own; dropping it leaves what a kill would.
 struct Life {
     charge: Charge,
     plan: Arc<Plan>,
@@ -96,13 +98,13 @@ impl Life {
         Self { charge, plan, publisher, _model: updates }
     }
 
-    /// A snapshot, and what follows from it.
+    /// Reads a snapshot, with everything that follows from it.
     fn reads(&mut self, rows: &str) {
         self.finds(rows, Timestamp::now());
         self.charge.conclude(None);
     }
 
-    /// What is read, and nothing that follows from it.
+    /// Reads a snapshot, without anything that follows from it.
     fn finds(&mut self, rows: &str, at: Timestamp) {
         let at = self.charge.advance(at);
         if self.charge.engine.session().connections() == 0 {
@@ -112,7 +114,7 @@ impl Life {
         self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
     }
 
-    /// Everything that was accepted is on disk, and nothing else.
+    /// Dies with everything that was accepted on disk, and nothing else.
     fn killed(self) {
         let Self { charge, publisher, .. } = self;
         let (written, is_written) = crossbeam_channel::bounded(1);
@@ -123,11 +125,12 @@ impl Life {
     }
 }
 
-/// What the next start is told: of each agent login id, sequence, mode, and user and activity as they were last published.
+/// Returns what the next start learns: each agent's login id, sequence, mode, and user and activity as they were last
+/// published.
 fn remembered(folder: &TempDir) -> Vec<String> {
     let config = configuration(folder.path(), "-");
     let restored: Vec<Restored> = restore::open(&config).unwrap().restored;
-    // Of who is there twice the later one counts.
+    // If an agent is there twice, the later one counts.
     let mut agents = std::collections::BTreeMap::new();
     for stored in &restored[0].agents {
         let mode = stored.agent.known.as_ref().map_or("-", |known| known.state.mode.name());
@@ -158,7 +161,7 @@ fn what_a_closed_journal_has_refused_is_not_in_the_last_checkpoint() {
     let folder = two_agents();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
     life.reads("A|ACD\nB|AVAIL\nEND\n");
-    // The end outlasts its grace.
+    // Shutting down takes longer than its grace.
     life.publisher.close();
     life.reads("A|ACD\nB|ACD\nEND\n");
     life.charge.end();
@@ -248,7 +251,7 @@ fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
     );
 }
 
-/// Of how many agents there is each kind of memory.
+/// Counts the agents with each kind of memory.
 fn counted(remembered: &[String]) -> std::collections::BTreeMap<&str, usize> {
     let mut counts = std::collections::BTreeMap::new();
     for told in remembered {
@@ -271,7 +274,7 @@ fn of_a_crowd_that_logs_out_the_store_knows_what_was_handed_over() {
     let folder = TempDir::new().unwrap();
     let (mut life, begin) = a_crowd(&folder);
     let after = |seconds| begin.plus(Duration::from_secs(seconds));
-    // Nobody is there; so many are not believed to have left before a later snapshot confirms it.
+    // Nobody is there; that so many have left is not believed before a later snapshot confirms it.
     for seconds in [10, 20] {
         life.finds("END\n", after(seconds));
         life.charge.conclude(None);
@@ -291,7 +294,10 @@ fn what_the_table_knows_already_does_not_wait_for_a_crowd() {
     let folder = TempDir::new().unwrap();
     let config = configuration(folder.path(), "Old");
     let integration = &config.integrations[0];
-    let settings = Settings { snapshot_end: SnapshotEnd::Repeat, ..integration.settings.clone() };
+    let settings = Settings {
+        fixed: Fixed { snapshot_end: SnapshotEnd::Repeat, ..integration.settings.fixed },
+        ..integration.settings.clone()
+    };
     let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
     let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
     let mut engine = Engine::new(settings, Arc::clone(&plan), tables);
@@ -347,7 +353,7 @@ fn without_a_feed_the_clock_says_who_is_old_but_not_at_the_first_look() {
         charge.tick(start.plus(Duration::from_hours(hours)));
         assert_eq!(known(charge), expected, "after {hours} h");
     }
-    // A clock that was set at once forgets nobody before the look that is due.
+    // A clock that is set makes nobody forgotten before the next round is due.
     let folder = two_agents();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
     life.charge.has_feed = false;

@@ -1,23 +1,23 @@
-//! Why a store cannot be read, by what has to follow.
+//! Why a store cannot be read, by what has to be done.
 //!
-//! Only damage sets a store aside. What a newer version has written refuses the start: an image that was rolled back must not
-//! destroy what it cannot read. A disk that is full or fails, and another program that has the file, say nothing of what is
-//! in it: it stays where it is.
+//! Only damage sets a store aside. Data of a newer version prevents the start: an image that was rolled back must not destroy
+//! what it cannot read. A full or failing disk, or another program that has the file, says nothing about the content: the
+//! file stays where it is.
 
 use crate::contract::saved::MemoryError;
 use crate::journal::row::RowError;
 use crate::journal::store::StoreError;
 
-/// See the module.
+/// Why a store cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
     /// What is there is not what was written.
     #[error("{0}")]
     Damaged(String),
-    /// It is what was written, by a version that knows more.
+    /// It is what was written, but by a newer version.
     #[error("{0}")]
     Newer(String),
-    /// Nobody knows: full, busy, failing.
+    /// Unknown: the disk is full, busy or failing.
     #[error("{0}")]
     Unknown(StoreError),
 }

@@ -1,17 +1,18 @@
-//! What a start makes of a store that it cannot read, by what is in it.
+//! How a start handles a store that it cannot read, by what is in it.
 
 use std::path::Path;
 
 use prost::Message as _;
 use tempfile::TempDir;
 
-use super::*;
 use crate::config;
 use crate::config::model::Config;
 use crate::contract::{store as row, v1};
 use crate::integration::restore::{self, RestoreError};
 use crate::journal::store::{self, AgentRow, Incident, Settings, Write};
 use crate::time::Timestamp;
+
+use super::*;
 
 fn configuration(folder: &Path) -> Config {
     let toml = "[kafka]\nbootstrap_servers = \"nobody:1\"\n[[integration]]\nid = \"avaya-1\"\nkind = \"avaya-cms\"\nacd = 1\n\
@@ -40,7 +41,7 @@ fn message(route: i32, header: &str) -> Vec<u8> {
     row::Batch { messages: vec![message], ..Default::default() }.encode_to_vec()
 }
 
-/// What comes of a start with these contents of agents and of a row behind the checkpoint.
+/// Returns the result of a start with these contents of agents and of a row after the checkpoint.
 fn start(agents: &[Vec<u8>], content: &[u8]) -> &'static str {
     let folder = TempDir::new().unwrap();
     let config = configuration(folder.path());
@@ -86,7 +87,7 @@ fn what_a_newer_version_has_written_refuses_the_start_and_only_damage_is_set_asi
         (vec![good.clone()], message(row::message::Route::Audit.into(), "later"), "refused"),
         (vec![good.clone(), torn.clone()], known.clone(), "set aside"),
         (vec![good.clone()], torn.clone(), "set aside"),
-        // Whatever else is damaged: who knows more is to look at it.
+        // Whatever else is damaged: the newer version must look at it.
         (vec![torn.clone(), newer.clone()], known.clone(), "refused"),
         (vec![newer, torn], known, "refused"),
     ];

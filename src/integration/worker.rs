@@ -1,14 +1,14 @@
 //! A worker: one OS thread that owns its integrations.
 //!
-//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, of each integration in turn, and of none
-//! more than a share at a time. It runs the engine of the integration they are for, encodes what comes out and hands it to the
-//! journal. While the store is slow, an integration's part of the journal takes no more for a while: then its channel fills,
-//! and its sockets wait. When the journal has no room the feed is read on, and of each agent the latest state is kept
+//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, from each integration in turn and no
+//! more than a share at a time. It runs the engine of the letter's integration, encodes what comes out and hands it to the
+//! journal. While the store is slow, an integration's part of the journal accepts nothing for a while: then its channel
+//! fills, and its sockets wait. When the journal has no room the feed is still read, and each agent's latest state is kept
 //! (`overflow`). Timers of an integration run when none of its letters waits.
 //!
 //! Time is [`Timestamp::now`] at the edges, which never goes back and never stands still: a wall clock that is set back, here
-//! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of
-//! the same clock, but may come out of order: what a charge tells the engine never goes back either.
+//! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of the
+//! same clock, but may come out of order: the time that a charge passes to the engine never goes back either.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::session::ConnectionId;
+use crate::engine::{Engine, Finding, Share};
 use crate::fail_point;
 use crate::integration::command::Forget;
 use crate::kafka::PublishHandle;
@@ -26,9 +27,10 @@ use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
 use crate::telemetry::metrics::{Dropped, FeedMetrics, RemovedMetrics};
+use crate::telemetry::targets::INTEGRATION;
 use crate::time::{ClockNews, Timestamp};
 use crate::tracker::event::{StatusEvent, StatusKind};
-use crate::tracker::settings::Settings;
+use crate::tracker::settings::Thresholds;
 use crate::tracker::status::{FeedStatus, Totals};
 use crate::views::model::{FeedView, Update, Updates};
 use crate::wire::framing::Piece;
@@ -41,46 +43,45 @@ use super::conditions::Conditions;
 use super::refresh::LastEvents;
 use super::staleness::Staleness;
 use super::standing::Standing;
-use crate::engine::{Engine, Finding, Share};
 
 /// Letters of an integration that may wait for its worker.
 pub const INBOX: usize = 64;
 
-/// For how long an integration may keep its worker before the others have their turn.
+/// How long an integration may keep its worker busy before the others have their turn.
 const SHARE_TIME: Duration = Duration::from_millis(2);
 /// How much may be found, and handed over, in that turn.
 pub(super) const SHARE_FINDINGS: usize = 256;
 const SHARE: Share = Share { time: SHARE_TIME, findings: SHARE_FINDINGS };
 
-/// How often is looked for room where an integration's part of the journal has none.
+/// How often to check for room where an integration's part of the journal has none.
 const NO_ROOM: Duration = Duration::from_millis(5);
 
 /// Longest time without a look at the timers and gauges.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Every so often a feed says that it is there.
+/// How often a feed reports that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// What the service tells a worker about one of its integrations.
+/// What the service sends to a worker about one of its integrations.
 #[derive(Debug)]
 pub enum Control {
     /// Another version of an integration's mapping.
     Mapping(Arc<MappingTables>),
     /// Other thresholds.
-    Thresholds(Settings),
-    /// Stops publishing, or goes on with it; says when that is on disk.
+    Thresholds(Thresholds),
+    /// Stops publishing or resumes it; reports when that is on disk.
     Publishing {
         /// Whether it is to stop.
         pause: bool,
-        /// Told by whom it was asked for; `false`: it was so before.
+        /// Notified when it is done; `false`: it was so before.
         done: tokio::sync::oneshot::Sender<bool>,
     },
     /// Forgets somebody.
     Forget(Forget),
-    /// After how long whoever is not seen any more is forgotten.
+    /// How long after they were last seen agents are forgotten.
     ForgetAfter(Option<Duration>),
-    /// Not everything that was found, or kept while the journal was full, has been handed over. Of the worker to itself, so
-    /// that others have their turn in between.
+    /// Not everything that was found, or kept while the journal was full, has been handed over. Sent by the worker to itself,
+    /// so that others have their turn in between.
     GoOn,
     /// All letters that will ever come are before this one.
     Stop,
@@ -101,11 +102,11 @@ pub struct Charge {
     pub(super) limiter: Limiter,
     pub(super) connections: HashMap<ConnectionId, CancellationToken>,
     pub(super) findings: Vec<Finding>,
-    /// What is left of them when the turn was over, each of another agent: when it was read.
+    /// What was left of them when the turn was over, each of another agent, and when it was read.
     pub(super) rest: Option<Rest>,
     /// Time never goes back, in whatever order letters come.
     pub(super) now: Timestamp,
-    /// Its last letter came late: more may be on their way until then.
+    /// Its last letter came late: until then more may be on their way.
     behind_until: Option<Instant>,
     pub(super) reported: Totals,
     pub(super) view: FeedView,
@@ -116,7 +117,7 @@ pub struct Charge {
     pub(super) checkpoint: Checkpoint,
     pub(super) last_events: LastEvents,
     pub(super) event_names: bool,
-    /// Pieces that nobody has looked at, for the journal takes nothing any more.
+    /// Pieces that were not looked at, because the journal accepts nothing any more.
     pub(super) unread: u64,
     /// Whether the journal has all of it.
     pub(super) standing: Standing,
@@ -138,30 +139,35 @@ pub struct ChargeParts {
     pub engine: Engine,
     /// Its encoder.
     pub encoder: Encoder,
-    /// Its way to Kafka.
+    /// Its handle for publishing.
     pub publish: PublishHandle,
     /// Its metrics.
     pub metrics: FeedMetrics,
-    /// To the read model.
+    /// Sends updates to the read model.
     pub model: Updates,
     /// Counts messages that the closed publisher did not take.
     pub refused: Arc<AtomicUsize>,
-    /// What the store knows of its table.
+    /// Writes its agent table to the store.
     pub checkpoint: Checkpoint,
     /// The last event of each agent, where they are written again.
     pub last_events: LastEvents,
-    /// Whether CMS can dial in. Of an integration without a feed nothing is told but that people are forgotten.
+    /// Whether CMS can dial in. An integration without a feed reports nothing but that people are forgotten.
     pub has_feed: bool,
-    /// Of one that is not in the configuration any more.
+    /// For one that is no longer in the configuration.
     pub removed: Option<RemovedMetrics>,
     /// Agents are forgotten after so long.
     pub forget_after: Option<Duration>,
-    /// Whether names may leave: without, of a dead letter only the headers do, for nobody knows what its bytes hold.
+    /// Whether names may be published: if not, only the headers of a dead letter are, since nobody knows what its bytes hold.
     pub event_names: bool,
 }
 
 impl Charge {
-    /// An integration as it was restored.
+    /// Returns whether CMS can dial in.
+    pub const fn has_feed(&self) -> bool {
+        self.has_feed
+    }
+
+    /// Creates the charge of an integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
         let ChargeParts { id, number, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
         engine.set_most_findings(SHARE_FINDINGS);
@@ -203,17 +209,17 @@ impl Charge {
     }
 }
 
-/// Letters that come later than this after their time show that the worker is behind.
+/// Letters that arrive later than this after their time show that the worker is behind.
 const BEHIND: Duration = Duration::from_millis(50);
 
-/// How long a worker that was behind waits for letters that found no room before it believes that nothing came.
+/// How long a worker that was behind waits for letters that found no room before it assumes that none came.
 const CATCH_UP: Duration = Duration::from_millis(200);
 
-/// Runs until told to stop, with a channel of `inbox` for each charge.
+/// Runs until it is stopped, with a channel of `inbox` for each charge.
 ///
-/// Timers must not overtake letters: what was received before a deadline happens before it, however late the worker is.
-/// So the clock counts for an integration only while none of its letters waits and it is not behind; until then time is what
-/// its letters say.
+/// Timers must not overtake letters: what was received before a deadline is processed before it, however late the worker is.
+/// So the clock counts for an integration only while none of its letters waits and it is not behind; otherwise its letters
+/// set the time.
 pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
     let mut ticked = Instant::now();
     let mut running = charges.len();
@@ -272,14 +278,16 @@ fn tell_clock_news() {
         None => {}
         Some(ClockNews::WentBack(ahead)) => {
             let ahead_s = ahead.as_secs();
-            tracing::warn!(ahead_s, "the wall clock was set back: time goes on at half speed until it has caught up");
+            tracing::warn!(
+                target: INTEGRATION, ahead_s, "the wall clock was set back: time goes on at half speed until it has caught up"
+            );
         }
-        Some(ClockNews::CaughtUp) => tracing::info!("the wall clock has caught up"),
+        Some(ClockNews::CaughtUp) => tracing::info!(target: INTEGRATION, "the wall clock has caught up"),
     }
 }
 
 impl Charge {
-    /// Until the next timer, which waits while the integration is behind.
+    /// Returns the time until the next timer, which waits while the integration is behind.
     fn until_due(&self) -> Duration {
         if !self.has_feed {
             return TICK;
@@ -290,7 +298,7 @@ impl Charge {
         due.max(caught_up)
     }
 
-    /// A letter of that time has come.
+    /// Notes whether a letter of that time came late.
     fn note_lateness(&mut self, at: Timestamp) {
         let is_late = Timestamp::now().since(at) > BEHIND;
         self.behind_until = is_late.then(|| Instant::now() + CATCH_UP);
@@ -301,7 +309,7 @@ impl Charge {
         self.rest.is_some() || self.standing.goes_on()
     }
 
-    /// Whether letters may be missing that found no room.
+    /// Whether letters that found no room may still be missing.
     fn is_behind(&self) -> bool {
         self.behind_until.is_some_and(|until| Instant::now() < until)
     }
@@ -309,7 +317,7 @@ impl Charge {
     fn control(&mut self, control: Control) {
         match control {
             Control::Mapping(tables) => self.set_mapping(tables),
-            Control::Thresholds(settings) => self.engine.set_thresholds(&settings),
+            Control::Thresholds(thresholds) => self.engine.set_thresholds(thresholds),
             Control::Publishing { pause, done } => self.set_publishing(pause, done),
             Control::Forget(forget) => self.forget_requested(forget),
             Control::ForgetAfter(after) => self.ageing.set(after),
@@ -323,10 +331,10 @@ impl Charge {
         self.now
     }
 
-    /// Returns what is left of it when its turn is over.
+    /// Processes a letter; returns what is left of it when its turn is over.
     fn feed(&mut self, from_feed: FromFeed) -> Option<FromFeed> {
         if self.standing.is_lost() {
-            // Nobody would take what it says, and the end has no time to find out what that is.
+            // Nobody would accept what it says, and the shutdown has no time to decode it.
             self.unread += u64::from(matches!(from_feed.event, FeedEvent::Piece { .. }));
             return None;
         }
@@ -379,7 +387,7 @@ impl Charge {
         None
     }
 
-    /// A mapping that came while the service was not there is news.
+    /// Begins: a mapping that changed while the service was down is news.
     fn begin(&mut self) {
         let at = self.now;
         if !self.has_feed {
@@ -390,18 +398,18 @@ impl Charge {
         self.tell_model(Update::Restored(restored));
         self.conclude(None);
         fail_point::reach(fail_point::FIRST_CHECKPOINT);
-        // What was not known here is written down before anything is added to it.
+        // What was not in the store is written before anything is added to it.
         self.write_checkpoint(at);
     }
 
-    /// A portion, where the journal has everything.
+    /// Writes a portion, where the journal has everything.
     fn write_checkpoint(&mut self, at: Timestamp) {
         let Some(mut table) = self.standing.accepted(&mut self.engine, &self.findings) else { return };
         let last_event = |agent| self.last_events.stored(agent);
         self.checkpoint.tick(&mut table, self.publish.lane(), at, last_event);
     }
 
-    /// The same, all at once.
+    /// Does the same, all at once.
     pub(super) fn write_whole_checkpoint(&mut self, at: Timestamp) {
         if !self.has_feed && !self.checkpoint.is_recovered() {
             return self.checkpoint.cover(self.publish.lane(), at, None);
@@ -413,10 +421,10 @@ impl Charge {
 
     fn set_publishing(&mut self, pause: bool, done: tokio::sync::oneshot::Sender<bool>) {
         let at = self.advance(Timestamp::now());
-        // Who is superseded wants the integration back, held or not.
+        // A superseded instance wants the integration back, held or not.
         let is_taken_back = !pause && self.publish.claim();
         if self.publish.is_held() == pause && !is_taken_back {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = done.send(false);
             return;
         }
@@ -472,11 +480,11 @@ impl Charge {
         }
         self.answer_comparison();
         if self.standing.is_behind() {
-            // The engine is ahead of the journal; rows that nobody covers would never leave it.
+            // The engine is ahead of the journal; rows that are never covered would never leave it.
             let keeps_events_of = self.last_events.are_kept().then_some(&*self.id);
             self.checkpoint.cover(self.publish.lane(), at, keeps_events_of);
         } else if self.rest.is_none() {
-            // What is told already waits for Kafka: no need to tell it twice.
+            // What waits for Kafka need not be sent twice.
             if !self.publish.is_held() && self.publish.oldest_age() < TICK * 10 {
                 self.refresh(at);
             }
@@ -487,7 +495,7 @@ impl Charge {
         }
     }
 
-    /// Nothing happens to the agents but that they are forgotten, and nobody waits for a word about the feed.
+    /// Without a feed agents are only forgotten, and nobody waits for news of the feed.
     fn tick_without_feed(&mut self, at: Timestamp) {
         if let Some(removed) = &self.removed {
             removed.left(self.publish.pending(), self.engine.tracker().table().iter().count());
@@ -498,19 +506,21 @@ impl Charge {
         if self.checkpoint.is_recovered() {
             self.write_checkpoint(at);
         } else {
-            // The table is not known to be whole, and must not be said to be.
+            // The table is not known to be whole, and must not be marked so.
             self.checkpoint.cover(self.publish.lane(), at, None);
         }
     }
 
-    /// That the service is there is news for a moment only: it does not go through the journal.
+    /// Publishes a heartbeat. It matters only for a moment, so it does not go through the journal.
     fn beat(&self, at: Timestamp) {
         if self.publish.is_held() {
             return;
         }
         match self.encoder.status_message(&self.status_now(StatusKind::Heartbeat, at)) {
             Ok(message) => self.publish.send_aside(message),
-            Err(error) => tracing::error!(integration = %self.id, %error, "a heartbeat cannot be encoded"),
+            Err(error) => {
+                tracing::error!(target: INTEGRATION, integration = %self.id, %error, "a heartbeat cannot be encoded")
+            }
         }
     }
 
@@ -522,26 +532,30 @@ impl Charge {
             self.engine.close(connection, at, &mut self.findings);
         }
         self.conclude(None);
-        // Whatever room there is: the journal makes whoever hands over wait for the disk.
+        // Whatever room there is: the journal makes its callers wait for the disk.
         self.publish_kept();
         while self.goes_on() {
             self.publish_kept();
         }
         if self.unread > 0 {
             let reads = self.unread;
-            tracing::error!(integration = %self.id, reads, "the publisher is closed: what was read last is lost unread");
+            tracing::error!(
+                target: INTEGRATION, integration = %self.id, reads, "the publisher is closed: what was read last is lost unread"
+            );
         }
         self.drop_kept();
         self.write_whole_checkpoint(at);
     }
 
-    /// What is kept for a journal that is full will not be written any more. Their states are news again after the next
+    /// Drops what is kept for a full journal, which will not be written any more. Those states are news again after the next
     /// start: the store does not know them.
     pub(super) fn drop_kept(&mut self) {
         let Some(overflow) = self.standing.overflow() else { return };
         let kept = overflow.take(usize::MAX).len();
         self.metrics.dropped(Dropped::Event, kept);
-        tracing::error!(integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written");
+        tracing::error!(
+            target: INTEGRATION, integration = %self.id, kept, "the journal is still full: the latest states of these agents are not written"
+        );
     }
 }
 

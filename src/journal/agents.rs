@@ -1,33 +1,34 @@
-//! What rows of the journal say of agents: how each batch has left them.
+//! What rows of the journal say about agents: how they were after each batch.
 //!
-//! Purpose: a start makes up from them what the last checkpoint lacks; and while checkpoints have to wait (the journal is
-//! full, or the disk), what the rows say is written down in their stead, so that rows can leave. Invariant: nothing is
-//! lost by that, the message of an agent's last event included, where it is wanted. Policy: a row of which anything
-//! cannot be read says nothing. Cost: as reading the row; messages are copied only where they are kept.
+//! Purpose: a start takes from them what the last checkpoint lacks; and while checkpoints have to wait (the journal or the
+//! disk is full), what the rows say is written instead, so that rows can leave. Invariant: nothing is lost by that, including
+//! the message of an agent's last event, where it is needed. Policy: a row that cannot be read completely says nothing. Cost:
+//! that of reading the row; messages are copied only where they are kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use prost::Message as _;
 
+use crate::contract::store;
+
 use super::queue::TableChange;
 use super::row::{self, RowError};
 use super::store::{AgentRow, Row};
-use crate::contract::store;
 
-/// What a row says of agents.
+/// What a row says about agents.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Forgotten in it: what was known before is void.
+    /// Agents forgotten in it: what was known before is void.
     pub(crate) forgotten: Vec<store::Forgotten>,
-    /// As it has left them.
+    /// The agents as they were after it.
     pub(crate) agents: Vec<store::AgentMemory>,
 }
 
-/// The agents as a row has left them. `keeps_events_of`: the integration, where its last events are wanted too.
+/// Returns the agents as they were after a row. `keeps_events_of`: the integration, where its last events are needed too.
 ///
 /// # Errors
-/// A row that is no batch, or of a newer version.
+/// A row that is not a batch, or of a newer version.
 pub(crate) fn agents_of(row: &Row, keeps_events_of: Option<&str>) -> Result<Told, RowError> {
     let store::Batch { messages, mut agents, forgotten } = store::Batch::decode(&*row.content)?;
     messages.iter().try_for_each(row::check)?;
@@ -40,7 +41,7 @@ pub(crate) fn agents_of(row: &Row, keeps_events_of: Option<&str>) -> Result<Told
     Ok(Told { forgotten, agents })
 }
 
-/// The agents of several rows, each as the last of them has left him, or that he is forgotten.
+/// The agents of several rows, each as they were after the last of these, or that they are forgotten.
 #[derive(Debug)]
 pub(crate) struct Latest<'a> {
     keeps_events_of: Option<&'a str>,
@@ -48,7 +49,7 @@ pub(crate) struct Latest<'a> {
 }
 
 impl<'a> Latest<'a> {
-    /// Of no row yet; see [`agents_of`].
+    /// Creates one without any row yet; see [`agents_of`].
     pub(crate) const fn new(keeps_events_of: Option<&'a str>) -> Self {
         Self { keeps_events_of, agents: BTreeMap::new() }
     }
@@ -64,7 +65,7 @@ impl<'a> Latest<'a> {
         Ok(())
     }
 
-    /// For the agent table.
+    /// Returns the changes to the agent table.
     pub(crate) fn into_changed(self) -> TableChange {
         let mut changed = TableChange::default();
         for ((acd, login_id), agent) in self.agents {
@@ -111,7 +112,7 @@ mod tests {
         Row { first, count: u32::try_from(messages.len()).unwrap(), written_at: Timestamp::from_micros(1), content }
     }
 
-    /// Of each agent login id, sequence, and the value of his last event.
+    /// Returns each agent's login id, sequence, and the value of their last event.
     fn told(rows: &[Row], keeps_events_of: Option<&str>) -> Vec<String> {
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().for_each(|row| latest.add(row).unwrap());
@@ -152,7 +153,7 @@ mod tests {
             row(3, &[event("7", 2), event("8", 1)], vec![agent("7", 2), agent("8", 1)]),
         ];
         assert_eq!(told(&rows[..2], Some("avaya-1")), ["8 forgotten", "7 #1 1"]);
-        assert_eq!(told(&rows[1..2], None), ["8 forgotten"], "also where the row that told of him is gone");
+        assert_eq!(told(&rows[1..2], None), ["8 forgotten"], "also where the row that told of them is gone");
         assert_eq!(told(&rows, Some("avaya-1")), ["7 #2 2", "8 #1 1"]);
     }
 

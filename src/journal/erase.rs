@@ -1,35 +1,37 @@
 //! What waits to be erased from the store, and when that is done.
 //!
-//! Somebody who is forgotten stays in rows of the journal until Kafka has them and the agent table is written down without
-//! him: only then are his bytes nobody's, and a sweep can erase them (`store::erase`). A request is waited for, and
-//! erased for at once; who was forgotten because of his age, after a minute at the latest, together with all the others of
-//! that minute. Whoever comes while a sweep is on its way waits for the next one. What cannot be erased yet (a reader of the log)
-//! is tried again a second later; where the store cannot be read or written, after longer and longer, up to a minute, and that is
-//! logged once a minute at most: a damaged page is not mended by trying. Of a restart only that something is due is known.
+//! Somebody who is forgotten stays in rows of the journal until Kafka has these and the agent table is written without them:
+//! only then are their bytes unused, and a sweep can erase them (`store::erase`). For a request, which somebody waits for,
+//! that is done at once; for people forgotten by age after a minute at the latest, together with all the others of that
+//! minute. An erasure that is due during a sweep waits for the next one. What cannot be erased yet (a reader of the log) is
+//! tried again a second later; where the store cannot be read or written, at growing intervals up to a minute, and that is
+//! logged once a minute at most: retrying does not fix a damaged page. After a restart it is only known that something is
+//! due.
 
 use std::time::{Duration, Instant};
 
-use super::queue::Done;
-use super::store::Sweep;
 use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
 
-/// Between two times for which nobody waits.
+use super::queue::Done;
+use super::store::Sweep;
+
+/// The time between two sweeps for which nobody waits.
 const EVERY: Duration = Duration::from_secs(60);
-/// Until the next attempt; doubled with each that fails.
+/// The time until the next attempt; doubled with each failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// That it fails is logged once in so long.
+/// The shortest time between two log lines about a failure.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// So long an integration waits for what the others have: one of them may be unable to publish.
+/// How long an integration waits for the messages of the others: one of them may be unable to publish.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(60);
 
 /// Somebody's traces.
 pub(super) struct Pending {
-    /// Integrations, by their number, and the positions below which everything must have left the store; his own first.
+    /// Integrations, by their number, and the positions below which everything must have left the store; their own first.
     until: Vec<(usize, u64)>,
     since: Instant,
-    /// Told when it is erased.
+    /// Called when it is erased.
     pub(super) done: Option<Done>,
 }
 
@@ -41,14 +43,14 @@ impl Pending {
     }
 }
 
-/// A sweep, and whom it is for.
+/// A sweep, and the people it is for.
 pub(super) struct Sweeping {
     pub(super) sweep: Sweep,
     pub(super) ready: Vec<Pending>,
     pub(super) begun_at: Instant,
 }
 
-/// See the module.
+/// Decides when what was forgotten is erased from the store.
 pub(super) struct Erasing {
     pending: Vec<Pending>,
     sweeping: Option<Sweeping>,
@@ -73,18 +75,18 @@ impl Default for Erasing {
 }
 
 impl Erasing {
-    /// One more.
+    /// Adds one more.
     pub(super) fn add(&mut self, until: Vec<(usize, u64)>, done: Option<Done>) {
         self.pending.push(Pending { until, since: Instant::now(), done });
     }
 
-    /// Whether nothing waits, beside what a sweep is for that was taken.
+    /// Whether nothing waits, apart from what a sweep in progress is for.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.sweeping.is_none()
     }
 
-    /// Whether something can be erased, and it is time for it. `left_to`: the position below which everything of the integration
-    /// of that number has left the store.
+    /// Whether something can be erased, and is due. `left_to`: the position below which everything of the integration with
+    /// that number has left the store.
     pub(super) fn is_due(&self, now: Instant, left_to: impl Fn(usize) -> u64) -> bool {
         if self.again_at.is_some_and(|again_at| now < again_at) {
             return false;
@@ -96,7 +98,7 @@ impl Erasing {
         self.pending.iter().any(|pending| (is_time || pending.done.is_some()) && pending.is_ready(&left_to))
     }
 
-    /// The sweep that is on its way, or a new one for what can be erased; the rest waits on. `left_to` as above.
+    /// Takes the sweep in progress, or a new one for what can be erased; the rest keeps waiting. `left_to` as above.
     pub(super) fn take(&mut self, left_to: impl Fn(usize) -> u64) -> Sweeping {
         if let Some(sweeping) = self.sweeping.take() {
             return sweeping;
@@ -107,20 +109,21 @@ impl Erasing {
         Sweeping { sweep: Sweep::default(), ready, begun_at: Instant::now() }
     }
 
-    /// It goes on at once.
+    /// Lets the sweep go on at once.
     pub(super) fn go_on(&mut self, sweeping: Sweeping) {
         self.sweeping = Some(sweeping);
         self.again_at = None;
         self.backoff = FIRST_BACKOFF;
     }
 
-    /// It goes on when whoever reads the log has done so.
+    /// Lets the sweep go on when the reader of the log has finished.
     pub(super) fn wait(&mut self, sweeping: Sweeping, now: Instant) {
         self.sweeping = Some(sweeping);
         self.again_at = Some(now + FIRST_BACKOFF);
     }
 
-    /// It did not get on, for a reason that may last. Says whether that is to be logged; if so, how many times it was not.
+    /// The sweep made no progress, for a reason that may last. Says whether that is to be logged; if so, how many times it
+    /// was not.
     pub(super) fn failed(&mut self, sweeping: Sweeping, now: Instant, at: Timestamp) -> Option<u64> {
         self.sweeping = Some(sweeping);
         self.again_at = Some(now + self.backoff);
@@ -147,7 +150,7 @@ mod tests {
         Fails,
     }
 
-    /// The seconds at which a sweep is tried that comes on so, and at which it is logged that it fails.
+    /// Returns the seconds at which a sweep with these outcomes is tried, and at which its failures are logged.
     fn tried(outcomes: &[Comes]) -> (Vec<u64>, Vec<(u64, u64)>) {
         let begin = Instant::now();
         let mut erasing = Erasing::default();
@@ -181,7 +184,7 @@ mod tests {
             (vec![On, On, On], vec![0, 1, 2], vec![]),
             (vec![Waits, Waits, Waits, On], vec![0, 1, 2, 3], vec![]),
             (vec![Fails; 9], vec![0, 1, 3, 7, 15, 31, 63, 123, 183], vec![(0, 0), (63, 5), (123, 0), (183, 0)]),
-            // One that gets on begins anew; the log does not.
+            // After progress the intervals begin anew; the log's does not.
             (vec![Fails, Fails, Fails, On, Fails, Fails], vec![0, 1, 3, 7, 8, 9], vec![(0, 0)]),
         ];
         for (outcomes, seconds, lines) in cases {

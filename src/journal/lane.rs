@@ -1,7 +1,7 @@
 //! One integration's part of the journal: what its worker hands over, and what its publisher fetches.
 //!
-//! Invariants and failure policy are those of [`super`]. A row that is damaged is given up: its messages are counted
-//! as lost and said, and the others go on.
+//! Invariants and failure policy are those of [`super`]. A row that is damaged is given up: its messages are counted as lost
+//! and logged, and the others go on.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,18 +9,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::telemetry::targets::JOURNAL;
+use crate::time::Timestamp;
+
 use super::message::Batch;
 use super::outbox::Outbox;
 use super::queue::{Done, Item, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange};
 use super::row;
-use super::store::{Lineage, Reader, Row, StoreError};
-use crate::time::Timestamp;
+use super::store::{Lineage, MappingVersion, Reader, Row, StoreError};
 
-/// What is read from the store at a time.
+/// Bytes that are read from the store at a time.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 /// How long a journal that cannot be read is left alone.
 const FETCH_AGAIN: Duration = Duration::from_secs(5);
-/// What has to be free at least before a full journal has room again, if its bounds are not smaller still.
+/// What must be free before a full journal has room again, unless its bounds are even smaller.
 const ROOM: u64 = 4 * 1024 * 1024;
 
 /// One integration's part of the journal. Cheap to clone.
@@ -35,13 +37,13 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// What of it is in memory, for the publisher.
+    /// Returns the part of it that is in memory, for the publisher.
     pub(crate) const fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// Hands a batch over, whole or not at all; waits while the store is slow. Returns the position after its last
-    /// message: it is in Kafka when [`Outbox::acknowledged_to`] has come that far.
+    /// Hands a batch over, whole or not at all; waits while the store is slow. Returns the position after its last message:
+    /// the batch is in Kafka when [`Outbox::acknowledged_to`] has come that far.
     ///
     /// # Errors
     /// [`Refused`], with the messages: when there is no room for them, and when the journal is closed.
@@ -85,13 +87,14 @@ impl Lane {
         self.shared.work.notify_one();
     }
 
-    /// Whether [`Self::submit`] would not wait for long: the store gets on. Where there is no hope of that it does not wait.
+    /// Whether [`Self::submit`] would not wait for long, because the store makes progress; where there is no hope of that it
+    /// does not wait.
     pub fn takes_more(&self) -> bool {
         let queue = self.shared.queue.lock();
         queue.phase != Phase::Open || queue.is_in_trouble() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
     }
 
-    /// Whether there is room for more than single messages: a tenth of the bounds is free, of small bounds up to half.
+    /// Whether there is room for more than single messages: a tenth of the bounds is free, up to half of small bounds.
     pub fn has_room(&self) -> bool {
         let queue = self.shared.queue.lock();
         let lane = &queue.lanes[self.index];
@@ -100,29 +103,29 @@ impl Lane {
         !queue.is_in_trouble() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
     }
 
-    /// Whether less than half of what it may have in the store is taken.
+    /// Whether less than half of its space in the store is used.
     pub fn is_below_half(&self) -> bool {
         self.stored_bytes() < self.shared.bounds.journal_bytes / 2
     }
 
-    /// For how long its oldest batch has been waiting for the disk.
+    /// Returns how long its oldest batch has been waiting for the disk.
     pub(crate) fn oldest_age(&self) -> Duration {
         self.shared.queue.lock().oldest_age(self.index)
     }
 
-    /// Position that the next message gets.
+    /// Returns the position that the next message gets.
     pub fn next(&self) -> u64 {
         self.shared.queue.lock().lanes[self.index].next
     }
 
-    /// Bytes of its rows.
+    /// Returns the bytes of its rows.
     pub fn stored_bytes(&self) -> u64 {
         self.shared.queue.lock().lanes[self.index].stored
     }
 
-    /// Writes the agent table down. `covered_to`: what the messages below this position have changed is in these rows or in
-    /// earlier ones. False while the store is in trouble or far behind: then it has to be tried again, and until it
-    /// succeeds the journal stands in.
+    /// Writes the agent table. `covered_to`: what the messages below this position have changed is in these rows or in
+    /// earlier ones. False while the store is failing or far behind: then it has to be tried again, and until it succeeds the
+    /// journal stands in.
     #[must_use]
     pub fn checkpoint(&self, covered_to: u64, table: TableChange, feed: Vec<u8>, is_recovered: bool) -> bool {
         let mut queue = self.shared.queue.lock();
@@ -134,27 +137,27 @@ impl Lane {
         true
     }
 
-    /// Holds publishing from this position on, or lets it go on; also over restarts, from when `done` is called.
+    /// Holds publishing from this position on, or resumes it; survives restarts once `done` is called.
     pub fn hold(&self, at: Option<u64>, done: Done) {
         self.outbox.hold(at);
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Hold { lane: self.index, at, done });
     }
 
-    /// The runs by which it was counted, this one last.
+    /// Returns the runs that counted its positions, this one last.
     pub(crate) fn runs(&self) -> &Lineage {
         &self.runs
     }
 
-    /// Writes down that Kafka has heard of this run.
+    /// Records that Kafka knows of this run.
     pub(crate) fn run_is_known(&self) {
         let runs = self.runs().clone().known().to_string();
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::RunKnown { lane: self.index, runs });
     }
 
-    /// Says when what was forgotten below the position is erased from the store: once all of it is in Kafka and the agent
-    /// table is written down without it.
+    /// Calls `done` when what was forgotten below the position is erased from the store: once all of it is in Kafka and the
+    /// agent table is written without it.
     pub fn when_erased(&self, until: u64, done: Done) {
         let mut queue = self.shared.queue.lock();
         self.push(&mut queue, Item::Erase { lane: self.index, until, done });
@@ -166,20 +169,23 @@ impl Lane {
         self.shared.is_erasing.load(Ordering::Acquire)
     }
 
-    /// Writes the version of its mapping down. The answer comes when it is there.
-    pub fn remember_mapping(&self, version: u64, content: u64) -> crossbeam_channel::Receiver<Result<(), StoreError>> {
+    /// Writes versions of mappings, all or none, including those of other integrations. The answer comes when they are on disk.
+    pub fn remember_mappings(
+        &self,
+        versions: Vec<MappingVersion>,
+    ) -> crossbeam_channel::Receiver<Result<(), StoreError>> {
         let (done, receiver) = crossbeam_channel::bounded(1);
         let mut queue = self.shared.queue.lock();
-        self.push(&mut queue, Item::Mapping { lane: self.index, version, content, done });
+        self.push(&mut queue, Item::Mappings { lane: self.index, versions, done });
         receiver
     }
 
-    /// How the store is doing.
+    /// Returns how the store is doing.
     pub fn health(&self) -> StoreHealth {
         self.shared.health()
     }
 
-    /// Rows that end after this position, as many as fit into so many bytes, but at least one if there is one.
+    /// Returns rows that end after this position, as many as fit into so many bytes, but at least one if there is one.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -187,31 +193,33 @@ impl Lane {
         self.reader.lock().batches(self.number, from, most_bytes)
     }
 
-    /// The same past rows that are damaged, for who only looks at them: what those had is lost when they are fetched.
+    /// Does the same, skipping damaged rows, for callers that only look: what those held is lost when they are fetched.
     ///
     /// # Errors
-    /// When the journal cannot be read, which says nothing of what is in it.
+    /// When the journal cannot be read, which says nothing about its content.
     pub fn sound_rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
         self.reader.lock().sound_batches(self.number, from, most_bytes)
     }
 
-    /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not
-    /// wait for it. Anything else is tried again: what a newer version has written is kept for that one, and a disk that fails
-    /// says nothing of what is on it, neither of this row nor of the next.
+    /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not wait
+    /// for it. Anything else is tried again: what a newer version wrote is kept for that version, and a failing disk says
+    /// nothing about its content, neither this row nor the next.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
         if !self.try_fetch(integration, position) {
-            // Stopped or not: the caller finds out.
+            // Whether it was stopped, the caller finds out.
             let _ = self.outbox.pause(FETCH_AGAIN);
         }
     }
 
-    /// One attempt; false where it has to be tried again.
+    /// Makes one attempt; false where it has to be tried again.
     fn try_fetch(&self, integration: &str, position: u64) -> bool {
         let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(integration, position, %error, "the journal cannot be read, will be tried again");
+            tracing::error!(
+                target: JOURNAL, integration, position, %error, "the journal cannot be read, will be tried again"
+            );
             false
         };
-        // What is committed from here on is not looked for.
+        // What is committed from now on is not looked for.
         let end = self.outbox.end();
         let Err(error) = self.read(position) else { return true };
         self.shared.observer.failed(error.kind());
@@ -222,7 +230,9 @@ impl Lane {
         match looked {
             Ok(next) => {
                 let lost = self.outbox.lose(next.unwrap_or(end));
-                tracing::error!(integration, position, lost, %error, "a row of the journal is damaged: its messages are lost");
+                tracing::error!(
+                    target: JOURNAL, integration, position, lost, %error, "a row of the journal is damaged: its messages are lost"
+                );
                 true
             }
             Err(error) => {
@@ -240,7 +250,7 @@ impl Lane {
         for (number, Row { first, content, written_at, .. }) in rows.into_iter().enumerate() {
             let messages = match row::decode(&content) {
                 Ok((messages, _)) => messages,
-                // Those before it are there; it is the first one the next time.
+                // Those before it are done; it is the first one the next time.
                 Err(_) if number > 0 => return Ok(()),
                 Err(source) => return Err(FetchError::Row { first, source }),
             };
@@ -250,7 +260,7 @@ impl Lane {
     }
 }
 
-/// The moment on the monotonic clock that lies as long ago as this time.
+/// Returns the moment on the monotonic clock that is as long ago as this time.
 pub(crate) fn instant_of(written_at: Timestamp) -> Instant {
     let age = Timestamp::now().since(written_at);
     Instant::now().checked_sub(age).unwrap_or_else(Instant::now)
@@ -276,7 +286,7 @@ impl FetchError {
         }
     }
 
-    /// Whether what is there is not what was written.
+    /// Whether the content is not what was written.
     const fn is_damage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_damage(),

@@ -1,16 +1,17 @@
-//! What fetching makes of rows that cannot be read: only what is damaged is given up.
+//! How fetching handles rows that cannot be read: only damaged ones are given up.
 
 use bytes::Bytes;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::*;
 use crate::contract::store;
 use crate::journal::message::Message;
 use crate::journal::outbox::{Limits, Taken};
 use crate::journal::store::{self as files, DATABASE, Store};
 use crate::journal::testing::{batch, damage_rows, event};
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
+
+use super::*;
 
 const ROWS: u64 = 20;
 /// Bytes of a row's content: five rows to a page of 4 KiB.
@@ -21,7 +22,7 @@ fn open(folder: &TempDir) -> Store {
     files::open(&files::Settings { directory: folder.path().to_owned(), sync: files::Sync::Normal }).unwrap().store
 }
 
-/// A journal that an earlier run has left: as many rows of one message each, with a letter of its own, nothing in Kafka.
+/// Creates a journal that an earlier run left: as many rows, of one message each with a letter of its own, nothing in Kafka.
 fn left_behind() -> TempDir {
     let folder = TempDir::new().unwrap();
     let journal = start(&folder);
@@ -47,7 +48,7 @@ fn start_on(store: Store, stored: files::StoredIntegration) -> Journal {
     Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap()
 }
 
-/// The pages of the journal's table in the order of its tree, the root first, with how many rows each has.
+/// Returns the pages of the journal's table in the order of its tree, the root first, with how many rows each has.
 fn pages(file: &std::path::Path) -> Vec<(usize, u64)> {
     let connection = Connection::open(file).unwrap();
     let sql = "SELECT pageno, ncell FROM dbstat WHERE name = 'journal' ORDER BY path";
@@ -57,7 +58,7 @@ fn pages(file: &std::path::Path) -> Vec<(usize, u64)> {
     pages.map(Result::unwrap).collect()
 }
 
-/// Fetches from position 0 on as the publisher would, until nothing more comes: where it ends, and what is lost.
+/// Fetches from position 0 on as the publisher would, until nothing more comes; returns where it ends, and what is lost.
 fn fetched(journal: &Journal) -> (u64, u64) {
     let lane = journal.lanes().next().unwrap().1;
     let outbox = lane.outbox();
@@ -117,12 +118,12 @@ fn a_look_for_the_next_row_that_fails_gives_nothing_up() {
     let journal = start_on(store, stored);
     let file = folder.path().join(DATABASE);
     let mut bytes = std::fs::read(&file).unwrap();
-    // A row between two leaves of the tree is damaged, and so is the structure of the leaf behind it.
+    // A row between two leaves of the tree is damaged, and so is the structure of the next leaf.
     let [(root, _), (_, in_front), (behind, _)] = pages(&file)[..3] else { panic!("fewer than two leaves") };
     let damaged = in_front;
     let letters = vec![b'A' + u8::try_from(damaged).unwrap(); ROW / 2];
     let root = &mut bytes[(root - 1) * PAGE..][..PAGE];
-    // What once was there may be there still.
+    // What was once there may still be there.
     for at in memchr::memmem::find_iter(root, &letters).collect::<Vec<_>>() {
         root[at] ^= 1;
     }

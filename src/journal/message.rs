@@ -1,4 +1,4 @@
-//! What goes to Kafka: encoded once, before it is queued, so that every retry sends the same bytes.
+//! Messages to Kafka: encoded once, before they are queued, so that every retry sends the same bytes.
 //!
 //! The names that consumers rely on are here and nowhere else: the headers, the content types, and which route leads
 //! to which topics.
@@ -28,7 +28,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// The topics that a message of this route goes to.
+    /// Returns the topics that a message of this route goes to.
     pub const fn topics(self) -> &'static [Topic] {
         match self {
             Self::AgentState => &[Topic::Events, Topic::Current],
@@ -62,7 +62,7 @@ impl Topic {
     pub const ALL: [Self; 6] =
         [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint, Self::Audit];
 
-    /// Its configured name.
+    /// Returns its configured name.
     pub fn name(self, topics: &Topics) -> &str {
         match self {
             Self::Events => &topics.events,
@@ -91,29 +91,29 @@ pub struct Message {
 }
 
 impl Message {
-    /// What is at the key is to be forgotten.
+    /// Creates a tombstone: what is at the key is to be forgotten.
     pub fn tombstone(key: Arc<str>) -> Self {
         Self { route: Route::Tombstone, key, payload: Bytes::new(), headers: Vec::new(), read_at: None }
     }
 
-    /// The Kafka value; a tombstone has none.
+    /// Returns the Kafka value; a tombstone has none.
     pub fn value(&self) -> Option<&[u8]> {
         (self.route != Route::Tombstone).then_some(&self.payload)
     }
 
-    /// Bytes of key, value and headers: what it counts for in a queue.
+    /// Returns the bytes of key, value and headers: its size in a queue.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.len() + self.payload.len() + headers
     }
 }
 
-/// What one worker hands over at a time, all of one integration and in order.
+/// What a worker hands over at a time, all of one integration and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// In the order in which they are to be published.
     pub messages: Vec<Message>,
-    /// Agents as they are after these messages, each once: what a restart has to know if it finds them.
+    /// Agents as they are after these messages, each once: what a restart needs to know if it finds them.
     pub agents: Vec<crate::contract::store::AgentMemory>,
     /// Agents who are forgotten with the tombstones among the messages: none of them is in `agents`.
     pub forgotten: Vec<crate::contract::store::Forgotten>,

@@ -4,22 +4,22 @@
 //! workers ──submit──> queue ──one commit for all──> store ──> outbox of the integration ──> publisher
 //! ```
 //!
-//! Purpose: one thread writes for all integrations (a group commit: what has gathered while the last commit ran goes into
-//! the next one, so batches grow under load). Each integration has a *lane*: its own positions, bounds and state.
+//! Purpose: one thread writes for all integrations (a group commit: what gathered during the last commit goes into the next
+//! one, so batches grow under load). Each integration has a *lane*: its own positions, bounds and state.
 //!
 //! Invariants: a message is given to the outbox only after its commit; positions are given in the order of submission and
 //! have no holes; how far Kafka has acknowledged is written at most a tenth of a second later, so that a crash repeats
 //! no more than that.
 //!
-//! Failure policy: a commit that fails is tried again for ever, with the same contents, and nothing behind it is written
-//! before it. Meanwhile what is submitted waits in the bounded queue; beyond that, and beyond the size that an integration
-//! may have in the store, [`Lane::submit`] refuses with [`Refused::Full`], and the worker keeps each agent's latest state.
-//! While the store is only slow, the worker waits instead; a disk that does not come back for some seconds counts as one that
-//! fails (`watch`). The end keeps its time whatever the disk does. Cost: one encoding per batch, two locks per batch.
+//! Failure policy: a commit that fails is tried again for ever, with the same contents, and nothing is written ahead of it.
+//! Meanwhile what is submitted waits in the bounded queue; beyond that, and beyond the size that an integration may have in
+//! the store, [`Lane::submit`] refuses with [`Refused::Full`], and the worker keeps each agent's latest state. While the
+//! store is only slow, the worker waits instead; a disk that does not respond for some seconds counts as failing (`watch`).
+//! Shutdown keeps its deadline whatever the disk does. Cost: one encoding per batch, two locks per batch.
 //!
-//! [`message`] is what is handed over, [`row`] the bytes that are kept of it, `agents` what those say of agents; `queue` waits
-//! for the thread that writes, `writer`; [`lane`] is one integration's part, [`outbox`] its window in memory; `erase` is about
-//! people who were forgotten, [`limits`] about memory, and [`store`] about the file.
+//! [`message`] is what is handed over, [`row`] the bytes that are kept of it, `agents` what these say about agents; `queue`
+//! holds what waits for the thread that writes, `writer`; [`lane`] is one integration's part, [`outbox`] its window in
+//! memory; `erase` is about people who were forgotten, [`limits`] about memory, and [`store`] about the file.
 
 pub(crate) mod agents;
 mod erase;
@@ -44,24 +44,26 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
+use crate::join;
+use crate::telemetry::targets::JOURNAL;
+
 use self::erase::Erasing;
 use self::lane::{Lane, instant_of};
 use self::outbox::Outbox;
 use self::queue::{Item, LaneQueue, Phase, Queue, Shared};
 use self::store::{Store, StoreError, StoredIntegration};
 use self::writer::{Writer, WrittenLane};
-use crate::join;
 
 pub use self::queue::{
     Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, TableChange, Unobserved,
 };
 
-/// What its thread gets beyond the deadline, to say what it could not write.
+/// Extra time for its thread beyond the deadline, to report what it could not write.
 const LAST_WORD: Duration = Duration::from_millis(500);
-/// How long a journal that is dropped waits for a commit that is on its way.
+/// How long a journal that is dropped waits for a commit in progress.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// See the module.
+/// The journal of all integrations, and the thread that writes it.
 pub struct Journal {
     shared: Arc<Shared>,
     lanes: BTreeMap<Arc<str>, Lane>,
@@ -74,13 +76,13 @@ pub enum JournalError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system gives no thread.
+    /// The system provides no thread.
     #[error("no thread for the journal: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 impl Journal {
-    /// Goes on where the store was left.
+    /// Continues where the store was left.
     ///
     /// # Errors
     /// When the store cannot be read, or there is no thread.
@@ -121,7 +123,7 @@ impl Journal {
                 outbox: Arc::new(outbox),
                 runs: Arc::new(runs),
             };
-            // What cannot be read is a matter of fetching it.
+            // What cannot be read is handled when it is fetched.
             if stored.next > stored.acknowledged_to
                 && let Ok(rows) = lane.reader.lock().sound_batches(stored.number, stored.acknowledged_to, 1)
                 && let Some(row) = rows.first()
@@ -142,7 +144,7 @@ impl Journal {
         }
         let mut erasing = Erasing::default();
         if store.is_erase_due()? {
-            // Whose tombstones they are, nobody knows any more: each integration may have some in its journal.
+            // Whose tombstones they are is no longer known: each integration may have some in its journal.
             let next = |(index, start): (usize, &LaneStart)| erasing.add(vec![(index, start.stored.next)], None);
             integrations.iter().enumerate().for_each(next);
         }
@@ -150,22 +152,22 @@ impl Journal {
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         let journal = Self { shared, lanes, thread: Some(thread) };
         let shared = Arc::clone(&journal.shared);
-        // It ends with the journal; nobody has to wait for it.
+        // It ends with the journal; nobody needs to wait for it.
         thread::Builder::new().name("journal-watch".to_owned()).spawn(move || watch::run(&shared))?;
         Ok(journal)
     }
 
-    /// The lanes, by integration.
+    /// Returns the lanes, by integration.
     pub fn lanes(&self) -> impl Iterator<Item = (&Arc<str>, &Lane)> {
         self.lanes.iter()
     }
 
-    /// Id of the store that counts the positions.
+    /// Returns the id of the store that counts the positions.
     pub fn store_id(&self) -> Uuid {
         self.shared.store_id
     }
 
-    /// How the store is doing.
+    /// Returns how the store is doing.
     pub fn health(&self) -> StoreHealth {
         self.shared.health()
     }
@@ -190,8 +192,8 @@ impl Journal {
         }
     }
 
-    /// Writes what is left, until the deadline, and ends. Returns how many messages are not on disk, or not known to be: a disk
-    /// that hangs is not waited for.
+    /// Writes what is left, until the deadline, and ends. Returns how many messages are not on disk, or not known to be: a
+    /// hanging disk is not waited for.
     pub fn finish(mut self, deadline: Instant) -> usize {
         let is_hanging = self.shared.queue.lock().hanging().is_some();
         self.end(deadline, if is_hanging { deadline } else { deadline + LAST_WORD })
@@ -211,7 +213,7 @@ impl Journal {
         let queue = self.shared.queue.lock();
         let unwritten = queue.writing + queue.items.iter().map(Item::messages).sum::<usize>();
         drop(queue);
-        tracing::error!(unwritten, "the disk of the store hangs: it is not waited for any longer");
+        tracing::error!(target: JOURNAL, unwritten, "the disk of the store hangs: it is not waited for any longer");
         unwritten
     }
 }

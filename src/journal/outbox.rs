@@ -1,20 +1,20 @@
-//! The outbox: the part of an integration's journal that is in memory, and what Kafka has of it.
+//! The outbox: the part of an integration's journal that is in memory, and how much of it Kafka has.
 //!
-//! Purpose: the seam between the journal, which appends what is safe on disk, and the publisher thread, which takes.
+//! Purpose: connects the journal, which appends what is safe on disk, with the publisher thread, which takes it from here.
 //!
-//! * every message has a *position*, without holes, in the order of submission, over restarts too;
+//! * every message has a *position*, without holes, in the order of submission, across restarts too;
 //! * a message is retained until each of its topics has acknowledged it, and messages leave from the front only, so
 //!   that [`Outbox::acknowledged_to`] is a prefix: everything below it is in Kafka;
 //! * [`Outbox::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
-//! * it is a *window*: what does not fit stays on disk only, and the publisher is told to fetch it ([`Taken::Behind`]);
-//! * from a *hold* on nothing is given out ([`Outbox::hold`]): the integration is paused.
+//! * it is a *window*: what does not fit stays on disk only, and the publisher has to fetch it ([`Taken::Behind`]);
+//! * nothing from a *hold* on is given out ([`Outbox::hold`]): the integration is paused.
 //!
 //! Invariant of order: after a rewind, a message is sent again if it is not acknowledged *or* if an earlier message of
 //! the same key has to be sent again to the same topic. The last copies of a key's messages are therefore always in
 //! order, which is what the compacted topic depends on; earlier copies are duplicates with the same `event_id`.
 //!
-//! Failure policy: nothing is dropped here, and nothing blocks who appends. Cost: one lock per batch appended and taken
-//! and one per acknowledgement; bounded by messages and bytes.
+//! Failure policy: nothing is dropped here, and appending never blocks. Cost: one lock per batch appended and taken and one
+//! per acknowledgement; bounded by messages and bytes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// What a message takes in memory beside its bytes.
+/// Memory that a message takes in addition to its bytes.
 pub const OVERHEAD: usize = 256;
 
 fn size_of(message: &Message) -> usize {
@@ -41,7 +41,7 @@ fn size_of(message: &Message) -> usize {
 }
 
 impl Limits {
-    /// The bound on bytes unless told otherwise.
+    /// The default bound on bytes.
     pub const DEFAULT_BYTES: usize = 32 * 1024 * 1024;
 }
 
@@ -56,17 +56,17 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Position of a message that is sent once and tracked by nobody: a heartbeat.
+    /// Position of a message that is sent once and not tracked: a heartbeat.
     pub const UNTRACKED: u64 = u64::MAX >> 3;
 
-    /// The topics that it must be sent to now.
+    /// Returns the topics that it must be sent to now.
     pub fn topics(&self) -> impl Iterator<Item = Topic> + use<> {
         let awaiting = self.awaiting;
         Topic::ALL.into_iter().filter(move |topic| awaiting.contains(*topic))
     }
 }
 
-/// What [`Outbox::take`] came back for.
+/// Why [`Outbox::take`] returned.
 #[derive(Debug)]
 pub enum Taken {
     /// The next messages, at least one.
@@ -74,7 +74,7 @@ pub enum Taken {
     /// What comes next, from this position on, is in the journal and not in memory: fetch it and
     /// [`Outbox::refill`].
     Behind(u64),
-    /// Somebody called [`Outbox::interrupt`]: look around and come back.
+    /// Somebody called [`Outbox::interrupt`]: check other work and call again.
     Interrupted,
     /// Everything below the position asked for is acknowledged.
     Reached,
@@ -123,7 +123,7 @@ struct Entry {
     size: usize,
     submitted_at: Instant,
     awaiting: TopicSet,
-    /// Of a message that goes to several partitions: how many are awaited.
+    /// For a message that goes to several partitions: how many acknowledgements are awaited.
     copies: usize,
     /// All topics have acknowledged it once; after a rewind it may nevertheless await some again.
     settled: bool,
@@ -138,33 +138,33 @@ struct State {
     /// Position after the last message in the journal.
     end: u64,
     bytes: usize,
-    /// So many positions behind the last entry are given up: nothing is added until the entries before them have left.
+    /// How many positions after the last entry are given up: nothing is added until the entries before them have left.
     lost: u64,
     /// Entries that are not acknowledged.
     unsettled: usize,
     /// What the publisher waits for in [`Outbox::take`].
     until: u64,
-    /// Nothing from here on is given out.
+    /// Nothing from this position on is given out.
     held_at: Option<u64>,
-    /// When the oldest message was written that was there from the start; until something is in memory.
+    /// When the oldest message left by an earlier run was written; until something is in memory.
     on_disk_since: Option<Instant>,
     aside: Option<Arc<Message>>,
     interrupted: bool,
     is_stopped: bool,
 }
 
-/// See the module.
+/// The in-memory window of an integration's journal, between the journal and the publisher.
 pub struct Outbox {
     limits: Limits,
     state: Mutex<State>,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
-    /// For whoever drains: nothing is left.
+    /// For [`Outbox::wait_empty`]: nothing is left.
     empty: Condvar,
 }
 
 impl Outbox {
-    /// The window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
+    /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
     pub fn new(limits: Limits, first: u64, end: u64, held_at: Option<u64>) -> Self {
         let state = State {
             entries: VecDeque::new(),
@@ -184,13 +184,13 @@ impl Outbox {
         Self { limits, state: Mutex::new(state), work: Condvar::new(), empty: Condvar::new() }
     }
 
-    /// When the oldest of the messages was written that an earlier run has left.
+    /// Sets when the oldest message left by an earlier run was written.
     pub fn set_on_disk_since(&self, written_at: Instant) {
         self.state.lock().on_disk_since = Some(written_at);
     }
 
-    /// The journal has these messages, the first of them at the end of what it had. They stay in memory where they
-    /// follow what is there and fit; else they will be fetched.
+    /// Appends messages that the journal now has at its end. They stay in memory where they follow what is there and fit;
+    /// otherwise they will be fetched.
     pub fn append(&self, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
         let bytes: usize = messages.iter().map(size_of).sum();
@@ -205,7 +205,7 @@ impl Outbox {
         self.work.notify_one();
     }
 
-    /// Messages from the journal, the first of them at `first`: those that follow what is in memory are taken.
+    /// Adds messages read from the journal, the first of them at `first`: those that follow what is in memory are taken.
     pub fn refill(&self, first: u64, messages: Vec<Message>, written_at: Instant) {
         let mut state = self.state.lock();
         if state.lost > 0 {
@@ -216,7 +216,7 @@ impl Outbox {
         state.extend(messages.into_iter().skip(known), written_at);
     }
 
-    /// What the journal had below this position, and is not in memory, cannot be read: it is given up. Returns how many
+    /// Gives up what the journal had below this position and is not in memory, since it cannot be read. Returns how many
     /// messages that is.
     pub fn lose(&self, until: u64) -> u64 {
         let mut state = self.state.lock();
@@ -227,30 +227,30 @@ impl Outbox {
         lost
     }
 
-    /// Sends a message once, beside the journal; one that still waits is replaced.
+    /// Sends a message once, bypassing the journal; one that still waits is replaced.
     pub fn send_aside(&self, message: Message) {
         self.state.lock().aside = Some(Arc::new(message));
         self.work.notify_one();
     }
 
-    /// From this position on nothing is given out; `None` lets it go on.
+    /// Holds everything from this position on; `None` ends the hold.
     pub fn hold(&self, at: Option<u64>) {
         self.state.lock().held_at = at;
         self.work.notify_all();
         self.empty.notify_all();
     }
 
-    /// Where it is held.
+    /// Returns the position from which it is held.
     pub fn held_at(&self) -> Option<u64> {
         self.state.lock().held_at
     }
 
-    /// Position after the last message in the journal.
+    /// Returns the position after the last message in the journal.
     pub fn end(&self) -> u64 {
         self.state.lock().end
     }
 
-    /// Blocks until there is something for the publisher: at most `most` messages below position `until`, in order.
+    /// Blocks until there is something for the publisher; takes at most `most` messages below position `until`, in order.
     pub fn take(&self, most: usize, until: u64) -> Taken {
         let mut state = self.state.lock();
         state.until = until;
@@ -262,7 +262,7 @@ impl Outbox {
         }
     }
 
-    /// The same without waiting.
+    /// Does the same without waiting.
     #[cfg(test)]
     pub(crate) fn try_take(&self, most: usize, until: u64) -> Option<Taken> {
         let mut state = self.state.lock();
@@ -270,8 +270,8 @@ impl Outbox {
         state.look(self.limits, most)
     }
 
-    /// A topic has the message. Says so when that was the last one it waited for; unknown positions are ignored, for
-    /// a duplicate's report may come late.
+    /// Records that a topic has the message. Returns the message's route when that was the last topic it waited for; unknown
+    /// positions are ignored, since a duplicate's report may come late.
     pub fn acknowledge(&self, position: u64, topic: Topic) -> Option<Acknowledged> {
         let mut state = self.state.lock();
         let entry = state.entry(position)?;
@@ -289,8 +289,9 @@ impl Outbox {
         acknowledged
     }
 
-    /// Everything below a position is in Kafka, on all topics: a transaction was committed. Says what is so for the first
-    /// time. Whoever says so knows that these are positions of this journal; those that it does not have are left alone.
+    /// Records that everything below a position is in Kafka, on all topics: a transaction was committed. Returns what is
+    /// acknowledged for the first time. The caller knows that these are positions of this journal; those that it does not
+    /// have are ignored.
     pub fn acknowledge_to(&self, position: u64) -> Vec<Acknowledged> {
         let mut state = self.state.lock();
         let position = position.min(state.end);
@@ -303,7 +304,7 @@ impl Outbox {
         state.unsettled -= acknowledged.len();
         self.release(&mut state);
         if state.entries.is_empty() && state.first < position {
-            // Not fetched yet, and no need to.
+            // Not fetched yet, and no longer needed.
             state.first = position;
             state.next = position;
             self.empty.notify_all();
@@ -311,21 +312,21 @@ impl Outbox {
         acknowledged
     }
 
-    /// The message goes to a topic in so many copies, and waits for all of them.
+    /// Makes the message wait for so many copies of it.
     pub fn expect_copies(&self, position: u64, copies: usize) {
         if let Some(entry) = self.state.lock().entry(position) {
             entry.copies = copies;
         }
     }
 
-    /// The same as [`Outbox::take`] without waiting: nothing, where there is nothing.
+    /// Takes like [`Outbox::take`] without waiting: nothing, if there is nothing.
     pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut state = self.state.lock();
         if state.is_stopped { Vec::new() } else { state.collect(most, until) }
     }
 
-    /// Puts another message in the place of one that Kafka will never take, or, without one, lets the rest go on.
-    /// Returns the replacement as it is to be sent.
+    /// Replaces a message that Kafka will never accept, or, without a replacement, lets the rest go on. Returns the
+    /// replacement as it is to be sent.
     pub fn replace(&self, position: u64, replacement: Option<Message>) -> Option<Outgoing> {
         let mut state = self.state.lock();
         let entry = state.entry(position)?;
@@ -350,13 +351,13 @@ impl Outbox {
         }
     }
 
-    /// The message at a position, while it is retained.
+    /// Returns the message at a position, while it is retained.
     pub fn message(&self, position: u64) -> Option<Arc<Message>> {
         self.state.lock().entry(position).map(|entry| Arc::clone(&entry.message))
     }
 
-    /// The producer is gone: whatever it had not delivered is taken again, and after it what must not stay before it
-    /// (see the module). Returns how many acknowledged messages are sent a second time for that reason.
+    /// The producer is gone: makes whatever it had not delivered be taken again, and with it what must not stay ahead of that
+    /// (see the module's invariant of order). Returns how many acknowledged messages are sent a second time for that reason.
     pub fn rewind(&self) -> usize {
         let mut state = self.state.lock();
         let taken = usize::try_from(state.next - state.first).unwrap_or(usize::MAX);
@@ -385,7 +386,7 @@ impl Outbox {
         self.work.notify_all();
     }
 
-    /// Waits, for the publisher; true if the outbox was stopped meanwhile.
+    /// Waits so long on behalf of the publisher; true if the outbox was stopped meanwhile.
     #[must_use]
     pub fn pause(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
@@ -405,7 +406,7 @@ impl Outbox {
         self.empty.notify_all();
     }
 
-    /// Waits until everything that is not held is acknowledged, at most until the deadline. Returns what is left.
+    /// Waits until everything that is not held is acknowledged, at most until the deadline. Returns how many messages are left.
     pub fn wait_empty(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         while state.first < state.limit(u64::MAX) && !state.is_stopped {
@@ -416,17 +417,17 @@ impl Outbox {
         state.pending()
     }
 
-    /// Every message below this position is acknowledged by all of its topics.
+    /// Returns the position below which every message is acknowledged by all of its topics.
     pub fn acknowledged_to(&self) -> u64 {
         self.state.lock().first
     }
 
-    /// Messages that are not yet acknowledged.
+    /// Returns the number of messages that are not yet acknowledged.
     pub fn pending(&self) -> usize {
         self.state.lock().pending()
     }
 
-    /// For how long the oldest message has been waiting; zero if none is.
+    /// Returns how long the oldest message has been waiting; zero if none is.
     pub fn oldest_age(&self) -> Duration {
         let state = self.state.lock();
         let on_disk_since = state.on_disk_since.filter(|_| state.pending() > 0);
@@ -434,7 +435,7 @@ impl Outbox {
         oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
 
-    /// Lets go of what is acknowledged at the front.
+    /// Removes what is acknowledged at the front.
     fn release(&self, state: &mut State) {
         let before = state.first;
         while let Some(entry) = state.entries.pop_front_if(|entry| entry.awaiting == TopicSet::EMPTY) {
@@ -458,7 +459,7 @@ impl Outbox {
 }
 
 impl Entry {
-    /// Nothing is awaited any more: what there is to tell, the first time.
+    /// Settles an entry that awaits nothing any more; returns its acknowledgement the first time.
     fn settle(&mut self) -> Option<Acknowledged> {
         let is_first = !std::mem::replace(&mut self.settled, true);
         is_first.then_some(Acknowledged { route: self.message.route, read_at: self.message.read_at })
@@ -480,12 +481,12 @@ impl State {
         self.unsettled + usize::try_from(on_disk).unwrap_or(usize::MAX)
     }
 
-    /// Where giving out ends.
+    /// Returns the position where giving out ends.
     fn limit(&self, until: u64) -> u64 {
         self.held_at.map_or(self.end, |held_at| held_at.min(self.end)).min(until)
     }
 
-    /// The position that must be fetched before anything can go on. The window is refilled when half of it is free.
+    /// Returns the position that must be fetched before anything can go on. The window is refilled when half of it is free.
     fn missing(&self, limits: Limits) -> Option<u64> {
         let window_end = self.window_end();
         let is_behind = self.next + self.lost >= window_end && window_end < self.limit(self.until);
@@ -494,7 +495,7 @@ impl State {
         (is_behind && has_room && self.lost == 0).then_some(window_end)
     }
 
-    /// What there is for the publisher, if anything.
+    /// Returns what there is for the publisher, if anything.
     fn look(&mut self, limits: Limits, most: usize) -> Option<Taken> {
         if self.is_stopped {
             return Some(Taken::Stopped);

@@ -61,7 +61,7 @@ fn rewind_sends_again_what_is_missing_and_what_would_stay_before_it() {
     let outbox = outbox(10);
     append(&outbox, &[("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]);
     take(&outbox);
-    // `current` misses a's first event, has its second; b is complete.
+    // `current` lacks a's first event and has its second; b is complete.
     outbox.acknowledge(0, Topic::Events);
     acknowledge(&outbox, 1);
     acknowledge(&outbox, 2);
@@ -197,7 +197,7 @@ fn what_is_lost_takes_no_room_and_is_passed_over_when_what_is_before_it_has_left
     assert_eq!(outbox.lose(BACKLOG), BACKLOG - 2);
     assert_eq!(outbox.lose(BACKLOG), 0, "once");
     assert_eq!((outbox.acknowledged_to(), outbox.pending()), (0, 4), "two of before, two of behind");
-    // What comes back late for a lost position is not taken.
+    // A late refill of a lost position is not taken.
     outbox.refill(2, vec![event("a", "2")], Instant::now());
     assert!(outbox.try_take(9, u64::MAX).is_none(), "what is before it has to leave first");
     acknowledge(&outbox, 0);

@@ -1,4 +1,4 @@
-//! What waits for the journal's thread, and what it has in common with those who hand over.
+//! What waits for the journal's thread, and what it shares with the threads that hand over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use super::message::{Batch, Message};
 use super::outbox::Limits;
-use super::store::{AgentKey, AgentRow, Hurry, StoreError, StoredIntegration};
+use super::store::{AgentKey, AgentRow, Hurry, MappingVersion, StoreError, StoredIntegration};
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// What urgent batches may take beyond the bounds.
 pub(super) const RESERVE: usize = 1024 * 1024;
 
-/// Told what happens in the store. Runs on the journal's thread: it must not block.
+/// Observes what happens in the store. Runs on the journal's thread: it must not block.
 pub trait StoreObserver: Send + Sync + 'static {
     /// A batch of an integration is on disk, so long after it was submitted.
     fn written(&self, _integration: &Arc<str>, _took: Duration) {}
@@ -25,15 +25,15 @@ pub trait StoreObserver: Send + Sync + 'static {
     /// Bytes of all rows of the journal.
     fn size(&self, _bytes: u64) {}
 
-    /// Bytes of an integration's rows over what it may have. A little above 1 with what is urgent; more after its bounds
-    /// were lowered.
+    /// Bytes of an integration's rows over what it may have. A little above 1 with urgent batches; more after its bounds were
+    /// lowered.
     fn filled(&self, _integration: &Arc<str>, _ratio: f64) {}
 
     /// The store failed; `kind` is of a bounded set.
     fn failed(&self, _kind: &str) {}
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
@@ -48,21 +48,21 @@ pub struct Bounds {
     pub window: Limits,
 }
 
-/// An integration whose journal begins or goes on.
+/// An integration whose journal begins or continues.
 #[derive(Clone, Debug)]
 pub struct LaneStart {
     /// Its id.
     pub integration: Arc<str>,
     /// What the store knows of it.
     pub stored: StoredIntegration,
-    /// The message of each agent's last event is remembered too.
+    /// Whether the message of each agent's last event is remembered too.
     pub keeps_events: bool,
 }
 
 /// A batch that was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// There is no room: neither in the store nor in memory.
+    /// There is no room, neither in the store nor in memory.
     #[error("the journal is full: {} messages were not accepted", .0.messages.len())]
     Full(Box<Batch>),
     /// The journal is closed.
@@ -70,7 +70,7 @@ pub enum Refused {
     Closed(Box<Batch>),
 }
 
-/// How the store is doing.
+/// The state of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreHealth {
     /// It is on disk.
@@ -82,7 +82,7 @@ pub struct StoreHealth {
 /// What a checkpoint does to the agent table.
 #[derive(Debug, Default)]
 pub struct TableChange {
-    /// Removed, where they are there.
+    /// Removed, where present.
     pub forgotten: Vec<AgentKey>,
     /// Added or replaced.
     pub agents: Vec<AgentRow>,
@@ -113,7 +113,7 @@ pub(super) enum Item {
         until: u64,
         done: Done,
     },
-    /// Kafka has heard of this run.
+    /// Kafka knows of this run.
     RunKnown {
         lane: usize,
         /// The runs of its journal, with that mark.
@@ -124,16 +124,15 @@ pub(super) enum Item {
         at: Option<u64>,
         done: Done,
     },
-    Mapping {
+    Mappings {
         lane: usize,
-        version: u64,
-        content: u64,
+        versions: Vec<MappingVersion>,
         done: crossbeam_channel::Sender<Result<(), StoreError>>,
     },
 }
 
 impl Item {
-    /// Messages in it.
+    /// Returns the number of messages in it.
     pub(super) fn messages(&self) -> usize {
         if let Self::Batch { messages, .. } = self { messages.len() } else { 0 }
     }
@@ -142,7 +141,7 @@ impl Item {
         match self {
             Self::Batch { content, .. } => content.len(),
             Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. } | Self::Mapping { .. } | Self::Erase { .. } | Self::RunKnown { .. } => 0,
+            Self::Hold { .. } | Self::Mappings { .. } | Self::Erase { .. } | Self::RunKnown { .. } => 0,
         }
     }
 
@@ -153,16 +152,16 @@ impl Item {
             | Self::Hold { lane, .. }
             | Self::Erase { lane, .. }
             | Self::RunKnown { lane, .. }
-            | Self::Mapping { lane, .. } => *lane,
+            | Self::Mappings { lane, .. } => *lane,
         }
     }
 }
 
-/// A commit that takes longer hangs, as far as anybody can tell.
+/// A commit that takes longer counts as hanging.
 pub(super) const HANGS: Duration = Duration::from_secs(5);
 
-/// Labels of troubles that the store itself cannot tell of: a commit that does not come back, and what is to be published
-/// and was written by a newer version.
+/// Labels of errors that the store itself cannot report: a commit that does not return, and messages to be published that a
+/// newer version wrote.
 pub const TROUBLES: [&str; 2] = [SLOW, NEWER];
 pub(super) const SLOW: &str = "slow";
 pub(super) const NEWER: &str = "newer";
@@ -173,9 +172,9 @@ pub(super) struct LaneQueue {
     pub(super) next: u64,
     /// Bytes that wait for their commit.
     pub(super) queued: usize,
-    /// Bytes of rows, those that wait included.
+    /// Bytes of rows, including those that wait.
     pub(super) stored: u64,
-    /// Since when the oldest batch waits that is being committed.
+    /// Since when the oldest batch of the current commit has waited.
     pub(super) writing_since: Option<Instant>,
 }
 
@@ -191,21 +190,21 @@ pub(super) enum Phase {
 pub(super) struct Queue {
     pub(super) items: VecDeque<Item>,
     pub(super) lanes: Vec<LaneQueue>,
-    /// A commit is on its way.
+    /// A commit is in progress.
     pub(super) is_writing: bool,
     /// Messages in it.
     pub(super) writing: usize,
-    /// Since when the thread waits for the disk.
+    /// Since when the thread has waited for the disk.
     pub(super) at_disk_since: Option<Instant>,
     /// What the last commit failed with.
     pub(super) failure: Option<String>,
-    /// Somebody was told that it hangs.
+    /// It was reported that it hangs.
     pub(super) is_told_to_hang: bool,
     pub(super) phase: Phase,
 }
 
 impl Queue {
-    /// Nothing waits in it yet.
+    /// Creates a queue in which nothing waits yet.
     pub(super) const fn of(lanes: Vec<LaneQueue>) -> Self {
         Self {
             items: VecDeque::new(),
@@ -219,7 +218,7 @@ impl Queue {
         }
     }
 
-    /// What is wrong with the store at the moment.
+    /// Returns what is wrong with the store at the moment.
     pub(super) fn trouble(&self) -> Option<String> {
         self.failure.clone().or_else(|| self.hanging().map(hangs))
     }
@@ -228,13 +227,13 @@ impl Queue {
         self.failure.is_some() || self.hanging().is_some()
     }
 
-    /// For how long the disk has not come back, where that is too long.
+    /// Returns how long the disk has not responded, where that is too long.
     pub(super) fn hanging(&self) -> Option<Duration> {
         self.at_disk_since.map(|since| since.elapsed()).filter(|since| *since >= HANGS)
     }
 
-    /// What one commit of at most so many bytes takes: of each lane in its order, and of none more than its share. A lane that
-    /// has much to write keeps nobody else waiting for longer than a commit.
+    /// Takes what goes into one commit of at most so many bytes: from each lane in order, and from none more than its share.
+    /// A busy lane keeps no other waiting for longer than one commit.
     pub(super) fn next_items(&mut self, most: usize) -> Vec<Item> {
         let mut waits = vec![false; self.lanes.len()];
         self.items.iter().for_each(|item| waits[item.lane()] = true);
@@ -259,7 +258,7 @@ impl Queue {
         items
     }
 
-    /// For how long the oldest batch of a lane has been waiting for the disk.
+    /// Returns how long the oldest batch of a lane has been waiting for the disk.
     pub(super) fn oldest_age(&self, lane: usize) -> Duration {
         let of_lane = |item: &Item| match item {
             Item::Batch { lane: of, submitted_at, .. } if *of == lane => Some(*submitted_at),
@@ -281,11 +280,11 @@ pub(super) struct Shared {
     pub(super) work: Condvar,
     /// For workers: there is room, or no hope of it.
     pub(super) room: Condvar,
-    /// For who watches the thread: it ends.
+    /// For the thread that watches: the journal's thread ends.
     pub(super) ended: Condvar,
     /// Somebody who was forgotten may still be found in the bytes of the store.
     pub(super) is_erasing: AtomicBool,
-    /// Ends the waits for other programs that have the file.
+    /// Ends the waiting for other programs that have the file.
     pub(super) hurry: Hurry,
     pub(super) is_durable: bool,
     pub(super) store_id: Uuid,
@@ -297,7 +296,7 @@ impl Shared {
         self.is_erasing.store(is_erasing, Ordering::Release);
     }
 
-    /// The thread waits for the disk for as long as this lives.
+    /// Returns a guard: the thread waits for the disk for as long as it lives.
     pub(super) fn at_disk(&self) -> AtDisk<'_> {
         self.queue.lock().at_disk_since = Some(Instant::now());
         AtDisk(self)
@@ -336,7 +335,7 @@ mod tests {
         queue
     }
 
-    /// Which of the items each commit of at most 100 bytes takes.
+    /// Returns which of the items each commit of at most 100 bytes takes.
     fn commits(items: &[(usize, usize)]) -> Vec<Vec<u64>> {
         let mut queue = queue(items);
         let number = |item: Item| match item {

@@ -1,13 +1,13 @@
-//! A row of the journal: what one integration hands over at a time, to bytes and back.
+//! A row of the journal: what one integration hands over at a time, converted to bytes and back.
 //!
 //! Invariant: a message comes back as it was, with the same key, value and headers, in their order: what is sent after a
-//! restart is what was to be sent before it. The headers of events and feed statuses follow from the route, from how the
-//! value is encoded and from the event's id, and only these are written; all others are written by name. A feed status
-//! without any header is the one message that would come back with some.
+//! restart is what was due before it. The headers of events and feed statuses follow from the route, from how the value is
+//! encoded and from the event's id, and only these are written; all others are written by name. A feed status without any
+//! header is the one message that would come back with some.
 //!
-//! `read_at` crosses a restart as wall-clock time. Its age is kept, at least zero: a clock that was set back makes a
-//! message young, never of the future. Policy: bytes that are no batch, or of a newer version, are an error that names
-//! the message; nothing panics. Pure but for the clock. Cost: value and key are copied.
+//! `read_at` crosses a restart as wall-clock time. Its age is kept, at least zero: a clock that was set back makes a message
+//! new, never from the future. Policy: bytes that are not a batch, or are of a newer version, are an error that names the
+//! message; nothing panics. Pure but for the clock. Cost: value and key are copied.
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,18 @@ use bytes::Bytes;
 use prost::Message as _;
 use uuid::Uuid;
 
-use super::message::{Message, Route};
 use crate::contract::header;
 use crate::contract::{self, store};
 use crate::time::Timestamp;
 
+use super::message::{Message, Route};
+
 type Headers = Vec<(&'static str, Bytes)>;
 
-/// Why a row could not be read. Keys have login ids and are not named: this goes to the log, with the row's position.
+/// Why a row could not be read. Keys contain login ids and are not named: this goes to the log, with the row's position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The bytes are no batch.
+    /// The bytes are not a batch.
     #[error("not a row of the journal, it may be damaged: {0}")]
     Decode(#[from] prost::DecodeError),
     /// A route of a newer version.
@@ -40,7 +41,7 @@ pub enum RowError {
         /// As it was written.
         name: String,
     },
-    /// An event id that is none.
+    /// An event id that is not one.
     #[error("a message has an event id of {length} bytes instead of 16, the row may be damaged")]
     EventId {
         /// How long it is.
@@ -49,7 +50,7 @@ pub enum RowError {
 }
 
 impl RowError {
-    /// Whether a newer version has written it: it is sound, and to be kept for that one.
+    /// Whether a newer version wrote it: it is intact, and must be kept for that version.
     pub const fn is_newer(&self) -> bool {
         match self {
             Self::Route { .. } | Self::Header { .. } => true,
@@ -58,22 +59,22 @@ impl RowError {
     }
 }
 
-/// A batch as the journal has it, with the agents as they are after it.
+/// Encodes a batch as the journal has it, with the agents as they are after it.
 pub fn encode(messages: &[Message], agents: Vec<store::AgentMemory>) -> Vec<u8> {
     encode_with(messages, agents, Vec::new())
 }
 
-/// The same with agents who are forgotten.
+/// Does the same with agents who are forgotten.
 pub fn encode_with(messages: &[Message], agents: Vec<store::AgentMemory>, forgotten: Vec<store::Forgotten>) -> Vec<u8> {
     let now = Now::read();
     let messages = messages.iter().map(|message| stored_at(message, now)).collect();
     store::Batch { messages, agents, forgotten }.encode_to_vec()
 }
 
-/// A batch back from [`encode`].
+/// Reads a batch back from [`encode`].
 ///
 /// # Errors
-/// Bytes that are no batch, or of a newer version.
+/// Bytes that are not a batch, or of a newer version.
 pub fn decode(content: &[u8]) -> Result<(Vec<Message>, Vec<store::AgentMemory>), RowError> {
     let batch = store::Batch::decode(content)?;
     let now = Now::read();
@@ -81,12 +82,12 @@ pub fn decode(content: &[u8]) -> Result<(Vec<Message>, Vec<store::AgentMemory>),
     Ok((messages, batch.agents))
 }
 
-/// One message as the store has it.
+/// Returns a message as the store has it.
 pub fn stored(message: &Message) -> store::Message {
     stored_at(message, Now::read())
 }
 
-/// A message back from [`stored`].
+/// Reads a message back from [`stored`].
 ///
 /// # Errors
 /// One of a newer version.
@@ -137,7 +138,7 @@ fn from_stored_at(stored: store::Message, now: Now) -> Result<Message, RowError>
     Ok(Message { route, key: key.into(), payload: payload.into(), headers, read_at })
 }
 
-/// Where a message goes, and its headers.
+/// Returns where a message goes, and its headers.
 fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
     let store::Message { route, json, ref event_id, ref headers, .. } = *stored;
     let route = match store::message::Route::try_from(route) {
@@ -162,7 +163,7 @@ fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
     Ok((route, headers))
 }
 
-/// The headers of an event or a feed status; `None` where they do not follow.
+/// The headers of an event or a feed status; `None` where they do not follow from it.
 fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> {
     let content_type = if json { header::JSON } else { header::PROTOBUF };
     let content = |schema: &'static str| {
@@ -211,14 +212,14 @@ impl Now {
         Self { instant: Instant::now(), wall: Timestamp::now() }
     }
 
-    /// Microseconds since 1970, at least one: 0 is none.
+    /// Returns microseconds since 1970, at least one: 0 means none.
     fn wall_clock(self, at: Instant) -> i64 {
         self.wall.minus(self.instant.saturating_duration_since(at)).as_micros().max(1)
     }
 
     fn instant(self, wall_clock: i64) -> Instant {
         let age: Duration = self.wall.since(Timestamp::from_micros(wall_clock));
-        // A monotonic clock need not reach back that far: then the message counts as young.
+        // A monotonic clock need not reach back that far: then the message counts as new.
         self.instant.checked_sub(age).unwrap_or(self.instant)
     }
 }

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::*;
 use crate::config::model::Format;
 use crate::kafka::dead_letter::{dead_letter, refused};
 use crate::kafka::encode::Encoder;
@@ -14,6 +13,8 @@ use crate::tracker::event::{AgentEvent, Cause, Previous};
 use crate::tracker::memory::AgentMemory;
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
+
+use super::*;
 
 /// Everything but `read_at`, whose age alone is kept.
 fn parts(message: &Message) -> (Route, &str, &Bytes, &Headers) {
@@ -191,7 +192,7 @@ fn events_in_both_formats_statuses_and_dead_letters_come_back() {
     assert_eq!(read.iter().map(parts).collect::<Vec<_>>(), messages.iter().map(parts).collect::<Vec<_>>());
 }
 
-/// What a row adds to the values of its events is small.
+/// A row adds little to the values of its events.
 #[test]
 fn a_row_is_little_more_than_its_values() {
     let encoder = Encoder::new("avaya-1".into(), Format::Protobuf);
@@ -248,7 +249,7 @@ fn a_clock_that_was_set_back_makes_a_message_young() {
     }
 }
 
-/// What an older program would refuse. Whoever changes this raises `store::FORMAT`.
+/// What an older program would refuse. A change here must raise `store::FORMAT`.
 #[test]
 fn the_format_of_contents_is_that_of_what_they_may_say() {
     let routes: Vec<&str> = (0..100)

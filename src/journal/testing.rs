@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::contract::header;
+
 use super::message::{Batch, Message, Route};
 use super::store;
-use crate::contract::header;
 
 /// Damages the rows of the journal in that folder that begin at these positions.
 pub(crate) fn damage_rows(folder: &Path, rows: impl IntoIterator<Item = u64>) {

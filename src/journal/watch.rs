@@ -1,11 +1,13 @@
-//! Watches the journal's thread: a disk that hangs does not say so.
+//! Watches the journal's thread: a hanging disk reports nothing.
 //!
-//! A commit that fails comes back and is told by who has made it. One that does not come back would be told by nobody, and
-//! nothing is published for as long as it lasts. So another thread looks every second whether the disk has been waited for
-//! for more than [`HANGS`]: then that is trouble like a failure. It is counted every few seconds while it lasts, logged once
-//! a minute, and who waits for room is sent away. Cost: a lock a second.
+//! A commit that fails returns, and its caller reports it. One that does not return would be reported by nobody, and nothing
+//! is published for as long as it lasts. So another thread checks every second whether the journal's thread has waited for
+//! the disk for more than [`HANGS`]: that counts as a failure. It is counted every few seconds while it lasts, logged once a
+//! minute, and callers that wait for room are refused. Cost: a lock a second.
 
 use std::time::{Duration, Instant};
+
+use crate::telemetry::targets::JOURNAL;
 
 use super::queue::{HANGS, Phase, SLOW, Shared};
 
@@ -14,7 +16,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const COUNT_EVERY: Duration = HANGS;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Until the journal ends.
+/// Runs until the journal ends.
 pub(super) fn run(shared: &Shared) {
     let mut counted: Option<Instant> = None;
     let mut logged: Option<Instant> = None;
@@ -32,7 +34,7 @@ pub(super) fn run(shared: &Shared) {
                 if is_due(logged, LOG_INTERVAL) {
                     let since_s = since.as_secs();
                     tracing::error!(
-                        kind = SLOW,
+                        target: JOURNAL, kind = SLOW,
                         since_s,
                         "the disk of the store hangs: until it comes back nothing new is published, and of what comes each \
                          agent's latest state is kept; check the disk and the system's log, and do not restart before it is \

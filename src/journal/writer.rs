@@ -5,23 +5,25 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::fail_point;
+use crate::telemetry::targets::JOURNAL;
+use crate::time::Timestamp;
+
 use super::agents::Latest;
 use super::erase::Erasing;
 use super::outbox::Outbox;
 use super::queue::{Item, Phase, Shared, TableChange};
 use super::store::{Erased, Reader, Released, Store, StoreError, Write};
-use crate::fail_point;
-use crate::time::Timestamp;
 
-/// How late the store may know what Kafka has.
+/// How late the store may learn what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
-/// Rows that are let go at a time while the disk is full.
+/// Bytes of rows that are released at a time while the disk is full.
 const LET_GO_BYTES: usize = 1024 * 1024;
 /// What one commit writes at most.
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// The same trouble is logged once in so long.
+/// The shortest time between two log lines about the same error.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A lane, as the thread sees it.
@@ -29,23 +31,23 @@ pub(super) struct WrittenLane {
     pub(super) integration: Arc<str>,
     pub(super) number: i64,
     pub(super) outbox: Arc<Outbox>,
-    /// As the store knows it.
+    /// The position as the store knows it.
     pub(super) acknowledged_to: u64,
-    /// Up to where its agents are written down, and what was last written of its feed.
+    /// Up to where its agents are written, and what was last written of its feed.
     pub(super) covered_to: u64,
     pub(super) feed: Vec<u8>,
-    /// The messages of last events are remembered too.
+    /// Whether the messages of last events are remembered too.
     pub(super) keeps_events: bool,
     pub(super) reader: Arc<Mutex<Reader>>,
 }
 
-/// The position below which everything of a lane has left the store: Kafka has it, and the agents are written down.
+/// Returns the position below which everything of a lane has left the store: Kafka has it, and the agents are written.
 fn left_to(lanes: &[WrittenLane]) -> impl Fn(usize) -> u64 {
     |lane| lanes.get(lane).map_or(u64::MAX, |lane| lane.acknowledged_to.min(lane.covered_to))
 }
 
 impl WrittenLane {
-    /// The agents that rows have changed which are not covered and end below a position, as far as they can be read; and
+    /// Returns the agents changed by rows that are not covered and end below a position, as far as they can be read; and
     /// where the last of these rows ends.
     fn changed_below(&self, position: u64) -> (u64, TableChange) {
         let mut covered_to = self.covered_to;
@@ -71,7 +73,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Returns how many messages could not be written.
+    /// Runs to the end; returns how many messages could not be written.
     pub(super) fn run(mut self) -> usize {
         self.tell_size();
         while let Some(items) = self.next_work() {
@@ -88,7 +90,7 @@ impl Writer {
         0
     }
 
-    /// What is to be written next, perhaps only how far Kafka is; `None` at the end.
+    /// Returns what is to be written next, perhaps only how far Kafka is; `None` at the end.
     fn next_work(&self) -> Option<Vec<Item>> {
         let mut acknowledged_since: Option<Instant> = None;
         let mut queue = self.shared.queue.lock();
@@ -113,7 +115,7 @@ impl Writer {
         }
     }
 
-    /// One commit, however many attempts it takes. False when the end came first.
+    /// Makes one commit, however many attempts it takes. False when the end came first.
     fn write(&mut self, items: &[Item], acknowledged: &[u64]) -> bool {
         let written_at = Timestamp::now();
         let mut writes = Vec::with_capacity(items.len() + self.lanes.len());
@@ -125,7 +127,7 @@ impl Writer {
         for item in items {
             let integration = self.lanes[item.lane()].number;
             let write = match item {
-                Item::Mapping { .. } | Item::Erase { .. } => continue,
+                Item::Mappings { .. } | Item::Erase { .. } => continue,
                 Item::Batch { first, messages, content, forgets, .. } => {
                     if *forgets {
                         writes.push(Write::EraseDue);
@@ -147,7 +149,7 @@ impl Writer {
         let grows = items.iter().any(|item| matches!(item, Item::Batch { .. } | Item::Checkpoint { .. }));
         let mut backoff = FIRST_BACKOFF;
         loop {
-            // At the end there is no later: then what is left alone is there to be used.
+            // At the end there is no later: then the space kept free may be used.
             let is_ending = matches!(self.shared.queue.lock().phase, Phase::Ending(_));
             let at_disk = self.shared.at_disk();
             let shortage = if grows && !is_ending { self.store.shortage() } else { None };
@@ -159,7 +161,7 @@ impl Writer {
                     let mut queue = self.shared.queue.lock();
                     let has_hung = std::mem::take(&mut queue.is_told_to_hang);
                     if queue.failure.take().is_some() || has_hung {
-                        tracing::info!("the store can be written again");
+                        tracing::info!(target: JOURNAL, "the store can be written again");
                         self.logged = None;
                     }
                     return true;
@@ -167,12 +169,14 @@ impl Writer {
                 Err(error) => {
                     self.shared.observer.failed(error.kind());
                     if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
-                        tracing::error!(kind = error.kind(), %error, "the store cannot be written, will be tried again");
+                        tracing::error!(
+                            target: JOURNAL, kind = error.kind(), %error, "the store cannot be written, will be tried again"
+                        );
                         self.logged = Some(Instant::now());
                     }
                     self.shared.queue.lock().failure = Some(error.to_string());
                     self.shared.room.notify_all();
-                    // Who keeps us out would keep us out of that too.
+                    // A program that keeps us out would keep us out of that too.
                     if !matches!(error, StoreError::Busy(_)) {
                         self.let_go();
                         self.tell_size();
@@ -204,8 +208,8 @@ impl Writer {
         }
     }
 
-    /// What Kafka has may leave, even where nothing can be added. Checkpoints wait behind what cannot be added: so the agents
-    /// that those rows have changed are written down from the rows.
+    /// Lets what Kafka has leave, even where nothing can be added. Checkpoints wait for what cannot be added: so the agents
+    /// that those rows have changed are written from the rows.
     fn let_go(&mut self) {
         let _at_disk = self.shared.at_disk();
         for index in 0..self.lanes.len() {
@@ -221,7 +225,7 @@ impl Writer {
                 Write::Forgotten { integration, agents: &forgotten },
                 Write::Checkpoint { integration, covered_to, agents: &agents, feed, recovered: false },
             ];
-            // Its failure has been told: it is that of everything else.
+            // Its failure was reported already: everything else fails with the same one.
             if let Ok(released) = self.store.commit(&writes) {
                 self.make_room(&released);
                 let lane = &mut self.lanes[index];
@@ -240,7 +244,7 @@ impl Writer {
             match item {
                 Item::Batch { first, messages, submitted_at, forgets, .. } => {
                     if forgets {
-                        // So that the store is not taken for erased before somebody asks for it.
+                        // So that the store does not count as erased before somebody asks.
                         self.erasing.add(vec![(index, first + messages.len() as u64)], None);
                     }
                     lane.outbox.append(messages, submitted_at);
@@ -258,10 +262,10 @@ impl Writer {
                 }
                 Item::RunKnown { .. } => {}
                 Item::Hold { done, .. } => done(),
-                // Whoever asked may have stopped waiting.
-                Item::Mapping { version, content, done, .. } => {
+                // The caller may have stopped waiting.
+                Item::Mappings { versions, done, .. } => {
                     let _at_disk = self.shared.at_disk();
-                    drop(done.try_send(self.store.set_mapping_version(&lane.integration, version, content)));
+                    drop(done.try_send(self.store.set_mapping_versions(&versions)));
                 }
             }
         }
@@ -277,8 +281,8 @@ impl Writer {
         self.tell_size();
     }
 
-    /// What must have left the store for somebody's traces to be gone from it: his integration's messages, and what the
-    /// others have at the moment: the records of who has looked at him. Not where publishing is paused.
+    /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
+    /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
     fn leave_before(&self, index: usize, until: u64) -> Vec<(usize, u64)> {
         let queue = self.shared.queue.lock();
         let others = self.lanes.iter().enumerate().filter(|(other, lane)| {
@@ -289,7 +293,7 @@ impl Writer {
         std::iter::once((index, until)).chain(others).collect()
     }
 
-    /// Erases a portion of what has left, if it is time.
+    /// Erases a portion of what has left, if that is due.
     fn erase(&mut self) {
         if self.erasing.is_due(Instant::now(), left_to(&self.lanes)) {
             let mut sweeping = self.erasing.take(left_to(&self.lanes));
@@ -299,7 +303,7 @@ impl Writer {
             match erased {
                 Ok(Erased::Done) => {
                     let took_ms = sweeping.begun_at.elapsed().as_millis();
-                    tracing::debug!(took_ms, "what was forgotten is erased from the store");
+                    tracing::debug!(target: JOURNAL, took_ms, "what was forgotten is erased from the store");
                     self.erasing.ended();
                     self.shared.set_erasing(!self.erasing.is_empty());
                     sweeping.ready.into_iter().filter_map(|pending| pending.done).for_each(|done| done());
@@ -310,7 +314,9 @@ impl Writer {
                     let kind = error.kind();
                     self.shared.observer.failed(kind);
                     if let Some(suppressed) = self.erasing.failed(sweeping, Instant::now(), Timestamp::now()) {
-                        tracing::error!(kind, %error, suppressed, "what was forgotten is not erased from the store, will be tried again");
+                        tracing::error!(
+                            target: JOURNAL, kind, %error, suppressed, "what was forgotten is not erased from the store, will be tried again"
+                        );
                     }
                 }
             }

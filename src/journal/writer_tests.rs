@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::*;
 use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store as row;
 use crate::journal::message::{Batch, Message};
@@ -11,6 +10,8 @@ use crate::journal::outbox::Limits;
 use crate::journal::store::{self, StoredIntegration};
 use crate::journal::testing::{damage_rows, event};
 use crate::journal::{Bounds, Journal, LaneStart, StoreObserver, Unobserved};
+
+use super::*;
 
 fn open(folder: &TempDir) -> Store {
     store::open(&store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal }).unwrap().store
@@ -22,7 +23,7 @@ fn start(store: Store, stored: StoredIntegration, keeps_events: bool) -> Journal
     Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap()
 }
 
-/// Submits one event of that agent, and ends the journal with the first attempt; how many messages were not written.
+/// Submits one event of that agent, and ends the journal with the first attempt; returns how many messages were not written.
 fn write(journal: Journal, agent: usize) -> usize {
     let memory = row::AgentMemory { acd: 1, login_id: agent.to_string(), sequence: 1, ..Default::default() };
     let message = Message { payload: Bytes::from(format!("event of {agent}")), ..event(agent, 0) };
@@ -31,7 +32,8 @@ fn write(journal: Journal, agent: usize) -> usize {
     journal.finish(Instant::now())
 }
 
-/// Agents that the store has, with the values of their last events, after a journal that could not be written any more.
+/// Returns the agents that the store has, with the values of their last events, after a journal that could not be written any
+/// more.
 fn kept(keeps_events: bool) -> Vec<(String, Option<String>)> {
     let folder = TempDir::new().unwrap();
     for agent in [7, 8] {
@@ -62,8 +64,8 @@ fn what_leaves_a_journal_that_cannot_grow_is_remembered_with_the_last_events_whe
     assert_eq!(kept(false), [("7".to_owned(), None)]);
 }
 
-/// Up to where a journal of three agents is covered, of which Kafka has the first two and a row is damaged, and whom the store
-/// has, after it could not be written any more.
+/// Returns up to where a journal of three agents is covered, of which Kafka has the first two and a row is damaged, and the
+/// agents in the store, after it could not be written any more.
 fn covered_past(damaged: u64) -> (u64, Vec<String>) {
     let folder = TempDir::new().unwrap();
     for agent in [7, 8, 9] {
@@ -95,7 +97,7 @@ fn a_damaged_row_keeps_nothing_behind_it_in_a_journal_that_cannot_grow() {
     assert_eq!(covered_past(2), (2, agents(&["7", "8"])));
 }
 
-/// What was told last: bytes of all rows, and how full each integration's part is.
+/// What was reported last: bytes of all rows, and how full each integration's part is.
 #[derive(Default)]
 struct Told {
     size: Mutex<u64>,

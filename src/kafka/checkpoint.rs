@@ -1,17 +1,17 @@
 //! Checkpoints: how far an integration's messages are committed, and by whom.
 //!
 //! Purpose: the last message of every transaction is a record on the topic `checkpoint`: key the integration, value the
-//! position behind the transaction's messages, header `owner` the store whose journal counts these positions, header `runs`
-//! the runs that have counted them. It is committed with the messages or not at all, so that whoever owns the journal knows
-//! what of it is in Kafka, and everybody knows who published last.
+//! position after the transaction's messages, header `owner` the store whose journal counts these positions, header `runs`
+//! the runs that counted them. It is committed with the messages or not at all, so that the owner of the journal knows how
+//! much of it is in Kafka, and everybody knows who published last.
 //!
-//! A store may be a copy: of its own id, with positions that another copy has counted for other messages. So a position is
-//! believed up to where the journals are the same, as their [`Lineage`]s tell ([`Ours`]).
+//! A store may be a copy, with the same id and with positions that another copy has used for other messages. So a position is
+//! trusted up to where the journals are the same by their [`Lineage`]s ([`Ours`]).
 //!
 //! Policy: only committed records count. [`read`] takes those that are committed now. [`read_settled`] waits until no
-//! transaction is open below the end of the partition, be it of another integration: its answer is the last word at the
-//! time of the call. A topic that does not exist has no checkpoint; where partitions were added, all are read that may have one. Cost: two short-lived clients; the end of the partition
-//! is read first, more of it only if the integration is not there.
+//! transaction is open below the end of the partition, even of another integration: its answer is final at the time of the
+//! call. A topic that does not exist has no checkpoint; where partitions were added, all are read that may have one. Cost:
+//! two short-lived clients; the end of the partition is read first, more of it only if the integration is not there.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,19 +23,20 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use super::client::{self, Quiet, settings};
-use super::partition;
-use super::trouble::{Known, Right, is_about_groups};
 use crate::config::model::Kafka;
 use crate::contract::header;
 use crate::journal::store::Lineage;
 use crate::time::Timestamp;
 
-/// How long a request goes on after it was to stop.
+use super::client::{self, Quiet, settings};
+use super::partition;
+use super::trouble::{Known, Right, is_about_groups};
+
+/// How long a request continues after it was stopped.
 const STEP: Duration = Duration::from_millis(500);
-/// Between two looks at open transactions.
+/// The time between two checks of open transactions.
 const OPEN_WAIT: Duration = Duration::from_millis(10);
-/// How much longer than a transaction may last an open one is waited for.
+/// How much longer than a transaction may last to wait for an open one.
 pub(super) const SETTLED_MARGIN: Duration = Duration::from_secs(5);
 /// How much of a partition is read: its end first.
 const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
@@ -45,11 +46,11 @@ const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
 pub struct Checkpoint {
     /// The store whose journal counts the positions.
     pub owner: Uuid,
-    /// The position behind the last committed message.
+    /// The position after the last committed message.
     pub position: u64,
     /// When its transaction was about to be ended.
     pub committed_at: Timestamp,
-    /// The runs that have counted the positions, the one that has committed it last. Empty from an older version.
+    /// The runs that counted the positions, ending with the one that committed it. Empty from an older version.
     pub runs: Lineage,
 }
 
@@ -58,12 +59,12 @@ pub struct Checkpoint {
 pub struct Ours<'a> {
     /// Its store.
     pub owner: Uuid,
-    /// The runs that have counted it.
+    /// The runs that counted it.
     pub runs: &'a Lineage,
 }
 
 impl Ours<'_> {
-    /// Up to where the checkpoint proves that the journal is committed; `None` where it proves nothing of it.
+    /// Returns up to where the checkpoint proves that the journal is committed; `None` where it proves nothing about it.
     pub fn committed(&self, checkpoint: &Checkpoint) -> Option<u64> {
         self.same_to(checkpoint).map(|same_to| same_to.min(checkpoint.position))
     }
@@ -84,7 +85,7 @@ impl Ours<'_> {
         }
         match checkpoint.runs.run() {
             Some(_) => self.runs.same_to(&checkpoint.runs),
-            // An older version knew no runs: nothing that this one has counted is committed by it.
+            // An older version knew no runs: it has committed nothing that this one counted.
             None => Some(self.runs.first()),
         }
     }
@@ -101,12 +102,12 @@ pub enum ReadError {
         /// What librdkafka said, or which right is missing.
         reason: String,
     },
-    /// The time was up.
+    /// The deadline passed.
     #[error("checkpoint topic {topic:?} could not be read to its end in {waited:?}: {reason}")]
     Late {
         /// The topic.
         topic: String,
-        /// How long it was tried.
+        /// How long it was attempted.
         waited: Duration,
         /// What was waited for.
         reason: &'static str,
@@ -145,14 +146,14 @@ pub enum ReadError {
 pub(super) struct Found {
     /// The last checkpoint.
     pub(super) last: Option<Checkpoint>,
-    /// Up to where the journal asked for is committed; not looked for far behind `last`.
+    /// Up to where the journal asked for is committed; not searched for far before `last`.
     pub(super) committed: Option<u64>,
-    /// It is in a transaction that nobody ends; see [`read_settled`].
+    /// It is in a transaction that never ends; see [`read_settled`].
     pub(super) is_hanging: bool,
 }
 
 impl Found {
-    /// Of two partitions, one of which was added to the other.
+    /// Returns the later one of two partitions, one of which was added.
     fn later(self, other: Self) -> Self {
         let at = |found: &Self| found.last.as_ref().map(|last| last.committed_at);
         let committed = self.committed.max(other.committed);
@@ -195,7 +196,7 @@ impl Checkpoint {
 /// may be committed, or the answer may be outdated, as soon as this returns.
 ///
 /// # Errors
-/// See [`ReadError`]: when Kafka does not answer within the time above all.
+/// See [`ReadError`]: above all when Kafka does not answer in time.
 pub fn read(
     servers: &str,
     kafka: &Kafka,
@@ -206,13 +207,13 @@ pub fn read(
     Ok(reader.find(integration, None, false)?.last)
 }
 
-/// The same when no transaction is open any more, and beside the last checkpoint up to where our journal is committed.
+/// Does the same when no transaction is open any more, and also returns up to where our journal is committed.
 ///
-/// A broker that was killed may have decided to commit and never write the marker that says so to a partition: it takes
-/// partitions without a leader, as all are while it starts, for deleted. Such a transaction is open for ever, for readers and
-/// for nobody else. Whoever has taken the integration over knows that the coordinator has ended every transaction of it. So
-/// when one stays open for longer than any may, and it is the integration's own, it is taken for committed; the marker of the
-/// next transaction on that partition ends it.
+/// A broker that was killed may have decided to commit but never write the marker to a partition: it takes partitions without
+/// a leader, as all are while it starts, for deleted. Such a transaction stays open for ever, but only for readers. An
+/// instance that has taken the integration over knows that the coordinator has ended every transaction of it. So when one
+/// stays open for longer than any may, and it is the integration's own, it counts as committed; the marker of the next
+/// transaction on that partition ends it.
 pub(super) fn read_settled(
     servers: &str,
     kafka: &Kafka,
@@ -292,7 +293,8 @@ impl<'a> Reader<'a> {
         Ok(Found::default())
     }
 
-    /// The integration's checkpoint with which a transaction that nobody ends begins; `None` where that is another one's.
+    /// Returns the integration's checkpoint with which a never-ending transaction begins; `None` where that is another
+    /// integration's.
     fn hanging(&self, integration: &str, ours: Ours<'_>) -> Result<Option<Found>, ReadError> {
         for partition in partition::ever_of(integration.as_bytes(), self.partitions()?) {
             if let Some(found) = self.hanging_in(partition, integration, ours)? {
@@ -326,7 +328,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many partitions the topic has; 0 where it does not exist.
+    /// Returns how many partitions the topic has; 0 where it does not exist.
     fn partitions(&self) -> Result<usize, ReadError> {
         let metadata = self.insist(|| self.committed.fetch_metadata(Some(self.topic), STEP))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == self.topic) else { return Ok(0) };
@@ -336,7 +338,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first offset, and the one behind the last: with an open transaction, the one that it begins at.
+    /// Returns the first offset, and the one after the last: with an open transaction, the one at which it begins.
     fn bounds(&self, consumer: &BaseConsumer<Quiet>, partition: i32) -> Result<(i64, i64), ReadError> {
         self.insist(|| consumer.fetch_watermarks(self.topic, partition, STEP))
     }
@@ -395,7 +397,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Nothing is assigned yet: what comes are errors, which the requests tell as well.
+    /// Waits for events. Nothing is assigned yet: only errors come, which the requests report as well.
     fn wait(&self) {
         let _ = self.committed.poll(OPEN_WAIT);
     }
@@ -416,7 +418,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether it may go away by itself.
+/// Whether the error may pass by itself.
 fn is_passing(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
@@ -441,12 +443,12 @@ fn consumer(
 ) -> KafkaResult<BaseConsumer<Quiet>> {
     let mut settings = settings(servers, properties, "rtalink-checkpoint");
     settings
-        // librdkafka wants a name even of those who join no group.
+        // librdkafka wants a name even from clients that join no group.
         .set("group.id", "rtalink-checkpoint")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation_level)
-        // The end is told by an answer without records, which the broker would hold back for half a second.
+        // An answer without records marks the end; the broker would hold it back for half a second.
         .set("fetch.wait.max.ms", "10")
         .set("allow.auto.create.topics", "false");
     client::open(&settings, Quiet::default())
@@ -463,13 +465,13 @@ mod tests {
             runs.iter().fold(Lineage::default(), begun)
         };
         let (store, another) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        // What the last checkpoint says, by whom; what is committed of ours, whose run 7 has followed run 5 at 100 and whose
-        // run 9 has followed that at 150; and whether somebody else is ahead.
+        // The last checkpoint, and whose it is; what is committed of ours, where run 7 followed run 5 at 100 and run 9
+        // followed that at 150; and whether somebody else is ahead.
         let cases = [
             (store, 180, vec![(5, 0), (7, 100), (9, 150)], Some(180), false),
             (store, 120, vec![(5, 0), (7, 100)], Some(120), false),
             (store, 170, vec![(5, 0), (7, 100)], Some(150), true),
-            // A copy that was made of run 5 went on as run 6, or is run 5 that went on.
+            // A copy of run 5 continued as run 6, or run 5 itself continued.
             (store, 300, vec![(5, 0), (6, 100)], Some(100), true),
             (store, 300, vec![(5, 0), (6, 60)], Some(60), true),
             (store, 40, vec![(5, 0), (6, 60)], Some(40), false),

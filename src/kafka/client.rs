@@ -1,7 +1,7 @@
 //! Settings of librdkafka clients: producers, the administrator, the reader of `tail`.
 //!
 //! Policy: defaults first, then `[kafka.properties]`, then what the delivery guarantee rests on, which therefore wins
-//! whatever the properties say. librdkafka's own log lines go to `debug`: what matters of them comes as errors too.
+//! whatever the properties say. librdkafka's own log lines go to `debug`: what matters also comes as errors.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,35 +15,37 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
-use super::trouble;
 use crate::config::model::{Delivery, Kafka};
 use crate::journal::limits::{PRODUCER_BYTES, PRODUCER_MESSAGES};
+use crate::telemetry::targets::KAFKA;
 
-/// Other names of settings that are ours, and what contradicts them. They must go: librdkafka takes settings in no
-/// particular order, so that an alias could win.
+use super::trouble;
+
+/// Other names of settings that are ours, and settings that contradict them. They are removed: librdkafka takes settings in
+/// no particular order, so that an alias could win.
 const ALIASES_OF_OURS: [&str; 5] =
     ["metadata.broker.list", "request.required.acks", "delivery.timeout.ms", "transactional.id", "max.in.flight"];
 
-/// How long events are taken.
+/// How long to collect events.
 const EVENTS: Duration = Duration::from_millis(100);
 
-/// For an answer of a broker.
+/// Timeout for an answer of a broker.
 const SOCKET_TIMEOUT_MS: u64 = 6_000;
 
-/// Of a transaction, unless configured.
+/// Timeout of a transaction, unless configured.
 const TRANSACTION_TIMEOUT_MS: u64 = 60_000;
 
 /// The most that librdkafka takes.
 const LONGEST_TIMEOUT_MS: &str = "2147483647";
 
-/// Settings that every client has: where the cluster is, and how to get in.
+/// Settings that every client has: where the cluster is, and how to connect.
 pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, client_id: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings.set("client.id", client_id);
     // Ten seconds, librdkafka's default, are long for a feed that has come back.
     settings.set("reconnect.backoff.max.ms", "2000");
-    // Firewalls and balancers forget a connection that was idle for 4 to 10 minutes, and tell nobody: none is idle for so long,
-    // and where one is forgotten nevertheless, an answer that does not come is missed soon. librdkafka waits for a minute.
+    // Firewalls and balancers silently forget a connection that was idle for 4 to 10 minutes: none is idle for so long, and
+    // where one is forgotten nevertheless, a missing answer is noticed soon. librdkafka's default is a minute.
     settings.set("socket.keepalive.enable", "true");
     settings.set("connections.max.idle.ms", "180000");
     settings.set("topic.metadata.refresh.interval.ms", "60000");
@@ -56,7 +58,7 @@ pub(crate) fn settings(servers: &str, properties: &BTreeMap<String, String>, cli
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", servers);
-    // Why a connection ended may be told at this level only; what is seen of it is decided in `log`.
+    // Why a connection ended may be logged at this level only; `log` decides what of it is shown.
     if !tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG) {
         settings.set_log_level(RDKafkaLogLevel::Info);
     }
@@ -68,7 +70,7 @@ fn transaction_ms(properties: &BTreeMap<String, String>) -> u64 {
     configured.unwrap_or(TRANSACTION_TIMEOUT_MS)
 }
 
-/// For how long a transaction may be open, until the broker undoes it.
+/// Returns how long a transaction may be open before the broker aborts it.
 pub(super) fn longest_transaction(kafka: &Kafka) -> Duration {
     Duration::from_millis(transaction_ms(&kafka.properties))
 }
@@ -76,26 +78,27 @@ pub(super) fn longest_transaction(kafka: &Kafka) -> Duration {
 /// How many messages share a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sizing {
-    /// As configured, but at most so many bytes where a limit had to be learnt.
+    /// As configured, but at most so many bytes where a limit had to be learned.
     Batches(Option<usize>),
-    /// One, to find out which of several is refused.
+    /// One message, to find out which of several is refused.
     Single,
 }
 
-/// Settings of an integration's producer.
+/// Returns the settings of an integration's producer.
 ///
-/// `enable.gapless.guarantee` makes any message that fails for good stop the producer: without it the messages behind
-/// would be delivered first, and the order per key would be lost before anybody could intervene. One request in flight:
-/// a broker that knows nothing of a producer takes its messages from any sequence number on, so that the second request
-/// to a partition can get in where the first one was refused (no leader yet: a new topic, a restart of the broker); by
-/// that librdkafka takes the first one for delivered, and it is lost without a word. `message.timeout.ms` is as long as it
-/// can be, which keeps an outage from failing early messages and passing later ones; after 24 days the producer starts
-/// anew with the same messages. 0, "for ever", would not even do that, but librdkafka computes from it how long messages
-/// were in its queue, and with 0 that comes out as nonsense. Topics are not created by
-/// asking for them: the broker would give `current` its default clean-up and delete what must be kept.
+/// `enable.gapless.guarantee` makes any message that fails for good stop the producer: without it the messages after it would
+/// be delivered first, and the order per key would be lost before anybody could intervene. One request in flight: a broker
+/// that knows nothing of a producer takes its messages from any sequence number on, so that the second request to a partition
+/// can get in where the first one was refused (no leader yet: a new topic, a restart of the broker); librdkafka then takes
+/// the first one for delivered, and it is silently lost. `message.timeout.ms` is as long as it can be, which keeps an outage
+/// from failing early messages and passing later ones; after 24 days the producer starts anew with the same messages. 0, "for
+/// ever", would avoid even that, but librdkafka computes from it how long messages were in its queue, and with 0 that is
+/// nonsense. Topics are not created automatically: the broker would give `current` its default clean-up and delete what must
+/// be kept.
 ///
 /// In transactions the guarantee of no gaps has no effect: a message that fails for good fails its transaction.
-/// `message.timeout.ms` is 0 there: librdkafka refuses values above `transaction.timeout.ms`, and not 0. All else is the same.
+/// `message.timeout.ms` is 0 there: librdkafka refuses values above `transaction.timeout.ms`, and not 0. Everything else is
+/// the same.
 pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str, sizing: Sizing) -> ClientConfig {
     let linger_ms = (kafka.linger.as_secs_f64() * 1_000.0).to_string();
     let mut properties = BTreeMap::from([
@@ -110,7 +113,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
         ("topic.metadata.propagation.max.ms".to_owned(), "10000".to_owned()),
     ]);
     if kafka.delivery == Delivery::ExactlyOnce {
-        // librdkafka's default, but also what an outage may last before the broker undoes what was sent before it.
+        // librdkafka's default, but also how long an outage may last before the broker aborts what was sent before it.
         properties.insert("transaction.timeout.ms".to_owned(), TRANSACTION_TIMEOUT_MS.to_string());
     }
     if kafka.properties.contains_key("queue.buffering.max.ms") {
@@ -144,7 +147,7 @@ pub(crate) fn producer_settings(servers: &str, kafka: &Kafka, integration: &str,
     settings
 }
 
-/// What an integration's transactions are known by, over restarts and whoever publishes for it.
+/// Returns the id of an integration's transactions, the same across restarts and for every instance that publishes for it.
 pub(super) fn transactional_id(integration: &str) -> String {
     format!("rtalink-{integration}")
 }
@@ -159,7 +162,7 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// A client, or why librdkafka does not accept its settings, without the value: it may be a secret.
+/// Creates a client, or returns why librdkafka does not accept its settings, without the value: it may be a secret.
 pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
     settings: &ClientConfig,
     context: C,
@@ -173,9 +176,9 @@ pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
     })
 }
 
-/// Why a call of a consumer failed that reads nothing yet, and what may be done about it.
+/// Returns why a call of a consumer that reads nothing yet failed, and what may be done about it.
 pub(super) fn explain(consumer: &BaseConsumer<Quiet>, error: &KafkaError) -> String {
-    // What there is to know of connections comes as events, which nobody has taken so far.
+    // The state of connections comes as events, which nobody has taken so far.
     let deadline = Instant::now() + EVENTS;
     while let Some(left) = deadline.checked_duration_since(Instant::now()) {
         drop(consumer.poll(left));
@@ -183,19 +186,19 @@ pub(super) fn explain(consumer: &BaseConsumer<Quiet>, error: &KafkaError) -> Str
     consumer.context().explain(error)
 }
 
-/// A client whose errors are seen where its calls fail. Why there is no connection these do not say: that is remembered.
+/// A client whose errors are seen where its calls fail. These do not say why there is no connection: that is remembered.
 #[derive(Default)]
 pub(crate) struct Quiet {
     no_connection: Mutex<Option<String>>,
 }
 
 impl Quiet {
-    /// Why there is no connection, where that was told.
+    /// Returns why there is no connection, where that was reported.
     pub(super) fn reason(&self) -> Option<String> {
         self.no_connection.lock().clone()
     }
 
-    /// What a call failed for, and what may be done about it.
+    /// Returns why a call failed, and what may be done about it.
     pub(super) fn explain(&self, error: &KafkaError) -> String {
         let said = error.to_string();
         let is_about_connection = matches!(
@@ -223,11 +226,11 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // That all are down is the consequence.
+        // That all are down is only a consequence.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.no_connection.lock() = Some(reason.to_owned());
         }
-        tracing::debug!(%error, "{reason}");
+        tracing::debug!(target: KAFKA, %error, "{reason}");
     }
 }
 
@@ -236,7 +239,7 @@ impl ConsumerContext for Quiet {}
 impl ProducerContext for Quiet {
     type DeliveryOpaque = ();
 
-    /// Who is quiet sends nothing.
+    /// A quiet client sends nothing.
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 

@@ -1,17 +1,17 @@
 //! What Kafka knows, compared with what the store knows, before anything of an integration is published.
 //!
-//! Purpose: a store may be older than it was: a volume that was put back, a machine that was cloned. Nothing in it tells.
-//! Kafka does: an agent on the topic `current` has a higher sequence than the store has ever given him. So the topic is read
-//! once per run, and again when the integration is taken back from another instance.
+//! Purpose: a store may be older than it was: a restored volume, a cloned machine. Nothing in it shows that, but Kafka does:
+//! an agent on the topic `current` has a higher sequence than the store has ever given them. So the topic is read once per
+//! run, and again when the integration is taken back from another instance.
 //!
 //! Invariant: nothing is published before the comparison is done, and nothing else waits for it: neither CMS nor readiness.
-//! Kafka may come hours later. What was numbered until then is published as it is, with numbers that Kafka may have seen
-//! with other events; the worker is told who is [`Ahead`], and goes on behind them from the next event on.
+//! Kafka may come hours later. What was numbered until then is published as it is, with sequences that Kafka may have seen
+//! with other events; the worker learns who is [`Ahead`], and continues after them from the next event on.
 //!
-//! The other way round, agents of whom the topic has nothing though they were published are written to it again: it was
-//! made anew. While the service runs, `topic_keeper` finds that ([`Comparison::write_all`]).
+//! Conversely, agents who were published but are missing on the topic are written to it again: it was recreated. While the
+//! service runs, `topic_keeper` finds that ([`Comparison::write_all`]).
 //!
-//! Failure policy: it is repeated until Kafka has answered. Cost: one reading of the topic for all integrations that wait at
+//! Failure policy: it is repeated until Kafka has answered. Cost: one reading of the topic for all integrations waiting at
 //! the time, on a thread of its own; one entry per agent in memory until it is done.
 
 use std::collections::{HashMap, HashSet};
@@ -22,9 +22,6 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use parking_lot::{Condvar, Mutex};
 
-use super::delivery::Monitor;
-use super::recovery::{self, Progress, Sequences};
-use super::trouble::is_for_somebody;
 use crate::config::model::Kafka;
 use crate::contract::recovered::Differences;
 use crate::engine::behind::Ahead;
@@ -32,12 +29,17 @@ use crate::journal::lane::Lane;
 use crate::journal::message::Route;
 use crate::journal::row;
 use crate::journal::store::AgentKey;
+use crate::telemetry::targets::KAFKA;
 
-/// How often the publisher looks whether it is to stop.
+use super::delivery::Monitor;
+use super::recovery::{self, Progress, Sequences};
+use super::trouble::is_for_somebody;
+
+/// How often the publisher checks whether it has to stop.
 const STEP: Duration = Duration::from_millis(250);
 /// How long a journal that cannot be read is left alone.
 const READ_AGAIN: Duration = Duration::from_secs(5);
-/// What is read from the journal at a time.
+/// Bytes that are read from the journal at a time.
 const PORTION: usize = 4 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,27 +49,27 @@ enum Stage {
     Due,
     /// The publisher waits for it.
     Wanted,
-    /// It is being made, with what was known when it began.
+    /// It is in progress, with what was known when it began.
     Reading,
 }
 
 struct State {
     stage: Stage,
     known: Option<Sequences>,
-    /// There is a worker, or will be one, that tells what it knows and takes what is found.
+    /// There is a worker, or will be one, that reports what it knows and takes what is found.
     is_attended: bool,
     found: Vec<Ahead>,
     again: Again,
 }
 
-/// What is known of the agents of an integration at the start.
+/// What is known of the agents of an integration at startup.
 #[derive(Debug)]
 pub enum KnownAgents {
-    /// There is nobody, and no worker that would take what is found.
+    /// There are no agents, and no worker that would take what is found.
     Nobody,
     /// What Kafka has: it was read from there.
     AsKafka,
-    /// By the store, of each the last sequence.
+    /// What the store knows: each agent's last sequence.
     Sequences(Sequences),
 }
 
@@ -77,7 +79,7 @@ pub enum Again {
     /// Nobody's.
     #[default]
     Nobody,
-    /// Theirs.
+    /// Those of these agents.
     Of(Vec<AgentKey>),
     /// Everybody's.
     All,
@@ -101,24 +103,24 @@ impl Comparison {
         Self { state: Mutex::new(state), changed: Condvar::new(), wake }
     }
 
-    /// Whether the worker is asked for what it knows.
+    /// Whether the comparison asks the worker for what it knows.
     pub fn asks(&self) -> bool {
         let state = self.state.lock();
         matches!(state.stage, Stage::Due | Stage::Wanted) && state.known.is_none()
     }
 
-    /// The last sequence of every agent.
+    /// Takes the last sequence of every agent from the worker.
     pub fn tell(&self, known: Sequences) {
         self.state.lock().known = Some(known);
         self.wake();
     }
 
-    /// Who is ahead, each time once.
+    /// Takes the agents who are ahead, each time once.
     pub fn take_found(&self) -> Vec<Ahead> {
         std::mem::take(&mut self.state.lock().found)
     }
 
-    /// The topic `current` has begun anew.
+    /// Notes that the topic `current` has begun anew.
     pub(super) fn write_all(&self) {
         let mut state = self.state.lock();
         if state.is_attended {
@@ -126,7 +128,7 @@ impl Comparison {
         }
     }
 
-    /// Whose last events are to be written again, each time once.
+    /// Takes the agents whose last events are to be written again, each time once.
     pub fn take_again(&self) -> Again {
         std::mem::take(&mut self.state.lock().again)
     }
@@ -136,7 +138,7 @@ impl Comparison {
         self.state.lock().stage != Stage::Done
     }
 
-    /// Somebody else publishes from now on: when we do again, it has to be done anew.
+    /// Another instance publishes from now on: when we do again, it has to be repeated.
     pub(super) fn lost(&self) {
         let mut state = self.state.lock();
         if state.is_attended {
@@ -145,7 +147,7 @@ impl Comparison {
         }
     }
 
-    /// Waits until it is done. False when it was to stop.
+    /// Waits until it is done. False when it had to stop.
     #[must_use]
     pub(super) fn wait(&self, is_stopped: impl Fn() -> bool) -> bool {
         let mut state = self.state.lock();
@@ -226,7 +228,7 @@ impl Comparisons {
         let (servers, kafka, woken) = (servers.to_owned(), kafka.clone(), self.woken);
         let work = Work { servers, kafka, all, stopped };
         let thread = thread::Builder::new().name("comparison".to_owned()).spawn(move || work.run(&woken))?;
-        // It only reads: nobody has to wait for its end.
+        // It only reads: nobody needs to wait for its end.
         drop(thread);
         Ok(Comparer { _stop: stop })
     }
@@ -259,7 +261,7 @@ impl Work {
         }
     }
 
-    /// False when it was to stop.
+    /// Makes the comparison of these integrations. False when it had to stop.
     fn compare(&self, wanted: Vec<(&Compared, Sequences)>) -> bool {
         let is_stopped = || self.stopped.try_recv() != Err(TryRecvError::Empty);
         let (wanted, known): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
@@ -270,8 +272,8 @@ impl Work {
             Ok(found) => found,
             Err(recovery::RecoveryError::Stopped) => return false,
             Err(error) => {
-                // The producers would not be there either.
-                tracing::error!(%error, "what Kafka knows could not be compared with the store");
+                // The producers would not exist either.
+                tracing::error!(target: KAFKA, %error, "what Kafka knows could not be compared with the store");
                 HashMap::new()
             }
         };
@@ -287,7 +289,7 @@ impl Work {
 }
 
 impl Compared {
-    /// Who is ahead, and whom Kafka does not have, as far as the journal says nothing else of them. `None` when it was to stop.
+    /// Returns who is ahead, and whom Kafka does not have, unless the journal says otherwise. `None` when it had to stop.
     fn differences(
         &self,
         found: Differences,
@@ -319,8 +321,8 @@ impl Compared {
         Some((ahead.into_values().collect(), missing))
     }
 
-    /// The keys of what waits in the journal, but for rows that are damaged, and what is behind a damaged page: those are given up
-    /// when they are fetched. Anything else that keeps it from being read is waited out, as fetching does. `None` when it was to stop.
+    /// Returns the keys of what waits in the journal, except damaged rows, and what is after a damaged page: those are given
+    /// up when they are fetched. Any other read error is waited out, as in fetching. `None` when it had to stop.
     fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
         let acknowledged_to = self.lane.outbox().acknowledged_to();
         let mut waiting = Waiting::default();
@@ -328,12 +330,12 @@ impl Compared {
         loop {
             let rows = match self.lane.sound_rows(position, PORTION) {
                 Ok(rows) => rows,
-                // Nothing can be found behind it, and what is before it must not wait.
+                // Nothing can be found after it, and what is before it must not wait.
                 Err(error) if error.is_damage() => return Some(waiting),
                 Err(error) => {
                     let integration = &*self.integration;
                     tracing::error!(
-                        integration,
+                        target: KAFKA, integration,
                         position,
                         %error,
                         "what waits in the journal cannot be read for the comparison, will be tried again"
@@ -360,19 +362,19 @@ impl Compared {
         let integration = &*self.integration;
         if missing > 0 {
             tracing::error!(
-                integration,
+                target: KAFKA, integration,
                 agents = missing,
                 "the topic current has nothing of agents of whom events were published: it was made anew, or keeps them for a \
                  time only; their last events are written to it again"
             );
         }
         if ahead.is_empty() {
-            tracing::debug!(integration, "kafka knows nothing that the store does not know");
+            tracing::debug!(target: KAFKA, integration, "kafka knows nothing that the store does not know");
             return;
         }
         self.monitor.observer().behind();
         tracing::error!(
-            integration,
+            target: KAFKA, integration,
             agents = ahead.len(),
             waiting = ahead.iter().filter(|ahead| ahead.waits).count(),
             "the store is older than what Kafka has: it was restored from a copy, or another instance has published for this \
@@ -402,14 +404,16 @@ impl Waiting {
 
 fn tell(progress: Progress) {
     match progress {
-        Progress::Reading { messages } => tracing::debug!(messages, "comparing the store with Kafka"),
+        Progress::Reading { messages } => tracing::debug!(target: KAFKA, messages, "comparing the store with Kafka"),
         Progress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
-            // That Kafka is away is told by the producers.
+            // That Kafka is away is reported by the producers.
             if is_for_somebody(&reason) {
-                tracing::warn!(reason, waited_s, "nothing is published until the store is compared with Kafka");
+                tracing::warn!(
+                    target: KAFKA, reason, waited_s, "nothing is published until the store is compared with Kafka"
+                );
             } else {
-                tracing::debug!(reason, waited_s, "the store is not compared with Kafka yet");
+                tracing::debug!(target: KAFKA, reason, waited_s, "the store is not compared with Kafka yet");
             }
         }
     }

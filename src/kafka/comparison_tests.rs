@@ -1,13 +1,15 @@
-//! What waits in a journal, and what a comparison makes of it.
+//! What waits in a journal, and how a comparison handles it.
+
+use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::*;
 use crate::journal::Journal;
 use crate::journal::message::Message;
 use crate::journal::testing::damage_rows;
 use crate::kafka::testing::{batch, event, journal_in, kafka, recorder};
-use std::time::Instant;
+
+use super::*;
 
 const ROWS: usize = 9;
 
@@ -41,7 +43,7 @@ fn damaged_rows_hide_nothing_of_what_waits_but_themselves() {
     let cases: [&[usize]; 6] = [&[], &[0], &[3], &[2, 3, 4], &[0, 8], &[0, 1, 2, 3, 4, 5, 6, 7, 8]];
     for damaged in cases {
         let (journal, _folder) = left_behind(damaged);
-        // Who would have to wait stops instead.
+        // A comparison that would have to wait stops instead.
         let (_, stopped) = crossbeam_channel::bounded(0);
         let Waiting { events, tombstones } = compared(&journal).waiting(&stopped).unwrap();
         let mut found: Vec<&str> = events.iter().chain(&tombstones).map(|key| &**key).collect();

@@ -1,6 +1,6 @@
-//! A producer and what it reports; the way of a message into it.
+//! A producer and what it reports, and how a message gets into it.
 //!
-//! Policy: librdkafka copies what it is given. Its full queue is waited out here; whatever else it refuses is either the
+//! Policy: librdkafka copies what it gets. Its full queue is waited out here; whatever else it refuses is either the
 //! message's own fault, or the end of the producer. Cost: one allocation of headers per message and topic.
 
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use crate::fail_point;
+use crate::journal::message::Message;
+use crate::journal::outbox::Outbox;
 
 use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
 use super::partition;
 use super::trouble::is_refusal;
-use crate::journal::message::Message;
-use crate::journal::outbox::Outbox;
 
 /// How long a full queue of librdkafka is left alone.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 
-/// How long a look at a topic may take, and how long before the next.
+/// How long a query about a topic may take, and the pause before the next.
 const LOOK: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -39,18 +39,18 @@ pub(super) enum Refusal {
     Stopped,
 }
 
-/// See the module.
+/// A producer of one integration, and what it has reported.
 pub(super) struct Connection {
     pub(super) producer: ThreadedProducer<Reports>,
     pub(super) failures: Arc<Failures>,
-    /// In transactions: what has not been reported yet.
+    /// In transactions: the messages that have not been reported yet.
     pub(super) on_the_way: Option<Arc<OnTheWay>>,
     outbox: Arc<Outbox>,
     monitor: Arc<Monitor>,
 }
 
 impl Connection {
-    /// Makes the producer; Kafka itself need not be there.
+    /// Creates the producer; Kafka itself need not be reachable.
     ///
     /// # Errors
     /// When librdkafka does not accept the settings.
@@ -68,11 +68,11 @@ impl Connection {
         Ok(Self { producer, failures, on_the_way, outbox, monitor })
     }
 
-    /// Whether the producer is at its end, by a message's failure or by its own. A fatal error comes by the code of its cause,
-    /// like any other, and what was queued is purged without a failure: librdkafka has to be asked.
+    /// Whether the producer is at its end, by a message's failure or by its own. A fatal error comes with the code of its
+    /// cause, like any other, and what was queued is purged without a failure: so librdkafka has to be asked.
     pub(super) fn has_failed(&self) -> bool {
         if let Some((code, _)) = self.producer.client().fatal_error() {
-            // Of no message in particular; whoever looks on has heard of it by the error itself.
+            // It is not about a particular message; the observer has heard of it by the error itself.
             self.failures.record_end(code);
         }
         self.failures.any()
@@ -89,8 +89,8 @@ impl Connection {
         }
     }
 
-    /// Hands a tombstone over, for every partition that may hold its key: one more than one where partitions were added. Blocks
-    /// while nobody can be asked how many there are.
+    /// Hands a tombstone over for every partition that may hold its key: several where partitions were added. Blocks while
+    /// the number of partitions cannot be queried.
     ///
     /// # Errors
     /// [`Refusal`] says what to do.
@@ -105,7 +105,7 @@ impl Connection {
                 .ok()
                 .and_then(|metadata| metadata.topics().iter().find(|found| found.name() == topic));
             if found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from).is_some_and(is_refusal) {
-                // The broker says so to the message as well.
+                // The broker reports that for the message as well.
                 return self.hand_over(topic, None, key, None, &[], ticket);
             }
             if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {

@@ -1,7 +1,7 @@
-//! Dead letters: records that could not be read, and messages that Kafka will not take.
+//! Dead letters: records that could not be read, and messages that Kafka will not accept.
 //!
-//! Policy: at most [`PER_SECOND`] of an integration in full, so that a feed of nothing but rubbish does not become the
-//! main traffic of the cluster; the rest is counted. Pure: time is an argument.
+//! Policy: at most [`PER_SECOND`] of an integration in full, so that a feed of nothing but garbage does not become the main
+//! traffic of the cluster; the rest is counted. Pure: time is an argument.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub const PER_SECOND: usize = 10;
 /// How much of a message that Kafka refused is kept.
 const REFUSED_VALUE_BYTES: usize = 1024;
 
-/// Reasons of [`refused`]: why Kafka does not take a message, and nothing may wait until it does.
+/// Reasons of [`refused`]: why Kafka does not accept a message, and that nothing may wait until it does.
 pub const REFUSED: [&str; 5] = [
     "kafka_too_large",
     "kafka_invalid_record",
@@ -36,7 +36,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Whether a dead letter of this time is published; if not, it is counted. Times that go back count as now.
+    /// Whether a dead letter of this time is published; if not, it is counted. A time that goes back counts as now.
     #[must_use]
     pub fn admit(&mut self, now: Timestamp) -> bool {
         if self.admitted.len() == PER_SECOND {
@@ -64,7 +64,8 @@ pub fn dead_letter(integration: &Arc<str>, reason: &str, offset: u64, received_a
     message
 }
 
-/// A message that Kafka does not take: its headers and the beginning of its value; of what was whole, but for its topic, all of it.
+/// Creates the dead letter of a message that Kafka does not accept: its headers and the beginning of its value; the whole
+/// value where everything but its topic was good.
 pub fn refused(integration: &Arc<str>, reason: &str, at: Timestamp, original: &Message) -> Message {
     let is_whole = matches!(original.route, Route::Audit | Route::FeedStatus);
     let kept = if is_whole { usize::MAX } else { REFUSED_VALUE_BYTES };

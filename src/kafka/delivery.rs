@@ -1,9 +1,9 @@
 //! What librdkafka reports back: delivery reports, errors, statistics.
 //!
-//! One [`Reports`] belongs to one producer and runs on its polling thread. A success acknowledges a position in the
-//! outbox, or, in a transaction, is counted only ([`OnTheWay`]): its commit acknowledges. A failure is only written down
-//! ([`Failures`]) and the publisher thread woken: what to do about it is decided there, after the producer has been
-//! destroyed and no report can follow. Cost: per message one lock of the outbox, or of the count.
+//! One [`Reports`] belongs to one producer and runs on its polling thread. A success acknowledges a position in the outbox,
+//! or, in a transaction, is counted only ([`OnTheWay`]): its commit acknowledges. A failure is only recorded ([`Failures`])
+//! and the publisher thread woken: what to do about it is decided there, after the producer has been destroyed and no report
+//! can follow. Cost: per message one lock of the outbox, or of the count.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,18 +19,20 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 use uuid::Uuid;
 
-use super::client;
-use super::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
-use super::topic_keeper::News;
-use super::trouble::{self, Known, Right};
 use crate::config::model::{Kafka, Topics};
 use crate::fail_point;
 use crate::journal::message::Topic;
 use crate::journal::outbox::{Acknowledged, Outbox};
 use crate::telemetry::repeats::Repeats;
+use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
 
-/// The same error is logged once in so long.
+use super::client;
+use super::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
+use super::topic_keeper::News;
+use super::trouble::{self, Known, Right};
+
+/// The shortest time between two log lines about the same error.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A position and a topic, packed into what librdkafka carries along with a message.
@@ -56,7 +58,7 @@ impl Ticket {
 enum Verdict {
     /// We discarded it ourselves.
     Purged,
-    /// This message, or one that shared its request, will never be taken.
+    /// This message, or one that shared its request, will never be accepted.
     Refused,
     /// The producer has stopped because of another failure, whose report may come later than this one.
     Consequence,
@@ -86,7 +88,7 @@ pub(crate) struct Failures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Breakage {
     pub(crate) code: RDKafkaErrorCode,
-    /// Where the message was to go; unknown where it was the producer's own.
+    /// The topic of the message; unknown where the failure was the producer's own.
     pub(crate) topic: Option<Topic>,
 }
 
@@ -107,7 +109,7 @@ impl Failures {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Writes one down. True for those that an observer should hear of.
+    /// Records one. True if an observer should hear of it.
     pub(crate) fn record(&self, ticket: Ticket, code: RDKafkaErrorCode) -> bool {
         let mut list = self.list.lock();
         let news = match verdict(code) {
@@ -127,7 +129,7 @@ impl Failures {
         news
     }
 
-    /// Writes down that the producer itself is at its end, by no message's fault. True if an observer should hear of it.
+    /// Records that the producer itself is at its end, not because of a message. True if an observer should hear of it.
     pub(crate) fn record_end(&self, code: RDKafkaErrorCode) -> bool {
         if verdict(code) == Verdict::Consequence {
             self.any.store(true, Ordering::Release);
@@ -141,12 +143,12 @@ impl Failures {
         news
     }
 
-    /// Writes down which topic could not be added to a transaction, whose end is about to come.
+    /// Records which topic could not be added to a transaction, whose end is about to come.
     pub(crate) fn record_not_added(&self, topic: Topic) {
         self.list.lock().not_added = Some(topic);
     }
 
-    /// Which that was.
+    /// Returns that topic.
     pub(crate) fn not_added(&self) -> Option<Topic> {
         self.list.lock().not_added
     }
@@ -157,7 +159,7 @@ impl Failures {
         list.broken.is_some() || !list.refused.is_empty()
     }
 
-    /// All of them.
+    /// Takes all of them.
     pub(crate) fn take(&self) -> FailureList {
         std::mem::take(&mut self.list.lock())
     }
@@ -171,12 +173,12 @@ pub(crate) struct OnTheWay {
 }
 
 impl OnTheWay {
-    /// One more; before it is handed to librdkafka, whose report may be quick.
+    /// Counts one more; called before it is handed to librdkafka, whose report may be quick.
     pub(crate) fn add(&self) {
         *self.count.lock() += 1;
     }
 
-    /// One less: reported, or not accepted.
+    /// Counts one less: it was reported, or not accepted.
     pub(crate) fn remove(&self) {
         let mut count = self.count.lock();
         *count = count.saturating_sub(1);
@@ -185,7 +187,7 @@ impl OnTheWay {
         }
     }
 
-    /// Waits until there is none; true if that came within the time.
+    /// Waits until there is none; true if that happened in time.
     pub(crate) fn wait_none(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         let mut count = self.count.lock();
@@ -198,7 +200,7 @@ impl OnTheWay {
     }
 }
 
-/// The health of one integration's producers, kept over their changes.
+/// The health of one integration's producers, kept when they are replaced.
 pub(crate) struct Monitor {
     integration: Arc<str>,
     observer: Arc<dyn Observer>,
@@ -212,9 +214,9 @@ pub(crate) struct Monitor {
     no_connection: Mutex<Option<String>>,
     /// What is wrong for longer than a moment.
     conditions: Mutex<HashSet<Condition>>,
-    /// One of these, for a look at every message.
+    /// One of these, as a flag that is checked for every message.
     refuses_time: AtomicBool,
-    /// For the thread that sees to the topics.
+    /// For the thread that looks after the topics.
     news: OnceLock<Sender<News>>,
     /// The last offset of each partition of `current`.
     offsets: Mutex<HashMap<i32, i64>>,
@@ -246,7 +248,7 @@ impl Monitor {
         &*self.observer
     }
 
-    /// An error in words: by the right that is missing, or as librdkafka has said it.
+    /// Returns an error in words: the missing right, or what librdkafka said.
     pub(super) fn explain(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) -> String {
         match (code, topic) {
             (RDKafkaErrorCode::TopicAuthorizationFailed, Some(topic)) => {
@@ -266,8 +268,8 @@ impl Monitor {
         }
     }
 
-    /// An error of Kafka, of what was to go to a topic if that is known: counted, kept for the health body, logged where it
-    /// is news.
+    /// Takes an error of Kafka, with the topic if that is known: counts it, keeps it for the health body, and logs it where
+    /// it is news.
     pub(crate) fn error(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) {
         let message = &self.explain(code, topic, said);
         let kind = format!("{code:?}");
@@ -287,32 +289,36 @@ impl Monitor {
         };
         if let Some(suppressed) = admitted {
             let integration = &*self.integration;
-            tracing::warn!(integration, kind, error = message, suppressed, "kafka error, will be retried");
+            tracing::warn!(
+                target: KAFKA, integration, kind, error = message, suppressed, "kafka error, will be retried"
+            );
         }
         self.health.lock().last_error = Some(LastError { kind, message: message.to_owned(), at: Timestamp::now() });
     }
 
-    /// An error that follows from one that has been told: counted, and kept from covering its cause.
+    /// Takes an error that follows from one already reported: counts it, and keeps it from hiding its cause.
     fn consequence(&self, code: RDKafkaErrorCode, said: &str) {
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
-        tracing::debug!(integration = &*self.integration, kind, error = said, "kafka error after another");
+        tracing::debug!(
+            target: KAFKA, integration = &*self.integration, kind, error = said, "kafka error after another"
+        );
     }
 
-    /// Kafka has not answered a request in time. librdkafka replaces the connection, and tells nobody.
+    /// Kafka has not answered a request in time. librdkafka silently replaces the connection.
     fn unanswered(&self, request: &str) {
         self.set_connected(false);
         self.error(RDKafkaErrorCode::OperationTimedOut, None, request);
     }
 
-    /// Somebody else publishes for this integration, or, with `None`, we do.
+    /// Sets who else publishes for this integration; with `None`, we do.
     pub(crate) fn set_superseded_by(&self, owner: Option<Uuid>) {
         self.health.lock().superseded_by = owner;
         self.claim.store(false, Ordering::Release);
         self.condition(Condition::Superseded, owner.is_some());
     }
 
-    /// Whether that is wrong.
+    /// Sets whether that condition lasts.
     pub(super) fn condition(&self, condition: Condition, lasts: bool) {
         let mut conditions = self.conditions.lock();
         let is_news = if lasts { conditions.insert(condition) } else { conditions.remove(&condition) };
@@ -326,29 +332,29 @@ impl Monitor {
         self.condition(Condition::TimestampRefused, refuses);
     }
 
-    /// Where it is told that a topic is gone, or begins anew.
+    /// Sets where to report that a topic is gone, or begins anew.
     pub(super) fn tell_topics(&self, news: Sender<News>) {
         // There is one keeper.
         let _ = self.news.set(news);
     }
 
     fn tell(&self, news: News) {
-        // One that waits is enough.
+        // One waiting message is enough.
         if let Some(keeper) = self.news.get() {
             let _ = keeper.try_send(news);
         }
     }
 
-    /// A message is on `current`, there: offsets rise, unless the topic was made anew.
+    /// A message is on `current` at that offset: offsets rise, unless the topic was recreated.
     pub(super) fn on_current(&self, partition: i32, offset: i64) {
         if offset < 0 {
-            return; // nobody says where a message is that was sent twice
+            return; // the offset of a message that was sent twice is not reported
         }
         let mut offsets = self.offsets.lock();
         let before = offsets.insert(partition, offset);
         if before.is_some_and(|before| offset <= before) {
             offsets.clear();
-            // Within the lock: who forgets the offsets then knows that nothing is said of those before.
+            // Within the lock: after the offsets are forgotten nothing is reported about earlier ones.
             self.tell(News::CurrentBegunAnew);
         }
     }
@@ -363,7 +369,7 @@ impl Monitor {
         self.claim.store(true, Ordering::Release);
     }
 
-    /// Whether somebody asked, since the integration was lost.
+    /// Whether somebody has asked since the integration was lost.
     pub(crate) fn is_claimed(&self) -> bool {
         self.claim.load(Ordering::Acquire)
     }
@@ -397,7 +403,7 @@ impl Monitor {
             health.brokers_up = statistics.brokers_up;
             health.brokers = statistics.brokers;
         }
-        // None up is no proof of an outage: brokers close idle connections.
+        // No broker up is no proof of an outage: brokers close idle connections.
         if statistics.brokers_up > 0 {
             self.set_connected(true);
         }
@@ -410,9 +416,9 @@ impl Monitor {
             return;
         }
         if connected {
-            tracing::info!(integration = &*self.integration, "kafka connected");
+            tracing::info!(target: KAFKA, integration = &*self.integration, "kafka connected");
         } else {
-            tracing::warn!(integration = &*self.integration, "kafka unreachable, messages wait");
+            tracing::warn!(target: KAFKA, integration = &*self.integration, "kafka unreachable, messages wait");
         }
         self.observer.connected(connected);
     }
@@ -423,9 +429,9 @@ pub(crate) struct Reports {
     outbox: Arc<Outbox>,
     monitor: Arc<Monitor>,
     failures: Arc<Failures>,
-    /// In a transaction.
+    /// `Some` in a transaction.
     on_the_way: Option<Arc<OnTheWay>>,
-    /// rdkafka 0.39 hands every error to the context twice in a row: the first of a pair, until the second came.
+    /// rdkafka 0.39 passes every error to the context twice in a row: this is the first of a pair, until the second comes.
     half_of_pair: Mutex<Option<(KafkaError, String)>>,
 }
 
@@ -541,7 +547,7 @@ mod tests {
         let code = RDKafkaErrorCode::TopicAuthorizationFailed;
         assert_eq!(error(code, "not added"), "TopicAuthorizationFailed");
         failures.record_end(code);
-        // Kafka knows of no transaction that could be undone.
+        // Kafka knows of no transaction that could be aborted.
         assert_eq!(error(RDKafkaErrorCode::InvalidTransactionalState, "not ended"), "TopicAuthorizationFailed");
         assert_eq!(error(RDKafkaErrorCode::AllBrokersDown, "all down"), "AllBrokersDown");
     }

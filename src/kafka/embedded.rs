@@ -1,12 +1,11 @@
-//! The embedded cluster: Kafka inside the process, for `demo` and for trying out.
+//! The embedded cluster: Kafka inside the process, for `demo` and for trials.
 //!
-//! It is librdkafka's mock cluster: the real protocol on a real socket of 127.0.0.1, so that consumers in other
-//! processes can read from it. Its limits: one broker; nothing is on disk; the last 100,000 messages or 5 MiB of a
-//! partition are kept, whatever is not read by then is gone; there is no compaction, no retention by time and no
-//! CreateTopics (the topics are made here); transactions do not fence and their aborted messages are visible; consumers
-//! poll in steps of some milliseconds. Everything ends with the process.
+//! It is librdkafka's mock cluster: the real protocol on a real socket of 127.0.0.1, so that consumers in other processes can
+//! read from it. Its limits: one broker; nothing is on disk; only the last 100,000 messages or 5 MiB of a partition are kept;
+//! there is no compaction, no retention by time and no CreateTopics (the topics are created here); transactions do not fence
+//! and their aborted messages are visible; consumers poll in steps of some milliseconds. Everything ends with the process.
 //!
-//! The mock cluster may not change threads, so that one thread owns it from start to end.
+//! The mock cluster must not change threads, so one thread owns it from start to end.
 
 use std::thread::{self, JoinHandle};
 
@@ -19,7 +18,7 @@ use super::topics::TopicPlan;
 /// Why the embedded cluster did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// The mock cluster or one of its topics could not be made.
+    /// The mock cluster or one of its topics could not be created.
     #[error("the embedded cluster could not be made: {0}")]
     Cluster(#[from] KafkaError),
     /// Its thread could not be started.
@@ -41,7 +40,7 @@ impl Embedded {
     /// Starts it, with these topics.
     ///
     /// # Errors
-    /// When librdkafka cannot make it; a free port is always taken.
+    /// When librdkafka cannot create it. It always uses a free port.
     pub fn start(topics: Vec<TopicPlan>) -> Result<Self, EmbeddedError> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (report, reported) = crossbeam_channel::bounded(1);
@@ -51,7 +50,7 @@ impl Embedded {
         Ok(Self { servers, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens, as `bootstrap.servers`.
+    /// Returns where it listens, as `bootstrap.servers`.
     pub fn bootstrap_servers(&self) -> &str {
         &self.servers
     }

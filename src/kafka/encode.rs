@@ -1,4 +1,4 @@
-//! Events and feed statuses to the bytes of `proto/rtalink/v1`.
+//! Encodes events and feed statuses to the bytes of `proto/rtalink/v1`.
 //!
 //! Encoded once, before anything is queued: every retry sends the same bytes, and the same `eventId`.
 
@@ -9,15 +9,14 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::config::model::Format;
+use crate::contract::header;
+use crate::contract::status;
 use crate::contract::{self, JsonError, agent, v1};
+use crate::journal::message::{Message, Route};
 use crate::mapping::annotate::Annotation;
 use crate::mapping::key::Level;
 use crate::tracker::event::{AgentEvent, Cause, Evidence};
 use crate::tracker::status::FeedStatus;
-
-use crate::contract::header;
-use crate::contract::status;
-use crate::journal::message::{Message, Route};
 
 /// Encodes what one integration publishes.
 #[derive(Clone, Debug)]
@@ -28,12 +27,12 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// For an integration.
+    /// Creates an encoder for an integration.
     pub fn new(integration: Arc<str>, format: Format) -> Self {
         Self { integration, format, namespace: Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"rtalink") }
     }
 
-    /// The event as it is published.
+    /// Returns the event as it is published.
     pub fn event(&self, event: &AgentEvent, annotation: &Annotation) -> v1::AgentStateEvent {
         let previous = event.previous.as_ref();
         v1::AgentStateEvent {
@@ -71,7 +70,7 @@ impl Encoder {
         }
     }
 
-    /// UUIDv5 of integration, ACD, login id, sequence and observation: the same over retries and restarts.
+    /// Returns the UUIDv5 of integration, ACD, login id, sequence and observation: the same across retries and restarts.
     fn event_id(&self, event: &AgentEvent) -> Uuid {
         let AgentEvent { acd, login_id, sequence, observed_at, .. } = event;
         let millis = observed_at.as_millis();
@@ -79,10 +78,10 @@ impl Encoder {
         Uuid::new_v5(&self.namespace, name.as_bytes())
     }
 
-    /// The message of an event.
+    /// Returns the message of an event.
     ///
     /// # Errors
-    /// When the JSON form cannot be made.
+    /// When the JSON form cannot be created.
     pub fn event_message(
         &self,
         event: &AgentEvent,
@@ -97,10 +96,10 @@ impl Encoder {
         Ok(Message { route: Route::AgentState, key: key.into(), payload, headers, read_at })
     }
 
-    /// The message of a feed status.
+    /// Returns the message of a feed status.
     ///
     /// # Errors
-    /// When the JSON form cannot be made.
+    /// When the JSON form cannot be created.
     pub fn status_message(&self, status: &FeedStatus) -> Result<Message, JsonError> {
         let mut headers = Vec::new();
         let message = status::message(&self.integration, status);
@@ -108,10 +107,10 @@ impl Encoder {
         Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at: None })
     }
 
-    /// The message of a record for the audit topic.
+    /// Returns the message of a record for the audit topic.
     ///
     /// # Errors
-    /// When the JSON form cannot be made.
+    /// When the JSON form cannot be created.
     pub fn audit_message(&self, event: &v1::AuditEvent) -> Result<Message, JsonError> {
         let mut headers = Vec::new();
         let payload = self.payload(contract::AUDIT_EVENT, event, &mut headers)?;

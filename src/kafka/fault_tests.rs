@@ -7,7 +7,7 @@ use RDKafkaRespErr as E;
 /// Enough for several requests per partition.
 const MESSAGES: usize = 210;
 
-/// A publisher that has published a third, and knows topics and producer id.
+/// Returns a publisher that has published a third, and knows topics and producer id.
 fn warm(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::TempDir) {
     let (publisher, handle, seen, store) = start(kafka);
     submit(&handle, 0..MESSAGES / 3);
@@ -15,7 +15,7 @@ fn warm(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::T
     (publisher, handle, seen, store)
 }
 
-/// What is not acknowledged after so long.
+/// Returns how many messages are not acknowledged after so long.
 fn left_within(handle: &PublishHandle, wait: Duration) -> usize {
     let deadline = Instant::now() + wait;
     while handle.pending() > 0 && Instant::now() < deadline {
@@ -54,7 +54,7 @@ fn cluster_of(brokers: i32) -> Cluster {
     cluster
 }
 
-/// What a broker may answer and mean "not now"; and what librdkafka makes of a connection.
+/// Errors by which a broker means "not now", and librdkafka's errors of a connection.
 const RETRIABLE: &[E] = &[
     E::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
     E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
@@ -79,8 +79,8 @@ const RETRIABLE: &[E] = &[
     E::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
 ];
 
-/// What ends a producer, while the messages themselves are good: a new one must send them. Answers about sequence numbers are
-/// not among them: the mock cluster keeps none, and a broker that knows a number already has the messages.
+/// Errors that end a producer, while the messages themselves are good: a new one must send them. Answers about sequence
+/// numbers are not among them: the mock cluster keeps none, and a broker that knows a number already has the messages.
 const ENDING: &[E] = &[
     E::RD_KAFKA_RESP_ERR_UNKNOWN,
     E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
@@ -94,7 +94,7 @@ const ENDING: &[E] = &[
     E::RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE,
 ];
 
-/// Each of the errors is answered so many times in the middle of a stream, one after the other.
+/// Answers with each of the errors so many times in the middle of a stream, one after the other.
 fn assert_survives(errors: &[E], times: usize, may_overtake: bool) {
     const OF_EACH: usize = 35;
     let cluster = testing::cluster();
@@ -108,7 +108,7 @@ fn assert_survives(errors: &[E], times: usize, may_overtake: bool) {
         assert_eq!(dropped, [], "{error:?}");
     }
     drain(publisher);
-    // Which error a number met that is missing is told by its distance from the warm ones.
+    // The distance of a missing number from the warm ones shows which error it met.
     let count = MESSAGES / 3 + errors.len() * OF_EACH;
     if may_overtake {
         [EVENTS, CURRENT].iter().for_each(|topic| assert_complete_and_last_in_order(&cluster, topic, count));
@@ -124,8 +124,8 @@ fn whatever_a_broker_answers_to_be_asked_again_everything_arrives_in_order() {
 
 #[test]
 fn whatever_ends_a_producer_everything_arrives_and_what_counts_is_in_order() {
-    // What was behind the refused request may get in before librdkafka stops: a broker that keeps sequence numbers refuses
-    // that, the mock cluster does not. It is sent again behind what it has overtaken.
+    // Requests after the refused one may get in before librdkafka stops: a broker that keeps sequence numbers refuses them,
+    // the mock cluster does not. They are sent again after what they have overtaken.
     assert_survives(ENDING, 1, true);
 }
 
@@ -214,7 +214,7 @@ fn brokers_that_go_and_come_in_turn_lose_and_reorder_nothing() {
     assert_all_arrived(&cluster, rounds * 60);
 }
 
-/// Everything that may run out in librdkafka, and is not ours.
+/// Every limit in librdkafka that may be exceeded and is not ours.
 const SHORT: [(&str, &str); 8] = [
     ("socket.timeout.ms", "1000"),
     ("socket.connection.setup.timeout.ms", "1000"),

@@ -6,18 +6,18 @@
 //!                                └── delivery reports ─┘
 //! ```
 //!
-//! * [`publisher`]: the facade, from start to drain;
+//! * [`publisher`]: the facade, from startup to drain;
 //! * [`encode`]: events and feed statuses to messages;
 //! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
-//! * `transactions`, [`checkpoint`]: the thread that does it exactly once, and what it remembers in Kafka;
-//! * [`properties`]: whether librdkafka takes what the configuration hands to it, asked before anything is started;
+//! * `transactions`, [`checkpoint`]: the thread that sends exactly once, and what it remembers in Kafka;
+//! * [`properties`]: whether librdkafka accepts the configured properties, checked before anything is started;
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
-//! * `refusals`: what follows from failures, for both; `trouble`: what they say, by the right or the setting that is missing;
-//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that sees to them, and a cluster inside the process;
-//! * [`tombstones`]: those for people of whom nothing is left, without a journal;
-//! * [`dead_letter`]: what could not be read or will never be taken;
-//! * [`observer`]: what there is to see;
+//! * `refusals`: what follows from failures, for both; `trouble`: explains them by the right or setting that is missing;
+//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that looks after them, and a cluster inside the process;
+//! * [`tombstones`]: tombstones for people of whom nothing is left, without a journal;
+//! * [`dead_letter`]: what could not be read or will never be accepted;
+//! * [`observer`]: what can be observed;
 //! * [`tail`]: reading a topic back;
 //! * [`recovery`]: the agent table from the `current` topic.
 

@@ -1,7 +1,7 @@
-//! What there is to see of publishing: callbacks for metrics, a snapshot for the health body.
+//! What can be observed of publishing: callbacks for metrics, a snapshot for the health body.
 //!
-//! Policy: publishing decides nothing from what is observed, and an observer has no way to influence it. Cost: the
-//! callbacks run on the thread that reads delivery reports, so an observer must not block; one virtual call per message.
+//! Policy: publishing never depends on what is observed, and an observer cannot influence it. Cost: the callbacks run on the
+//! thread that reads delivery reports, so an observer must not block; one virtual call per message.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::journal::message::Route;
 use crate::time::Timestamp;
 
-/// Told what happens to one integration's messages. Every method does nothing unless implemented.
+/// Observes what happens to one integration's messages. Every method does nothing unless implemented.
 pub trait Observer: Send + Sync + 'static {
     /// All topics of a message have acknowledged it; called once per message, however often it was sent. `latency` is
     /// the time since its bytes were read from the socket.
@@ -21,7 +21,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Something went wrong with Kafka; it is retried. `kind` is the name of a librdkafka error code: a bounded set.
     fn kafka_error(&self, _kind: &str) {}
 
-    /// A message that Kafka will never take was given up, and a dead letter sent for it. `reason` is of a bounded set.
+    /// A message that Kafka will never accept was given up, and a dead letter sent for it. `reason` is of a bounded set.
     fn dropped(&self, _reason: &str) {}
 
     /// Figures of the producer, every few seconds.
@@ -37,14 +37,14 @@ pub trait Observer: Send + Sync + 'static {
     fn connected(&self, _connected: bool) {}
 }
 
-/// What keeps an integration's messages waiting until somebody mends it.
+/// What keeps an integration's messages waiting until somebody fixes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// Another instance publishes for it.
     Superseded,
     /// A topic that it publishes to is not there.
     TopicMissing,
-    /// The broker does not take the times of our clock.
+    /// The broker does not accept the times of our clock.
     TimestampRefused,
 }
 
@@ -62,7 +62,7 @@ impl Condition {
     }
 }
 
-/// What [`Observer::kafka_error`] tells while brokers cannot be reached; other kinds are known when they come.
+/// Returns what [`Observer::kafka_error`] reports while brokers cannot be reached; other kinds are known when they come.
 pub fn kinds_of_an_outage() -> [String; 4] {
     [
         RDKafkaErrorCode::BrokerTransportFailure,
@@ -73,7 +73,7 @@ pub fn kinds_of_an_outage() -> [String; 4] {
     .map(|code| format!("{code:?}"))
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 
@@ -109,7 +109,7 @@ pub struct Window {
 
 impl From<&rdkafka::Statistics> for Statistics {
     fn from(native: &rdkafka::Statistics) -> Self {
-        // Bootstrap addresses are brokers too, with negative ids, and stay "up" beside the broker they led to.
+        // Bootstrap addresses are brokers too, with negative ids, and stay "up" alongside the broker they led to.
         let named = native.brokers.values().filter(|broker| broker.nodeid >= 0);
         let slowest = |window_of: fn(&Broker) -> Option<&rdkafka::statistics::Window>| {
             named.clone().filter_map(window_of).filter_map(Window::of).max_by_key(|window| window.p99)
@@ -127,12 +127,12 @@ impl From<&rdkafka::Statistics> for Statistics {
 }
 
 impl Window {
-    /// `None` where nothing was counted, and where it is nonsense: below 0.
+    /// `None` where nothing was counted, and where the value is nonsense: below 0.
     fn of(native: &rdkafka::statistics::Window) -> Option<Self> {
         if native.cnt <= 0 || native.min < 0 {
             return None;
         }
-        // What is above librdkafka's histogram is counted apart: there the largest one stands for those.
+        // Values above librdkafka's histogram are counted separately: the largest one stands for them.
         let quantile = |percent: i64, within: i64| {
             let are_above = native.outofrange.saturating_mul(100) > native.cnt.saturating_mul(100 - percent);
             micros(if are_above { native.max } else { within })
@@ -145,7 +145,7 @@ fn micros(count: i64) -> Duration {
     Duration::from_micros(u64::try_from(count).unwrap_or(0))
 }
 
-/// How things stand with Kafka.
+/// The state of Kafka.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KafkaHealth {
     /// A broker can be reached, as far as is known. False until the first sign of one.
@@ -174,7 +174,7 @@ pub struct LastError {
 }
 
 impl KafkaHealth {
-    /// Two integrations' views of the same cluster as one: connected if both are, the later of what has a time.
+    /// Merges two integrations' views of the same cluster: connected if both are, the later of what has a time.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let last_error = match (self.last_error, other.last_error) {

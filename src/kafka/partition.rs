@@ -1,14 +1,14 @@
-//! Which partition a key is in: murmur2, as Java's producers and librdkafka's `murmur2_random` do it. Pure.
+//! Which partition a key is in: murmur2, as in Java's producers and librdkafka's `murmur2_random`. Pure.
 
 use std::collections::BTreeSet;
 
-/// The partition of a key that is not empty, among so many.
+/// Returns the partition of a key that is not empty, among so many.
 pub(super) fn of(key: &[u8], partitions: usize) -> Option<i32> {
     let partitions = u32::try_from(partitions).ok().filter(|count| *count > 0)?;
     i32::try_from((murmur2(key) & 0x7fff_ffff) % partitions).ok()
 }
 
-/// Every partition that may hold the key of a topic that has so many and had fewer: it was in one of them whenever that was.
+/// Returns every partition that may hold the key in a topic that has so many and may have had fewer before.
 pub(super) fn ever_of(key: &[u8], partitions: usize) -> BTreeSet<i32> {
     (1..=partitions).filter_map(|count| of(key, count)).collect()
 }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_kafka() {
-        // From librdkafka's rdmurmur2.c, which has them from Java.
+        // From librdkafka's rdmurmur2.c, which took them from Java.
         let cases: [(&str, u32); 5] = [
             ("kafka", 0xd067_cf64),
             ("giberish123456789", 0x8f55_2b0c),

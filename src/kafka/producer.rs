@@ -1,12 +1,11 @@
-//! The publisher thread of one integration: takes messages from the outbox and has a producer deliver them.
+//! The publisher thread of one integration: takes messages from the outbox and makes a producer deliver them.
 //!
-//! Invariants: messages go to the producer in the order of their positions; a message leaves the outbox by a delivery
-//! report and by nothing else; of one key, no message overtakes another (see `outbox` for what that means after a
-//! failure).
+//! Invariants: messages go to the producer in the order of their positions; a message leaves the outbox only by a delivery
+//! report; of one key, no message overtakes another (see `outbox` for what that means after a failure).
 //!
-//! Failure policy. librdkafka retries what can be retried, for ever, and in order. Whatever it nevertheless reports as
-//! failed ends the producer: `enable.gapless.guarantee` stops it before anything behind the failed message is sent, the
-//! rest is purged, and a new producer starts again at the first unacknowledged message, as `refusals` says.
+//! Failure policy. librdkafka retries what can be retried, for ever, and in order. Whatever it nevertheless reports as failed
+//! ends the producer: `enable.gapless.guarantee` stops it before anything after the failed message is sent, the rest is
+//! purged, and a new producer starts again at the first unacknowledged message, as `refusals` says.
 //!
 //! Cost: two threads per integration (this one and librdkafka's polling); one allocation of headers per delivery.
 
@@ -16,13 +15,15 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
+use crate::config::model::Kafka;
+use crate::journal::lane::Lane;
+use crate::journal::outbox::{Outbox, Outgoing, Taken};
+use crate::telemetry::targets::KAFKA;
+
 use super::comparison::Comparison;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::refusals::Refusals;
-use crate::config::model::Kafka;
-use crate::journal::lane::Lane;
-use crate::journal::outbox::{Outbox, Outgoing, Taken};
 
 /// Messages taken from the outbox at a time.
 const TAKE: usize = 256;
@@ -47,8 +48,8 @@ pub(crate) struct PublisherThread {
 }
 
 impl PublisherThread {
-    /// Starts it. The first producer is made here, so that settings that librdkafka does not accept are an error of the
-    /// start; Kafka itself need not be there.
+    /// Starts it. The first producer is created here, so that settings that librdkafka does not accept are a startup error;
+    /// Kafka itself need not be reachable.
     pub(crate) fn spawn(
         integration: Arc<str>,
         servers: &str,
@@ -88,7 +89,7 @@ impl PublisherThread {
                 End::Failed => self.refusals.after_failure(failures.take()),
             };
             let duplicates = self.outbox.rewind();
-            tracing::debug!(integration = &*self.integration, duplicates, ?wait, "new producer");
+            tracing::debug!(target: KAFKA, integration = &*self.integration, duplicates, ?wait, "new producer");
             let Some(next) = self.refusals.reconnect(&self.servers, &self.kafka, wait) else { return };
             connection = next;
         }
@@ -117,7 +118,7 @@ impl PublisherThread {
         }
     }
 
-    /// Sends a message to the topics that miss it.
+    /// Sends a message to the topics that lack it.
     fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Option<End> {
         let message = &outgoing.message;
         for topic in outgoing.topics() {

@@ -1,8 +1,9 @@
-//! Whether librdkafka takes the properties of the configuration, asked before anything is started, and what it says in words.
+//! Whether librdkafka accepts the properties of the configuration, checked before anything is started, and what it says in
+//! words.
 //!
-//! Three looks, each only where the one before found nothing: every property by itself, the files that properties name, and
-//! the clients that they make together, which are given no broker and dial nobody. What is told has the property as it was
-//! written, not the name that librdkafka knows it by, and no value: that may be a secret.
+//! Three checks, each only where the previous one found nothing: every property by itself, the files that properties name,
+//! and the clients that they make together, which get no broker and dial nobody. A report has the property as it was written,
+//! not librdkafka's name for it, and no value: that may be a secret.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,15 +14,16 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
-use super::client::{self, Quiet, Sizing};
-use super::trouble;
 use crate::config::file;
 use crate::config::model::Kafka;
+
+use super::client::{self, Quiet, Sizing};
+use super::trouble;
 
 /// Something that librdkafka refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The property, as it is written; `None` where it is none of those that are.
+    /// The property, as it is written; `None` where it is none of the configured ones.
     pub property: Option<String>,
     /// What is wrong with it.
     pub message: String,
@@ -29,11 +31,11 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-/// Properties that name a file which is read when a client is made.
+/// Properties that name a file that is read when a client is created.
 const FILES: [&str; 5] =
     ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
 
-/// Properties that people set, for hints: those of connections, security and of what is sent.
+/// Properties that people set, for hints: those about connections, security and what is sent.
 const KNOWN: [&str; 59] = [
     "allow.auto.create.topics",
     "batch.num.messages",
@@ -96,7 +98,7 @@ const KNOWN: [&str; 59] = [
     "transaction.timeout.ms",
 ];
 
-/// What is wrong with the properties; the clients that they make are looked at only where they are all there are.
+/// Returns what is wrong with the properties; the clients that they make are checked only where these are all properties.
 pub fn check(kafka: &Kafka, is_whole: bool) -> Vec<Fault> {
     let mut faults: Vec<Fault> = kafka.properties.iter().filter_map(|(name, value)| alone(name, value)).collect();
     if faults.is_empty() {
@@ -110,7 +112,7 @@ pub fn check(kafka: &Kafka, is_whole: bool) -> Vec<Fault> {
     faults
 }
 
-/// A property by itself.
+/// Checks a property by itself.
 fn alone(name: &str, value: &str) -> Option<Fault> {
     let error = ClientConfig::new().set(name, value).create_native_config().err()?;
     let KafkaError::ClientConfig(_, said, ..) = &error else {
@@ -129,7 +131,7 @@ fn alone(name: &str, value: &str) -> Option<Fault> {
     Some(Fault { property: Some(name.to_owned()), message, hint })
 }
 
-/// The property that was probably meant.
+/// Returns the property that was probably meant.
 fn nearest(name: &str) -> Option<&'static str> {
     const NEAR: f64 = 0.7;
     let spelled = name.to_lowercase().replace('_', ".");
@@ -138,14 +140,14 @@ fn nearest(name: &str) -> Option<&'static str> {
     best.filter(|(likeness, _)| *likeness >= NEAR).map(|(_, known)| known)
 }
 
-/// Whether files of TLS are read at all.
+/// Whether TLS files are read at all.
 fn uses_tls(kafka: &Kafka) -> bool {
     kafka.properties.get("security.protocol").is_some_and(|protocol| protocol.to_lowercase().contains("ssl"))
 }
 
-/// A file that cannot be opened, as OpenSSL does not say.
+/// Checks that a file can be opened, which OpenSSL's errors do not say.
 fn in_file(name: &str, value: &str) -> Option<Fault> {
-    // librdkafka looks for the CAs of the system itself.
+    // librdkafka itself looks for the CAs of the system.
     if !FILES.contains(&name) || value.is_empty() || (name == "ssl.ca.location" && value == "probe") {
         return None;
     }
@@ -156,12 +158,12 @@ fn in_file(name: &str, value: &str) -> Option<Fault> {
     Some(Fault { property: Some(name.to_owned()), message, hint })
 }
 
-/// The clients that they make.
+/// Checks the clients that they make.
 fn together(kafka: &Kafka) -> Option<Fault> {
     let mut producer = client::producer_settings("", kafka, "check", Sizing::Batches(None));
     let mut consumer = client::settings("", &kafka.properties, "rtalink-check");
     consumer.set("group.id", "rtalink-check");
-    // Who has no broker dials nobody.
+    // A client without a broker dials nobody.
     for settings in [&mut producer, &mut consumer] {
         settings.remove("bootstrap.servers");
     }
@@ -183,7 +185,7 @@ fn together(kafka: &Kafka) -> Option<Fault> {
     Some(Fault { property, message, hint: None })
 }
 
-/// The first of the properties that a message names.
+/// Returns the first of the properties that a message names.
 fn named_in(said: &str, properties: &BTreeMap<String, String>) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
     let found = said.split(|c| !is_part(c)).find(|word| properties.contains_key(*word)).map(str::to_owned);
@@ -197,6 +199,7 @@ mod tests {
     use super::*;
     use crate::config::model::Delivery;
     use crate::kafka::testing;
+    use crate::kafka::testing::certificates::{Authority, DAY, Pair, Valid};
 
     fn told(properties: &[(&str, &str)]) -> Vec<String> {
         let mut kafka = testing::kafka("127.0.0.1:1");
@@ -226,11 +229,12 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        let certified = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        let (one, other) = (certified("one"), certified("other"));
-        let certificate = file("one.pem", &one.cert.pem());
-        let key = file("one.key", &one.signing_key.serialize_pem());
-        let foreign_key = file("other.key", &other.signing_key.serialize_pem());
+        let authority = Authority::new(folder.path(), "ca");
+        let certified = |name: &str| {
+            let Pair { certificate, key } = authority.sign(name, name, Valid::For(DAY));
+            (certificate.display().to_string(), key.display().to_string())
+        };
+        let ((certificate, key), (_, foreign_key)) = (certified("one"), certified("other"));
         let garbage = file("garbage.pem", "garbage");
         let missing = folder.path().join("missing.pem").display().to_string();
         let tls = ("security.protocol", "ssl");

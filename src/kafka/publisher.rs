@@ -1,9 +1,10 @@
-//! The facade: everything that publishes, from start to drain.
+//! The facade: everything that publishes, from startup to drain.
 //!
-//! Policy: starting needs no Kafka; only settings that librdkafka does not accept are an error of the start. Order of the
-//! end: [`Publisher::close`] refuses further batches and releases blocked workers, [`Publisher::drain`] waits for the
-//! store and for acknowledgements until a deadline: what is not acknowledged by then stays in the journal for the next
-//! start, and only what the store could not take is lost. A disk that hangs makes none of it longer. Dropping a publisher ends it as a kill does.
+//! Policy: starting needs no Kafka; only settings that librdkafka does not accept are a startup error. Order of shutdown:
+//! [`Publisher::close`] refuses further batches and releases blocked workers, [`Publisher::drain`] waits for the store and
+//! for acknowledgements until a deadline: what is not acknowledged by then stays in the journal for the next start, and only
+//! what the store could not take is lost. A hanging disk does not prolong any of it. Dropping a publisher ends it as a kill
+//! does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
+
+use crate::config::model::{Bootstrap, Delivery, Kafka};
+use crate::join;
+use crate::journal::lane::Lane;
+use crate::journal::message::{Batch, Message};
+use crate::journal::store::MappingVersion;
+use crate::journal::{Journal, Refused, StoreHealth};
 
 use super::comparison::{Compared, Comparer, Comparison, Comparisons, KnownAgents};
 use super::delivery::Monitor;
@@ -20,25 +28,20 @@ use super::producer::{PublisherThread, SpawnError};
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
 use super::transactions::TransactionThread;
-use crate::config::model::{Bootstrap, Delivery, Kafka};
-use crate::join;
-use crate::journal::lane::Lane;
-use crate::journal::message::{Batch, Message};
-use crate::journal::{Journal, Refused, StoreHealth};
 
-/// How long the store has at the end, at least.
+/// How long the store has at shutdown, at least.
 const LAST_WRITE: Duration = Duration::from_millis(500);
 
-/// How long somebody waits for the store to answer.
+/// How long to wait for the store to answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why something was not written down.
+/// Why something was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RememberError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] crate::journal::store::StoreError),
-    /// It is in trouble, see its metric and the log.
+    /// The store does not answer, see its metric and the log.
     #[error("the store does not answer")]
     NoAnswer,
 }
@@ -49,10 +52,10 @@ pub enum StartError {
     /// librdkafka does not accept the settings.
     #[error("kafka settings are not accepted, see kafka.properties: {0}")]
     Settings(KafkaError),
-    /// No embedded cluster.
+    /// The embedded cluster could not be started.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// The system gives no thread.
+    /// The system provides no thread.
     #[error("no thread for publishing: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -66,7 +69,7 @@ impl From<SpawnError> for StartError {
     }
 }
 
-/// One integration's way to Kafka. Cheap to clone.
+/// One integration's handle for publishing. Cheap to clone.
 #[derive(Clone)]
 pub struct PublishHandle {
     lane: Lane,
@@ -76,13 +79,13 @@ pub struct PublishHandle {
 }
 
 impl PublishHandle {
-    /// The same of an integration without real time: no worker writes its agents down.
+    /// Returns the same for an integration without real time: no worker writes its agents to the store.
     #[must_use]
     pub fn without_feed(self) -> Self {
         Self { has_feed: false, ..self }
     }
 
-    /// Whether a worker writes the agents of the integration down. Only then do its rows leave the journal.
+    /// Whether a worker writes the integration's agents to the store. Only then do its rows leave the journal.
     pub const fn has_feed(&self) -> bool {
         self.has_feed
     }
@@ -95,33 +98,33 @@ impl PublishHandle {
         self.lane.submit(batch)
     }
 
-    /// What Kafka knows that the store does not.
+    /// Returns the comparison of what Kafka knows with what the store knows.
     pub fn comparison(&self) -> &Comparison {
         &self.comparison
     }
 
-    /// Its part of the journal.
+    /// Returns its part of the journal.
     pub const fn lane(&self) -> &Lane {
         &self.lane
     }
 
-    /// Every message below this position is in Kafka.
+    /// Returns the position below which every message is in Kafka.
     pub fn acknowledged_to(&self) -> u64 {
         self.lane.outbox().acknowledged_to()
     }
 
-    /// Messages that wait for the store or for Kafka.
+    /// Returns the number of messages that wait for the store or for Kafka.
     pub fn pending(&self) -> usize {
         let waiting = self.lane.next().saturating_sub(self.lane.outbox().end());
         self.lane.outbox().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 
-    /// For how long the oldest of them has been waiting, be it for the disk or for Kafka.
+    /// Returns how long the oldest of them has been waiting for the disk or for Kafka.
     pub fn oldest_age(&self) -> Duration {
         self.lane.outbox().oldest_age().max(self.lane.oldest_age())
     }
 
-    /// Sends a message once, beside the journal; not while publishing is held.
+    /// Sends a message once, bypassing the journal; not while publishing is held.
     pub fn send_aside(&self, message: Message) {
         self.lane.outbox().send_aside(message);
     }
@@ -131,12 +134,12 @@ impl PublishHandle {
         self.lane.outbox().held_at().is_some()
     }
 
-    /// How the store is doing.
+    /// Returns how the store is doing.
     pub fn store_health(&self) -> StoreHealth {
         self.lane.health()
     }
 
-    /// Takes the integration back from the store that [`KafkaHealth::superseded_by`] names; false where none does.
+    /// Takes the integration back from the store that [`KafkaHealth::superseded_by`] names; false where it names none.
     pub fn claim(&self) -> bool {
         let is_superseded = self.monitor.health().superseded_by.is_some();
         if is_superseded {
@@ -145,7 +148,7 @@ impl PublishHandle {
         is_superseded
     }
 
-    /// How things stand with Kafka, as this integration's producer sees it.
+    /// Returns the state of Kafka as this integration's producer sees it.
     pub fn health(&self) -> KafkaHealth {
         self.monitor.health()
     }
@@ -156,7 +159,7 @@ struct Way {
     thread: Option<JoinHandle<()>>,
 }
 
-/// All integrations' ways to Kafka. Fields are dropped in their order: threads before the cluster they talk to.
+/// Publishes for all integrations. Fields are dropped in their order: threads before the cluster they talk to.
 pub struct Publisher {
     ways: BTreeMap<Arc<str>, Way>,
     comparer: Option<Comparer>,
@@ -167,7 +170,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// The embedded cluster, where the configuration asks for one; it has to be there before anything is read from it.
+    /// Starts the embedded cluster where the configuration asks for one; it must exist before anything is read from it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -179,7 +182,7 @@ impl Publisher {
     }
 
     /// Starts publishing what is in the journal and what comes into it, each integration with the observer that `observe`
-    /// gives it.
+    /// returns for it.
     ///
     /// # Errors
     /// When the settings are not accepted, or a thread cannot be started. Never because Kafka is away.
@@ -192,7 +195,7 @@ impl Publisher {
         Self::start_comparing(kafka, embedded, journal, observe, |_| KnownAgents::Nobody)
     }
 
-    /// The same, and before anything of an integration is published Kafka is compared with what is `known` of its agents.
+    /// Does the same, but before anything of an integration is published Kafka is compared with what is `known` of its agents.
     ///
     /// # Errors
     /// Those of [`Publisher::start`].
@@ -215,7 +218,7 @@ impl Publisher {
         for (integration, lane) in journal.lanes() {
             let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
             let comparison = comparisons.add(match known(integration) {
-                // What is inside the process begins anew with it.
+                // A cluster inside the process begins anew with it.
                 KnownAgents::Sequences(_) if embedded.is_some() => KnownAgents::AsKafka,
                 known => known,
             });
@@ -249,49 +252,49 @@ impl Publisher {
         })
     }
 
-    /// Where Kafka is, also where it is embedded.
+    /// Returns where Kafka is, even where it is embedded.
     pub fn bootstrap_servers(&self) -> &str {
         &self.servers
     }
 
-    /// An integration's way to Kafka; `None` for one that it was not started with.
+    /// Returns an integration's handle; `None` for one that it was not started with.
     pub fn handle(&self, integration: &str) -> Option<PublishHandle> {
         self.ways.get(integration).map(|way| way.handle.clone())
     }
 
-    /// Writes the version of an integration's mapping down.
+    /// Writes versions of mappings to the store, all of them or none.
     ///
     /// # Errors
     /// When the store cannot be written, or does not answer for some seconds.
-    pub fn remember_mapping(&self, integration: &str, version: u64, content: u64) -> Result<(), RememberError> {
-        let way = self.ways.get(integration).ok_or(RememberError::NoAnswer)?;
-        let written = way.handle.lane.remember_mapping(version, content);
+    pub fn remember_mappings(&self, versions: Vec<MappingVersion>) -> Result<(), RememberError> {
+        let way = self.ways.values().next().ok_or(RememberError::NoAnswer)?;
+        let written = way.handle.lane.remember_mappings(versions);
         Ok(written.recv_timeout(STORE_PATIENCE).map_err(|_| RememberError::NoAnswer)??)
     }
 
-    /// Messages of all integrations that wait.
+    /// Returns the number of waiting messages of all integrations.
     pub fn pending(&self) -> usize {
         self.ways.values().map(|way| way.handle.pending()).sum()
     }
 
-    /// How things stand with Kafka: the worst of what the producers see.
+    /// Returns the state of Kafka: the worst of what the producers see.
     pub fn health(&self) -> KafkaHealth {
         self.ways.values().map(|way| way.handle.health()).reduce(KafkaHealth::merge).unwrap_or_default()
     }
 
-    /// Refuses further batches, and gives those back that wait for room.
+    /// Refuses further batches, and returns those that wait for room.
     pub fn close(&self) {
         if let Some(journal) = &self.journal {
             journal.close();
         }
     }
 
-    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang, at
-    /// the disk or at Kafka, are left to the end of the process.
+    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang
+    /// on the disk or on Kafka end with the process.
     #[must_use]
     pub fn drain(mut self, deadline: Instant) -> Drained {
         self.close();
-        // What Kafka has is worth writing down: the last quarter is for that.
+        // What Kafka has is worth recording: the last quarter is for that.
         let left = deadline.saturating_duration_since(Instant::now());
         let acknowledged_by = deadline.checked_sub(LAST_WRITE.min(left / 4)).unwrap_or(deadline);
         if let Some(journal) = &self.journal {
@@ -309,7 +312,7 @@ impl Publisher {
         Drained { unwritten, kept, hanging: Vec::new() }
     }
 
-    /// Ends the publishers; without a deadline, however long that takes. Nothing is lost with one that hangs: what it had to
+    /// Ends the publishers; without a deadline, however long that takes. Nothing is lost with a hanging one: what it had to
     /// publish is in the journal.
     fn end_threads(&mut self, deadline: Option<Instant>) {
         for way in self.ways.values() {
@@ -325,14 +328,14 @@ impl Publisher {
     }
 }
 
-/// What was left at the end.
+/// What was left at shutdown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
     /// Messages that the store did not take: they are lost.
     pub unwritten: usize,
     /// Messages that stay in the journal until the next start, by integration; those without any are not in it.
     pub kept: BTreeMap<Arc<str>, usize>,
-    /// Workers that have not ended in time: what they had read and not handed over is lost.
+    /// Workers that did not end in time: what they had read and not handed over is lost.
     pub hanging: Vec<String>,
 }
 

@@ -9,13 +9,14 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use super::*;
 use crate::contract::header;
 use crate::contract::{self, v1};
 use crate::journal::message::{Message, Route};
 use crate::kafka::dead_letter::dead_letter;
 use crate::kafka::testing::{self, LONG, Seen, batches, event, numbers_by_key, read_all};
 use crate::time::Timestamp;
+
+use super::*;
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -250,7 +251,7 @@ fn a_damaged_row_is_given_up_and_the_others_are_published() {
     submit(&publisher.handle(ID).unwrap(), 0..60);
     assert_eq!(publisher.drain(Instant::now()).kept[ID], 60);
     let store = rusqlite::Connection::open(folder.path().join(crate::journal::store::DATABASE)).unwrap();
-    // The checksums of the first row and of one in the middle do not fit any more.
+    // The checksums of the first row and of one in the middle no longer match.
     let damaged = store.execute("UPDATE journal SET checksum = checksum + 1 WHERE first IN (0, 30)", []).unwrap();
     assert!(damaged > 0 && store.close().is_ok());
 

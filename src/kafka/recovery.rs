@@ -1,15 +1,15 @@
 //! The agent table from the compacted `current` topic, for a machine whose store is empty.
 //!
-//! Invariant: what is recovered holds everything that was committed before the reading began. The high watermarks as of
-//! then are the goal. A reader of committed messages gets no further than to the first open transaction; so the reading
-//! begins when every partition is stable up to its goal, which the broker sees to by aborting abandoned transactions. A
-//! partition is done at its goal or at its end, since the last offsets may be markers of transactions, or compacted away.
-//! A broker that was killed may leave a transaction open for ever: what is in one that is open for longer than any may be is
-//! taken for committed, as `checkpoint` does.
+//! Invariant: what is recovered includes everything that was committed before the reading began. The high watermarks at that
+//! time are the goal. A reader of committed messages gets no further than the first open transaction; so the reading begins
+//! when every partition is stable up to its goal, which the broker achieves by aborting abandoned transactions. A partition
+//! is done at its goal or at its end, since the last offsets may be transaction markers, or compacted away. A broker that was
+//! killed may leave a transaction open for ever: the content of one that is open for longer than any may be counts as
+//! committed, as in `checkpoint`.
 //!
 //! Failure policy: a topic that does not exist is an empty table, when three answers in a row say so. Everything else is
-//! waited out, and said every ten seconds, a missing right at once: a table that lacks somebody would start his sequence anew. Joins no group
-//! and commits nothing. Cost: two clients; up to 16 MiB of messages that are fetched ahead.
+//! waited out, and reported every ten seconds, a missing right at once: a table that lacks somebody would restart their
+//! sequence. Joins no group and commits nothing. Cost: two clients; up to 16 MiB of prefetched messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,29 +20,32 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::checkpoint::SETTLED_MARGIN;
-use super::client::{self, Quiet, explain, settings};
-use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
 use crate::config::model::Kafka;
 use crate::contract::header;
 use crate::contract::recovered::{Collector, Differences, Place, Read};
+use crate::telemetry::targets::KAFKA;
+
+use super::checkpoint::SETTLED_MARGIN;
+use super::client::{self, Quiet, explain, settings};
+use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
 
 pub use crate::contract::recovered::{Recovered, RecoveredFeed, Sequences};
 
-/// How long one request may take; also how long it takes to notice that it was to stop.
+/// How long one request may take; also how long it takes to notice a stop.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often is looked whether it was to stop.
+/// How often to check whether it has to stop.
 const STEP: Duration = Duration::from_millis(100);
-/// Between two attempts.
+/// The pause between two attempts.
 const RETRY: Duration = Duration::from_millis(500);
-/// The same for who publishes next, and has ended their own: it ends with their next one, which must not wait for that.
+/// The patience of an instance that publishes next and has ended its own transactions: a hanging one ends with its next
+/// transaction, which must not wait for that.
 const HANGS: Duration = Duration::from_secs(10);
-/// Between two words about how it goes.
+/// The time between two progress reports.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// A broker that has just started may not know its topics yet.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 
-/// How it goes, every ten seconds.
+/// The progress, reported every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Messages are coming.
@@ -52,7 +55,7 @@ pub enum Progress {
     },
     /// Nothing is coming: to be logged as WARN.
     Waiting {
-        /// What for.
+        /// What it waits for.
         reason: String,
         /// For how long.
         waited: Duration,
@@ -65,20 +68,20 @@ pub enum RecoveryError {
     /// librdkafka does not accept the settings.
     #[error("kafka settings are not accepted, see kafka.properties: {0}")]
     Settings(KafkaError),
-    /// It was to stop.
+    /// It was stopped.
     #[error("the recovery of the agent table was stopped before its end")]
     Stopped,
 }
 
-/// For how long a transaction may be open before it counts as one that nobody will ever end.
+/// Returns how long a transaction may be open before it counts as never-ending.
 pub fn patience(kafka: &Kafka) -> Duration {
     client::longest_transaction(kafka) + SETTLED_MARGIN
 }
 
-/// Reads the `current` topic to its end and returns what it remembers of the integrations that are wanted. What is in a
-/// transaction that is open for longer than [`patience`] is taken for published.
+/// Reads the `current` topic to its end and returns what it remembers of the wanted integrations. The content of a
+/// transaction that is open for longer than [`patience`] counts as published.
 ///
-/// Blocks: as long as it takes, until `stop` says so.
+/// Blocks as long as it takes, or until `stop` says so.
 ///
 /// # Errors
 /// Settings that are not accepted, and `stop`. Never because Kafka is away.
@@ -93,7 +96,7 @@ pub fn read_current(
     Ok(read_into(servers, kafka, patience, &|| Collector::new(wanted), stop, progress)?.finish())
 }
 
-/// In what the topic differs from what is known: of whom it has a higher sequence, and of whom nothing.
+/// Returns how the topic differs from what is known: for whom it has a higher sequence, and for whom nothing.
 pub(super) fn read_beyond(
     servers: &str,
     kafka: &Kafka,
@@ -105,7 +108,7 @@ pub(super) fn read_beyond(
     Ok(read_into(servers, kafka, HANGS, &collector, stop, progress)?.differences())
 }
 
-/// `patience`: a transaction that is open for longer counts as one that nobody will ever end.
+/// `patience`: a transaction that is open for longer counts as never-ending.
 fn read_into(
     servers: &str,
     kafka: &Kafka,
@@ -140,7 +143,7 @@ fn read_into(
 fn client(servers: &str, kafka: &Kafka, isolation: &str) -> KafkaResult<BaseConsumer<Quiet>> {
     let mut settings = settings(servers, &kafka.properties, "rtalink-recovery");
     settings
-        // librdkafka wants a name even of those who join no group.
+        // librdkafka wants a name even from clients that join no group.
         .set("group.id", "rtalink-recovery")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
@@ -166,19 +169,19 @@ type Spans = HashMap<i32, (Offset, i64)>;
 
 struct Reading<'a> {
     topic: &'a str,
-    /// Gets no further than to the first open transaction.
+    /// Gets no further than the first open transaction.
     committed: BaseConsumer<Quiet>,
     all: BaseConsumer<Quiet>,
     /// What takes the messages of an attempt.
     collector: &'a dyn Fn() -> Collector,
     stop: &'a dyn Fn() -> bool,
     progress: &'a mut dyn FnMut(Progress),
-    /// A transaction that is open for longer is one that nobody ends.
+    /// A transaction that is open for longer never ends.
     patience: Duration,
     told_at: Instant,
     quiet_since: Instant,
     known: Known,
-    /// The last reason that was told before its time.
+    /// The last reason that was reported ahead of time.
     said: Option<String>,
 }
 
@@ -193,13 +196,13 @@ impl Reading<'_> {
             (partition, (Offset::Beginning, goal))
         });
         self.read(true, whole.collect(), &mut collector)?;
-        // What a transaction has that nobody ends is taken for published.
+        // The content of a never-ending transaction counts as published.
         let open = hanging.iter().map(|(&partition, &stable)| (partition, (Offset::Offset(stable), goals[&partition])));
         self.read(false, open.collect(), &mut collector)?;
         Ok(collector)
     }
 
-    /// The topic's partitions; `None` where there is no such topic.
+    /// Returns the topic's partitions; `None` where there is no such topic.
     fn partitions(&mut self) -> Result<Option<Vec<i32>>, Halt> {
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
             let metadata = self.all.fetch_metadata(Some(self.topic), REQUEST_TIMEOUT);
@@ -220,7 +223,7 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    /// Where each partition ends now, without those that are empty.
+    /// Returns where each partition ends now, without empty ones.
     fn goals(&mut self, partitions: &[i32]) -> Result<Goals, Halt> {
         let mut goals = Goals::new();
         for &partition in partitions {
@@ -234,8 +237,8 @@ impl Reading<'_> {
         Ok(goals)
     }
 
-    /// Waits until no transaction is open before a goal. Returns the partitions where one is open for too long, and from which
-    /// offset on.
+    /// Waits until no transaction is open before a goal. Returns the partitions where one is open for too long, and from
+    /// which offset.
     fn until_stable(&mut self, goals: &Goals) -> Result<Goals, Halt> {
         let begin = Instant::now();
         let mut hanging = Goals::new();
@@ -292,7 +295,7 @@ impl Reading<'_> {
                     spans.remove(&partition);
                 }
                 Some(Err(error)) if is_about_groups(&error) => {}
-                // It is told once, and what the other partitions have is of no use without this one.
+                // It is reported once, and the other partitions are of no use without this one.
                 Some(Err(error)) if is_gone(&error) || refuses(&error) => {
                     return Err(self.failed(reader, &error));
                 }
@@ -301,14 +304,16 @@ impl Reading<'_> {
         }
         if let Some((partition, offset, unreadable)) = first_unreadable {
             let (topic, count, reason) = (self.topic, collector.unreadable, unreadable.name());
-            tracing::warn!(topic, count, partition, offset, reason, "messages left out, the first one is named");
+            tracing::warn!(
+                target: KAFKA, topic, count, partition, offset, reason, "messages left out, the first one is named"
+            );
         }
         reader.unassign().map_err(|error| self.failed(reader, &error))
     }
 
-    /// Waits a little before it is tried again.
+    /// Waits a little before the next attempt.
     fn pause(&mut self, reason: &str) -> Result<(), Halt> {
-        // What somebody has to mend is said at once, what may pass after a while.
+        // What somebody has to fix is reported at once, what may pass after a while.
         if is_for_somebody(reason) && self.said.as_deref() != Some(reason) {
             self.said = Some(reason.to_owned());
             self.told_at = Instant::now();

@@ -1,12 +1,12 @@
 //! What follows from a producer's failures: back-off, the next producer, messages one by one, dead letters.
 //!
-//! Policy: a message that can never succeed must not stop the others. When one request of several messages is refused for
-//! its size or contents, they are sent again one by one, and the one that is refused alone becomes a dead letter. If none
-//! is, requests were too large for the topic, and become smaller. Anything else is tried again, after a back-off of 100 ms
-//! doubling to 10 s. So a topic that is missing, or that we may not write to, holds up everything behind its messages until it
-//! is there: nothing is lost. Topics at the side do not, once they are missing: feed statuses become dead letters instead, dead
-//! letters are counted, and each is tried again with its first message after a minute. Nor does the audit topic, be it missing or
-//! closed to us: what people do over HTTP must not stop events.
+//! Policy: a message that can never succeed must not stop the others. When one request of several messages is refused for its
+//! size or contents, they are sent again one by one, and the one that is refused alone becomes a dead letter. If none is,
+//! requests were too large for the topic, and become smaller. Anything else is tried again, after a back-off of 100 ms
+//! doubling to 10 s. So a topic that is missing, or that we may not write to, holds up everything after its messages until it
+//! is available: nothing is lost. Side topics do not, once they are missing: feed statuses become dead letters instead, dead
+//! letters are only counted, and each topic is tried again with its first message after a minute. Nor does the audit topic,
+//! whether missing or closed to us: what people do over HTTP must not stop events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,30 +14,32 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
 
+use crate::config::model::{Delivery, Kafka};
+use crate::journal::message::{Message, Route, Topic};
+use crate::journal::outbox::{Outbox, Outgoing};
+use crate::telemetry::targets::KAFKA;
+use crate::time::Timestamp;
+
 use super::client::{Sizing, producer_settings};
 use super::connection::Connection;
 use super::dead_letter;
 use super::delivery::{Breakage, FailureList, Monitor, OnTheWay};
 use super::trouble::is_missing;
-use crate::config::model::{Delivery, Kafka};
-use crate::journal::message::{Message, Route, Topic};
-use crate::journal::outbox::{Outbox, Outgoing};
-use crate::time::Timestamp;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// How long a topic that nothing may wait for is left alone.
 const CLOSED: Duration = Duration::from_secs(60);
-/// How long a look at it may take.
+/// How long a query about it may take.
 const LOOK: Duration = Duration::from_millis(500);
-/// A broker that has just started, or a topic that was just made, may not be known everywhere.
+/// A broker that has just started, or a topic that was just created, may not be known everywhere.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 const ANSWER_WAIT: Duration = Duration::from_millis(250);
 /// Where learning the size of requests starts and ends.
 const BATCH_SIZE: usize = 1_000_000;
 const SMALLEST_BATCH_SIZE: usize = 16 * 1024;
 
-/// Those that nothing may wait for.
+/// The topics that nothing may wait for.
 const SIDE: [Topic; 3] = [Topic::Audit, Topic::FeedStatus, Topic::DeadLetter];
 
 /// A topic that nothing may wait for.
@@ -51,7 +53,7 @@ struct SideTopic {
     is_known: bool,
 }
 
-/// What one integration's publisher has learnt from failures.
+/// What one integration's publisher has learned from failures.
 pub(super) struct Refusals {
     integration: Arc<str>,
     outbox: Arc<Outbox>,
@@ -67,7 +69,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Nothing yet.
+    /// Creates it with nothing learned yet.
     pub(super) fn new(integration: Arc<str>, kafka: &Kafka, outbox: Arc<Outbox>, monitor: Arc<Monitor>) -> Self {
         Self {
             integration,
@@ -88,7 +90,7 @@ impl Refusals {
         }
     }
 
-    /// A producer with what was learnt; Kafka itself need not be there.
+    /// Creates a producer with what was learned; Kafka itself need not be reachable.
     ///
     /// # Errors
     /// When librdkafka does not accept the settings.
@@ -102,7 +104,7 @@ impl Refusals {
         Connection::open(&settings, &self.outbox, &self.monitor, on_the_way)
     }
 
-    /// The same after a wait, however many attempts it takes; `None` once the outbox is stopped.
+    /// Does the same after a wait, however many attempts it takes; `None` once the outbox is stopped.
     pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<Connection> {
         loop {
             if self.outbox.pause(wait) {
@@ -111,14 +113,16 @@ impl Refusals {
             match self.connect(servers, kafka) {
                 Ok(connection) => return Some(connection),
                 Err(error) => {
-                    tracing::warn!(integration = &*self.integration, %error, "no kafka producer, will be retried");
+                    tracing::warn!(
+                        target: KAFKA, integration = &*self.integration, %error, "no kafka producer, will be retried"
+                    );
                     wait = self.next_backoff();
                 }
             }
         }
     }
 
-    /// Up to which position a producer of that sizing is used.
+    /// Returns the position up to which a producer of that sizing is used.
     pub(super) fn until(&self) -> u64 {
         self.single_until.unwrap_or(u64::MAX)
     }
@@ -128,7 +132,7 @@ impl Refusals {
         self.backoff = FIRST_BACKOFF;
     }
 
-    /// How long to wait before the next attempt.
+    /// Returns how long to wait before the next attempt.
     pub(super) fn next_backoff(&mut self) -> Duration {
         let wait = self.backoff;
         self.backoff = (wait * 2).min(LONGEST_BACKOFF);
@@ -151,7 +155,7 @@ impl Refusals {
             let kind = broken.map(|broken| format!("{:?}", broken.code));
             let pending = self.outbox.pending();
             tracing::warn!(
-                integration = &*self.integration,
+                target: KAFKA, integration = &*self.integration,
                 kind,
                 pending,
                 ?wait,
@@ -168,7 +172,7 @@ impl Refusals {
             }
         } else {
             tracing::warn!(
-                integration = &*self.integration,
+                target: KAFKA, integration = &*self.integration,
                 messages = refused.len(),
                 "kafka refused a request, its messages are sent one by one"
             );
@@ -178,7 +182,7 @@ impl Refusals {
         Duration::ZERO
     }
 
-    /// Back to many messages per request; to fewer if it was their sum that was too large.
+    /// Returns to many messages per request; to fewer if their sum was too large.
     pub(super) fn end_single(&mut self) {
         self.single_until = None;
         if !self.found_refused {
@@ -186,15 +190,15 @@ impl Refusals {
             let smaller = (current / 4).max(SMALLEST_BATCH_SIZE);
             self.batch_size = Some(smaller);
             tracing::warn!(
-                integration = &*self.integration,
+                target: KAFKA, integration = &*self.integration,
                 batch_size = smaller,
                 "requests were larger than the topic allows: set kafka.properties batch.size below max.message.bytes"
             );
         }
     }
 
-    /// Why nothing is sent to a topic at present. Whether one at the side is there is asked before the first message goes to
-    /// it: librdkafka waits for a topic that is missing, and a transaction with it.
+    /// Returns why nothing is sent to a topic at present. Whether a side topic exists is checked before its first message:
+    /// librdkafka, and a transaction with it, waits for a missing topic.
     pub(super) fn closed(&mut self, topic: Topic, connection: &Connection) -> Option<RDKafkaErrorCode> {
         let side = self.side.iter_mut().find(|side| side.topic == topic)?;
         if let Some((until, code)) = side.closed
@@ -207,7 +211,7 @@ impl Refusals {
         }
         let mut answer = Ok(());
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
-            // Whoever cannot be asked can take nothing either: it waits as everything does.
+            // A broker that cannot be asked accepts nothing either: the message waits like everything else.
             answer = look_at(connection, &side.name)?;
             if answer.is_ok() || self.outbox.pause(ANSWER_WAIT) {
                 break;
@@ -231,17 +235,17 @@ impl Refusals {
         let integration = &*self.integration;
         match topic {
             Topic::DeadLetter => tracing::error!(
-                integration,
+                target: KAFKA, integration,
                 reason,
                 "dead letters cannot be published: they are only counted, the topic is looked at again in a minute"
             ),
             Topic::Audit => tracing::error!(
-                integration,
+                target: KAFKA, integration,
                 reason,
                 "audit records cannot be published: dead letters take their place, the topic is looked at again in a minute"
             ),
             _ => tracing::error!(
-                integration,
+                target: KAFKA, integration,
                 reason,
                 "feed statuses cannot be published: dead letters take their place, the topic is looked at again in a minute"
             ),
@@ -252,10 +256,10 @@ impl Refusals {
         }
     }
 
-    /// A message that Kafka will never take: a dead letter takes its place. What is to be sent instead.
+    /// Replaces a message that Kafka will never accept by a dead letter. Returns what is to be sent instead.
     pub(super) fn give_up(&self, position: u64, message: &Message, code: RDKafkaErrorCode) -> Option<Outgoing> {
         if position == Outgoing::UNTRACKED {
-            return None; // a heartbeat, whose place the next one takes
+            return None; // a heartbeat, which the next one replaces
         }
         let reason = match code {
             RDKafkaErrorCode::InvalidRecord => "kafka_invalid_record",
@@ -267,7 +271,7 @@ impl Refusals {
             _ => "kafka_too_large",
         };
         tracing::error!(
-            integration = &*self.integration,
+            target: KAFKA, integration = &*self.integration,
             reason,
             bytes = message.payload.len(),
             "message given up, a dead letter takes its place"
@@ -279,14 +283,14 @@ impl Refusals {
     }
 }
 
-/// What the broker says of a topic; nothing where it does not answer.
+/// Returns what the broker says about a topic; `None` where it does not answer.
 fn look_at(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
     let metadata = connection.producer.client().fetch_metadata(Some(name), LOOK).ok()?;
     let found = metadata.topics().iter().find(|found| found.name() == name)?;
     Some(found.error().map_or(Ok(()), |error| Err(RDKafkaErrorCode::from(error))))
 }
 
-/// Whether messages for a topic give way to the others when it is like that.
+/// Whether messages for a topic give way to the others after such an error.
 fn gives_way(topic: Topic, code: RDKafkaErrorCode) -> bool {
     match topic {
         Topic::Audit => is_closed(code),

@@ -1,9 +1,9 @@
-//! For how long a topic keeps its messages: settings for topics that are made, and a look at those that exist.
+//! How long a topic keeps its messages: settings for topics that are created, and a check of those that exist.
 //!
 //! Kafka deletes whole segments, each when its newest message is older than `retention.ms`. Its oldest message is older by
-//! what a segment covers, so that `segment.ms` is part of what is promised: it is set here, to a tenth of the retention.
-//! A topic that somebody else has made is only looked at; with the default of a week for segments it may keep a message for a
-//! week longer than its `retention.ms` says.
+//! the span of a segment, so that `segment.ms` is part of the promise: it is set here, to a tenth of the retention. A topic
+//! that somebody else created is only checked; with the default of a week for segments it may keep a message for a week
+//! longer than its `retention.ms` says.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use rdkafka::admin::ConfigResource;
 
 use crate::config::model::Retention;
 use crate::journal::message::Topic;
+use crate::telemetry::targets::KAFKA;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A segment covers no less, so that a topic does not consist of files, ...
+/// A segment covers no less, so that a topic does not consist of too many files, ...
 const LEAST_SEGMENT: Duration = Duration::from_secs(600);
 /// ... and no more.
 const MOST_SEGMENT: Duration = Duration::from_secs(24 * 3600);
 
-/// What a topic of ours promises; `None` where a later message of the key replaces an earlier one.
+/// Returns how long a topic of ours may keep messages; `None` where a later message of the key replaces an earlier one.
 pub(super) fn of(topic: Topic, retention: &Retention) -> Option<Duration> {
     match topic {
         Topic::Events => Some(retention.events),
@@ -29,12 +30,12 @@ pub(super) fn of(topic: Topic, retention: &Retention) -> Option<Duration> {
     }
 }
 
-/// What a segment covers.
+/// Returns the time span of a segment.
 fn segment(retention: Duration) -> Duration {
     (retention / 10).clamp(LEAST_SEGMENT, MOST_SEGMENT)
 }
 
-/// Settings of a topic that keeps its messages for so long.
+/// Returns the settings of a topic that keeps its messages for so long.
 pub(super) fn settings(retention: Duration) -> Vec<(&'static str, String)> {
     vec![
         ("cleanup.policy", "delete".to_owned()),
@@ -58,32 +59,32 @@ impl Kept {
         let duration = |text: &str| text.parse().ok().map(Duration::from_millis);
         Some(Self {
             deletes: value("cleanup.policy")?.contains("delete"),
-            // -1 is no number without a sign.
+            // -1 is not an unsigned number.
             retention: duration(value("retention.ms")?),
             segment: duration(value("segment.ms")?)?,
         })
     }
 
-    /// The oldest that a message gets; `None`: it stays.
+    /// Returns the oldest age that a message reaches; `None`: it stays.
     fn most(&self) -> Option<Duration> {
         let retention = self.retention.filter(|_| self.deletes)?;
         Some(retention.saturating_add(self.segment))
     }
 
-    /// Whether messages get older than in a topic that is made for `wanted`.
+    /// Whether messages get older than in a topic that is created for `wanted`.
     fn is_longer_than(&self, wanted: Duration) -> bool {
         self.most().is_none_or(|most| most > wanted + segment(wanted))
     }
 }
 
-/// Says that a topic keeps its messages longer than `wanted`, and how to change that.
+/// Warns that a topic keeps its messages longer than `wanted`, and says how to change that.
 pub(super) fn warn_if_longer(topic: &str, wanted: Duration, servers: &str, resource: &ConfigResource) {
     let Some(kept) = Kept::of(resource).filter(|kept| kept.is_longer_than(wanted)) else { return };
     let at_most = kept.most().map_or_else(|| "for ever".to_owned(), told);
     let wanted_most = told(wanted + segment(wanted));
     let command = command(topic, wanted, servers);
     tracing::warn!(
-        topic,
+        target: KAFKA, topic,
         keeps = at_most,
         wanted = wanted_most,
         command,
@@ -99,7 +100,7 @@ fn command(topic: &str, wanted: Duration, servers: &str) -> String {
     )
 }
 
-/// In whole hours, rounded up.
+/// Formats it in whole hours, rounded up.
 fn told(duration: Duration) -> String {
     format!("{}h", duration.as_secs().div_ceil(HOUR.as_secs()))
 }

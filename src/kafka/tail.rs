@@ -1,6 +1,6 @@
-//! Reading a topic, for the `tail` command and for tests.
+//! Reads a topic, for the `tail` command and for tests.
 //!
-//! Purpose: all partitions of one topic, from the beginning or the end, as lines of JSON (see `lines`). Policy: joins no
+//! Purpose: all partitions of one topic, from the beginning or the end, as lines of JSON (see `contract::lines`). Policy: joins no
 //! consumer group and commits nothing, so that it disturbs nobody; reads committed messages only; an outage is reported
 //! as [`Tailed::Trouble`] and waited out. Prints nothing.
 
@@ -12,9 +12,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use crate::contract::lines::{Parts, json_line};
+
 use super::client::{self, Quiet, explain, settings};
 use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
-use crate::contract::lines::{Parts, json_line};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const METADATA_STEP: Duration = Duration::from_secs(1);
@@ -41,12 +42,12 @@ pub struct Line {
     pub json: String,
 }
 
-/// What [`Tail::next`] came back with.
+/// What [`Tail::next`] returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tailed {
     /// A message.
     Line(Line),
-    /// Everything that there is now has been read. Comes once, and again after further messages.
+    /// Everything currently in the topic has been read. Comes once, and again after further messages.
     End,
     /// The time is up, nothing came.
     Nothing,
@@ -62,7 +63,7 @@ pub enum TailError {
     /// A setting is not accepted, or no broker answers.
     #[error("kafka at {servers}: {reason}")]
     Kafka {
-        /// Where it was looked for.
+        /// The servers that were tried.
         servers: String,
         /// What librdkafka said, or which right is missing.
         reason: String,
@@ -72,7 +73,7 @@ pub enum TailError {
     NoTopic {
         /// The topic.
         topic: String,
-        /// Where it was looked for.
+        /// The servers that were tried.
         servers: String,
     },
 }
@@ -102,7 +103,7 @@ impl Tail {
         let known = Known::by(properties);
         let mut settings = settings(servers, properties, "rtalink-tail");
         settings
-            // librdkafka wants a name even of those who join no group.
+            // librdkafka wants a name even from clients that join no group.
             .set("group.id", "rtalink-tail")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
@@ -115,7 +116,7 @@ impl Tail {
                 Ok(metadata) => break metadata,
                 Err(error) => explain(&consumer, &error),
             };
-            // Waiting helps against what may pass.
+            // Waiting helps only against errors that may pass.
             if is_for_somebody(&error) || Instant::now() >= deadline {
                 return Err(because(error));
             }
@@ -146,7 +147,7 @@ impl Tail {
         Ok(Self { consumer, partitions: partitions.len(), at_end: HashSet::new(), lacking })
     }
 
-    /// The next thing to know, waiting at most so long.
+    /// Returns what comes next, waiting at most so long.
     pub fn next(&mut self, wait: Duration) -> Tailed {
         let deadline = Instant::now() + wait;
         loop {

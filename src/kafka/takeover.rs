@@ -1,31 +1,33 @@
-//! Ends what an earlier producer of an integration has left open, before anything is read.
+//! Ends transactions that an earlier producer of an integration left open, before anything is read.
 //!
-//! A transaction that a killed process has left open hides what is committed behind it until the broker gives it up, after
-//! a minute. Whoever is going to publish for the integration anyway may end it at once: the broker undoes it as soon as
-//! another producer of the same `transactional.id` begins. Waits for Kafka, as long as it takes, and for the right to do it:
-//! a process that ends for want of one would be started again and again.
+//! A transaction that a killed process left open hides what is committed after it until the broker gives it up, after a
+//! minute. An instance that is going to publish for the integration anyway may end it at once: the broker aborts it as soon
+//! as another producer of the same `transactional.id` begins. Waits for Kafka, as long as it takes, and for the right to do
+//! it: a process that exits for lack of a right would be restarted again and again.
 
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::config::model::Kafka;
+use crate::telemetry::targets::KAFKA;
+
 use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
 use super::trouble::{Known, Right, refuses};
-use crate::config::model::Kafka;
 
-/// How long one attempt may take; also how long it takes to notice that it was to stop.
+/// How long one attempt may take; also how long it takes to notice a stop.
 const STEP: Duration = Duration::from_secs(1);
-/// Attempts between two words about it.
+/// Attempts between two log lines about it.
 const COMPLAINT_EVERY: u32 = 10;
 
 /// Why nothing was ended.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
-    /// librdkafka does not accept the settings, or the broker has what cannot be mended by waiting.
+    /// librdkafka does not accept the settings, or the broker has an error that waiting cannot fix.
     #[error("the integration's transactions cannot be taken over: {0}")]
     Kafka(#[from] KafkaError),
-    /// It was to stop.
+    /// It was stopped.
     #[error("stopped while waiting for Kafka")]
     Stopped,
 }
@@ -53,7 +55,7 @@ pub fn take_over(
         };
         let is_retriable =
             matches!(&error, KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal());
-        // A refusal is news at once, and comes at once.
+        // A refusal comes at once, and is logged at once.
         if attempts % COMPLAINT_EVERY == (if refuses(&error) { 0 } else { COMPLAINT_EVERY - 1 }) {
             let error = match refuses(&error) {
                 true => known.lacks(Right::Transactions(&id)),
@@ -62,11 +64,11 @@ pub fn take_over(
                     producer.client().context().explain(&error)
                 }
             };
-            tracing::warn!(integration, error, "kafka has not let us take over yet, CMS cannot dial in");
+            tracing::warn!(target: KAFKA, integration, error, "kafka has not let us take over yet, CMS cannot dial in");
         }
         attempts += 1;
         if refuses(&error) {
-            // It is at its end, another one may have the right.
+            // This producer is at its end; another one may have the right.
             producer.poll(STEP);
             producer = open()?;
         } else if !is_retriable {

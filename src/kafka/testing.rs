@@ -1,4 +1,4 @@
-//! What the tests of publishing share: a mock cluster with the topics, messages, an observer that tells.
+//! What the tests of publishing share: a mock cluster with the topics, messages, an observer that records.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,14 +11,19 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
 
-use super::observer::Observer;
-use super::tail::{Line, Start, Tail, Tailed};
 use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
 use crate::journal::message::{Batch, Message, Route};
 use crate::journal::outbox::Limits;
 use crate::journal::store;
+
+use super::observer::Observer;
+use super::tail::{Line, Start, Tail, Tailed};
 pub(super) use crate::journal::testing::{batch, event};
 use crate::journal::{self, Bounds, Journal, LaneStart};
+
+#[path = "../../tests/support/certificates.rs"]
+#[allow(dead_code)] // the tests of the service use more of it
+pub(super) mod certificates;
 
 /// Longer than anything takes on a busy machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
 //! Tombstones for the topic `current`, without a journal: for people of whom nothing is left that could send them later. Each
-//! goes to every partition that may hold its key, as those of the journal do.
+//! goes to every partition that may hold its key, like those of the journal.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,17 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::config::model::{Delivery, Kafka};
+
 use super::client::{self, Quiet, Sizing, producer_settings};
 use super::partition;
 use super::trouble::{self, Known, Right};
-use crate::config::model::{Delivery, Kafka};
 
 const STEP: Duration = Duration::from_millis(100);
-/// For an answer about the topic.
+/// How long to wait for an answer about the topic.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Counts what Kafka has taken.
+/// Counts the tombstones that Kafka has accepted.
 #[derive(Default)]
 struct Counting {
     quiet: Quiet,
@@ -55,10 +56,10 @@ impl ProducerContext for Counting {
     }
 }
 
-/// Sends those of all keys, and waits until Kafka has all of them. Blocks, at most for `patience`.
+/// Sends a tombstone for each key, and waits until Kafka has all of them. Blocks, at most for `patience`.
 ///
 /// # Errors
-/// Why Kafka has not taken all of them, in words; some it may have.
+/// Why Kafka has not accepted all of them, in words; it may have accepted some.
 pub fn send(
     servers: &str,
     kafka: &Kafka,

@@ -1,14 +1,14 @@
-//! The thread that sees to the topics, for as long as the service runs.
+//! The thread that looks after the topics, for as long as the service runs.
 //!
-//! Policy: what is missing is created, or named where that is not ours to do; a topic that somebody has deleted is no other
-//! case than one that never was. Looks every [`LOOK_EVERY`], and at once when a producer has found a topic gone. Partitions
-//! that were added are told, with what that means for the topic; how the topics are set is looked at every
-//! [`SETTINGS_EVERY`]. A `current` that begins anew (its offsets have gone back, or it was missing) gets every agent's last
-//! event again, from the workers: once, however many producers notice it, since all of them forget the offsets of the topic
-//! that is gone before anybody is told. Publishing does not wait for this thread; its producers wait for the topics.
+//! Policy: a missing topic is created, or reported where that is not ours to do; a deleted topic is treated like one that
+//! never existed. Checks every [`LOOK_EVERY`], and at once when a producer has found a topic gone. Added partitions are
+//! reported, with what that means for the topic; the settings of the topics are checked every [`SETTINGS_EVERY`]. A `current`
+//! that begins anew (its offsets have gone back, or it was missing) gets every agent's last event again, from the workers:
+//! once, however many producers notice it, since all of them forget the offsets of the old topic before anybody is notified.
+//! Publishing does not wait for this thread; its producers wait for the topics.
 //!
-//! Failure policy: a look that fails is repeated, after a back-off from 1 s to 60 s, or when a producer asks for it, but never
-//! within a second. Cost: a request per topic and look, and one per partition of `current`.
+//! Failure policy: a check that fails is repeated, after a back-off from 1 s to 60 s, or when a producer asks for it, but
+//! never within a second. Cost: a request per topic and check, and one per partition of `current`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +19,19 @@ use crossbeam_channel::{Receiver, Sender};
 use rdkafka::admin::AdminClient;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::config::model::Kafka;
+use crate::journal::message::Topic;
+use crate::telemetry::targets::KAFKA;
+
 use super::client::Quiet;
 use super::comparison::Comparison;
 use super::delivery::Monitor;
 use super::observer::Condition;
 use super::topics::{self, Admin, TopicsError};
-use crate::config::model::Kafka;
-use crate::journal::message::Topic;
 
-/// Between two looks.
+/// The time between two checks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Between two looks at how the topics are set, which others may change.
+/// The time between two checks of the topics' settings, which others may change.
 const SETTINGS_EVERY: Duration = Duration::from_hours(1);
 /// A broker that has just started may not know its topics yet.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
@@ -38,7 +40,7 @@ const ANSWER_WAIT: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Why the topics are to be looked at before it is time.
+/// Why the topics are to be checked ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// One was not found.
@@ -47,7 +49,7 @@ pub(super) enum News {
     CurrentBegunAnew,
 }
 
-/// An integration that is told.
+/// An integration that is notified.
 pub(super) struct Told {
     pub(super) monitor: Arc<Monitor>,
     pub(super) comparison: Arc<Comparison>,
@@ -96,11 +98,11 @@ struct Keeper {
     runtime: Arc<Runtime>,
     stopped: Receiver<()>,
     told: Vec<Told>,
-    /// As many as there were at the last look.
+    /// The numbers of partitions at the last check.
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
     ends: HashMap<i32, i64>,
-    /// When it was last looked at how they are set.
+    /// When their settings were last checked.
     settings_seen: Option<Instant>,
     last_problem: String,
 }
@@ -137,7 +139,7 @@ impl Keeper {
         }
     }
 
-    /// A topic that was made a moment ago has no partitions yet.
+    /// Waits for the partitions: a topic that was just created has none yet.
     fn once_made(&self, admin: &Admin<'_>, topic: &str) -> Result<usize, TopicsError> {
         for _ in 0..ANSWERS_OF_A_NEW_TOPIC {
             if let Some(count) = admin.partitions(topic)? {
@@ -157,9 +159,9 @@ impl Keeper {
     fn tell(&mut self, error: &TopicsError) {
         let problem = error.to_string();
         if problem == self.last_problem {
-            tracing::debug!(%error, "topics not seen to");
+            tracing::debug!(target: KAFKA, %error, "the topics cannot be checked");
         } else if !matches!(error, TopicsError::Stopped) {
-            tracing::warn!(%error, "topics not seen to, will be retried");
+            tracing::warn!(target: KAFKA, %error, "the topics cannot be checked, will be retried");
             self.last_problem = problem;
         }
     }
@@ -188,7 +190,10 @@ impl Keeper {
         }
         let missing: Vec<_> = plans.iter().filter(|(topic, _)| !found.contains_key(topic)).collect();
         let gone = missing.iter().filter(|(topic, _)| self.partitions.contains_key(topic));
-        gone.clone().for_each(|(_, plan)| tracing::error!(topic = plan.name, "a topic that was there is gone"));
+        gone.clone().for_each(|(_, plan)| {
+            tracing::error!(
+            target: KAFKA, topic = plan.name, "a topic that was there is gone")
+        });
         *is_begun_anew |= gone.into_iter().any(|(topic, _)| *topic == Topic::Current);
         self.partitions.retain(|topic, _| found.contains_key(topic));
         // Nobody waits for the audit topic.
@@ -213,21 +218,21 @@ impl Keeper {
             self.tell_of_partitions(&found);
             self.look_at_settings(&admin, &found)?;
             self.partitions = found;
-            tracing::info!("all topics are there");
+            tracing::info!(target: KAFKA, "all topics are there");
         } else if self.settings_seen.is_none_or(|seen| seen.elapsed() >= SETTINGS_EVERY) {
             self.look_at_settings(&admin, &found)?;
         }
         self.look_at_current(&admin, news, is_begun_anew)
     }
 
-    /// Says of which topics the retention or the clean-up is not what it should be.
+    /// Reports the topics whose retention or clean-up is not what it should be.
     fn look_at_settings(&mut self, admin: &Admin<'_>, found: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
         self.settings_seen = Some(Instant::now());
         topics::look_at_retention(admin, &self.servers, &self.kafka)?;
         topics::look_at(admin, &self.kafka, found)
     }
 
-    /// Says what it means that there are others than before.
+    /// Reports what it means that the partitions have changed.
     fn tell_of_partitions(&self, found: &HashMap<Topic, usize>) {
         for (topic, count) in found {
             let Some(before) = self.partitions.get(topic).filter(|before| *before != count) else { continue };
@@ -240,7 +245,9 @@ impl Keeper {
                 Topic::FeedStatus | Topic::DeadLetter | Topic::Audit => "an integration may go on in another partition",
             };
             let topic = topic.name(&self.kafka.topics);
-            tracing::warn!(topic, before, now = count, advice, "the topic has other partitions than before");
+            tracing::warn!(
+                target: KAFKA, topic, before, now = count, advice, "the topic has other partitions than before"
+            );
         }
     }
 
@@ -261,32 +268,34 @@ impl Keeper {
         *is_begun_anew |= self.ends.iter().any(went_back);
         self.ends = ends;
         if std::mem::take(is_begun_anew) {
-            tracing::error!(topic, "the topic has begun anew: every agent's last event is written to it again");
+            tracing::error!(
+                target: KAFKA, topic, "the topic was made anew: every agent's last event is written to it again"
+            );
             write_all_again(&self.told, news);
         }
         Ok(())
     }
 }
 
-/// Has everything on `current` written again. Who has noticed that it begins anew has said so by now, and who has not does not
-/// any more.
+/// Has everything on `current` written again. A producer that noticed that it begins anew has said so by now, and no other
+/// will.
 fn write_all_again(told: &[Told], news: &Receiver<News>) {
     told.iter().for_each(|told| told.monitor.forget_offsets());
-    // What a look has just found is no news, whatever it was.
+    // What a check has just found is no longer news, whatever it was.
     while news.try_recv().is_ok() {}
     told.iter().for_each(|told| told.comparison.write_all());
 }
 
-/// How long is waited for the next look.
+/// How long to wait for the next check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Pause {
-    /// Whatever is said meanwhile: who finds something wrong says so many times a second.
+    /// Whatever is reported meanwhile: a producer that finds something wrong reports it many times a second.
     at_least: Duration,
-    /// Where nobody says anything.
+    /// Where nothing is reported.
     at_most: Duration,
 }
 
-/// When is looked.
+/// When to check.
 struct Pace {
     backoff: Duration,
 }
@@ -298,7 +307,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// After a look.
+    /// Returns the pause after a check.
     fn after(&mut self, is_well: bool) -> Pause {
         if is_well {
             self.backoff = FIRST_BACKOFF;
@@ -326,8 +335,8 @@ mod tests {
         assert_eq!(paused, expected);
     }
 
-    /// How often each of three integrations writes everything again, after so many of them have noticed that the topic begins
-    /// anew before the keeper's look, and all of them publish after it.
+    /// Returns how often each of three integrations writes everything again, after so many of them have noticed that the
+    /// topic begins anew before the keeper's check, and all of them publish after it.
     fn written(noticed_before: usize) -> Vec<usize> {
         let (sender, news) = crossbeam_channel::bounded(1);
         let comparisons = Comparisons::new();

@@ -1,8 +1,8 @@
-//! The topics: created where they are missing, looked at where they exist.
+//! The topics: created where they are missing, checked where they exist.
 //!
 //! Policy: existing topics are never changed. What is wrong with them is a WARN, once: a `current` topic that is not
-//! compacted grows without bound or forgets agents, one that keeps people's data longer than configured breaks a promise, and
-//! events and current with different numbers of partitions do not join. When that is done, and done again, is the business of
+//! compacted grows without bound or forgets agents, one that keeps personal data longer than configured breaks a promise, and
+//! events and current with different numbers of partitions do not join. When this is done, and repeated, is up to
 //! `topic_keeper`.
 
 use std::collections::HashMap;
@@ -14,14 +14,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use tokio::runtime::Runtime;
 
+use crate::config::model::{Delivery, Kafka};
+use crate::journal::message::Topic;
+use crate::telemetry::targets::KAFKA;
+
 use super::client::{self, Quiet, settings};
 use super::retention;
 use super::trouble::{Known, Right, is_refusal};
-use crate::config::model::{Delivery, Kafka};
-use crate::journal::message::Topic;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request goes on after it was to stop.
+/// How long a request continues after it was stopped.
 const STEP: Duration = Duration::from_millis(500);
 
 /// A topic as it is created.
@@ -37,12 +39,12 @@ pub struct TopicPlan {
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// How each topic is created.
+/// Returns how each topic is created.
 pub fn plan(kafka: &Kafka) -> Vec<TopicPlan> {
     plans(kafka).into_iter().map(|(_, plan)| plan).collect()
 }
 
-/// The same with which topic it is.
+/// Returns the same with the topic that each is for.
 pub(super) fn plans(kafka: &Kafka) -> Vec<(Topic, TopicPlan)> {
     let exactly_once = kafka.delivery == Delivery::ExactlyOnce;
     let topics = Topic::ALL.into_iter().filter(|topic| *topic != Topic::Checkpoint || exactly_once);
@@ -51,7 +53,7 @@ pub(super) fn plans(kafka: &Kafka) -> Vec<(Topic, TopicPlan)> {
 
 fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
     let partitions = match topic {
-        // As many for events and current, so that the two can be joined partition by partition.
+        // The same number for events and current, so that the two can be joined partition by partition.
         Topic::Events | Topic::Current | Topic::Checkpoint | Topic::DeadLetter => kafka.partitions,
         Topic::FeedStatus | Topic::Audit => 1,
     };
@@ -73,7 +75,7 @@ fn compacted() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Why the topics could not be seen to; it is tried again.
+/// Why the topics could not be looked after; it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TopicsError {
     #[error("{0}")]
@@ -90,7 +92,7 @@ pub(super) enum TopicsError {
     Stopped,
 }
 
-/// The administrator.
+/// Creates the administrator.
 pub(super) fn client(servers: &str, kafka: &Kafka) -> Result<AdminClient<Quiet>, KafkaError> {
     let mut client = settings(servers, &kafka.properties, "rtalink-topics");
     client.set("allow.auto.create.topics", "false");
@@ -112,13 +114,13 @@ impl Admin<'_> {
         }
     }
 
-    /// Number of a topic's partitions; `None` if it does not exist.
+    /// Returns the number of a topic's partitions; `None` if it does not exist.
     pub(super) fn partitions(&self, topic: &str) -> Result<Option<usize>, TopicsError> {
         let metadata = self.insist(|| self.client.inner().fetch_metadata(Some(topic), STEP))?;
         Ok(partitions(&metadata, topic))
     }
 
-    /// Where a partition ends.
+    /// Returns where a partition ends.
     pub(super) fn end(&self, topic: &str, partition: i32) -> Result<i64, TopicsError> {
         Ok(self.insist(|| self.client.inner().fetch_watermarks(topic, partition, STEP))?.1)
     }
@@ -155,7 +157,7 @@ pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -
     let mut first_failure = None;
     for result in admin.wait(admin.client.create_topics(&new_topics, &options()))? {
         match result {
-            Ok(topic) => tracing::info!(topic, "topic created"),
+            Ok(topic) => tracing::info!(target: KAFKA, topic, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => {
                 let reason = if is_refusal(code) { known.lacks(Right::Create(&topic)) } else { code.to_string() };
@@ -166,19 +168,21 @@ pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -
     first_failure.map_or(Ok(()), Err)
 }
 
-/// Says what is wrong with topics that somebody else has made.
+/// Reports what is wrong with topics that somebody else created.
 pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
     let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
     warn_unless_compacted(current, settings.iter());
     if let Some(of_events) = partitions.get(&Topic::Events).filter(|of_events| *of_events != of_current) {
-        tracing::warn!(events, of_events, current, of_current, "topics have different numbers of partitions");
+        tracing::warn!(
+            target: KAFKA, events, of_events, current, of_current, "topics have different numbers of partitions"
+        );
     }
     Ok(())
 }
 
-/// Says which of them keep messages for too long. One request each: the right to read settings may be there for some.
+/// Reports which of them keep messages for too long. One request each: we may have the right to read the settings of some only.
 pub(super) fn look_at_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
     for (topic, plan) in plans(kafka) {
         let name = &*plan.name;
@@ -190,8 +194,8 @@ pub(super) fn look_at_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka)
     Ok(())
 }
 
-/// The settings of a topic, as far as they can be read. The right to do so is a right of its own, and one to be had without:
-/// `unseen` says what is not looked at then.
+/// Returns the settings of a topic, as far as they can be read. That needs a separate right, which is optional: `unseen` says
+/// what is not checked without it.
 fn settings_of(
     admin: &Admin<'_>,
     kafka: &Kafka,
@@ -199,16 +203,16 @@ fn settings_of(
     unseen: &'static str,
 ) -> Result<Vec<ConfigResource>, TopicsError> {
     match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(topic)], &options())) {
-        // The crate does not pass a refusal on; but every topic has settings.
+        // The crate does not report a refusal; but every topic has settings.
         Ok(results) if results.iter().flatten().all(|resource| resource.entries.is_empty()) => {
             let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(topic));
-            tracing::warn!(topic, reason, "{unseen}");
+            tracing::warn!(target: KAFKA, topic, reason, "{unseen}");
             Ok(Vec::new())
         }
         Ok(results) => Ok(results.into_iter().flatten().collect()),
         Err(TopicsError::Stopped) => Err(TopicsError::Stopped),
         Err(error) => {
-            tracing::debug!(%error, topic, "settings of the topic could not be read");
+            tracing::debug!(target: KAFKA, %error, topic, "settings of the topic could not be read");
             Ok(Vec::new())
         }
     }
@@ -225,7 +229,7 @@ impl TopicPlan {
     }
 }
 
-/// Number of a topic's partitions; `None` if it does not exist.
+/// Returns the number of a topic's partitions; `None` if it does not exist.
 fn partitions(metadata: &Metadata, name: &str) -> Option<usize> {
     let topic = metadata.topics().iter().find(|topic| topic.name() == name)?;
     Some(topic.partitions().len()).filter(|count| *count > 0 && topic.error().is_none())
@@ -234,7 +238,9 @@ fn partitions(metadata: &Metadata, name: &str) -> Option<usize> {
 fn warn_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
     let policy = resources.filter_map(|resource| resource.get("cleanup.policy")).find_map(|entry| entry.value.clone());
     if let Some(policy) = policy.filter(|policy| !policy.contains("compact")) {
-        tracing::warn!(topic, policy, "topic is not compacted: it will lose agents, set cleanup.policy=compact");
+        tracing::warn!(
+            target: KAFKA, topic, policy, "topic is not compacted: it will lose agents, set cleanup.policy=compact"
+        );
     }
 }
 

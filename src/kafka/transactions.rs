@@ -1,20 +1,20 @@
 //! The publisher thread of one integration with exactly-once delivery: messages in transactions.
 //!
-//! Invariants: a transaction holds messages in the order of their positions, each on all of its topics, and a checkpoint
-//! with the position behind the last; a message leaves the outbox when the transaction is committed and by nothing else.
-//! One request in flight (see `client`). A new producer begins by ending what an earlier one left open, and reads in the
-//! last checkpoint what of our journal is committed, however uncertain the end of the last commit was. A position is
-//! believed up to where the journal that it counts is ours: another copy of the store may have counted it.
+//! Invariants: a transaction holds messages in the order of their positions, each on all of its topics, and a checkpoint with
+//! the position after the last; a message leaves the outbox only when the transaction is committed. One request in flight
+//! (see `client`). A new producer begins by ending what an earlier one left open, and learns from the last checkpoint how
+//! much of our journal is committed, however uncertain the outcome of the last commit was. A position is trusted up to where
+//! the journal that it counts is ours: another copy of the store may have counted it.
 //!
-//! Ownership: `transactional.id` belongs to the integration, and the broker lets only the last producer of that id go on.
-//! Whoever starts commits a checkpoint first: his claim. A producer that is shut out reads the last checkpoint before it
-//! tries again: if that is another store's or another run's of a copy of ours, it stops and waits until it is told to take
+//! Ownership: `transactional.id` belongs to the integration, and the broker lets only the last producer of that id go on. A
+//! starting producer first commits a checkpoint: its claim. A producer that is shut out reads the last checkpoint before it
+//! tries again: if that is from another store, or from another run of a copy of ours, it stops and waits until it is to take
 //! the integration back ([`Monitor::claim`]); if it is ours, the coordinator ended a transaction that took too long, and it
 //! goes on. Between the claim and the first message Kafka is compared with the store (`comparison`).
 //!
-//! Failure policy: what can be repeated is repeated, for ever; everything else ends the transaction and the producer, and
-//! a new one starts at the first uncommitted message, as `refusals` says. While Kafka is away, everything waits; a
-//! transaction that was open for longer than the time-out is undone by the broker and sent anew.
+//! Failure policy: what can be repeated is repeated, for ever; everything else ends the transaction and the producer, and a
+//! new one starts at the first uncommitted message, as `refusals` says. While Kafka is away, everything waits; a transaction
+//! that was open for longer than the time-out is aborted by the broker and sent again.
 //!
 //! Cost: a commit writes to the coordinator and to each partition concerned, some 6 ms on one broker; after idleness a
 //! message is committed at once, under load messages gather for `commit_interval`.
@@ -27,39 +27,41 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use uuid::Uuid;
 
+use crate::config::model::Kafka;
+use crate::fail_point;
+use crate::journal::lane::Lane;
+use crate::journal::message::Topic;
+use crate::journal::outbox::{Outbox, Outgoing, Taken};
+use crate::telemetry::targets::KAFKA;
+use crate::time::Timestamp;
+
 use super::checkpoint::{self, Checkpoint, Ours, ReadError};
 use super::comparison::Comparison;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::producer::SpawnError;
 use super::refusals::Refusals;
-use crate::config::model::Kafka;
-use crate::fail_point;
-use crate::journal::lane::Lane;
-use crate::journal::message::Topic;
-use crate::journal::outbox::{Outbox, Outgoing, Taken};
-use crate::time::Timestamp;
 
 /// Messages taken from the outbox at a time.
 const TAKE: usize = 256;
-/// Where a transaction ends, whatever waits.
+/// Where a transaction ends, whatever still waits.
 const FULL_MESSAGES: usize = 10_000;
 const FULL_BYTES: usize = 8 * 1024 * 1024;
-/// How long a call goes on after it was to stop.
+/// How long a call continues after it was stopped.
 const STEP: Duration = Duration::from_millis(500);
 const RETRY_WAIT: Duration = Duration::from_millis(20);
-/// How often the thread looks whether messages make a full transaction.
+/// How often the thread checks whether messages make a full transaction.
 const GATHER_STEP: Duration = Duration::from_millis(10);
-/// A producer that cannot end its commit for so long is replaced; the next one finds out how it ended.
+/// A producer that cannot end its commit for so long is replaced; the next one finds out the outcome.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
 const ABORT_PATIENCE: Duration = Duration::from_secs(2);
 /// A call that is repeated for so long is an error that somebody should see.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
-/// For whoever shut us out to commit their claim, on a machine that is busy: so many looks, so far apart. Who looks too early
-/// shuts the other out, and of two the one that was started first would publish.
+/// How many times to check whether the producer that shut us out has committed its claim, which may take long on a busy
+/// machine. A producer that gives up too early shuts the other out, and the first of the two to start would publish.
 const CLAIM_LOOKS: u32 = 5;
 const CLAIM_WAIT: Duration = Duration::from_secs(1);
-/// How often a superseded thread looks whether it is to go on.
+/// How often a superseded thread checks whether it is to go on.
 const SUPERSEDED_STEP: Duration = Duration::from_millis(250);
 
 /// Why a producer's work ended.
@@ -67,7 +69,7 @@ enum End {
     Stopped,
     /// Everything that was sent one by one is committed.
     Reached,
-    /// Why is in the producer's failures.
+    /// The reason is in the producer's failures.
     Failed,
 }
 
@@ -84,17 +86,17 @@ pub(crate) struct TransactionThread {
     refusals: Refusals,
     /// Our claim is committed.
     is_owner: bool,
-    /// The last checkpoint when we had shut out everybody before us: another one is of somebody behind us.
+    /// The last checkpoint when we had shut out everybody before us: a different one is from a later producer.
     found: Option<Option<Checkpoint>>,
-    /// It was said that Kafka is ahead.
+    /// It was reported that Kafka is ahead.
     is_told: bool,
     /// When the last transaction with messages began.
     begun: Option<Instant>,
 }
 
 impl TransactionThread {
-    /// Starts it. The first producer is made here, so that settings that librdkafka does not accept are an error of the
-    /// start; Kafka itself need not be there. `owner` is the id of the store whose journal counts the positions.
+    /// Starts it. The first producer is created here, so that settings that librdkafka does not accept are a startup error;
+    /// Kafka itself need not be reachable. `owner` is the id of the store whose journal counts the positions.
     pub(crate) fn spawn(
         integration: Arc<str>,
         servers: &str,
@@ -132,7 +134,7 @@ impl TransactionThread {
         loop {
             let acknowledged_before = self.outbox.acknowledged_to();
             let end = self.publish(&connection);
-            // Whoever can undo his transaction has not been shut out.
+            // A producer that can abort its transaction has not been shut out.
             let is_aborted = !matches!(end, End::Reached) && self.abort(&connection);
             let failures = Arc::clone(&connection.failures);
             drop(connection); // purges, and serves the last reports
@@ -180,7 +182,7 @@ impl TransactionThread {
         let position = self.outbox.acknowledged_to();
         if committed.is_hanging {
             tracing::error!(
-                integration = &*self.integration,
+                target: KAFKA, integration = &*self.integration,
                 position,
                 "kafka has left a transaction of this integration open for ever: taken for committed, and ended by the next one"
             );
@@ -194,7 +196,9 @@ impl TransactionThread {
             self.lane.run_is_known();
         }
         self.monitor.acknowledged([]);
-        tracing::debug!(integration = &*self.integration, position, owner = %self.owner, "checkpoint committed");
+        tracing::debug!(
+            target: KAFKA, integration = &*self.integration, position, owner = %self.owner, "checkpoint committed"
+        );
         if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(End::Stopped) }
     }
 
@@ -202,18 +206,18 @@ impl TransactionThread {
         Ours { owner: self.owner, runs: self.lane.runs() }
     }
 
-    /// Says whose the integration was, where that is news.
+    /// Reports whose the integration was, where that is news.
     fn tell_of(&mut self, last: &Checkpoint) {
         let Checkpoint { owner, position, committed_at, .. } = last;
         let integration = &*self.integration;
         if *owner != self.owner {
-            tracing::info!(integration, %owner, %committed_at, "taken over from another store");
+            tracing::info!(target: KAFKA, integration, %owner, %committed_at, "taken over from another store");
         } else if self.ours().is_behind(last) && !self.is_told {
-            // Who has read the agents from Kafka has said why.
+            // If the agents were read from Kafka, the reason was logged already.
             if self.comparison.is_due() {
                 self.monitor.observer().behind();
                 tracing::error!(
-                    integration,
+                    target: KAFKA, integration,
                     position,
                     %committed_at,
                     "Kafka has positions of this store that it does not have: it was restored from a copy, or another instance \
@@ -224,7 +228,7 @@ impl TransactionThread {
         }
     }
 
-    /// One transaction, of what there is in the outbox.
+    /// Makes one transaction of what is in the outbox.
     fn transaction(&mut self, connection: &Connection) -> Result<(), End> {
         if connection.has_failed() {
             return Err(End::Failed);
@@ -320,8 +324,8 @@ impl TransactionThread {
         self.insist(connection, Some(COMMIT_PATIENCE), || connection.producer.commit_transaction(STEP))
     }
 
-    /// Waits until everything sent is reported. The crate's commit would poll for that in steps of 100 ms, also where the
-    /// last report came but its event is still being freed.
+    /// Waits until everything sent is reported. The crate's commit would poll for that in steps of 100 ms, even if the last
+    /// report came but its event is still being freed.
     fn wait_delivered(&self, connection: &Connection) -> Result<(), End> {
         while !connection.on_the_way.as_ref().is_none_or(|on_the_way| on_the_way.wait_none(STEP)) {
             if connection.has_failed() {
@@ -341,7 +345,7 @@ impl TransactionThread {
         Ok(())
     }
 
-    /// Undoes the open transaction, if there is one and it can be done soon.
+    /// Aborts the open transaction, if there is one and it can be done soon.
     fn abort(&self, connection: &Connection) -> bool {
         let begun = Instant::now();
         loop {
@@ -349,14 +353,14 @@ impl TransactionThread {
                 Ok(()) => return true,
                 Err(error) if is_retriable(&error) && begun.elapsed() < ABORT_PATIENCE && !self.is_stopped() => {}
                 Err(error) => {
-                    tracing::debug!(integration = &*self.integration, %error, "transaction not aborted");
+                    tracing::debug!(target: KAFKA, integration = &*self.integration, %error, "transaction not aborted");
                     return false;
                 }
             }
         }
     }
 
-    /// Repeats a call that can be repeated. Most of them go on in the background, and are resumed by the repetition.
+    /// Repeats a call that can be repeated. Most of them continue in the background, and the repetition resumes them.
     fn insist(
         &self,
         connection: &Connection,
@@ -410,7 +414,7 @@ impl TransactionThread {
         let Some(other) = other else { return Ok(()) };
         let Checkpoint { owner, committed_at, .. } = other;
         tracing::error!(
-            integration = &*self.integration,
+            target: KAFKA, integration = &*self.integration,
             %owner,
             %committed_at,
             pending = self.outbox.pending(),
@@ -427,12 +431,12 @@ impl TransactionThread {
                 return Err(Stopped);
             }
         }
-        tracing::info!(integration = &*self.integration, %owner, "the integration is taken back");
+        tracing::info!(target: KAFKA, integration = &*self.integration, %owner, "the integration is taken back");
         self.monitor.set_superseded_by(None);
         Ok(())
     }
 
-    /// The last checkpoint, however long it takes. What it says of our journal is acknowledged at once.
+    /// Reads the last checkpoint, however long it takes. What it says about our journal is acknowledged at once.
     fn read_checkpoint(&mut self) -> Result<checkpoint::Found, Stopped> {
         loop {
             let is_stopped = || self.is_stopped();
@@ -448,7 +452,9 @@ impl TransactionThread {
                 Err(ReadError::Stopped) => return Err(Stopped),
                 Err(error) => {
                     let wait = self.refusals.next_backoff();
-                    tracing::warn!(integration = &*self.integration, %error, ?wait, "no checkpoint, will be retried");
+                    tracing::warn!(
+                        target: KAFKA, integration = &*self.integration, %error, ?wait, "no checkpoint, will be retried"
+                    );
                     if self.outbox.pause(wait) {
                         return Err(Stopped);
                     }

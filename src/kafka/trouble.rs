@@ -1,8 +1,8 @@
-//! What Kafka says against us, in words that tell what is missing: a right, or a setting.
+//! Kafka's errors, in words that say what is missing: a right, or a setting.
 //!
-//! A right is named as `kafka-acls.sh` names it, with the resource and with the user who lacks it; SECURITY.md has them all.
-//! For what librdkafka says of a connection that did not come about, the settings are named that it may be about. No message
-//! has a value of a setting in it but the name of the user.
+//! A right is named as in `kafka-acls.sh`, with the resource and the user who lacks it; SECURITY.md has them all. Where
+//! librdkafka reports a failed connection, the settings that may be the cause are named. No message contains the value of a
+//! setting except the name of the user.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Right<'_> {
     }
 }
 
-/// Whether Kafka refuses for want of a right. It can be given at any time, so that asking again is not in vain.
+/// Whether Kafka refuses for lack of a right. It can be granted at any time, so that asking again makes sense.
 pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -49,7 +49,7 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Whether a topic does not exist, as far as the broker tells.
+/// Whether a topic does not exist, as far as the broker says.
 pub(super) fn is_missing(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -57,38 +57,38 @@ pub(super) fn is_missing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Where the rights are.
+/// Where the rights are documented.
 const SEE: &str = "see SECURITY.md";
 
-/// We join no group and need no right to one, but librdkafka asks for its coordinator nevertheless.
+/// Whether it is about groups: we join none and need no right to one, but librdkafka asks for its coordinator nevertheless.
 pub(super) fn is_about_groups(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
 }
 
-/// The same of an error as it comes out of a call.
+/// Whether an error returned by a call is such a refusal.
 pub(super) fn refuses(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(is_refusal)
 }
 
-/// Names of those whom Kafka knows us as.
+/// The names by which Kafka knows us.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     user: Option<String>,
 }
 
 impl Known {
-    /// By the properties of the configuration.
+    /// Takes them from the properties of the configuration.
     pub(super) fn by(properties: &BTreeMap<String, String>) -> Self {
         Self { user: properties.get("sasl.username").cloned() }
     }
 
-    /// That a right is missing.
+    /// Says that a right is missing.
     pub(super) fn lacks(&self, right: Right<'_>) -> String {
         let user = self.user.as_ref().map_or_else(|| "this client".to_owned(), |user| format!("user {user:?}"));
         format!("Kafka refuses {} to {user}: {SEE}", right.named())
     }
 
-    /// That a right is missing if that is what the error says, otherwise the error, both with what may be done.
+    /// Says that a right is missing if that is the error, otherwise gives the error; both with what may be done.
     pub(super) fn explain(&self, error: &KafkaError, right: Right<'_>) -> String {
         if refuses(error) { self.lacks(right) } else { with_advice(&error.to_string()) }
     }
@@ -98,12 +98,12 @@ impl Known {
 pub(super) const CLOCKS_DIFFER: &str = "the clocks of this machine and of the broker differ by more than the topic's \
      message.timestamp.after.max.ms or message.timestamp.before.max.ms allow: set the clock that is wrong; everything waits until then";
 
-/// What librdkafka said, and behind it what to look at.
+/// Returns what librdkafka said, followed by what to check.
 pub(super) fn with_advice(said: &str) -> String {
     advice(said).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"))
 }
 
-/// Parts of what librdkafka says, and what to look at then. The first that is found counts.
+/// Fragments of what librdkafka says, and what to check then. The first that is found counts.
 const ADVICE: [(&[&str], &str); 6] = [
     (
         &["hostname mismatch", "IP address mismatch"],
@@ -130,7 +130,7 @@ const ADVICE: [(&[&str], &str); 6] = [
     (&["might require SASL authentication"], "look at security.protocol in [kafka.properties], and at the port"),
 ];
 
-/// Whether an explanation names what somebody has to do, so that waiting will not help.
+/// Whether an explanation says what somebody has to do, so that waiting will not help.
 pub(super) fn is_for_somebody(explanation: &str) -> bool {
     explanation.ends_with(SEE) || ADVICE.iter().any(|(_, advice)| explanation.ends_with(advice))
 }
@@ -139,20 +139,20 @@ fn advice(said: &str) -> Option<&'static str> {
     ADVICE.iter().find(|(parts, _)| parts.iter().any(|part| said.contains(part))).map(|(_, advice)| *advice)
 }
 
-/// Why a connection ended, where librdkafka logs it. Not all of them are errors to it: a broker that hangs up on plain text is
-/// none.
+/// Returns why a connection ended, where librdkafka logs it. To librdkafka not all reasons are errors: a broker that hangs up
+/// on plain text is not one.
 pub(super) fn end_of_connection<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
-    // Behind the name of its thread.
+    // After the name of its thread.
     (facility == "FAIL").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
 }
 
-/// The request that was not answered, where librdkafka logs that: behind a firewall that has forgotten the connection nobody
-/// says more of it.
+/// Returns the request that was not answered, where librdkafka logs that: behind a firewall that has forgotten the connection
+/// there is no other sign.
 pub(super) fn unanswered<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
     (facility == "REQTMOUT").then(|| message.split_once("]: ").map_or(message, |(_, reason)| reason))
 }
 
-/// The topic that librdkafka could not add to a transaction, by what it logs about it: the error itself names none.
+/// Returns the topic that librdkafka could not add to a transaction, from its log line: the error itself names none.
 pub(super) fn topic_of_log_line<'a>(facility: &str, message: &'a str) -> Option<&'a str> {
     if facility != "ADDPARTS" || !message.contains("authorization failed") {
         return None;
@@ -161,7 +161,7 @@ pub(super) fn topic_of_log_line<'a>(facility: &str, message: &'a str) -> Option<
     rest.split_once('"').map(|(topic, _)| topic)
 }
 
-/// What librdkafka says against a value, without the value and without its own name of the property.
+/// Returns librdkafka's objection to a value, without the value and without its own name for the property.
 pub(super) fn refused_value(said: &str, value: &str) -> String {
     if let Some((_, range)) = said.split_once("is outside allowed range ") {
         let (least, most) = range.trim().split_once("..").unwrap_or((range, ""));
@@ -200,7 +200,7 @@ const REASONS: [(&[&str], &str); 6] = [
     (&["No further error information available"], "OpenSSL does not take it"),
 ];
 
-/// What librdkafka says when it makes no client, in words: `PROPERTY: REASON` where it is about one.
+/// Returns what librdkafka says when it creates no client, in words: `PROPERTY: REASON` where it is about one.
 pub(super) fn words(said: &str) -> String {
     let said = said.trim();
     if let Some((_, rest)) = said.split_once("No provider for SASL mechanism ") {

@@ -17,7 +17,7 @@ pub enum NoUser {
     Unmapped,
     /// Two logins share the name.
     Ambiguous,
-    /// The feed told no name.
+    /// The feed gave no name.
     Nameless,
 }
 
@@ -42,7 +42,7 @@ pub struct Annotation {
     pub previous_activity: Option<Arc<Activity>>,
     /// Since when the activity is the same; `None` where there is none.
     pub activity_since: Option<Timestamp>,
-    /// Of the mapping.
+    /// The version of the mapping.
     pub version: u64,
 }
 
@@ -66,22 +66,22 @@ pub struct Annotator {
 }
 
 impl Annotator {
-    /// With the mapping that is in force.
+    /// Creates an annotator with the mapping in force.
     pub fn new(tables: Arc<MappingTables>) -> Self {
         Self { tables, names: NameIndex::default(), last: Vec::new() }
     }
 
-    /// The mapping in force.
+    /// Returns the mapping in force.
     pub const fn tables(&self) -> &Arc<MappingTables> {
         &self.tables
     }
 
-    /// Another version. The caller asks [`Self::is_outdated`] for every agent.
+    /// Sets another version. The caller asks [`Self::is_outdated`] for every agent.
     pub fn set_tables(&mut self, tables: Arc<MappingTables>) {
         self.tables = tables;
     }
 
-    /// An agent's name, as the feed told it. The agents returned may be mapped otherwise now.
+    /// Sets an agent's name, as the feed gave it. The agents returned may be mapped differently now.
     pub fn set_name(&mut self, agent: AgentIndex, login_id: &Arc<str>, name: &Arc<str>) -> Vec<AgentIndex> {
         if self.tables.identify_by != IdentifyBy::Name {
             return Vec::new();
@@ -89,14 +89,14 @@ impl Annotator {
         self.names.set(agent, login_id, name)
     }
 
-    /// What the mapping says about `event`, which is remembered as published.
+    /// Returns what the mapping says about `event`, and remembers that as published.
     pub fn annotate(&mut self, event: &AgentEvent) -> Annotation {
         let (external_user, user) = self.user(&event.login_id, event.ride_along.name.as_ref());
         let key = ActivityKey::of(&event.state);
         let (activity, level) = self.tables.activity(&key);
         let previous_key = event.previous.as_ref().map(|previous| ActivityKey::of(&previous.state));
         let last = self.slot(event.agent).take();
-        // A remembered log-out was never published: what it is called now is what it would have been called.
+        // A remembered log-out was never published: it is named as the mapping names it now.
         let previous_activity = match &last {
             Some(last) => last.activity.clone(),
             None => previous_key.as_ref().and_then(|key| self.tables.activity(key).0),
@@ -125,17 +125,17 @@ impl Annotator {
         }
     }
 
-    /// What was last published of an agent.
+    /// Returns what was last published of an agent.
     pub fn published(&self, index: AgentIndex) -> Option<&Published> {
         self.last.get(index as usize)?.as_ref()
     }
 
-    /// What was last published of an agent, by another process.
+    /// Restores what was last published of an agent by another process.
     pub fn restore(&mut self, index: AgentIndex, published: Option<Published>) {
         *self.slot(index) = published;
     }
 
-    /// Forgets an agent. Those returned may be mapped otherwise now.
+    /// Forgets an agent. Those returned may be mapped differently now.
     pub fn forget(&mut self, index: AgentIndex) -> Vec<AgentIndex> {
         if let Some(last) = self.last.get_mut(index as usize) {
             *last = None;
@@ -151,7 +151,7 @@ impl Annotator {
         &mut self.last[slot]
     }
 
-    /// Whether the mapping in force says something else about an agent's known state than what was published.
+    /// Whether the mapping in force differs for an agent's known state from what was published.
     pub fn is_outdated(&self, agent: &crate::tracker::agent::Agent, index: AgentIndex) -> bool {
         let (Some(known), Some(last)) = (&agent.known, self.published(index)) else { return false };
         let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref());

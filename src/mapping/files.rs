@@ -1,5 +1,5 @@
-//! The CSV files of a mapping. A file with a single error is refused as a whole: half a mapping would publish people as
-//! unmapped who are not. What is wrong goes to the log, where nobody is named: it has lines, and no values of a users file.
+//! The CSV files of a mapping. A file with a single error is refused as a whole: half a mapping would publish mapped people
+//! as unmapped. Errors go to the log, where nobody is named: they contain line numbers, and no values of a users file.
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ pub const USERS_HEADER: [&str; 3] = ["external_user", "employee_id", "employee_n
 /// Header of an activities file.
 pub const ACTIVITIES_HEADER: [&str; 3] = ["external_activity", "activity_id", "activity_name"];
 
-/// Something wrong with a row, or remarkable about a file.
+/// Something wrong with a row, or worth a remark about a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct RowProblem {
@@ -26,7 +26,7 @@ pub struct RowProblem {
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows<T> {
-    /// By external user or activity, in the spelling that they are looked up in.
+    /// By external user or activity, in the spelling in which they are looked up.
     pub rows: HashMap<String, Arc<T>>,
     /// What a planner may not have meant, each kind once, with its count and its first line.
     pub remarks: Vec<RowProblem>,
@@ -63,14 +63,15 @@ fn parse<T>(
     id_of: impl Fn(&T) -> &str,
 ) -> Result<Rows<T>, Vec<RowProblem>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    // With a line break at its end, a quote that is still open there has one in it, as every other that stays open has.
+    // With a line break at the end of the file, a quote that is still open there contains one, like every other quote that
+    // stays open.
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file.chain(&b"\n"[..]));
     let mut lines = Lines::of(file);
     let mut problems = Vec::new();
     let mut problem = |line, message| problems.push(RowProblem { line, message });
     match reader.headers() {
         Ok(found) if found.iter().eq(header) => {}
-        // Another file, perhaps the other of the two: its rows say nothing here, and may name people.
+        // A wrong file, perhaps the other of the two: its rows mean nothing here, and may name people.
         Ok(_) => {
             problem(1, format!("expected the header {:?}, found another line", header.join(",")));
             return Err(problems);
@@ -88,7 +89,7 @@ fn parse<T>(
             }
         };
         let line = lines.line_of(row.position());
-        // No id and no name has a line break in it: what stands behind this quote are rows that nobody would miss.
+        // No id or name contains a line break: this quote swallows rows that nobody would miss.
         if let Some(open) = row.iter().position(|value| value.contains(['\n', '\r'])) {
             let name = header.get(open).map_or_else(|| format!("field {}", open + 1), |name| (*name).to_owned());
             problem(line, format!("{name} has a quote that is not closed in its line: close it, or leave it out"));
@@ -146,7 +147,7 @@ fn parse<T>(
     Ok(Rows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
 }
 
-/// In which field of a row the trouble is; what stands there may name somebody.
+/// Returns the field of a row that has the error; its content may name somebody.
 fn why(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Utf8 { err, .. } => format!(": field {} is in another encoding", err.field() + 1),
@@ -154,10 +155,10 @@ fn why(error: &csv::Error) -> String {
     }
 }
 
-/// Lines by the bytes of a file, however these end: the reader counts a row of a file with CRLF as one line too early.
+/// Line numbers by the bytes of a file, whatever its line ends: in a file with CRLF the reader puts a row one line too early.
 struct Lines<'f> {
     file: &'f [u8],
-    /// So many bytes have been looked at, and so many lines have ended in them.
+    /// How many bytes have been read, and how many lines have ended in them.
     seen: usize,
     ended: u64,
 }
@@ -167,10 +168,10 @@ impl<'f> Lines<'f> {
         Self { file, seen: 0, ended: 0 }
     }
 
-    /// The line, from 1, in which a row begins; rows are asked for in their order.
+    /// Returns the line, from 1, in which a row begins; rows must be asked for in order.
     fn line_of(&mut self, position: Option<&csv::Position>) -> u64 {
         let byte = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
-        // What ends the row before, and empty lines, count for the reader as part of this one.
+        // For the reader the end of the previous row, and empty lines, are part of this one.
         let rest = self.file.get(byte..).unwrap_or_default();
         let start = byte + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         while self.seen < start {
@@ -186,7 +187,7 @@ impl<'f> Lines<'f> {
     }
 }
 
-/// How many values of a file are remarkable for one reason, and the line of the first.
+/// How many values of a file deserve the same remark, and the line of the first.
 #[derive(Default)]
 struct Occurrences {
     count: usize,
@@ -236,7 +237,7 @@ mod tests {
         }
     }
 
-    /// The rows with their ids and names, and what is remarkable.
+    /// Returns the rows with their ids and names, and the remarks.
     fn read(rows: &str) -> Result<(Vec<String>, Vec<String>), Vec<String>> {
         let told = |problems: Vec<RowProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         let file = format!("{}\n{rows}", USERS_HEADER.join(","));
@@ -312,7 +313,7 @@ mod tests {
             let with_cr = read(&rows.replace('\n', "\r\n"));
             assert_eq!(with_cr, Err(expected), "{rows:?} with CRLF");
         }
-        // A quote inside of a value is a character like others.
+        // A quote inside a value is a character like any other.
         assert_eq!(
             read("4711,1,A \"Bo\" C\n4712,2,\"D \"\"E\"\"\"\n").unwrap().0,
             ["4711=1:A \"Bo\" C", "4712=2:D \"E\""]

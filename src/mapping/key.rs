@@ -11,7 +11,7 @@ use crate::wire::states::{Direction, Mode};
 /// Spelling of a logged-out agent's activity.
 pub const LOGGED_OUT: &str = "LOGGED_OUT";
 
-/// How specific the row was that an activity was found by.
+/// How specific the row was by which an activity was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
     /// The full key.
@@ -37,7 +37,7 @@ pub struct ActivityKey {
 }
 
 impl ActivityKey {
-    /// The key of `state`.
+    /// Returns the key of `state`.
     pub fn of(state: &AgentState) -> Self {
         if state.mode.is_logged_out() {
             let full = LOGGED_OUT.to_owned();
@@ -46,7 +46,7 @@ impl ActivityKey {
         let mut full = state.mode.name().to_owned();
         let mode_length = full.len();
         match (state.mode, state.aux_reason) {
-            // Without a code it is the feed that is lost.
+            // Without a code, the feed is lost.
             (Mode::Unknown, _) if !state.raw_state.is_empty() => {
                 full.push(':');
                 full.push_str(&state.raw_state);
@@ -96,8 +96,8 @@ impl ActivityKey {
         std::iter::once((self.full.as_str(), Level::Exact)).chain(shorter)
     }
 
-    /// Whether the default activity stands in where no row is found. LOGGED_OUT is injixo's own *Offline*, and of UNKNOWN
-    /// nobody knows whether it is work.
+    /// Whether the default activity applies where no row is found. LOGGED_OUT is injixo's own *Offline*, and whether UNKNOWN
+    /// is work is not known.
     pub const fn takes_default(&self) -> bool {
         !matches!(self.mode, Mode::Unstaff | Mode::Unknown)
     }
@@ -106,7 +106,7 @@ impl ActivityKey {
 /// Checks the spelling of a key in an activity file.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with it, in words for people.
 pub fn check_spelling(key: &str) -> Result<(), String> {
     const FORM: &str = "expected MODE[:reason][:in|:out][:hold][|split=N] or LOGGED_OUT";
     if key == LOGGED_OUT {

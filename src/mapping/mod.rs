@@ -1,6 +1,6 @@
 //! External users and activities to injixo's: pure lookups on an immutable, versioned snapshot.
 //!
-//! The mapping files belong to the planner; nothing here ever writes them. A new version is built aside and swapped in
+//! The mapping files belong to the planner; nothing here ever writes them. A new version is built separately and swapped in
 //! as a whole ([`annotate::Annotator::set_tables`]).
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
-//! Who is called what: with `identify_by = "name"`, a name that two logins share is nobody's. Names that look the same are the
-//! same ([`spelling`]).
+//! Who has which name: with `identify_by = "name"`, a name that two logins share identifies nobody. Names that look the same
+//! are the same ([`spelling`]).
 //!
-//! Holds the names that agents have, and none that they had. What a name costs depends on how many share it only when it
-//! becomes or ceases to be ambiguous: then each of them is told.
+//! Holds the names that agents have, and none that they had. The cost of a name depends on how many share it only when it
+//! becomes or ceases to be ambiguous: then each of them is reported.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ type Holders = BTreeSet<(Arc<str>, AgentIndex)>;
 pub struct NameIndex {
     /// Per agent: login id, and name in its normal spelling.
     agents: Vec<Option<(Arc<str>, Arc<str>)>>,
-    /// Per name: who has it, in the order of login ids, so that two of them are told by the first and the last.
+    /// Per name: who has it, ordered by login id, so that the first and the last show whether there are two.
     by_name: HashMap<Arc<str>, Holders, FixedState>,
 }
 
 impl NameIndex {
-    /// An agent's name is new or another. Returns the others of both names, old and new, where a name has become ambiguous or
-    /// unique by it.
+    /// Sets an agent's name, if it is new or has changed. Returns the other agents of both names, old and new, where a name
+    /// has become ambiguous or unique by that.
     pub fn set(&mut self, agent: AgentIndex, login_id: &Arc<str>, name: &Arc<str>) -> Vec<AgentIndex> {
         let slot = agent as usize;
         if self.agents.len() <= slot {
@@ -60,7 +60,7 @@ impl NameIndex {
         affected
     }
 
-    /// An agent is forgotten. Returns the others of his name if it has become unique by that.
+    /// An agent is forgotten. Returns the others of their name if it has become unique by that.
     pub fn forget(&mut self, agent: AgentIndex) -> Vec<AgentIndex> {
         let Some((login_id, name)) = self.agents.get(agent as usize).cloned().flatten() else { return Vec::new() };
         let was_ambiguous = self.is_ambiguous(&name);
@@ -74,7 +74,7 @@ impl NameIndex {
         self.by_name.get(name).into_iter().flatten().map(|(_, agent)| *agent)
     }
 
-    /// The agent has that name no more.
+    /// The agent no longer has that name.
     fn release(&mut self, agent: AgentIndex, login_id: &Arc<str>, name: &Arc<str>) {
         let Some(holders) = self.by_name.get_mut(name) else { return };
         holders.remove(&(Arc::clone(login_id), agent));
@@ -83,7 +83,7 @@ impl NameIndex {
         }
     }
 
-    /// Whether two login ids go by that name. One login id on several ACDs is one.
+    /// Whether two login ids have that name. One login id on several ACDs counts as one.
     pub fn is_ambiguous(&self, name: &str) -> bool {
         let Some(holders) = self.by_name.get(&*spelling::normal(name)) else { return false };
         let [first, last] = [holders.first(), holders.last()].map(|holder| holder.map(|(login_id, _)| login_id));
@@ -116,7 +116,7 @@ mod tests {
         let none: [AgentIndex; 0] = [];
         assert_eq!(names.set(0, &"1".into(), &"M\u{fc}ller".into()), none);
         assert_eq!(names.set(1, &"2".into(), &"Mu\u{308}ller\u{a0}".into()), [0]);
-        assert_eq!(names.set(0, &"1".into(), &" M\u{fc}ller".into()), none, "it is the name that he has");
+        assert_eq!(names.set(0, &"1".into(), &" M\u{fc}ller".into()), none, "it is the name that they have");
         assert!(names.is_ambiguous("M\u{fc}ller") && names.is_ambiguous("Mu\u{308}ller "));
         assert_eq!(names.set(1, &"2".into(), &"M\u{fc}ller, A".into()), [0]);
         assert_eq!(names.by_name.len(), 2);
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(names.set(1, &"5".into(), &"Bo".into()), [3], "the number is somebody else's");
     }
 
-    /// Each look at a name is a few steps, however many share it. Were it one per agent, this would take a minute.
+    /// Each lookup of a name is a few steps, however many share it. With a step per agent, this would take a minute.
     #[test]
     fn one_login_id_on_many_acds_is_one_name() {
         let mut names = NameIndex::default();

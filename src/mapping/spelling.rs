@@ -1,8 +1,7 @@
-//! How ids and names of a mapping are compared: nobody can tell two of them apart by what nobody sees.
+//! How ids and names of a mapping are compared: invisible differences do not count.
 //!
 //! White space around one does not belong to it, and a letter is the same however its accent is written (Unicode NFC). Files
-//! are trimmed as they are read; a look-up brings both sides to the same spelling. Of ASCII, the common case, nothing is
-//! copied.
+//! are trimmed as they are read; a lookup brings both sides to the same spelling. ASCII, the common case, is not copied.
 
 use std::borrow::Cow;
 
@@ -10,12 +9,12 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::wire::visible;
 
-/// The text without white space around it. A byte order mark counts as such: spreadsheets leave it behind.
+/// Returns the text without white space around it. A byte order mark counts as white space: spreadsheets leave it there.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
-/// The spelling that ids and names are compared in.
+/// Returns the spelling in which ids and names are compared.
 pub fn normal(text: &str) -> Cow<'_, str> {
     let text = trim(text);
     if text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes {
@@ -30,12 +29,12 @@ pub fn is_same(one: &str, other: &str) -> bool {
     one == other || normal(one) == normal(other)
 }
 
-/// The first character that takes no room: nobody would find out why an id with it is another one.
+/// Returns the first invisible character: nobody would find out why an id with one is different.
 pub fn invisible(text: &str) -> Option<char> {
     text.chars().find(|c| visible::is_invisible(*c) && !c.is_whitespace())
 }
 
-/// Whether there is white space inside that looks like a blank, and is another character or more than one.
+/// Whether there is white space inside that looks like a single blank but is not.
 pub fn has_odd_blanks(text: &str) -> bool {
     text.contains("  ") || text.chars().any(|c| c.is_whitespace() && c != ' ')
 }

@@ -44,7 +44,7 @@ pub struct Activity {
 /// One version of an integration's mapping.
 #[derive(Clone, Debug)]
 pub struct MappingTables {
-    /// Grows with every change of content, over restarts too.
+    /// Grows with every change of content, across restarts too.
     pub version: u64,
     /// What users are looked up with.
     pub identify_by: IdentifyBy,
@@ -57,12 +57,12 @@ pub struct MappingTables {
 }
 
 impl MappingTables {
-    /// The employee of an external user.
+    /// Returns the employee of an external user.
     pub fn user(&self, external_user: &str) -> Option<Arc<User>> {
         self.users.get(&*spelling::normal(external_user)).cloned()
     }
 
-    /// The activity of a key: the most specific row, else the default where the key takes it.
+    /// Returns the activity of a key: that of the most specific row, else the default where the key takes it.
     pub fn activity(&self, key: &ActivityKey) -> (Option<Arc<Activity>>, Level) {
         let row = |(key, level)| self.activity_row(key).map(|activity| (Some(activity.clone()), level));
         key.lookups().find_map(row).unwrap_or_else(|| {
@@ -74,12 +74,12 @@ impl MappingTables {
         })
     }
 
-    /// The row of that key, and of no shorter one.
+    /// Returns the row of exactly that key.
     pub fn activity_row(&self, key: &str) -> Option<&Arc<Activity>> {
         self.activities.get(&*spelling::normal(key))
     }
 
-    /// The same, without the names of employees.
+    /// Returns the same, without the names of employees.
     #[must_use]
     pub fn without_names(mut self) -> Self {
         for user in self.users.values_mut() {

@@ -1,4 +1,4 @@
-//! What nobody has mapped yet, for the planner who is going to.
+//! What nobody has mapped yet, for the planner who will.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Seen {
     pub last_seen: Timestamp,
     /// Number of events.
     pub count: u64,
-    /// For users.
+    /// Why it is unmapped, for users.
     pub reason: NoUser,
 }
 
@@ -35,6 +35,25 @@ pub struct Unmapped {
     not_listed: u64,
 }
 
+/// What is listed at a moment.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    users: Vec<(Arc<str>, Seen)>,
+    activities: Vec<(Arc<str>, Seen)>,
+    /// Events whose user or activity was not listed because the list is full.
+    pub not_listed: u64,
+}
+
+impl Listed {
+    /// Users and activity keys, each with the most frequent first.
+    pub fn sorted(mut self) -> [Vec<(Arc<str>, Seen)>; 2] {
+        for entries in [&mut self.users, &mut self.activities] {
+            entries.sort_unstable_by(|(a, left), (b, right)| right.count.cmp(&left.count).then(a.cmp(b)));
+        }
+        [self.users, self.activities]
+    }
+}
+
 impl Default for Unmapped {
     fn default() -> Self {
         let hasher = || FixedState::with_seed(2);
@@ -43,7 +62,7 @@ impl Default for Unmapped {
 }
 
 impl Unmapped {
-    /// Notes what an event tells.
+    /// Notes what an event says.
     pub fn note(&mut self, annotation: &Annotation, at: Timestamp) {
         match annotation.user {
             Err(reason) if reason != NoUser::Nameless => {
@@ -61,12 +80,12 @@ impl Unmapped {
         }
     }
 
-    /// Leaves those users who are somebody still.
+    /// Keeps the users who still exist.
     pub fn retain_users(&mut self, is_somebody: impl Fn(&str) -> bool) {
         self.users.retain(|user, _| is_somebody(user));
     }
 
-    /// Another mapping: what it maps leaves the list.
+    /// Removes what another mapping maps from the list.
     pub fn prune(&mut self, tables: &MappingTables) {
         self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || tables.user(user).is_none());
         self.activities.retain(|key, _| {
@@ -75,17 +94,15 @@ impl Unmapped {
         });
     }
 
-    /// Users, the most frequent first.
-    pub fn users(&self) -> Vec<(&str, Seen)> {
-        sorted(&self.users)
+    /// Returns a copy of all of it as it is now, to be shown after the lock is released.
+    pub fn listed(&self) -> Listed {
+        let entries = |list: &HashMap<Arc<str>, Seen, FixedState>| {
+            list.iter().map(|(key, seen)| (Arc::clone(key), *seen)).collect()
+        };
+        Listed { users: entries(&self.users), activities: entries(&self.activities), not_listed: self.not_listed }
     }
 
-    /// Activity keys, the most frequent first.
-    pub fn activities(&self) -> Vec<(&str, Seen)> {
-        sorted(&self.activities)
-    }
-
-    /// How many users and activities are listed.
+    /// Returns how many users and activities are listed.
     pub fn counts(&self) -> (usize, usize) {
         (self.users.len(), self.activities.len())
     }
@@ -108,10 +125,4 @@ fn note(list: &mut HashMap<Arc<str>, Seen, FixedState>, key: &Arc<str>, at: Time
     }
     list.insert(key.clone(), Seen { first_seen: at, last_seen: at, count: 1, reason });
     0
-}
-
-fn sorted(list: &HashMap<Arc<str>, Seen, FixedState>) -> Vec<(&str, Seen)> {
-    let mut entries: Vec<(&str, Seen)> = list.iter().map(|(key, seen)| (&**key, *seen)).collect();
-    entries.sort_unstable_by(|(a, left), (b, right)| right.count.cmp(&left.count).then(a.cmp(b)));
-    entries
 }

@@ -1,7 +1,7 @@
-//! Captures in the folder `[privacy] captures`: how they are named, and that they go when their time is over.
+//! Captures in the folder `[privacy] captures`: how they are named, and how they are deleted when their time is over.
 //!
-//! Only files of that naming are deleted, and only by their last change: whatever else lies there is somebody else's. What cannot be
-//! deleted is a WARN each time, for somebody has been promised that it goes.
+//! Only files with such names are deleted, by the time of their last change: anything else there is somebody else's. A file
+//! that cannot be deleted is a WARN each time, since its deletion was promised.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::model::{Config, Privacy};
 use crate::config::problem::{Origin, Problem};
+use crate::telemetry::targets::SERVICE;
 use crate::time::Timestamp;
 
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -18,13 +19,13 @@ const PREFIX: &str = "rtalink-";
 const SUFFIX: &str = ".capture";
 const PSEUDONYMISED: &str = "-pseudonymised";
 
-/// Name of a capture of an integration.
+/// Returns the name of a capture of an integration.
 pub fn file_name(integration: &str, at: Timestamp, pseudonymised: bool) -> String {
     let mark = if pseudonymised { PSEUDONYMISED } else { "" };
     format!("{PREFIX}{integration}-{}{mark}{SUFFIX}", at.stamp())
 }
 
-/// Whether a file is named like that.
+/// Whether a file has such a name.
 fn is_ours(name: &str) -> bool {
     let Some(stem) = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX)) else { return false };
     let stem = stem.strip_suffix(PSEUDONYMISED).unwrap_or(stem);
@@ -37,7 +38,7 @@ fn is_ours(name: &str) -> bool {
     !integration.is_empty() && time.len() == 16 && time.bytes().enumerate().all(is_time)
 }
 
-/// Captures there that were last written more than `keep` before `now`.
+/// Returns the captures there that were last written more than `keep` before `now`.
 fn outdated(folder: &Path, keep: Duration, now: SystemTime) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -58,7 +59,9 @@ fn delete_outdated(folder: &Path, keep: Duration, now: SystemTime) {
         // Nothing has been recorded yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            tracing::warn!(%error, folder = %folder.display(), "captures cannot be looked at: old ones stay");
+            tracing::warn!(
+                target: SERVICE, %error, folder = %folder.display(), "captures cannot be looked at: old ones stay"
+            );
             return;
         }
     };
@@ -66,11 +69,13 @@ fn delete_outdated(folder: &Path, keep: Duration, now: SystemTime) {
     for file in found {
         match fs::remove_file(&file) {
             Ok(()) => deleted += 1,
-            Err(error) => tracing::warn!(%error, file = %file.display(), "a capture is too old and cannot be deleted"),
+            Err(error) => {
+                tracing::warn!(target: SERVICE, %error, file = %file.display(), "a capture is too old and cannot be deleted")
+            }
         }
     }
     if deleted > 0 {
-        tracing::info!(deleted, folder = %folder.display(), "captures deleted: their time is over");
+        tracing::info!(target: SERVICE, deleted, folder = %folder.display(), "captures deleted: their time is over");
     }
 }
 
@@ -86,7 +91,7 @@ pub(super) async fn keep_clean(privacy: Privacy) {
     }
 }
 
-/// A folder that others may read.
+/// Returns a warning about a folder that others may read.
 pub fn warning(config: &Config, file: &Path) -> Option<Problem> {
     let folder = config.privacy.captures.as_ref()?;
     let mode = fs::metadata(folder).ok()?.permissions().mode() & 0o777;

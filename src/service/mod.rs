@@ -23,8 +23,15 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::mapping as mapping_files;
 use crate::config::model::{Bootstrap, Config, Integration};
 use crate::config::problem::{Origin, Problem};
+use crate::engine::Engine;
+use crate::integration::from_kafka;
+use crate::integration::mapping_versions::Versions;
+use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
+use crate::integration::restore::{self, Opening, Restored};
+use crate::integration::worker::{Charge, ChargeParts, Control};
 use crate::join;
 use crate::journal::outbox::Limits;
 use crate::journal::{Bounds, Journal, LaneStart};
@@ -39,17 +46,13 @@ use crate::sources::rta::listener::Feed;
 use crate::sources::rta::settings::FeedSettings;
 use crate::telemetry::metrics::{FeedMetrics, Metrics, RemovedMetrics};
 use crate::telemetry::names;
+use crate::telemetry::targets::SERVICE;
+use crate::tracker::settings::Settings;
 use crate::views::model::{self, ReadModel, Update};
 use crate::wire::plan::Plan;
 
 use self::preparation::Prepared;
 use self::serving::Serving;
-use crate::engine::Engine;
-use crate::integration::from_kafka;
-use crate::integration::mapping_files::{self, Version, Versions};
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
-use crate::integration::restore::{self, Opening, Restored};
-use crate::integration::worker::{Charge, ChargeParts, Control};
 
 /// Requests that may wait to be carried out.
 const COMMANDS: usize = 16;
@@ -378,18 +381,17 @@ impl Service {
             return Err(problems);
         }
         let restart = crate::service::reload::needs_restart(&self.config, &config);
+        let mut versions = self.versions.clone();
         let mut versioned = Vec::new();
         for (number, wanted, realtime, plan, tables, tls) in changes {
-            let tables = self.versions.assign(&wanted, tables);
-            let written = self.versions.of(&wanted.id).map_or(Ok(()), |Version { version, content }| {
-                self.publisher.remember_mapping(&wanted.id, version, content)
-            });
-            if let Err(error) = written {
-                let message = format!("the mapping's version cannot be written down: {error}");
-                return Err(vec![Problem::error(Origin::File(file.into()), message)]);
-            }
+            let tables = versions.assign(&wanted.id, tables);
             versioned.push((number, wanted, realtime, plan, tables, tls));
         }
+        if let Err(error) = self.publisher.remember_mappings(versions.all()) {
+            let message = format!("the versions of the mappings cannot be written down: {error}");
+            return Err(vec![Problem::error(Origin::File(file.into()), message)]);
+        }
+        self.versions = versions;
         self.serving.change_access(&config.http);
         for (number, wanted, realtime, plan, tables, tls) in versioned {
             let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
@@ -400,7 +402,9 @@ impl Service {
             // A layout may rely on the mode and the end of snapshots that it was written for.
             let fits = crate::service::reload::reads_alike(&running.integration, &wanted);
             let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };
-            let settings = crate::service::reload::thresholds(&running.integration, &wanted);
+            // What would make another feed stays as it is until a restart.
+            let fixed = running.integration.settings.fixed;
+            let settings = Settings { fixed, thresholds: wanted.settings.thresholds };
             let mut kept = Integration { settings, ..wanted };
             if !fits {
                 // What is remembered is what is in force, so that a later reload sees the difference.
@@ -413,18 +417,20 @@ impl Service {
             running.settings.store(Arc::new(feed_settings));
             running.metrics.tls_expires(tls.map(|files| files.expires));
             let letters = [
-                Control::Thresholds(kept.settings.clone()),
+                Control::Thresholds(kept.settings.thresholds),
                 Control::Mapping(Arc::clone(&tables)),
                 Control::ForgetAfter(config.privacy.forget_after),
             ];
             for warning in crate::service::reload::shrunken(&running.tables, &tables, &kept, file) {
-                tracing::warn!("reload: {}", warning.line());
+                tracing::warn!(target: SERVICE, "reload: {}", warning.line());
             }
             running.integration = kept;
             running.tables = tables;
             for letter in letters {
                 if running.outlet.send(Letter::Control(letter)).await.is_err() {
-                    tracing::error!(integration = %running.integration.id, "its worker has ended: not reloaded");
+                    tracing::error!(
+                        target: SERVICE, integration = %running.integration.id, "its worker has ended: not reloaded"
+                    );
                 }
             }
         }
@@ -470,19 +476,21 @@ impl Service {
             }
         };
         let hanging = joined.unwrap_or_else(|error| {
-            tracing::error!(%error, "a worker could not be waited for");
+            tracing::error!(target: SERVICE, %error, "a worker could not be waited for");
             Vec::new()
         });
         let ended = tokio::task::spawn_blocking(move || {
             drop(handles);
             let drained = publisher.drain(deadline);
             for (integration, count) in &drained.kept {
-                tracing::warn!(%integration, count, "not acknowledged by Kafka yet: kept in the store for the next start");
+                tracing::warn!(
+                    target: SERVICE, %integration, count, "not acknowledged by Kafka yet: kept in the store for the next start"
+                );
             }
             drained
         });
         let mut drained = ended.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the publisher could not be drained");
+            tracing::error!(target: SERVICE, %error, "the publisher could not be drained");
             Drained::default()
         });
         let last = deadline.max(Instant::now() + MOMENT);
@@ -493,7 +501,7 @@ impl Service {
             let _ = model.await;
         }
         if tokio::time::timeout_at(last.into(), self.serving.end()).await.is_err() {
-            tracing::warn!("an HTTP request hangs and is left to the end of the process");
+            tracing::warn!(target: SERVICE, "an HTTP request hangs and is left to the end of the process");
         }
         drained.hanging = hanging;
         drained.unwritten += refused.load(Ordering::Relaxed);

@@ -10,9 +10,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::config::mapping as mapping_files;
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::problem::{Origin, Problem};
 use crate::integration::command::{Command, Task};
+use crate::integration::mapping_versions::Versions;
+use crate::integration::worker::{self, Charge, Control};
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::inbox::{self, Letter, Outlet};
 use crate::sources::rta::listener::{self, Bound};
@@ -24,8 +27,6 @@ use crate::wire::layout::builtin;
 use crate::wire::plan::Plan;
 
 use super::tls_files::{self, TlsFiles};
-use crate::integration::mapping_files::{self, Versions};
-use crate::integration::worker::{self, Charge, Control};
 
 /// What an integration needs before anything is started.
 pub(super) struct Prepared {
@@ -52,7 +53,7 @@ pub(super) fn prepare(
                 .ok()
         });
         if integration.is_removed {
-            // No version is counted for it: should it come back, its mapping is what it was.
+            // It gets no version: should it come back, its mapping is what it was.
             let tables = mapping_files::read(&integration.mapping).map(Arc::new);
             prepared.extend(tables.ok().map(|tables| Prepared { plan: None, tls: None, tables }));
             continue;
@@ -71,7 +72,7 @@ pub(super) fn prepare(
                 continue;
             }
         };
-        prepared.push(Prepared { plan: plan.flatten(), tls, tables: versions.assign(integration, tables) });
+        prepared.push(Prepared { plan: plan.flatten(), tls, tables: versions.assign(&integration.id, tables) });
     }
     (prepared.len() == config.integrations.len()).then_some(prepared)
 }
@@ -121,7 +122,7 @@ pub(super) fn feed_settings(
     FeedSettings {
         plan: Arc::clone(plan),
         allow: realtime.allow.clone(),
-        idle_after: (settings.snapshot_end != SnapshotEnd::Marker).then_some(settings.snapshot_idle),
+        idle_after: (settings.fixed.snapshot_end != SnapshotEnd::Marker).then_some(settings.thresholds.snapshot_idle),
         tls: tls.map(|files| Arc::clone(&files.tls)),
     }
 }
@@ -147,13 +148,14 @@ pub(super) fn models(
         .collect()
 }
 
-/// How the worker of an integration without a feed would read one: it never does, its people have to be known all the same.
+/// Returns the plan with which the worker of an integration without a feed would read one: it never does, but its people have
+/// to be known.
 pub(super) fn plan_without_feed() -> Option<Arc<Plan>> {
     let layout = Arc::new(builtin::get(builtin::NAMES.first()?)?);
     Plan::compile(&layout, "UTC").ok()
 }
 
-/// Passes on what HTTP asks for. Of an integration that no worker has nothing is carried out: dropping it says so.
+/// Passes on what HTTP asks for. A command for an integration without a worker is not carried out: dropping it says so.
 pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: HashMap<usize, Outlet<Control>>) {
     while let Some(Command { number, task }) = commands.recv().await {
         if let Some(outlet) = outlets.get(&number) {
@@ -167,6 +169,16 @@ pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Ha
     }
 }
 
+/// Gives each of so many workers as many of those that have much to do as the others, and then of the rest.
+fn shares<T>(mut all: Vec<T>, workers: usize, has_much_to_do: impl Fn(&T) -> bool) -> Vec<Vec<T>> {
+    all.sort_by_key(|one| !has_much_to_do(one));
+    let mut shares: Vec<Vec<T>> = (0..workers).map(|_| Vec::new()).collect();
+    for (position, one) in all.into_iter().enumerate() {
+        shares[position % workers].push(one);
+    }
+    shares
+}
+
 /// The channels of the integrations by their numbers, and the workers' threads.
 pub(super) type Workers = (HashMap<usize, Outlet<Control>>, Vec<std::thread::JoinHandle<()>>);
 
@@ -174,10 +186,7 @@ pub(super) type Workers = (HashMap<usize, Outlet<Control>>, Vec<std::thread::Joi
 pub(super) fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Workers> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = charges.len().clamp(1, cores.saturating_sub(1).max(1));
-    let mut shares: Vec<Vec<(usize, Charge)>> = (0..count).map(|_| Vec::new()).collect();
-    for (position, charge) in charges.into_iter().enumerate() {
-        shares[position % count].push(charge);
-    }
+    let shares = shares(charges, count, |(_, charge)| charge.has_feed());
     let mut outlets = HashMap::new();
     let mut workers = Vec::new();
     for (number, share) in shares.into_iter().enumerate() {
@@ -188,4 +197,25 @@ pub(super) fn start_workers(charges: Vec<(usize, Charge)>) -> std::io::Result<Wo
         outlets.extend(numbers.into_iter().zip(of_worker));
     }
     Ok((outlets, workers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feeds_are_spread_over_workers_wherever_they_stand() {
+        let has_feed = |id: &&str| id.starts_with('f');
+        let cases = [
+            ("f1 x1 f2 x2", 2, "f1 x1|f2 x2"),
+            ("x1 f1 x2 f2 x3 f3", 3, "f1 x1|f2 x2|f3 x3"),
+            ("f1 f2 f3", 1, "f1 f2 f3"),
+            ("", 1, ""),
+        ];
+        for (all, workers, expected) in cases {
+            let shares = shares(all.split_whitespace().collect(), workers, has_feed);
+            let told: Vec<String> = shares.iter().map(|share| share.join(" ")).collect();
+            assert_eq!(told.join("|"), expected, "{all:?}");
+        }
+    }
 }

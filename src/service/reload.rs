@@ -1,11 +1,12 @@
 //! What a new configuration may change while running, and what it may not.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::model::{Config, Integration, Mapping};
+use crate::config::model::{Config, Integration, Kafka, Mapping, Retention};
 use crate::config::problem::{Origin, Problem};
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::Settings;
+use crate::tracker::settings::Fixed;
 
 /// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
 /// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
@@ -42,15 +43,9 @@ pub(super) fn shrunken(
     shrunken.map(warning).collect()
 }
 
-/// The running settings with the new thresholds. What would make another feed stays as it is until a restart.
-pub(super) fn thresholds(running: &Integration, wanted: &Integration) -> Settings {
-    let Settings { acd, details, mode, snapshot_end, .. } = running.settings;
-    Settings { acd, details, mode, snapshot_end, ..wanted.settings.clone() }
-}
-
 /// Whether both read a feed in the same way, so that a layout of the one fits the other.
 pub(super) fn reads_alike(running: &Integration, wanted: &Integration) -> bool {
-    let of = |integration: &Integration| (integration.settings.mode, integration.settings.snapshot_end);
+    let of = |integration: &Integration| (integration.settings.fixed.mode, integration.settings.fixed.snapshot_end);
     of(running) == of(wanted)
 }
 
@@ -62,8 +57,10 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
             keys.push(key.to_owned());
         }
     };
-    // Properties may hold secrets: they are compared, and only their section is named.
-    compare(format!("{:?}", running.kafka) != format!("{:?}", wanted.kafka), "kafka");
+    // These two have names of their own. Properties may hold secrets: only their section is named.
+    let rest_of =
+        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: Retention::default(), ..kafka.clone() };
+    compare(rest_of(&running.kafka) != rest_of(&wanted.kafka), "kafka");
     compare(running.kafka.properties != wanted.kafka.properties, "kafka.properties");
     compare(running.http.listen != wanted.http.listen, "http.listen");
     compare(running.store.directory != wanted.store.directory, "store.directory");
@@ -92,11 +89,12 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
 fn integration_keys(running: &Integration, wanted: &Integration, compare: &mut impl FnMut(bool, &str)) {
     let id = &wanted.id;
     let key = |name: &str| format!("integration {id:?}: {name}");
-    let (before, after) = (&running.settings, &wanted.settings);
-    compare(before.acd != after.acd, &key("acd"));
-    compare(before.details != after.details, &key("details"));
-    compare(before.mode != after.mode, &key("realtime.mode"));
-    compare(before.snapshot_end != after.snapshot_end, &key("realtime.snapshot_end"));
+    let Fixed { acd, details, mode, snapshot_end } = running.settings.fixed;
+    let after = wanted.settings.fixed;
+    compare(acd != after.acd, &key("acd"));
+    compare(details != after.details, &key("details"));
+    compare(mode != after.mode, &key("realtime.mode"));
+    compare(snapshot_end != after.snapshot_end, &key("realtime.snapshot_end"));
     compare(running.name != wanted.name, &key("name"));
     let listen = |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.listen);
     let refresh_after =

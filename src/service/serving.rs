@@ -30,7 +30,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Serves, not ready yet.
+    /// Starts serving, not ready yet.
     pub(super) fn start(
         listener: TcpListener,
         model: &ReadModel,
@@ -58,17 +58,17 @@ impl Serving {
         Ok(Self { address, readiness, access, http, stop, _stop_when_dropped: guard })
     }
 
-    /// The agents are restored and CMS can dial in: ready, as far as the store is.
+    /// The agents are restored and CMS can dial in: ready if the store is.
     pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
         self.readiness.all_is_there(handles);
     }
 
-    /// From now on others may do other things.
+    /// Changes who may do what from now on.
     pub(super) fn change_access(&self, http: &Http) {
         self.access.store(Arc::new(http.clone()));
     }
 
-    /// Ends it, after the requests that are being answered.
+    /// Ends it, once requests in progress are answered.
     pub(super) async fn end(self) {
         self.stop.cancel();
         // It ends by itself; a panic in it is in the log.

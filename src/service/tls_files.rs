@@ -1,8 +1,8 @@
 //! Reads the certificates and the key of a port.
 //!
-//! Everything that is wrong with the files is told at once, with what to do. What has run out does not keep the service
-//! from starting: one integration's certificate must not take the others down with it. It is an error of `check`, and a
-//! warning of `run`.
+//! All errors in the files are reported at once, with what to do. An expired certificate does not keep the service from
+//! starting: one integration's certificate must not take the others down with it. It is an error of `check`, and a warning of
+//! `run`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,7 +21,7 @@ use crate::config::problem::{Origin, Problem};
 use crate::sources::rta::tls::{Tls, TlsError};
 use crate::time::Timestamp;
 
-/// A certificate that runs out within this is told.
+/// A certificate that expires within this time is reported.
 const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What a port needs for TLS.
@@ -29,11 +29,11 @@ const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct TlsFiles {
     /// For the handshakes.
     pub tls: Arc<Tls>,
-    /// When the first of the port's certificates runs out.
+    /// When the first of the port's certificates expires.
     pub expires: Timestamp,
 }
 
-/// What an integration names; `None` where its port speaks plain text.
+/// Reads what an integration names; `None` where its port speaks plain text.
 ///
 /// # Errors
 /// Every reason why no handshake could succeed with these files.
@@ -69,8 +69,8 @@ fn does_not_fit(wanted: &model::Tls, error: &TlsError) -> Problem {
     }
 }
 
-/// What does not keep a port from speaking TLS, and should be put right: a key that others may read, a certificate that
-/// runs out soon.
+/// Returns what does not keep a port from speaking TLS, but should be fixed: a key that others may read, a certificate that
+/// expires soon.
 pub fn warnings(integration: &Integration, now: Timestamp) -> Vec<Problem> {
     let Some(wanted) = integration.realtime.as_ref().and_then(|realtime| realtime.tls.as_ref()) else {
         return Vec::new();
@@ -93,7 +93,7 @@ pub fn warnings(integration: &Integration, now: Timestamp) -> Vec<Problem> {
     warnings
 }
 
-/// Certificates that no peer accepts at this time: the file, and why.
+/// Returns certificates that no peer accepts at this time: the file, and why.
 pub fn out_of_date(integration: &Integration, now: Timestamp) -> Vec<(Origin, String)> {
     let Some(wanted) = integration.realtime.as_ref().and_then(|realtime| realtime.tls.as_ref()) else {
         return Vec::new();
@@ -109,10 +109,10 @@ pub fn out_of_date(integration: &Integration, now: Timestamp) -> Vec<(Origin, St
     validities(wanted).into_iter().filter_map(told).collect()
 }
 
-/// All certificates that can be read, and their files.
+/// Returns all certificates that can be read, and their files.
 fn validities(wanted: &model::Tls) -> Vec<(&Path, Read)> {
     let files = [Some(&wanted.certificate), wanted.client_ca.as_ref()].into_iter().flatten();
-    // What cannot be read is an error of `read`.
+    // A file that cannot be read is an error of `read`.
     let of_file = |file| certificates(file, &mut Vec::new()).into_iter().map(move |read| (file, read));
     files.map(std::path::PathBuf::as_path).flat_map(of_file).collect()
 }
@@ -158,7 +158,7 @@ fn certificates(file: &Path, problems: &mut Vec<Problem>) -> Vec<Read> {
 
 const PEM: &str = "expected are lines between -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----";
 
-/// The key; nothing of it goes into a message.
+/// Reads the key; nothing of it goes into a message.
 fn key(file: &Path, problems: &mut Vec<Problem>) -> Option<PrivateKeyDer<'static>> {
     let bytes = bytes(file, problems)?;
     let message = match PrivateKeyDer::from_pem_slice(&bytes) {

@@ -1,7 +1,7 @@
-//! What is looked at every few seconds: buffers of histograms, how long agents have been in AUX, room on the disk, and how
-//! large SQLite's log has become beside the database.
+//! What is checked every few seconds: buffers of histograms, how long agents have been in AUX, room on the disk, and the size
+//! of SQLite's log next to the database.
 //!
-//! On a thread of its own each time: a disk that hangs keeps no socket waiting, only the next look.
+//! On a thread of its own each time: a hanging disk keeps no socket waiting, only the next check.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,15 +15,16 @@ use crate::config::model::Store;
 use crate::journal::store::{self, Space};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::telemetry::targets::SERVICE;
 use crate::time::Timestamp;
 use crate::views::model::ReadModel;
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Twice what the log is emptied at.
+/// Twice the size at which the log is emptied.
 const LARGE_LOG: u64 = 2 * store::MOST_LOG;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// Checks what has to be watched every few seconds.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     metrics: Metrics,
@@ -32,12 +33,12 @@ pub(super) struct Upkeep {
     free: Gauge,
     size: Gauge,
     log: Gauge,
-    /// When it was last said that it grows.
+    /// When its growth was last logged.
     told: Mutex<Option<Timestamp>>,
 }
 
 impl Upkeep {
-    /// Registers what it tells.
+    /// Registers what it reports.
     pub(super) fn new(metrics: &Metrics, model: &ReadModel, store: &Store) -> Self {
         #[allow(clippy::cast_precision_loss)] // bytes of a disk
         metrics.gauge(names::JOURNAL_MAX_BYTES, &[]).set(store.journal_max_size as f64);
@@ -55,7 +56,7 @@ impl Upkeep {
         upkeep
     }
 
-    /// Until it is stopped.
+    /// Runs until it is stopped.
     pub(super) async fn run(self, stop: CancellationToken) {
         let upkeep = Arc::new(self);
         let mut interval = tokio::time::interval(INTERVAL);
@@ -64,7 +65,7 @@ impl Upkeep {
             let upkeep = Arc::clone(&upkeep);
             let looked = tokio::task::spawn_blocking(move || upkeep.look(Timestamp::now())).await;
             if let Err(error) = looked {
-                tracing::error!(%error, "figures of the disk and of times are not told any more");
+                tracing::error!(target: SERVICE, %error, "figures of the disk and of times are not told any more");
                 break;
             }
         }
@@ -84,7 +85,7 @@ impl Upkeep {
             let advice = "another program, such as an sqlite3 shell, has a transaction open on journal.db: end it, before the \
                           disk is full";
             tracing::warn!(
-                log_mib = log >> 20,
+                target: SERVICE, log_mib = log >> 20,
                 advice,
                 "the log of the store grows, because somebody reads in it all the time"
             );
@@ -92,7 +93,7 @@ impl Upkeep {
     }
 }
 
-/// Whether the log is larger than it gets by itself, and that was not said for a while.
+/// Whether the log is larger than it normally gets, and that was not logged for a while.
 fn is_to_be_told(told: &mut Option<Timestamp>, log: u64, now: Timestamp) -> bool {
     if log <= LARGE_LOG {
         *told = None;

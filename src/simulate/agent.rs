@@ -1,4 +1,4 @@
-//! An agent as CMS knows him: who he is, what he can do and what he is doing.
+//! An agent as CMS knows them: who they are, what they can do and what they are doing.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::time::Timestamp;
 use crate::wire::states::{Direction, Mode};
 
-/// An agent of the centre.
+/// An agent of the contact centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// Text: leading zeros count.
@@ -45,16 +45,16 @@ pub struct AgentState {
     pub direction: Direction,
     /// An ACD call waits on hold.
     pub on_hold: bool,
-    /// Counts in AUX only; 0 elsewhere.
+    /// The reason in AUX; 0 elsewhere.
     pub aux_reason: u32,
-    /// Split or skill that the agent works for at the moment.
+    /// The split or skill that the agent is working for.
     pub work_split: Option<u32>,
     /// When this mode and direction began; a change of the AUX reason alone does not move it.
     pub since: Timestamp,
 }
 
 impl AgentState {
-    /// Logged out since then.
+    /// Returns the state of an agent logged out since then.
     pub const fn logged_out(since: Timestamp) -> Self {
         Self { mode: Mode::Unstaff, direction: Direction::None, on_hold: false, aux_reason: 0, work_split: None, since }
     }

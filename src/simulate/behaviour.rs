@@ -7,9 +7,10 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::wire::states::{Direction, Mode};
+
 use super::agent::Skill;
 use super::stock::{self, AuxReason};
-use crate::wire::states::{Direction, Mode};
 
 /// Where an agent is in the round of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +50,19 @@ pub(super) enum Stage {
     AuxCall(u32),
 }
 
-/// What an agent must be told to choose.
+/// What an agent must know to choose.
 #[derive(Clone, Copy)]
 pub(super) struct Situation<'a> {
-    /// Of the agent; the work split is one of them.
+    /// The agent's skills; the work split is one of them.
     pub(super) skills: &'a [Skill],
-    /// The agent leaves at the next occasion.
+    /// The agent leaves at the next opportunity.
     pub(super) shift_is_over: bool,
     /// Breaks are log-outs.
     pub(super) breaks_by_logout: bool,
 }
 
 impl Stage {
-    /// Mode, direction, on hold, AUX reason and work split, as CMS reports the stage.
+    /// Returns mode, direction, on hold, AUX reason and work split, as CMS reports the stage.
     pub(super) const fn report(self) -> (Mode, Direction, bool, u32, Option<u32>) {
         match self {
             Self::Off | Self::Away => (Mode::Unstaff, Direction::None, false, 0, None),
@@ -79,7 +80,7 @@ impl Stage {
         }
     }
 
-    /// The stage after this one.
+    /// Returns the stage after this one.
     pub(super) fn next(self, situation: Situation<'_>, rng: &mut ChaCha8Rng) -> Self {
         let percent = rng.random_range(0..100_u32);
         let may_leave = matches!(self, Self::Available | Self::Wrap(_) | Self::Aux(_) | Self::DirectWrap(_));
@@ -118,7 +119,7 @@ impl Stage {
         }
     }
 
-    /// How long the stage lasts at the pace of real life, in seconds.
+    /// Returns how long the stage lasts at the pace of real life, in seconds.
     pub(super) fn seconds(self, rng: &mut ChaCha8Rng) -> f64 {
         match self {
             Self::Off => rng.random_range(8.0..16.0) * 3_600.0,
@@ -141,7 +142,7 @@ impl Stage {
         }
     }
 
-    /// A stage in the middle of a shift, as often as agents are met in it.
+    /// Returns a stage in the middle of a shift, as likely as agents are found in it.
     pub(super) fn mid_shift(situation: Situation<'_>, rng: &mut ChaCha8Rng) -> Self {
         let split = work_split(situation.skills, rng);
         match rng.random_range(0..100_u32) {
@@ -158,7 +159,7 @@ impl Stage {
     }
 }
 
-/// AUX with some reason, or the log-out that stands for it.
+/// Returns AUX with some reason, or the log-out that replaces it.
 fn pause(situation: Situation<'_>, rng: &mut ChaCha8Rng) -> Stage {
     let total: u32 = stock::AUX_REASONS.iter().map(|row| row.weight).sum();
     let mut left = rng.random_range(0..total);

@@ -1,8 +1,8 @@
 //! The TCP side: dials in like CMS and writes each snapshot when it is due.
 //!
-//! Open loop: due times are fixed when the first connection stands and never move, so that a slow listener cannot slow
-//! the feed down unseen; refreshes that fall due while nobody listens are left out, as CMS keeps no snapshots either.
-//! A listener that closes its side, even half of it, is taken for gone and dialled again at the next refresh.
+//! Open loop: due times are fixed when the first connection is established and never move, so that a slow listener cannot
+//! slow the feed down unnoticed; refreshes that are due while nobody listens are left out, as CMS keeps no snapshots either.
+//! A listener that closes its side, even half of it, counts as gone and is dialled again at the next refresh.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+
+use crate::telemetry::targets::SIMULATE;
 
 use super::error::SimulateError;
 use super::feed::{Action, Feed};
@@ -29,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Most time for one attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time that a snapshot half written has to get out after the end, and a listener to close its side.
+/// Time after the end for a half-written snapshot to get out, and for the listener to close its side.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Where to dial, and with what.
@@ -39,22 +41,22 @@ pub struct SimulateSettings {
     pub target: String,
     /// What to stream.
     pub feed: FeedSettings,
-    /// How long, from the first connection on; without one until cancelled.
+    /// How long, from the first connection on; `None`: until cancelled.
     pub duration: Option<Duration>,
-    /// How long to dial in vain before giving up; without one for ever.
+    /// How long to dial in vain before giving up; `None`: for ever.
     pub give_up_after: Option<Duration>,
     /// Where the transitions go.
     pub truth: TruthSink,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Snapshots written.
     pub snapshots: u64,
     /// Valid records in them.
     pub records: u64,
-    /// Lines that are no valid records.
+    /// Lines that are not valid records.
     pub garbage_lines: u64,
     /// Bytes written, those of twins included.
     pub bytes: u64,
@@ -67,7 +69,7 @@ pub struct Summary {
 /// Streams until the duration is over or `cancel` says so, then closes cleanly.
 ///
 /// # Errors
-/// Settings that make no feed, nobody who listens within `give_up_after`, or a truth that cannot be written.
+/// Invalid settings, nobody listening within `give_up_after`, or a truth that cannot be written.
 pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Result<Summary, SimulateError> {
     settings.feed.renderer()?;
     let mut sink = Sink::open(&settings.truth).await?;
@@ -160,7 +162,7 @@ impl Wire {
         self.connections.contains_key(&connection)
     }
 
-    /// Waits for the time, and for the end where that comes first.
+    /// Waits for the time, or for the end where that comes first.
     async fn wait_until(&mut self, due: Instant, connection: u32) -> Wait {
         let is_last = self.end.is_some_and(|end| due >= end);
         let until = self.end.filter(|_| is_last).unwrap_or(due);
@@ -172,13 +174,13 @@ impl Wire {
             () = sleep_until(until) => if is_last { Wait::End } else { Wait::Due },
         };
         if matches!(wait, Wait::Gone) {
-            info!(target_address = %self.target, "listener closed the connection");
+            info!(target: SIMULATE, target_address = %self.target, "listener closed the connection");
             self.connections.remove(&connection);
         }
         wait
     }
 
-    /// Whether every byte that the listener should hear has been written.
+    /// Carries out the actions; true if every byte that the listener should hear has been written.
     async fn carry_out(&mut self, actions: Vec<Action>) -> Result<bool, SimulateError> {
         let mut all_heard = true;
         for action in actions {
@@ -209,7 +211,7 @@ impl Wire {
         match written {
             Ok(()) => self.bytes += bytes.len() as u64,
             Err(error) => {
-                debug!(connection, %error, "write failed");
+                debug!(target: SIMULATE, connection, %error, "write failed");
                 self.connections.remove(&connection);
                 return false;
             }
@@ -239,7 +241,9 @@ impl Wire {
                 return Err(SimulateError::Unreachable { target: self.target.clone(), source });
             }
             if pause == FIRST_PAUSE {
-                warn!(target_address = %self.target, error = %source, "nobody listens, dialling again");
+                warn!(
+                    target: SIMULATE, target_address = %self.target, error = %source, "nobody listens, dialling again"
+                );
             }
             tokio::select! {
                 () = sleep(pause) => {}
@@ -252,7 +256,7 @@ impl Wire {
     async fn dial_once(&mut self, connection: u32) -> io::Result<()> {
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.target)).await??;
         stream.set_nodelay(true)?;
-        info!(target_address = %self.target, connection, "connected");
+        info!(target: SIMULATE, target_address = %self.target, connection, "connected");
         self.connections.insert(connection, stream);
         self.newest = self.newest.max(Some(connection));
         Ok(())
@@ -263,9 +267,9 @@ impl Wire {
     async fn close(&mut self, connection: u32) {
         let Some(mut stream) = self.connections.remove(&connection) else { return };
         if let Err(error) = stream.shutdown().await {
-            debug!(connection, %error, "listener was gone before the end");
+            debug!(target: SIMULATE, connection, %error, "listener was gone before the end");
         } else if timeout(GRACE, peer_closed(Some(&mut stream))).await.is_err() {
-            debug!(connection, "listener keeps its side open");
+            debug!(target: SIMULATE, connection, "listener keeps its side open");
         }
     }
 

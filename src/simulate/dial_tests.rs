@@ -3,11 +3,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::*;
 use crate::simulate::scenario::Scenario;
 use crate::simulate::shift::Drive;
 use crate::simulate::stream;
 use crate::wire::layout::builtin;
+
+use super::*;
 
 fn settings(target: String, scenario: Scenario, snapshots: u32) -> SimulateSettings {
     let refresh = Duration::from_millis(10);
@@ -59,7 +60,7 @@ async fn snapshots_arrive_as_the_stream_has_them() {
     assert_eq!(count, stream.truth().len());
 }
 
-/// Runs until a second connection stands; the bytes of both, and the summary.
+/// Runs until there is a second connection; returns the bytes of both, and the summary.
 async fn until_dialled_again(
     scenario: Scenario,
     first: impl AsyncFnOnce(TcpStream) -> Vec<u8>,

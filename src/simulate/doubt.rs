@@ -1,9 +1,9 @@
-//! What garbage in a snapshot means for those who are not in it (rule 3 of the tracker).
+//! What garbage in a snapshot means for agents who are not in it (rule 3 of the tracker).
 //!
 //! A record whose login id cannot be read may be anybody's. One that names somebody unknown may be a login id that lost a
 //! digit, until the same name has come in some snapshots in a row.
 
-/// A name that nobody has is believed after so many snapshots in a row.
+/// An unknown login id is believed after so many snapshots in a row.
 const BELIEVED_AFTER: u32 = 3;
 
 /// The garbage of one snapshot.
@@ -18,7 +18,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// Both together.
+    /// Returns both together.
     pub(super) const fn and(self, other: Self) -> Self {
         Self {
             lines: self.lines + other.lines,
@@ -36,7 +36,7 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// The next snapshot has that garbage beside its valid records: whether it proves who is absent, if it is complete.
+    /// Takes the garbage of the next snapshot; returns whether that snapshot, if complete, proves who is absent.
     pub(super) const fn next_proves(&mut self, doubt: Doubt) -> bool {
         self.in_a_row = if doubt.names_stranger { self.in_a_row.saturating_add(1) } else { 0 };
         let is_doubtful = doubt.names_stranger && self.in_a_row <= BELIEVED_AFTER;

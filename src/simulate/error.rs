@@ -23,17 +23,17 @@ pub enum SimulateError {
     TimeZone {
         /// As given.
         name: String,
-        /// Of the calendar library.
+        /// The message of the calendar library.
         message: String,
     },
-    /// A form of civil time that cannot be written.
+    /// A format of local time that cannot be written.
     #[error("format {format:?} of column {column} cannot be written: {message}")]
     TimeFormat {
         /// Name of the column.
         column: &'static str,
         /// As given.
         format: String,
-        /// Of the calendar library.
+        /// The message of the calendar library.
         message: String,
     },
     /// Nobody listened in time.
@@ -41,7 +41,7 @@ pub enum SimulateError {
     Unreachable {
         /// As given.
         target: String,
-        /// Of the last attempt.
+        /// The error of the last attempt.
         source: io::Error,
     },
     /// The truth could not be written.
@@ -49,7 +49,7 @@ pub enum SimulateError {
     TruthFile {
         /// As given.
         path: PathBuf,
-        /// Of the file system.
+        /// The error of the file system.
         source: io::Error,
     },
 }

@@ -1,12 +1,16 @@
 //! A feed, refresh by refresh: moves the shift, lets the scenario disturb it, writes the snapshot, keeps the truth.
 //!
-//! Pure. Whoever carries out the [`Action`]s of a refresh says afterwards whether they arrived ([`Feed::delivered`],
-//! [`Feed::lost`]); only what arrived is true for a listener.
+//! Pure. The caller that carries out the [`Action`]s of a refresh reports afterwards whether they arrived
+//! ([`Feed::delivered`], [`Feed::lost`]); only what arrived is true for a listener.
 
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::time::Timestamp;
+use crate::wire::layout::{Column, LayoutSpec};
+use crate::wire::states::Mode;
 
 use super::agent::{Agent, AgentState};
 use super::doubt::{Doubt, Doubts};
@@ -17,11 +21,8 @@ use super::scenario::{Refresh, Scenario};
 use super::settings::FeedSettings;
 use super::shift::{Shift, ShiftSettings};
 use super::truth::{Sight, Truth, Truths};
-use crate::time::Timestamp;
-use crate::wire::layout::{Column, LayoutSpec};
-use crate::wire::states::Mode;
 
-/// Fewest agents of which a listener believes that the link is down rather than that all of them are UNKNOWN.
+/// Fewest agents for which a listener takes all UNKNOWN for a link that is down.
 const LINK_DOWN_AGENTS: usize = 10;
 
 /// What to do on the wire.
@@ -31,9 +32,9 @@ pub enum Action {
     Send {
         /// Which connection, counted from 0: a twin has the next number.
         connection: u32,
-        /// Whole records, save at a disconnect.
+        /// Whole records, except at a disconnect.
         bytes: Vec<u8>,
-        /// Whether the listener takes them for the feed; the bytes of a twin that waits or has been replaced are not.
+        /// Whether the listener takes them for the feed; not so for the bytes of a twin that waits or has been replaced.
         heard: bool,
     },
     /// Close the connection.
@@ -46,11 +47,11 @@ pub enum Action {
 /// What has been delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Snapshots, those of a link outage included.
+    /// Snapshots, including those of a link outage.
     pub snapshots: u64,
     /// Valid records.
     pub records: u64,
-    /// Lines that are no valid records.
+    /// Lines that are not valid records.
     pub garbage_lines: u64,
 }
 
@@ -64,7 +65,7 @@ pub struct Feed {
     truths: Truths,
     garbage: Garbage,
     doubts: Doubts,
-    /// Of the garbage of a twin that waits: it counts in the first snapshot after the takeover.
+    /// The garbage of a waiting twin: it counts in the first snapshot after the takeover.
     doubt_of_twin: Doubt,
     rng: ChaCha8Rng,
     refreshes: u64,
@@ -91,10 +92,10 @@ struct Staged {
 }
 
 impl Feed {
-    /// A feed at the beginning of its shift.
+    /// Creates a feed at the beginning of its shift.
     ///
     /// # Errors
-    /// Settings that make no feed.
+    /// Invalid settings.
     pub fn new(settings: &FeedSettings, start: Timestamp) -> Result<Self, SimulateError> {
         let renderer = settings.renderer()?;
         let shift = Shift::new(&ShiftSettings {
@@ -130,32 +131,32 @@ impl Feed {
         })
     }
 
-    /// Everybody, logged in or not.
+    /// Returns everybody, logged in or not.
     pub fn agents(&self) -> &[Agent] {
         self.shift.agents()
     }
 
-    /// The connection that the listener hears at the moment.
+    /// Returns the connection that the listener hears at the moment.
     pub fn connection(&self) -> u32 {
         self.connection
     }
 
-    /// What has been delivered.
+    /// Returns what has been delivered.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// The transitions found so far.
+    /// Returns the transitions found so far.
     pub fn truths(&self) -> &Truths {
         &self.truths
     }
 
-    /// The transitions found since the last call.
+    /// Takes the transitions found since the last call.
     pub fn take_truth(&mut self) -> Vec<Truth> {
         self.truths.take()
     }
 
-    /// The next refresh, at that time; in the order in which it is to be carried out.
+    /// Makes the next refresh, at that time; returns its actions in the order in which they are to be carried out.
     pub fn refresh(&mut self, at: Timestamp) -> Vec<Action> {
         let refresh = self.scenario.refresh(self.refreshes);
         self.refreshes += 1;
@@ -225,7 +226,7 @@ impl Feed {
         actions
     }
 
-    /// `half_record` is what the connection breaks within.
+    /// `half_record` is the part of a record after which the connection breaks.
     fn actions(
         &mut self,
         refresh: Refresh,
@@ -261,7 +262,7 @@ impl Feed {
         actions
     }
 
-    /// Everybody UNKNOWN, or nothing where that would not be understood.
+    /// Reports everybody as UNKNOWN, or nothing where that would not be understood.
     fn link_down(&mut self, at: Timestamp) -> Vec<Action> {
         let shown: Vec<&Agent> =
             self.shift.agents().iter().zip(&self.shown).filter(|(_, shown)| **shown).map(|(agent, _)| agent).collect();
@@ -279,7 +280,7 @@ impl Feed {
         vec![Action::Send { connection: self.connection, bytes: snapshot.bytes, heard: true }]
     }
 
-    /// One agent in a hundred gets other skills; one in five of those is out of sight for some refreshes.
+    /// Gives one agent in a hundred other skills; one in five of those is hidden for some refreshes.
     fn reskill(&mut self) {
         for index in 1..self.hidden.len() {
             self.hidden[index] = self.hidden[index].saturating_sub(1);
@@ -307,7 +308,7 @@ impl Feed {
     }
 }
 
-/// Most characters of a login id in that layout.
+/// Returns the most characters of a login id in that layout.
 fn login_digits(layout: &LayoutSpec) -> usize {
     let column = layout.columns.iter().find(|spec| spec.column == Column::LoginId);
     let width = column.and_then(|spec| spec.place).map(|place| place.width);

@@ -1,16 +1,17 @@
-//! The text of one field: what a column says of an agent.
+//! The text of one field: what a column says about an agent.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 
-use super::agent::{Agent, Skill};
-use super::error::SimulateError;
 use crate::time::Timestamp;
 use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, LayoutSpec, Place};
 use crate::wire::states::{Direction, Mode, StateCode};
 use crate::wire::words::Words;
+
+use super::agent::{Agent, Skill};
+use super::error::SimulateError;
 
 /// A column, ready to be written.
 #[derive(Clone, Debug)]
@@ -22,10 +23,10 @@ pub(super) struct Field {
     /// Everything that is read as null.
     nulls: Vec<String>,
     format: Option<String>,
-    /// The site's words for what stands in this column, as far as they can be written.
+    /// The site's words for values of this column, as far as they can be written.
     aux_reasons: Words<u32>,
     directions: Words<Direction>,
-    /// The last column before the extension that nobody looks at.
+    /// The last ignored column before the extension.
     precedes_extension: bool,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Row<'a> {
     /// The agent's state, spelled and as the layout's table reads it.
     pub(super) code: &'a str,
     pub(super) meaning: StateCode,
-    /// Of this row or group.
+    /// The skill of this row or group.
     pub(super) skill: Option<Skill>,
     pub(super) at: Timestamp,
     pub(super) acd: u32,
@@ -44,7 +45,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Field {
-    /// The column as that layout writes it; `next` is the one after it.
+    /// Creates the column as that layout writes it; `next` is the one after it.
     pub(super) fn new(spec: &ColumnSpec, next: Option<&ColumnSpec>, layout: &LayoutSpec) -> Self {
         let nulls: Vec<String> = spec.null.iter().chain(&layout.null).cloned().collect();
         let can_be_blank = layout.fields != FieldStyle::Whitespace;
@@ -81,8 +82,8 @@ impl Field {
         self.nulls.iter().any(|null| null == text)
     }
 
-    /// The text of an AUX reason that is read as the same again: the site's word for it, or the number. `None` where that
-    /// number is a word for another one.
+    /// Returns a text of an AUX reason that reads as the same reason: the site's word for it, or the number. `None` where
+    /// that number is a word for another one.
     pub(super) fn aux_reason(&self, reason: u32) -> Option<Cow<'_, str>> {
         let number = || {
             let number = reason.to_string();
@@ -91,7 +92,7 @@ impl Field {
         spelled(&self.aux_reasons, reason).map(Cow::Borrowed).or_else(number)
     }
 
-    /// The same of a direction.
+    /// Returns the same for a direction.
     pub(super) fn direction(&self, direction: Direction) -> Option<&str> {
         let name = Some(direction.name()).filter(|name| self.directions.lookup(name.as_bytes()).is_none());
         spelled(&self.directions, direction).or(name)
@@ -99,7 +100,7 @@ impl Field {
 
     /// Writes the text, or null.
     ///
-    /// Nobody knows what the ignored columns of the public Cisco record mean; they are zero, save the one before the
+    /// The meaning of the ignored columns of the public Cisco record is not known; they are zero, except the one before the
     /// extension, which is 1 as in that record.
     pub(super) fn write(&self, row: &Row<'_>, out: &mut String) {
         let state = &row.agent.state;
@@ -131,7 +132,7 @@ impl Field {
         }
     }
 
-    /// Whether the column's form of civil time can be written.
+    /// Checks that the column's format of local time can be written.
     pub(super) fn check(&self) -> Result<(), SimulateError> {
         let Some(format) = &self.format else { return Ok(()) };
         let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
@@ -152,12 +153,12 @@ impl Field {
     }
 }
 
-/// Those of the words that pass.
+/// Returns those of the words that pass.
 fn only<T: Copy>(words: &Words<T>, pass: impl Fn(&str) -> bool) -> Words<T> {
     Words::new(words.rows().iter().filter(|(word, _)| pass(word)).cloned())
 }
 
-/// The first word that is read as `meaning`.
+/// Returns the first word that is read as `meaning`.
 fn spelled<T: Copy + PartialEq>(words: &Words<T>, meaning: T) -> Option<&str> {
     let is_meant = |(word, _): &&(String, T)| words.lookup(word.as_bytes()) == Some(meaning);
     words.rows().iter().find(is_meant).map(|(word, _)| word.as_str())

@@ -1,34 +1,35 @@
 //! Records that no listener may take for valid.
 //!
-//! Each kind is invalid for a reason that holds in any layout: too few or too many fields, a line that is too long, a
-//! number that is none, or a state that is null. Where records have a fixed length, garbage has it too, or everything
-//! after it would be shifted. A line that the layout would skip, or take for its marker, is not garbage and is left out.
+//! Each kind is invalid for a reason that holds in any layout: too few or too many fields, a line that is too long, a number
+//! that is not one, or a state that is null. Where records have a fixed length, garbage has it too, or everything after it
+//! would be shifted. A line that the layout would skip, or take for its marker, is not garbage and is left out.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use regex::bytes::Regex;
 
-use super::doubt::Doubt;
-use super::field::Field;
-use super::render::{Renderer, Snapshot, encode};
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{Column, ExtraFields, FieldStyle, Framing, LayoutSpec, Repeat};
 
-/// A login id that no agent of the centre has.
+use super::doubt::Doubt;
+use super::field::Field;
+use super::render::{Renderer, Snapshot, encode};
+
+/// A login id that no agent of the contact centre has.
 const NOBODY: &str = "999999";
 
 /// Makes garbage for one layout.
 #[derive(Clone, Debug)]
 pub(super) struct Garbage {
-    /// Those whose login id can be read: it is always that of [`NOBODY`].
+    /// Garbage whose login id can be read: it is always that of [`NOBODY`].
     readable: Vec<Vec<u8>>,
-    /// Those whose login id cannot.
+    /// Garbage whose login id cannot be read.
     unreadable: Vec<Vec<u8>>,
 }
 
 impl Garbage {
-    /// Every kind that the layout makes possible.
+    /// Creates every kind that is possible in the layout.
     pub(super) fn new(renderer: &Renderer) -> Self {
         let layout = renderer.layout().as_ref();
         let patterns = layout.skip.iter().chain(&layout.marker).filter_map(|pattern| Regex::new(pattern).ok());
@@ -52,7 +53,7 @@ impl Garbage {
         Self { readable: finish(readable), unreadable: finish(unreadable) }
     }
 
-    /// Some garbage; `may_hide_ids` lets kinds in whose login id cannot be read.
+    /// Returns some garbage; `may_hide_ids` allows kinds whose login id cannot be read.
     pub(super) fn some(&self, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Option<(&[u8], Doubt)> {
         let hides_login_id = may_hide_ids && (self.readable.is_empty() || rng.random_bool(0.5));
         let kinds = if hides_login_id { &self.unreadable } else { &self.readable };
@@ -84,8 +85,7 @@ impl Garbage {
     }
 }
 
-/// Text for each column of a record of nobody, who is in no state, then changed by `change`; `None` where null can not
-/// be told for the state.
+/// Makes a record of nobody in no state, changed by `change`; `None` where the state cannot be null.
 fn stateless(renderer: &Renderer, change: impl Fn(&Field) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let layout = renderer.layout().as_ref();
     let state = renderer.fields().iter().find(|field| field.column == Column::State)?;
@@ -111,7 +111,7 @@ struct Kind {
     tells_login_id: bool,
 }
 
-/// Every kind, also those that do not fit into the framing.
+/// Returns every kind, including those that do not fit the framing.
 fn kinds(renderer: &Renderer) -> Vec<Kind> {
     let layout = renderer.layout().as_ref();
     let has_length = matches!(layout.framing, Framing::Length(_));
@@ -147,13 +147,13 @@ fn kinds(renderer: &Renderer) -> Vec<Kind> {
     kinds
 }
 
-/// Positions of the columns that say whose a record is.
+/// Returns the positions of the columns that identify the agent.
 fn columns_of_identity(layout: &LayoutSpec) -> impl Iterator<Item = usize> {
     let columns = layout.columns.iter().enumerate();
     columns.filter(|(_, spec)| matches!(spec.column, Column::LoginId | Column::Acd)).map(|(position, _)| position)
 }
 
-/// Whether a record that has all its columns tells whose it is: something follows the login id and the ACD.
+/// Whether a record that has all its columns identifies the agent: something follows the login id and the ACD.
 fn tells_login_id(layout: &LayoutSpec) -> bool {
     let is_last = columns_of_identity(layout).any(|position| position + 1 == layout.columns.len());
     let has_groups = layout.skills.as_ref().is_some_and(|groups| matches!(groups.repeat, Repeat::Times(1..)));
@@ -161,7 +161,7 @@ fn tells_login_id(layout: &LayoutSpec) -> bool {
     !is_last || has_groups || ends_by_place
 }
 
-/// Records with all their columns, of which one says what it cannot.
+/// Returns records with all their columns, one of which has an impossible value.
 fn wrong_values(renderer: &Renderer) -> Vec<Vec<u8>> {
     let layout = renderer.layout().as_ref();
     let mut kinds = Vec::new();
@@ -180,7 +180,7 @@ fn wrong_values(renderer: &Renderer) -> Vec<Vec<u8>> {
     kinds
 }
 
-/// One field more than the groups can have.
+/// Returns one field more than the groups can have.
 fn impossible_groups(renderer: &Renderer) -> Option<Vec<u8>> {
     let layout = renderer.layout().as_ref();
     let is_fixed = matches!(layout.skills.as_ref()?.repeat, Repeat::Times(_));
@@ -190,7 +190,7 @@ fn impossible_groups(renderer: &Renderer) -> Option<Vec<u8>> {
     (is_fixed && layout.extra_fields == ExtraFields::Error).then_some(line)
 }
 
-/// A record without its end; skill groups are filled with zeros.
+/// Makes a record without its end; skill groups are filled with zeros.
 fn record(renderer: &Renderer, text: impl Fn(&Field) -> Vec<u8>) -> Vec<u8> {
     let layout = renderer.layout().as_ref();
     let mut line = Vec::new();

@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 
-use super::*;
 use crate::time::Timestamp;
 use crate::wire::decode::Decoder;
 use crate::wire::layout::{ColumnSpec, LayoutSpec, Place, builtin};
 use crate::wire::plan::Plan;
 use crate::wire::states::StateTable;
+
+use super::*;
 
 fn columns(columns: &[Column]) -> LayoutSpec {
     LayoutSpec {

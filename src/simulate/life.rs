@@ -5,14 +5,15 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::time::Timestamp;
+
 use super::agent::{Agent, AgentState};
 use super::behaviour::{Situation, Stage};
-use crate::time::Timestamp;
 
 /// What holds for every agent of a shift.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Times the speed of real life.
+    /// The pace: how many times the speed of real life.
     pub(super) pace: f64,
     /// Breaks are log-outs.
     pub(super) breaks_by_logout: bool,
@@ -21,7 +22,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// So many seconds of a shift in the time of the wire.
+    /// Converts seconds of a shift to time on the wire.
     pub(super) fn on_the_wire(&self, seconds: f64) -> Duration {
         Duration::try_from_secs_f64(seconds / self.pace).unwrap_or(Duration::MAX).max(Timestamp::STEP)
     }
@@ -40,12 +41,12 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Logged out until then.
+    /// Creates a life that is logged out until then.
     pub(super) fn off_until(until: Timestamp, rng: ChaCha8Rng) -> Self {
         Self { rng, stage: Stage::Off, until, shift_end: None, stays: false }
     }
 
-    /// In the middle of a shift; one who stays never logs out.
+    /// Creates a life in the middle of a shift; one that stays never logs out.
     pub(super) fn mid_shift(agent: &mut Agent, start: Timestamp, stays: bool, rules: &Rules, rng: ChaCha8Rng) -> Self {
         let mut life = Self { rng, stage: Stage::Off, until: start, shift_end: None, stays };
         let hours_left = life.rng.random_range(0.1..8.0);
@@ -61,7 +62,7 @@ impl Life {
         life
     }
 
-    /// Everything that happens to the agent until that time.
+    /// Plays everything that happens to the agent until that time.
     pub(super) fn live_until(&mut self, agent: &mut Agent, time: Timestamp, rules: &Rules) {
         let before = agent.state;
         while self.until <= time {
@@ -77,7 +78,7 @@ impl Life {
         }
     }
 
-    /// Goes on to the next stage that shows in another mode, at that time, without a log-out.
+    /// Moves on to the next stage that shows as another mode, at that time, without a log-out.
     pub(super) fn change_mode(&mut self, agent: &mut Agent, at: Timestamp, rules: &Rules) {
         let before = agent.state.mode;
         while agent.state.mode == before {

@@ -5,8 +5,8 @@
 //! together refresh by refresh and keeps the [`truth`], the transitions that a listener can know of. [`mod@stream`] plays a
 //! feed without a socket, [`dial`] over TCP.
 //!
-//! Times: an agent's states begin and end in the time of the wire; a pace shortens how long they last. What a record
-//! says of durations is therefore true for a listener, however fast the shift goes.
+//! Times: an agent's states begin and end in the time on the wire; a pace shortens them. Durations in records are therefore
+//! true for a listener, however fast the shift goes.
 #![forbid(unsafe_code)]
 
 pub mod agent;

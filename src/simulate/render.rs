@@ -1,4 +1,4 @@
-//! Agents to bytes, in any layout; and what a listener can tell from them.
+//! Agents to bytes, in any layout; and what a listener can read from them.
 //!
 //! Every field goes through the same steps: its text, what the layout's framing cannot carry replaced (blanks by `_`
 //! where blanks separate, characters that the encoding lacks by `?`), quotes where needed, padding.
@@ -7,21 +7,22 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::agent::{Agent, AgentState, Skill};
-use super::error::SimulateError;
-use super::field::{Field, Row};
-use super::spell;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{Column, FieldStyle, Framing, LayoutSpec, Repeat};
 use crate::wire::states::{Direction, Mode, StateCode};
+
+use super::agent::{Agent, AgentState, Skill};
+use super::error::SimulateError;
+use super::field::{Field, Row};
+use super::spell;
 
 /// Writes records in one layout.
 #[derive(Clone, Debug)]
 pub struct Renderer {
     layout: Arc<LayoutSpec>,
     fields: Vec<Field>,
-    /// Those of one skill group.
+    /// The fields of one skill group.
     group: Vec<Field>,
     /// Width of a group in bytes, with fixed width.
     group_width: usize,
@@ -59,10 +60,10 @@ pub struct Visible {
 }
 
 impl Renderer {
-    /// A renderer for that layout; `time_zone` is the IANA name of the zone of its civil times.
+    /// Creates a renderer for that layout; `time_zone` is the IANA name of the zone of its local times.
     ///
     /// # Errors
-    /// An unknown time zone, or a form of civil time that cannot be written.
+    /// An unknown time zone, or a format of local time that cannot be written.
     pub fn new(layout: Arc<LayoutSpec>, acd: u32, time_zone: &str) -> Result<Self, SimulateError> {
         let zone = TimeZone::get(time_zone)
             .map_err(|error| SimulateError::TimeZone { name: time_zone.to_owned(), message: error.to_string() })?;
@@ -78,13 +79,13 @@ impl Renderer {
         Ok(Self { fields, group, group_width, marker, zone, acd, layout })
     }
 
-    /// The layout that is written.
+    /// Returns the layout that is written.
     pub fn layout(&self) -> &Arc<LayoutSpec> {
         &self.layout
     }
 
-    /// A snapshot of these agents, in their order, all of them as they are: whoever is logged out has no place in it
-    /// except with a log-out row.
+    /// Returns a snapshot of these agents, in order, all of them as they are: a logged-out agent appears only with a log-out
+    /// row.
     pub fn snapshot<'a>(&self, agents: impl IntoIterator<Item = &'a Agent>, at: Timestamp) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for agent in agents {
@@ -113,7 +114,7 @@ impl Renderer {
         }
     }
 
-    /// Whether records tell when a state began, so that a state entered again can be told from one that lasts.
+    /// Whether records say when a state began, so that a state entered again can be distinguished from one that lasts.
     pub fn shows_start(&self) -> bool {
         self.fields.iter().any(|field| matches!(field.column, Column::Duration | Column::StateStart))
     }
@@ -131,7 +132,7 @@ impl Renderer {
         listed || (mode.is_logged_out() && meaning.mode.is_logged_out())
     }
 
-    /// What a listener reads from the agent's record.
+    /// Returns what a listener reads from the agent's record.
     pub fn visible(&self, agent: &Agent) -> Visible {
         let state = &agent.state;
         let (code, meaning) = self.spelled(state);
@@ -178,7 +179,7 @@ impl Renderer {
         spell::state(&self.layout.states, state).unwrap_or((state.mode.name(), unlisted))
     }
 
-    /// One record with its end.
+    /// Appends one record with its end.
     fn record(&self, row: &Row<'_>, out: &mut Vec<u8>) {
         let begin = out.len();
         let mut text = String::new();
@@ -262,7 +263,7 @@ impl Renderer {
         out.push(quote);
     }
 
-    /// Shortens to so many bytes without leaving half a character.
+    /// Shortens to so many bytes without cutting a character in half.
     fn cut(&self, bytes: &mut Vec<u8>, width: usize) {
         bytes.truncate(width);
         while !self.layout.encoding.validate(bytes) {
@@ -278,13 +279,13 @@ impl Renderer {
         }
     }
 
-    /// The fields before the skill groups.
+    /// Returns the fields before the skill groups.
     pub(super) fn fields(&self) -> &[Field] {
         &self.fields
     }
 }
 
-/// The text in that encoding; what it lacks becomes `?`.
+/// Encodes the text; characters that the encoding lacks become `?`.
 pub(super) fn encode(encoding: Encoding, text: &str) -> Vec<u8> {
     if text.is_ascii() {
         return text.as_bytes().to_vec();
@@ -300,7 +301,7 @@ fn replace(bytes: &mut [u8], is_wrong: impl Fn(u8) -> bool, by: u8) {
     bytes.iter_mut().filter(|byte| is_wrong(**byte)).for_each(|byte| *byte = by);
 }
 
-/// Bytes from the first place to the end of the last.
+/// Returns the bytes from the first place to the end of the last.
 fn width(fields: &[Field]) -> usize {
     fields.iter().filter_map(|field| field.place).map(|place| place.at + place.width).max().unwrap_or(0)
 }

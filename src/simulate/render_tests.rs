@@ -1,7 +1,8 @@
-use super::*;
 use crate::wire::layout::{ColumnSpec, ExtraFields, Place, SkillGroups, builtin};
 use crate::wire::states::StateTable;
 use crate::wire::words::Words;
+
+use super::*;
 
 fn at() -> Timestamp {
     Timestamp::parse_rfc3339("2026-07-05T08:00:10.250Z").unwrap()

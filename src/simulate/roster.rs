@@ -1,4 +1,4 @@
-//! Makes the agents of a centre.
+//! Makes the agents of a contact centre.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::agent::{Agent, AgentState, Skill};
-use super::stock;
 use crate::time::Timestamp;
 
-/// The agent of that index, logged out; `login_digits` is the most that the login id may have.
+use super::agent::{Agent, AgentState, Skill};
+use super::stock;
+
+/// Makes the agent with that index, logged out; `login_digits` is the most that the login id may have.
 pub(super) fn agent(index: usize, login_digits: usize, rng: &mut ChaCha8Rng, start: Timestamp) -> Agent {
     let login_id = login_id(index, login_digits, rng);
     let first = stock::FIRST_NAMES.choose(rng).copied().unwrap_or_default();
@@ -28,7 +29,7 @@ pub(super) fn agent(index: usize, login_digits: usize, rng: &mut ChaCha8Rng, sta
     }
 }
 
-/// 1 to 8 different skills; one in ten levels is a reserve level.
+/// Returns 1 to 8 different skills; one in ten levels is a reserve level.
 pub(super) fn skills(rng: &mut ChaCha8Rng) -> Vec<Skill> {
     let wanted = rng.random_range(1..=8_usize);
     let mut taken = HashSet::new();
@@ -44,7 +45,7 @@ pub(super) fn skills(rng: &mut ChaCha8Rng) -> Vec<Skill> {
     skills
 }
 
-/// Unique by its index: `004711` and the like for some, ten digits for some, six for most.
+/// Returns a login id, unique by its index: `004711` and the like for some, ten digits for some, six for most.
 fn login_id(index: usize, digits: usize, rng: &mut ChaCha8Rng) -> String {
     let jitter = rng.random_range(0..3);
     let plain = format!("{}", 300_000 + 3 * index + jitter);

@@ -1,4 +1,4 @@
-//! What happens beside an ordinary shift, refresh by refresh.
+//! What happens besides an ordinary shift, refresh by refresh.
 //!
 //! A scenario decides by the number of the refresh alone, so that it needs no state and plays the same every time.
 
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::shift::Opening;
 
-/// What happens beside an ordinary shift.
+/// What happens besides an ordinary shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub enum Scenario {
     /// Nothing.
@@ -32,7 +32,7 @@ pub enum Scenario {
 pub(super) enum Refresh {
     /// A snapshot.
     Normal,
-    /// Everybody is UNKNOWN; where that cannot be told, nothing comes.
+    /// Everybody is UNKNOWN; where that cannot be reported, nothing comes.
     LinkDown,
     /// Nothing comes.
     Silent,
@@ -40,7 +40,7 @@ pub(super) enum Refresh {
     ThenDrop,
     /// A snapshot with garbage in it.
     Garbage,
-    /// A snapshot with garbage in it and half a record after it, where the connection drops; waits for a refresh of which
+    /// A snapshot with garbage in it and half a record after it, where the connection drops; waits for a refresh in which
     /// nothing is lost by that.
     GarbageThenTorn,
     /// A snapshot, and garbage on a new connection.
@@ -65,12 +65,12 @@ impl Scenario {
         ("garbage", Self::Garbage),
     ];
 
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, scenario)| *scenario == self).map_or("shift", |(name, _)| name)
     }
 
-    /// How the shift begins.
+    /// Returns how the shift begins.
     pub(super) const fn opening(self) -> Opening {
         match self {
             Self::ShiftStart => Opening::ShiftStart,
@@ -78,7 +78,7 @@ impl Scenario {
         }
     }
 
-    /// What the refresh of that number, from 0, is like.
+    /// Returns what the refresh with that number, from 0, is like.
     pub(super) const fn refresh(self, number: u64) -> Refresh {
         match self {
             Self::Shift | Self::ShiftStart | Self::Reskill | Self::BreaksByLogout => Refresh::Normal,

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tracker::settings::{Settings, SnapshotEnd};
+use crate::wire::layout::LayoutSpec;
+
 use super::error::SimulateError;
 use super::render::Renderer;
 use super::scenario::Scenario;
 use super::shift::Drive;
-use crate::tracker::settings::{Settings, SnapshotEnd};
-use crate::wire::layout::LayoutSpec;
 
 /// What a simulated feed is made from; the same settings and the same start make the same bytes.
 #[derive(Clone, Debug)]
@@ -21,13 +22,13 @@ pub struct FeedSettings {
     pub refresh: Duration,
     /// The same seed makes the same shift.
     pub seed: u64,
-    /// What happens beside an ordinary shift.
+    /// What happens besides an ordinary shift.
     pub scenario: Scenario,
     /// How fast agents change.
     pub drive: Drive,
     /// ACD number, for layouts that show it.
     pub acd: u32,
-    /// IANA name of the zone of civil times, for layouts that show them.
+    /// IANA name of the zone of local times, for layouts that show them.
     pub time_zone: String,
     /// Whether a log-out is reported as a row once, where the layout has a code for it, before the agent is absent.
     pub logout_rows: bool,
@@ -42,9 +43,9 @@ pub struct Listener {
     pub details: bool,
     /// What ends a snapshot.
     pub snapshot_end: SnapshotEnd,
-    /// Complete snapshots in a row without an agent that log him out.
+    /// How many complete snapshots in a row without an agent log them out.
     pub logout_after: u32,
-    /// How much later a state must begin to have been entered again.
+    /// How much later a state must begin to count as entered again.
     pub restart_tolerance: Duration,
 }
 
@@ -64,17 +65,17 @@ impl From<&Settings> for Listener {
     /// The integration that will read the feed.
     fn from(settings: &Settings) -> Self {
         Self {
-            details: settings.details,
-            snapshot_end: settings.snapshot_end,
-            logout_after: settings.logout_after,
-            restart_tolerance: settings.restart_tolerance,
+            details: settings.fixed.details,
+            snapshot_end: settings.fixed.snapshot_end,
+            logout_after: settings.thresholds.logout_after,
+            restart_tolerance: settings.thresholds.restart_tolerance,
         }
     }
 }
 
 impl FeedSettings {
-    /// A feed of that layout with the defaults of the command `simulate`: 500 agents, a refresh of 3 s, an ordinary shift
-    /// at the pace of real life.
+    /// Returns a feed of that layout with the defaults of the command `simulate`: 500 agents, a refresh of 3 s, an ordinary
+    /// shift at the pace of real life.
     pub fn new(layout: Arc<LayoutSpec>) -> Self {
         Self {
             layout,
@@ -90,10 +91,10 @@ impl FeedSettings {
         }
     }
 
-    /// The renderer of the feed.
+    /// Returns the renderer of the feed.
     ///
     /// # Errors
-    /// No agents, no refresh, a drive out of range, or what the layout needs and cannot have.
+    /// No agents, no refresh, a drive out of range, or an error of the layout's renderer.
     pub(super) fn renderer(&self) -> Result<Renderer, SimulateError> {
         let is_sound = match self.drive {
             Drive::Pace(pace) => pace.is_finite() && pace > 0.0,

@@ -1,24 +1,25 @@
 //! A seeded shift: who is logged in, and what everybody is doing at a given time.
 //!
-//! A discrete-event simulation with one generator per agent, so that an agent's day depends on the seed and hardly on
-//! how often it is looked at. The first agent of the roster is there throughout: a feed whose snapshots end when a
-//! login id repeats then has its boundary where the snapshot begins.
+//! A discrete-event simulation with one generator per agent, so that an agent's day depends on the seed and hardly on how
+//! often it is observed. The first agent of the roster is present throughout: a feed whose snapshots end when a login id
+//! repeats then has its boundary where the snapshot begins.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::time::Timestamp;
+
 use super::agent::Agent;
 use super::life::{Life, Rules};
 use super::roster;
-use crate::time::Timestamp;
 
 /// What moves agents.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drive {
-    /// So many times the speed of real life, in which an ACD call takes four minutes. Of the agents who are logged in,
-    /// about 3 % change in 3 s at 1, 6 % at 2.
+    /// This many times the speed of real life, in which an ACD call takes four minutes. Of the logged-in agents, about 3 %
+    /// change in 3 s at 1, 6 % at 2.
     Pace(f64),
     /// Exactly this share of the agents, 0 to 1, changes mode between two looks, for load tests: everybody is logged
     /// in throughout. Fractions of an agent add up.
@@ -51,8 +52,8 @@ pub struct ShiftSettings {
     pub breaks_by_logout: bool,
     /// Most characters of a login id; 10 where nothing narrows it.
     pub login_digits: usize,
-    /// A mode that was left and entered again so soon did not change at all: a report in whole seconds could not tell it
-    /// surely.
+    /// A mode that was left and entered again so soon counts as unchanged: a report in whole seconds could not show it
+    /// reliably.
     pub clear_reentry: Duration,
 }
 
@@ -65,7 +66,7 @@ pub struct Shift {
     drive: Drive,
     rules: Rules,
     now: Timestamp,
-    /// Of the shift as a whole: who changes under [`Drive::ChangeShare`].
+    /// For the shift as a whole: who changes under [`Drive::ChangeShare`].
     rng: ChaCha8Rng,
     /// Indices of agents; the first ones are drawn anew for every change.
     order: Vec<usize>,
@@ -74,7 +75,7 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// A shift at its beginning.
+    /// Creates a shift at its beginning.
     pub fn new(settings: &ShiftSettings) -> Self {
         let rng_of = |stream: u64| {
             let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
@@ -109,12 +110,12 @@ impl Shift {
         }
     }
 
-    /// Everybody, logged in or not, always in the same order.
+    /// Returns everybody, logged in or not, always in the same order.
     pub fn agents(&self) -> &[Agent] {
         &self.agents
     }
 
-    /// Moves everybody on to that time; a time that has passed changes nothing.
+    /// Moves everybody on to that time; a time in the past changes nothing.
     pub fn advance_to(&mut self, time: Timestamp) {
         if time <= self.now {
             return;
@@ -130,7 +131,7 @@ impl Shift {
         self.now = time;
     }
 
-    /// Gives the agent other skills; the call at hand goes on.
+    /// Gives the agent other skills; the current call continues.
     pub fn reskill(&mut self, index: usize) {
         if let (Some(agent), Some(life)) = (self.agents.get_mut(index), self.lives.get_mut(index)) {
             agent.skills = roster::skills(&mut life.rng);
@@ -154,11 +155,11 @@ impl Shift {
     }
 }
 
-/// So many are there from the beginning to the end. Of one alone, whose records follow each other, a listener cannot always
-/// tell another refresh from a change in the same one.
+/// How many are present from beginning to end. With one alone, whose records follow each other, a listener cannot always
+/// distinguish another refresh from a change in the same one.
 const STAY: usize = 2;
 
-/// The agent's life from where the opening has them.
+/// Returns the agent's life from where the opening puts them.
 fn open(index: usize, agent: &mut Agent, settings: &ShiftSettings, rules: &Rules, mut rng: ChaCha8Rng) -> Life {
     let stays = index < STAY || matches!(settings.drive, Drive::ChangeShare(_));
     let is_early = index % 5 != 4;

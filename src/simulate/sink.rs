@@ -17,7 +17,7 @@ pub enum TruthSink {
     Nowhere,
     /// JSON lines; an existing file is replaced.
     File(PathBuf),
-    /// To somebody in this process; one who has gone is no error.
+    /// To a receiver in this process; it is not an error if that is gone.
     Channel(mpsc::UnboundedSender<Truth>),
 }
 

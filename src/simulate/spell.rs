@@ -1,12 +1,13 @@
-//! State codes backwards, and the text of a marker.
+//! Spells state codes, and the text of a marker.
 
 use regex::bytes::Regex;
 
-use super::agent::AgentState;
 use crate::wire::states::{Mode, StateCode, StateTable};
 
-/// The code that fits best: of those with the same mode the one that agrees in direction, then in hold, then in AUX reason;
-/// the first of equals. A mode that the table lacks is spelled as its nearest relative.
+use super::agent::AgentState;
+
+/// Returns the code that fits best: of those with the same mode the one that agrees in direction, then in hold, then in AUX
+/// reason; the first of equals. A mode that the table lacks is spelled as its nearest relative.
 pub(super) fn state<'t>(table: &'t StateTable, state: &AgentState) -> Option<(&'t str, StateCode)> {
     let mut mode = Some(state.mode);
     while let Some(wanted) = mode {
@@ -28,7 +29,7 @@ pub(super) fn state<'t>(table: &'t StateTable, state: &AgentState) -> Option<(&'
     None
 }
 
-/// The mode that stands in for one that a table lacks.
+/// Returns the mode that replaces one that a table lacks.
 const fn relative(mode: Mode) -> Option<Mode> {
     match mode {
         Mode::Unstaff => Some(Mode::Logoff),
@@ -39,7 +40,7 @@ const fn relative(mode: Mode) -> Option<Mode> {
     }
 }
 
-/// The shortest text that a simple pattern stands for (`^END`, `^-- end\.$`): its letters up to the first operator.
+/// Returns the shortest text that a simple pattern matches (`^END`, `^-- end\.$`): its letters up to the first operator.
 /// `None` where that does not match.
 pub(super) fn marker(pattern: &str) -> Option<String> {
     let mut literal = String::new();

@@ -77,7 +77,7 @@ pub(super) struct AuxReason {
     pub(super) reason: u32,
     /// How long it lasts on average, in seconds.
     pub(super) mean: f64,
-    /// How often it is chosen, of all weights.
+    /// Its weight in the choice, relative to all weights.
     pub(super) weight: u32,
     /// Whether it is a break, for which centres may ask for a log-out.
     pub(super) is_break: bool,

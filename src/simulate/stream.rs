@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::time::Timestamp;
+
 use super::error::SimulateError;
 use super::feed::{Action, Feed};
 use super::settings::FeedSettings;
 use super::truth::{Cause, Truth};
-use crate::time::Timestamp;
 
-/// Chunks of a feed; one per refresh, save where nothing comes.
+/// Chunks of a feed; one per refresh, except where nothing comes.
 #[derive(Clone, Debug)]
 pub struct Stream {
     feed: Feed,
@@ -18,30 +19,30 @@ pub struct Stream {
     truth: Vec<Truth>,
 }
 
-/// Plays so many refreshes of a feed that begins then.
+/// Plays so many refreshes of a feed that begins at that time.
 ///
-/// As an iterator it is one connection of whole records: of twins only the bytes of the one that a listener hears are in
-/// it, half a record at a disconnect is not. [`Stream::refresh`] has the rest.
+/// As an iterator it is one connection of whole records: of twins it has only the bytes of the one that a listener hears, and
+/// no half record at a disconnect. [`Stream::refresh`] has the rest.
 ///
 /// # Errors
-/// Settings that make no feed.
+/// Invalid settings.
 pub fn stream(settings: &FeedSettings, start: Timestamp, snapshots: usize) -> Result<Stream, SimulateError> {
     let feed = Feed::new(settings, start)?;
     Ok(Stream { feed, refresh: settings.refresh, next_at: start, left: snapshots, truth: Vec::new() })
 }
 
 impl Stream {
-    /// The feed behind the stream: its agents and counts.
+    /// Returns the feed behind the stream: its agents and counts.
     pub fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// The transitions that a listener can know of from the chunks read so far.
+    /// Returns the transitions that a listener can know of from the chunks read so far.
     pub fn truth(&self) -> &[Truth] {
         &self.truth
     }
 
-    /// The next refresh with all that happens on the wire; `None` after the last.
+    /// Returns the next refresh with all that happens on the wire; `None` after the last.
     pub fn refresh(&mut self) -> Option<(Timestamp, Vec<Action>)> {
         self.left = self.left.checked_sub(1)?;
         let at = self.next_at;
@@ -52,7 +53,7 @@ impl Stream {
         Some((at, actions))
     }
 
-    /// How many there are of each cause.
+    /// Returns how many there are of each cause.
     pub fn transitions(&self) -> &BTreeMap<Cause, u64> {
         self.feed.truths().counts()
     }

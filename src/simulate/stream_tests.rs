@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
 use crate::simulate::scenario::Scenario;
 use crate::simulate::settings::Listener;
 use crate::simulate::shift::Drive;
 use crate::tracker::settings::SnapshotEnd;
 use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
 use crate::wire::states::StateTable;
+
+use super::*;
 
 const START: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
@@ -23,7 +24,7 @@ fn played(settings: &FeedSettings, snapshots: usize) -> (Vec<(Timestamp, Vec<u8>
     (chunks, stream)
 }
 
-/// The agents of a Cisco snapshot with their state code, reason and split.
+/// Returns the agents of a Cisco snapshot with their state code, reason and split.
 fn read(chunk: &[u8]) -> BTreeMap<String, String> {
     let text = std::str::from_utf8(chunk).unwrap();
     let record = |line: &str| {
@@ -89,7 +90,7 @@ fn the_exact_share_of_agents_is_in_the_truth() {
     assert_eq!(stream.transitions(), &BTreeMap::from([(Cause::Observed, 200), (Cause::Changed, 1_000)]));
 }
 
-/// A layout with a duration, in which re-entries show.
+/// Returns a layout with a duration, in which re-entries show.
 fn with_duration() -> LayoutSpec {
     let mut layout = builtin::get("cisco-icm-20").unwrap();
     let columns = [Column::LoginId, Column::State, Column::AuxReason, Column::Direction, Column::Duration];
@@ -130,7 +131,7 @@ fn a_reentry_is_surely_visible_in_the_duration() {
     let truth = stream.truth().iter().filter(|truth| truth.cause == Cause::Reentered);
     let truth: BTreeSet<_> = truth.map(|truth| (truth.at, truth.login_id.to_string())).collect();
     assert!(truth.len() > 50);
-    // The last snapshot has not ended yet, so that nothing that waits for its end is sure.
+    // The last snapshot has not ended yet, so that what waits for its end is uncertain.
     reentered.retain(|(at, _)| *at < chunks.last().unwrap().0);
     assert_eq!(truth, reentered);
 }
@@ -152,7 +153,7 @@ fn garbage_changes_no_state_and_delays_absences() {
                 }
             }
         }
-        // Who was absent shows later or not at all; nobody does anything else than without garbage.
+        // An absence shows later or not at all; otherwise everybody does the same as without garbage.
         let states = |stream: &Stream| -> Vec<Truth> {
             let others = stream.truth().iter().filter(|truth| truth.cause != Cause::LoggedOut).cloned();
             let first = |cause| if cause == Cause::LoggedIn { Cause::Observed } else { cause };
@@ -177,7 +178,7 @@ fn garbage_changes_no_state_and_delays_absences() {
     }
 }
 
-/// A line without its end, at a disconnect, is one too.
+/// Counts lines; one without its end, at a disconnect, counts too.
 fn count_lines(bytes: &[u8]) -> u64 {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64
 }

@@ -1,22 +1,24 @@
 //! The transitions that a listener can know of.
 //!
-//! Only snapshots count: several changes between two collapse, and what the layout does not show does not exist. A state
-//! left and entered again shows where the layout tells when states begin. A log-out by absence is dated to the first
-//! complete snapshot without the agent and is listed once it is sure, so that the list is in the order of certainty, not
-//! of time. A snapshot with garbage in it may prove nobody absent ([`Doubts`](super::doubt::Doubts)). Under [`SnapshotEnd::Repeat`] a snapshot is complete when the next one begins; what waited for that is
-//! dropped when the connection breaks, as in the rules of the tracker.
+//! Only snapshots count: several changes between two collapse, and what the layout does not show does not exist. A state left
+//! and entered again shows where the layout says when states begin. A log-out by absence is dated to the first complete
+//! snapshot without the agent and is listed once it is certain, so that the list is in the order of certainty, not of time. A
+//! snapshot with garbage in it may fail to prove absences ([`Doubts`](super::doubt::Doubts)). Under [`SnapshotEnd::Repeat`] a
+//! snapshot is complete when the next one begins; what waited for that is dropped when the connection breaks, as in the rules
+//! of the tracker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::agent::Skill;
-use super::render::Visible;
-use super::settings::Listener;
 use crate::time::Timestamp;
 use crate::tracker::settings::SnapshotEnd;
 use crate::wire::states::{Direction, Mode};
+
+use super::agent::Skill;
+use super::render::Visible;
+use super::settings::Listener;
 
 /// Why a transition is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -40,7 +42,7 @@ pub struct Truth {
     /// Time of the snapshot that shows it.
     #[serde(serialize_with = "display")]
     pub at: Timestamp,
-    /// Whose.
+    /// The agent's login id.
     #[serde(serialize_with = "display")]
     pub login_id: Arc<str>,
     /// Why.
@@ -66,7 +68,7 @@ pub struct Truth {
 /// What a snapshot says of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// In this state, which began then.
+    /// In this state, which began at that time.
     Present(Visible, Timestamp),
     /// A log-out row.
     LogoutRow,
@@ -110,7 +112,7 @@ enum Waiting {
 }
 
 impl Truths {
-    /// Nothing seen yet of these agents; `shows_start` says whether records tell when a state began.
+    /// Creates one that has seen nothing of these agents; `shows_start`: whether records say when a state began.
     pub fn new(listener: Listener, shows_start: bool, login_ids: impl Iterator<Item = Arc<str>>) -> Self {
         Self {
             listener,
@@ -123,8 +125,8 @@ impl Truths {
         }
     }
 
-    /// Takes a snapshot that has arrived; sights are in the order of the agents. `proves_absence` says whether who is not in
-    /// it is absent, once it is complete.
+    /// Takes a snapshot that has arrived; sights are in the order of the agents. `proves_absence`: whether agents who are not
+    /// in it are absent, once it is complete.
     pub fn observe(&mut self, at: Timestamp, sights: Vec<Sight>, proves_absence: bool) {
         self.complete();
         let mut waiting = Vec::new();
@@ -171,7 +173,7 @@ impl Truths {
         self.waiting = None;
     }
 
-    /// Whether such a snapshot says something that waits for its end, so that it had better not be torn.
+    /// Whether such a snapshot says something that waits for its end, so that it should not be torn.
     pub fn would_wait(&self, sights: &[Sight]) -> bool {
         self.known.iter().zip(sights).any(|((_, known), sight)| match (known, sight) {
             (Known::LoggedIn { .. }, Sight::Absent) => true,
@@ -190,12 +192,12 @@ impl Truths {
         self.known.iter().map(|(_, known)| known).zip(sights).any(is_missed)
     }
 
-    /// What has been found since the last call.
+    /// Takes what has been found since the last call.
     pub fn take(&mut self) -> Vec<Truth> {
         std::mem::take(&mut self.found)
     }
 
-    /// How many transitions have been found of each cause.
+    /// Returns how many transitions have been found of each cause.
     pub fn counts(&self) -> &BTreeMap<Cause, u64> {
         &self.counts
     }
@@ -252,7 +254,7 @@ impl Truths {
     }
 }
 
-/// Rule 1 of the tracker; with details the split and the set of skills count.
+/// Whether the state is the same by rule 1 of the tracker; with details the split and the set of skills count.
 fn same_state(one: &Visible, other: &Visible, details: bool) -> bool {
     let key = |state: &Visible| (state.mode, state.direction, state.on_hold, state.aux_reason, state.raw);
     let sorted = |state: &Visible| {

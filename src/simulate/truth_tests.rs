@@ -15,12 +15,12 @@ fn seen(mode: Mode, split: u32, since: i64) -> Sight {
     Sight::Present(state, Timestamp::from_millis(since * 1_000))
 }
 
-/// Plays one agent's sights, 3 s apart; what is found as (snapshot, cause).
+/// Plays one agent's sights, 3 s apart; returns what is found as (snapshot, cause).
 fn play(listener: Listener, shows_start: bool, sights: &[Sight], torn_after: &[usize]) -> Vec<(i64, Cause)> {
     play_with_doubts(listener, shows_start, sights, torn_after, &[])
 }
 
-/// The same, where some snapshots prove nobody absent.
+/// Does the same, where some snapshots do not prove anybody absent.
 fn play_with_doubts(
     listener: Listener,
     shows_start: bool,

@@ -1,12 +1,12 @@
-//! The bound of all log lines above DEBUG: of one kind a few at once, then one every so often.
+//! The bound on all log lines above DEBUG: a few of one kind at once, then one every so often.
 //!
-//! It stands where lines are formatted, so that no place in the code can forget it: whatever a peer, a broker, a disk or a
-//! feed does again and again, the log does not fill the disk. A kind is a place in the code together with the fields that say
-//! *which* (integration, kind, reason, …), so that a flood of one hides no other. The first line after others were left out
-//! says how many, as `suppressed`. DEBUG and TRACE are for looking closely, and are not bounded; neither is what an operator
-//! asks for (`UNBOUNDED`), nor a line that itself says how many were left out.
+//! It is applied where lines are formatted, so that no place in the code can forget it: whatever a peer, a broker, a disk or
+//! a feed does again and again, the log does not fill the disk. A kind is a place in the code together with the fields that
+//! say *which* (integration, kind, reason, …), so that a flood of one hides no other. The first line after others were left
+//! out says how many, as `suppressed`. DEBUG and TRACE are for looking closely, and are not bounded; neither is what an
+//! operator asks for (`UNBOUNDED`), nor a line that itself says how many were left out.
 //!
-//! Cost: a lock and a look-up per line that is written or left out; nothing for lines that the level keeps back.
+//! Cost: a lock and a lookup per line that is written or left out; nothing for lines that the level filters out.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write as _};
@@ -20,7 +20,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::repeats;
+use super::{repeats, targets};
 
 /// Lines of a kind that may be written at once.
 const BURST: u32 = 10;
@@ -28,17 +28,17 @@ const BURST: u32 = 10;
 /// One more of them every so often.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Fields that tell kinds of lines from one another.
+/// Fields that distinguish kinds of lines.
 const WHICH: [&str; 6] = ["integration", "kind", "reason", "topic", "facility", "name"];
 
-/// Most kinds that are told apart; others share one of their place in the code. The values of fields are few, unless a
-/// library makes up reasons.
+/// Most kinds that are distinguished; others share one per place in the code. The values of fields are few, unless a library
+/// makes up reasons.
 const MOST_KINDS: usize = 1_024;
 
-/// Where an operator's own doing is answered, problem by problem: start, reload, end.
-const UNBOUNDED: &str = "rtalink::cli::run";
+/// Where an operator's own action is answered, problem by problem: start, reload, end.
+const UNBOUNDED: &str = targets::RUN;
 
-/// Formats as `F` does, what is admitted.
+/// Formats what is admitted as `F` does.
 #[derive(Debug)]
 pub(super) struct Bounded<F> {
     format: F,
@@ -49,7 +49,7 @@ pub(super) struct Bounded<F> {
 /// How a field is added to a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
-    /// Behind the others.
+    /// After the others.
     Text,
     /// Before the closing brace.
     Json,
@@ -75,7 +75,7 @@ where
         }
         let mut which = Which::default();
         event.record(&mut which);
-        // Nothing written is no line.
+        // Nothing written means no line.
         let Some(suppressed) = self.kinds.lock().admit(metadata.callsite(), which.0, Instant::now()) else {
             repeats::count_suppressed();
             return Ok(());
@@ -92,14 +92,14 @@ where
     }
 }
 
-/// The values of the fields that tell kinds apart.
+/// The values of the fields that distinguish kinds.
 #[derive(Default)]
 struct Which(String);
 
 impl Which {
     fn note(&mut self, field: &Field, value: &dyn Debug) {
         if WHICH.contains(&field.name()) {
-            // To a string nothing can fail.
+            // Writing to a string cannot fail.
             let _ = write!(self.0, "{}={value:?};", field.name());
         }
     }
@@ -170,7 +170,7 @@ mod tests {
         let mut expected = vec![0; 10];
         expected.extend([9_990, 9_999, 9_999, 9_999, 9_999]);
         assert_eq!(written, expected);
-        // After a quiet while the burst is there again, and the first line settles the account.
+        // After a quiet period the burst is available again, and the first line reports what was left out.
         let later = start + EVERY * 100;
         let written: Vec<u64> = (0..20).filter_map(|_| kind.admit(later)).collect();
         assert_eq!(written, [vec![9_999], vec![0; 9]].concat());

@@ -1,7 +1,8 @@
 //! Logs: on stderr, as text for a terminal or JSON for a container, with a level that can change while running.
 //!
-//! ERROR: a human must act, or data is at risk. WARN: degraded, mends itself. INFO: life cycle. DEBUG: per connection, agent
-//! and record. Login ids and names never stand above DEBUG. There is one log per process, so [`level`] is the process's.
+//! ERROR: a human must act, or data is at risk. WARN: degraded, recovers by itself. INFO: life cycle. DEBUG: per connection,
+//! agent and record. Login ids and names never appear above DEBUG. There is one log per process, so [`level`] is the
+//! process's.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -13,10 +14,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-use super::bounded::{Bounded, Shape};
-use super::panics;
 use crate::config::log_level;
 use crate::config::model::LogFormat;
+use crate::telemetry::targets::SERVICE;
+
+use super::bounded::{Bounded, Shape};
+use super::panics;
 
 static LEVEL: OnceLock<LogLevel> = OnceLock::new();
 
@@ -33,14 +36,14 @@ pub struct LogLevel {
 pub struct Levels {
     /// In force.
     pub current: String,
-    /// What the configuration says, and the next reload goes back to.
+    /// The level of the configuration, to which the next reload returns.
     pub configured: String,
 }
 
-/// Why a level is none, or logging could not start.
+/// Why a level is not one, or logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level is no filter.
+    /// The level is not a filter.
     #[error(
         "{0:?} is no log level: expected error, warn, info, debug, trace, off or a filter such as \"info,rtalink::feed=debug\""
     )]
@@ -51,15 +54,15 @@ pub enum LogError {
 }
 
 impl LogLevel {
-    /// What is logged now.
+    /// Returns what is logged now.
     pub fn levels(&self) -> Levels {
         self.levels.lock().clone()
     }
 
-    /// Another level until the next reload.
+    /// Sets another level until the next reload.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a level.
     pub fn set(&self, level: &str) -> Result<(), LogError> {
         let mut levels = self.levels.lock();
         self.apply(level)?;
@@ -67,10 +70,10 @@ impl LogLevel {
         Ok(())
     }
 
-    /// The level of the configuration, from now on.
+    /// Sets the level of the configuration.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not a level.
     pub fn configure(&self, level: &str) -> Result<(), LogError> {
         let mut levels = self.levels.lock();
         self.apply(level)?;
@@ -85,15 +88,15 @@ impl LogLevel {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    log_level::filter(level).map_err(|_| LogError::Level(level.to_owned()))
+    log_level::read(level).map(|level| level.filter).map_err(|_| LogError::Level(level.to_owned()))
 }
 
-/// The level of the process, once logging has been started.
+/// Returns the level of the process, once logging has been started.
 pub fn level() -> Option<&'static LogLevel> {
     LEVEL.get()
 }
 
-/// Colours are for terminals, not for files, and for nobody who does not want them (<https://no-color.org>).
+/// Whether to show colours: on terminals, not in files, and not for people who do not want them (<https://no-color.org>).
 fn shows_colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -101,7 +104,7 @@ fn shows_colours() -> bool {
 /// Starts logging for the whole process, panics included.
 ///
 /// # Errors
-/// When the level is none, or it was started before.
+/// When the level is not one, or logging was started before.
 pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogError> {
     let (filter, handle) = reload::Layer::new(filter(level)?);
     let registry = tracing_subscriber::registry().with(filter);
@@ -123,11 +126,11 @@ pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogErr
     Ok(LEVEL.get_or_init(|| LogLevel { handle, levels: Mutex::new(levels), format }))
 }
 
-/// Says why the process ends: for machines as a line of the log, for people in plain words.
+/// Reports why the process ends: for machines as a line of the log, for people in plain words.
 pub fn tell_end(error: &dyn fmt::Display) {
     let is_json = level().is_some_and(|level| level.format == LogFormat::Json);
     if is_json && tracing::enabled!(tracing::Level::ERROR) {
-        tracing::error!("{error}");
+        tracing::error!(target: SERVICE, "{error}");
     } else {
         eprintln!("rtalink: {error}");
     }

@@ -41,7 +41,7 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// An empty registry.
+    /// Creates an empty registry.
     ///
     /// # Errors
     /// When the buckets are refused.
@@ -66,7 +66,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The exposition, with the process and its log, which are of no service.
+    /// Returns the exposition, with the process and its log, which belong to no service.
     pub fn render(&self) -> String {
         self.counter(names::LOG_SUPPRESSED, &[]).absolute(repeats::suppressed_total());
         self.handle.render() + &process::exposition()
@@ -77,17 +77,17 @@ impl Metrics {
         self.handle.run_upkeep();
     }
 
-    /// A counter; values in the order of the metric's labels.
+    /// Returns a counter; values in the order of the metric's labels.
     pub fn counter(&self, metric: Metric, values: &[&str]) -> Counter {
         metrics::with_local_recorder(&*self.recorder, || metrics::counter!(metric.name, labels(metric, values)))
     }
 
-    /// A gauge.
+    /// Returns a gauge.
     pub fn gauge(&self, metric: Metric, values: &[&str]) -> Gauge {
         metrics::with_local_recorder(&*self.recorder, || metrics::gauge!(metric.name, labels(metric, values)))
     }
 
-    /// A histogram.
+    /// Returns a histogram.
     pub fn histogram(&self, metric: Metric, values: &[&str]) -> Histogram {
         metrics::with_local_recorder(&*self.recorder, || metrics::histogram!(metric.name, labels(metric, values)))
     }
@@ -98,7 +98,7 @@ fn labels(metric: Metric, values: &[&str]) -> Vec<Label> {
     metric.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
 }
 
-/// What a full journal did not take.
+/// What a full journal did not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// Only the agent's latest state was kept.
@@ -124,11 +124,11 @@ impl Dropped {
 /// What can be wrong with a feed for longer than a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Valid records come, and no snapshot ends.
+    /// Valid records come, but no snapshot ends.
     NoSnapshot,
     /// Refreshes list many agents more than once.
     RepeatedRows,
-    /// Bytes come, and no valid record.
+    /// Bytes come, but no valid record.
     UnreadableRecords,
     /// More than half of the agents have codes that the table of states lacks.
     UnreadableStates,
@@ -159,9 +159,9 @@ impl Condition {
 /// Why an agent was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgotten {
-    /// Somebody has asked for it.
+    /// Somebody asked for it.
     Request,
-    /// He was not seen for `privacy.forget_after`.
+    /// They were not seen for `privacy.forget_after`.
     Age,
 }
 
@@ -240,7 +240,7 @@ pub struct FeedMetrics {
     agents: Arc<OnceLock<AgentGauges>>,
 }
 
-/// What is told of the agents of an integration.
+/// Gauges about the agents of an integration.
 struct AgentGauges {
     by_mode: [Gauge; Mode::ALL.len()],
     in_aux: [Gauge; IN_AUX_OVER.len()],
@@ -255,7 +255,7 @@ impl std::fmt::Debug for FeedMetrics {
 }
 
 impl FeedMetrics {
-    /// Registers them: each is exported from here on, at 0, so that nothing that is counted is missed.
+    /// Registers them: each is exported from now on, at 0, so that no increment is missed.
     pub fn new(metrics: &Metrics, integration: &Arc<str>) -> Self {
         let id: &str = integration;
         let counter = |metric, value: &str| metrics.counter(metric, &[id, value]);
@@ -304,35 +304,35 @@ impl FeedMetrics {
         }
     }
 
-    /// One event of that cause.
+    /// Counts an event of that cause.
     pub fn event(&self, cause: Cause) {
         if let Some((_, counter)) = Cause::ALL.iter().zip(&self.events).find(|(known, _)| **known == cause) {
             counter.increment(1);
         }
     }
 
-    /// One invalid record.
+    /// Counts an invalid record.
     pub fn dead_letter(&self, reason: Reason) {
         increment(&Reason::LABELS, &self.dead_letters, reason.label());
     }
 
-    /// A feed status.
+    /// Counts a feed status.
     pub fn status(&self, kind: StatusKind) {
         increment(&StatusKind::NAMES, &self.statuses, kind.name());
     }
 
-    /// How many agents were logged in as the silence began in which the feed still is; `None` while it is in none.
+    /// Sets how many agents were logged in when the current silence of the feed began; `None` while there is none.
     pub fn stale(&self, agents: Option<u32>) {
         self.stale.set(if agents.is_some() { 1.0 } else { 0.0 });
         self.stale_agents.set(f64::from(agents.unwrap_or(0)));
     }
 
-    /// Whether that is wrong with the feed.
+    /// Sets whether the feed has that condition.
     pub fn condition(&self, condition: Condition, lasts: bool) {
         self.conditions[condition as usize].set(if lasts { 1.0 } else { 0.0 });
     }
 
-    /// Reasons of [`Self::refused`] and [`Self::undeliverable`] that there can be: exported from here on.
+    /// Registers the possible reasons of [`Self::refused`] and [`Self::undeliverable`], which are exported from now on.
     pub fn expect<'a>(&self, refused: impl IntoIterator<Item = &'a str>, undeliverable: &[&str]) {
         for reason in refused {
             self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(0);
@@ -342,40 +342,40 @@ impl FeedMetrics {
         }
     }
 
-    /// Whether that keeps the integration's messages from Kafka; exported from the first call on.
+    /// Sets whether that condition keeps the integration's messages from Kafka; exported from the first call on.
     pub fn kafka_condition(&self, condition: &str, lasts: bool) {
         let gauge = self.metrics.gauge(names::KAFKA_CONDITION, &[&self.integration, condition]);
         gauge.set(if lasts { 1.0 } else { 0.0 });
     }
 
-    /// A message that Kafka will never take.
+    /// Counts a message that Kafka will never accept.
     pub fn undeliverable(&self, reason: &str) {
         self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);
     }
 
-    /// Messages that a full journal did not take.
+    /// Counts messages that a full journal did not accept.
     pub fn dropped(&self, kind: Dropped, count: usize) {
         self.dropped[kind as usize].increment(count as u64);
     }
 
-    /// Agents who were forgotten.
+    /// Counts agents who were forgotten.
     pub fn forgotten(&self, cause: Forgotten, count: usize) {
         self.forgotten[cause as usize].increment(count as u64);
     }
 
-    /// A connection that was closed.
+    /// Counts a connection that was closed.
     pub fn refused(&self, reason: &str) {
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
     }
 
-    /// When the port's certificate runs out; `None` without TLS: not a number.
+    /// Sets when the port's certificate expires; `None` without TLS: not a number.
     pub fn tls_expires(&self, at: Option<Timestamp>) {
         #[allow(clippy::cast_precision_loss)] // seconds
         let seconds = at.map_or(f64::NAN, |at| (at.as_millis() / 1_000) as f64);
         self.tls_expiry.set(seconds);
     }
 
-    /// Skew of the feed's clock; exported once there is one.
+    /// Sets the skew of the feed's clock; exported once there is one.
     pub fn clock_skew(&self, seconds: f64) {
         self.metrics.gauge(names::FEED_CLOCK_SKEW, &[&self.integration]).set(seconds);
     }
@@ -393,7 +393,7 @@ impl FeedMetrics {
         })
     }
 
-    /// How many agents are in each mode, in the order of [`Mode::ALL`].
+    /// Sets how many agents are in each mode, in the order of [`Mode::ALL`].
     pub fn agents(&self, counts: &[usize; Mode::ALL.len()]) {
         for (gauge, count) in self.agent_gauges().by_mode.iter().zip(counts) {
             #[allow(clippy::cast_precision_loss)] // agents of one site
@@ -401,7 +401,7 @@ impl FeedMetrics {
         }
     }
 
-    /// How many agents are in AUX, in the order of [`IN_AUX_OVER`].
+    /// Sets how many agents are in AUX, in the order of [`IN_AUX_OVER`].
     pub fn in_aux(&self, counts: &[usize; IN_AUX_OVER.len()]) {
         for (gauge, count) in self.agent_gauges().in_aux.iter().zip(counts) {
             #[allow(clippy::cast_precision_loss)] // agents of one site
@@ -409,7 +409,7 @@ impl FeedMetrics {
         }
     }
 
-    /// How many users and activities are unmapped.
+    /// Sets how many users and activities are unmapped.
     pub fn unmapped(&self, unmapped: &Unmapped) {
         let (users, activities) = unmapped.counts();
         #[allow(clippy::cast_precision_loss)] // at most ten thousand
@@ -420,7 +420,7 @@ impl FeedMetrics {
     }
 }
 
-/// Handles of an integration that is not in the configuration any more.
+/// Handles of an integration that is no longer in the configuration.
 #[derive(Clone, Debug)]
 pub struct RemovedMetrics {
     pending: Gauge,
@@ -434,7 +434,7 @@ impl RemovedMetrics {
         Self { pending: gauge(names::REMOVED_PENDING), agents: gauge(names::REMOVED_AGENTS) }
     }
 
-    /// What is left of it.
+    /// Sets what is left of it.
     pub fn left(&self, pending: usize, agents: usize) {
         #[allow(clippy::cast_precision_loss)] // bounded by the journal and the table
         {
@@ -444,7 +444,7 @@ impl RemovedMetrics {
     }
 }
 
-/// One more of that name; of one that is not among them nothing is counted, which a test rules out.
+/// Counts one more of that name; a name that is not among them is not counted, which a test rules out.
 fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
     let position = names.iter().position(|name| *name == wanted);
     if let Some(counter) = position.and_then(|position| counters.get(position)) {

@@ -1,4 +1,4 @@
-//! What the service tells about itself: metrics and logs.
+//! What the service reports about itself: metrics and logs.
 
 mod bounded;
 pub mod logs;
@@ -7,3 +7,4 @@ pub mod names;
 mod panics;
 mod process;
 pub mod repeats;
+pub mod targets;

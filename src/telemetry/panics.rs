@@ -1,12 +1,14 @@
 //! What a panic leaves in the log: one line in the format of all others, and the place where it happened.
 //!
 //! A panic's message may quote what the code was working on: a record, a name. So quotations are cut out of the line at
-//! ERROR, and the whole message stands at DEBUG. `RUST_BACKTRACE=1` adds the stack, which has no values.
+//! ERROR, and the whole message is logged at DEBUG. `RUST_BACKTRACE=1` adds the stack, which has no values.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 
-/// From now on panics are logged, and nothing else of them goes to stderr.
+use crate::telemetry::targets::SERVICE;
+
+/// Makes panics go to the log, and nothing else of them to stderr.
 pub(super) fn to_log() {
     std::panic::set_hook(Box::new(tell));
 }
@@ -23,12 +25,12 @@ fn tell(panic: &PanicHookInfo<'_>) {
     }
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(place, thread, backtrace, "panicked, this is a bug: {message}");
-    tracing::debug!(place, whole, "what the panic said");
+    tracing::error!(target: SERVICE, place, thread, backtrace, "panicked, this is a bug: {message}");
+    tracing::debug!(target: SERVICE, place, whole, "what the panic said");
 }
 
-/// Everything between the first quotation mark and the last one is left out: who can say where a quotation ends that may
-/// itself contain one.
+/// Removes everything between the first and the last quotation mark: a quotation may itself contain one, so its end is
+/// uncertain.
 fn without_quotations(message: &str) -> String {
     let is_mark = |letter: char| matches!(letter, '"' | '`' | '\'');
     match (message.find(is_mark), message.rfind(is_mark)) {

@@ -1,7 +1,7 @@
-//! The process itself, as every client of Prometheus tells it: `process_*`.
+//! The process itself, as every client of Prometheus exports it: `process_*`.
 //!
-//! Written beside the registry: its counters are whole numbers, and of CPU time the fractions count. Read at each scrape,
-//! from `/proc`; what that does not tell is left out.
+//! Written separately from the registry, whose counters are whole numbers: CPU time needs fractions. Read at each scrape,
+//! from `/proc`; what that does not say is left out.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use metrics_process::collector::{self, Metrics as Process};
 
 use super::names::{self, Kind, Metric};
 
-/// The exposition of the process as it is now.
+/// Returns the exposition of the process as it is now.
 pub(super) fn exposition() -> String {
     let process = collector::collect();
     let mut text = String::new();

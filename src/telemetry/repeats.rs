@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Of the process.
+/// The count of the process.
 static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
 
-/// Log lines that were left out since the start of the process, of all kinds.
+/// Returns the number of log lines that were left out since the start of the process, of all kinds.
 pub fn suppressed_total() -> u64 {
     SUPPRESSED.load(Ordering::Relaxed)
 }
 
-/// One more line that is left out.
+/// Counts one more line that is left out.
 pub(super) fn count_suppressed() {
     SUPPRESSED.fetch_add(1, Ordering::Relaxed);
 }
@@ -27,7 +27,7 @@ pub struct Repeats {
 }
 
 impl Repeats {
-    /// One per `every`.
+    /// Lets one line through per `every`.
     pub const fn new(every: Duration) -> Self {
         Self { every, last: None, suppressed: 0 }
     }

@@ -1,9 +1,9 @@
-//! The wall clock without its steps back: time as the whole process tells it.
+//! The wall clock without its steps back: time as the whole process uses it.
 //!
-//! A wall clock is set: by a person, or by NTP in one step. Time here never goes back. While the wall clock is behind what
-//! was told already, time goes on at half speed by the monotonic clock, until the wall clock has caught up: after a step of
-//! an hour that takes two. So nothing stands still meanwhile: timers come up to twice as late, and what happens gets times
-//! that differ, in their order. A step forward is taken at once: a machine that slept looks the same.
+//! A wall clock may be set, by a person or by NTP in one step. Time here never goes back. While the wall clock is behind
+//! times that were already returned, time goes on at half speed by the monotonic clock, until the wall clock has caught up:
+//! after a step of an hour that takes two. So nothing stands still meanwhile: timers come up to twice as late, and events get
+//! distinct times in order. A step forward is taken at once: a machine that slept looks the same.
 //!
 //! Pure: both clocks are arguments. Cost: some additions.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Timestamp;
 
-/// What there is to say about the wall clock.
+/// News about the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockNews {
     /// It went back: time is ahead of it by so much.
@@ -20,10 +20,10 @@ pub enum ClockNews {
     CaughtUp,
 }
 
-/// See the module.
+/// A wall clock that never goes back.
 #[derive(Debug)]
 pub(crate) struct Steady {
-    /// What was last told in step with the wall clock, or last moved forward, and when.
+    /// The time that was last returned in step with the wall clock, or last moved forward, and when.
     anchor: Option<(Timestamp, Instant)>,
     is_said: bool,
 }
@@ -36,7 +36,7 @@ impl Steady {
         Self { anchor: None, is_said: false }
     }
 
-    /// The time, by what both clocks say at the same moment.
+    /// Returns the time, by what both clocks say at the same moment.
     pub(crate) fn tell(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {
         let Some((told, at)) = self.anchor else {
             self.anchor = Some((wall, instant));
@@ -50,14 +50,14 @@ impl Steady {
         wall
     }
 
-    /// Time goes on from here, if it has not come as far.
+    /// Lets time continue from here, if it has not come as far.
     pub(super) fn go_on_from(&mut self, from: Timestamp, wall: Timestamp, instant: Instant) {
         if from > self.tell(wall, instant) {
             self.anchor = Some((from, instant));
         }
     }
 
-    /// Each once.
+    /// Returns news, each once.
     pub(super) fn news(&mut self, wall: Timestamp, instant: Instant) -> Option<ClockNews> {
         let ahead = self.tell(wall, instant).since(wall);
         match (self.is_said, ahead) {

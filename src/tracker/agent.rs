@@ -36,18 +36,18 @@ impl Known {
 
 /// One agent.
 ///
-/// A table of agents is larger than a cache, and an unchanged record, the common case, is to touch little of it. So the order of
-/// the fields is that of their use, and not the compiler's: what such a record reads and writes comes first, in three cache
-/// lines; then what it does where the layout tells times; then the rest.
+/// A table of agents is larger than a cache, and an unchanged record, the common case, should touch little of it. So the
+/// fields are in the order of their use, and not the compiler's: what such a record reads and writes comes first, in three
+/// cache lines; then what it uses where the layout has times; then the rest.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Agent {
-    /// Who came next, the last time.
+    /// The agent who came next, the last time.
     pub(super) follower: AgentIndex,
     /// The gap after which the last record was taken, and whether the agent was logged in before it.
     pub(super) gap: u32,
     pub(super) was_logged_in: bool,
-    /// The last valid record told exactly the known state: the same bytes tell it again.
+    /// The last valid record had exactly the known state: the same bytes mean it again.
     pub(super) settled: bool,
     pub(super) last_mode: LastMode,
     /// They were forgotten: the number waits for somebody else.
@@ -61,34 +61,34 @@ pub struct Agent {
     pub(super) seen_before: Timestamp,
     pub(super) absence: Absence,
     pub(super) last_record: LastRecord,
-    /// Their rows of one refresh.
+    /// Whether one refresh has several rows of theirs.
     pub(super) rows: FurtherRows,
     /// What waits for the end of the snapshot.
     pub(super) held: Held,
 
-    /// Last record of the known state, while its snapshot is open.
+    /// The last record of the known state, while its snapshot is open.
     pub(super) open: Option<OpenRecord>,
-    /// Start of the known state by its duration, as last remembered: less the delay of its snapshot.
+    /// Start of the known state by its duration, as last remembered: minus the delay of its snapshot.
     pub(super) start: Option<Timestamp>,
     pub(super) remembered_start: Option<Timestamp>,
-    /// The `state_start` of the known state that was last told.
+    /// The last reported `state_start` of the known state.
     pub(super) told_start: Option<Box<ToldStart>>,
     /// Last record of the known state in a snapshot that has ended and was not down.
     pub(super) proven: Option<Proven>,
-    /// How the last record spells the known state, where otherwise than was published.
+    /// How the last record spells the known state, where that differs from what was published.
     pub(super) spelled: Option<Box<AgentState>>,
-    /// Their memory has changed since it was last asked for; `remembered_start` is the start that it had then.
+    /// Their memory has changed since it was last requested; `remembered_start` is the start that it had then.
     pub(super) is_changed: bool,
-    /// Has been absent from a complete snapshot before their first state.
+    /// They were absent from a complete snapshot before their first state.
     pub(super) was_absent: bool,
-    /// Is in the list of those who attend.
+    /// They are in the list of those who attend.
     pub(super) is_attending: bool,
     /// What the link-down rule counts them as, in mode `delta`.
     pub(super) counted: Counted,
 
     /// `None` until a valid record has been taken.
     pub known: Option<Known>,
-    /// Of the last event.
+    /// The sequence of the last event.
     pub sequence: u64,
     /// Text; leading zeros count.
     pub login_id: Arc<str>,
@@ -102,18 +102,18 @@ pub struct Agent {
     pub(super) bad_in: u64,
 }
 
-/// A `state_start` as the feed told it.
+/// A `state_start` as the feed gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToldStart {
     /// The field as it came. The same text is the same start, whatever instant it stands for.
     pub text: Box<[u8]>,
     /// The instant.
     pub at: Timestamp,
-    /// The same, but at most the receipt of its record.
+    /// The same, but no later than the receipt of its record.
     pub taken: Timestamp,
 }
 
-/// A record of a state that began before it.
+/// A record of a state that had begun before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Proven {
     /// Receipt.
@@ -122,13 +122,13 @@ pub(super) struct Proven {
     pub(super) delay: Duration,
 }
 
-/// What a record of the known state tells, until its snapshot ends.
+/// What a record of the known state says, until its snapshot ends.
 #[derive(Clone, Debug)]
 pub(super) struct OpenRecord {
     pub(super) time: RecordTime,
     /// The first news after a gap.
     pub(super) after_gap: bool,
-    /// Its `state_start`, where that is another one than the agent's `told_start`.
+    /// Its `state_start`, where that differs from the agent's `told_start`.
     pub(super) new_start: Option<Box<ToldStart>>,
 }
 
@@ -141,7 +141,7 @@ pub(super) struct FurtherRows {
     pub(super) in_a_row: u32,
 }
 
-/// So many complete snapshots in a row that list somebody more than once are no accident.
+/// How many complete snapshots in a row must list somebody more than once to be no accident.
 pub(super) const REPEATING: u32 = 2;
 
 impl FurtherRows {
@@ -175,9 +175,9 @@ impl LastMode {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Absence {
     pub(super) snapshots: u32,
-    /// First record of the first of them.
+    /// First record of the first of these snapshots.
     pub(super) since: Timestamp,
-    /// The first of them was the first one after a gap.
+    /// The first of these snapshots was the first one after a gap.
     pub(super) began_after_gap: bool,
     /// Waits for the next complete snapshot to confirm it.
     pub(super) suspect: bool,
@@ -220,7 +220,7 @@ impl Agent {
         }
     }
 
-    /// What is told of them with that number in the table, in that state: a transition whose previous state nobody knows.
+    /// Returns the event of an agent with that number in the table, in that state: a transition with an unknown previous state.
     pub(crate) fn event(&self, index: AgentIndex, known: Known, cause: Cause, observed_at: Timestamp) -> AgentEvent {
         let Known { state, since, quality } = known;
         AgentEvent {
@@ -240,12 +240,12 @@ impl Agent {
         }
     }
 
-    /// In the place of one who was forgotten.
+    /// Returns the placeholder for an agent who was forgotten.
     pub(super) fn nobody() -> Self {
         Self { is_nobody: true, ..Self::new("", 0, Timestamp::from_micros(0)) }
     }
 
-    /// Nothing of what was known of the start of their state counts for the next one.
+    /// Forgets what was known of the start of their state: it does not count for the next one.
     pub(super) fn forget_start(&mut self) {
         self.start = None;
         self.told_start = None;
@@ -254,7 +254,7 @@ impl Agent {
         self.spelled = None;
     }
 
-    /// Whether the number is nobody's.
+    /// Whether the number is unused.
     pub const fn is_nobody(&self) -> bool {
         self.is_nobody
     }
@@ -264,7 +264,7 @@ impl Agent {
         self.known.as_ref().is_some_and(Known::is_logged_in)
     }
 
-    /// The last known mode.
+    /// Returns the last known mode.
     pub fn mode(&self) -> Option<Mode> {
         self.known.as_ref().map(|known| known.state.mode)
     }

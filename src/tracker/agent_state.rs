@@ -1,4 +1,4 @@
-//! What an agent is doing, and what rides along with it.
+//! What an agent is doing, and what is carried along with it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ pub struct AgentState {
     pub work_split: Option<Box<str>>,
     /// With details only, in the order of the feed.
     pub skills: SkillList,
-    /// Rides along: not part of what makes a state the same.
+    /// Carried along: not part of what makes a state the same.
     pub extension: Option<Arc<str>>,
 }
 
 impl AgentState {
-    /// The state that a record tells.
+    /// Returns the state of a record.
     pub fn of(record: &Record<'_>, details: bool) -> Self {
         Self {
             mode: record.mode,
@@ -45,12 +45,12 @@ impl AgentState {
         }
     }
 
-    /// Bytes of its texts.
+    /// Returns the bytes of its texts.
     pub(super) fn bytes(&self) -> usize {
         self.raw_state.len() + self.work_split.as_deref().map_or(0, str::len) + self.skills.names.len()
     }
 
-    /// Logged out: by a row with that code, or by absence (no code).
+    /// Returns the logged-out state: by a row with that code, or by absence (no code).
     pub fn logged_out(raw_state: &str) -> Self {
         Self {
             mode: Mode::Unstaff,
@@ -65,7 +65,7 @@ impl AgentState {
         }
     }
 
-    /// Whether the same state is told in the same words: with that raw code, and the skills in that order.
+    /// Whether both spell the same state in the same way: the same raw code, and the skills in the same order.
     pub(super) fn is_spelled_as(&self, other: &Self) -> bool {
         self.raw_state == other.raw_state && self.recognised == other.recognised && self.skills == other.skills
     }
@@ -82,7 +82,7 @@ impl AgentState {
     }
 }
 
-/// An empty one is none, also where the layout has no null: events and the store cannot tell them apart.
+/// Reads a split. An empty one counts as none, even where the layout has no null: events and the store cannot distinguish them.
 fn split(told: RawText<'_>) -> Option<Box<str>> {
     let text = told.text();
     (!text.is_empty()).then(|| text.into())
@@ -104,7 +104,7 @@ impl SkillList {
         Self::new(skills.iter().map(|skill| (skill.skill.text(), skill.level)))
     }
 
-    /// From skills and levels in the order of the feed.
+    /// Creates a list from skills and levels in the order of the feed.
     pub fn new(skills: impl IntoIterator<Item = (impl AsRef<str>, Option<u16>)>) -> Self {
         let mut names = String::new();
         let mut ends = Vec::new();
@@ -117,7 +117,7 @@ impl SkillList {
         Self { names: names.into(), ends: ends.into() }
     }
 
-    /// Skill and level, 0 where the layout has none.
+    /// Iterates over skill and level, 0 where the layout has none.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
         let begins = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
         begins
@@ -125,7 +125,7 @@ impl SkillList {
             .map(|(begin, (end, level))| (self.names.get(begin as usize..*end as usize).unwrap_or_default(), *level))
     }
 
-    /// How many.
+    /// Returns how many there are.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -149,7 +149,7 @@ impl SkillList {
     }
 }
 
-/// What rides along with the next event and causes none.
+/// What is carried along with the next event and causes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RideAlong {
     /// Name.
@@ -160,18 +160,18 @@ pub struct RideAlong {
     pub role: Option<Arc<str>>,
     /// Location.
     pub location: Option<Arc<str>>,
-    /// Of the last record, also when that has none.
+    /// That of the last record, even when it has none.
     pub logout_reason: Option<Arc<str>>,
 }
 
 impl RideAlong {
-    /// Bytes of its texts.
+    /// Returns the bytes of its texts.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.name, &self.extension, &self.role, &self.location, &self.logout_reason];
         texts.into_iter().flatten().map(|text| text.len()).sum()
     }
 
-    /// Takes over what a record tells; a null leaves what was known, save the log-out reason.
+    /// Takes over what a record says; a null leaves what was known, except for the log-out reason.
     pub fn update(&mut self, record: &Record<'_>) -> News {
         let is_renamed = replace(&mut self.name, record.name);
         let mut is_new = is_renamed;
@@ -186,7 +186,7 @@ impl RideAlong {
     }
 }
 
-/// What of [`RideAlong`] a record has changed.
+/// What a record has changed in [`RideAlong`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct News {
     /// Anything.

@@ -1,8 +1,8 @@
-//! An agent of whom somebody else has published more: a copy of the memory that was restored here went on elsewhere.
+//! An agent of whom somebody else has published more: a copy of the memory that was restored here continued elsewhere.
 //!
-//! Numbers go on behind the other's. Whoever was not seen here since is taken as the other has left them: what differs then
-//! is news after a gap, as after a restart. Of whom something follows anyway nothing more is told. Of anybody else the last
-//! word is wrong until they change again: it is put right by an event.
+//! Sequences continue after the other's. An agent who was not seen here since is taken over as the other left them: a later
+//! difference is news after a gap, as after a restart. If an event of an agent follows anyway, nothing more is published. Of
+//! anybody else the last event is wrong until they change again: another event corrects it.
 
 use crate::time::Timestamp;
 
@@ -13,19 +13,19 @@ use super::memory::AgentMemory;
 use super::since::Quality;
 use super::table::AgentIndex;
 
-/// What became of an agent of whom more was published elsewhere.
+/// The result for an agent of whom more was published elsewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// They are as the other has left them.
+    /// They are as the other left them.
     Taken(AgentIndex),
-    /// Only the numbers go on behind the other's.
+    /// Only the sequences continue after the other's.
     Numbered,
-    /// What is known here is told.
+    /// What is known here is published.
     Told(Box<AgentEvent>),
 }
 
 impl Tracker {
-    /// Goes on behind what was published elsewhere. `follows`: events of ours are on their way to where the other's are.
+    /// Continues after what was published elsewhere. `follows`: events of ours are on their way to where the other's are.
     pub fn go_on_behind(&mut self, theirs: AgentMemory, follows: bool, at: Timestamp) -> Behind {
         let Some(index) = self.table.find(theirs.acd, &theirs.login_id) else {
             return self.take_theirs(theirs);
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
     use crate::tracker::memory::FeedMemory;
-    use crate::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+    use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
     use crate::wire::decode::Decoder;
     use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
     use crate::wire::plan::Plan;
@@ -131,18 +131,17 @@ mod tests {
             ..builtin::get("cisco-icm-20").unwrap()
         };
         let settings = Settings {
-            acd: 1,
-            details: false,
-            mode: FeedMode::Delta,
-            snapshot_end: SnapshotEnd::Marker,
-            snapshot_idle: Duration::from_millis(500),
-            shortest_refresh: Duration::from_secs(1),
-            logout_after: 2,
-            restart_tolerance: Duration::from_secs(2),
-            stale_after: Duration::from_secs(3_600),
-            when_silent: WhenSilent::Stale,
-            empty_below: 0,
-            unknown_after: None,
+            fixed: Fixed { acd: 1, details: false, mode: FeedMode::Delta, snapshot_end: SnapshotEnd::Marker },
+            thresholds: Thresholds {
+                snapshot_idle: Duration::from_millis(500),
+                shortest_refresh: Duration::from_secs(1),
+                logout_after: 2,
+                restart_tolerance: Duration::from_secs(2),
+                stale_after: Duration::from_secs(3_600),
+                when_silent: WhenSilent::Stale,
+                empty_below: 0,
+                unknown_after: None,
+            },
         };
         let plan = Plan::compile(&layout, "UTC").unwrap();
         (Tracker::new(settings, &plan), plan)
@@ -180,8 +179,8 @@ mod tests {
         }
     }
 
-    /// What becomes of A of whom `theirs` was published elsewhere, and what is known of them then: `restored` from the memory
-    /// of the run before, and `seen` in the feed at second 10.
+    /// Returns the result for A, of whom `theirs` was published elsewhere, and what is known of them then: `restored` from
+    /// the memory of the previous run, and `seen` in the feed at second 10.
     fn told(restored: &str, seen: &str, theirs: &str, follows: bool) -> String {
         let (mut tracker, plan) = tracker();
         tracker.restore((!restored.is_empty()).then(|| memory(restored)), &FeedMemory::default());
@@ -219,16 +218,16 @@ mod tests {
     #[test]
     fn numbers_go_on_behind_the_others_and_the_last_word_is_right() {
         let cases = [
-            // Who is not known here, or was not seen since the start, is as the other has left them.
+            // An agent who is not known here, or was not seen since the start, is as the other left them.
             ("", "", "9 ACD since 5", false, "taken as A: #9 ACD since 5"),
             ("3 AVAIL since 1", "", "9 ACD since 5", false, "taken as A: #9 ACD since 5"),
             ("3 AVAIL since 1", "", "9", false, "taken as A: #9 nothing"),
-            // They were forgotten elsewhere, and began anew: no number comes twice.
+            // They were forgotten elsewhere, and began anew: no sequence comes twice.
             ("3 AVAIL since 1", "", "1 ACD since 5", false, "taken as A: #3 ACD since 5"),
-            // What follows is the last word.
+            // What follows is the last event.
             ("3 AVAIL since 1", "", "9 ACD since 5", true, "numbered: #9 AVAIL since 1"),
             ("3 AVAIL since 1", "AUX", "9 ACD since 5", true, "numbered: #9 AUX since 10"),
-            // Of whom nothing was published here there is nothing to be taken.
+            // Nothing was published of them here, so there is nothing to take over.
             ("", "ACD", "9 ACD since 5", false, "numbered: #9 ACD since 10"),
             ("", "ACD", "9", false, "numbered: #9 ACD since 10"),
             ("", "AVAIL", "9 ACD since 5", false, "told #10 CHANGED AfterGap, before ACD since 5: #10 AVAIL since 10"),
@@ -239,7 +238,7 @@ mod tests {
                 false,
                 "told #10 CHANGED WithinRefresh, before ACD since 5: #10 AVAIL since 10",
             ),
-            // Numbers of ours that are further on than theirs go on.
+            // Our sequences go on where they are ahead of theirs.
             (
                 "30 AUX since 1",
                 "AVAIL",

@@ -1,41 +1,43 @@
-//! A feed that comes and says nothing: bytes without a valid record, or records without the end of a snapshot (rule 7).
+//! A feed that sends data but says nothing: bytes without a valid record, or records without the end of a snapshot (rule 7).
 //!
-//! Policy: what lasts for three periods, and for 30 s at least, is told once, and again only after it was over. Both are told
-//! at the line at which the time is reached, and not by a timer: silence is something else (`silence`).
+//! Policy: what lasts for three periods, and for 30 s at least, is reported once, and again only after it was over. Both are
+//! reported at the line at which the time is reached, and not by a timer: silence is something else (`silence`).
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Lines so far apart are no stream of bytes. Of two connections it is those beyond the patience: one may be a scanner.
+/// Lines so far apart are not a stream of bytes. Across two connections it is lines further apart than the patience: one may
+/// be a scanner.
 const APART: Duration = Duration::from_secs(300);
 
-/// However short the period is, nothing is told sooner.
+/// However short the period is, nothing is reported sooner.
 const LEAST: Duration = Duration::from_secs(30);
 
-/// Without a known period snapshots are waited for so long.
+/// How long to wait for snapshots without a known period.
 const WITHOUT_PERIOD: Duration = Duration::from_secs(90);
 
-/// So many periods.
+/// How many periods.
 const PERIODS: u32 = 3;
 
-/// What a feed that comes does not bring.
+/// What a feed that sends data lacks.
 #[derive(Debug, Default)]
 pub(super) struct Blind {
-    /// First and last line that was no valid record, since the last one that was.
+    /// First and last line that was not a valid record, since the last one that was.
     unreadable: Option<(Timestamp, Timestamp)>,
     unreadable_told: bool,
     /// The connection has ended since that line.
     is_other_connection: bool,
     /// Since the last marker an invalid record came: what a marker ends then is not an empty report.
     has_invalid: bool,
-    /// When it will be too long that no snapshot has ended, counted from the first valid record since.
+    /// When it will have been too long without the end of a snapshot, counted from the first valid record since.
     no_snapshot_at: Option<Timestamp>,
     no_snapshot_told: bool,
 }
 
 impl Blind {
-    /// A line came that is no valid record: an invalid one, or skipped. True where it has been too long, and that is news.
+    /// A line came that is not a valid record: an invalid one, or skipped. True where that has lasted too long, and that is
+    /// news.
     pub(super) fn line_came(&mut self, is_invalid: bool, at: Timestamp, period: Option<Duration>) -> bool {
         let patience = patience(period).unwrap_or(LEAST);
         let is_other_connection = std::mem::take(&mut self.is_other_connection);
@@ -47,8 +49,7 @@ impl Blind {
         at.since(since) >= patience && !std::mem::replace(&mut self.unreadable_told, true)
     }
 
-    /// A valid record came of a feed that has ends of snapshots. True where it has been too long that one ended, and that is
-    /// news.
+    /// A valid record came of a feed that has ends of snapshots. True where none has ended for too long, and that is news.
     #[inline]
     pub(super) fn has_waited_too_long(&mut self, at: Timestamp, period: Option<Duration>) -> bool {
         let patience = || patience(period).unwrap_or(WITHOUT_PERIOD);
@@ -64,7 +65,7 @@ impl Blind {
         self.has_invalid = false;
     }
 
-    /// A marker came: a report that is empty can be read, too.
+    /// A marker came: an empty report can be read, too.
     pub(super) const fn marker_came(&mut self) {
         if self.has_invalid {
             self.has_invalid = false;
@@ -84,17 +85,17 @@ impl Blind {
         self.is_other_connection = true;
     }
 
-    /// What comes after a gap is waited for anew.
+    /// After a gap the waiting begins anew.
     pub(super) const fn gap_began(&mut self) {
         self.no_snapshot_at = None;
     }
 
-    /// Bytes come, and for long no valid record.
+    /// Whether bytes come, but no valid record for long.
     pub(super) const fn is_unreadable(&self) -> bool {
         self.unreadable_told
     }
 
-    /// Valid records come, and for long no snapshot has ended.
+    /// Whether valid records come, but no snapshot has ended for long.
     pub(super) const fn has_no_snapshot(&self) -> bool {
         self.no_snapshot_told
     }

@@ -1,9 +1,9 @@
 //! What happens to many agents at once: everybody is missing, or the feed is lost. It is carried out a portion at a time, so
-//! that a few bytes cannot occupy the worker until all of it is done.
+//! that a few bytes cannot occupy the worker for long.
 //!
 //! Unless [`Tracker::set_crowd`] says how many are a crowd, everything is done at once. A crowd's events belong where
-//! [`Output::Crowd`] stands among the outputs; they are made when the consumer of these asks for them. Nothing else may be
-//! told to the tracker before all of them are made.
+//! [`Output::Crowd`] is among the outputs; they are made when its consumer asks for them. Nothing else may be passed to the
+//! tracker before all of them are made.
 
 use crate::time::Timestamp;
 
@@ -16,16 +16,16 @@ use super::table::AgentIndex;
 pub(super) enum Fate {
     /// They are absent: the snapshot that proved it ended at that time, and whether it was the first that proves anything.
     Absent { at: Timestamp, is_first_proof: bool },
-    /// Since that time nobody knows what they do.
+    /// Since that time it is unknown what they do.
     GivenUp { at: Timestamp },
 }
 
-/// See the module.
+/// Something that happens to many agents, as far as it is not carried out yet.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    /// So many are done at once.
+    /// How many are done at once.
     few: usize,
-    /// To whom it has not happened yet.
+    /// The agents to whom it has not happened yet.
     agents: std::vec::IntoIter<AgentIndex>,
     fate: Option<Fate>,
 }
@@ -37,12 +37,12 @@ impl Default for Crowd {
 }
 
 impl Tracker {
-    /// More than so many are a crowd.
+    /// Sets how many are not yet a crowd.
     pub const fn set_crowd(&mut self, few: usize) {
         self.crowd.few = few;
     }
 
-    /// This happens to all of them, in their order.
+    /// Makes this happen to all of them, in order.
     pub(super) fn happen(&mut self, fate: Fate, agents: Vec<AgentIndex>, out: &mut Vec<Output>) {
         self.carry_out(usize::MAX, out);
         let are_few = agents.len() <= self.crowd.few;

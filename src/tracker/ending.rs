@@ -14,7 +14,7 @@ use super::snapshot::{End, Snapshot};
 use super::table::AgentIndex;
 use super::transition::{Seen, StartText, Transition, inferred};
 
-/// Suspect: at least so many log-outs, and more than so many of a hundred of those logged in.
+/// Suspect: at least so many log-outs, and more than so many per cent of those logged in.
 const SUSPECT_AGENTS: usize = 10;
 const SUSPECT_PERCENT: usize = 20;
 
@@ -52,7 +52,7 @@ impl Tracker {
         self.snapshots.recycle(snapshot);
     }
 
-    /// Events in `out` that come from a record.
+    /// Returns the number of events in `out` that come from a record.
     fn events_of(&self, out: &[Output]) -> u64 {
         let from_record =
             |output: &&Output| matches!(output, Output::Agent(event) if event.evidence != Some(Evidence::Absence));
@@ -91,7 +91,7 @@ impl Tracker {
         }
     }
 
-    /// Whether who is not in it is absent.
+    /// Whether agents who are not in it are absent.
     fn proves_absence(&self, snapshot: &Snapshot) -> bool {
         let has_nothing_valid = snapshot.has_invalid && snapshot.members.is_empty();
         let is_in_pieces = snapshot.repeats_rows() && !snapshot.ended_after_silence;
@@ -102,7 +102,7 @@ impl Tracker {
             && snapshot.doubtful == 0
     }
 
-    /// Whom the report lists more than once, and whether these are many.
+    /// Notes whom the report lists more than once, and whether they are many.
     fn note_further_rows(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
         let number = snapshot.number;
         let mut listed_again = std::mem::take(&mut self.listed_again);
@@ -143,7 +143,7 @@ impl Tracker {
                 Held::Rows(_) if end == End::OfInput || agent.bad_in == snapshot.number => {}
                 Held::Rows(rows) => {
                     self.take_held(*index, rows.finish(), snapshot, out);
-                    // What was last read is a row, and not the state.
+                    // What was last read is a row, not the whole state.
                     self.table.get_mut(*index).settled = false;
                 }
             }
@@ -156,7 +156,7 @@ impl Tracker {
         self.take(index, state, &Seen { time, start }, snapshot.first_after_gap, out);
     }
 
-    /// Rule 4: who is absent, for how long, and whether that can be believed.
+    /// Applies rule 4: who is absent, for how long, and whether that can be trusted.
     fn publish_absences(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
         self.has_proof = true;
         self.strangers.retain(|_, stranger| stranger.present_in == snapshot.number);
@@ -168,7 +168,7 @@ impl Tracker {
         if is_suspect {
             self.suspect(&due);
             let half = self.period.unwrap_or_default() / 2;
-            self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.shortest_refresh)));
+            self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.thresholds.shortest_refresh)));
             out.push(status(StatusKind::Suspect, at, due.len()));
             due.clear();
         } else if confirms {

@@ -12,15 +12,15 @@ use super::table::AgentIndex;
 /// Why an event is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// First sight of somebody of whom nothing says that he has just logged in.
+    /// First sight of somebody, with no sign that they have just logged in.
     Observed,
-    /// Has logged in.
+    /// The agent has logged in.
     LoggedIn,
     /// Another state.
     Changed,
     /// The same state, left and entered again between two snapshots.
     Reentered,
-    /// Has logged out.
+    /// The agent has logged out.
     LoggedOut,
     /// The same state under a new mapping.
     Remapped,
@@ -31,7 +31,7 @@ impl Cause {
     pub const ALL: [Self; 6] =
         [Self::Observed, Self::LoggedIn, Self::Changed, Self::Reentered, Self::LoggedOut, Self::Remapped];
 
-    /// The name in events and metrics.
+    /// Returns the name in events and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Observed => "OBSERVED",
@@ -58,7 +58,7 @@ pub enum Evidence {
 pub struct Previous {
     /// The state.
     pub state: AgentState,
-    /// Since when it was.
+    /// Since when it lasted.
     pub since: Timestamp,
     /// Last valid record in it.
     pub last_seen: Timestamp,
@@ -91,7 +91,7 @@ pub struct AgentEvent {
     pub previous: Option<Previous>,
     /// First news after a gap.
     pub after_gap: bool,
-    /// Receipt of the bytes that told it.
+    /// Receipt of the bytes that showed it.
     pub observed_at: Timestamp,
 }
 
@@ -100,7 +100,7 @@ pub struct AgentEvent {
 pub enum StatusKind {
     /// A connection became the one that speaks.
     Connected,
-    /// It ended.
+    /// The connection that speaks ended.
     Disconnected,
     /// Nothing valid for longer than `stale_after`.
     Stale,
@@ -113,28 +113,28 @@ pub enum StatusKind {
     },
     /// The link between switch and CMS is down.
     LinkDown,
-    /// It is up again.
+    /// The link is up again.
     LinkUp,
     /// A snapshot would log out too many.
     Suspect,
-    /// More than half of the agents carry codes that the state table does not have, or bytes come and no valid record.
+    /// More than half of the agents carry codes that the state table does not have, or bytes come but no valid record.
     Unreadable,
     /// Refreshes list many agents more than once.
     RepeatedRows,
-    /// Records come and no snapshot ends.
+    /// Records come but no snapshot ends.
     NoSnapshot,
     /// Three takeovers within a minute.
     Flapping,
-    /// Publishing stops behind this.
+    /// Publishing stops after this.
     Paused,
-    /// Publishing goes on; what was missed has been published.
+    /// Publishing has resumed; what was missed has been published.
     Resumed,
     /// The service is there; every minute.
     Heartbeat,
 }
 
 impl StatusKind {
-    /// Names of the kinds that tell of something that has happened: all but HEARTBEAT.
+    /// Names of the kinds that report that something has happened: all but HEARTBEAT.
     pub const NAMES: [&'static str; 13] = [
         "CONNECTED",
         "DISCONNECTED",
@@ -151,7 +151,7 @@ impl StatusKind {
         "RESUMED",
     ];
 
-    /// The name in feed statuses and logs.
+    /// Returns the name in feed statuses and logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connected => "CONNECTED",
@@ -186,13 +186,13 @@ pub struct StatusEvent {
 /// A snapshot has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotEvent {
-    /// It is whole; else a disconnect, a silence or a new layout ended it.
+    /// It is whole; otherwise a disconnect, a silence or a new layout ended it.
     pub complete: bool,
-    /// First record of this one after the first record of the one before, where that was whole too.
+    /// Time from the first record of the previous snapshot to that of this one, where that was whole too.
     pub period: Option<Duration>,
 }
 
-/// What the tracker tells, in order.
+/// What the tracker reports, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// A transition.
@@ -201,6 +201,6 @@ pub enum Output {
     Status(StatusEvent),
     /// The end of a snapshot.
     Snapshot(SnapshotEvent),
-    /// Here come the events of many, which [`Tracker::carry_out`](super::Tracker::carry_out) makes.
+    /// The events of a crowd belong here; [`Tracker::carry_out`](super::Tracker::carry_out) makes them.
     Crowd,
 }

@@ -1,8 +1,8 @@
-//! Forgetting agents: those who are asked for, and those who have not been seen for long.
+//! Forgetting agents: on request, and those who have not been seen for long.
 //!
-//! Nothing is published by that, and no figure counts it as a log-out. Whoever comes again after it is seen for the first
-//! time: his sequence begins anew. So nobody can be forgotten whom the feed still shows, for the next snapshot would bring him
-//! back.
+//! That publishes nothing, and no figure counts it as a log-out. An agent who comes again after it is seen for the first
+//! time: their sequence begins anew. So nobody can be forgotten whom the feed still shows, since the next snapshot would
+//! bring them back.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::table::AgentIndex;
 use super::{Stranger, Tracker};
 
 impl Tracker {
-    /// Whether the next records are likely to bring him back: a connection speaks, and he is logged in, or was in the last
-    /// snapshot though he is not.
+    /// Whether the next records are likely to bring them back: a connection speaks, and they are logged in, or were in the
+    /// last snapshot though they are not.
     pub fn is_in_feed(&self, index: AgentIndex) -> bool {
         if self.liveness.connected_at.is_none() || self.liveness.is_stale {
             return false;
@@ -26,14 +26,14 @@ impl Tracker {
         agent.is_logged_in() || is_in_open || was_in_last || !matches!(agent.held, Held::Nothing)
     }
 
-    /// Whether the feed has shown, since the start and the last gap, who is there. Before, nobody is too old: of whoever is
-    /// listed as logged out, only a new row tells that they were seen.
+    /// Whether the feed has shown, since the start and the last gap, who is there. Before that, nobody is too old: for an
+    /// agent listed as logged out, only a new row shows that they were seen.
     pub fn shows_who_is_there(&self) -> bool {
-        let is_proven = self.settings.mode != FeedMode::Snapshot || (self.has_proof && !self.gap.is_unproven);
+        let is_proven = self.settings.fixed.mode != FeedMode::Snapshot || (self.has_proof && !self.gap.is_unproven);
         is_proven && self.liveness.has_spoken()
     }
 
-    /// Those who were not seen for so long while the feed was listened to, and are not in it, at most so many.
+    /// Returns agents who were not seen for so long while the feed was listened to, and are not in it; at most so many.
     pub fn not_seen_for(&mut self, age: Duration, now: Timestamp, most: usize) -> Vec<AgentIndex> {
         self.listening.keep(age);
         let is_old = |index: &AgentIndex| {
@@ -43,7 +43,7 @@ impl Tracker {
         self.table.iter().map(|(index, _)| index).filter(is_old).take(most).collect()
     }
 
-    /// Forgets an agent. His number is the next new agent's: who else knows it must forget it too.
+    /// Forgets an agent. The next new agent gets their number: whatever else knows it must forget it too.
     pub fn forget(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
         let key = (agent.acd, Box::from(&*agent.login_id));
@@ -61,12 +61,12 @@ impl Tracker {
         self.table.forget(index);
     }
 
-    /// Forgets that somebody of whom only invalid records came was there.
+    /// Forgets somebody of whom only invalid records came.
     pub fn forget_stranger(&mut self, acd: u32, login_id: &str) {
         self.remove_stranger(&(acd, Box::from(login_id)));
     }
 
-    /// They may not be somebody else any more in the open snapshot.
+    /// Removes a stranger: in the open snapshot they can no longer be somebody else.
     pub(super) fn remove_stranger(&mut self, key: &(u32, Box<str>)) -> Option<Stranger> {
         let stranger = self.strangers.remove(key)?;
         if let Some(open) = self.snapshots.open_mut() {

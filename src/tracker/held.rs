@@ -20,7 +20,7 @@ pub(super) enum Held {
 }
 
 impl Held {
-    /// The rows, if it is rows that wait.
+    /// Returns the rows, if rows wait.
     pub(super) fn rows(&self) -> Option<&Rows> {
         match self {
             Self::Rows(rows) => Some(rows),
@@ -52,12 +52,12 @@ impl HeldState {
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     winner: HeldState,
-    /// Each once, in the order of the feed.
+    /// Each skill once, in the order of the feed.
     skills: Vec<(Box<str>, Option<u16>)>,
     bytes: usize,
 }
 
-/// Of rows that disagree, the earlier in this list wins (rule 10).
+/// If rows disagree, the earlier mode in this list wins (rule 10).
 const PRECEDENCE: [Mode; 12] = [
     Mode::Ring,
     Mode::Acd,
@@ -78,14 +78,14 @@ fn rank(mode: Mode) -> usize {
 }
 
 impl Rows {
-    /// From the first row, which took so many bytes.
+    /// Creates it from the first row, which took so many bytes.
     pub(super) fn first(row: HeldState, bytes: usize) -> Self {
         let level = |level: u16| (level > 0).then_some(level);
         let skills = row.state.skills.iter().map(|(skill, told)| (skill.into(), level(told))).collect();
         Self { winner: row, skills, bytes }
     }
 
-    /// Whether there is room for another row: a marker that never comes would let them grow without end.
+    /// Whether there is room for another row: without a marker they would grow without end.
     pub(super) fn have_room(&self, record: &Record<'_>, details: bool) -> bool {
         if !details || self.skills.len() + record.skills.len() <= MOST_SKILLS {
             return true;
@@ -98,7 +98,7 @@ impl Rows {
         self.skills.iter().any(|(known, known_level)| **known == *skill && *known_level == level)
     }
 
-    /// Bytes of the rows that left something behind.
+    /// Returns the bytes of the rows that left something here.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -125,7 +125,7 @@ impl Rows {
         }
     }
 
-    /// The merged state.
+    /// Returns the merged state.
     pub(super) fn finish(self) -> HeldState {
         let mut held = self.winner;
         held.state.skills = SkillList::new(self.skills);

@@ -11,7 +11,7 @@ use super::settings::FeedMode;
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 
-/// Link down: at least so many agents, and so many of a hundred of them in the listed mode UNKNOWN.
+/// Link down: at least so many agents, and so many per cent of them in the listed mode UNKNOWN.
 const LINK_DOWN_AGENTS: usize = 10;
 const LINK_DOWN_PERCENT: usize = 90;
 
@@ -49,10 +49,10 @@ impl Counts {
 }
 
 impl Tracker {
-    /// Rule 7. True while the link is down: then nothing of this snapshot is to be believed.
+    /// Applies rule 7. True while the link is down: then nothing of this snapshot may be trusted.
     pub(super) fn link_goes_down(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) -> bool {
         self.note_merged_modes(snapshot);
-        let Counts { total, unknown, unlisted } = if self.settings.mode == FeedMode::Delta {
+        let Counts { total, unknown, unlisted } = if self.settings.fixed.mode == FeedMode::Delta {
             self.recount_all(&snapshot.members);
             self.link_counts
         } else {
@@ -73,7 +73,7 @@ impl Tracker {
         is_down
     }
 
-    /// Of merged rows the mode that wins is the agent's.
+    /// Notes the modes of merged rows: the one that wins is the agent's.
     fn note_merged_modes(&mut self, snapshot: &Snapshot) {
         if !snapshot.has_held {
             return;
@@ -87,17 +87,17 @@ impl Tracker {
         }
     }
 
-    /// Counts these agents again. In mode `delta` everybody counts at every end, and an end looks only at its members: whoever
-    /// changes otherwise is counted again then.
+    /// Counts these agents again. In mode `delta` everybody counts at every end, but an end looks only at its members: agents
+    /// who change otherwise are counted again at that time.
     pub(super) fn recount_all(&mut self, members: &[AgentIndex]) {
-        if self.settings.mode == FeedMode::Delta {
+        if self.settings.fixed.mode == FeedMode::Delta {
             members.iter().for_each(|index| self.recount(*index));
         }
     }
 
-    /// The same of one.
+    /// Does the same for one agent.
     pub(super) fn recount(&mut self, index: AgentIndex) {
-        if self.settings.mode != FeedMode::Delta {
+        if self.settings.fixed.mode != FeedMode::Delta {
             return;
         }
         let agent = self.table.get_mut(index);
@@ -114,7 +114,7 @@ impl Tracker {
     }
 }
 
-/// Who was never seen, or logged out, before their UNKNOWN is logged in by that; of rows that wait the winner counts.
+/// An agent who was never seen, or logged out, before their UNKNOWN is logged in by that; among waiting rows the winner counts.
 fn is_logged_in(agent: &Agent) -> bool {
     match agent.held.rows() {
         Some(rows) => !rows.mode().0.is_logged_out(),

@@ -1,32 +1,33 @@
-//! For how long a feed was listened to.
+//! How long a feed was listened to.
 //!
-//! Whoever was not seen for long may have been there all the same: while no process ran, while nobody dialled in, or in the
-//! hours by which a wall clock was put forward. Such stretches are deaf. What is asked is how much of the time since
-//! somebody was last seen was none of them.
+//! An agent who was not seen for long may have been there nevertheless: while no process ran, while nobody dialled in, or in
+//! the hours by which a wall clock was put forward. Such stretches are deaf. The question is how much of the time since
+//! somebody was last seen was not deaf.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Between two looks. Looks that lie further apart have time between them that passed nobody: the machine slept, or its clock
-/// was put forward.
+/// The longest time between two looks. If looks are further apart, the time between them did not really pass: the machine
+/// slept, or its clock was put forward.
 const LONGEST_STEP: Duration = Duration::from_secs(60);
-/// Most stretches that are kept. Beyond, the two with the least time between them become one.
+/// Most stretches that are kept. Beyond that, the two with the least time between them become one.
 const MOST_STRETCHES: usize = 256;
 
 /// When a feed was listened to, as far as is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// Nothing is known of the time before; `None` where it was kept by a version that did not know stretches, and counts.
+    /// Nothing is known of the time before this; `None` where a version that knew no stretches kept the memory: then that
+    /// time counts.
     pub from: Option<Timestamp>,
     /// The last look.
     pub until: Option<Timestamp>,
-    /// Deaf stretches, each with its end, in the order of time and apart from each other.
+    /// Deaf stretches, each with its end, in the order of time and not touching each other.
     pub deaf: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Listening {
-    /// A look at the clock. `hears` says whether the feed tells something, or would.
+    /// Looks at the clock. `hears`: whether the feed says something, or would.
     pub fn look(&mut self, now: Timestamp, hears: bool) {
         let Some(before) = self.until else {
             self.from = Some(now);
@@ -57,7 +58,7 @@ impl Listening {
         }
     }
 
-    /// How much of the time since then, up to the last look, was none of the deaf stretches.
+    /// Returns how much of the time since then, up to the last look, was not deaf.
     pub fn since(&self, then: Timestamp) -> Duration {
         let Some(until) = self.until else { return Duration::ZERO };
         let then = self.from.map_or(then, |from| then.max(from));
@@ -65,7 +66,7 @@ impl Listening {
         until.since(then).saturating_sub(deaf.sum())
     }
 
-    /// The same as of the last whole minute, so that it does not have to be written down at every look.
+    /// Returns the same as of the last whole minute, so that it need not be written at every look.
     pub(super) fn to_remember(&self) -> Self {
         let minute = i64::try_from(LONGEST_STEP.as_micros()).unwrap_or(i64::MAX);
         let whole = |at: Timestamp| Timestamp::from_micros(at.as_micros().div_euclid(minute).saturating_mul(minute));
@@ -77,7 +78,7 @@ impl Listening {
         Self { from: self.from, until, deaf }
     }
 
-    /// Forgets the stretches that no longer matter to somebody who asks whether it was so long.
+    /// Forgets the stretches that no longer matter for that age.
     pub fn keep(&mut self, age: Duration) {
         let matter = self.deaf.iter().position(|(_, to)| self.since(*to) <= age).unwrap_or(self.deaf.len());
         if matter > 0 {

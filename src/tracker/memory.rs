@@ -1,4 +1,4 @@
-//! What a tracker remembers beyond its process: enough to go on as if it had only lost its connection.
+//! What a tracker remembers beyond its process: enough to continue as if it had only lost its connection.
 //!
 //! A restart is a gap like a disconnect (rule 8). So nothing of the open snapshot is kept, nor what waits for its end;
 //! what is kept is what a tracker still has after a disconnect, and changes what it publishes next.
@@ -29,13 +29,13 @@ pub struct AgentMemory {
     pub last_seen: Timestamp,
     /// Start of the known state by its duration, as last remembered.
     pub start: Option<Timestamp>,
-    /// The `state_start` of the known state that was last told.
+    /// The last reported `state_start` of the known state.
     pub told_start: Option<ToldStart>,
     /// Receipt of the last record of the known state in a snapshot that has ended and was not down; moves as `last_seen` does.
     pub state_seen: Option<Timestamp>,
     /// How many complete snapshots in a row have listed the agent more than once; no more than it takes to merge their rows.
     pub listed_again: u32,
-    /// Complete snapshots without the agent, in a row; `None` where the last one had him.
+    /// Complete snapshots without the agent, in a row; `None` where the last one had them.
     pub absence: Option<AbsenceMemory>,
 }
 
@@ -44,9 +44,9 @@ pub struct AgentMemory {
 pub struct AbsenceMemory {
     /// How many, at least one.
     pub snapshots: u32,
-    /// First record of the first of them.
+    /// First record of the first of these snapshots.
     pub since: Timestamp,
-    /// The first of them was the first one after a gap.
+    /// The first of these snapshots was the first one after a gap.
     pub began_after_gap: bool,
     /// Waits for the next complete snapshot to confirm it.
     pub suspect: bool,
@@ -59,10 +59,10 @@ pub struct FeedMemory {
     pub last_valid: Option<Timestamp>,
     /// The same, or a marker after it.
     pub last_sign: Option<Timestamp>,
-    /// Last valid record before the first gap that RESTORED has not been said of.
+    /// Last valid record before the first gap for which RESTORED has not been published.
     pub gap_from: Option<Timestamp>,
-    /// First record of the last complete snapshot that lacked nobody unnoticed: whoever is logged in and not absent was seen
-    /// since then. In mode `snapshot` only.
+    /// First record of the last complete snapshot from which nobody was missing unnoticed: everybody who is logged in and not
+    /// absent was seen since then. In mode `snapshot` only.
     pub seen_at: Option<Timestamp>,
     /// How late the feed was (rule 6).
     pub delay: Duration,
@@ -70,11 +70,11 @@ pub struct FeedMemory {
     pub link_is_down: bool,
     /// More than half of the agents carried codes that the state table does not have.
     pub is_unreadable: bool,
-    /// Between the first records of the last two complete snapshots that nothing came between.
+    /// Time between the first records of the last two complete snapshots with nothing between them.
     pub period: Option<Duration>,
     /// When the last snapshot began that has ended and was not down.
     pub ended_began: Option<Timestamp>,
-    /// Snapshots that begin before are too close to the suspect one to confirm it.
+    /// Snapshots that begin before this are too close to the suspect one to confirm it.
     pub suspect_until: Option<Timestamp>,
     /// How many complete snapshots in a row have listed many agents more than once; no more than it takes to say so.
     pub repeating: u32,

@@ -49,7 +49,7 @@ use self::event::Output;
 use self::link::Counts;
 use self::listening::Listening;
 use self::presence::Presence;
-use self::settings::{FeedMode, Settings, SnapshotEnd};
+use self::settings::{FeedMode, Settings, SnapshotEnd, Thresholds};
 use self::snapshot::{End, Snapshots};
 use self::table::{AgentIndex, AgentTable};
 
@@ -312,19 +312,12 @@ impl Tracker {
         self.link_is_down
     }
 
-    /// Takes new thresholds. What makes another feed (mode, end of snapshots, details, ACD) needs a new tracker.
-    pub fn set_thresholds(&mut self, settings: &Settings) {
-        if settings.restart_tolerance != self.settings.restart_tolerance {
+    /// Takes new thresholds.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        if thresholds.restart_tolerance != self.settings.thresholds.restart_tolerance {
             self.mark_changed_where(|agent| agent.open.is_some());
         }
-        self.settings.logout_after = settings.logout_after;
-        self.settings.restart_tolerance = settings.restart_tolerance;
-        self.settings.stale_after = settings.stale_after;
-        self.settings.snapshot_idle = settings.snapshot_idle;
-        self.settings.shortest_refresh = settings.shortest_refresh;
-        self.settings.when_silent = settings.when_silent;
-        self.settings.empty_below = settings.empty_below;
-        self.settings.unknown_after = settings.unknown_after;
+        self.settings.thresholds = thresholds;
     }
 
     /// Another layout from here on: the open snapshot is cut off and remembered bytes are worth nothing.
@@ -383,7 +376,7 @@ impl Tracker {
     /// No byte came for `snapshot_idle` while the feed was being read, and no record is half read.
     pub fn idle(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.is_silent = true;
-        if self.settings.snapshot_end == SnapshotEnd::Idle {
+        if self.settings.fixed.snapshot_end == SnapshotEnd::Idle {
             self.end_snapshot(End::Complete, at, out);
         }
     }
@@ -395,7 +388,8 @@ impl Tracker {
         self.liveness.is_given_up = false;
         self.connection.ends_invalid = false;
         self.blind.marker_came();
-        let ends_snapshots = self.settings.snapshot_end == SnapshotEnd::Marker && self.settings.mode != FeedMode::Event;
+        let ends_snapshots =
+            self.settings.fixed.snapshot_end == SnapshotEnd::Marker && self.settings.fixed.mode != FeedMode::Event;
         // A marker that only ends what silence has cut off shows nobody absent.
         let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();
         if ends_snapshots && self.connection.has_records && !is_late {

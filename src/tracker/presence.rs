@@ -1,8 +1,8 @@
 //! Who is missing from a snapshot, without looking at everybody.
 //!
-//! A marker of four bytes ends a snapshot. What that costs must depend on what it changes, and not on how many agents there
-//! are: so those who have to be looked at are kept in lists. An agent comes into one at their own record, or when their
-//! absence begins, and leaves it when it is next gone through.
+//! A marker of four bytes ends a snapshot. The cost of that must depend on what it changes, and not on the number of agents:
+//! so those who have to be looked at are kept in lists. An agent enters one with their own record, or when their absence
+//! begins, and leaves it when it is next traversed.
 
 use crate::time::Timestamp;
 
@@ -11,39 +11,39 @@ use super::settings::FeedMode;
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 
-/// See the module. Mode `snapshot` only.
+/// Lists of the agents who have to be looked at when a snapshot ends. Mode `snapshot` only.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Everybody who is logged in and not counted absent, each once, and some who are not any more.
+    /// Everybody who is logged in and not counted absent, each once, and some who no longer are.
     attending: Vec<AgentIndex>,
-    /// Everybody who is counted absent and not suspect, each once, and some who are not any more.
+    /// Everybody who is counted absent and not suspect, each once, and some who no longer are.
     absent: Vec<AgentIndex>,
-    /// Everybody whose absence is suspect, and some whose is not any more.
+    /// Everybody whose absence is suspect, and some whose absence no longer is.
     suspects: Vec<AgentIndex>,
-    /// Snapshots of a lower number have proved absent who was not in them.
+    /// Snapshots with a lower number have proved absent those who were not in them.
     proved_below: u64,
 }
 
 impl Presence {
-    /// An agent is forgotten, and the number somebody else's from now on.
+    /// Forgets an agent, whose number is free for somebody else from now on.
     pub(super) fn forget(&mut self, index: AgentIndex) {
         self.attending.retain(|known| *known != index);
         self.forget_absence(index);
     }
 
-    /// What was counted of an absence of theirs before is nothing.
+    /// Forgets what was counted of an earlier absence of theirs.
     pub(super) fn forget_absence(&mut self, index: AgentIndex) {
         self.absent.retain(|known| *known != index);
         self.suspects.retain(|known| *known != index);
     }
 
-    /// Whoever was last present in a snapshot of a lower number than this has been absent since.
+    /// Notes that everybody last present in a snapshot with a lower number than this has been absent since.
     pub(super) const fn prove_below(&mut self, number: u64) {
         self.proved_below = number;
     }
 }
 
-/// Who is due to be logged out, and of whom that was suspect until now.
+/// Who is due to be logged out, and for whom that was suspect until now.
 #[derive(Debug, Default)]
 pub(super) struct Absences {
     pub(super) due: Vec<AgentIndex>,
@@ -54,12 +54,12 @@ impl Tracker {
     /// The agent is logged in and not absent, or may be.
     pub(super) fn attend(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);
-        if self.settings.mode == FeedMode::Snapshot && !std::mem::replace(&mut agent.is_attending, true) {
+        if self.settings.fixed.mode == FeedMode::Snapshot && !std::mem::replace(&mut agent.is_attending, true) {
             self.presence.attending.push(index);
         }
     }
 
-    /// Puts an agent who was restored where they belong.
+    /// Puts a restored agent into the right lists.
     pub(super) fn restore_presence(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
         let (is_logged_in, absence) = (agent.is_logged_in(), agent.absence);
@@ -79,7 +79,7 @@ impl Tracker {
         }
     }
 
-    /// Whether nobody who is logged in is missing from the snapshot without being counted absent.
+    /// Whether every logged-in agent missing from the snapshot is counted absent.
     pub(super) fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
         self.presence.attending.iter().all(|index| {
             let agent = self.table.get(*index);
@@ -87,12 +87,12 @@ impl Tracker {
         })
     }
 
-    /// Counts one more absence of everybody who is missing from a snapshot that proves it. `confirms` says whether it may
-    /// confirm what is suspect.
+    /// Counts one more absence of everybody who is missing from a snapshot that proves it. `confirms`: whether it may confirm
+    /// what is suspect.
     pub(super) fn count_absences(&mut self, snapshot: &Snapshot, confirms: bool) -> Absences {
         self.presence.prove_below(snapshot.number);
         let mut absences = Absences::default();
-        if self.settings.mode != FeedMode::Snapshot {
+        if self.settings.fixed.mode != FeedMode::Snapshot {
             return absences;
         }
         if confirms {
@@ -142,13 +142,13 @@ impl Tracker {
             agent.absence.began_after_gap = began_after_gap;
         }
         agent.absence.snapshots += 1;
-        if agent.absence.snapshots >= self.settings.logout_after {
+        if agent.absence.snapshots >= self.settings.thresholds.logout_after {
             due.push(index);
         }
         self.mark_changed(index);
     }
 
-    /// So many at once are not believed before another snapshot has confirmed it.
+    /// Marks them as suspect: so many at once are not believed before another snapshot confirms it.
     pub(super) fn suspect(&mut self, due: &[AgentIndex]) {
         let table = &self.table;
         // Those who came back meanwhile may be among the new ones.

@@ -1,5 +1,7 @@
 //! Records come in: whose they are, which snapshot they belong to, and whether they have to be looked at.
 
+use hashbrown::Equivalent;
+
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
@@ -17,7 +19,7 @@ use super::table::AgentIndex;
 use super::transition::{Seen, StartText, Taken};
 use super::{NoRoom, Stranger, Tracker};
 
-/// Most login ids that are remembered from invalid records alone. Beyond, a snapshot proves nobody absent.
+/// Most login ids that are remembered from invalid records alone. Beyond that, a snapshot proves nobody absent.
 const MAX_STRANGERS: usize = 4_096;
 
 /// What a record is to its snapshot.
@@ -29,14 +31,24 @@ enum Place {
     FurtherRow,
 }
 
+/// The key of a stranger, to find them without making one.
+#[derive(Hash)]
+struct StrangerKey<'a>(u32, &'a str);
+
+impl Equivalent<(u32, Box<str>)> for StrangerKey<'_> {
+    fn equivalent(&self, key: &(u32, Box<str>)) -> bool {
+        (self.0, self.1) == (key.0, &*key.1)
+    }
+}
+
 impl Tracker {
-    /// An invalid record; `identity` where it can be read whose it is.
+    /// An invalid record; `identity`: whose it is, where that can be read.
     pub fn invalid(&mut self, identity: Option<Identity<'_>>, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.has_records = true;
         self.connection.is_silent = false;
         self.connection.ends_invalid = true;
         self.note_line(true, at, out);
-        if self.settings.mode == FeedMode::Event {
+        if self.settings.fixed.mode == FeedMode::Event {
             return;
         }
         self.connection.last_invalid = Some(at);
@@ -49,14 +61,14 @@ impl Tracker {
             return;
         };
         let number = snapshot.number;
-        let acd = acd.unwrap_or(self.settings.acd);
+        let acd = acd.unwrap_or(self.settings.fixed.acd);
         if let Some(index) = self.table.find(acd, login_id) {
             self.note_first_absence(index);
             let agent = self.table.get_mut(index);
             agent.present_in = number;
             agent.bad_in = number;
             self.end_absence(index);
-        } else if let Some(stranger) = self.strangers.get_mut(&(acd, Box::from(login_id))) {
+        } else if let Some(stranger) = self.strangers.get_mut(&StrangerKey(acd, login_id)) {
             snapshot.doubtful += usize::from(stranger.show(number));
         } else if self.strangers.len() < MAX_STRANGERS {
             let stranger = Stranger { present_in: number, in_a_row: 1, was_absent: self.has_proof };
@@ -67,12 +79,12 @@ impl Tracker {
         }
     }
 
-    /// Half a record was left when its connection broke; `identity` where it can be read whose it is. Its snapshot ends, or
-    /// has ended, without it; but its agent was seen.
+    /// Half a record was left when its connection broke; `identity`: whose it is, where that can be read. Its snapshot ends,
+    /// or has ended, without it; but its agent was seen.
     pub fn half_record(&mut self, identity: Option<Identity<'_>>) {
         let Some(Identity { login_id, acd }) = identity else { return };
-        let acd = acd.unwrap_or(self.settings.acd);
-        if self.settings.mode == FeedMode::Event {
+        let acd = acd.unwrap_or(self.settings.fixed.acd);
+        if self.settings.fixed.mode == FeedMode::Event {
             return;
         }
         if let Some(index) = self.table.find(acd, login_id) {
@@ -83,7 +95,7 @@ impl Tracker {
         }
     }
 
-    /// A line that is no record.
+    /// Takes a line that is not a record.
     pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.note_line(false, at, out);
     }
@@ -94,18 +106,18 @@ impl Tracker {
         }
     }
 
-    /// Whether the feed has ends of snapshots for sure.
+    /// Whether the feed certainly has ends of snapshots.
     const fn expects_snapshots(&self) -> bool {
-        match self.settings.mode {
+        match self.settings.fixed.mode {
             FeedMode::Snapshot => true,
-            FeedMode::Delta => matches!(self.settings.snapshot_end, SnapshotEnd::Marker),
+            FeedMode::Delta => matches!(self.settings.fixed.snapshot_end, SnapshotEnd::Marker),
             FeedMode::Event => false,
         }
     }
 
-    /// Takes `frame` without decoding it if it is the last record again of the agent who came next the last time. Most
-    /// feeds keep their order, so this finds nearly all unchanged records without reading whose they are: bytes that are
-    /// equal have equal login ids. False: ask [`Self::same_record`].
+    /// Takes `frame` without decoding it if it repeats the last record of the agent who came next the last time. Most feeds
+    /// keep their order, so this finds nearly all unchanged records without reading whose they are: bytes that are equal have
+    /// equal login ids. False: ask [`Self::same_record`].
     #[inline]
     pub fn same_as_expected(&mut self, plan: &Plan, frame: &[u8], at: Timestamp, out: &mut Vec<Output>) -> bool {
         let Some((before, _)) = self.connection.last_valid else { return false };
@@ -113,7 +125,7 @@ impl Tracker {
         self.table.has(expected) && self.take_if_same(expected, plan, frame, at, out)
     }
 
-    /// Takes `frame` without decoding it if it is the agent's last record again. False: decode it.
+    /// Takes `frame` without decoding it if it repeats the agent's last record. False: decode it.
     #[inline]
     pub fn same_record(
         &mut self,
@@ -123,7 +135,7 @@ impl Tracker {
         at: Timestamp,
         out: &mut Vec<Output>,
     ) -> bool {
-        match self.table.find(identity.acd.unwrap_or(self.settings.acd), identity.login_id) {
+        match self.table.find(identity.acd.unwrap_or(self.settings.fixed.acd), identity.login_id) {
             Some(index) => self.take_if_same(index, plan, frame, at, out),
             None => false,
         }
@@ -151,7 +163,7 @@ impl Tracker {
             return false;
         };
         if agent.seen_in == self.snapshots.number() {
-            // The record is valid: it ends the snapshot, whatever becomes of the agent by that.
+            // The record is valid: it ends the snapshot, whatever that means for the agent.
             self.end_by_repeat(index, at, out);
             if !self.table.get(index).settled || self.is_listed_again(index) {
                 return false;
@@ -177,7 +189,7 @@ impl Tracker {
     /// Takes a valid record.
     ///
     /// # Errors
-    /// When there is no room for it. It is an invalid record then, for whoever calls.
+    /// When there is no room for it. The caller has to treat it as an invalid record then.
     pub fn record(
         &mut self,
         decoded: &Decoded<'_>,
@@ -186,9 +198,9 @@ impl Tracker {
         out: &mut Vec<Output>,
     ) -> Result<(), NoRoom> {
         let record = &decoded.record;
-        let acd = record.acd.unwrap_or(self.settings.acd);
-        let details = self.settings.details;
-        let waits = self.settings.mode != FeedMode::Event;
+        let acd = record.acd.unwrap_or(self.settings.fixed.acd);
+        let details = self.settings.fixed.details;
+        let waits = self.settings.fixed.mode != FeedMode::Event;
         let known = self.table.find(acd, record.login_id);
         let rows = known.and_then(|index| self.table.get(index).held.rows());
         if rows.is_some_and(|rows| !rows.have_room(record, details)) {
@@ -236,7 +248,7 @@ impl Tracker {
             let waited = agent.open.take().is_some();
             agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
             if waited {
-                // What the record told that this one replaces was remembered.
+                // What the replaced record said was remembered.
                 self.mark_changed(index);
             }
             self.count(Taken::Undecided);
@@ -250,14 +262,14 @@ impl Tracker {
         Ok(())
     }
 
-    /// A row waits for the end of its snapshot, where the rows of its agent are merged.
+    /// Holds a row until the end of its snapshot, where the rows of its agent are merged.
     fn hold_row(&mut self, index: AgentIndex, place: Place, record: &Record<'_>, frame: &[u8], at: Timestamp) {
-        let details = self.settings.details;
+        let details = self.settings.fixed.details;
         if let Some(snapshot) = self.snapshots.open_mut() {
             snapshot.has_held = true;
         }
         let agent = self.table.get_mut(index);
-        // What was last read is a row, and not the state.
+        // What was last read is a row, not the whole state.
         agent.settled = false;
         if let Held::Rows(rows) = &mut agent.held {
             rows.add(record, frame, at, details);
@@ -269,7 +281,7 @@ impl Tracker {
             (_, Some(known)) if place == Place::FurtherRow => {
                 let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
                 let told = agent.open.as_ref().and_then(|open| open.new_start.as_ref()).or(agent.told_start.as_ref());
-                // Where the layout tells no time, when it was received is all.
+                // Where the layout has no time, only the receipt is known.
                 let no_times = || RecordTime { received_at: agent.last_seen, times: Times::default() };
                 let time = agent.open.as_ref().map_or_else(no_times, |open| open.time);
                 let start_text = told.filter(|_| time.times.state_start.is_some()).map(|told| told.text.clone());
@@ -296,7 +308,7 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         agent.was_absent = stranger.map_or(has_proof, |stranger| stranger.was_absent);
         if stranger.is_some_and(|stranger| stranger.present_in == open && open > 0) {
-            // Who comes with a bad row keeps what was known of them, too: nothing.
+            // An agent who comes with a bad row also keeps what was known of them: nothing.
             agent.bad_in = open;
         }
         self.mark_changed(index);
@@ -311,7 +323,7 @@ impl Tracker {
         }
     }
 
-    /// How far the feed's clock is from ours, and times that do not occur.
+    /// Notes how far the feed's clock is from ours, and times that do not occur.
     #[inline]
     pub(super) fn note_time(&mut self, time: &RecordTime) {
         self.clock_skew_seconds = time.clock_skew_seconds().or(self.clock_skew_seconds);
@@ -325,18 +337,21 @@ impl Tracker {
     /// Whether the open snapshot has a record of the agent already, under `repeat`.
     #[inline]
     fn is_repeat(&self, index: AgentIndex) -> bool {
-        self.settings.snapshot_end == SnapshotEnd::Repeat
+        self.settings.fixed.snapshot_end == SnapshotEnd::Repeat
             && self.snapshots.is_open()
             && self.table.get(index).seen_in == self.snapshots.number()
     }
 
-    /// Whether the record before was of the same agent, so short a time ago that both are changes of one snapshot.
+    /// Whether the previous record was of the same agent, so recent that both are changes of one snapshot.
     fn follows_itself(&self, index: AgentIndex, at: Timestamp) -> bool {
         let before = self.connection.last_valid;
-        before.is_some_and(|(agent, received)| agent == index && at.since(received) < self.settings.snapshot_idle)
+        before.is_some_and(|(agent, received)| {
+            agent == index && at.since(received) < self.settings.thresholds.snapshot_idle
+        })
     }
 
-    /// Under `repeat` a valid record of somebody who was in the snapshot begins the next one, where no refresh is as short.
+    /// Under `repeat` a valid record of somebody who was in the snapshot begins the next one, unless that would be too short
+    /// for a refresh.
     #[inline]
     fn end_by_repeat(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
         if !self.is_repeat(index) || self.follows_itself(index, at) {
@@ -344,24 +359,24 @@ impl Tracker {
         }
         let is_silent = self.connection.is_silent;
         let Some(open) = self.snapshots.open_mut() else { return };
-        if at.since(open.began_at) >= self.settings.shortest_refresh {
+        if at.since(open.began_at) >= self.settings.thresholds.shortest_refresh {
             open.ended_after_silence = is_silent;
             self.end_snapshot(End::Complete, at, out);
         }
     }
 
-    /// Whether a record of the agent, whom nothing has ended the snapshot for, is another row of theirs.
+    /// Whether a record of the agent, for whom nothing has ended the snapshot, is another row of theirs.
     fn is_listed_again(&self, index: AgentIndex) -> bool {
-        self.settings.mode == FeedMode::Snapshot && self.is_repeat(index)
+        self.settings.fixed.mode == FeedMode::Snapshot && self.is_repeat(index)
     }
 
-    /// What a record of the agent is to the open snapshot, which it did not end. Not yet entered.
+    /// Returns what a record of the agent is to the open snapshot, which it did not end. It is not entered yet.
     fn place(&mut self, index: AgentIndex, at: Timestamp) -> Place {
         if !self.is_listed_again(index) {
             return Place::Record;
         }
         let follows_itself = self.follows_itself(index, at);
-        let shortest = self.settings.shortest_refresh;
+        let shortest = self.settings.thresholds.shortest_refresh;
         let Some(snapshot) = self.snapshots.open_mut() else { return Place::Record };
         if at.since(snapshot.began_at) >= shortest {
             return Place::Record;
@@ -375,7 +390,7 @@ impl Tracker {
         if follows_itself { Place::Record } else { Place::FurtherRow }
     }
 
-    /// A valid record of this agent: liveness, and presence in the open snapshot.
+    /// Enters a valid record of this agent: liveness, and presence in the open snapshot.
     #[inline]
     fn enter(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.has_records = true;
@@ -388,7 +403,7 @@ impl Tracker {
             self.table.get_mut(before).follower = index;
         }
         self.heard(at);
-        if self.settings.mode == FeedMode::Event {
+        if self.settings.fixed.mode == FeedMode::Event {
             if let Some(gap_from) = self.gap.from.take() {
                 let kind = StatusKind::Restored { gap_from, gap_to: at };
                 out.push(Output::Status(StatusEvent { kind, at, affected: 0 }));

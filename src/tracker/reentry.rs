@@ -1,8 +1,8 @@
 //! States that were left and entered again between two snapshots (rule 6).
 //!
-//! AVAIL, a short call, AVAIL: of that a snapshot feed shows a start that is later than it was. Two things make starts later
-//! that nobody entered: a feed that is late, and a listener that stood still. What all agents have in common is taken for
-//! the first (the delay); and no state is believed to have begun before it was last seen.
+//! AVAIL, a short call, AVAIL: a snapshot feed shows that as a start that is later than before. Two things make starts later
+//! without a re-entry: a late feed, and a listener that stood still. What all agents have in common is taken for the first
+//! (the delay); and no state is believed to have begun before it was last seen.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 use super::transition::{Seen, StartText, Transition, inferred};
 
-/// A delay of the feed shows in the starts of at least so many agents whose state goes on.
+/// A delay of the feed shows in the starts of at least so many agents whose state continues.
 const DELAY_AGENTS: usize = 3;
 
-/// A snapshot that begins later than so many periods after the one before comes out of a stall: durations in it are not exact.
+/// A snapshot that begins later than so many periods after the previous one comes after a stall: durations in it are not exact.
 const PERIODS: u32 = 2;
 
-/// What the records of a snapshot are judged with.
+/// What is needed to judge the records of a snapshot.
 #[derive(Clone, Copy, Debug)]
 struct Judge {
     /// How late the feed is.
@@ -44,7 +44,7 @@ impl Tracker {
         }
     }
 
-    /// The same at once, in mode `event`: there a feed has no delay, and no record is expected.
+    /// Does the same at once, in mode `event`: there a feed has no delay, and no record is expected.
     pub(super) fn reenter_at_once(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> bool {
         self.reenter(index, &Judge { delay: Duration::ZERO, is_in_time: true }, out)
     }
@@ -56,9 +56,9 @@ impl Tracker {
         }
     }
 
-    /// No state that goes on looks later by less than the feed is late.
+    /// Returns the delay: no state that continues looks later by less than the feed is late.
     fn delay_of(&self, snapshot: &Snapshot) -> Duration {
-        if self.settings.mode != FeedMode::Snapshot {
+        if self.settings.fixed.mode != FeedMode::Snapshot {
             return Duration::ZERO;
         }
         let mut agents = 0;
@@ -81,9 +81,9 @@ impl Tracker {
         Duration::from_micros(u64::try_from(least).unwrap_or(0)).min(self.delay + grown)
     }
 
-    /// Remembers what the agent's last record told of their start, and publishes a re-entry if it proves one. True if it did.
+    /// Remembers what the agent's last record said of their start, and publishes a re-entry if it proves one. True if it did.
     fn reenter(&mut self, index: AgentIndex, judge: &Judge, out: &mut Vec<Output>) -> bool {
-        let tolerance = self.settings.restart_tolerance;
+        let tolerance = self.settings.thresholds.restart_tolerance;
         let agent = self.table.get_mut(index);
         let Some(open) = agent.open.take() else { return false };
         let is_reentered = agent.is_logged_in() && agent.shows_reentry(&open, judge.delay, tolerance);
@@ -124,14 +124,14 @@ impl Tracker {
         true
     }
 
-    /// The snapshot of the agent's last record proves no re-entry. The state that the record told stands, and so does its
-    /// start where no other is known.
+    /// The snapshot of the agent's last record proves no re-entry. The state of the record stands, and so does its start
+    /// where no other is known.
     pub(super) fn remember_open(&mut self, index: AgentIndex, is_proof: bool) {
-        let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
+        let (delay, tolerance) = (self.delay, self.settings.thresholds.restart_tolerance);
         let agent = self.table.get_mut(index);
-        // Of a layout that tells no starts, no record shows a state.
+        // In a layout without starts, no record shows a state.
         let Some(open) = agent.open.take().filter(|_| self.computes_start) else { return };
-        // What may be another stay in the state does not show the one before.
+        // What may be another stay in the state does not show the previous one.
         if is_proof && !agent.shows_reentry(&open, delay, tolerance) {
             agent.proven = Some(Proven { at: open.time.received_at, delay });
         }
@@ -141,7 +141,7 @@ impl Tracker {
         let is_unproven = agent.proven.is_none();
         match open.new_start {
             Some(told) if agent.told_start.is_none() => agent.told_start = Some(told),
-            // The next record has to tell it again, to be compared with what was told before.
+            // The next record has to give it again, to be compared with what was given before.
             Some(_) => agent.settled = false,
             None => {}
         }
@@ -151,10 +151,10 @@ impl Tracker {
         }
     }
 
-    /// Another record of the known state, while the one before may wait: it replaces that. What waits of a re-entry and is
-    /// replaced by another record that shows it is not taken: that one is the first news after a gap then.
+    /// Takes another record of the known state, while the previous one may wait: it replaces that. A waiting re-entry that is
+    /// replaced by another record that shows it is not taken: then that one is the first news after a gap.
     pub(super) fn replace_open(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
-        let (delay, tolerance) = (self.delay, self.settings.restart_tolerance);
+        let (delay, tolerance) = (self.delay, self.settings.thresholds.restart_tolerance);
         let agent = self.table.get_mut(index);
         let waiting = agent.open.take();
         let is_taken = |waiting: &OpenRecord| !(waiting.after_gap && agent.shows_reentry(waiting, delay, tolerance));
@@ -165,19 +165,19 @@ impl Tracker {
         let waited_with_told_start = waiting.is_some();
         let new_start = match (seen.start, waiting) {
             (StartText::AsBefore, waiting) => waiting,
-            // The same start, told again.
+            // The same start, given again.
             (StartText::Told(text), Some(waiting)) if *waiting.text == *text => Some(waiting),
             _ => seen.new_start(known),
         };
         let drops_told_start = waited_with_told_start && new_start.is_none();
         agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start });
         if drops_told_start || (waited_with_start && seen.time.start_by_duration().is_none()) {
-            // What it had told was remembered.
+            // What it had said was remembered.
             self.mark_changed(index);
         }
     }
 
-    /// What would be remembered of the agent changes with what waits.
+    /// Notes that what would be remembered of the agent changes with what waits.
     pub(super) fn note_open(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
         let Some(open) = &agent.open else { return };
@@ -197,7 +197,7 @@ impl Agent {
     pub(super) fn shows_reentry(&self, open: &OpenRecord, delay: Duration, tolerance: Duration) -> bool {
         let times = &open.time.times;
         match (&open.new_start, &self.told_start, open.time.start_by_duration(), self.start, self.proven) {
-            // As the feed tells both; an earlier one ahead of our clock was taken for its receipt.
+            // As the feed gives both; an earlier one ahead of our clock was replaced by its receipt.
             (Some(told), Some(before), ..) => told.at.since(before.taken) > tolerance,
             (None, _, Some(told), Some(start), Some(proven)) if times.state_start.is_none() => {
                 told.minus(delay).since(start) > tolerance && began_after(&open.time, proven, delay, tolerance)
@@ -207,8 +207,8 @@ impl Agent {
     }
 }
 
-/// Whether a state of that duration began after it was last seen. What the feed fell behind meanwhile is not time that passed
-/// for the agent.
+/// Whether a state of that duration began after it was last seen. The time by which the feed fell behind meanwhile did not
+/// pass for the agent.
 fn began_after(time: &RecordTime, proven: Proven, delay: Duration, tolerance: Duration) -> bool {
     let micros = |duration: Duration| i128::try_from(duration.as_micros()).unwrap_or(i128::MAX);
     let Some(lasted) = time.times.duration else { return false };

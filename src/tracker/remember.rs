@@ -1,10 +1,10 @@
-//! What outlives the process: out of a tracker and into a fresh one, and of whom it has changed.
+//! What outlives the process: out of a tracker and into a fresh one, and for whom it has changed.
 //!
 //! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given the memory publishes what the old one
-//! would have published after losing its connection. Two things are only nearly the same. Who has been absent before his
-//! first state is known of one run only (rule 9); and in mode `snapshot` the time at which an agent was last seen is that
-//! of the last complete snapshot, or later: rows of agents who do nothing are not written anew at every refresh. An agent
-//! whose records have been invalid since counts as seen there, for he was present.
+//! would have published after losing its connection. Two things are only nearly the same. Whether an agent was absent before
+//! their first state is known within one run only (rule 9); and in mode `snapshot` the time at which an agent was last seen
+//! is that of the last complete snapshot, or later: rows of agents who do nothing are not written again at every refresh. An
+//! agent whose records have been invalid since counts as seen there, since they were present.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 
 impl Tracker {
-    /// Goes on where another tracker of the feed has ended. Into a fresh one only; of a source key that comes twice the
-    /// later memory counts.
+    /// Continues where another tracker of the feed ended. Into a fresh one only; if a source key comes twice, the later
+    /// memory counts.
     pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
         self.liveness.last_valid = feed.last_valid;
-        // An older version has remembered no markers.
+        // An older version remembered no markers.
         self.liveness.last_sign = feed.last_sign.max(feed.last_valid);
         self.delay = feed.delay;
         self.link_is_down = feed.link_is_down;
@@ -64,7 +64,7 @@ impl Tracker {
         agent.start = start;
         agent.remembered_start = start;
         agent.told_start = told_start.map(Box::new);
-        // What was written down since the last complete snapshot is exact.
+        // What was written since the last complete snapshot is exact.
         let seen_since = seen_at.filter(|seen_at| last_seen < *seen_at);
         let at = state_seen.map(|seen| seen_since.map_or(seen, |seen_at| seen.max(seen_at)));
         agent.proven = at.map(|at| Proven { at, delay: feed.delay });
@@ -82,10 +82,10 @@ impl Tracker {
         self.recount(index);
     }
 
-    /// What is to be remembered of an agent, as it would be if the connection broke now.
+    /// Returns what is to be remembered of an agent, as it would be if the connection broke now.
     pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
         let agent = self.table.get(index);
-        let tolerance = self.settings.restart_tolerance;
+        let tolerance = self.settings.thresholds.restart_tolerance;
         AgentMemory {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
@@ -101,7 +101,7 @@ impl Tracker {
         }
     }
 
-    /// What is to be remembered of the feed.
+    /// Returns what is to be remembered of the feed.
     pub fn feed_memory(&self) -> FeedMemory {
         FeedMemory {
             last_valid: self.liveness.last_valid,
@@ -119,8 +119,9 @@ impl Tracker {
         }
     }
 
-    /// Agents whose memory has changed since the last call, each once. What a later record of the same state moves does not
-    /// count: in mode `snapshot` the time of that record, and a start that moves by up to half of `restart_tolerance`.
+    /// Takes the agents whose memory has changed since the last call, each once. What only moves with a later record of the
+    /// same state does not count: in mode `snapshot` the time of that record, and a start that moves by up to half of
+    /// `restart_tolerance`.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
         let changed = std::mem::take(&mut self.changed);
         let delay = self.delay;
@@ -132,7 +133,7 @@ impl Tracker {
         changed
     }
 
-    /// Everybody counts as changed.
+    /// Marks everybody as changed.
     pub fn mark_all_changed(&mut self) {
         for index in self.table.indices() {
             if !self.table.get(index).is_nobody() {
@@ -141,7 +142,7 @@ impl Tracker {
         }
     }
 
-    /// Everybody of whom this holds counts as changed.
+    /// Marks everybody of whom this holds as changed.
     pub(super) fn mark_changed_where(&mut self, holds: impl Fn(&Agent) -> bool) {
         for index in self.table.indices() {
             if holds(self.table.get(index)) {
@@ -150,7 +151,7 @@ impl Tracker {
         }
     }
 
-    /// An agent counts as changed.
+    /// Marks an agent as changed.
     pub fn mark_changed(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);
         if !std::mem::replace(&mut agent.is_changed, true) {
@@ -158,7 +159,7 @@ impl Tracker {
         }
     }
 
-    /// The agent is present: what was counted of his absence is over.
+    /// The agent is present: what was counted of their absence is over.
     #[inline]
     pub(super) fn end_absence(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);
@@ -169,38 +170,39 @@ impl Tracker {
         }
     }
 
-    /// A start was computed again. Half of what proves a re-entry is too much to forget: the next one is measured from it.
+    /// A start was computed again. A move by half of what proves a re-entry must not be lost: the next one is measured from it.
     pub(super) fn note_start(&mut self, index: AgentIndex, start: Timestamp) {
-        let most = self.settings.restart_tolerance / 2;
+        let most = self.settings.thresholds.restart_tolerance / 2;
         let is_moved = |remembered: Timestamp| start.since(remembered).max(remembered.since(start)) > most;
         if self.table.get(index).remembered_start.is_none_or(is_moved) {
             self.mark_changed(index);
         }
     }
 
-    /// A complete snapshot has ended that is not down. Whoever it might have lacked, without being counted absent, keeps
-    /// its time from being the one at which everybody was seen.
+    /// A complete snapshot that is not down has ended. Its time is the one at which everybody was seen, unless it might have
+    /// lacked somebody who is not counted absent.
     pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
-        if self.settings.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
+        if self.settings.fixed.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
             self.seen_at = Some(snapshot.began_at);
         }
     }
 
-    /// Two complete snapshots with nothing between them.
+    /// Notes the period of two complete snapshots with nothing between them.
     pub(super) fn note_period(&mut self, began_at: Timestamp) -> Option<Duration> {
         let period = self.last_began.replace(began_at).map(|last| began_at.since(last));
         self.period = period.filter(|period| self.is_period(*period)).or(self.period);
         period
     }
 
-    /// What waited in a socket is read at once: so short a time says nothing of how often the report runs.
+    /// Whether that is a period: what waited in a socket is read at once, and so short a time says nothing about how often
+    /// the report runs.
     pub(super) fn is_period(&self, between: Duration) -> bool {
-        between >= self.settings.shortest_refresh && !between.is_zero()
+        between >= self.settings.thresholds.shortest_refresh && !between.is_zero()
     }
 }
 
-/// The mode of the last record is not remembered. While the link was down it was UNKNOWN of nearly everybody whose known
-/// state says something else.
+/// Infers the mode of the last record, which is not remembered. While the link was down it was UNKNOWN for nearly everybody
+/// whose known state differs.
 fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
     match known {
         Some(known) if !known.is_logged_in() => LastMode::Readable,
@@ -211,20 +213,20 @@ fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
 }
 
 impl Agent {
-    /// What is left of the start by duration when the open snapshot of a feed that is so late is cut off.
+    /// Returns what is left of the start by duration when the open snapshot of a feed that is so late is cut off.
     fn start_to_remember(&self, delay: Duration) -> Option<Timestamp> {
         let told = || Some(self.open.as_ref()?.time.start_by_duration()?.minus(delay));
         self.start.or_else(told)
     }
 
-    /// When the known state was last seen, then. Only a record that tells the start of its state counts.
+    /// Returns when the known state was last seen, then. Only a record with the start of its state counts.
     fn state_seen_to_remember(&self, delay: Duration, tolerance: Duration, told: bool) -> Option<Timestamp> {
         let open = self.open.as_ref().filter(|open| told && !self.shows_reentry(open, delay, tolerance));
         let open = open.map(|open| open.time.received_at);
         open.or(self.proven.map(|proven| proven.at))
     }
 
-    /// The same of the `state_start`.
+    /// Returns the same for the `state_start`.
     fn told_start_to_remember(&self) -> Option<ToldStart> {
         let told = || self.open.as_ref()?.new_start.as_ref();
         self.told_start.as_ref().or_else(told).map(|told| (**told).clone())

@@ -5,6 +5,15 @@ use std::time::Duration;
 /// How an integration's records become states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// What makes a feed what it is.
+    pub fixed: Fixed,
+    /// What can change while a feed is read.
+    pub thresholds: Thresholds,
+}
+
+/// What makes a feed what it is: with another one it is another feed, for another tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fixed {
     /// The integration's ACD number; a column `acd` wins over it.
     pub acd: u32,
     /// Whether work split and skills are part of the state.
@@ -13,13 +22,18 @@ pub struct Settings {
     pub mode: FeedMode,
     /// What ends a snapshot.
     pub snapshot_end: SnapshotEnd,
+}
+
+/// What can change while a feed is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
     /// Silence that ends a snapshot under [`SnapshotEnd::Idle`]; under [`SnapshotEnd::Repeat`], how close together two
     /// records of one agent are changes of one snapshot.
     pub snapshot_idle: Duration,
     /// No refresh of the report is shorter: rows of one agent that are closer together than the first record of the
     /// snapshot and this are rows of one refresh.
     pub shortest_refresh: Duration,
-    /// Complete snapshots in a row without an agent that log him out.
+    /// Complete snapshots in a row without an agent that log them out.
     pub logout_after: u32,
     /// How much later a computed start must be to prove that a state was left and entered again.
     pub restart_tolerance: Duration,
@@ -33,7 +47,7 @@ pub struct Settings {
     pub unknown_after: Option<Duration>,
 }
 
-impl Settings {
+impl Thresholds {
     /// Whether refreshes that take `period` are too close to `shortest_refresh` for it: a bit of jitter, and two are merged.
     pub fn shortest_refresh_is_too_long_for(&self, period: Duration) -> bool {
         self.shortest_refresh > period / 2

@@ -1,9 +1,9 @@
 //! Silence: a gap, the end of the day, or a feed that is lost (rules 4 and 8).
 //!
 //! In mode `snapshot` a connection that says nothing for `stale_after` is in a gap. With `when_silent = "empty"` the same
-//! silence is something else while few are logged in: the report has run empty, and has no rows to send. Then it logs out
-//! who is left. It is never taken so where it may be a fault: after a snapshot that was cut off, after garbage, on a
-//! connection that has told nothing whole yet, while the link is down, or where nobody knows how often the report runs.
+//! silence is something else while few are logged in: the report is empty, and has no rows to send. Then it logs out
+//! everybody who is left. It is never taken so where it may be a fault: after a snapshot that was cut off, after garbage, on
+//! a connection that has sent nothing whole yet, while the link is down, or where it is unknown how often the report runs.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::snapshot::{End, Snapshot};
 use super::table::AgentIndex;
 use super::transition::Transition;
 
-/// A silence that is to mean that nobody is left lasts at least so many periods: one may be a refresh that is late.
+/// A silence that means that nobody is left lasts at least so many periods: one may be a late refresh.
 const LEAST_PERIODS: u32 = 2;
 
-/// What it means that nothing comes on an open connection.
+/// What silence on an open connection means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silence {
     /// A gap, after `stale_after`.
@@ -48,7 +48,7 @@ enum Due {
 }
 
 impl Tracker {
-    /// When [`Self::tick`] has to be called if nothing happens before.
+    /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.next_due().map(|(at, _)| at)
     }
@@ -63,7 +63,7 @@ impl Tracker {
         self.do_what_is_due(now, out);
     }
 
-    /// What is due by then, until there is a crowd that comes first.
+    /// Does what is due by then, until there is a crowd that comes first.
     pub fn do_what_is_due(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         while let Some((deadline, due)) = self.next_due().filter(|(deadline, _)| *deadline <= now) {
             if self.has_crowd() {
@@ -83,30 +83,32 @@ impl Tracker {
 
     fn silence_due(&self) -> Option<(Timestamp, Due)> {
         let connected_at = self.liveness.connected_at?;
-        if self.liveness.is_stale || self.settings.mode != FeedMode::Snapshot {
+        if self.liveness.is_stale || self.settings.fixed.mode != FeedMode::Snapshot {
             return None;
         }
         let last_sign = self.liveness.last_sign.map_or(connected_at, |sign| sign.max(connected_at));
         let (most_after, due) = match self.silence() {
-            Silence::Gap => (last_sign.plus(self.settings.stale_after), Due::Stale),
+            Silence::Gap => (last_sign.plus(self.settings.thresholds.stale_after), Due::Stale),
             Silence::Empty { began_at, period } => {
-                let logout_after = self.settings.logout_after;
-                // The last snapshot may have shown people by records that could not be read, which are no sign.
+                let logout_after = self.settings.thresholds.logout_after;
+                // The last snapshot may have shown people by records that could not be read, which do not count as a sign of
+                // life.
                 let wanting = began_at.plus(period.saturating_mul(logout_after.saturating_sub(1)));
                 let silent = period.saturating_mul(logout_after.max(LEAST_PERIODS));
                 (last_sign.plus(silent).max(wanting), Due::LogOut)
             }
             Silence::Nothing => return None,
         };
-        // An invalid record may make a gap of what was an empty feed: then, and not in hindsight.
+        // An invalid record may turn an empty feed into a gap: from then on, and not in hindsight.
         let lasted = self.connection.last_invalid.map_or(most_after, |invalid| invalid.max(most_after));
         Some((lasted.plus(Timestamp::STEP), due))
     }
 
-    /// See the module. On an open connection in mode `snapshot`.
+    /// Returns what silence means on an open connection in mode `snapshot`.
     fn silence(&self) -> Silence {
-        let is_asked_for = self.settings.when_silent == WhenSilent::Empty;
-        let are_few = u32::try_from(self.table.logged_in()).is_ok_and(|few| few <= self.settings.empty_below);
+        let is_asked_for = self.settings.thresholds.when_silent == WhenSilent::Empty;
+        let are_few =
+            u32::try_from(self.table.logged_in()).is_ok_and(|few| few <= self.settings.thresholds.empty_below);
         let Some(period) = self.period_of_silence() else { return Silence::Gap };
         if !is_asked_for || !are_few || self.link_is_down || self.connection.ends_invalid {
             return Silence::Gap;
@@ -123,12 +125,12 @@ impl Tracker {
         }
     }
 
-    /// Whether only its repeat is wanting, and its last record is a valid one.
+    /// Whether only its repeat is missing, and its last record is a valid one.
     fn ends_by_silence(&self, open: &Snapshot) -> bool {
-        self.settings.snapshot_end == SnapshotEnd::Repeat && open.ends_valid
+        self.settings.fixed.snapshot_end == SnapshotEnd::Repeat && open.ends_valid
     }
 
-    /// Of the last two complete snapshots, where the open one counts as it will when silence has ended it.
+    /// Returns the period of the last two complete snapshots, where the open one counts as it will when silence has ended it.
     fn period_of_silence(&self) -> Option<Duration> {
         let open = self.snapshots.open().zip(self.last_began);
         let between = open.map(|(open, last_began)| open.began_at.since(last_began));
@@ -136,9 +138,9 @@ impl Tracker {
     }
 
     fn fall_stale(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        // Before the first valid record silence is no gap: what is open stays open.
+        // Before the first valid record silence is not a gap: what is open stays open.
         if self.liveness.last_valid.is_some() {
-            if self.settings.snapshot_end == SnapshotEnd::Repeat {
+            if self.settings.fixed.snapshot_end == SnapshotEnd::Repeat {
                 if let Some(open) = self.snapshots.open_mut() {
                     open.is_cut_by_silence = true;
                 }
@@ -151,7 +153,7 @@ impl Tracker {
         out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at, affected: 0 }));
     }
 
-    /// So much silence is `logout_after` snapshots without anybody.
+    /// Takes so much silence as `logout_after` snapshots without anybody.
     fn take_as_empty(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         if let Some(open) = self.snapshots.open_mut() {
             open.ended_after_silence = true;
@@ -179,25 +181,25 @@ impl Tracker {
     }
 
     fn give_up_due(&self) -> Option<(Timestamp, Due)> {
-        let unknown_after = self.settings.unknown_after?;
-        let is_lost = match self.settings.mode {
+        let unknown_after = self.settings.thresholds.unknown_after?;
+        let is_lost = match self.settings.fixed.mode {
             FeedMode::Snapshot => self.liveness.connected_at.is_none() || self.liveness.is_stale,
-            // A connection that has told nothing yet may be anybody's.
+            // A connection that has said nothing yet may be anybody's.
             FeedMode::Delta | FeedMode::Event => !self.liveness.has_spoken(),
         };
         if !is_lost || self.liveness.is_given_up {
             return None;
         }
         let last_sign = self.liveness.last_sign?;
-        // Where silence says that nothing has changed, only the time without a connection that told something counts.
-        let lost_at = match self.settings.mode {
+        // Where silence means that nothing has changed, only the time without a connection that said something counts.
+        let lost_at = match self.settings.fixed.mode {
             FeedMode::Snapshot => last_sign,
             FeedMode::Delta | FeedMode::Event => last_sign.max(self.liveness.disconnected_at?),
         };
         Some((lost_at.plus(unknown_after).plus(Timestamp::STEP), Due::GiveUp))
     }
 
-    /// Nobody knows any more what those do who were logged in.
+    /// Gives up the logged-in agents: what they do is no longer known.
     fn give_up(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.liveness.is_given_up = true;
         let is_lost = |index: &AgentIndex| {
@@ -223,7 +225,7 @@ impl Tracker {
     }
 }
 
-/// What is known of somebody whose feed is lost. No row has an empty code.
+/// Returns what is known of somebody whose feed is lost. No row has an empty code.
 fn lost() -> AgentState {
     AgentState {
         mode: Mode::Unknown,

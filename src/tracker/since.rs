@@ -1,14 +1,14 @@
-//! Since when an agent is in a state, and how good that is (rule 5).
+//! Since when an agent has been in a state, and how good that is (rule 5).
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 use crate::wire::record::Times;
 
-/// How good the beginning of a state is known.
+/// How well the beginning of a state is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
-    /// As the feed tells it.
+    /// As the feed gives it.
     Exact,
     /// Some time between two refreshes.
     WithinRefresh,
@@ -16,17 +16,17 @@ pub enum Quality {
     AfterGap,
 }
 
-/// What a record tells about time, against the time of its receipt.
+/// What a record says about time, against the time of its receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordTime {
     /// Receipt of its last byte.
     pub received_at: Timestamp,
-    /// What it says itself.
+    /// What the record itself says.
     pub times: Times,
 }
 
 impl RecordTime {
-    /// The time of the record, at most its receipt; and whether it is the one that the feed meant.
+    /// Returns the time of the record, at most its receipt; and whether it is the one that the feed meant.
     fn base(&self) -> (Timestamp, bool) {
         match self.times.timestamp {
             Some(timestamp) => {
@@ -37,12 +37,12 @@ impl RecordTime {
         }
     }
 
-    /// When the state began by its duration, where the record tells it.
+    /// Returns when the state began by its duration, where the record has one.
     pub fn start_by_duration(&self) -> Option<Timestamp> {
         self.times.duration.map(|duration| self.base().0.minus(duration))
     }
 
-    /// How far ahead of our clock the feed's is, in seconds; negative when it is behind.
+    /// Returns how far ahead of our clock the feed's is, in seconds; negative when it is behind.
     pub fn clock_skew_seconds(&self) -> Option<f64> {
         let timestamp = self.times.timestamp?;
         #[allow(clippy::cast_precision_loss)] // microseconds of a skew
@@ -51,7 +51,7 @@ impl RecordTime {
     }
 }
 
-/// What kind of change a beginning is wanted for.
+/// The kind of change whose beginning is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
     /// Nothing was known, or the agent was logged out.
@@ -68,7 +68,7 @@ pub(super) enum Beginning {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context {
     pub(super) beginning: Beginning,
-    /// Of the previous state.
+    /// The beginning of the previous state.
     pub(super) not_before: Option<Timestamp>,
     pub(super) after_gap: bool,
     /// The event's cause is OBSERVED.
@@ -77,7 +77,7 @@ pub(super) struct Context {
     pub(super) has_reason: bool,
 }
 
-/// Since when a state lasts.
+/// Returns since when a state has lasted.
 pub(super) fn since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
     let told = told(time, context);
     let (mut at, mut is_exact) = told;
@@ -95,7 +95,7 @@ pub(super) fn since(time: &RecordTime, context: &Context) -> (Timestamp, Quality
     (at, quality)
 }
 
-/// What the record says, and whether that is exact.
+/// Returns what the record says, and whether that is exact.
 fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     if let Some(state_start) = time.times.state_start {
         let at = state_start.min(time.received_at);
@@ -110,7 +110,7 @@ fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
         Beginning::FirstSight | Beginning::NewMode => Duration::ZERO,
     };
     let Some(duration) = time.times.duration else { return (base, false) };
-    // The duration is AUX's, not the reason's: who is seen for the first time may have changed the reason since.
+    // The duration is AUX's, not the reason's: an agent seen for the first time may have changed the reason since.
     let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap) && context.has_reason;
     (base.minus(duration).minus(delay), base_is_meant && !is_of_the_mode_only)
 }

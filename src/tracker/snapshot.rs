@@ -15,11 +15,11 @@ pub(super) struct Snapshot {
     pub(super) last_at: Timestamp,
     /// Agents with a valid record in it, in the order of their first.
     pub(super) members: Vec<AgentIndex>,
-    /// A record came of which nobody knows whose it is.
+    /// A record came whose agent cannot be identified.
     pub(super) has_unreadable: bool,
     /// An invalid record came.
     pub(super) has_invalid: bool,
-    /// How many of those whom invalid records alone have told of may be somebody else.
+    /// How many of those known from invalid records alone may be somebody else.
     pub(super) doubtful: usize,
     /// Its last record is a valid one.
     pub(super) ends_valid: bool,
@@ -29,7 +29,7 @@ pub(super) struct Snapshot {
     pub(super) has_held: bool,
     /// No byte came for `snapshot_idle` before the record that ended it, or before the lines in front of that.
     pub(super) ended_after_silence: bool,
-    /// Nothing but a silence says that it is whole.
+    /// Only a silence suggests that it is whole.
     pub(super) is_cut_by_silence: bool,
     /// Nothing complete came since the last gap.
     pub(super) first_after_gap: bool,
@@ -70,7 +70,7 @@ impl Snapshots {
         self.open.as_ref().map_or(0, |open| open.number)
     }
 
-    /// Of the next one to be opened, open or not the one before.
+    /// Returns the number of the next one to be opened, whether or not the previous one is open.
     pub(super) const fn next_number(&self) -> u64 {
         self.number + 1
     }
@@ -87,7 +87,7 @@ impl Snapshots {
         self.open.as_ref()
     }
 
-    /// The open snapshot; a new one where there is none.
+    /// Returns the open snapshot; a new one where there is none.
     #[inline]
     pub(super) fn enter(&mut self, at: Timestamp, first_after_gap: bool) -> &mut Snapshot {
         let Self { open, number, spare } = self;

@@ -1,4 +1,4 @@
-//! How a feed stands: a feed status with the figures of its moment.
+//! The state of a feed: a feed status with the figures at that moment.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub struct Totals {
     pub invalid: u64,
     /// Local times that do not occur.
     pub impossible_times: u64,
-    /// Lines that are no records, as the layout's `skip` says.
+    /// Lines that are not records, as the layout's `skip` says.
     pub skipped: u64,
     /// Markers.
     pub markers: u64,
-    /// Connections that ended without a valid record, those of which no feed status tells included.
+    /// Connections that ended without a valid record, including those that no feed status reports.
     pub probes: u64,
     /// Complete snapshots.
     pub complete_snapshots: u64,
@@ -43,12 +43,12 @@ pub struct FeedFigures {
     pub logged_in: u32,
 }
 
-/// Something happened to a feed, and how it stood then.
+/// Something happened to a feed, with its figures at the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedStatus {
     /// What and when.
     pub event: StatusEvent,
-    /// How it stood.
+    /// The feed's figures.
     pub figures: FeedFigures,
     /// The connection that ended never sent a valid record: a port scan, a health check.
     pub no_valid_record: bool,

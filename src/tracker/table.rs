@@ -1,11 +1,12 @@
 //! The agents of one integration, by source key.
 //!
-//! An agent's number is stable and may index tables elsewhere, until he is forgotten ([`AgentTable::forget`]): then it is
-//! nobody's, and the next new agent gets it.
+//! An agent's number is stable and may index tables elsewhere, until they are forgotten ([`AgentTable::forget`]): then it is
+//! free, and the next new agent gets it.
+
+use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 pub use super::agent::AgentIndex;
 
@@ -15,15 +16,15 @@ use crate::time::Timestamp;
 /// Most agents of one integration. Far above what a CMS has; a feed that makes up login ids stops here.
 pub const MAX_AGENTS: usize = 200_000;
 
-/// Most bytes of the agents' longest records, all agents of one integration together. What is remembered of an agent, here, on
-/// the way to Kafka and for HTTP, is a few times his longest record: this bounds the memory where `max_record` is large.
+/// Most bytes of the agents' longest records, all agents of one integration together. What is remembered of an agent, here,
+/// on the way to Kafka and for HTTP, is a few times their longest record: this bounds the memory where `max_record` is large.
 pub const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// The table.
 #[derive(Debug)]
 pub struct AgentTable {
     agents: Vec<Agent>,
-    /// Of their longest records.
+    /// The bytes of their longest records.
     bytes: usize,
     by_key: HashTable<Place>,
     /// Numbers of those who were forgotten.
@@ -32,7 +33,7 @@ pub struct AgentTable {
     logged_in: usize,
 }
 
-/// Where an agent is. With the hash beside it the table grows without a look at any agent.
+/// Where an agent is. With the hash next to it the table grows without accessing any agent.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     hash: u64,
@@ -47,7 +48,7 @@ impl Default for AgentTable {
 }
 
 impl AgentTable {
-    /// The agent with that source key.
+    /// Returns the agent with that source key.
     #[inline]
     pub fn find(&self, acd: u32, login_id: &str) -> Option<AgentIndex> {
         let hash = self.hasher.hash_one((acd, login_id));
@@ -58,7 +59,7 @@ impl AgentTable {
         self.by_key.find(hash, is_it).map(|place| place.index)
     }
 
-    /// Whether a record of that length may be taken of an agent, or of a new one.
+    /// Whether a record of that length may be accepted for a known agent, or for a new one.
     #[inline]
     pub(super) fn has_room(&self, known: Option<AgentIndex>, length: usize) -> bool {
         match known {
@@ -70,7 +71,7 @@ impl AgentTable {
         }
     }
 
-    /// A record of that length is taken of the agent.
+    /// Notes a record of that length of the agent.
     #[inline]
     pub(super) fn note_length(&mut self, index: AgentIndex, length: usize) {
         let agent = self.get_mut(index);
@@ -98,7 +99,7 @@ impl AgentTable {
         Some(index)
     }
 
-    /// Forgets the agent of that number: nothing of him is left here. What else knows the number must forget it first.
+    /// Forgets the agent with that number: nothing of them is left here. Whatever else knows the number must forget it first.
     pub(super) fn forget(&mut self, index: AgentIndex) {
         let Some(agent) = self.agents.get_mut(index as usize) else { return };
         self.logged_in -= usize::from(agent.is_logged_in());
@@ -117,7 +118,7 @@ impl AgentTable {
         (index as usize) < self.agents.len()
     }
 
-    /// The agent of that number, which came from this table.
+    /// Returns the agent with that number, which came from this table.
     #[inline]
     pub fn get(&self, index: AgentIndex) -> &Agent {
         &self.agents[index as usize]
@@ -128,17 +129,17 @@ impl AgentTable {
         &mut self.agents[index as usize]
     }
 
-    /// Every agent with his number.
+    /// Iterates over every agent with their number.
     pub fn iter(&self) -> impl Iterator<Item = (AgentIndex, &Agent)> {
         (0..).zip(&self.agents).filter(|(_, agent)| !agent.is_nobody())
     }
 
-    /// Numbers of all agents, and those of nobody: of whom nothing is known.
+    /// Returns the numbers of all agents, including unused ones, of which nothing is known.
     pub fn indices(&self) -> impl Iterator<Item = AgentIndex> + use<> {
         0..AgentIndex::try_from(self.agents.len()).unwrap_or(AgentIndex::MAX)
     }
 
-    /// How many agents are known, logged in or not.
+    /// Returns how many agents are known, logged in or not.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -148,7 +149,7 @@ impl AgentTable {
         self.by_key.is_empty()
     }
 
-    /// How many are logged in.
+    /// Returns how many are logged in.
     pub const fn logged_in(&self) -> usize {
         self.logged_in
     }

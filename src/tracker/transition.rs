@@ -1,4 +1,4 @@
-//! What a record makes of an agent: nothing, a remembered log-out, or a transition (rules 1, 4, 5, 8, 9).
+//! What a record does to an agent: nothing, a remembered log-out, or a transition (rules 1, 4, 5, 8, 9).
 
 use crate::time::Timestamp;
 use crate::wire::states::Mode;
@@ -23,7 +23,7 @@ pub(super) struct Transition {
     pub(super) last_seen: Timestamp,
 }
 
-/// What a record tells about time.
+/// What a record says about time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
     pub(super) time: RecordTime,
@@ -31,7 +31,7 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The `state_start`, where it is another text than the known one.
+    /// Returns the `state_start`, where its text differs from the known one.
     pub(super) fn new_start(&self, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
         let StartText::Told(text) = self.start else { return None };
         let at = self.time.times.state_start.filter(|_| known != Some(text))?;
@@ -44,7 +44,7 @@ impl Seen<'_> {
 pub(super) enum StartText<'a> {
     /// The layout has none, or it is null.
     Null,
-    /// What the agent's record before has.
+    /// The same as the agent's previous record has.
     AsBefore,
     Told(&'a [u8]),
 }
@@ -54,22 +54,22 @@ pub(super) enum StartText<'a> {
 pub(super) enum Taken {
     /// It is an event.
     Event,
-    /// It is none.
+    /// It is not an event.
     Same,
-    /// That shows at the end of its snapshot.
+    /// The end of its snapshot decides.
     Undecided,
 }
 
-/// Quality of a beginning that nothing tells exactly.
+/// Returns the quality of a beginning that nothing gives exactly.
 pub(super) const fn inferred(after_gap: bool) -> Quality {
     if after_gap { Quality::AfterGap } else { Quality::WithinRefresh }
 }
 
 impl Tracker {
-    /// Whether what is taken from this agent now is the first news after a gap; from here on it is not. `first_snapshot`
-    /// says whether the record's snapshot is the first one after a gap.
+    /// Whether what is taken from this agent now is the first news after a gap; from now on it is not. `first_snapshot`:
+    /// whether the record's snapshot is the first one after a gap.
     pub(super) fn note_taken(&mut self, index: AgentIndex, first_snapshot: bool, at: Timestamp) -> bool {
-        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
         let gap = self.gap.number;
         let agent = self.table.get_mut(index);
         let is_first = agent.gap < gap;
@@ -86,7 +86,7 @@ impl Tracker {
         if was_logged_in || !is_snapshot_mode { is_first } else { gap > 0 && first_snapshot }
     }
 
-    /// Takes a state that need not wait (any more).
+    /// Takes a state that need not wait, or no longer.
     pub(super) fn take(
         &mut self,
         index: AgentIndex,
@@ -98,7 +98,7 @@ impl Tracker {
         let time = seen.time;
         self.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
-        let is_snapshot_mode = self.settings.mode == FeedMode::Snapshot;
+        let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
         let agent = self.table.get_mut(index);
         agent.settled = true;
         let is_logged_out = state.mode.is_logged_out();
@@ -148,9 +148,9 @@ impl Tracker {
         Taken::Event
     }
 
-    /// Another state begins with a record: of its start that is all there is.
+    /// Begins another state with a record, which is all that is known of its start.
     fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
-        let is_at_once = self.settings.mode == FeedMode::Event;
+        let is_at_once = self.settings.fixed.mode == FeedMode::Event;
         let tells_time = self.tells_time;
         let agent = self.table.get_mut(index);
         agent.forget_start();
@@ -163,8 +163,8 @@ impl Tracker {
         }
     }
 
-    /// The known state again: was it left in between? That shows at the end of the snapshot, in event mode at once.
-    /// `spelled` is the state as the record spells it, where that may be otherwise than the record before.
+    /// Takes the known state again: was it left in between? That shows at the end of the snapshot, in event mode at once.
+    /// `spelled` is the state as the record spells it, where that may differ from the previous record.
     pub(super) fn same_state(
         &mut self,
         index: AgentIndex,
@@ -183,11 +183,11 @@ impl Tracker {
         if !self.computes_start {
             return Taken::Same;
         }
-        if self.settings.mode == FeedMode::Event {
+        if self.settings.fixed.mode == FeedMode::Event {
             let is_reentered = self.reenter_at_once(index, out);
             return if is_reentered { Taken::Event } else { Taken::Same };
         }
-        // Should the snapshot be cut off, it may be all that there is of the start.
+        // Should the snapshot be cut off, it may be all that is known of the start.
         self.note_open(index);
         if self.table.get(index).is_logged_in() { Taken::Undecided } else { Taken::Same }
     }
@@ -207,7 +207,7 @@ impl Tracker {
         self.mark_changed(index);
     }
 
-    /// The agent's known state under a new mapping.
+    /// Returns the agent's known state under a new mapping.
     pub fn remapped(&mut self, index: AgentIndex, at: Timestamp) -> Option<AgentEvent> {
         let known = self.table.get(index).known.clone()?;
         self.mark_changed(index);
@@ -217,7 +217,7 @@ impl Tracker {
         Some(AgentEvent { previous: Some(previous), ..agent.event(index, known, Cause::Remapped, at) })
     }
 
-    /// Makes the transition and tells it.
+    /// Makes the transition and reports it.
     pub(super) fn emit(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) {
         let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = transition;
         let agent = self.table.get_mut(index);

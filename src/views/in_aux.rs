@@ -1,8 +1,8 @@
-//! How long agents have been in AUX: as counts, of nobody in particular.
+//! How long agents have been in AUX: as counts, without names.
 //!
-//! A change of the reason, the direction or the mapping goes on with the same time in AUX; leaving it and coming back does
-//! not. Of an agent remembered from an earlier start only the last change is known: his time counts from there. Cost: a
-//! count per beginning, and per look those that are long ago. Pure: time is an argument.
+//! A change of the reason, the direction or the mapping keeps the time in AUX; leaving it and coming back does not. For an
+//! agent remembered from an earlier start only the last change is known: their time counts from there. Cost: a count per
+//! beginning, and per look those that are long ago. Pure: time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Cause};
 use crate::wire::states::Mode;
 
-/// Since when the agent of an event has been in AUX, given since when he was before it.
+/// Returns since when the agent of an event has been in AUX, given since when they were before it.
 pub(super) fn since(event: &AgentEvent, before: Option<Timestamp>) -> Option<Timestamp> {
     if event.state.mode != Mode::Aux {
         return None;
@@ -23,12 +23,12 @@ pub(super) fn since(event: &AgentEvent, before: Option<Timestamp>) -> Option<Tim
     }
 }
 
-/// How many agents went into AUX when, and are still there.
+/// How many agents went into AUX at which time, and are still there.
 #[derive(Debug, Default)]
 pub(super) struct InAux(BTreeMap<Timestamp, usize>);
 
 impl InAux {
-    /// An agent's time in AUX is another one than before.
+    /// Replaces an agent's time in AUX.
     pub(super) fn replace(&mut self, before: Option<Timestamp>, after: Option<Timestamp>) {
         if before == after {
             return;
@@ -44,7 +44,7 @@ impl InAux {
         }
     }
 
-    /// Agents who have been there for longer.
+    /// Returns the number of agents who have been there for longer.
     pub(super) fn longer_than(&self, duration: Duration, now: Timestamp) -> usize {
         self.0.range(..now.minus(duration)).map(|(_, count)| count).sum()
     }

@@ -1,4 +1,4 @@
-//! What HTTP and `rtalink status` show: a read model, kept beside the workers and fed over a bounded channel.
+//! What HTTP and `rtalink status` show: a read model, kept apart from the workers and fed over a bounded channel.
 //!
 //! Nothing here reaches into a worker's tables. A view is as old as the last update that it has taken.
 

@@ -25,7 +25,7 @@ use super::in_aux::{self, InAux};
 /// Updates that may wait for the model before a worker waits. One may have all events of a read in it.
 pub const MOST_UPDATES: usize = 128;
 
-/// What a worker tells.
+/// What a worker reports.
 #[derive(Debug)]
 pub enum Update {
     /// Events of one batch.
@@ -36,7 +36,7 @@ pub enum Update {
     Forgotten(Vec<(u32, Arc<str>)>),
     /// Another version of the mapping.
     Mapping(Arc<MappingTables>),
-    /// How the feed stands.
+    /// The state of the feed.
     Feed(Box<FeedView>),
 }
 
@@ -50,11 +50,11 @@ pub struct Entry {
     pub published: Published,
     /// Since when the agent has been in AUX, whatever the reason; `None` in other modes.
     pub in_aux_since: Option<Timestamp>,
-    /// It is what the store remembered at the start, and no event of its own.
+    /// It is what the store remembered at startup, and not an event of its own.
     pub is_restored: bool,
 }
 
-/// How a feed stands, as of its last news.
+/// The state of a feed, as of its last news.
 #[derive(Clone, Debug, Default)]
 pub struct FeedView {
     /// Open connections.
@@ -80,17 +80,17 @@ pub struct IntegrationModel {
     pub layout: String,
     /// Last event of each agent, by ACD and login id.
     pub agents: BTreeMap<(u32, Arc<str>), Arc<Entry>>,
-    /// How the feed stands.
+    /// The state of the feed.
     pub feed: FeedView,
-    /// Without a mapping.
+    /// Users and activities without a mapping.
     pub unmapped: Unmapped,
-    /// Of the mapping in force.
+    /// The version of the mapping in force.
     pub mapping_version: u64,
-    /// It is not in the configuration any more: what is left of it waits for Kafka, or to be forgotten.
+    /// It is no longer in the configuration: what is left of it waits for Kafka, or to be forgotten.
     pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
     pub causes: [u64; Cause::ALL.len()],
-    /// The agents of earlier runs are there: who is not in the table is nobody that is known.
+    /// The agents of earlier runs are there: an agent who is not in the table is not known.
     is_known: bool,
     counts: [usize; Mode::ALL.len()],
     in_aux: InAux,
@@ -98,7 +98,7 @@ pub struct IntegrationModel {
 }
 
 impl IntegrationModel {
-    /// Nothing known yet.
+    /// Creates one of which nothing is known yet.
     pub fn new(id: Arc<str>, name: String, metrics: FeedMetrics) -> Self {
         Self {
             id,
@@ -177,7 +177,7 @@ impl IntegrationModel {
         self.in_aux.replace(entry.in_aux_since, None);
     }
 
-    /// Names that he had before are nobody's either.
+    /// Forgets users who are no longer anybody: names that the agent had before are nobody's either.
     fn forget_users(&mut self) {
         if self.unmapped.counts().0 > 0 {
             let external_user = |entry: &Arc<Entry>| Arc::clone(&entry.published.1.external_user);
@@ -186,7 +186,7 @@ impl IntegrationModel {
         }
     }
 
-    /// What changes with time alone. To be called every few seconds.
+    /// Updates what changes with time alone. To be called every few seconds.
     pub fn tell_times(&self, now: Timestamp) {
         if !self.is_known {
             return;
@@ -218,7 +218,7 @@ pub struct ReadModel {
 }
 
 impl ReadModel {
-    /// All integrations, in the order of the configuration. Held shortly: it keeps updates waiting.
+    /// Returns all integrations, in the order of the configuration. Hold it only briefly: it keeps updates waiting.
     pub fn read(&self) -> RwLockReadGuard<'_, Vec<IntegrationModel>> {
         self.integrations.read()
     }
@@ -237,13 +237,13 @@ impl ReadModel {
     }
 }
 
-/// To the model: which integration, and what.
+/// Sends updates to the model: which integration, and what.
 pub type Updates = Sender<(usize, Update)>;
 
 /// Starts the model's thread. It ends when the last sender is gone.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the system provides no thread.
 pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel, Updates, thread::JoinHandle<()>)> {
     let (sender, receiver) = crossbeam_channel::bounded(MOST_UPDATES);
     let model = ReadModel { integrations: Arc::new(RwLock::new(integrations)), known: Arc::default() };

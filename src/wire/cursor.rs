@@ -4,7 +4,7 @@ use super::fields::{Field, Mismatch, blank_separated, separated, trim, trim_end,
 use super::plan::{PlanColumn, PlanGroups};
 use super::reason::Reason;
 
-/// Bytes of a volatile column in its frame, blanks around it included.
+/// Bytes of a volatile column in its frame, including blanks around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Area {
     pub(super) from: u32,
@@ -24,19 +24,19 @@ pub(super) trait Fields<'a> {
     /// The next field.
     fn next(&mut self, column: &PlanColumn) -> Result<Field<'a>, Reason>;
 
-    /// Place of the field just read, with the blanks around it.
+    /// Returns the place of the field just read, with the blanks around it.
     fn last_area(&self) -> Area;
 
-    /// Goes to the group of that number. False where the frame ends before it.
+    /// Goes to the group with that number. False where the frame ends before it.
     fn enter_group(&mut self, groups: &PlanGroups, number: usize) -> bool;
 
-    /// The frame has ended inside a group.
+    /// Whether the frame has ended inside a group.
     fn is_cut_off(&self) -> bool;
 
     /// In a frame without its end: whether the field just read is known to have ended.
     fn field_is_whole(&self, column: &PlanColumn) -> bool;
 
-    /// Something follows the last field.
+    /// Whether something follows the last field.
     fn has_more(&self) -> bool;
 }
 
@@ -193,7 +193,7 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
         let from = self.base + column.place.at;
         let to = from + column.place.width;
         self.reached = self.reached.max(to);
-        // Of a line that is shorter the missing columns are empty.
+        // In a shorter line the missing columns are empty.
         let from = from.min(self.frame.len());
         let to = to.min(self.frame.len());
         let bytes = trim(&self.frame[from..to]);

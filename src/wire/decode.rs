@@ -1,9 +1,11 @@
-//! One frame to one record.
+//! Decodes one frame to one record.
 //!
-//! The decoder owns the little memory that a record needs beside its bytes (skill slots, a login id that has to be
+//! The decoder owns the little memory that a record needs besides its bytes (skill slots, a login id that has to be
 //! re-encoded), so decoding allocates nothing once that has grown. Limits and encodings are checked before any field.
 
 use std::borrow::Cow;
+
+use crate::time::Timestamp;
 
 use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
 use super::fields::{self, Field};
@@ -14,7 +16,6 @@ use super::reason::Reason;
 use super::record::{LONGEST_VALUE, MOST_SKILLS, RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
 use super::visible;
-use crate::time::Timestamp;
 
 /// Reads frames, one at a time.
 #[derive(Debug, Default)]
@@ -31,11 +32,11 @@ pub struct Decoded<'a> {
     pub record: Record<'a>,
     /// One for each volatile column of the plan.
     pub areas: &'a [Area],
-    /// What was told of the state's beginning.
+    /// What was given as the state's beginning.
     pub(super) start: Option<Told>,
 }
 
-/// Who a record is about.
+/// The agent that a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
     /// Login id.
@@ -45,7 +46,7 @@ pub struct Identity<'a> {
 }
 
 impl Decoder {
-    /// Reads a whole record. Which moment a local time is can depend on when it was received.
+    /// Reads a whole record. Which moment a local time means can depend on when it was received.
     ///
     /// # Errors
     /// Why it is invalid.
@@ -63,7 +64,7 @@ impl Decoder {
         }
         self.skills.clear();
         self.areas.clear();
-        // The style of the layout is known here, and not asked for field by field.
+        // The style of the layout is decided here, not field by field.
         let values = match plan.style {
             FieldStyle::Separator(separator) => {
                 self.read(plan, Separated::new(frame, separator, plan.quote), received_at)?
@@ -103,8 +104,8 @@ impl Decoder {
         Ok(values)
     }
 
-    /// Who `frame` is about, whatever else is wrong with it. Unless it is known to be `whole`, a field counts only if a
-    /// separator follows it, the next column or the full length of the record: it may have been cut off.
+    /// Returns whom `frame` is about, whatever else is wrong with it. Unless it is known to be `whole`, a field counts only
+    /// if a separator follows it, the next column or the full length of the record: it may have been cut off.
     pub fn identify<'a>(&'a mut self, plan: &Plan, frame: &'a [u8], whole: bool) -> Option<Identity<'a>> {
         let whole = whole || plan.ends().is_full_length(frame);
         let (login_id, acd) = match plan.style {
@@ -117,7 +118,7 @@ impl Decoder {
     }
 }
 
-/// Login id and ACD, as far as they can be read.
+/// Returns login id and ACD, as far as they can be read.
 #[inline]
 fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option<(Field<'a>, Option<u32>)> {
     let mut login_id = None;
@@ -148,7 +149,7 @@ fn raw_text<'a>(plan: &Plan, field: Field<'a>) -> RawText<'a> {
     RawText { bytes: field.bytes, encoding: plan.encoding, doubled }
 }
 
-/// The login id as text, without the white space around it: borrowed from the frame where its bytes are the text.
+/// Returns the login id as text, without the white space around it: borrowed from the frame where its bytes are the text.
 #[inline]
 fn login_text<'a>(scratch: &'a mut String, plan: &Plan, field: Field<'a>) -> Result<&'a str, Reason> {
     if !field.doubled
@@ -163,7 +164,7 @@ fn login_text<'a>(scratch: &'a mut String, plan: &Plan, field: Field<'a>) -> Res
         return Err(Reason::Missing(Column::LoginId));
     }
     if !plan.encoding.validate(bytes) {
-        // A place of fixed width may cut a character that is whole in the record.
+        // A fixed-width field may cut a character that is whole in the record.
         return Err(Reason::Undecodable);
     }
     let text = raw_text(plan, Field { bytes, ..field }).text();
@@ -188,7 +189,7 @@ fn is_null(column: &PlanColumn, field: Field<'_>) -> bool {
     column.null.has(field.bytes)
 }
 
-/// Levels are 1-16, reserve levels appear as 51 and 52; what has more than two digits is none.
+/// Levels are 1-16, reserve levels appear as 51 and 52; a number with more than two digits is not a level.
 const LEVELS: std::ops::RangeInclusive<u64> = 1..=99;
 
 #[inline]
@@ -235,7 +236,7 @@ fn read_groups<'a>(
     }
 }
 
-/// One group; `None` where it is empty. Under `repeat = "rest"` an empty skill may end the record inside its group.
+/// Reads one group; `None` where it is empty. Under `repeat = "rest"` an empty skill may end the record inside its group.
 #[inline]
 fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<Option<SkillSlot>, Reason> {
     let mut skill: Option<Field<'_>> = None;
@@ -301,7 +302,7 @@ impl<'a> Values<'a> {
             return Ok(());
         }
         if field.bytes.len() > LONGEST_VALUE {
-            // Of numbers and times too: none is as long.
+            // For numbers and times too: none is as long.
             return Err(Reason::LongValue(column.column));
         }
         let format = column.format.as_deref();
@@ -348,7 +349,7 @@ impl<'a> Values<'a> {
         Ok(())
     }
 
-    /// The skill of a layout with one row per agent and skill.
+    /// Returns the skill of a layout with one row per agent and skill.
     fn plain_skill(&self, frame: &[u8]) -> Result<Option<SkillSlot>, Reason> {
         match (self.skill, self.level) {
             (None, None) => Ok(None),

@@ -1,6 +1,7 @@
-use super::*;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{ColumnSpec, Framing, LayoutSpec, Place, builtin};
+
+use super::*;
 
 /// `columns` by name; a place is given as `name@at+width`.
 fn layout(fields: FieldStyle, columns: &str) -> LayoutSpec {
@@ -20,7 +21,7 @@ fn layout(fields: FieldStyle, columns: &str) -> LayoutSpec {
     }
 }
 
-/// Who a frame is about that may have been cut off.
+/// Returns whom a frame that may have been cut off is about.
 fn identified(layout: &LayoutSpec, frame: &[u8]) -> Option<(String, Option<u32>)> {
     let plan = Plan::compile(layout, "UTC").unwrap();
     let mut decoder = Decoder::default();

@@ -56,7 +56,7 @@ impl Encoding {
         }
     }
 
-    /// The text of `bytes`; borrowed where the bytes are UTF-8 already. Undecodable bytes become U+FFFD.
+    /// Returns the text of `bytes`; borrowed where the bytes are UTF-8 already. Undecodable bytes become U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
         if let Ok(text) = std::str::from_utf8(bytes)
             && (bytes.is_ascii() || self == Self::Utf8)
@@ -72,7 +72,7 @@ impl Encoding {
         }
     }
 
-    /// `text` in this encoding, or the first character that it does not have.
+    /// Returns `text` in this encoding, or the first character that the encoding lacks.
     ///
     /// # Errors
     /// That character.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// UTF-8 stays; control characters, the backslash and whatever is no UTF-8 become `\xNN`, byte by byte, so that the bytes
-/// can be had back.
+/// Escapes raw bytes. UTF-8 stays; control characters, the backslash and whatever is not UTF-8 become `\xNN`, byte by byte,
+/// so that the bytes can be recovered.
 pub fn escape(raw: &[u8]) -> String {
     let mut text = String::with_capacity(raw.len());
     for chunk in raw.utf8_chunks() {

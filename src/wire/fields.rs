@@ -1,6 +1,6 @@
 //! The nom parsers of fields and of the values in them.
 //!
-//! All work on one frame, so `complete` parsers do. Fields are a few bytes long: a loop over bytes beats memchr there.
+//! All work on one frame, so `complete` parsers suffice. Fields are a few bytes long: a loop over bytes beats memchr there.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) type Parsed<'a, T> = IResult<&'a [u8], T, Mismatch>;
 pub(super) struct Field<'a> {
     /// Without quotes.
     pub(super) bytes: &'a [u8],
-    /// A quote stands doubled inside.
+    /// A quote is doubled inside.
     pub(super) doubled: bool,
 }
 
@@ -55,16 +55,16 @@ fn failure<'a, T>(reason: Reason) -> Parsed<'a, T> {
     Err(nom::Err::Failure(Mismatch::Reason(reason)))
 }
 
-/// Blanks, except those that separate.
+/// Parses blanks, except those that separate.
 #[inline]
 fn blanks(separator: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, &[u8]> {
     move |input| take_while(|byte| is_blank(byte) && Some(byte) != separator).parse(input)
 }
 
-/// Length of the field at the front of `input`: up to the first byte that is one of `ends`, or all of it.
+/// Returns the length of the field at the front of `input`: up to the first byte that is one of `ends`, or all of it.
 ///
-/// Eight bytes at a time: fields are short and of any length, so that a loop over bytes ends in a mispredicted branch
-/// for nearly each of them.
+/// Eight bytes at a time: fields are short and of any length, so that a loop over bytes would end in a mispredicted branch
+/// for nearly every one.
 #[inline]
 fn field_length<const N: usize>(input: &[u8], ends: [u8; N]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
@@ -87,7 +87,7 @@ fn field_length<const N: usize>(input: &[u8], ends: [u8; N]) -> usize {
     length + rest.iter().position(|byte| ends.contains(byte)).unwrap_or(rest.len())
 }
 
-/// A field up to `separator`, which is not consumed, or to the end.
+/// Parses a field up to `separator`, which is not consumed, or to the end.
 #[inline]
 pub(super) fn separated(separator: u8, quote: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
     move |input| {
@@ -107,7 +107,7 @@ pub(super) fn separated(separator: u8, quote: Option<u8>) -> impl Fn(&[u8]) -> P
     }
 }
 
-/// A field up to a blank or the end.
+/// Parses a field up to a blank or the end.
 #[inline]
 pub(super) fn blank_separated(quote: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
     move |input| {
@@ -125,7 +125,7 @@ pub(super) fn blank_separated(quote: Option<u8>) -> impl Fn(&[u8]) -> Parsed<'_,
     }
 }
 
-/// A quoted field; two quotes inside are one.
+/// Parses a quoted field; two quotes inside are one.
 fn quoted(quote: u8) -> impl Fn(&[u8]) -> Parsed<'_, Field<'_>> {
     move |input| {
         let (body, _) = tag(&[quote][..]).parse(input)?;
@@ -167,7 +167,7 @@ pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     trim_end(trim_start(bytes))
 }
 
-/// A whole field of decimal digits.
+/// Parses a whole field of decimal digits.
 #[inline]
 pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() || bytes.len() > 19 {
@@ -177,8 +177,8 @@ pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0, digit)
 }
 
-/// s, mm:ss or hh:mm:ss, at most 136 years: what is more is no time that anybody has spent in a state. Leading parts that
-/// reports leave out are zero (`:45`, `::45`), and so are the blanks that they are filled with, which a quoted field has.
+/// Parses s, mm:ss or hh:mm:ss, at most 136 years: nobody spends longer in a state. Leading parts that reports leave out are
+/// zero (`:45`, `::45`), and so are blanks that fill them, as in a quoted field.
 pub(super) fn duration(bytes: &[u8]) -> Option<Duration> {
     let mut parts = [0_u64; 3];
     let mut count = 0;
@@ -199,7 +199,7 @@ pub(super) fn duration(bytes: &[u8]) -> Option<Duration> {
     (below_sixty && seconds <= u64::from(u32::MAX)).then(|| Duration::from_secs(seconds))
 }
 
-/// in, out, none, 0, 1, 2 in any case.
+/// Parses in, out, none, 0, 1, 2 in any case.
 pub(super) fn direction(bytes: &[u8]) -> Option<Direction> {
     let spellings = [
         (&b"none"[..], Direction::None),
@@ -212,7 +212,7 @@ pub(super) fn direction(bytes: &[u8]) -> Option<Direction> {
     spellings.into_iter().find(|(spelling, _)| bytes.eq_ignore_ascii_case(spelling)).map(|(_, direction)| direction)
 }
 
-/// 1, 0, Y, N in any case.
+/// Parses 1, 0, Y, N in any case.
 pub(super) fn yes_or_no(bytes: &[u8]) -> Option<bool> {
     match bytes {
         b"1" | b"Y" | b"y" => Some(true),

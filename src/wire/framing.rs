@@ -1,11 +1,11 @@
 //! A byte stream, cut into records.
 //!
-//! Two layers. [`Framer`] stands at the socket: it splits whatever has been received into a run of whole records, which
-//! crosses to the worker without a copy, and a rest. [`Records`] walks such a run. What comes out does not depend on how
-//! the stream was chunked.
+//! Two layers. [`Framer`] is at the socket: it splits whatever has been received into a run of whole records, which crosses
+//! to the worker without a copy, and a rest. [`Records`] walks such a run. What comes out does not depend on how the stream
+//! was chunked.
 //!
-//! What nobody sees is no part of a record: a byte order mark at the beginning of a connection and form feeds before a
-//! record are passed over, and count neither for `max_record` nor for a record's length. The bytes stay in the runs, so that
+//! Invisible bytes are not part of a record: a byte order mark at the beginning of a connection and form feeds before a
+//! record are skipped, and count neither for `max_record` nor for a record's length. The bytes stay in the runs, so that
 //! offsets are distances from the beginning of the connection; a run may consist of them alone.
 //!
 //! Bounds: the rest never exceeds `max_record` plus a terminator. A longer record is reported once, with its first
@@ -19,9 +19,9 @@ use super::layout::Framing;
 /// What the framer found at the front of the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Whole records with their ends, and what may be passed over before them; or that alone.
+    /// Whole records with their ends, and what may be skipped before them; or that alone.
     Records(Run),
-    /// The first `max_record` bytes of a record that is longer. The rest of it is being skipped.
+    /// The first `max_record` bytes of a longer record. The rest of it is being skipped.
     TooLong(Run),
 }
 
@@ -46,13 +46,13 @@ pub struct Ends {
     framing: Framing,
     finder: Finder<'static>,
     max_record: usize,
-    /// Neither is part of a record's end or of something else that counts.
+    /// Neither the mark nor a form feed is part of a record's end or of anything else that counts.
     drops_mark: bool,
     drops_form_feeds: bool,
 }
 
 impl Ends {
-    /// For a checked layout: the terminator is not empty, the length not zero.
+    /// Creates it for a checked layout: the terminator is not empty, the length not zero.
     pub fn new(framing: Framing, max_record: usize) -> Self {
         let needle = match &framing {
             Framing::Terminator(end) => end.as_slice(),
@@ -64,7 +64,7 @@ impl Ends {
         Self { framing, finder, max_record, drops_mark, drops_form_feeds }
     }
 
-    /// The same for a layout in which a form feed has a meaning of its own.
+    /// Returns the same for a layout in which a form feed has a meaning of its own.
     #[must_use]
     pub fn keeping_form_feeds(self) -> Self {
         Self { drops_form_feeds: false, ..self }
@@ -77,17 +77,17 @@ impl Ends {
             && self.drops_form_feeds == other.drops_form_feeds
     }
 
-    /// Longest record in bytes.
+    /// Returns the longest record in bytes.
     pub const fn max_record(&self) -> usize {
         self.max_record
     }
 
-    /// The whole records of `run`, one after the other.
+    /// Returns the whole records of `run`, one after the other.
     pub fn records<'a>(&'a self, run: &'a Run) -> Records<'a> {
         Records { ends: self, rest: &run.bytes, offset: run.offset }
     }
 
-    /// What ends a record; empty where its length does.
+    /// Returns what ends a record; empty where its length does.
     pub const fn terminator(&self) -> &[u8] {
         match &self.framing {
             Framing::Terminator(end) => end.as_slice(),
@@ -95,7 +95,7 @@ impl Ends {
         }
     }
 
-    /// Whether `record`, with its end behind it, is cut as one.
+    /// Whether `record`, followed by its end, is cut as one.
     pub fn cuts_after(&self, record: &[u8]) -> bool {
         match &self.framing {
             Framing::Length(_) => true,
@@ -111,7 +111,7 @@ impl Ends {
         matches!(&self.framing, Framing::Length(length) if *length == frame.len())
     }
 
-    /// How many bytes are passed over at the front of `bytes`, where a record begins; `offset` is the place of the first.
+    /// Returns how many bytes are skipped at the front of `bytes`, where a record begins; `offset` is the place of the first.
     #[inline]
     fn passed_over(&self, bytes: &[u8], offset: u64) -> usize {
         if offset != 0 && bytes.first() != Some(&FORM_FEED) {
@@ -128,8 +128,8 @@ impl Ends {
         self.drops_mark && bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes)
     }
 
-    /// Length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one. `offset` is
-    /// the place of the first byte.
+    /// Returns the length of the longest prefix of `bytes` that consists of whole records; nothing before `from` ends one.
+    /// `offset` is the place of the first byte.
     fn whole(&self, bytes: &[u8], from: usize, offset: u64) -> usize {
         match &self.framing {
             Framing::Length(length) => {
@@ -178,7 +178,7 @@ pub struct Framer {
     scanned: usize,
     /// A record was too long; everything up to its end is dropped.
     skipping: bool,
-    /// Of the first byte in the buffer.
+    /// The offset of the first byte in the buffer.
     offset: u64,
 }
 
@@ -218,13 +218,13 @@ impl Framer {
         self.skipping || !buffer.is_empty()
     }
 
-    /// Another layout cuts from here on: what was known about the buffer says nothing any more.
+    /// Another layout cuts from now on: what was known about the buffer no longer holds.
     pub fn reset(&mut self) {
         self.scanned = 0;
         self.skipping = false;
     }
 
-    /// The stream has ended: what is left of a record that has no end. One that was reported as too long is not
+    /// The stream has ended: returns what is left of a record without an end. One that was reported as too long is not
     /// reported again.
     pub fn finish(&mut self, buffer: &mut BytesMut) -> Option<Run> {
         let skipping = std::mem::take(&mut self.skipping);
@@ -255,7 +255,7 @@ impl Framer {
 /// One record's bytes without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The record. Where it is longer than `max_record`, only so many bytes of it.
+    /// The record. Where it is longer than `max_record`, only that many bytes of it.
     pub bytes: &'a [u8],
     /// Distance of its first byte from the beginning of the connection.
     pub offset: u64,
@@ -272,12 +272,12 @@ pub struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// Where the record that was given last ends, its end included.
+    /// Returns where the last returned record ends, including its end.
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What is left of `run`, which these are the records of; `None` where nothing is.
+    /// Returns what is left of `run`, whose records these are; `None` where nothing is left.
     pub fn rest_of(&self, run: &Run) -> Option<Run> {
         (!self.rest.is_empty()).then(|| Run { bytes: run.bytes.slice_ref(self.rest), offset: self.offset })
     }
@@ -321,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that comes out of `chunks`: records as text, `>` before one that is too long, `~` before a torn one.
+    /// Returns everything that comes out of `chunks`: records as text, `>` before one that is too long, `~` before a torn one.
     fn cut(ends: &Ends, chunks: &[&[u8]]) -> Vec<(u64, String)> {
         let mut framer = Framer::default();
         let mut buffer = BytesMut::new();

@@ -1,4 +1,4 @@
-//! What a site's feed looks like, as configuration says it.
+//! What a site's feed looks like, as configured.
 //!
 //! There is no public byte layout of Generic RTA, so the layout is data. A [`LayoutSpec`] has been checked for its
 //! spelling (names, sizes) by `config`; whether its parts fit together is checked when it is compiled
@@ -11,23 +11,23 @@ use super::words::Words;
 /// Default of `max_record`.
 pub const DEFAULT_MAX_RECORD: usize = 4 * 1024;
 
-/// Most of `max_record`: beyond it, a peer that never ends a record could have any memory.
+/// The largest `max_record`: beyond it, a peer that never ends a record could take any amount of memory.
 pub const MOST_MAX_RECORD: usize = 1024 * 1024;
 
-/// A layout as it is written down.
+/// A layout as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayoutSpec {
-    /// Of all text in a record.
+    /// The encoding of all text in a record.
     pub encoding: Encoding,
     /// How a record ends.
     pub framing: Framing,
     /// Longest record in bytes without its end; a longer one is invalid.
     pub max_record: usize,
-    /// How fields are told apart.
+    /// How fields are separated.
     pub fields: FieldStyle,
     /// The byte around quoted fields; doubled inside, it stands for itself.
     pub quote: Option<u8>,
-    /// Regular expressions of lines that are no records.
+    /// Regular expressions of lines that are not records.
     pub skip: Vec<String>,
     /// Regular expression of the line that ends a snapshot; looked for before `skip`.
     pub marker: Option<String>,
@@ -37,7 +37,7 @@ pub struct LayoutSpec {
     pub skills: Option<SkillGroups>,
     /// Meaning of the state column.
     pub states: StateTable,
-    /// The site's words for AUX reasons, beside numbers.
+    /// The site's words for AUX reasons, besides numbers.
     pub aux_reasons: Words<u32>,
     /// The site's words for directions; they come before the spellings that are built in.
     pub directions: Words<Direction>,
@@ -48,7 +48,7 @@ pub struct LayoutSpec {
 }
 
 impl LayoutSpec {
-    /// The same, without looking at names.
+    /// Returns the same, with names ignored.
     #[must_use]
     pub fn without_names(&self) -> Self {
         let mut spec = self.clone();
@@ -67,7 +67,7 @@ pub enum Framing {
     Length(usize),
 }
 
-/// How fields are told apart.
+/// How fields are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldStyle {
     /// One byte between two fields.
@@ -91,7 +91,7 @@ pub enum Column {
     AuxReason,
     /// in, out, none, 0, 1, 2 or a word of the site's; beats the direction of the state code.
     Direction,
-    /// Split or skill that the agent works for at the moment.
+    /// The split or skill that the agent is working for.
     WorkSplit,
     /// Extension.
     Extension,
@@ -115,7 +115,7 @@ pub enum Column {
     Skill,
     /// Level of that skill.
     Level,
-    /// Not looked at.
+    /// Not read.
     Ignored,
 }
 
@@ -142,7 +142,7 @@ impl Column {
         ("-", Self::Ignored),
     ];
 
-    /// Whether it says what somebody is called. All are listed, so that a new one is thought of.
+    /// Whether it contains somebody's name. All are listed, so that a new one is not overlooked.
     const fn is_name(self) -> bool {
         match self {
             Self::Name => true,
@@ -166,7 +166,7 @@ impl Column {
         }
     }
 
-    /// The name that configuration has for it.
+    /// Returns the name that configuration has for it.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, column)| *column == self).map_or("-", |(name, _)| name)
     }
@@ -177,26 +177,26 @@ impl Column {
 pub struct ColumnSpec {
     /// What it holds.
     pub column: Column,
-    /// Spellings of null, beside those of the layout.
+    /// Spellings of null, besides those of the layout.
     pub null: Vec<String>,
     /// Place and width in bytes; with [`FieldStyle::FixedWidth`] only, and then always.
     pub place: Option<Place>,
-    /// Form of a time (`%d.%m.%Y %H:%M:%S`), local unless it has an offset, perhaps without a date; without it the
-    /// column is UNIX seconds or milliseconds.
+    /// Format of a time (`%d.%m.%Y %H:%M:%S`), local unless it has an offset, perhaps without a date; without it the column
+    /// is UNIX seconds or milliseconds.
     pub format: Option<String>,
 }
 
 impl ColumnSpec {
-    /// A column with nothing special about it.
+    /// Returns a column with nothing special about it.
     pub const fn plain(column: Column) -> Self {
         Self { column, null: Vec::new(), place: None, format: None }
     }
 }
 
-/// Where a field of fixed width stands, in bytes.
+/// Where a field of fixed width is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Of its first byte, from 0.
+    /// The position of its first byte, from 0.
     pub at: usize,
     /// Number of bytes.
     pub width: usize,
@@ -230,7 +230,7 @@ pub enum Repeat {
 pub enum ExtraFields {
     /// The record is invalid.
     Error,
-    /// They are not looked at.
+    /// They are not read.
     Ignore,
 }
 
@@ -244,7 +244,7 @@ pub mod builtin {
     /// Names of the built-in layouts.
     pub const NAMES: [&str; 2] = ["cisco-icm-20", "cisco-icm-60"];
 
-    /// The built-in layout of that name.
+    /// Returns the built-in layout of that name.
     pub fn get(name: &str) -> Option<LayoutSpec> {
         match name {
             "cisco-icm-20" => Some(cisco_icm(20)),
@@ -253,7 +253,7 @@ pub mod builtin {
         }
     }
 
-    /// The Cisco ICM variant of Generic RTA: 9 leading fields and (skill, level) pairs, filled up with zeros, separated
+    /// Returns the Cisco ICM variant of Generic RTA: 9 leading fields and (skill, level) pairs, padded with zeros, separated
     /// by single blanks. Source: the one public record, a Cisco PG log (manualsbrain.com manual 1695638, p. 39).
     fn cisco_icm(pairs: usize) -> LayoutSpec {
         let plain = ColumnSpec::plain;

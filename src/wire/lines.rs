@@ -1,4 +1,4 @@
-//! Lines that are no records: markers and what is skipped.
+//! Lines that are not records: markers and what is skipped.
 //!
 //! Patterns are regular expressions, but nearly all are `^text` or `^text$`: those cost a comparison of a few bytes.
 
@@ -18,7 +18,7 @@ pub const LARGEST_EXPRESSION: usize = 1024 * 1024;
 /// Compiles an expression over bytes.
 ///
 /// # Errors
-/// Where it is none, or larger.
+/// When it is not one, or is too large.
 pub fn expression(source: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(source).unicode(false).size_limit(LARGEST_EXPRESSION).build()
 }
@@ -56,7 +56,7 @@ pub enum LineKind {
     Record,
     /// The end of a snapshot.
     Marker,
-    /// Not looked at.
+    /// Skipped.
     Skipped,
 }
 
@@ -71,7 +71,7 @@ impl LinePatterns {
     /// Compiles them.
     ///
     /// # Errors
-    /// The first expression that is none.
+    /// The first invalid expression.
     pub fn compile(marker: Option<&str>, skip: &[String]) -> Result<Self, regex::Error> {
         Ok(Self {
             marker: marker.map(Pattern::compile).transpose()?,
@@ -79,7 +79,7 @@ impl LinePatterns {
         })
     }
 
-    /// What `line` is.
+    /// Returns what `line` is.
     #[inline]
     pub fn classify(&self, line: &[u8]) -> LineKind {
         if self.marker.as_ref().is_some_and(|marker| marker.matches(line)) {

@@ -1,17 +1,19 @@
-//! A record with its people replaced, in as many bytes: what tells who somebody is becomes a pseudonym, what nobody knows the
-//! meaning of becomes filler.
+//! A record with its people replaced, in as many bytes: what identifies somebody becomes a pseudonym, what has no known
+//! meaning becomes filler.
 //!
 //! * Login ids, names, extensions and locations are replaced by what [`Replace`] says. Null stays null.
 //! * Columns that are about the state (modes, times, splits, skills, roles) stay.
-//! * State codes that the table does not have become letters: a name may stand there where the layout does not fit.
-//! * Everything else is filler: ignored columns, extra fields, bytes between columns, and records that cannot be decoded, but for their login id. Markers and skipped lines keep the bytes without which they
-//!   would be none.
+//! * State codes that the table does not have become letters: they may be a name where the layout does not fit.
+//! * Everything else is filler: ignored columns, extra fields, bytes between columns, and records that cannot be decoded,
+//!   except for their login id. Markers and skipped lines keep the bytes without which they would be none.
 //!
-//! Nothing is taken on trust: the result is decoded again. If it says something else in what was to stay, the record becomes
-//! filler, and that is told. So a replay of masked records gives the same events but for what was replaced, or it is known that it
+//! Nothing is taken on trust: the result is decoded again. If it differs in what was to stay, the record becomes filler, and
+//! that is reported. So a replay of masked records gives the same events except for what was replaced, or it is known that it
 //! does not.
 
 use std::ops::Range;
+
+use crate::time::Timestamp;
 
 use super::cursor::{BlankSeparated, Fields, FixedWidth, Separated};
 use super::decode::{Decoder, Identity};
@@ -23,31 +25,30 @@ use super::plan::{Plan, PlanColumn, is_same};
 use super::reason::Reason;
 use super::record::{RawText, Record};
 use super::visible;
-use crate::time::Timestamp;
 
-/// When a record counts as received. It is the same before and after masking, and times stay: so any will do.
+/// When a record counts as received. It is the same before and after masking, and times stay: so any time will do.
 const AT: Timestamp = Timestamp::from_millis(0);
 
-/// Pseudonyms. The same bytes of a column always get the same one, as long as they are.
+/// Pseudonyms. The same bytes of a column always get the same one, of the same length.
 pub trait Replace {
-    /// For a login id or an extension: digits stay digits, letters letters, and no two get the same one. `is_free` says which
-    /// may be given.
+    /// Returns one for a login id or an extension: digits stay digits, letters letters, and no two get the same one.
+    /// `is_free` says which may be used.
     fn same_shape(&mut self, column: Column, bytes: &[u8], is_free: &dyn Fn(&[u8]) -> bool) -> Vec<u8>;
 
-    /// For a name, a location or an unknown state: letters only.
+    /// Returns one for a name, a location or an unknown state: letters only.
     fn letters(&mut self, column: Column, bytes: &[u8]) -> Vec<u8>;
 }
 
-/// What became of a line.
+/// What a line has become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Masked {
     /// A valid record, with pseudonyms.
     Record,
-    /// A marker or a skipped line, with filler where it may be.
+    /// A marker or a skipped line, with filler where that is possible.
     Line,
-    /// Not a valid record: filler, but for its login id.
+    /// Not a valid record: filler, except for its login id.
     Broken,
-    /// Filler that may say something else than the original did.
+    /// Filler that may say something else than the original.
     Changed,
 }
 
@@ -67,7 +68,7 @@ struct Place<'a> {
 }
 
 impl Masker {
-    /// The line `frame`, whole and without its end, in as many bytes.
+    /// Masks the line `frame`, whole and without its end, in as many bytes.
     pub fn line(&mut self, plan: &Plan, frame: &[u8], replace: &mut impl Replace) -> (Vec<u8>, Masked) {
         let kind = plan.lines().classify(frame);
         if kind != LineKind::Record {
@@ -96,7 +97,7 @@ impl Masker {
         (masked, Masked::Changed)
     }
 
-    /// Bytes that are no valid record; `whole` is false where the end of the record is missing.
+    /// Masks bytes that are not a valid record; `whole` is false where the end of the record is missing.
     pub fn broken(&mut self, plan: &Plan, frame: &[u8], whole: bool, replace: &mut impl Replace) -> (Vec<u8>, Masked) {
         let reason = self.before.decode(plan, frame, AT).err();
         let identity = self.before.identify(plan, frame, false).map(|Identity { acd, .. }| acd);
@@ -116,7 +117,7 @@ impl Masker {
         if self.is_broken_alike(plan, &masked, whole, expected.as_ref()) {
             return (masked, Masked::Broken);
         }
-        // A NUL makes it invalid, whatever else it is; among what tells who it is, nobody can be told.
+        // A NUL makes it invalid, whatever else it is; within the identifying columns it identifies nobody.
         let is_of_identity = |at: &usize| {
             let mut named = places.iter().filter(|place| matches!(place.column.column, Column::LoginId | Column::Acd));
             named.any(|place| place.range.contains(at))
@@ -148,7 +149,7 @@ impl Masker {
     }
 }
 
-/// Bytes of which nothing can be said, such as the rest of a record that is too long. They end no record.
+/// Returns filler for bytes with no known meaning, such as the rest of a record that is too long. They do not end a record.
 pub fn anything(plan: &Plan, length: usize) -> Vec<u8> {
     let filled = vec![b'x'; length];
     if is_framed(plan, &filled) { filled } else { vec![b'0'; length] }
@@ -160,7 +161,7 @@ fn put_pseudonym(masked: &mut [u8], frame: &[u8], place: &Place<'_>, replace: &m
     }
 }
 
-/// What `bytes` become in that place; `None` where there is nobody, or the column is about nobody.
+/// Returns what `bytes` become in that place; `None` where there is nobody, or the column is about nobody.
 fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Option<Vec<u8>> {
     if place.is_nothing || bytes.is_empty() {
         return None;
@@ -189,8 +190,8 @@ fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Opt
     }
 }
 
-/// What a login id that was put there reads as. `None` where it may be another one in the next record: it was spelled with a
-/// doubled quote, and the same id can be spelled otherwise; or another column has the same bytes, and was put over it.
+/// Returns how a login id that was put there reads. `None` where it may differ in the next record: it was spelled with a
+/// doubled quote, and the same id can be spelled differently; or another column shares its bytes, and was put over it.
 fn login_of(
     plan: &Plan,
     frame: &[u8],
@@ -217,11 +218,11 @@ fn stays(plan: &Plan, frame: &[u8], place: &Place<'_>) -> bool {
         Column::LoginId | Column::Name | Column::Extension | Column::Location | Column::Ignored => false,
         Column::State => {
             let code = &frame[place.range.clone()];
-            // A number of three digits is a code that is missing in the table, and nobody's name.
+            // A number of three digits is a code missing from the table, and nobody's name.
             let is_number = code.len() <= 3 && code.iter().all(u8::is_ascii_digit);
             is_number || plan.states.lookup(plan.encoding.decode(code).as_bytes()).is_some()
         }
-        // Of a valid record these are numbers, times and words of fixed meaning, the site's own among them.
+        // In a valid record these are numbers, times and words of fixed meaning, including the site's own.
         Column::AuxReason
         | Column::Direction
         | Column::Duration
@@ -230,12 +231,12 @@ fn stays(plan: &Plan, frame: &[u8], place: &Place<'_>) -> bool {
         | Column::Acd
         | Column::OnHold
         | Column::Level => true,
-        // Texts, but of what an agent works for and how.
+        // Texts, but about what an agent works for and how.
         Column::WorkSplit | Column::Role | Column::LogoutReason | Column::Skill => true,
     }
 }
 
-/// Fields from left to right, as far as they can be told apart.
+/// Returns the fields from left to right, as far as they can be separated.
 fn places<'a>(plan: &'a Plan, frame: &[u8]) -> Vec<Place<'a>> {
     match plan.style {
         FieldStyle::Separator(separator) => walk(plan, Separated::new(frame, separator, plan.quote)),
@@ -257,7 +258,7 @@ fn walk<'a, 'f>(plan: &'a Plan, mut fields: impl Fields<'f>) -> Vec<Place<'a>> {
             places.push(Place { column, range, is_nothing: is_nothing || column.null.has(field.bytes) });
             return;
         }
-        // White space around a login id is no part of it, and stays.
+        // White space around a login id is not part of it, and stays.
         let id = visible::trim(plan.encoding, field.bytes);
         let front = id.as_ptr() as usize - field.bytes.as_ptr() as usize;
         let id_range = begin + front..begin + front + id.len();
@@ -286,7 +287,7 @@ fn walk<'a, 'f>(plan: &'a Plan, mut fields: impl Fields<'f>) -> Vec<Place<'a>> {
     places
 }
 
-/// Every digit a 0, every letter an x; what parts fields stays.
+/// Makes every digit a 0 and every letter an x; what separates fields stays.
 fn filler(plan: &Plan, frame: &[u8]) -> Vec<u8> {
     frame.iter().map(|byte| if parts_fields(plan, *byte) { *byte } else { fill(*byte) }).collect()
 }
@@ -304,14 +305,15 @@ const fn fill(byte: u8) -> u8 {
     }
 }
 
-/// The same of bytes that the encoding does not have, still with one of these.
+/// Does the same for bytes that the encoding lacks; the result still has such bytes.
 fn undecodable(plan: &Plan, frame: &[u8]) -> Vec<u8> {
     let wrong = if plan.encoding == Encoding::Windows1252 { 0x81 } else { 0xff };
     let filled = filler(plan, frame);
     frame.iter().zip(filled).map(|(byte, filled)| if byte.is_ascii() { filled } else { wrong }).collect()
 }
 
-/// Filler, but for the bytes without which the line would be of another kind: what the layout's own pattern asks for.
+/// Returns filler, except for the bytes without which the line would be of another kind: what the layout's own pattern
+/// requires.
 fn necessary(plan: &Plan, frame: &[u8], kind: LineKind) -> Vec<u8> {
     let mut masked = frame.to_vec();
     for at in 0..masked.len() {
@@ -329,7 +331,7 @@ fn is_framed(plan: &Plan, line: &[u8]) -> bool {
     plan.ends().cuts_after(line)
 }
 
-/// Whether two records tell the same of everything that stays.
+/// Whether two records say the same in everything that stays.
 fn says_the_same(before: &Record<'_>, after: &Record<'_>) -> bool {
     let text = |text: Option<RawText<'_>>| text.map(|text| text.text().into_owned());
     let told = |record: &Record<'_>| {

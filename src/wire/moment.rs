@@ -1,8 +1,8 @@
-//! Times in records: what a field tells, and which moment that is.
+//! Times in records: what a field says, and which moment that is.
 //!
-//! UNIX times and local times with their offset are instants. A local time without one is of the integration's zone: when
+//! UNIX times and local times with their offset are instants. A local time without one is in the integration's zone: when
 //! clocks go back, some occur twice; when they go forward, some do not occur. A format may also lack the date. Which moment
-//! is meant can then depend on when the record was received, so a field is read once ([`Told::read`]), and what it told is
+//! is meant can then depend on when the record was received, so a field is read once ([`Told::read`]), and what it said is
 //! resolved for each receipt ([`Told::at`]). Neither allocates where the field is a time.
 
 use std::time::Duration;
@@ -11,9 +11,10 @@ use jiff::civil::{DateTime, Time};
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
+use crate::time::Timestamp;
+
 use super::fields;
 use super::record::Times;
-use crate::time::Timestamp;
 
 /// How far the feed's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// UNIX times from here on are milliseconds: 10^11 s are in the year 5138.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
-/// What a field says of a time.
+/// What a field says about a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// That instant.
@@ -30,14 +31,14 @@ pub(super) enum Told {
     Twice { earlier: Timestamp, later: Timestamp },
     /// A local time that clocks skip.
     Never,
-    /// A time of day, local where no offset is told.
+    /// A time of day, local where no offset is given.
     OfDay { time: Time, offset: Option<Offset> },
 }
 
 /// The moment that is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// `None`: the time that was told does not occur.
+    /// `None`: the given time does not occur.
     pub(super) at: Option<Timestamp>,
     /// It occurs twice, and nothing excludes either of the two.
     pub(super) is_unsure: bool,
@@ -101,7 +102,7 @@ impl Told {
         }
     }
 
-    /// Which moment it is in a record that was received then.
+    /// Returns which moment it is in a record that was received then.
     #[inline]
     pub(super) fn at(self, zone: &TimeZone, received_at: Timestamp) -> Moment {
         let latest = received_at.plus(AHEAD);
@@ -118,7 +119,7 @@ impl Told {
     }
 }
 
-/// The latest moment up to `latest` at which clocks in `zone` show `time`.
+/// Returns the latest moment up to `latest` at which clocks in `zone` show `time`.
 fn latest_of_day(time: Time, zone: &TimeZone, latest: Timestamp) -> Option<Moment> {
     let shown = zone.to_datetime(jiff::Timestamp::from_microsecond(latest.as_micros()).ok()?);
     // Clocks that go back over midnight have shown tomorrow already, and a day may be missing.
@@ -138,7 +139,7 @@ fn latest_of_day(time: Time, zone: &TimeZone, latest: Timestamp) -> Option<Momen
     None
 }
 
-/// Whether something is told of the date. The year is not asked for.
+/// Whether any part of the date is given. The year is not checked.
 fn has_part_of_date(told: &BrokenDownTime) -> bool {
     let weeks = [told.iso_week(), told.sunday_based_week(), told.monday_based_week()];
     told.month().is_some()
@@ -156,7 +157,7 @@ fn of_jiff(instant: jiff::Timestamp) -> Timestamp {
     Timestamp::from_micros(instant.as_microsecond())
 }
 
-/// UNIX seconds or milliseconds.
+/// Parses UNIX seconds or milliseconds.
 fn unix(bytes: &[u8]) -> Option<Timestamp> {
     let value = fields::number(bytes)?;
     let seconds_or_millis = i64::try_from(value).ok()?;
@@ -165,7 +166,7 @@ fn unix(bytes: &[u8]) -> Option<Timestamp> {
     (millis < 253_402_300_800_000).then(|| Timestamp::from_millis(millis))
 }
 
-/// Whether `format` is the form of a time, with or without a date: a sample is written with it and read back.
+/// Checks that `format` is the format of a time, with or without a date: a sample is written with it and read back.
 ///
 /// # Errors
 /// What is wrong with it, for people.
@@ -187,7 +188,7 @@ pub fn check_format(format: &str) -> Result<(), String> {
             return Err("it does not say hour and minute".to_owned());
         }
     }
-    // Seconds may be left out; all else has to come back as it was.
+    // Seconds may be left out; everything else has to come back as it was.
     let read = match Told::of(&told, &TimeZone::UTC) {
         Some(Told::Instant(at)) => jiff::Timestamp::from_microsecond(at.as_micros()).ok(),
         Some(Told::OfDay { time, .. }) => {

@@ -7,8 +7,8 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-/// What a field of that format says to one who received it then: the moment, `?` before one that is unsure, `never`, or
-/// `-` where it is no time.
+/// Returns what a field of that format means if received at that time: the moment, `?` before one that is unsure, `never`, or
+/// `-` where it is not a time.
 fn shown(text: &str, format: Option<&str>, zone: &str, received_at: &str) -> String {
     let zone = TimeZone::get(zone).unwrap();
     let Some(told) = Told::read(text.as_bytes(), format, &zone) else { return "-".to_owned() };
@@ -29,7 +29,7 @@ fn instants_are_what_they_are() {
         ("05.01.2026 09:00:00", Some("%d.%m.%Y %H:%M:%S"), "2026-01-05T08:00:00.000Z"),
         ("05.01.2026 09:00", Some("%d.%m.%Y %H:%M"), "2026-01-05T08:00:00.000Z"),
         ("05.13.2026 09:00:00", Some("%d.%m.%Y %H:%M:%S"), "-"),
-        // With an offset the hour that occurs twice is told, and one that does not occur is a time all the same.
+        // With an offset the hour that occurs twice is unambiguous, and one that does not occur is still a time.
         ("2026-10-25 02:30:00 +0200", Some("%F %T %z"), "2026-10-25T00:30:00.000Z"),
         ("2026-10-25 02:30:00 +0100", Some("%F %T %z"), "2026-10-25T01:30:00.000Z"),
         ("2026-03-29 02:30:00 +0100", Some("%F %T %z"), "2026-03-29T01:30:00.000Z"),
@@ -136,7 +136,7 @@ fn a_form_of_a_time_has_hour_and_minute_and_all_of_a_date_or_nothing_of_it() {
     }
 }
 
-/// The same by looking at the clock minute by minute, backwards.
+/// Finds the same by looking at the clock minute by minute, backwards.
 fn by_walking(time: Time, zone: &TimeZone, latest: jiff::Timestamp) -> Option<jiff::Timestamp> {
     let minute = jiff::SignedDuration::from_mins(1);
     let mut at = latest;

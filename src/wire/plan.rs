@@ -15,20 +15,20 @@ use super::lines::LinePatterns;
 use super::states::{Direction, StateTable};
 use super::words::Words;
 
-/// Most columns, skill groups not counted.
+/// Most columns, not counting skill groups.
 pub const MAX_COLUMNS: usize = 256;
 
 /// Why a layout cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// `skip` or `marker` is no regular expression.
+    /// `skip` or `marker` is not a regular expression.
     #[error("not a regular expression: {0}")]
     Pattern(#[from] regex::Error),
     /// A required column is missing.
     #[error("the layout has no column {:?}", .0.name())]
     MissingColumn(Column),
-    /// A column stands twice.
+    /// A column appears twice.
     #[error("column {:?} stands twice", .0.name())]
     RepeatedColumn(Column),
     /// More columns than [`MAX_COLUMNS`].
@@ -51,7 +51,7 @@ pub enum PlanError {
     TimeZone(String),
 }
 
-/// Spellings of null. Most fields are told from all of them by their length alone.
+/// Spellings of null. Most fields differ from all of them by their length alone.
 #[derive(Debug)]
 pub(super) struct Spellings {
     /// Bit n: one of them is n bytes long. The highest bit stands for that length and all above.
@@ -72,7 +72,7 @@ impl Spellings {
     }
 }
 
-/// Whether two short texts are equal. For a few bytes a loop beats the call that `==` is.
+/// Whether two short texts are equal. For a few bytes a loop beats the call behind `==`.
 #[inline]
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one == other)
@@ -82,7 +82,7 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 #[derive(Debug)]
 pub(super) struct PlanColumn {
     pub(super) column: Column,
-    /// Its records of an unchanged state may differ.
+    /// It may differ between records of an unchanged state.
     pub(super) is_volatile: bool,
     pub(super) null: Spellings,
     pub(super) place: Place,
@@ -118,7 +118,7 @@ pub struct Plan {
     pub(super) identified_by: usize,
     /// Indices of the columns that may differ between records of an unchanged state.
     pub(super) volatile: Vec<usize>,
-    /// Fixed width only: bytes of a volatile column are those of another one, too. Such a record is always decoded.
+    /// Fixed width only: a volatile column shares bytes with another one. Such a record is always decoded.
     pub(super) shares_volatile_bytes: bool,
     merges_rows: bool,
     computes_start: bool,
@@ -127,10 +127,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles `spec`; local times in the feed are of the IANA zone `time_zone`.
+    /// Compiles `spec`; local times in the feed are in the IANA zone `time_zone`.
     ///
     /// # Errors
-    /// When the parts of the layout do not fit together. `config` finds the same with file and line before.
+    /// When the parts of the layout do not fit together. `config` finds the same before, with file and line.
     pub fn compile(spec: &LayoutSpec, time_zone: &str) -> Result<Arc<Self>, PlanError> {
         if spec.columns.len() > MAX_COLUMNS {
             return Err(PlanError::TooManyColumns);
@@ -185,12 +185,12 @@ impl Plan {
         }))
     }
 
-    /// How a byte stream of this layout is cut.
+    /// Returns how a byte stream of this layout is cut.
     pub const fn ends(&self) -> &Ends {
         &self.ends
     }
 
-    /// Which lines are no records.
+    /// Returns which lines are not records.
     pub const fn lines(&self) -> &LinePatterns {
         &self.lines
     }
@@ -199,17 +199,17 @@ impl Plan {
         &self.columns[self.login]
     }
 
-    /// One row per agent and skill: the rows of an agent have to be merged.
+    /// Whether there is one row per agent and skill, so that the rows of an agent have to be merged.
     pub const fn merges_rows(&self) -> bool {
         self.merges_rows
     }
 
-    /// Records tell something about time.
+    /// Whether records say something about time.
     pub const fn tells_time(&self) -> bool {
         self.computes_start || !self.volatile.is_empty()
     }
 
-    /// Records tell when the state began, directly or by its duration.
+    /// Whether records say when the state began, directly or by its duration.
     pub const fn computes_start(&self) -> bool {
         self.computes_start
     }
@@ -221,13 +221,13 @@ fn ends(spec: &LayoutSpec) -> Ends {
     if has_meaning { ends.keeping_form_feeds() } else { ends }
 }
 
-/// Whether the place of a column of fixed width reaches into that of another one.
+/// Whether a fixed-width column overlaps another one.
 fn shares_bytes(index: usize, columns: &[PlanColumn], groups: Option<&PlanGroups>) -> bool {
     let end = |place: Place| place.at.saturating_add(place.width);
     let Some(own) = columns.get(index).map(|column| column.place) else { return false };
     let others = columns.iter().enumerate().filter(|(other, _)| *other != index);
     let mut places = others.map(|(_, column)| column.place);
-    // Groups go on to the end of the record, or might: it is enough that one begins before the column's end.
+    // Groups continue to the end of the record, or might: it is enough that one begins before the column's end.
     places.any(|place| place.at < end(own) && own.at < end(place)) || groups.is_some_and(|groups| groups.at < end(own))
 }
 

@@ -3,7 +3,7 @@
 use super::layout::Column;
 use super::record::{LONGEST_VALUE, MOST_SKILLS};
 
-/// Why bytes are no valid record.
+/// Why bytes are not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
@@ -25,16 +25,16 @@ pub enum Reason {
     /// More fields than the layout has, and `extra_fields` is `error`.
     #[error("more fields than the layout has")]
     TooManyFields,
-    /// An invisible character in the login id, which would tell people apart whom nobody can.
+    /// An invisible character in the login id, which would distinguish people whom nobody can tell apart.
     #[error("{} has an invisible character, U+{:04X}", Column::LoginId.name(), u32::from(*.0))]
     Invisible(char),
     /// A required column is null.
     #[error("{} is empty", .0.name())]
     Missing(Column),
-    /// A column that must be a number is none, or one out of range.
+    /// A column that must be a number is not one, or is out of range.
     #[error("{} is not a number in range", .0.name())]
     BadNumber(Column),
-    /// A column that must be a time or a duration is none.
+    /// A column that must be a time or a duration is not one.
     #[error("{} is not a time of the expected form", .0.name())]
     BadTime(Column),
     /// A column with fixed spellings has another.
@@ -78,7 +78,7 @@ impl Reason {
         "too_many_agents",
     ];
 
-    /// The label in metrics and headers: a small fixed set.
+    /// Returns the label in metrics and headers: a small fixed set.
     pub const fn label(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",

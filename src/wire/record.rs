@@ -7,8 +7,8 @@ use super::states::{Direction, Mode};
 pub use super::text::RawText;
 use crate::time::Timestamp;
 
-/// Most bytes of a value whose text is kept, in the layout's encoding. What an agent is called or does is far shorter; without
-/// a bound each of the lists that remember such texts would be as large as a peer likes.
+/// Most bytes of a value whose text is kept, in the layout's encoding. Real names and states are far shorter; without a bound
+/// each list that remembers such texts could become as large as a peer likes.
 pub const LONGEST_VALUE: usize = 256;
 
 /// Most skills of an agent.
@@ -42,7 +42,7 @@ pub struct Skills<'a> {
 }
 
 impl<'a> Skills<'a> {
-    /// How many.
+    /// Returns how many there are.
     pub const fn len(&self) -> usize {
         self.slots.len()
     }
@@ -52,7 +52,7 @@ impl<'a> Skills<'a> {
         self.slots.is_empty()
     }
 
-    /// One after the other.
+    /// Iterates over them.
     pub fn iter(&self) -> impl Iterator<Item = RecordSkill<'a>> + use<'a> {
         let Self { frame, slots, encoding, quote } = *self;
         slots.iter().map(move |slot| {
@@ -82,7 +82,7 @@ pub struct Record<'a> {
     pub raw_state: RawText<'a>,
     /// From its column, or else from the code. Counts in AUX only.
     pub aux_reason: Option<u32>,
-    /// Split or skill of the work at hand.
+    /// Split or skill of the current work.
     pub work_split: Option<RawText<'a>>,
     /// Extension.
     pub extension: Option<RawText<'a>>,
@@ -94,7 +94,7 @@ pub struct Record<'a> {
     pub location: Option<RawText<'a>>,
     /// Log-out reason.
     pub logout_reason: Option<RawText<'a>>,
-    /// What the feed tells about time.
+    /// What the feed says about time.
     pub times: Times,
     /// The column `state_start` as it came, without blanks around it; `None` where `times` has none.
     pub state_start_text: Option<&'a [u8]>,
@@ -102,19 +102,19 @@ pub struct Record<'a> {
     pub skills: Skills<'a>,
 }
 
-/// What a record tells about time.
+/// What a record says about time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Times {
-    /// In the current mode and direction.
+    /// Time in the current mode and direction.
     pub duration: Option<Duration>,
-    /// Of the record.
+    /// Time of the record.
     pub timestamp: Option<Timestamp>,
     /// Beginning of the state.
     pub state_start: Option<Timestamp>,
     /// The timestamp is a local time that occurs twice, and nothing excludes either of the two.
     pub timestamp_is_unsure: bool,
-    /// So is the beginning of the state.
+    /// The same for the beginning of the state.
     pub state_start_is_unsure: bool,
-    /// How many local times were told that do not occur. Each counts as null.
+    /// How many given local times do not occur. Each counts as null.
     pub impossible: u8,
 }

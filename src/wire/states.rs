@@ -1,8 +1,8 @@
 //! Work modes, directions and the tables that turn a site's state codes into them.
 //!
-//! Source of `rta-codes`: the public Avaya CMS event table of NICE (help.nicecxone.com,
-//! workforcemanagement/avayacms.htm): tens digit = work mode, units digit = direction. Source of `cms-names`: the agent
-//! string values of Avaya CMS R21. The numbers of column `WORKMODE` in the CMS *database* are others; never mix them.
+//! Source of `rta-codes`: the public Avaya CMS event table of NICE (help.nicecxone.com, workforcemanagement/avayacms.htm):
+//! tens digit = work mode, units digit = direction. Source of `cms-names`: the agent string values of Avaya CMS R21. The
+//! numbers of column `WORKMODE` in the CMS *database* are different; never mix them.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl Mode {
         Self::Logoff,
     ];
 
-    /// The name in keys, tables, events and metrics.
+    /// Returns the name in keys, tables, events and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unknown => "UNKNOWN",
@@ -73,7 +73,7 @@ impl Mode {
         }
     }
 
-    /// The mode of that name.
+    /// Returns the mode of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Mode {
 /// The direction of the call that a mode is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
-    /// No call, or not told.
+    /// No call, or not reported.
     #[default]
     None,
     /// Outbound.
@@ -103,7 +103,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The name in records and events.
+    /// Returns the name in records and events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "NONE",
@@ -179,12 +179,12 @@ impl StateCode {
 pub struct StateTable(Words<StateCode>);
 
 impl StateTable {
-    /// A table from its rows; of two rows with one code the later wins.
+    /// Creates a table from its rows; of two rows with one code the later wins.
     pub fn new(rows: impl IntoIterator<Item = (String, StateCode)>) -> Self {
         Self(Words::new(rows))
     }
 
-    /// The folded codes of Generic RTA.
+    /// Returns the folded codes of Generic RTA.
     pub fn rta_codes() -> Self {
         let mut rows = Vec::new();
         let directions = [Direction::None, Direction::Out, Direction::In];
@@ -208,7 +208,7 @@ impl StateTable {
         Self::new(rows)
     }
 
-    /// The names of CMS reports and of agent trace.
+    /// Returns the names of CMS reports and of agent trace.
     pub fn cms_names() -> Self {
         let spell = |mode: Mode| {
             if mode == Mode::Ring { "RINGING" } else { mode.name() }
@@ -216,12 +216,12 @@ impl StateTable {
         Self::new(Mode::ALL.map(|mode| (spell(mode).to_owned(), StateCode::new(mode, Direction::None))))
     }
 
-    /// What `code` stands for; case counts.
+    /// Returns what `code` stands for; case counts.
     pub fn lookup(&self, code: &[u8]) -> Option<StateCode> {
         self.0.lookup(code)
     }
 
-    /// The same for a field.
+    /// Does the same for a field.
     #[inline]
     pub(super) fn meaning(&self, field: RawText<'_>) -> Option<StateCode> {
         self.0.meaning(field)

@@ -1,20 +1,20 @@
-//! Text of a record that stays bytes until somebody needs it.
+//! Text of a record that stays bytes until it is needed.
 
 use std::borrow::Cow;
 
 use super::encoding::Encoding;
 
-/// A field that stays as it was received until somebody needs its text.
+/// A field that stays as received until its text is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawText<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) encoding: Encoding,
-    /// The quote that stands doubled inside, where one does.
+    /// The quote that is doubled inside, if any.
     pub(super) doubled: Option<u8>,
 }
 
 impl<'a> RawText<'a> {
-    /// The text; borrowed where the bytes are UTF-8 and hold no doubled quote.
+    /// Returns the text; borrowed where the bytes are UTF-8 and hold no doubled quote.
     pub fn text(self) -> Cow<'a, str> {
         let text = self.encoding.decode(self.bytes);
         match self.doubled {

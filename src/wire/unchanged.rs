@@ -1,15 +1,17 @@
-//! Is this record the one we had, but for the clock?
+//! Is this record the one we had, except for the clock?
 //!
-//! In a snapshot feed 95-99 % of the records say nothing new. Such a record is recognised by its bytes: everything
-//! outside the volatile columns (duration, timestamp) must be what the agent's last valid record had, and of those
-//! columns only the values are read. Equal bytes decode equally, save for one thing: which moment a local `state_start`
-//! is can depend on when it was received, so what it told is remembered, and resolved again. Whatever is not plain in a
-//! volatile column (null, quoted, longer than a value may be, not printable) is left to the decoder. So a record taken
-//! this way is valid, has the state of the last one, and tells the times that decoding it would give.
+//! In a snapshot feed 95-99 % of the records say nothing new. Such a record is recognised by its bytes: everything outside
+//! the volatile columns (duration, timestamp) must be what the agent's last valid record had, and of those columns only the
+//! values are read. Equal bytes decode equally, except for one thing: which moment a local `state_start` means can depend on
+//! when it was received, so what it said is remembered, and resolved again. Whatever is not plain in a volatile column (null,
+//! quoted, longer than a value may be, not printable) is left to the decoder. So a record taken this way is valid, has the
+//! state of the last one, and gives the times that decoding it would give.
 //!
 //! Skill columns are compared even where details are off, because a broken skill group makes a record invalid; one that
 //! differs costs a decode, nothing else. Where columns of fixed width share bytes with a volatile one, equal bytes outside
-//! say nothing of them: there is no shortcut.
+//! say nothing about them: there is no shortcut.
+
+use crate::time::Timestamp;
 
 use super::cursor::Area;
 use super::decode::Decoded;
@@ -18,7 +20,6 @@ use super::layout::{Column, FieldStyle};
 use super::moment::Told;
 use super::plan::Plan;
 use super::record::{LONGEST_VALUE, Times};
-use crate::time::Timestamp;
 
 /// The last valid record of an agent.
 #[derive(Clone, Debug, Default)]
@@ -46,13 +47,13 @@ impl LastRecord {
         *self = Self::default();
     }
 
-    /// Whether `frame` is the remembered record, byte for byte: all there is to know where the layout tells no time.
+    /// Whether `frame` is the remembered record, byte for byte: that is enough where the layout has no time.
     #[inline]
     pub fn is(&self, frame: &[u8]) -> bool {
         !self.bytes.is_empty() && self.bytes == frame
     }
 
-    /// What `frame`, received then, tells about time if it is the remembered record in all else; `None` if it has to be
+    /// Returns what `frame`, received then, says about time if it is otherwise the remembered record; `None` if it has to be
     /// decoded.
     #[inline]
     pub fn times_if_same(&self, plan: &Plan, frame: &[u8], received_at: Timestamp) -> Option<Times> {
@@ -74,7 +75,7 @@ impl LastRecord {
             let (bytes, after) = rest.split_at(length.unwrap_or(rest.len()));
             rest = after;
             let value = fields::trim(bytes);
-            // A quote may be a digit, too: what is inside is read by the decoder alone.
+            // A quote may be a digit, too: only the decoder reads what is inside.
             let is_quoted = plan.quote.is_some_and(|quote| value.first() == Some(&quote));
             let is_plain = value.len() <= LONGEST_VALUE && value.iter().all(|byte| (b' '..=b'~').contains(byte));
             if is_quoted || !is_plain || column.null.has(value) {
@@ -92,7 +93,7 @@ impl LastRecord {
         }
         if let Some(start) = self.start {
             times.set_state_start(start.at(&plan.time_zone, received_at));
-            // What did not occur and does today, or the other way round, is another start.
+            // A time that did not occur before and does today, or the other way round, is another start.
             if times.state_start.is_some() != self.has_start {
                 return None;
             }

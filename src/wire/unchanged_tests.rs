@@ -4,12 +4,13 @@ use jiff::tz::TimeZone;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::*;
 use crate::wire::decode::Decoder;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{ColumnSpec, ExtraFields, LayoutSpec, Place, Repeat, SkillGroups, builtin};
 use crate::wire::record::{RawText, Record};
 use crate::wire::states::StateTable;
+
+use super::*;
 
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
@@ -46,7 +47,7 @@ fn who_shares_bytes_with_the_clock_is_decoded() {
 
 #[test]
 fn a_quoted_duration_is_not_read_with_its_quotes() {
-    // A digit for a quote: odd, and allowed.
+    // A digit for a quote: odd, but allowed.
     let columns = [Column::LoginId, Column::State, Column::Duration].map(ColumnSpec::plain);
     let layout = LayoutSpec {
         quote: Some(b'0'),
@@ -136,7 +137,7 @@ fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
     }
 }
 
-/// A value of the column, told at about that time.
+/// Returns a value of the column as of about that time.
 fn some_value(random: &mut ChaCha8Rng, column: &ColumnSpec, zone: &TimeZone, at: Timestamp) -> Vec<u8> {
     if random.random_bool(0.03) {
         return one_of(random, &[&b""[..], b"N/A", b"0", b"\xfc", b"\0", b"\"1\"", b"x\"", b"99:99", b"  "]).to_vec();
@@ -198,7 +199,7 @@ fn joined(random: &mut ChaCha8Rng, layout: &LayoutSpec, values: &[Vec<u8>], spac
     frame
 }
 
-/// All that a record says but its times.
+/// Returns all that a record says except its times.
 fn said(record: &Record<'_>) -> String {
     let text = |raw: Option<RawText<'_>>| raw.map(|raw| raw.text().into_owned());
     let texts = [record.work_split, record.extension, record.name, record.role, record.location, record.logout_reason];
@@ -258,6 +259,6 @@ fn the_shortcut_says_what_the_decoder_says() {
             }
         }
     }
-    // The comparison is worth something only while the shortcut is taken.
+    // The comparison only means something if the shortcut is taken.
     assert!(compared == 24_000 && taken > 4_000 && unsure > 100 && impossible > 10, "{taken} {unsure} {impossible}");
 }

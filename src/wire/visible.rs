@@ -1,12 +1,12 @@
-//! What of a login id can be seen.
+//! The visible part of a login id.
 //!
-//! Nobody can tell two people apart by what nobody sees: white space around a login id does not belong to it, and an
+//! Invisible characters must not distinguish two people: white space around a login id does not belong to it, and an
 //! invisible character inside makes it nobody's.
 
 use super::encoding::Encoding;
 
 /// General category Cf of Unicode 17.0, first and last code point of each range. The standard library has Cc alone
-/// (`char::is_control`), and a crate of all categories for 21 ranges that hardly ever grow is not worth its weight.
+/// (`char::is_control`), and a crate of all categories is not worth it for 21 ranges that hardly ever grow.
 const FORMAT: [(u32, u32); 21] = [
     (0x00AD, 0x00AD),
     (0x0600, 0x0605),
@@ -31,13 +31,13 @@ const FORMAT: [(u32, u32); 21] = [
     (0xE0020, 0xE007F),
 ];
 
-/// `bytes` without the white space at both ends. A control character other than the tab is not white space here.
+/// Returns `bytes` without the white space at both ends. A control character other than the tab is not white space here.
 pub(super) fn trim(encoding: Encoding, bytes: &[u8]) -> &[u8] {
     if encoding == Encoding::Utf8 {
         let is_white = |c: char| c == '\t' || c.is_whitespace() && !c.is_control();
         return std::str::from_utf8(bytes).map_or(bytes, |text| text.trim_matches(is_white).as_bytes());
     }
-    // All encodings of one byte that have a no-break space have it here.
+    // All single-byte encodings with a no-break space have it here.
     let no_break = if encoding == Encoding::Ascii { b' ' } else { 0xA0 };
     let is_white = |byte: &u8| matches!(byte, b' ' | b'\t') || *byte == no_break;
     let Some(first) = bytes.iter().position(|byte| !is_white(byte)) else { return &bytes[..0] };
@@ -45,7 +45,7 @@ pub(super) fn trim(encoding: Encoding, bytes: &[u8]) -> &[u8] {
     &bytes[first..=last]
 }
 
-/// Whether it is a control character or one of format (Unicode Cc and Cf).
+/// Whether it is a control or format character (Unicode Cc and Cf).
 pub(crate) fn is_invisible(c: char) -> bool {
     let is_format = || {
         let code = u32::from(c);
@@ -55,7 +55,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control() || !c.is_ascii() && is_format()
 }
 
-/// The first invisible character.
+/// Returns the first invisible character.
 pub(super) fn invisible(text: &str) -> Option<char> {
     text.chars().find(|c| is_invisible(*c))
 }

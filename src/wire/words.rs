@@ -1,6 +1,6 @@
 //! A site's own words: what the texts of a column stand for.
 //!
-//! A text is looked up as it is, case included; looking up costs one hash and no allocation for ASCII.
+//! A text is looked up as it is, including case; a lookup costs one hash and no allocation for ASCII.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,11 +11,11 @@ use super::text::RawText;
 #[derive(Clone, Debug)]
 pub struct Words<T> {
     meanings: HashMap<Box<[u8]>, T, FixedState>,
-    /// In the order of definition, for those who spell words instead of reading them.
+    /// In the order of definition, for code that spells words instead of reading them.
     listed: Vec<(String, T)>,
 }
 
-/// Those with the same rows are equal: the meanings are found through them.
+/// Words with the same rows are equal: the meanings are derived from them.
 impl<T: PartialEq> PartialEq for Words<T> {
     fn eq(&self, other: &Self) -> bool {
         self.listed == other.listed
@@ -31,20 +31,20 @@ impl<T> Default for Words<T> {
 }
 
 impl<T: Copy> Words<T> {
-    /// From rows of a word and its meaning; of two rows with one word the later wins.
+    /// Creates them from rows of a word and its meaning; of two rows with one word the later wins.
     pub fn new(rows: impl IntoIterator<Item = (String, T)>) -> Self {
         let listed: Vec<_> = rows.into_iter().collect();
         let meanings = listed.iter().map(|(word, meaning)| (word.as_bytes().into(), *meaning)).collect();
         Self { meanings, listed }
     }
 
-    /// What `word`, in UTF-8, stands for.
+    /// Returns what `word`, in UTF-8, stands for.
     #[inline]
     pub fn lookup(&self, word: &[u8]) -> Option<T> {
         self.meanings.get(word).copied()
     }
 
-    /// The same for a field.
+    /// Does the same for a field.
     #[inline]
     pub(super) fn meaning(&self, field: RawText<'_>) -> Option<T> {
         if self.listed.is_empty() {

@@ -51,7 +51,7 @@ fingerprint() {
     {
         rustc -V
         cd "$root"
-        find Cargo.toml Cargo.lock LICENSE build.rs benches proto src .containerignore deploy/container/Containerfile \
+        find Cargo.toml Cargo.lock LICENSE build.rs benches examples proto src .containerignore deploy/container/Containerfile \
             deploy/sbom.py deploy/systemd/licences.sh tests/deployment/image.sh tests/deployment/bases.sh -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12
 }

@@ -9,25 +9,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtalink::engine::Engine;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::tracker::settings::{FeedMode, Settings, SnapshotEnd, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
 /// An engine that has seen nothing: snapshots that end with a repeat, nobody mapped.
 pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
     let settings = Settings {
-        acd: 1,
-        details,
-        mode: FeedMode::Snapshot,
-        snapshot_end: SnapshotEnd::Repeat,
-        snapshot_idle: Duration::from_millis(500),
-        shortest_refresh: Duration::ZERO,
-        logout_after: 2,
-        restart_tolerance: Duration::from_secs(2),
-        stale_after: Duration::from_secs(30),
-        when_silent: WhenSilent::Stale,
-        empty_below: 5,
-        unknown_after: None,
+        fixed: Fixed { acd: 1, details, mode: FeedMode::Snapshot, snapshot_end: SnapshotEnd::Repeat },
+        thresholds: Thresholds {
+            snapshot_idle: Duration::from_millis(500),
+            shortest_refresh: Duration::ZERO,
+            logout_after: 2,
+            restart_tolerance: Duration::from_secs(2),
+            stale_after: Duration::from_secs(30),
+            when_silent: WhenSilent::Stale,
+            empty_below: 5,
+            unknown_after: None,
+        },
     };
     let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
     let mapping = MappingTables {

@@ -4,12 +4,15 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a panic here is a failed test
 
 pub(crate) mod agents;
+pub(crate) mod bytes;
 pub(crate) mod certificates;
+pub(crate) mod engine;
 pub(crate) mod faulty_disk;
 pub(crate) mod forward;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod kafka;
+pub(crate) mod player;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod prometheus;
@@ -22,5 +25,6 @@ pub(crate) mod short;
 pub(crate) mod small_disk;
 pub(crate) mod stunnel;
 pub(crate) mod tls_client;
+pub(crate) mod told;
 pub(crate) mod topic;
 pub(crate) mod wait;

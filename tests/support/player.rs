@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rtalink::capture::{Entry, Happening};
+use rtalink::config::mapping as mapping_files;
 use rtalink::config::model::Integration;
 use rtalink::config::{self, model::Config};
 use rtalink::engine::replay::Replay;
 use rtalink::engine::{Engine, Finding};
-use rtalink::integration::mapping_files;
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::tables::MappingTables;
 use rtalink::time::Timestamp;
 use rtalink::tracker::memory::{AgentMemory, FeedMemory};
-use rtalink::tracker::settings::Settings;
+use rtalink::tracker::settings::Thresholds;
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
@@ -135,8 +135,8 @@ impl<'a> Player<'a> {
         self.conclude(findings);
     }
 
-    pub(crate) fn set_thresholds(&mut self, settings: &Settings) {
-        self.engine_mut().set_thresholds(settings);
+    pub(crate) fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.engine_mut().set_thresholds(thresholds);
         self.conclude(Vec::new());
     }
 
@@ -161,7 +161,7 @@ fn start(integration: &Integration) -> Replay {
     let plan = plan(integration);
     let tables = Arc::new(MappingTables { version: 1, ..mapping_files::read(&integration.mapping).unwrap() });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
-    Replay::new(engine, plan, integration.settings.snapshot_idle)
+    Replay::new(engine, plan, integration.settings.thresholds.snapshot_idle)
 }
 
 fn plan(integration: &Integration) -> Arc<Plan> {

@@ -18,7 +18,7 @@ const EXACTLY_ONCE: [&str; 4] = [
     fail_point::BEFORE_TRANSACTION_COMMIT,
     fail_point::AFTER_TRANSACTION_COMMIT,
 ];
-/// Reached where somebody is forgotten: `tests/forget.rs` plays these.
+/// Reached where somebody is forgotten: `tests/kafka/forget.rs` plays these.
 const FORGETTING: [&str; 5] = [
     fail_point::BEFORE_FORGET,
     fail_point::AFTER_FORGET,

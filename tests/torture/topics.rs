@@ -55,7 +55,7 @@ pub(crate) fn deleted(mut scene: Scene) {
     }
     let log = child::log(scene.path());
     assert!(log.contains("a topic that was there is gone"), "no ERROR about the topics");
-    assert!(log.contains("has begun anew"), "no ERROR about current");
+    assert!(log.contains("was made anew"), "no ERROR about current");
     let pending = scene.life().pending();
     let (statuses, rounds) = (scene.on("feed-status").len(), rounds.len());
     say(&format!("{}: {rounds} times topics deleted, {pending} pending, {statuses} statuses", scene.name()));

@@ -32,9 +32,9 @@ fn variables_override_and_add() {
     assert_eq!(config.store.directory, Path::new("/var/lib/rtalink"));
     let integration = &config.integrations[0];
     let realtime = integration.realtime.as_ref().unwrap();
-    assert_eq!((integration.settings.acd, realtime.listen.port()), (7, 7100));
+    assert_eq!((integration.settings.fixed.acd, realtime.listen.port()), (7, 7100));
     assert_eq!(realtime.allow.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.168.1.1/32"]);
-    assert_eq!(integration.settings.stale_after, Duration::from_secs(60));
+    assert_eq!(integration.settings.thresholds.stale_after, Duration::from_secs(60));
     assert_eq!(integration.mapping.default_activity.0, "9");
     assert_eq!(&*config.integrations[1].id, "b");
     let layout = &config.layouts["Site-A"];

@@ -1,9 +1,10 @@
 //! `[layout.NAME]`.
 
-use super::*;
 use crate::wire::encoding::Encoding;
 use crate::wire::layout::{FieldStyle, Framing, LayoutSpec, Place};
 use crate::wire::states::Mode;
+
+use super::*;
 
 const COLUMNS: &str = "columns = [\"login_id\", \"state\"]\nstates = \"rta-codes\"\n";
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::*;
 
-/// A valid start that scenarios add to: `[layout.mine]` comes last, so that its keys can follow.
+/// A valid beginning that scenarios extend: `[layout.mine]` comes last, so that its keys can follow.
 const KAFKA: &str = "[kafka]\nbootstrap_servers = \"k:9092\"\n";
 
 /// An integration without anything to warn about, for tables that follow its keys.

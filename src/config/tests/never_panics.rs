@@ -1,4 +1,4 @@
-//! No text and no environment brings the reader down.
+//! No text and no environment makes the reader panic.
 
 use proptest::prelude::*;
 

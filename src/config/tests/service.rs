@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::*;
 use crate::config::model::{Bootstrap, Format, LogFormat};
+
+use super::*;
 
 #[test]
 fn defaults_are_those_of_the_example() {
@@ -22,18 +23,22 @@ fn defaults_are_those_of_the_example() {
     assert_eq!((&*integration.id, integration.name.as_str(), integration.time_zone.as_str()), ("a", "a", "UTC"));
     insta::assert_debug_snapshot!(integration.settings, @r"
     Settings {
-        acd: 1,
-        details: false,
-        mode: Snapshot,
-        snapshot_end: Repeat,
-        snapshot_idle: 500ms,
-        shortest_refresh: 1s,
-        logout_after: 2,
-        restart_tolerance: 2s,
-        stale_after: 30s,
-        when_silent: Stale,
-        empty_below: 5,
-        unknown_after: None,
+        fixed: Fixed {
+            acd: 1,
+            details: false,
+            mode: Snapshot,
+            snapshot_end: Repeat,
+        },
+        thresholds: Thresholds {
+            snapshot_idle: 500ms,
+            shortest_refresh: 1s,
+            logout_after: 2,
+            restart_tolerance: 2s,
+            stale_after: 30s,
+            when_silent: Stale,
+            empty_below: 5,
+            unknown_after: None,
+        },
     }
     ");
     assert_eq!(integration.mapping.users, None);

@@ -1,4 +1,4 @@
-//! Setting files aside: a new name that says when, never over an earlier one, and nothing is deleted.
+//! Sets files aside: under a new name with the time, never over an earlier one, and nothing is deleted.
 
 use std::fs;
 use std::io;
@@ -9,10 +9,10 @@ use crate::time::Timestamp;
 use super::DATABASE;
 
 const CORRUPT: &str = ".corrupt-";
-/// What SQLite keeps beside a database.
+/// What SQLite keeps next to a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Renames the database with what belongs to it; returns its new name. SQLite finds the parts by that name.
+/// Renames the database with what belongs to it; returns its new name. SQLite finds its other files by that name.
 pub(super) fn database(directory: &Path) -> io::Result<PathBuf> {
     let name = free_name(directory, DATABASE);
     for companion in COMPANIONS {

@@ -5,20 +5,20 @@
 pub(super) struct Checksum(crc32fast::Hasher);
 
 impl Checksum {
-    /// A number; absent ones are -1, which no column holds.
+    /// Adds a number; absent ones are -1, which no column holds.
     pub(super) fn number(mut self, number: impl Into<Option<i64>>) -> Self {
         self.0.update(&number.into().unwrap_or(-1).to_le_bytes());
         self
     }
 
-    /// Text or a blob, with its length, so that neighbours cannot trade bytes.
+    /// Adds text or a blob, with its length, so that neighbours cannot exchange bytes.
     pub(super) fn bytes(self, bytes: &[u8]) -> Self {
         let mut this = self.number(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
         this.0.update(bytes);
         this
     }
 
-    /// As the column `checksum` has it.
+    /// Returns it as the column `checksum` has it.
     pub(super) fn finish(self) -> i64 {
         i64::from(self.0.finalize())
     }

@@ -56,19 +56,19 @@ pub enum Write<'a> {
         agents: &'a [AgentRow],
         /// A `rtalink.store.v1.FeedMemory`.
         feed: &'a [u8],
-        /// The table is known to be whole. Once true it stays so.
+        /// The table is known to be whole. Once true it stays true.
         recovered: bool,
     },
-    /// These agents are not in the table any more; whoever is not in it is no error.
+    /// These agents are removed from the table; it is not an error if one is not in it.
     Forgotten {
         /// Number of the integration.
         integration: i64,
-        /// Who.
+        /// The agents.
         agents: &'a [AgentKey],
     },
-    /// Somebody is forgotten by what is written: [`super::Store::erase`] is due, also after a restart.
+    /// The writes forget somebody: [`super::Store::erase`] is due, also after a restart.
     EraseDue,
-    /// The runs that have counted the journal, as text of a [`super::Lineage`].
+    /// The runs that counted the journal's positions, as text of a [`super::Lineage`].
     Runs {
         /// Number of the integration.
         integration: i64,
@@ -98,7 +98,7 @@ pub struct AgentRow {
     pub memory: Vec<u8>,
 }
 
-/// Room that a commit made.
+/// Room freed by a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Released {
     /// Number of the integration.
@@ -190,10 +190,10 @@ fn append(
     }
     let (number, first, at) = (row.number, signed(first)?, written_at.as_micros());
     let checksum = rows::of_journal(number, first, count.into(), at, content);
-    connection.execute(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO journal (integration, first, count, written_at, checksum, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![number, first, count, at, checksum, content],
     )?;
+    insert.execute(params![number, first, count, at, checksum, content])?;
     row.next = unsigned(first.saturating_add(count.into()))?;
     row.entries += 1;
     row.bytes += content.len() as u64;
@@ -202,10 +202,12 @@ fn append(
 
 /// Returns how many of the agents are new.
 fn upsert(connection: &Connection, integration: i64, agents: &[AgentRow]) -> Result<u64, StoreError> {
-    let mut update = connection
-        .prepare("UPDATE agent SET checksum = ?4, memory = ?5 WHERE integration = ?1 AND acd = ?2 AND login_id = ?3")?;
-    let mut insert = connection
-        .prepare("INSERT INTO agent (integration, acd, login_id, checksum, memory) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut update = connection.prepare_cached(
+        "UPDATE agent SET checksum = ?4, memory = ?5 WHERE integration = ?1 AND acd = ?2 AND login_id = ?3",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO agent (integration, acd, login_id, checksum, memory) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut added = 0;
     for agent in agents {
         let checksum = rows::of_agent(integration, agent.acd.into(), &agent.login_id, &agent.memory);
@@ -222,7 +224,8 @@ fn remove(connection: &Connection, integration: i64, agents: &[AgentKey]) -> Res
     if agents.is_empty() {
         return Ok(0);
     }
-    let mut delete = connection.prepare("DELETE FROM agent WHERE integration = ?1 AND acd = ?2 AND login_id = ?3")?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM agent WHERE integration = ?1 AND acd = ?2 AND login_id = ?3")?;
     let mut removed = 0;
     for (acd, login_id) in agents {
         removed += delete.execute(params![integration, acd, &**login_id])? as u64;
@@ -230,7 +233,7 @@ fn remove(connection: &Connection, integration: i64, agents: &[AgentKey]) -> Res
     Ok(removed)
 }
 
-/// Deletes what nobody needs any more; returns the bytes of its contents.
+/// Deletes what is no longer needed; returns the bytes of its contents.
 fn delete(connection: &Connection, row: &mut IntegrationRow) -> Result<u64, StoreError> {
     if row.entries == 0 {
         return Ok(0);
@@ -238,8 +241,8 @@ fn delete(connection: &Connection, row: &mut IntegrationRow) -> Result<u64, Stor
     let end = signed(row.acknowledged_to.min(row.covered_to))?;
     let below = "FROM journal WHERE integration = ?1 AND first < ?2 AND first + count <= ?2";
     let sum = format!("SELECT count(*), coalesce(sum(length(content)), 0) {below}");
-    let (entries, bytes): (i64, i64) =
-        connection.query_row(&sum, [row.number, end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut sum = connection.prepare_cached(&sum)?;
+    let (entries, bytes): (i64, i64) = sum.query_row([row.number, end], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (entries, bytes) = (unsigned(entries)?, unsigned(bytes)?);
     if entries == 0 {
         return Ok(0);
@@ -250,7 +253,7 @@ fn delete(connection: &Connection, row: &mut IntegrationRow) -> Result<u64, Stor
             row.id
         )));
     }
-    connection.execute(&format!("DELETE {below}"), [row.number, end])?;
+    connection.prepare_cached(&format!("DELETE {below}"))?.execute([row.number, end])?;
     row.entries -= entries;
     row.bytes -= bytes;
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! Damage at many places: the whole content, or somebody is told. Never less in silence.
+//! Damage in many places: a store returns the whole content or reports an error, never silently less.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn content(store: &mut Store) -> Result<Content, StoreError> {
     Ok(Content { integrations, mapping: mapping.into_iter().collect::<Result<_, _>>()? })
 }
 
-/// A store with something in all of its tables, as it is while the process runs and after it has ended.
+/// Creates a store with something in all of its tables, as it is while the process runs and after it has ended.
 fn sample(running: &Path, ended: &Path) -> Content {
     let folder = TempDir::new().unwrap();
     let copy = |to: &Path| {
@@ -41,7 +41,7 @@ fn sample(running: &Path, ended: &Path) -> Content {
     let agents: Vec<AgentRow> = (0..120).map(agent).collect();
     for id in ["one", "two"] {
         let number = store.integration(id).unwrap().number;
-        store.set_mapping_version(id, 5, 6).unwrap();
+        store.set_mapping_versions(&[MappingVersion { integration: id.into(), version: 5, content: 6 }]).unwrap();
         for k in 0..20_u64 {
             let content = vec![b'a' + u8::try_from(k).unwrap(); usize::try_from(k * 500).unwrap()];
             store.commit(&[batch(number, k * 10, &content)]).unwrap();
@@ -62,7 +62,7 @@ fn sample(running: &Path, ended: &Path) -> Content {
     content
 }
 
-/// Opens a damaged copy: what was written, or somebody is told.
+/// Opens a damaged copy: it must have what was written, or report an error.
 fn judge(from: &Path, expected: &Content, what: &str, damage: impl FnOnce(&Path)) -> &'static str {
     let folder = TempDir::new().unwrap();
     for entry in fs::read_dir(from).unwrap() {

@@ -1,7 +1,7 @@
 //! The open store.
 //!
-//! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, and the count in the lock
-//! file after it.
+//! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, followed by the count in the
+//! lock file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +12,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use uuid::Uuid;
 
 use crate::fail_point;
+use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
 use super::commit::{self, Released, Write};
 use super::erase::Written;
 use super::error::StoreError;
 use super::lock::{Counted, Lock};
+use super::mapping::MappingVersion;
 use super::reader::Reader;
 use super::rows::{self, IntegrationRow};
 use super::run::Lineage;
@@ -25,11 +27,11 @@ use super::{DATABASE, Settings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
-/// How long it waits at a time: who is in a hurry is heard then.
+/// How long it waits at a time: after that it checks for a hurry.
 const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
-/// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless somebody reads all the time.
+/// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless there is always a reader.
 pub const MOST_LOG: u64 = 32 * 1024 * 1024;
 
 /// Where the database is.
@@ -41,12 +43,12 @@ pub(super) enum Place {
     Memory { uri: String, settings: Settings },
 }
 
-/// Ends the waits of a store for other programs that have its file.
+/// Ends the waiting of a store for other programs that have its file.
 #[derive(Clone, Debug, Default)]
 pub struct Hurry(Arc<AtomicBool>);
 
 impl Hurry {
-    /// From here on nothing waits for more than a moment.
+    /// From now on nothing waits for more than a moment.
     pub fn up(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -63,11 +65,11 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) place: Place,
     pub(super) id: Uuid,
-    /// Of this opening.
+    /// The id of this opening.
     pub(super) run: Uuid,
     pub(super) commits: u64,
     pub(super) hurry: Hurry,
-    /// While a sweep is on its way.
+    /// `Some` while a sweep is in progress.
     pub(super) written: Option<Written>,
 }
 
@@ -82,7 +84,7 @@ pub struct StoredIntegration {
     pub acknowledged_to: u64,
     /// The agents are as they are after all messages below.
     pub covered_to: u64,
-    /// Nothing from here on is published.
+    /// Nothing from this position on is published.
     pub held_at: Option<u64>,
     /// Bytes of the contents in the journal.
     pub bytes: u64,
@@ -111,12 +113,12 @@ impl From<IntegrationRow> for StoredIntegration {
 }
 
 impl Store {
-    /// Random, made with the file.
+    /// Returns the store's id: random, created with the file.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// For another thread, which may not wait for as long as this one would.
+    /// Returns the means for another thread to shorten the waiting of this one.
     pub fn hurry(&self) -> Hurry {
         self.hurry.clone()
     }
@@ -126,7 +128,7 @@ impl Store {
         matches!(self.place, Place::Directory { .. })
     }
 
-    /// Ids of all integrations of which it has a row.
+    /// Returns the ids of all integrations that have a row.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when a row is not as it was written.
@@ -134,10 +136,10 @@ impl Store {
         Ok(IntegrationRow::all(&self.connection)?.into_iter().map(|row| row.id).collect())
     }
 
-    /// Deletes all messages and agents of an integration. Its positions stay: no position is ever counted twice.
+    /// Deletes all messages and agents of an integration. Its positions stay: no position is ever used twice.
     ///
     /// # Errors
-    /// Then nothing has changed.
+    /// On any error nothing has changed.
     pub fn remove_integration(&mut self, number: i64) -> Result<(), StoreError> {
         self.transaction(|connection| {
             let Some(row) = IntegrationRow::find(connection, number)? else { return Ok(()) };
@@ -159,10 +161,10 @@ impl Store {
         })
     }
 
-    /// What is known of an integration, which is added when missing.
+    /// Returns what is known of an integration, which is added when missing.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when the journal does not have the rows that it had, and whatever a commit fails with.
+    /// [`StoreError::Corrupt`] when the journal lacks rows that it had, and any error of a commit.
     pub fn integration(&mut self, id: &str) -> Result<StoredIntegration, StoreError> {
         let all = IntegrationRow::all(&self.connection)?;
         // A new number was never used before: rows of an integration are not deleted.
@@ -176,27 +178,27 @@ impl Store {
         Ok(row.into())
     }
 
-    /// The runs that an integration's journal was counted by, without this one. What cannot be read is unknown: then less
-    /// is believed of what Kafka tells.
+    /// Returns the runs that counted an integration's journal, without this one. What cannot be read is unknown: then less of
+    /// what Kafka says is trusted.
     pub fn lineage(&self, number: i64) -> Lineage {
         let found = meta::get(&self.connection, &meta::runs(number));
         let parsed = found.map(|text| text.map_or_else(|| Some(Lineage::default()), |text| Lineage::parse(&text)));
         parsed.ok().flatten().unwrap_or_else(|| {
             tracing::warn!(
-                number,
+                target: JOURNAL, number,
                 "the store's row of the runs of an integration is damaged: they are taken for unknown"
             );
             Lineage::default()
         })
     }
 
-    /// This run's id; another one at each opening.
+    /// Returns this run's id, different at each opening.
     pub fn run(&self) -> Uuid {
         self.run
     }
 
-    /// Writes down that this run goes on with these integrations, each (by its number) at a position. Where that cannot be
-    /// written, less is believed after the next start of what Kafka tells.
+    /// Records that this run continues these integrations, each (by its number) at a position. Where that cannot be written,
+    /// less of what Kafka says is trusted after the next start.
     pub fn begin_runs(&mut self, integrations: &[(i64, u64)]) -> Vec<Lineage> {
         let begun = |(number, first): &(i64, u64)| self.lineage(*number).followed_by(self.run, *first);
         let lineages: Vec<Lineage> = integrations.iter().map(begun).collect();
@@ -205,23 +207,25 @@ impl Store {
             all.try_for_each(|((number, _), lineage)| meta::set(connection, &meta::runs(*number), &lineage.to_string()))
         });
         if let Err(error) = written {
-            tracing::warn!(kind = error.kind(), %error, "the beginning of this run cannot be written down");
+            tracing::warn!(
+                target: JOURNAL, kind = error.kind(), %error, "the beginning of this run cannot be written down"
+            );
         }
         lineages
     }
 
-    /// Gives the `memory` of every agent to `take`.
+    /// Passes the `memory` of every agent to `take`.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when an agent is not as it was written, or missing; `take` may have got others by then.
+    /// [`StoreError::Corrupt`] when an agent is not as it was written, or is missing; `take` may have got others by then.
     pub fn agents(&self, number: i64, take: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
         agents(&self.connection, number, &mut |_, _, memory| take(memory))
     }
 
-    /// Does all of `writes`, in their order, or none of them. Returns the room it made, for integrations that got any.
+    /// Does all of `writes`, in their order, or none of them. Returns the room that was freed, for integrations that got any.
     ///
     /// # Errors
-    /// Then nothing has changed.
+    /// On any error nothing has changed.
     pub fn commit(&mut self, writes: &[Write<'_>]) -> Result<Vec<Released>, StoreError> {
         if writes.is_empty() {
             return Ok(Vec::new());
@@ -249,7 +253,7 @@ impl Store {
         Ok(released)
     }
 
-    /// What is wrong, while the disk has so little room that the journal must not grow. Deleting from it is still possible.
+    /// Returns an error while the disk has so little room that the journal must not grow. Deleting from it is still possible.
     pub fn shortage(&self) -> Option<StoreError> {
         match &self.place {
             Place::Directory { settings, .. } => {
@@ -262,7 +266,8 @@ impl Store {
         }
     }
 
-    /// A connection of its own, for another thread. It must be dropped before [`Store::set_aside_and_open`].
+    /// Returns a reader with a connection of its own, for another thread. It must be dropped before
+    /// [`Store::set_aside_and_open`].
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -276,7 +281,7 @@ impl Store {
         Ok(Reader { connection })
     }
 
-    /// Version of an integration's mapping and the digest of its content.
+    /// Returns the version of an integration's mapping and the digest of its content.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the row is not as it was written.
@@ -284,8 +289,8 @@ impl Store {
         mapping::get(&self.connection, integration)
     }
 
-    /// What a new version must at least be: a mapping without one gets this, one whose content has changed gets the greater
-    /// of this and its version plus one. It is 1 unless versions were lost; then it is beyond them.
+    /// Returns the least new version: a mapping without one gets this, one whose content has changed gets the greater of this
+    /// and its version plus one. It is 1 unless versions were lost; then it is beyond them.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the row is not as it was written.
@@ -293,12 +298,15 @@ impl Store {
         mapping::least_version(&self.connection)
     }
 
-    /// Remembers it.
+    /// Remembers the versions of these integrations' mappings, all of them or none.
     ///
     /// # Errors
-    /// Then nothing has changed.
-    pub fn set_mapping_version(&mut self, integration: &str, version: u64, content: u64) -> Result<(), StoreError> {
-        self.transaction(|connection| mapping::set(connection, integration, version, content))
+    /// On any error nothing has changed.
+    pub fn set_mapping_versions(&mut self, versions: &[MappingVersion]) -> Result<(), StoreError> {
+        self.transaction(|connection| {
+            let mut versions = versions.iter();
+            versions.try_for_each(|known| mapping::set(connection, &known.integration, known.version, known.content))
+        })
     }
 
     /// Runs `change` in a transaction that counts itself.
@@ -314,7 +322,7 @@ impl Store {
         result
     }
 
-    /// The same for the sweep, of all that is written meanwhile.
+    /// Does the same for the sweep, noting all that is written meanwhile.
     pub(super) fn swept(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<(), StoreError>,
@@ -356,7 +364,7 @@ impl Store {
         }
     }
 
-    /// Empties a WAL that has grown because somebody was always reading. Does not wait: the next look comes.
+    /// Empties a WAL that has grown because there was always a reader. Does not wait: there will be another attempt.
     fn bound_wal(&self) {
         let Some(wal) = self.wal() else { return };
         if wal.metadata().is_ok_and(|found| found.len() > MOST_LOG) {
@@ -365,7 +373,7 @@ impl Store {
                 .busy_timeout(Duration::ZERO)
                 .and_then(|()| self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))
                 .is_ok_and(|is_busy: bool| !is_busy);
-            tracing::debug!(emptied, "the WAL of the store has grown");
+            tracing::debug!(target: JOURNAL, emptied, "the WAL of the store has grown");
         }
     }
 
@@ -381,13 +389,13 @@ fn log(directory: &Path) -> PathBuf {
     directory.join(format!("{DATABASE}-wal"))
 }
 
-/// Bytes of SQLite's log beside the database in that directory. It cannot be emptied while somebody reads in it: a transaction
-/// of another program that stays open lets it grow as far as the disk goes.
+/// Returns the bytes of SQLite's log next to the database in that directory. It cannot be emptied while somebody reads it: a
+/// transaction that another program keeps open lets it grow until the disk is full.
 pub fn log_bytes(directory: &Path) -> u64 {
     log(directory).metadata().map_or(0, |found| found.len())
 }
 
-/// Gives ACD, login id and memory of every agent to `take`, checked.
+/// Passes ACD, login id and memory of every agent to `take`, checked.
 pub(super) fn agents(
     connection: &Connection,
     number: i64,

@@ -1,18 +1,16 @@
-//! Erasing: what was deleted is not to be found in the bytes of the store any more.
+//! Erasing: makes what was deleted disappear from the bytes of the store.
 //!
-//! A sweep goes over all pages of the file, some at a time, and makes zero what nothing refers to ([`super::scrub`]); then the
-//! log is emptied into the file and cut off. Between two portions the store goes on writing, so that nobody waits for a large
-//! file, and how large it is does not matter. In what state it was before does not matter either, nor which version has written
-//! it.
+//! A sweep goes over all pages of the file, some at a time, and zeroes what nothing refers to ([`super::scrub`]); then the
+//! log is emptied into the file and truncated. Between two portions the store keeps writing, so that nobody waits for a large
+//! file, and its size does not matter. Its previous state does not matter either, nor which version wrote it.
 //!
-//! What was deleted before a sweep began is gone when it has ended, although pages change behind its back. SQLite copies what
-//! nobody refers to along with what it moves: it exchanges the numbers of pages beside each other, copies a root as it is, moves
-//! pages to give room back. But all of that is written, and so it stands in the log ([`super::log`]): a page that was written
-//! after the sweep has passed it is swept again. So remains are always before the sweep, or on a page that it comes
-//! back to.
+//! What was deleted before a sweep began is gone when it has ended, although pages change behind its back. SQLite copies
+//! unreferenced bytes along with what it moves: it swaps neighbouring pages, copies a root as it is, and moves pages to give
+//! room back. But all of that is written, and so it is in the log ([`super::log`]): a page that was written after the sweep
+//! has passed it is swept again. So remains are always ahead of the sweep, or on a page that it comes back to.
 //!
-//! What was to be erased and is not is a row in `meta`, so that a restart goes on with it, with a new sweep. What the file
-//! system and the disk make of bytes that are overwritten or cut off is beyond us.
+//! A pending erasure is a row in `meta`, so that a restart continues it, with a new sweep. What the file system and the disk
+//! do with bytes that are overwritten or cut off is beyond us.
 //!
 //! Cost: reads the whole file once, writes the pages that had something; [`PORTION`] pages at a time.
 
@@ -24,6 +22,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Statement};
 
 use crate::fail_point;
+use crate::telemetry::targets::JOURNAL;
 
 use super::database::Store;
 use super::error::StoreError;
@@ -34,27 +33,27 @@ use super::scrub::{self, Format};
 /// Pages that are looked at in one transaction: 2 MiB.
 const PORTION: u32 = 512;
 
-/// How long readers of the log are waited for: ours are quick.
+/// How long to wait for readers of the log: ours are quick.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The page on which SQLite locks, and which has nothing on it, begins here.
+/// The page that SQLite uses for locking, and which holds nothing, begins here.
 const LOCK_BYTE: u64 = 1 << 30;
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
     /// Nothing that was deleted before the sweep began is in the file or its log.
     Done,
     /// There is more to do.
     More,
-    /// Somebody reads in the log, which can therefore not be cut off: try again.
+    /// Somebody reads the log, which therefore cannot be truncated: try again.
     Busy,
 }
 
 /// How far a sweep has come.
 #[derive(Debug)]
 pub struct Sweep {
-    /// The next page; behind the last one, what is left is the log.
+    /// The next page; beyond the last one, only the log is left.
     next: u32,
     /// Pages at a time.
     portion: u32,
@@ -66,31 +65,32 @@ impl Default for Sweep {
     }
 }
 
-/// What was written while a sweep is on its way.
+/// What was written while a sweep is in progress.
 #[derive(Debug)]
 pub(super) struct Written {
     log: Log,
     pages: BTreeSet<u32>,
-    /// The log could not be read: nobody knows what else was.
+    /// The log could not be read: what else was written is unknown.
     is_unknown: bool,
 }
 
 impl Written {
     fn since_now(log: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
-        // A checkpoint, however far it comes, says how many frames of the log are committed.
+        // A checkpoint, however far it gets, says how many frames of the log are committed.
         let committed: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
         let log = Log::begin(log, u64::try_from(committed).unwrap_or(0))
             .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self { log, pages: BTreeSet::new(), is_unknown: false })
     }
 
-    /// Something was written, and committed or not. `is_swept`: by the sweep, which leaves nothing on a page that it writes.
+    /// Notes that something was written, committed or not. `is_swept`: by the sweep, which leaves nothing on a page that it
+    /// writes.
     pub(super) fn note(&mut self, is_committed: bool, is_swept: bool) {
         match self.log.look(is_committed) {
             Ok(_) if is_swept => {}
             Ok(pages) => self.pages.extend(pages),
             Err(error) => {
-                tracing::debug!(%error, "the log of the store cannot be read: the sweep begins anew");
+                tracing::debug!(target: JOURNAL, %error, "the log of the store cannot be read: the sweep begins anew");
                 self.is_unknown = true;
             }
         }
@@ -106,10 +106,10 @@ impl Store {
         Ok(meta::get(&self.connection, meta::ERASE)?.is_some())
     }
 
-    /// Goes on with a sweep. `is_last`: nothing else waits to be erased.
+    /// Continues a sweep. `is_last`: nothing else waits to be erased.
     ///
     /// # Errors
-    /// When the store cannot be read or written; then the portion is as it was, and the erasing is still due.
+    /// When the store cannot be read or written; then the portion is as it was, and the erasure is still due.
     pub fn erase(&mut self, sweep: &mut Sweep, is_last: bool) -> Result<Erased, StoreError> {
         let Some(log) = self.wal() else { return Ok(Erased::Done) };
         if sweep.next == 1 || self.written.as_ref().is_none_or(|written| written.is_unknown) {
@@ -148,7 +148,7 @@ impl Store {
 }
 
 impl Store {
-    /// The same all at once, for who does nothing else meanwhile.
+    /// Does the same all at once, for a caller that does nothing else meanwhile.
     ///
     /// # Errors
     /// Those of [`Store::erase`].
@@ -163,13 +163,13 @@ impl Store {
     }
 }
 
-/// What a page is for, as the file says itself.
+/// What a page is for, as the file itself says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     Free,
     /// The first page of an overflow, and the page of the tree that has the content's beginning.
     OverflowOf(u32),
-    /// Another one, and the one before it.
+    /// Any other page of an overflow, and the one before it.
     OverflowBehind(u32),
     Tree,
 }
@@ -180,7 +180,7 @@ struct Pages<'a> {
     count: u32,
     /// Free pages that list others.
     lists: HashSet<u32>,
-    /// What the last of the pages said that say what others are for, and its number.
+    /// The content of the last pointer map page that was read, and its number.
     map: RefCell<(u32, Vec<u8>)>,
     read: RefCell<Statement<'a>>,
     write: RefCell<Statement<'a>>,
@@ -218,7 +218,7 @@ impl<'a> Pages<'a> {
     }
 
     fn clean(&self, number: u32) -> Result<(), StoreError> {
-        // The first page tells of the tables, and of nobody.
+        // The first page describes the tables, and nobody.
         if number == 1 || self.is_of_the_file(number) {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    /// Bytes that are used of the last page of an overflow.
+    /// Returns how many bytes are used of the last page of an overflow.
     fn used_of_last(&self, last: u32) -> Result<usize, StoreError> {
         let (mut page, mut pages) = (last, 1);
         let in_tree = loop {
@@ -262,7 +262,7 @@ impl<'a> Pages<'a> {
         Ok(self.read.borrow_mut().query_row([number], |row| row.get(0))?)
     }
 
-    /// The page that says what a page is for.
+    /// Returns the page that says what a page is for.
     fn map_of(&self, number: u32) -> u32 {
         let entries = u32::try_from(self.format.usable / 5).unwrap_or(u32::MAX) + 1;
         let map = (number - 2) / entries * entries + 2;

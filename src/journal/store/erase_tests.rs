@@ -1,4 +1,4 @@
-//! Stores of all shapes, under changes that go on: who was deleted before a sweep is in no byte after it, and nobody else is
+//! Stores of all shapes, while they keep changing: an agent deleted before a sweep is in no byte after it, and nobody else is
 //! missing.
 
 use std::sync::Arc;
@@ -10,18 +10,19 @@ use rand::{RngExt, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::*;
 use crate::journal::store::tests::{AT, files_with, memories, store};
 use crate::journal::store::{AgentRow, Write, schema};
 
-/// Nobody else is called so, and nothing else is written that looks so.
+use super::*;
+
+/// Nobody else has this name, and nothing else that is written looks like it.
 const HIM: &str = "#him#";
 
 fn agent(login_id: &str, bytes: usize) -> AgentRow {
     AgentRow { acd: 1, login_id: login_id.into(), memory: login_id.bytes().cycle().take(bytes).collect() }
 }
 
-/// From a few bytes to some pages.
+/// Returns a size from a few bytes to some pages.
 fn size(random: &mut ChaCha8Rng) -> usize {
     match random.random_range(0..10) {
         0 => random.random_range(4_000..30_000),
@@ -30,8 +31,8 @@ fn size(random: &mut ChaCha8Rng) -> usize {
     }
 }
 
-/// Agents come and change and go, he among them; rows of the journal with him come and go. Then he is erased while more
-/// of that goes on, without him.
+/// Agents come, change and go, the one to be erased among them; rows of the journal with them come and go. Then they are
+/// erased while more of that goes on, without them.
 fn play(seed: u64, agents: u32, portion: u32) {
     let folder = TempDir::new().unwrap();
     let mut store = store(folder.path());
@@ -43,7 +44,7 @@ fn play(seed: u64, agents: u32, portion: u32) {
             .map(|_| agent(&format!("{:05}", random.random_range(0..agents)), size(&mut random)))
             .collect();
         if with_him {
-            // All over the table, so that much is copied beside him and of him.
+            // All over the table, so that much is copied next to them and of them.
             changed.extend((0..20).map(|number| {
                 let place = random.random_range(0..agents);
                 agent(&format!("{place:05}{HIM}{number}"), size(&mut random))
@@ -71,7 +72,7 @@ fn play(seed: u64, agents: u32, portion: u32) {
     for _ in 0..60 {
         churn(&mut store, true);
     }
-    // His rows leave the journal, and then he the table.
+    // Their rows leave the journal, and then they leave the table.
     for _ in 0..10 {
         churn(&mut store, false);
     }
@@ -104,7 +105,7 @@ fn play(seed: u64, agents: u32, portion: u32) {
     assert_eq!(files_with(folder.path(), HIM), [""; 0]);
 }
 
-/// More of them with `make torture`'s variable.
+/// Returns the number of cases, more with `make torture`'s variable.
 fn cases() -> u32 {
     if std::env::var("RTALINK_TORTURE").is_ok_and(|value| value == "full") { 60 } else { 2 }
 }
@@ -156,7 +157,7 @@ fn largest() {
     let took = begin.elapsed();
     let resident = std::fs::read_to_string("/proc/self/status").unwrap();
     let resident = resident.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
-    // Not before: this reads the file as a whole.
+    // Not earlier: this reads the whole file.
     assert_eq!(files_with(folder.path(), &him), [""; 0]);
     println!(
         "{AGENTS} agents, {} MiB: {took:?} in {steps} steps, the longest {longest:?}, {resident}",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
-/// Why a start is refused.
+/// Why the service refuses to start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has the store open.
@@ -28,7 +28,7 @@ pub enum OpenError {
         /// What the system said.
         why: String,
     },
-    /// A newer program has written the file.
+    /// A newer program wrote the file.
     #[error(
         "{} has schema version {found}, this program knows versions up to {known}: start the newer program again, or move \
          the file away to begin with an empty store",
@@ -42,7 +42,7 @@ pub enum OpenError {
         /// The last version that this program knows.
         known: i64,
     },
-    /// A newer program has written contents into it, in the same tables.
+    /// A newer program wrote contents into it, in the same tables.
     #[error(
         "{} was written by rtalink {program}, with contents of format {found}; this program knows formats up to {known}: start \
          the newer program again, or move the file away to begin with an empty store",
@@ -58,12 +58,12 @@ pub enum OpenError {
         /// The last format that this program knows.
         known: u32,
     },
-    /// Not even a store in memory could be made.
+    /// Not even a store in memory could be created.
     #[error("there is no store, not even in memory ({0}): give the process more memory")]
     NoMemory(StoreError),
 }
 
-/// That a directory cannot be the store's, and what to do.
+/// Says that a directory cannot be the store's, and what to do.
 pub(super) fn not_ours(directory: &Path, why: &str) -> String {
     format!(
         "the store directory {} cannot be used ({why}): name another in `store.directory`, or give this user the right to make \
@@ -72,7 +72,7 @@ pub(super) fn not_ours(directory: &Path, why: &str) -> String {
     )
 }
 
-/// What happened while a store was opened. Each is a matter for people: data may be missing.
+/// What happened while a store was opened. Each needs a person's attention: data may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incident {
     /// A file was not usable; the store begins anew without it.
@@ -139,7 +139,7 @@ impl fmt::Display for Incident {
     }
 }
 
-/// Why the store could not do what it was asked for. The transaction did not happen. Only [`Self::Corrupt`] is damage.
+/// Why the store could not do what it was asked to. The transaction did not happen. Only [`Self::Corrupt`] is damage.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room.
@@ -151,15 +151,15 @@ pub enum StoreError {
     #[error("the store cannot be written ({0}): check permissions and whether the disk was remounted read-only")]
     NotWritable(String),
     /// What was read is not what was written.
-    #[error("the store is damaged ({0}): it must be set aside and begun anew; check the disk")]
+    #[error("the store is damaged ({0}): it must be set aside and replaced by a new one; check the disk")]
     Corrupt(String),
     /// The disk failed.
     #[error("the disk of the store fails ({0}): check the disk and the system's log")]
     Io(String),
-    /// Another program keeps it to itself.
+    /// Another program has locked it.
     #[error("the store is busy ({0}): end other programs that have its file open")]
     Busy(String),
-    /// There is no memory for what was asked for.
+    /// There is not enough memory for the request.
     #[error("there is no memory for the store ({0}): give the process more")]
     NoMemory(String),
     /// Anything else.
@@ -184,12 +184,12 @@ impl StoreError {
         }
     }
 
-    /// Whether what is there is not what was written. Of everything else the content may be sound.
+    /// Whether the content is not what was written. With any other error the content may be intact.
     pub const fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt(_))
     }
 
-    /// What was found, without the advice.
+    /// Returns what was found, without the advice.
     pub fn detail(&self) -> &str {
         match self {
             Self::Full(why)

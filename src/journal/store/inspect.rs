@@ -1,8 +1,8 @@
-//! Looking into a store that this process does not own: read-only, without the lock, and without making a file.
+//! Inspects a store that this process does not own: read-only, without the lock, and without creating a file.
 //!
-//! Three cases. Beside the database lies SQLite's shared memory (a process has it open, or had when it crashed): it is read
+//! Three cases. SQLite's shared memory is next to the database (a process has it open, or had when it crashed): it is read
 //! through that, WAL included. There is no WAL: the file is complete and read as immutable. There is a WAL and no shared
-//! memory (a copy, a backup): SQLite would make a file to read it, so both are copied to a temporary folder.
+//! memory (a copy, a backup): SQLite would create a file to read it, so both are copied to a temporary folder.
 //!
 //! Cost: `inspect` reads the keys of the journal, not the contents.
 
@@ -22,13 +22,13 @@ use super::error::StoreError;
 use super::rows::{IntegrationRow, unsigned};
 use super::{DATABASE, aside, lock, meta, open, schema};
 
-/// Why there is nothing to see.
+/// Why a store cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// No database.
     #[error("there is no store in {}: expected {DATABASE}, which `rtalink run` makes when it first starts", .0.display())]
     Missing(PathBuf),
-    /// Not one of ours, or damaged at once.
+    /// Not one of ours, or damaged at first sight.
     #[error("{} is not usable ({why}): the next start sets it aside and begins anew", file.display())]
     Unusable {
         /// The database.
@@ -36,7 +36,7 @@ pub enum InspectError {
         /// What is wrong.
         why: String,
     },
-    /// It cannot be read, and may be sound.
+    /// It cannot be read, but may be intact.
     #[error("{} cannot be read ({error}): check permissions and the disk", file.display())]
     Unreadable {
         /// The database.
@@ -44,7 +44,7 @@ pub enum InspectError {
         /// What the system said.
         error: io::Error,
     },
-    /// A later program's.
+    /// It is from a newer program.
     #[error("{} has schema version {found}, this program knows versions up to {known}: use the newer program", file.display())]
     Newer {
         /// The database.
@@ -83,7 +83,7 @@ pub struct Inspection {
     pub opened_at: Option<String>,
     /// Whether a process has it open.
     pub is_open: bool,
-    /// Which one, where that can be read.
+    /// The process, where that can be read.
     pub pid: Option<u32>,
     /// Names and bytes of its files.
     pub files: Vec<(String, u64)>,
@@ -130,9 +130,9 @@ pub struct InspectedIntegration {
 /// that SQLite holds on it for the whole process.
 ///
 /// # Errors
-/// When there is none, and when it cannot be read.
+/// When there is no store, or when it cannot be read.
 pub fn inspect(directory: &Path) -> Result<Inspection, InspectError> {
-    // Before the database is read: a service that is running only counts on.
+    // Before the database is read: a running service only counts further.
     let counted = lock::counted_in(directory);
     let holder = lock::holder(directory);
     let files = files(directory);

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::telemetry::targets::JOURNAL;
+
 use super::checksum::Checksum;
 use super::place::PRIVATE_FILE;
 
@@ -29,7 +31,7 @@ pub(super) struct Counted {
     pub(super) commits: u64,
 }
 
-/// Held while it lives.
+/// The lock, held while this lives.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -49,7 +51,7 @@ impl Lock {
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                // `store inspect` looks whether it is held by taking it for a moment.
+                // `store inspect` checks whether it is held by taking it for a moment.
                 Err(TryLockError::WouldBlock) if attempts < 3 => {
                     attempts += 1;
                     thread::park_timeout(Duration::from_millis(20));
@@ -69,12 +71,12 @@ impl Lock {
         counted(&self.file)
     }
 
-    /// Writes the count. It is an aid: when it cannot be written, the store works without.
+    /// Writes the count. It is only an aid: the store works even if it cannot be written.
     pub(super) fn count(&self, counted: Counted) {
         let text = format!("commits {:020} of {}", counted.commits, counted.id);
         let line = format!("{text} check {:08x}\n", Checksum::default().bytes(text.as_bytes()).finish());
         if let Err(error) = self.file.write_all_at(line.as_bytes(), COUNT_OFFSET) {
-            tracing::debug!(%error, "the count of commits could not be written to the lock file");
+            tracing::debug!(target: JOURNAL, %error, "the count of commits could not be written to the lock file");
         }
     }
 }
@@ -88,7 +90,7 @@ pub(super) fn holder(directory: &Path) -> Option<Option<u32>> {
     }
 }
 
-/// What the lock file in `directory` counts.
+/// Returns what the lock file in `directory` counts.
 pub(super) fn counted_in(directory: &Path) -> Option<Counted> {
     counted(&File::open(directory.join(FILE)).ok()?)
 }

@@ -1,12 +1,12 @@
-//! Which pages were written, as SQLite's log says.
+//! Which pages were written, according to SQLite's log.
 //!
-//! A sweep has to know what changes behind its back, and SQLite tells nobody. But everything that is committed stands in
-//! the log, a frame for each page: a header of 24 bytes that begins with the number of the page, and the page. The frames of one
-//! use of the log have the same eight bytes of salt as its header; whatever is behind them is of an earlier use. The format is
-//! that of <https://www.sqlite.org/fileformat2.html#walformat>.
+//! A sweep has to know what changes behind its back, and SQLite does not report it. But everything that is committed is in
+//! the log, a frame for each page: a header of 24 bytes that begins with the number of the page, and the page. The frames of
+//! one use of the log have the same eight bytes of salt as its header; whatever follows them is from an earlier use. The
+//! format is that of <https://www.sqlite.org/fileformat2.html#walformat>.
 //!
-//! Invariant: no page is left out that was committed since the last look. Between two looks the log must be begun anew once at
-//! most, as it is by one commit. Cost: a small read for each page that was written.
+//! Invariant: no page that was committed since the last look is left out. Between two looks the log must be restarted once at
+//! most, as one commit does. Cost: a small read for each page that was written.
 
 use std::fs::File;
 use std::io;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
-/// How far the log has been looked at.
+/// How far the log has been read.
 #[derive(Debug)]
 pub(super) struct Log {
     file: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// From here on, where so many frames are committed.
+    /// Begins at a point where so many frames are committed.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -36,11 +36,11 @@ impl Log {
         Ok(log)
     }
 
-    /// Pages that were written since the last look at what is committed. `is_committed`: so are these. Frames of a transaction that
-    /// failed are written over by the next one, and have to be looked at again.
+    /// Returns pages that were written since the last look at what is committed. `is_committed`: so are these. Frames of a
+    /// transaction that failed are overwritten by the next one, and have to be read again.
     ///
     /// # Errors
-    /// When the log cannot be read; then it is not known.
+    /// When the log cannot be read; then the pages are not known.
     pub(super) fn look(&mut self, is_committed: bool) -> io::Result<Vec<u32>> {
         let file = match File::open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -74,7 +74,7 @@ fn salt(bytes: &[u8]) -> [u8; 8] {
     salt
 }
 
-/// So many bytes at a place; nothing where the file ends before.
+/// Reads so many bytes at an offset; `None` where the file ends before.
 fn read<const N: usize>(file: &File, at: u64) -> io::Result<Option<[u8; N]>> {
     let mut bytes = [0; N];
     match file.read_exact_at(&mut bytes, at) {

@@ -1,8 +1,8 @@
 //! Table `mapping`: the version that an integration's mapping has, with a digest of its content.
 //!
-//! Versions only grow, over restarts too. Where it is not known what was counted before (a store that was set aside or
-//! rolled back, a JSON file that cannot be read), the versions go on from the clock, in seconds, which is beyond any that
-//! were counted: [`least_version`].
+//! Versions only grow, across restarts too. Where it is not known which were used before (a store that was set aside or
+//! rolled back, a JSON file that cannot be read), the versions continue from the clock, in seconds, which is beyond any that
+//! were used: [`least_version`].
 //!
 //! Earlier programs kept the versions in `mapping-versions.json`. It is taken over once and then renamed.
 
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Deserialize;
@@ -61,9 +62,20 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds or replaces.
+/// A version of an integration's mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingVersion {
+    /// Id of the integration.
+    pub integration: Arc<str>,
+    /// Only grows.
+    pub version: u64,
+    /// A digest of its content.
+    pub content: u64,
+}
+
+/// Adds or replaces a version.
 pub(super) fn set(connection: &Connection, integration: &str, version: u64, content: u64) -> Result<(), StoreError> {
-    // The digest is 64 bits without a sign; a column has one.
+    // The digest is 64 bits unsigned; a column is signed.
     let (version, content) = (signed(version)?, content.cast_signed());
     connection.execute(
         "INSERT OR REPLACE INTO mapping VALUES (?1, ?2, ?3, ?4)",
@@ -80,7 +92,7 @@ pub(super) fn least_version(connection: &Connection) -> Result<u64, StoreError> 
     }
 }
 
-/// From now on versions are beyond any that were counted.
+/// Makes versions from now on greater than any that were used.
 pub(super) fn forget(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let seconds = (now.as_millis() / 1_000).max(1);
     meta::set(connection, meta::LEAST_MAPPING_VERSION, &seconds.to_string())
@@ -98,7 +110,7 @@ impl Legacy {
         let bytes = match fs::read(directory.join(JSON)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::None,
-            // The directory is none, which whoever wants to write there finds too.
+            // The directory is not one, which a write there will find out too.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Self::None,
             Err(error) => return Self::Broken(error.to_string()),
         };
@@ -110,21 +122,21 @@ impl Legacy {
         }
     }
 
-    /// Takes it over, within a transaction of the caller. Doing so twice does no harm: the greater version stays.
+    /// Takes it over, within a transaction of the caller. Doing so twice does no harm: the greater version wins.
     pub(super) fn take_over(&self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
         match self {
             Self::None => Ok(()),
             Self::Broken(_) => forget(connection, now),
             Self::Versions(known) => known.iter().try_for_each(|(id, &(version, content))| {
                 let has_later = get(connection, id)?.is_some_and(|(known, _)| known >= version);
-                // Nobody has counted that far: a damaged file may say so.
+                // No version is that large, but a damaged file may say so.
                 let is_possible = i64::try_from(version).is_ok();
                 if has_later || !is_possible { Ok(()) } else { set(connection, id, version, content) }
             }),
         }
     }
 
-    /// Gives the file its new name, once what it says is safe.
+    /// Renames the file, once its content is safe.
     pub(super) fn rename(self, directory: &Path) -> io::Result<Option<Incident>> {
         match self {
             Self::None => Ok(None),

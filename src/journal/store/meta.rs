@@ -11,7 +11,7 @@ pub(super) const ID: &str = "id";
 pub(super) const COMMITS: &str = "commits";
 /// The latest format of contents that was written into it; see [`super::schema::FORMAT`].
 pub(super) const FORMAT: &str = "format";
-/// The version of the program that has opened it last.
+/// The version of the program that last opened it.
 pub(super) const PROGRAM: &str = "program";
 /// When it was last opened, RFC 3339.
 pub(super) const OPENED_AT: &str = "opened_at";
@@ -53,13 +53,14 @@ pub(super) fn require<T: std::str::FromStr>(connection: &Connection, key: &str) 
     parsed.ok_or_else(|| StoreError::Corrupt(format!("table meta: {key} is {value:?}")))
 }
 
-/// Without an error if there is none.
+/// Removes a value; not an error if there is none.
 pub(super) fn remove(connection: &Connection, key: &str) -> Result<(), StoreError> {
     connection.execute("DELETE FROM meta WHERE key = ?1", [key])?;
     Ok(())
 }
 
 pub(super) fn set(connection: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2, ?3)", params![key, value, checksum(key, value)])?;
+    let mut replace = connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2, ?3)")?;
+    replace.execute(params![key, value, checksum(key, value)])?;
     Ok(())
 }

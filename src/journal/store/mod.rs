@@ -1,22 +1,21 @@
 //! What the service remembers on disk: the journal, the agent tables, and versions of mappings.
 //!
 //! Purpose: one SQLite file, `journal.db`, in the store directory. A batch is in it before it goes to Kafka and leaves it
-//! when Kafka has acknowledged it *and* the agent table on disk includes it; a restart goes on from there without Kafka.
+//! when Kafka has acknowledged it *and* the agent table on disk includes it; a restart continues from there without Kafka.
 //!
 //! Invariants:
 //!
 //! * A commit is one transaction: all of it or nothing. Nobody else writes: the lock file lets one process in.
-//! * No row is believed unchecked. Each has a checksum over all of its columns, and the row of an integration knows how
-//!   many rows of the journal and of agents there must be. SQLite notices neither a flipped bit in a blob nor a row that is
-//!   gone.
+//! * No row is trusted unchecked. Each has a checksum over all of its columns, and the row of an integration knows how many
+//!   rows of the journal and of agents there must be. SQLite notices neither a flipped bit in a blob nor a row that is gone.
 //! * A store that has gone back in time is noticed: the lock file counts commits too, outside of the database.
 //!
-//! Failure policy: only another process and a newer program's file refuse a start. A file that is damaged or foreign is set
+//! Failure policy: only another process and a newer program's file prevent a start. A file that is damaged or foreign is set
 //! aside, never deleted; a directory that cannot be written is replaced by memory. Both are an [`Incident`] that the caller
-//! must tell. Nothing here retries, and no content of a file makes it panic.
+//! must report. Nothing here retries, and no content of a file makes it panic.
 //!
-//! Cost: a commit is one append to the WAL and, with [`Sync::Full`], one `fsync`. Opening reads all of a small file (up to 64 MiB); of a large one everything but the contents of the journal, which are checked as they are
-//! read.
+//! Cost: a commit is one append to the WAL and, with [`Sync::Full`], one `fsync`. Opening reads all of a small file (up to 64
+//! MiB); of a large one it reads everything but the contents of the journal, which are checked as they are read.
 
 mod aside;
 mod checksum;
@@ -55,6 +54,7 @@ pub use database::{Hurry, MOST_LOG, Store, StoredIntegration, log_bytes};
 pub use erase::{Erased, Sweep};
 pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
+pub use mapping::MappingVersion;
 pub use open::{Opened, open, open_in_memory};
 pub use place::{Finding, look};
 pub use reader::{Reader, Row};
@@ -67,7 +67,7 @@ pub use verify::verify;
 /// Where the store is, and how it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Made when missing.
+    /// Created when missing.
     pub directory: PathBuf,
     /// What a commit survives.
     pub sync: Sync,

@@ -1,9 +1,9 @@
 //! Opening: the lock, the file, its checks, and what happens when they fail.
 //!
-//! Whatever the directory holds, there is a store in the end, and [`Incident`]s say what it cost; only another process and
-//! a newer file refuse. The order: lock; a look at the file's first bytes; SQLite's checks; the schema; rows of the small
-//! tables; the count of commits; a commit, which shows whether the disk takes one. Only damage sets a file aside. One that is
-//! busy, or that a full or failing disk does not let us read, may be sound: it stays where it is, and the store is in memory.
+//! Whatever the directory holds, there is a store in the end, and [`Incident`]s say what was lost; only another process and a
+//! newer file prevent it. The order: lock; the file's first bytes; SQLite's checks; the schema; rows of the small tables; the
+//! count of commits; a commit, which shows whether the disk takes one. Only damage sets a file aside. One that is busy, or
+//! that a full or failing disk does not let us read, may be intact: it stays where it is, and the store is in memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,6 +12,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
+use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
 use super::database::{BUSY, Hurry, Place, Store};
@@ -27,15 +28,15 @@ use super::{DATABASE, Settings, Sync, aside, meta, place};
 pub struct Opened {
     /// The store.
     pub store: Store,
-    /// To be told.
+    /// To be reported.
     pub incidents: Vec<Incident>,
 }
 
-/// Opens the store in the directory of `settings`, which is made when missing.
+/// Opens the store in the directory of `settings`, which is created when missing.
 ///
 /// # Errors
-/// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a later program,
-/// [`OpenError::NotOurs`] where the directory cannot be made or is not ours.
+/// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a newer program,
+/// [`OpenError::NotOurs`] where the directory cannot be created or is not ours.
 pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
     let refused = |error: &io::Error| place::is_not_ours(error).then(|| place::not_ours(directory, error));
@@ -63,7 +64,7 @@ pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
     }
 }
 
-/// A store that nobody wants on disk: nothing has gone wrong.
+/// Opens a store in memory on purpose: nothing has gone wrong.
 ///
 /// # Errors
 /// [`OpenError::NoMemory`].
@@ -86,10 +87,10 @@ pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened,
     }
 }
 
-/// A store in memory, for as long as the process lives.
+/// Opens a store in memory, for as long as the process lives.
 pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, OpenError> {
     let incident = Incident::NotWritable { directory: settings.directory.clone(), why };
-    // Connections of this process share what has such a name. SQLite bounds it to 1 GiB: beyond that it is full.
+    // Connections of this process share a database with such a name. SQLite bounds it to 1 GiB: beyond that it is full.
     let uri = format!("file:/rtalink-{}?vfs=memdb", process_unique());
     let made = Connection::open_with_flags(&uri, OpenFlags::default() | OpenFlags::SQLITE_OPEN_URI)
         .map_err(StoreError::from)
@@ -110,8 +111,8 @@ pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, Open
 }
 
 impl Store {
-    /// For damage that is found while rows are read: sets the file aside, as opening would have, and opens a new one. The
-    /// lock is held throughout. A store in memory is replaced by an empty one.
+    /// Called for damage that is found while rows are read: sets the file aside, as opening would have, and opens a new one.
+    /// The lock is held throughout. A store in memory is replaced by an empty one.
     ///
     /// # Errors
     /// Those of [`open`]; in practice none.
@@ -124,8 +125,8 @@ impl Store {
         }
     }
 
-    /// For rows that cannot be read although nothing says that they are damaged: the file stays as it is, and the store is in
-    /// memory.
+    /// Called for rows that cannot be read although nothing says that they are damaged: leaves the file as it is, and opens a
+    /// store in memory.
     ///
     /// # Errors
     /// Those of [`open`]; in practice none.
@@ -151,7 +152,7 @@ enum Unusable {
     Newer(Newer),
 }
 
-/// What a newer program has written.
+/// What a newer program wrote.
 enum Newer {
     /// Its tables, by their version.
     Tables(i64),
@@ -175,9 +176,9 @@ impl From<StoreError> for Unusable {
     fn from(error: StoreError) -> Self {
         let why = error.detail().to_owned();
         match error {
-            // Of what is asked here SQLite understands everything, unless the file says something else.
+            // SQLite understands every statement here, unless the file is damaged.
             StoreError::Corrupt(_) | StoreError::Other(_) => Self::Damaged(why),
-            // A full disk may look like a failing one; the file may be sound and stays where it is.
+            // A full disk may look like a failing one; the file may be intact and stays where it is.
             StoreError::Full(_)
             | StoreError::NotWritable(_)
             | StoreError::Io(_)
@@ -200,10 +201,10 @@ fn with(opened: Result<Opened, OpenError>, mut before: Vec<Incident>) -> Result<
     })
 }
 
-/// What SQLite would not call damage, but would quietly replace by an empty database.
+/// Finds what SQLite would not call damage, but would silently replace by an empty database.
 ///
 /// # Errors
-/// When the file cannot be read, which says nothing of what is in it.
+/// When the file cannot be read, which says nothing about its content.
 pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<Option<String>> {
     let damaged = |why: &str| Ok(Some(why.to_owned()));
     let mut header = Vec::new();
@@ -218,7 +219,7 @@ pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<O
         Err(error) => return Err(error),
     }
     if header.is_empty() {
-        // So is a file whose making was interrupted; but that one has never had a commit.
+        // So is a file whose creation was interrupted; but that one has never had a commit.
         return if counted.is_some() { damaged("it is empty") } else { Ok(None) };
     }
     let Some((magic, application)) = header.get(..16).zip(header.get(68..72)) else {
@@ -237,7 +238,7 @@ pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<O
     Ok(None)
 }
 
-/// A connection to a file that is sound, of this version, and made when missing.
+/// Opens an intact file of this version, which is created when missing.
 fn load(directory: &Path) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     place::make_private(&directory.join(DATABASE)).map_err(|error| Unusable::NotWritable(error.to_string()))?;
@@ -274,7 +275,7 @@ fn load(directory: &Path) -> Result<Connection, Unusable> {
     Ok(connection)
 }
 
-/// What the file says of its contents, where that is more than this program knows. Damage is found by others.
+/// Returns the format of the file's contents, where that is newer than this program knows. Damage is found elsewhere.
 fn newer_contents(connection: &Connection) -> Option<Newer> {
     let format: u32 = meta::get(connection, meta::FORMAT).ok()??.parse().ok()?;
     let program =
@@ -302,9 +303,9 @@ fn in_directory(
     };
     match legacy.rename(directory) {
         Ok(incident) => incidents.extend(incident),
-        // It is taken over again the next time, which does no harm.
+        // It is taken over again next time, which does no harm.
         Err(error) => {
-            tracing::warn!(%error, directory = %directory.display(), "the versions of mappings cannot be renamed")
+            tracing::warn!(target: JOURNAL, %error, directory = %directory.display(), "the versions of mappings cannot be renamed")
         }
     }
     Ok(Opened { store, incidents })
@@ -341,7 +342,7 @@ fn begin(
     let (is_replaced, rolled_back) = match origin {
         Origin::SetAside => (true, None),
         Origin::Kept(counted) => {
-            // With no store there, any count is of one that is gone.
+            // With no store there, any count is from one that is gone.
             let is_same = |counted: &Counted| commits.is_none() || counted.id == id;
             let expected = counted.filter(is_same).map(|counted| counted.commits).filter(|&commits| commits > found);
             (false, expected.map(|expected| Incident::RolledBack { found, expected }))

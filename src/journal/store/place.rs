@@ -1,7 +1,7 @@
 //! The directory of the store: whether it can be one, before anything is opened in it.
 //!
-//! Two kinds of trouble. A directory that cannot be made or is not ours will not become so by waiting: it is refused. A disk
-//! that is full, busy, read-only or failing is a fault that passes: the service starts in memory, and says so.
+//! Two kinds of errors. A directory that cannot be created or is not ours will not get better by waiting: it is refused. A
+//! disk that is full, busy, read-only or failing may recover: the service starts in memory, and says so.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -10,11 +10,13 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use crate::telemetry::targets::JOURNAL;
+
 use super::error::{OpenError, not_ours as message};
 use super::inspect::{self, InspectError};
 use super::{DATABASE, lock, space};
 
-/// How the file or folder is named that a look makes and removes.
+/// The name of the file or folder that a check creates and removes.
 const PROBE: &str = ".writable-";
 
 /// What [`look`] finds.
@@ -28,28 +30,28 @@ pub enum Finding {
     Held(Option<u32>),
 }
 
-/// Makes the directory, if need be, and keeps it and what is in it from others: agents have names and login ids.
+/// Creates the directory, if needed, and makes it and its content private: agents have names and login ids.
 pub(super) fn make(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(directory)?;
     close(directory);
-    // Ours may be the directory and not the file in it. Whatever else is wrong with that, it is set aside for.
+    // The directory may be ours and the file in it not. For anything else that is wrong with the file, it is set aside.
     match OpenOptions::new().write(true).open(directory.join(DATABASE)) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Rights of the directory and of the files in it: this user's alone.
+/// Permissions of the directory and of the files in it: for this user alone.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 pub(super) const PRIVATE_FILE: u32 = 0o600;
 
-/// Makes a file that nobody else may read, where there is none. SQLite gives what it keeps beside it the same rights.
+/// Creates a file that nobody else may read, where there is none. SQLite gives the files next to it the same permissions.
 pub(super) fn make_private(file: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(file).map(drop)
 }
 
-/// Takes the rights of others from what an earlier version, a copy or somebody's `umask` has left open. A folder that has
-/// other things in it, or another owner, is not ours to close: that is said, and the files are closed all the same.
+/// Removes others' permissions that an earlier version, a copy or somebody's `umask` has left. A folder that has other things
+/// in it, or another owner, is not ours to close: that is logged, and the files are closed nevertheless.
 fn close(directory: &Path) {
     let mut is_ours_alone = true;
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -61,7 +63,9 @@ fn close(directory: &Path) {
             && found.mode() & 0o077 != 0
             && let Err(error) = fs::set_permissions(entry.path(), Permissions::from_mode(PRIVATE_FILE))
         {
-            tracing::warn!(file = %entry.path().display(), %error, "others may read it, and that cannot be changed");
+            tracing::warn!(
+                target: JOURNAL, file = %entry.path().display(), %error, "others may read it, and that cannot be changed"
+            );
         }
     }
     let Ok(found) = directory.metadata() else { return };
@@ -72,18 +76,24 @@ fn close(directory: &Path) {
     let is_closed = is_ours_alone && fs::set_permissions(directory, Permissions::from_mode(PRIVATE_DIRECTORY)).is_ok();
     let (directory, mode) = (directory.display(), format!("{mode:o}"));
     if is_closed {
-        tracing::info!(%directory, mode, "others could look into the store directory: now they cannot");
+        tracing::info!(
+            target: JOURNAL, %directory, mode, "others could look into the store directory: now they cannot"
+        );
     } else if found.mode() & 0o002 != 0 {
-        tracing::warn!(%directory, mode, "everybody may write into the store directory: chmod 700, or name a folder of its own");
+        tracing::warn!(
+            target: JOURNAL, %directory, mode, "everybody may write into the store directory: chmod 700, or name a folder of its own"
+        );
     } else {
-        tracing::info!(%directory, mode, "others may look into the store directory, not into its files");
+        tracing::info!(
+            target: JOURNAL, %directory, mode, "others may look into the store directory, not into its files"
+        );
     }
 }
 
-/// How everything begins that the store makes in its directory.
+/// How the names begin of everything that the store creates in its directory.
 const OURS: [&str; 4] = [DATABASE, lock::FILE, super::mapping::JSON, PROBE];
 
-/// Whether somebody has to change the directory, or its name. Everything else may pass.
+/// Whether somebody has to change the directory, or its name. Any other error may pass.
 pub(super) fn is_not_ours(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -101,10 +111,10 @@ pub(super) fn not_ours(directory: &Path, error: &io::Error) -> OpenError {
     OpenError::NotOurs { directory: directory.into(), why: error.to_string() }
 }
 
-/// Looks whether a store can be opened in `directory`; nothing of the look stays there.
+/// Checks whether a store can be opened in `directory`; leaves nothing there.
 pub fn look(directory: &Path) -> Option<Finding> {
     let refused = |why: &dyn std::fmt::Display| Finding::Refused(message(directory, &why.to_string()));
-    // What is there of it: the directory, or the folder that it would be made in.
+    // The part of it that exists: the directory, or the folder in which it would be created.
     let mut there = directory;
     while let Err(error) = there.symlink_metadata() {
         match there.parent() {
@@ -120,7 +130,7 @@ pub fn look(directory: &Path) -> Option<Finding> {
         Err(error) => return Some(refused(&error)),
         Ok(_) => {}
     }
-    // Rights are not all that a file system can have against it: only trying tells.
+    // Permissions are not all that can prevent it: only trying shows.
     let database = directory.join(DATABASE);
     let tried = if there == directory {
         tempfile::Builder::new().prefix(PROBE).tempfile_in(there).map(drop)
@@ -190,7 +200,7 @@ mod tests {
         assert_eq!(look(&directory), None);
     }
 
-    /// Names and rights of what is in a folder, and its own.
+    /// Returns names and permissions of what is in a folder, and its own.
     fn modes(folder: &Path) -> Vec<String> {
         let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -208,7 +218,7 @@ mod tests {
         let closed = ["700", "journal.db 600", "journal.db-shm 600", "journal.db-wal 600", "store.lock 600"];
         let store = open(&settings(&directory)).unwrap().store;
         assert_eq!(modes(&directory), closed);
-        // As a version has left it that did not care; opened while the log is still there, as after a crash.
+        // As an older version, which did not care, left it; opened while the log is still there, as after a crash.
         let copied = folder.path().join("copied");
         fs::create_dir(&copied).unwrap();
         for entry in fs::read_dir(&directory).unwrap() {

@@ -1,7 +1,7 @@
-//! Reading the journal beside the thread that writes it.
+//! Reads the journal alongside the thread that writes it.
 //!
-//! A connection of its own sees what is committed. Each call is a short read transaction, so that it never keeps the WAL
-//! from being emptied. Cost: a range of the primary key; every content is read once and its checksum computed.
+//! Its own connection sees what is committed. Each call is a short read transaction, so that it never keeps the WAL from
+//! being emptied. Cost: a range of the primary key; every content is read once and its checksum computed.
 
 use rusqlite::Connection;
 
@@ -59,10 +59,10 @@ impl Reader {
         }
     }
 
-    /// The same past rows that are not as they were written: from the first one on that is.
+    /// Does the same, skipping rows that are not as they were written: from the first intact one on.
     ///
     /// # Errors
-    /// When the store cannot be read, which says nothing of what is in it.
+    /// When the store cannot be read, which says nothing about its content.
     pub fn sound_batches(&self, integration: i64, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
         let mut from = from;
         loop {
@@ -76,7 +76,7 @@ impl Reader {
         }
     }
 
-    /// Where the first row behind position `from` begins, whatever is in it.
+    /// Returns where the first row after position `from` begins, whatever is in it.
     ///
     /// # Errors
     /// When the store cannot be read.

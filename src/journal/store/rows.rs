@@ -96,7 +96,7 @@ impl IntegrationRow {
             .finish())
     }
 
-    /// Writes it, whether or not it is there.
+    /// Writes it, whether or not it exists.
     pub(super) fn save(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = format!(
             "INSERT INTO integration ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
@@ -118,11 +118,11 @@ impl IntegrationRow {
             self.feed,
             self.checksum()?
         ];
-        connection.execute(&sql, values)?;
+        connection.prepare_cached(&sql)?.execute(values)?;
         Ok(())
     }
 
-    /// Whether the journal has the rows that this one tells of.
+    /// Checks that the journal has the rows that this one records.
     pub(super) fn check_journal(&self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "SELECT count(*), coalesce(sum(length(content)), 0), coalesce(max(first + count), 0)
                    FROM journal WHERE integration = ?1";

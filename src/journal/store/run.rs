@@ -1,19 +1,19 @@
-//! Runs: which process has counted which positions of an integration's journal.
+//! Runs: which process counted which positions of an integration's journal.
 //!
-//! Purpose: the id of a store is copied with its file, so that two stores of the same id may have counted the same
-//! positions for different messages. Each opening of the store is a *run* with an id of its own. The store remembers, per
-//! integration, the last runs and the position at which each of them began: its *lineage*. Two lineages tell up to which
-//! position two journals are the same: up to where the first run began that only one of them has.
+//! Purpose: the id of a store is copied with its file, so that two stores of the same id may have counted the same positions
+//! for different messages. Each opening of the store is a *run* with an id of its own. The store remembers, per integration,
+//! the last runs and the position at which each of them began: its *lineage*. Two lineages show up to which position two
+//! journals are the same: up to where the first run began that only one of them has.
 //!
-//! Invariant: a run that may have told Kafka of itself stays in the lineage while there is room, whatever came after it: runs
-//! that never reached Kafka leave first, and what they had counted passes to the next one. Cost: a row of `meta` per
-//! integration, written at the start and when Kafka has heard of the run.
+//! Invariant: a run that Kafka may know of stays in the lineage while there is room, whatever came after it: runs that never
+//! reached Kafka leave first, and what they counted passes to the next one. Cost: a row of `meta` per integration, written at
+//! startup and when Kafka first knows of the run.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-/// So many runs are remembered.
+/// How many runs are remembered.
 const MOST: usize = 8;
 
 /// A run and where it began.
@@ -21,12 +21,12 @@ const MOST: usize = 8;
 struct Run {
     id: Uuid,
     first: u64,
-    /// Kafka has heard of it.
+    /// Kafka knows of it.
     is_known: bool,
 }
 
-/// The last runs of an integration's journal, in their order; empty where nothing is known. As text
-/// `ID@POSITION ID@POSITION! …`, with a mark where Kafka has heard of the run.
+/// The last runs of an integration's journal, in their order; empty where nothing is known. As text `ID@POSITION ID@POSITION!
+/// …`, with a mark where Kafka knows of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lineage(Vec<Run>);
 
@@ -36,7 +36,7 @@ impl Lineage {
         self.0.last().map(|run| run.id)
     }
 
-    /// Where the last run began.
+    /// Returns where the last run began.
     pub fn first(&self) -> u64 {
         self.0.last().map_or(0, |run| run.first)
     }
@@ -46,11 +46,11 @@ impl Lineage {
         self.0.iter().any(|known| known.id == run)
     }
 
-    /// The same with another run behind the last one.
+    /// Returns the same with another run after the last one.
     #[must_use]
     pub fn followed_by(&self, id: Uuid, first: u64) -> Self {
         let mut runs: Vec<Run> = self.0.iter().copied().filter(|run| run.id != id).collect();
-        // A journal that has lost its end counts it again: what is behind is not of the earlier runs any more.
+        // A journal that has lost its end counts it again: what comes after no longer belongs to the earlier runs.
         runs.iter_mut().for_each(|run| run.first = run.first.min(first));
         runs.push(Run { id, first, is_known: false });
         while runs.len() > MOST {
@@ -62,14 +62,14 @@ impl Lineage {
         Self(runs)
     }
 
-    /// The same once Kafka has heard of the last run.
+    /// Returns the same once Kafka knows of the last run.
     #[must_use]
     pub fn known(mut self) -> Self {
         self.0.iter_mut().rev().take(1).for_each(|run| run.is_known = true);
         self
     }
 
-    /// Up to where two journals of the same store are the same; `None` where they have no run in common.
+    /// Returns up to where two journals of the same store are the same; `None` where they have no run in common.
     pub fn same_to(&self, other: &Self) -> Option<u64> {
         let (ours, theirs) = self.0.iter().enumerate().rev().find_map(|(ours, run)| {
             let theirs = other.0.iter().position(|known| known.id == run.id)?;
@@ -79,7 +79,7 @@ impl Lineage {
         Some(end(&self.0, ours).min(end(&other.0, theirs)))
     }
 
-    /// Of its text; `None` where it is none.
+    /// Reads it from its text; `None` where it is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let run = |text: &str| {
             let (id, first) = text.split_once('@')?;
@@ -104,7 +104,7 @@ impl fmt::Display for Lineage {
 mod tests {
     use super::*;
 
-    /// Runs by a number; known ones with a mark.
+    /// Reads runs by number; known ones have a mark.
     fn lineage(runs: &str) -> Lineage {
         let mut lineage = Lineage::default();
         for run in runs.split_whitespace() {
@@ -127,7 +127,7 @@ mod tests {
     fn two_journals_are_the_same_up_to_the_first_run_that_only_one_has() {
         let cases = [
             ("1@0", "1@0", Some(u64::MAX)),
-            // Copied while run 1 was going on, which went on.
+            // Copied during run 1, which continued.
             ("1@0 2@50", "1@0", Some(50)),
             ("1@0 2@50 3@120", "1@0", Some(50)),
             // A copy of the end of run 1, and the original.

@@ -1,7 +1,7 @@
 //! The tables, as steps from one schema version to the next.
 //!
-//! Version N is what the first N steps make; `user_version` of the file says how many it has seen. **A new version is a new
-//! step at the end of [`STEPS`]**; an older step is never changed, because files made by it exist.
+//! Version N is the result of the first N steps; `user_version` of the file says how many it has seen. **A new version is a
+//! new step at the end of [`STEPS`]**; an older step is never changed, because files made by it exist.
 //!
 //! Every step runs in one transaction with its `user_version`, so that a crash leaves the old version or the new one.
 
@@ -9,18 +9,18 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreError;
 
-/// "rtal": tells our files from others.
+/// "rtal": distinguishes our files from others.
 pub(super) const APPLICATION_ID: i64 = 0x7274_616c;
 
-/// What contents may say: routes, headers, and values of enums that an older program does not know. **Whoever adds one raises
-/// this**, a test sees to it. A program refuses a file of a later format before it has changed anything, so that an image that
+/// The format of contents: routes, headers, and values of enums that an older program does not know. **Adding one must raise
+/// this**, as a test checks. A program refuses a file of a newer format before it has changed anything, so that an image that
 /// is rolled back does not take what it cannot read for damage.
 pub const FORMAT: u32 = 1;
 
 /// A file up to this size is checked in full when it is opened; of a larger one the journal's contents are not.
 pub(super) const CHECKED_IN_FULL: i64 = 64 * 1024 * 1024;
 
-/// What leads to version 1, to version 2, and so on.
+/// The steps to version 1, to version 2, and so on.
 pub(super) const STEPS: &[&str] = &["
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,
@@ -77,12 +77,12 @@ pub(super) fn version_of(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
-/// Leads the file to the version after the last of `steps`. A file without tables gets all of them.
+/// Migrates the file to the version after the last of `steps`. A file without tables gets all of them.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
     let done = usize::try_from(version_of(connection)?)
         .map_err(|_| StoreError::Corrupt("its schema version is below zero".to_owned()))?;
     if done == 0 {
-        // Has an effect before the first table only.
+        // Only has an effect before the first table.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     for (index, step) in steps.iter().enumerate().skip(done) {
@@ -95,7 +95,7 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(),
     Ok(())
 }
 
-/// Whether the tables are those that `steps` make: a damaged definition would read columns under other names.
+/// Checks that the tables are those that `steps` create: a damaged definition would read columns under other names.
 pub(super) fn check_tables(connection: &Connection, steps: &[&str]) -> Result<(), StoreError> {
     let mut model = Connection::open_in_memory()?;
     migrate(&mut model, steps)?;
@@ -104,7 +104,7 @@ pub(super) fn check_tables(connection: &Connection, steps: &[&str]) -> Result<()
     missing.map_or(Ok(()), |(name, _)| Err(StoreError::Corrupt(format!("table {name} is not as it was made"))))
 }
 
-/// Whether the tables are those of this version and no others. Then the file is of no later one, whatever its number says:
+/// Whether the tables are those of this version and no others. Then the file is not of a newer one, whatever its number says:
 /// **every step changes a table**.
 pub(super) fn is_ours(connection: &Connection) -> Result<bool, StoreError> {
     let mut model = Connection::open_in_memory()?;
@@ -118,8 +118,8 @@ fn tables(connection: &Connection) -> Result<Vec<(String, String)>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// SQLite's own check of the pages. Of a file beyond [`CHECKED_IN_FULL`] the journal is left out: its rows are counted when
-/// an integration is opened and checked as they are read.
+/// Runs SQLite's own check of the pages. Of a file beyond [`CHECKED_IN_FULL`] the journal is left out: its rows are counted
+/// when an integration is opened and checked as they are read.
 pub(super) fn check_pages(connection: &Connection) -> Result<(), StoreError> {
     let pragma = |name: &str| connection.pragma_query_value::<i64, _>(None, name, |row| row.get(0));
     let size = pragma("page_count")?.saturating_mul(pragma("page_size")?);

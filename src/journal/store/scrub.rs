@@ -1,15 +1,15 @@
-//! A page of the database without anything that was deleted from it.
+//! Removes from a page of the database everything that was deleted.
 //!
 //! SQLite leaves what is deleted where it was: in free pages, in the gap between the pointers and the cells of a page, in
-//! blocks between cells, and behind the end of a content on the last of its overflow pages. All of these are bytes that nothing
-//! refers to, and they are made zero here; no byte that SQLite reads is changed, so that a page is as good before as after,
-//! and whatever SQLite knows of it by heart stays true. The format is that of <https://www.sqlite.org/fileformat2.html>.
+//! blocks between cells, and after the end of a content on the last of its overflow pages. All of these are bytes that
+//! nothing refers to, and they are zeroed here; no byte that SQLite reads is changed, so that a page stays equivalent, and
+//! whatever SQLite has cached of it stays true. The format is that of <https://www.sqlite.org/fileformat2.html>.
 //!
-//! Policy: a page that is not as the format says is an error, and is left alone. Pure. Cost: one look at each byte.
+//! Policy: a page that does not follow the format is an error, and is left alone. Pure. Cost: one look at each byte.
 
 use super::error::StoreError;
 
-/// How pages of a file are made.
+/// The layout of a file's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Format {
     /// Bytes of a page.
@@ -20,7 +20,7 @@ pub(super) struct Format {
 
 /// Bytes before the contents of an overflow page: the number of the next one.
 const NEXT: usize = 4;
-/// No cell is shorter: what is shorter takes so much.
+/// No cell is shorter: a shorter one takes this much.
 const SHORTEST_CELL: usize = 4;
 /// Bytes of a free block that SQLite reads: where the next one is, and how long this one is.
 const BLOCK_HEADER: usize = 4;
@@ -56,7 +56,7 @@ pub(super) fn number32(page: &[u8], at: usize) -> Result<u32, StoreError> {
     bytes.map(u32::from_be_bytes).ok_or_else(|| wrong("it is too short"))
 }
 
-/// A number of one to nine bytes, and behind it.
+/// Reads a number of one to nine bytes; returns it and the offset after it.
 fn varint(page: &[u8], at: usize) -> Result<(u64, usize), StoreError> {
     let mut value = 0;
     for index in 0..9 {
@@ -72,7 +72,7 @@ fn varint(page: &[u8], at: usize) -> Result<(u64, usize), StoreError> {
     Err(wrong("a number has no end"))
 }
 
-/// How a page of a tree is made, by its first byte.
+/// The kind of a tree's page, by its first byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     TableLeaf,
@@ -99,7 +99,7 @@ impl Kind {
         }
     }
 
-    /// Of a content of so many bytes, how many are on the page itself.
+    /// Returns how many bytes of a content of so many are on the page itself.
     const fn local(self, content: usize, usable: usize) -> usize {
         let most = match self {
             Self::TableLeaf | Self::TableInterior => usable - 35,
@@ -139,7 +139,7 @@ impl Kind {
     }
 }
 
-/// The cells of a page of a tree.
+/// Returns the cells of a tree's page.
 fn cells(page: &[u8], usable: usize) -> Result<Vec<Cell>, StoreError> {
     let kind = Kind::of(page)?;
     let count = number16(page, 3)?;
@@ -147,12 +147,12 @@ fn cells(page: &[u8], usable: usize) -> Result<Vec<Cell>, StoreError> {
     pointers.map(|at| kind.cell(page, at?, usable)).collect()
 }
 
-/// The contents of a page of a tree that go on elsewhere.
+/// Returns the contents of a tree's page that continue elsewhere.
 pub(super) fn overflows(page: &[u8], format: Format) -> Result<Vec<Overflow>, StoreError> {
     Ok(cells(page, format.usable)?.into_iter().filter_map(|cell| cell.overflow).collect())
 }
 
-/// Makes zero what a page of a tree does not use. Whether that was anything.
+/// Zeroes what a tree's page does not use. True if that was anything.
 pub(super) fn tree(page: &mut [u8], format: Format) -> Result<bool, StoreError> {
     let Format { usable, .. } = format;
     let kind = Kind::of(page)?;
@@ -187,7 +187,7 @@ pub(super) fn tree(page: &mut [u8], format: Format) -> Result<bool, StoreError> 
     Ok(is_news)
 }
 
-/// Makes zero what is behind a place of a page. Whether that was anything.
+/// Zeroes what is after an offset of a page. True if that was anything.
 pub(super) fn behind(page: &mut [u8], at: usize) -> Result<bool, StoreError> {
     let unused = page.get_mut(at..).ok_or_else(|| wrong("a content ends behind it"))?;
     let is_news = unused.iter().any(|byte| *byte != 0);
@@ -195,14 +195,14 @@ pub(super) fn behind(page: &mut [u8], at: usize) -> Result<bool, StoreError> {
     Ok(is_news)
 }
 
-/// Bytes that are used of the last page of such an overflow, which is the `pages`-th.
+/// Returns how many bytes are used of the last page of such an overflow, which is the `pages`-th.
 pub(super) fn used_of_last(overflow: Overflow, pages: usize, format: Format) -> Result<usize, StoreError> {
     let full = (pages - 1) * (format.usable - NEXT);
     let rest = overflow.bytes.checked_sub(full).filter(|rest| (1..=format.usable - NEXT).contains(rest));
     rest.map(|rest| NEXT + rest).ok_or_else(|| wrong("a content has another length than its pages"))
 }
 
-/// Bytes that are used of a page which lists free pages.
+/// Returns how many bytes are used of a page that lists free pages.
 pub(super) fn used_of_list(page: &[u8], format: Format) -> Result<usize, StoreError> {
     let count = usize::try_from(number32(page, 4)?).unwrap_or(usize::MAX);
     let used = count.saturating_mul(4).saturating_add(8);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-/// What is left alone, or a quarter of a disk that is smaller than four times that.
+/// What is kept free, or a quarter of a disk that is smaller than four times that.
 const LEFT_ALONE: u64 = 32 * 1024 * 1024;
 
 /// Room on a disk, in bytes.
@@ -13,12 +13,12 @@ const LEFT_ALONE: u64 = 32 * 1024 * 1024;
 pub struct Space {
     /// Free for a user without privileges.
     pub free: u64,
-    /// All of it.
+    /// The size of the disk.
     pub size: u64,
 }
 
 impl Space {
-    /// On the disk of `directory`; `None` where its file system does not tell.
+    /// Returns the room on the disk of `directory`; `None` where its file system does not say.
     pub fn of(directory: &Path) -> Option<Self> {
         let space = rustix::fs::statvfs(directory).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
@@ -26,10 +26,10 @@ impl Space {
     }
 }
 
-/// What is wrong, where so little is free that nothing more should be added; `inside` tells how many bytes are free in the
-/// database, and is asked only where the disk alone has too little.
+/// Returns an error where so little is free that nothing more should be added; `inside` returns how many bytes are free in
+/// the database, and is called only where the disk alone has too little.
 pub(super) fn shortage(directory: &Path, inside: impl FnOnce() -> u64) -> Option<String> {
-    // A file system that does not tell has no bounds that we could respect.
+    // A file system that does not say has no bounds that we could respect.
     let Space { free, size } = Space::of(directory)?;
     let least = LEFT_ALONE.min(size / 4);
     if free >= least {

@@ -80,7 +80,9 @@ fn what_is_committed_is_there_after_reopening() {
                 Write::Held { integration: number, at: Some(12) },
             ])
             .unwrap();
-        store.set_mapping_version("avaya-1", 7, u64::MAX).unwrap();
+        store
+            .set_mapping_versions(&[MappingVersion { integration: "avaya-1".into(), version: 7, content: u64::MAX }])
+            .unwrap();
         store.id()
     };
     let mut store = store(folder.path());
@@ -198,7 +200,7 @@ fn reads_ranges(mut store: Store) {
     assert_eq!(firsts(35, usize::MAX), [30, 40]);
     assert_eq!(firsts(50, usize::MAX), [0_u64; 0]);
     assert_eq!(reader.batches(number + 1, 0, 1_000).unwrap(), []);
-    // Beside a thread that reads.
+    // Alongside a thread that reads.
     let reading = std::thread::spawn(move || {
         let mut from = 0;
         while from < 2_000 {
@@ -221,7 +223,7 @@ fn a_reader_gets_ranges_while_the_store_writes() {
 
 #[test]
 fn a_directory_that_is_ours_and_takes_no_store_is_replaced_by_memory() {
-    // SQLite cannot make what it shares between connections, at the first start and behind a store that was sound.
+    // SQLite cannot create what it shares between connections, at the first start and with a store that was intact.
     let (fresh, used) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     drop(store(used.path()));
     for folder in [fresh, used] {
@@ -326,7 +328,7 @@ fn newer_contents_in_the_same_tables_refuse_the_start_and_nothing_is_touched() {
 fn a_file_that_cannot_be_read_is_not_set_aside() {
     let folder = TempDir::new().unwrap();
     drop(store(folder.path()));
-    // A link to itself: whoever opens it is told by the system that it cannot be read, whatever their rights.
+    // A link to itself: the system refuses to open it, whatever the user's permissions.
     let file = folder.path().join(DATABASE);
     fs::rename(&file, folder.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink(&file, &file).unwrap();
@@ -405,7 +407,7 @@ fn versions_of_mappings_are_taken_over() {
     assert_eq!(second.mapping_version("avaya-1").unwrap(), Some((3, content)));
     assert_eq!(second.mapping_version("b").unwrap(), Some((1, 5)));
     assert_eq!(second.least_mapping_version().unwrap(), 1);
-    second.set_mapping_version("avaya-1", 4, 9).unwrap();
+    second.set_mapping_versions(&[MappingVersion { integration: "avaya-1".into(), version: 4, content: 9 }]).unwrap();
     drop(second);
     // Again, as after a crash before the file was renamed.
     fs::write(&json, &written).unwrap();
@@ -422,7 +424,7 @@ fn versions_of_mappings_are_taken_over() {
 fn an_older_schema_is_led_to_the_newer_one() {
     let folder = TempDir::new().unwrap();
     let mut first = store(folder.path());
-    first.set_mapping_version("avaya-1", 3, 4).unwrap();
+    first.set_mapping_versions(&[MappingVersion { integration: "avaya-1".into(), version: 3, content: 4 }]).unwrap();
     drop(first);
     let mut connection = Connection::open(folder.path().join(DATABASE)).unwrap();
     let steps = [STEPS, &["ALTER TABLE journal ADD COLUMN note TEXT"]].concat();

@@ -1,7 +1,7 @@
-//! Looking for somebody in files that were set aside: nobody can delete from a damaged database, but its bytes can be read.
+//! Searches files that were set aside for somebody: nothing can be deleted from a damaged database, but its bytes can be read.
 //!
-//! Policy: a file that cannot be read, or not in time, counts as one that has him. A short login id is found by chance as
-//! well: who asks is told where to look, and nothing is deleted here.
+//! Policy: a file that cannot be read, or not in time, counts as one that contains them. A short login id is also found by
+//! chance: the caller learns where to look, and nothing is deleted here.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,11 +12,11 @@ use memchr::memmem::Finder;
 
 use super::aside;
 
-/// Read at a time.
+/// Bytes that are read at a time.
 const PIECE: usize = 1024 * 1024;
 
-/// Files in the store's directory that were set aside and have `text` somewhere in their bytes. What cannot be searched until
-/// the deadline is among them.
+/// Returns files in the store's directory that were set aside and have `text` somewhere in their bytes. Those that cannot be
+/// searched before the deadline are among them.
 pub fn set_aside_with(directory: &Path, text: &str, deadline: Instant) -> Vec<PathBuf> {
     let finder = Finder::new(text.as_bytes());
     let may_have = |file: &PathBuf| has(file, &finder, deadline).unwrap_or(true);
@@ -65,7 +65,7 @@ mod tests {
         let found = named(set_aside_with(folder.path(), "301204", soon()));
         assert_eq!(found, ["journal.db.corrupt-1", "journal.db.corrupt-2"]);
         assert_eq!(named(set_aside_with(folder.path(), "4711", soon())), Vec::<String>::new());
-        // There is no time to look further than the first piece.
+        // There is no time to search more than the first piece.
         let found = named(set_aside_with(folder.path(), "4711", Instant::now()));
         assert_eq!(found, ["journal.db.corrupt-1", "journal.db.corrupt-1-wal", "journal.db.corrupt-2"]);
     }

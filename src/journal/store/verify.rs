@@ -1,4 +1,4 @@
-//! Reading everything in a store, to say whether it is sound.
+//! Reads everything in a store, to say whether it is intact.
 //!
 //! More than opening does: all pages, all checksums, positions without holes, and that every content is the message that
 //! it should be, with as many messages as its row says.
@@ -17,7 +17,7 @@ use super::rows::IntegrationRow;
 use super::schema::{self, STEPS};
 use super::{database, lock, mapping, meta, reader};
 
-/// What is wrong with the store in `directory`, one finding a line; nothing when it is sound.
+/// Returns what is wrong with the store in `directory`, one finding per line; nothing when it is intact.
 ///
 /// # Errors
 /// When there is no store to read.
@@ -91,7 +91,7 @@ fn integration(connection: &Connection, row: &IntegrationRow, findings: &mut Fin
     let mut end = None;
     let journal = reader::visit(connection, *number, 0, &mut |entry| {
         told.extend(content(id, &entry));
-        // Positions that nobody waits for any more may be skipped.
+        // Positions that are no longer needed may be skipped.
         let done = row.acknowledged_to.max(row.covered_to);
         if let Some(end) = end.filter(|&end| end < entry.first && entry.first > done) {
             told.push(format!("integration {id}: positions {end} to {} are missing", entry.first - 1));
@@ -114,7 +114,7 @@ fn content(id: &str, row: &Row) -> Option<String> {
     }
 }
 
-/// Rows of integrations that there are not.
+/// Looks for rows of integrations that do not exist.
 fn strangers(connection: &Connection) -> Result<(), StoreError> {
     for table in ["journal", "agent"] {
         let sql = format!("SELECT count(*) FROM {table} WHERE integration NOT IN (SELECT number FROM integration)");

@@ -1,8 +1,8 @@
 //! One connection: bytes in, whole records out.
 //!
-//! Each read is cut into whole records and a rest; the records go to the worker as they are. Memory per connection is
-//! bounded by one read plus the longest record. A half-closed peer is read to its end. A peer that begins a TLS handshake
-//! where plain text is spoken is told by its first two bytes, before they become a record.
+//! Each read is cut into whole records and a rest; the records go to the worker as they are. Memory per connection is bounded
+//! by one read plus the longest record. A half-closed peer is read to its end. A peer that begins a TLS handshake where plain
+//! text is spoken is recognised by its first two bytes, before they become a record.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::session::ConnectionId;
+use crate::telemetry::targets::FEED;
 use crate::time::Timestamp;
 use crate::wire::framing::Framer;
 use crate::wire::plan::Plan;
@@ -23,10 +25,9 @@ use super::inbox::{FeedEvent, FromFeed, Letter, Outlet, WorkerGone};
 use super::settings::FeedSettings;
 use super::stream::Stream;
 use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
-use crate::engine::session::ConnectionId;
 
-/// Most letters with records that a connection has on their way to the worker: who sends without end keeps the inbox from
-/// others no longer than these take.
+/// Most letters with records that a connection has on their way to the worker: a peer that never stops sending occupies the
+/// inbox no longer than these take.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Bytes asked for in one read.
@@ -53,7 +54,7 @@ pub(super) enum Ended {
 }
 
 impl<C> Connection<C> {
-    /// Reads until the peer ends, an error, or the worker says so.
+    /// Reads until the peer ends, an error occurs, or the worker stops it.
     pub(super) async fn run(self, stream: Stream, peer: Arc<str>) -> Result<Ended, WorkerGone> {
         let close = self.close.clone();
         self.tell(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
@@ -78,7 +79,7 @@ impl<C> Connection<C> {
     async fn read_all(&self, reader: &mut Reader) -> Result<Ended, WorkerGone> {
         loop {
             let read = tokio::select! {
-                // Nothing more is taken then, also where there is something.
+                // Nothing more is taken then, even if there is something.
                 biased;
                 () = self.close.cancelled() => return Ok(Ended::Over),
                 read = reader.read(&self.settings) => read,
@@ -97,7 +98,9 @@ impl<C> Connection<C> {
                 }
                 Ok(Read::Silence) => self.tell(at, FeedEvent::Idle).await?,
                 Err(error) => {
-                    tracing::debug!(integration = self.integration, connection = self.id, %error, "read failed");
+                    tracing::debug!(
+                        target: FEED, integration = self.integration, connection = self.id, %error, "read failed"
+                    );
                     return Ok(Ended::Over);
                 }
             }
@@ -111,7 +114,7 @@ impl<C> Connection<C> {
             let in_flight = Arc::clone(&reader.in_flight).acquire_owned().await.map_err(|_| WorkerGone)?;
             self.tell(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
         }
-        // Time spent waiting for the worker is no silence of the peer.
+        // Time spent waiting for the worker is not silence of the peer.
         let is_half_read = reader.framer.is_half_read(&reader.buffer);
         reader.silent_since = (!is_half_read).then(tokio::time::Instant::now);
         Ok(())
@@ -125,12 +128,12 @@ impl<C> Connection<C> {
 
 struct Reader {
     stream: Stream,
-    /// Whether it is known that what comes is no TLS handshake.
+    /// Whether it is known that the input is not a TLS handshake.
     has_begun: bool,
     buffer: BytesMut,
     framer: Framer,
     plan: Arc<Plan>,
-    /// Since when there is nothing to read, while the end of a silence is of interest.
+    /// Since when there has been nothing to read, while the end of a silence matters.
     silent_since: Option<tokio::time::Instant>,
     /// Room for letters on their way.
     in_flight: Arc<Semaphore>,
@@ -141,7 +144,7 @@ enum Read {
     Silence,
 }
 
-/// What the first bytes are.
+/// What the first bytes show.
 enum Beginning {
     Text,
     /// The next byte decides.
@@ -166,7 +169,7 @@ impl Reader {
         Beginning::Text
     }
 
-    /// The next bytes, or the end of a silence.
+    /// Reads the next bytes, or the end of a silence.
     async fn read(&mut self, settings: &ArcSwap<FeedSettings>) -> io::Result<Read> {
         self.buffer.reserve(READ_SIZE);
         let idle_after = settings.load().idle_after;
@@ -182,8 +185,8 @@ impl Reader {
         }
     }
 
-    /// Takes the layout in force. One that cuts records otherwise starts with the next byte that is not yet part of a
-    /// whole record.
+    /// Takes the layout in force. One that cuts records differently starts with the next byte that is not yet part of a whole
+    /// record.
     fn follow_layout(&mut self, settings: &ArcSwap<FeedSettings>) {
         let settings = settings.load();
         if Arc::ptr_eq(&self.plan, &settings.plan) {

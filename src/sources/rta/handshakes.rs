@@ -1,8 +1,8 @@
-//! The handshakes of a listener that are not done yet: bounded, and the oldest gives way.
+//! The unfinished handshakes of a listener: bounded, and the oldest gives way.
 //!
-//! Who opens connections and says nothing must not keep CMS out. A newcomer that found every place taken would have to
-//! wait for a time limit; instead the one that has taken longest loses its place. An honest handshake is done in
-//! milliseconds, so that only a steady flood of connections can push it out.
+//! A peer that opens connections and stays silent must not keep CMS out. A newcomer that found every place taken would have
+//! to wait for a time limit; instead the handshake that has taken longest loses its place. An honest handshake takes
+//! milliseconds, so that only a steady flood of connections can displace it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::engine::session::ConnectionId;
 /// Most unfinished handshakes of one listener.
 pub const MAX_HANDSHAKES: usize = 8;
 
-/// See the module.
+/// The unfinished handshakes of a listener.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Handshakes(Arc<Mutex<VecDeque<(ConnectionId, CancellationToken)>>>);
 
 impl Handshakes {
-    /// One more; the token is cancelled when it has to give way.
+    /// Adds one; the token is cancelled when it has to give way.
     pub(super) fn begin(&self, id: ConnectionId) -> CancellationToken {
         let gives_way = CancellationToken::new();
         let mut open = self.0.lock();
@@ -33,7 +33,7 @@ impl Handshakes {
         gives_way
     }
 
-    /// It is over, one way or the other.
+    /// Removes one, however it ended.
     pub(super) fn end(&self, id: ConnectionId) {
         self.0.lock().retain(|(open, _)| *open != id);
     }

@@ -1,7 +1,7 @@
 //! The bounded channels from the connections to a worker, one for each of its integrations.
 //!
 //! The sending side is asynchronous, the receiving side a plain thread. A full channel makes the connection wait, and a
-//! connection that waits does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
+//! waiting connection does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
 //! letter of each integration in turn.
 
 use std::sync::Arc;
@@ -11,13 +11,12 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::session::ConnectionId;
 use crate::time::Timestamp;
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
 
-use crate::engine::session::ConnectionId;
-
-/// What a connection tells its worker, in order.
+/// What a connection sends to its worker, in order.
 #[derive(Debug)]
 pub enum FeedEvent {
     /// It was accepted.
@@ -29,7 +28,7 @@ pub enum FeedEvent {
     },
     /// Whole records, or the beginning of one that is too long.
     Piece {
-        /// How they were cut, and are to be read.
+        /// How they were cut, and how to read them.
         plan: Arc<Plan>,
         /// The bytes.
         piece: Piece,
@@ -108,7 +107,7 @@ impl<C> Outlet<C> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Registered before the attempt: room that is made in between is not missed.
+            // Registered before the attempt: so room made in between is not missed.
             room.as_mut().enable();
             letter = match self.sender.try_send(letter) {
                 Ok(()) => return Ok(()),
@@ -134,23 +133,23 @@ struct Lane<C> {
     room: Arc<Notify>,
     /// What was left of a letter when its turn was over.
     rest: Option<Letter<C>>,
-    /// Nobody is left to send another.
+    /// No sender is left.
     has_ended: bool,
 }
 
 /// What came, or why nothing did.
 #[derive(Debug)]
 pub enum Received<C> {
-    /// A letter, and of which channel.
+    /// A letter, with its channel.
     Letter(usize, Letter<C>),
-    /// The time is over.
+    /// The time is up.
     TimedOut,
-    /// Nobody is left to send one.
+    /// No sender is left.
     Ended,
 }
 
 impl<C> Inbox<C> {
-    /// Waits for a letter, at most so long. Each channel has its turn, but for those that `may` says no of.
+    /// Waits for a letter, at most so long. Each channel has its turn, except those for which `may` is false.
     pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C> {
         let deadline = Instant::now() + at_most;
         let (count, first) = (self.lanes.len(), self.next);
@@ -187,7 +186,7 @@ impl<C> Inbox<C> {
         letter.ok()
     }
 
-    /// What is left of a letter of that channel, whose turn is over: it comes before all that wait there.
+    /// Puts back what is left of a letter of that channel, whose turn is over: it comes before all that wait there.
     pub fn put_back(&mut self, index: usize, rest: Letter<C>) {
         self.lanes[index].rest = Some(rest);
     }
@@ -206,7 +205,7 @@ impl<C> Inbox<C> {
 
 impl<C> Drop for Lane<C> {
     fn drop(&mut self) {
-        // Who waits for room must learn that there will never be any.
+        // Senders that wait for room must learn that there will never be any.
         let (_, closed) = crossbeam_channel::bounded(0);
         drop(std::mem::replace(&mut self.receiver, closed));
         self.room.notify_waiters();

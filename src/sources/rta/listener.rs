@@ -1,9 +1,8 @@
 //! The port that CMS dials: one listener per integration.
 //!
-//! Who is not on the allow-list is closed and counted before a byte is read. Errors of `accept` (no file descriptors
-//! left) are waited out with a growing pause instead of a busy loop. Connections are bounded; the session bounds those
-//! that are of any use further (`session`), and handshakes of TLS are bounded before they count as connections
-//! (`handshakes`).
+//! A peer that is not on the allow-list is closed and counted before a byte is read. Errors of `accept` (no file descriptors
+//! left) are waited out with a growing pause instead of a busy loop. Connections are bounded; the session keeps only a few of
+//! them (`session`), and TLS handshakes are bounded before they count as connections (`handshakes`).
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,7 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::engine::session::ConnectionId;
 use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::targets::FEED;
 
 use super::connection::{Connection, Ended};
 use super::handshakes::Handshakes;
@@ -26,12 +27,11 @@ use super::inbox::Outlet;
 use super::settings::FeedSettings;
 use super::stream::Stream;
 use super::tls::{self, Failure, Tls};
-use crate::engine::session::ConnectionId;
 
-/// Most open connections of one listener; the session lets five of them be of any use.
+/// Most open connections of one listener; the session keeps at most five of them.
 pub const MAX_CONNECTIONS: usize = 16;
 
-/// Why a connection is closed before a record of it is read.
+/// Why a connection is closed before a record is read.
 const NOT_ALLOWED: &str = "not_allowed";
 const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
 
@@ -58,20 +58,20 @@ const BACKLOG: i32 = 128;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A port that is ours, and that nobody can dial yet.
+/// A port that is bound, but that nobody can dial yet.
 #[derive(Debug)]
 pub struct Bound(Socket);
 
 impl Bound {
-    /// Its address.
+    /// Returns its address.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// From now on it can be dialled.
+    /// Lets it be dialled from now on.
     ///
     /// # Errors
     /// When another process listens there already.
@@ -81,8 +81,7 @@ impl Bound {
     }
 }
 
-/// Takes a port. `::` takes IPv4 too, whatever the machine has set for sockets that do not say; where it has no IPv6 at all,
-/// IPv4 alone.
+/// Takes a port. `::` takes IPv4 too, whatever the machine's default for that; where it has no IPv6 at all, IPv4 alone.
 ///
 /// # Errors
 /// When it is in use or may not be bound.
@@ -94,7 +93,7 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
     }
 }
 
-/// Whether somebody could listen there now.
+/// Checks that somebody could listen there now.
 ///
 /// # Errors
 /// Those of [`bind`], and when another process listens there.
@@ -125,11 +124,11 @@ pub struct Feed<C> {
     pub integration: usize,
     /// Its id, for logs.
     pub id: Arc<str>,
-    /// What can change.
+    /// Settings that can change.
     pub settings: Arc<ArcSwap<FeedSettings>>,
-    /// To the worker.
+    /// Sends to the worker.
     pub outlet: Outlet<C>,
-    /// Counts.
+    /// The feed's metrics.
     pub metrics: FeedMetrics,
     /// Ends the listener and its connections.
     pub stop: CancellationToken,
@@ -147,7 +146,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let accepted = tokio::select! {
-                // Whoever dials while the service ends is not let in.
+                // A peer that dials during shutdown is not let in.
                 biased;
                 () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
@@ -158,9 +157,9 @@ impl<C: Send + Sync + 'static> Feed<C> {
                     self.admit(stream, peer, &places, &handshakes, &connections);
                 }
                 Err(error) => {
-                    // A number in JSON too, which an u128 is not.
+                    // A number in JSON too, which a u128 is not.
                     let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(integration = %self.id, %error, pause_ms, "accept failed");
+                    tracing::warn!(target: FEED, integration = %self.id, %error, pause_ms, "accept failed");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -185,10 +184,10 @@ impl<C: Send + Sync + 'static> Feed<C> {
             return;
         }
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {
-            tracing::debug!(integration = %self.id, %error, "no TCP keepalive");
+            tracing::debug!(target: FEED, integration = %self.id, %error, "no TCP keepalive");
         }
         let id: ConnectionId = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(integration = %self.id, connection = id, %peer, "accepted");
+        tracing::debug!(target: FEED, integration = %self.id, connection = id, %peer, "accepted");
         let connection = Connection {
             integration: self.integration,
             id,
@@ -219,7 +218,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
                 }
                 Some(Err(failure)) => match failure.reason() {
                     Some(reason) => refusals.refuse(reason, &failure),
-                    None => tracing::debug!(connection = id, %peer, %failure, "connection ended"),
+                    None => tracing::debug!(target: FEED, connection = id, %peer, %failure, "connection ended"),
                 },
             }
         });
@@ -237,18 +236,18 @@ async fn shake_hands(tls: &Tls, stream: TcpStream, gives_way: &CancellationToken
 const SPEAKS_TLS: &str =
     "it speaks TLS, and this port plain text: configure [integration.realtime.tls], or let CMS dial without TLS";
 
-/// Reads a connection to its end; its place is free after that.
+/// Reads a connection to its end; its place is free afterwards.
 async fn read<C>(connection: Connection<C>, stream: Stream, refusals: Refusals, place: OwnedSemaphorePermit) {
     let (id, peer) = (connection.id, refusals.peer.to_string().into());
     match connection.run(stream, peer).await {
         Ok(Ended::Over) => {}
         Ok(Ended::SpeaksTls) => refusals.refuse(tls::UNEXPECTED, SPEAKS_TLS),
-        Err(error) => tracing::debug!(connection = id, %error, "connection given up"),
+        Err(error) => tracing::debug!(target: FEED, connection = id, %error, "connection given up"),
     }
     drop(place);
 }
 
-/// Says why a peer is closed, and counts it.
+/// Logs why a peer is closed, and counts it.
 struct Refusals {
     integration: Arc<str>,
     metrics: FeedMetrics,
@@ -256,7 +255,7 @@ struct Refusals {
 }
 
 impl Refusals {
-    /// A place among the connections, if there is one.
+    /// Takes a place among the connections, if there is one.
     fn place(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(places).try_acquire_owned().ok();
         if place.is_none() {
@@ -267,6 +266,8 @@ impl Refusals {
 
     fn refuse(&self, reason: &'static str, why: impl std::fmt::Display) {
         self.metrics.refused(reason);
-        tracing::warn!(integration = %self.integration, peer = %self.peer, reason, %why, "connection refused");
+        tracing::warn!(
+            target: FEED, integration = %self.integration, peer = %self.peer, reason, %why, "connection refused"
+        );
     }
 }

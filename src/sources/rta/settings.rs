@@ -17,9 +17,9 @@ pub struct FeedSettings {
     pub plan: Arc<Plan>,
     /// Who may connect; empty: anybody.
     pub allow: Vec<IpNet>,
-    /// Silence that is told to the worker, where it ends snapshots.
+    /// Silence that is reported to the worker, where it ends snapshots.
     pub idle_after: Option<Duration>,
-    /// What newcomers shake hands with; `None`: the port is plain text.
+    /// TLS for new connections; `None`: the port is plain text.
     pub tls: Option<Arc<Tls>>,
 }
 

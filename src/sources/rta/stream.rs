@@ -1,4 +1,4 @@
-//! The bytes of a connection, plain or out of TLS: an enum, so that neither costs an allocation per read.
+//! The bytes of a connection, plain or from TLS: an enum, so that neither costs an allocation per read.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Whatever has come, behind what is in `buffer`; 0 at the end. Loses nothing when it is given up.
+    /// Appends whatever has come to `buffer`; returns 0 at the end. Loses nothing when it is cancelled.
     pub(super) async fn read_buf(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read_buf(buffer).await,

@@ -1,9 +1,9 @@
 //! TLS on the port: what is needed for it, and the handshake.
 //!
 //! TLS 1.2 and 1.3, rustls with aws-lc. A handshake ends within a time limit, and before a byte goes to the worker. Plain
-//! text is told from TLS by the first byte, before rustls sees it. Each way in which a handshake fails has a reason; whose
-//! certificate is wrong, and what is wrong with it, stands in the error. With a CA for the peers' certificates, who has
-//! none that it signed does not get in.
+//! text is distinguished from TLS by the first byte, before rustls sees it. Each way in which a handshake fails has a reason;
+//! the error says whose certificate is wrong, and what is wrong with it. With a CA for the peers' certificates, a peer
+//! without one that it signed does not get in.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, RootCertStore, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// Content type of a handshake record: the first byte of every TLS connection, and of no text.
+/// Content type of a handshake record: the first byte of every TLS connection, but of no text.
 pub(super) const HANDSHAKE_RECORD: u8 = 0x16;
 /// What follows it: the major version of every TLS there is.
 pub(super) const MAJOR_VERSION: u8 = 0x03;
@@ -32,7 +32,7 @@ pub(super) const PEER_CERTIFICATE: &str = "tls_peer_certificate";
 pub(super) const REFUSED_BY_PEER: &str = "tls_refused_by_peer";
 pub(super) const HANDSHAKE: &str = "tls_handshake";
 
-/// What newcomers shake hands with.
+/// What handshakes with new connections need.
 pub struct Tls {
     acceptor: TlsAcceptor,
     timeout: Duration,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// Why certificates, a key and CAs do not go together.
+/// Why certificates, a key and CAs do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate or the key.
@@ -56,11 +56,11 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// From a certificate with those between it and its CA, its key, and the CAs of peers (none: peers need no
+    /// Creates it from a certificate with those between it and its CA, its key, and the CAs of peers (none: peers need no
     /// certificate).
     ///
     /// # Errors
-    /// When the key is not the certificate's, or one of them is of a kind that is not known.
+    /// When the key is not the certificate's, or one of them is of an unknown kind.
     pub fn new(
         certificates: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -85,10 +85,10 @@ impl Tls {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), timeout })
     }
 
-    /// Shakes hands, within the time limit.
+    /// Performs the handshake, within the time limit.
     ///
     /// # Errors
-    /// Why not; with [`Failure::reason`].
+    /// Why it failed; with [`Failure::reason`].
     pub(super) async fn accept(&self, stream: TcpStream) -> Result<Box<TlsStream<TcpStream>>, Failure> {
         let shaken = tokio::time::timeout(self.timeout, async {
             let mut first = [0];
@@ -104,7 +104,7 @@ impl Tls {
     }
 }
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("the peer ended before it had said anything")]
@@ -161,7 +161,7 @@ impl Failure {
         }
     }
 
-    /// What it is counted under; `None` where nobody was refused.
+    /// Returns the label that it is counted under; `None` where nobody was refused.
     pub(super) const fn reason(&self) -> Option<&'static str> {
         match self {
             Self::NothingSaid => None,

@@ -1,0 +1,80 @@
+//! Reads the files that an integration's mapping names.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::mapping::files::{self, RowProblem, Rows};
+use crate::mapping::tables::{Activity, MappingTables};
+
+use super::file;
+use super::model::{Integration, Mapping};
+use super::problem::{Origin, Problem};
+
+/// Reads what an integration's mapping names; the version is still open (0).
+///
+/// # Errors
+/// Every problem in the files, with file and line.
+pub fn read(mapping: &Mapping) -> Result<MappingTables, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let tables = check(mapping, &mut problems);
+    tables.ok_or_else(|| problems.into_iter().filter(Problem::is_error).collect())
+}
+
+/// The same, with warnings about what a planner may not have meant. `None` where there is an error.
+pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTables> {
+    let before = problems.len();
+    let users = read_file(mapping.users.as_deref(), files::parse_users, problems);
+    let activities = read_file(mapping.activities.as_deref(), files::parse_activities, problems);
+    if problems[before..].iter().any(Problem::is_error) {
+        return None;
+    }
+    let (id, name) = mapping.default_activity.clone();
+    Some(MappingTables {
+        version: 0,
+        identify_by: mapping.identify_by,
+        users,
+        activities,
+        default_activity: Arc::new(Activity { activity_id: id, activity_name: name }),
+    })
+}
+
+/// Returns a warning about an integration that has neither users nor activities: it works, but nobody learns anything from it.
+pub fn absence(integration: &Integration, configuration: &Path) -> Option<Problem> {
+    let Mapping { users: None, activities: None, default_activity: (_, name), .. } = &integration.mapping else {
+        return None;
+    };
+    let id = &integration.id;
+    let message = format!("integration {id:?} has no mapping: nobody becomes an employee, and every activity {name:?}");
+    let hint = "put users.csv and activities.csv into the folder `mapping` beside the configuration, or name them in \
+                [integration.mapping]";
+    Some(Problem::warning(Origin::File(configuration.into()), message).hint(hint))
+        .filter(|_| integration.realtime.is_some())
+}
+
+fn read_file<T>(
+    path: Option<&Path>,
+    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
+    problems: &mut Vec<Problem>,
+) -> HashMap<String, Arc<T>> {
+    let Some(path) = path else { return HashMap::new() };
+    let parsed = match file::read(path, file::LARGEST_MAPPING) {
+        Ok(bytes) => parse(&bytes),
+        Err(error) => {
+            let message = format!("cannot be read: {}", file::reason(&error));
+            problems.push(Problem::error(Origin::File(path.into()), message));
+            return HashMap::new();
+        }
+    };
+    let origin = |row: &RowProblem| Origin::line(path, usize::try_from(row.line).unwrap_or(0));
+    match parsed {
+        Ok(Rows { rows, remarks }) => {
+            problems.extend(remarks.into_iter().map(|remark| Problem::warning(origin(&remark), remark.message)));
+            rows
+        }
+        Err(rows) => {
+            problems.extend(rows.into_iter().map(|row| Problem::error(origin(&row), row.message)));
+            HashMap::new()
+        }
+    }
+}

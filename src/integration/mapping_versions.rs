@@ -1,0 +1,171 @@
+//! Gives each distinct content of an integration's mapping a version that only grows.
+//!
+//! The version is kept in the store, so that it keeps growing across restarts. A content that was in force at the last stop
+//! keeps its version.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use foldhash::fast::FixedState;
+
+use crate::config::model::Config;
+use crate::journal::store::{MappingVersion, Store, StoreError};
+use crate::mapping::tables::{Activity, IdentifyBy, MappingTables};
+
+/// Versions by integration, as the store has them.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    known: BTreeMap<Arc<str>, MappingVersion>,
+    /// No version given from now on is smaller.
+    least: u64,
+}
+
+impl Versions {
+    /// Loads those of the configured integrations.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn load(store: &Store, config: &Config) -> Result<Self, StoreError> {
+        let mut known = BTreeMap::new();
+        for integration in &config.integrations {
+            if let Some((version, content)) = store.mapping_version(&integration.id)? {
+                let integration = Arc::clone(&integration.id);
+                known.insert(Arc::clone(&integration), MappingVersion { integration, version, content });
+            }
+        }
+        Ok(Self { known, least: store.least_mapping_version()? })
+    }
+
+    /// Gives `tables` of that integration their version: the previous one if they say the same, else a new one.
+    pub fn assign(&mut self, integration: &Arc<str>, tables: MappingTables) -> Arc<MappingTables> {
+        let content = content(&tables);
+        let version = match self.known.get(integration) {
+            Some(known) if known.content == content || known.content == content_before(&tables) => known.version,
+            Some(known) => self.least.max(known.version + 1),
+            None => self.least,
+        };
+        let known = MappingVersion { integration: Arc::clone(integration), version, content };
+        self.known.insert(Arc::clone(integration), known);
+        Arc::new(MappingTables { version, ..tables })
+    }
+
+    /// Returns the same tables with a version beyond `published`, where theirs is not: another machine has counted further.
+    pub fn beyond(
+        &mut self,
+        integration: &Arc<str>,
+        published: u64,
+        tables: &Arc<MappingTables>,
+    ) -> Arc<MappingTables> {
+        match self.known.get_mut(integration) {
+            Some(known) if known.version <= published => {
+                known.version = published + 1;
+                Arc::new(MappingTables { version: known.version, ..MappingTables::clone(tables) })
+            }
+            _ => Arc::clone(tables),
+        }
+    }
+
+    /// Returns all of them.
+    pub fn all(&self) -> Vec<MappingVersion> {
+        self.known.values().cloned().collect()
+    }
+
+    /// Writes all of them to the store.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn save(&self, store: &mut Store) -> Result<(), StoreError> {
+        store.set_mapping_versions(&self.all())
+    }
+}
+
+/// Returns a digest of what the tables say: the beginning of SHA-256 over their rows, sorted, each text preceded by its length.
+fn content(tables: &MappingTables) -> u64 {
+    let mut digest = Context::new(&SHA256);
+    let mut text = |text: &str| {
+        digest.update(&(text.len() as u64).to_be_bytes());
+        digest.update(text.as_bytes());
+    };
+    text(match tables.identify_by {
+        IdentifyBy::LoginId => "login_id",
+        IdentifyBy::Name => "name",
+    });
+    let users: BTreeMap<_, _> = tables.users.iter().collect();
+    text(&users.len().to_string());
+    for (user, employee) in users {
+        [user, &employee.employee_id, &employee.employee_name].into_iter().for_each(|field| text(field));
+    }
+    let activities: BTreeMap<_, _> = tables.activities.iter().collect();
+    text(&activities.len().to_string());
+    for (key, activity) in activities {
+        [key, &activity.activity_id, &activity.activity_name].into_iter().for_each(|field| text(field));
+    }
+    let Activity { activity_id, activity_name } = &*tables.default_activity;
+    [activity_id, activity_name].into_iter().for_each(|field| text(field));
+    digest.finish().as_ref().iter().take(8).fold(0, |content, byte| content << 8 | u64::from(*byte))
+}
+
+/// Returns the digest that stores of 0.1.0 have. It depends on a hash that may change with a dependency: it is only compared,
+/// so that those stores keep their versions.
+fn content_before(tables: &MappingTables) -> u64 {
+    let users: BTreeMap<_, _> = tables.users.iter().collect();
+    let activities: BTreeMap<_, _> = tables.activities.iter().collect();
+    FixedState::with_seed(0).hash_one(&(tables.identify_by as u8, users, activities, &tables.default_activity))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::mapping::tables::User;
+
+    fn tables() -> MappingTables {
+        let user = |id: &str| Arc::new(User { employee_id: id.to_owned(), employee_name: "Ada".to_owned() });
+        let activity = |id: &str| Arc::new(Activity { activity_id: id.to_owned(), activity_name: "Call".to_owned() });
+        MappingTables {
+            version: 0,
+            identify_by: IdentifyBy::LoginId,
+            users: HashMap::from([("4711".to_owned(), user("1")), ("4712".to_owned(), user("2"))]),
+            activities: HashMap::from([("ACD".to_owned(), activity("7"))]),
+            default_activity: activity("0"),
+        }
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_content_and_of_nothing_else() {
+        assert_eq!(
+            content(&tables()),
+            11_165_983_544_114_627_473,
+            "the same on every machine and with every version of a dependency"
+        );
+        let mut others = vec![tables(); 5];
+        others[0].identify_by = IdentifyBy::Name;
+        others[1].users.remove("4711");
+        others[2].activities.insert("ACD:5".to_owned(), Arc::clone(&tables().default_activity));
+        others[3].default_activity = Arc::clone(&tables().activities["ACD"]);
+        // The same letters in other fields.
+        let moved = User { employee_id: "1A".to_owned(), employee_name: "da".to_owned() };
+        others[4].users.insert("4711".to_owned(), Arc::new(moved));
+        for other in others {
+            assert_ne!(content(&other), content(&tables()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_with_the_former_digest_keeps_its_version() {
+        let integration: Arc<str> = "avaya-1".into();
+        let known = |content| {
+            let before = MappingVersion { integration: Arc::clone(&integration), version: 7, content };
+            let known = BTreeMap::from([(Arc::clone(&integration), before)]);
+            Versions { known, least: 7 }
+        };
+        for (before, expected) in [(content(&tables()), 7), (content_before(&tables()), 7), (4711, 8)] {
+            let mut versions = known(before);
+            assert_eq!(versions.assign(&integration, tables()).version, expected);
+            assert_eq!(versions.all()[0].content, content(&tables()), "it is written down anew");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The commands, run as a user runs them.
+#![cfg(feature = "service")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod captures;
+mod commands;
+mod decode;

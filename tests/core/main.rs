@@ -1,0 +1,11 @@
+//! The pure core: bytes to events, without I/O.
+
+#[path = "../support/pure.rs"]
+mod support;
+
+mod allocations;
+mod chunking;
+mod clocks_go_back;
+mod properties;
+mod remapping;
+mod scenarios;

@@ -1,0 +1,21 @@
+//! What needs a real Kafka.
+#![cfg(feature = "service")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod end_to_end;
+mod exactly_once;
+mod exactness;
+mod forget;
+mod new_machine;
+mod outage;
+mod pause;
+mod recovery;
+mod refusals;
+mod removed;
+mod retention;
+mod secrets;
+mod security;
+mod silence;
+mod smoke;

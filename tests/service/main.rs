@@ -1,0 +1,21 @@
+//! The service with sockets, HTTP and a store; Kafka is inside the process.
+#![cfg(feature = "service")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod audit;
+mod clock;
+mod feed;
+mod hostile;
+mod http;
+mod http_limits;
+mod limits;
+mod logs;
+mod metrics_page;
+mod pseudonyms;
+mod reload;
+mod store;
+mod stunnel;
+mod tls;
