@@ -8,9 +8,9 @@
 //! It shows what every consumer has to do: begin at the beginning of `current`, which holds the last event of every agent;
 //! leave out copies, since delivery is at least once; read the value as its header says; and take a message without a value
 //! for an agent who is forgotten. `docs/events.md` explains the fields.
-#![allow(clippy::print_stdout)]
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -58,7 +58,7 @@ fn take(message: &BorrowedMessage<'_>, agents: &mut HashMap<Vec<u8>, v1::AgentSt
     let key = message.key().unwrap_or_default();
     let Some(value) = message.payload() else {
         if agents.remove(key).is_some() {
-            println!("{}: forgotten", String::from_utf8_lossy(key));
+            writeln!(std::io::stdout(), "{}: forgotten", String::from_utf8_lossy(key))?;
         }
         return Ok(());
     };
@@ -77,7 +77,8 @@ fn take(message: &BorrowedMessage<'_>, agents: &mut HashMap<Vec<u8>, v1::AgentSt
     let activity = event.activity.as_ref().map_or("no activity", |activity| &activity.activity_name);
     let employee = event.user.as_ref().map_or(&event.external_user, |user| &user.employee_name);
     let since = event.activity_since.as_ref().map(|since| contract::from_timestamp(since).to_string());
-    println!("{employee}: {activity} ({}) since {}", event.external_activity, since.unwrap_or_default());
+    let since = since.unwrap_or_default();
+    writeln!(std::io::stdout(), "{employee}: {activity} ({}) since {since}", event.external_activity)?;
     agents.insert(key.to_owned(), event);
     Ok(())
 }
