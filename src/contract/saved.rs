@@ -11,6 +11,7 @@ use std::time::Duration;
 use prost::Message as _;
 
 use crate::mapping::annotate::Published;
+use crate::mapping::tables::User;
 use crate::time::Timestamp;
 use crate::tracker::agent::{Known, ToldStart};
 use crate::tracker::agent_state::RideAlong;
@@ -47,6 +48,29 @@ pub struct StoredAgent {
     pub published: Option<Published>,
     /// The message of the last event, where it was kept.
     pub last_event: Option<store::Message>,
+}
+
+impl StoredAgent {
+    /// Whether the agent's events contain a name: their own, or that of the employee.
+    pub fn has_name(&self) -> bool {
+        self.agent.ride_along.name.is_some() || self.user().is_some_and(|user| !user.employee_name.is_empty())
+    }
+
+    /// Removes both names. Returns whether there was one.
+    pub fn drop_name(&mut self) -> bool {
+        if !self.has_name() {
+            return false;
+        }
+        self.agent.ride_along.name = None;
+        if let Some(user) = self.published.as_mut().and_then(|published| published.user.as_mut()) {
+            *user = Arc::new(user.without_name());
+        }
+        true
+    }
+
+    fn user(&self) -> Option<&User> {
+        self.published.as_ref()?.user.as_deref()
+    }
 }
 
 /// Encodes column `memory` of an agent.

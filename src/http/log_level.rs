@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::config::log_level;
 use crate::telemetry::logs::{self, LogLevel};
 use crate::telemetry::targets::HTTP;
 
@@ -27,9 +26,9 @@ pub(super) async fn put(body: String) -> Response {
     }
     let from = log.levels().current;
     match log.set(to) {
-        Ok(()) => {
+        Ok(renamed) => {
             tracing::info!(target: HTTP, from, to, "log level changed until the next reload");
-            for (old, now) in log_level::read(to).map(|level| level.renamed).unwrap_or_default() {
+            for (old, now) in renamed {
                 tracing::warn!(target: HTTP, old, now, "a target of log lines is called otherwise now");
             }
             shown(log)

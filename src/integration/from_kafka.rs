@@ -89,7 +89,7 @@ pub(crate) fn read(
         found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
         let mut last_events: LastEvents = HashMap::new();
         for found in &mut found.agents {
-            let is_wanted = config.privacy.event_names || !has_name(found);
+            let is_wanted = config.privacy.event_names || !found.has_name();
             let event = found.last_event.take().filter(|_| is_wanted);
             last_events.extend(event.map(|event| (key(found), (found.agent.sequence, event))));
         }
@@ -155,12 +155,6 @@ fn send_again(
         first += u64::from(count);
     }
     Ok(all.len())
-}
-
-/// Whether the agent's events contain a name.
-fn has_name(StoredAgent { agent, published, .. }: &StoredAgent) -> bool {
-    let user = published.as_ref().and_then(|published| published.user.as_ref());
-    agent.ride_along.name.is_some() || user.is_some_and(|user| !user.employee_name.is_empty())
 }
 
 /// Returns up to where Kafka has our journal, as far as its agents show. A store that has lost its last commits has rows that

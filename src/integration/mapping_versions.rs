@@ -72,12 +72,18 @@ impl Versions {
         self.known.values().cloned().collect()
     }
 
-    /// Writes all of them to the store.
+    /// Writes down those that the store does not have.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// When the store cannot be read or written.
     pub fn save(&self, store: &mut Store) -> Result<(), StoreError> {
-        store.set_mapping_versions(&self.all())
+        let mut changed = Vec::new();
+        for known in self.known.values() {
+            if store.mapping_version(&known.integration)? != Some((known.version, known.content)) {
+                changed.push(known.clone());
+            }
+        }
+        if changed.is_empty() { Ok(()) } else { store.set_mapping_versions(&changed) }
     }
 }
 

@@ -121,16 +121,10 @@ impl Restored {
 /// Removes every name, and what was kept to be published again with one. Returns the agents who had one.
 fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
     let mut named = Vec::new();
-    for StoredAgent { agent, published, last_event } in agents {
-        let mut had_name = agent.ride_along.name.take().is_some();
-        let user = published.as_mut().and_then(|published| published.user.as_mut());
-        if let Some(user) = user.filter(|user| !user.employee_name.is_empty()) {
-            *user = Arc::new(user.without_name());
-            had_name = true;
-        }
-        if had_name {
-            *last_event = None;
-            named.push((agent.acd, Arc::clone(&agent.login_id)));
+    for stored in agents {
+        if stored.drop_name() {
+            stored.last_event = None;
+            named.push((stored.agent.acd, Arc::clone(&stored.agent.login_id)));
         }
     }
     named

@@ -362,7 +362,7 @@ impl Service {
             };
             // Whether names are read stays as it is until a restart.
             let privacy = &self.config.privacy;
-            problems.extend(crate::service::reload::missing_files(&running.integration.mapping, &wanted.mapping));
+            problems.extend(reload::missing_files(&running.integration.mapping, &wanted.mapping));
             let plan = Plan::compile(&privacy.layout(&realtime.layout), &wanted.time_zone);
             match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
                 (Ok(plan), Ok(tables), Ok(tls)) => {
@@ -380,7 +380,7 @@ impl Service {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let restart = crate::service::reload::needs_restart(&self.config, &config);
+        let restart = reload::needs_restart(&self.config, &config);
         let mut versions = self.versions.clone();
         let mut versioned = Vec::new();
         for (number, wanted, realtime, plan, tables, tls) in changes {
@@ -400,7 +400,7 @@ impl Service {
             let before_layout = running.integration.realtime.as_ref().map(|realtime| &realtime.layout);
             let is_same = before_layout == Some(&realtime.layout) && running.integration.time_zone == wanted.time_zone;
             // A layout may rely on the mode and the end of snapshots that it was written for.
-            let fits = crate::service::reload::reads_alike(&running.integration, &wanted);
+            let fits = reload::reads_alike(&running.integration, &wanted);
             let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };
             // What would make another feed stays as it is until a restart.
             let fixed = running.integration.settings.fixed;
@@ -421,7 +421,7 @@ impl Service {
                 Control::Mapping(Arc::clone(&tables)),
                 Control::ForgetAfter(config.privacy.forget_after),
             ];
-            for warning in crate::service::reload::shrunken(&running.tables, &tables, &kept, file) {
+            for warning in reload::shrunken(&running.tables, &tables, &kept, file) {
                 tracing::warn!(target: SERVICE, "reload: {}", warning.line());
             }
             running.integration = kept;

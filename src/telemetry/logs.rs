@@ -59,15 +59,15 @@ impl LogLevel {
         self.levels.lock().clone()
     }
 
-    /// Sets another level until the next reload.
+    /// Sets another level until the next reload. Returns what is called otherwise now, as [`log_level::Level::renamed`].
     ///
     /// # Errors
     /// When it is not a level.
-    pub fn set(&self, level: &str) -> Result<(), LogError> {
+    pub fn set(&self, level: &str) -> Result<Vec<(String, String)>, LogError> {
         let mut levels = self.levels.lock();
-        self.apply(level)?;
+        let renamed = self.apply(level)?;
         level.clone_into(&mut levels.current);
-        Ok(())
+        Ok(renamed)
     }
 
     /// Sets the level of the configuration.
@@ -81,14 +81,15 @@ impl LogLevel {
         Ok(())
     }
 
-    fn apply(&self, level: &str) -> Result<(), LogError> {
-        let filter = filter(level)?;
-        self.handle.reload(filter).map_err(|_| LogError::Started)
+    fn apply(&self, level: &str) -> Result<Vec<(String, String)>, LogError> {
+        let log_level::Level { filter, renamed } = read(level)?;
+        self.handle.reload(filter).map_err(|_| LogError::Started)?;
+        Ok(renamed)
     }
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    log_level::read(level).map(|level| level.filter).map_err(|_| LogError::Level(level.to_owned()))
+fn read(level: &str) -> Result<log_level::Level, LogError> {
+    log_level::read(level).map_err(|_| LogError::Level(level.to_owned()))
 }
 
 /// Returns the level of the process, once logging has been started.
@@ -106,7 +107,7 @@ fn shows_colours() -> bool {
 /// # Errors
 /// When the level is not one, or logging was started before.
 pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogError> {
-    let (filter, handle) = reload::Layer::new(filter(level)?);
+    let (filter, handle) = reload::Layer::new(read(level)?.filter);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match format {
