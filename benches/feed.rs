@@ -75,7 +75,7 @@ fn socket() -> Way {
     way("a socket that is drained", address, taken, runtime)
 }
 
-fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<()>, Taken) + Send + 'static) -> Way {
+fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<(), ()>, Taken) + Send + 'static) -> Way {
     let Port { runtime, address, inbox, .. } = Port::open(Arc::clone(plan));
     let taken = Taken::default();
     let counted = Arc::clone(&taken);
@@ -84,7 +84,7 @@ fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<()>, Tak
 }
 
 /// Gives each letter with records to `take`, and counts them.
-fn work(inbox: &mut Inbox<()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
+fn work(inbox: &mut Inbox<(), ()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
     while let Received::Letter(_, Letter::Feed(letter)) = inbox.receive(Duration::from_secs(600), |_| true) {
         take(&letter);
         if let FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } = &letter.event {

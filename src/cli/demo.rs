@@ -77,8 +77,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
     let service = Service::start(config, options, Metrics::new()?)
         .await
         .context("the demo cannot start (HTTP elsewhere: --http 127.0.0.1:0)")?;
-    let (_, cms) = service.feed_addresses().first().context("the demo has no feed")?;
-    let cms = *cms;
+    let (_, cms) = service.feed_addresses().into_iter().next().context("the demo has no feed")?;
     announce(&service, cms)?;
 
     let settings = SimulateSettings {

@@ -1,11 +1,14 @@
 //! `rtalink run`: the service.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::model::Config;
+use crate::service::reload::Reloaded;
 use crate::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
 use crate::telemetry::metrics::Metrics;
@@ -17,8 +20,10 @@ use super::output::{on_signal, runtime};
 /// Runs the service.
 ///
 /// SIGTERM or SIGINT: takes no more bytes, publishes what has come within `shutdown_grace` and keeps the rest in the store
-/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists, certificates, thresholds and the log level without closing a socket;
-/// names in a WARN what needs a restart.
+/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists,
+/// certificates, thresholds and the log level without closing a socket; starts integrations that are new, ends those that are
+/// gone, and starts again those whose port, mode, ACD or details have changed, while the others go on; names in a WARN what
+/// needs a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  rtalink run --config rtalink.toml")]
 pub(super) struct Args {
@@ -44,7 +49,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     let mut hangup = signal(SignalKind::hangup())?;
     let grace = config.shutdown_grace;
     let options = Options { file: args.config.clone(), latencies: None, stop: stop.clone() };
-    let start = Service::start(config, options, Metrics::new()?);
+    let start = Service::begin(config, options, Metrics::new()?);
     let given_up = async {
         stop.cancelled().await;
         tokio::time::sleep(grace).await;
@@ -66,12 +71,25 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
         }
         Err(error) => return Err(error.into()),
     };
-    announce(&service);
+    let mut announced = Announced::default();
+    announced.news(&service);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = hangup.recv() => reload(&args.config, &mut service, log_level).await,
+            // A reload that hangs at the disk does not keep the service from ending.
+            _ = hangup.recv() => drop(stop.run_until_cancelled(reload(&args.config, &mut service, log_level)).await),
+            started = service.next_start() => match started {
+                Ok(()) => {}
+                Err(_) if stop.is_cancelled() => break,
+                Err(error) => {
+                    let drained = service.drain(grace).await;
+                    let kept: usize = drained.kept.values().sum();
+                    tracing::info!(target: RUN, kept, "stopped, since an integration cannot be started");
+                    return Err(error.into());
+                }
+            },
         }
+        announced.news(&service);
     }
     tracing::info!(target: RUN, pending = service.pending(), "stopping: publishing what has come");
     let drained = service.drain(grace).await;
@@ -86,14 +104,28 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     Ok(())
 }
 
-fn announce(service: &Service) {
-    for (integration, address) in service.feed_addresses() {
-        tracing::info!(target: RUN, %integration, %address, "listening for CMS");
+/// What the log says about where the service can be found.
+#[derive(Debug, Default)]
+struct Announced {
+    feeds: Vec<(Arc<str>, SocketAddr)>,
+    is_started: bool,
+}
+
+impl Announced {
+    /// Logs what is new.
+    fn news(&mut self, service: &Service) {
+        let feeds = service.feed_addresses();
+        for (integration, address) in feeds.iter().filter(|feed| !self.feeds.contains(feed)) {
+            tracing::info!(target: RUN, %integration, %address, "listening for CMS");
+        }
+        self.feeds = feeds;
+        if service.is_all_there() && !std::mem::replace(&mut self.is_started, true) {
+            let http = service.http_address();
+            tracing::info!(
+                target: RUN, %http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started"
+            );
+        }
     }
-    let http = service.http_address();
-    tracing::info!(
-        target: RUN, %http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started"
-    );
 }
 
 /// A configuration with an error is refused as a whole: what is in force stays.
@@ -119,12 +151,26 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     let reloaded = service.reload(config, path).await;
     service.tell_reload(reloaded.is_err());
     match reloaded {
-        Ok(restart) => {
+        Ok(Reloaded { needs_restart, added, started_again, removed }) => {
             if let Err(error) = log_level.configure(&level) {
                 tracing::error!(target: RUN, %error, "reload: the log level stays");
             }
-            if !restart.is_empty() {
-                tracing::warn!(target: RUN, keys = restart.join(", "), "reload: these changes need a restart");
+            if !needs_restart.is_empty() {
+                tracing::warn!(target: RUN, keys = needs_restart.join(", "), "reload: these changes need a restart");
+            }
+            for integration in added {
+                tracing::info!(target: RUN, %integration, "reload: the integration is new");
+            }
+            for (integration, keys) in started_again {
+                let keys = keys.join(", ");
+                tracing::warn!(target: RUN, %integration, keys, "reload: the integration was started again");
+            }
+            for integration in removed {
+                tracing::warn!(
+                    target: RUN, %integration,
+                    "reload: the integration is not in the configuration any more: what waits is published, and its people \
+                     are forgotten on request or by privacy.forget_after"
+                );
             }
             tracing::info!(target: RUN, "reloaded");
         }

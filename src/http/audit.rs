@@ -16,13 +16,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::config::model::Format;
 use crate::contract::{self, v1};
+use crate::integration::handles::Handles;
 use crate::journal::message::Batch;
-use crate::kafka::PublishHandle;
 use crate::kafka::encode::Encoder;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
+use crate::views::model::IntegrationIndex;
 
 use super::access::Caller;
 use super::agents::Filter;
@@ -147,21 +148,24 @@ impl Audit {
     }
 
     /// Hands the record to the journal, among those of the integration that it is about, or, where that is unknown or paused,
-    /// of the first that publishes. `handles` and `ids` are in the order of the configuration. Whether it is there.
+    /// of the first that publishes. `ids` are in the order of the model. Whether it is there.
     pub(super) async fn record(
         &self,
-        handles: &[PublishHandle],
+        handles: &Handles,
         ids: &[Arc<str>],
         caller: &Caller,
         deed: &Deed,
         status: StatusCode,
     ) -> bool {
         let known = deed.integration.as_ref().and_then(|wanted| ids.iter().position(|id| **id == **wanted));
-        // Elsewhere the record would never leave the journal.
-        let fed = || handles.iter().filter(|handle| handle.has_feed());
-        let own = known.and_then(|number| handles.get(number)).filter(|handle| handle.has_feed());
-        let publishing = own.filter(|handle| !handle.is_held()).or_else(|| fed().find(|one| !one.is_held()));
-        let handle = publishing.or(own).or(fed().next()).cloned();
+        let own = known.and_then(|others| handles.get(IntegrationIndex::after(others)));
+        let handle = match own {
+            Some(own) if !own.is_held() => Some(own),
+            own => {
+                let all = handles.all();
+                all.iter().find(|one| !one.is_held()).cloned().or(own).or_else(|| all.into_iter().next())
+            }
+        };
         let key = known.and_then(|number| ids.get(number)).cloned().unwrap_or_else(|| SERVICE.into());
         let event = v1::AuditEvent {
             at: Some(contract::timestamp(Timestamp::now())),

@@ -19,10 +19,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::integration::command::{Command, Forget, Forgotten, Task};
+use crate::integration::handles::Handles;
 use crate::journal::store;
 use crate::kafka::PublishHandle;
 use crate::mapping::spelling;
 use crate::telemetry::targets::HTTP;
+use crate::views::model::IntegrationIndex;
 
 use super::{State, problem};
 
@@ -68,28 +70,29 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
     }
     let ids: Vec<Arc<str>> = state.model.read().iter().map(|known| Arc::clone(&known.id)).collect();
     let is_wanted = |id: &str| wanted.integration.as_ref().is_none_or(|wanted| *wanted == *id);
-    let numbers: Vec<usize> = (0..ids.len()).filter(|number| is_wanted(&ids[*number])).collect();
-    if numbers.is_empty() {
+    let wanted_of: Vec<IntegrationIndex> =
+        (0..ids.len()).filter(|others| is_wanted(&ids[*others])).map(IntegrationIndex::after).collect();
+    if wanted_of.is_empty() {
         return problem(StatusCode::NOT_FOUND, "no such integration: see /api/v1/integrations");
     }
     if !state.readiness.is_listening() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
     }
     let is_replaced = |handle: &PublishHandle| !handle.store_health().is_durable;
-    if state.readiness.directory().is_some() && state.readiness.handles().first().is_some_and(is_replaced) {
+    if state.readiness.directory().is_some() && state.readiness.handles().any().as_ref().is_some_and(is_replaced) {
         let message = "the store is in memory, and nobody can be forgotten in what is on disk: make the directory writable \
                        and restart";
         return problem(StatusCode::SERVICE_UNAVAILABLE, message);
     }
     let deadline = Instant::now() + PATIENCE_TO_THE_END;
     let Asked { mut told, unanswered } =
-        ask_all(&state, &numbers, &wanted, deadline - PATIENCE_WITH_WHAT_FOLLOWS).await;
+        ask_all(&state, &wanted_of, &wanted, deadline - PATIENCE_WITH_WHAT_FOLLOWS).await;
     let mut waiting = Vec::new();
-    for (number, found) in &mut told {
+    for (index, found) in &mut told {
         if let Some(erased) = found.erased.take()
             && !matches!(timeout_at(deadline, erased).await, Ok(Ok(())))
         {
-            waiting.push(*number);
+            waiting.push(*index);
         }
     }
     // Nobody knows them, but perhaps it was they: of an agent whom an earlier run forgot, it is known only that it is not over.
@@ -103,16 +106,16 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
 
 /// How integrations have answered.
 struct Asked {
-    told: Vec<(usize, Forgotten)>,
+    told: Vec<(IntegrationIndex, Forgotten)>,
     /// These have not answered in time. It may be done there meanwhile.
-    unanswered: Vec<usize>,
+    unanswered: Vec<IntegrationIndex>,
 }
 
 /// Asks all of them before it waits for any, with one deadline for all.
-async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by: Instant) -> Asked {
+async fn ask_all(state: &State, of: &[IntegrationIndex], wanted: &Wanted, answered_by: Instant) -> Asked {
     let mut asked = Asked { told: Vec::new(), unanswered: Vec::new() };
     let mut answers = Vec::new();
-    for &number in numbers {
+    for &index in of {
         let (done, answer) = oneshot::channel();
         let forget = Forget {
             login_id: wanted.login_id.as_str().into(),
@@ -120,26 +123,32 @@ async fn ask_all(state: &State, numbers: &[usize], wanted: &Wanted, answered_by:
             is_unknown_too: wanted.integration.is_some() && wanted.acd.is_some(),
             done,
         };
-        match timeout_at(answered_by, state.command(Command { number, task: Task::Forget(forget) })).await {
-            Ok(Ok(())) => answers.push((number, answer)),
-            Ok(Err(_)) | Err(_) => asked.unanswered.push(number),
+        match timeout_at(answered_by, state.command(Command { index, task: Task::Forget(forget) })).await {
+            Ok(Ok(())) => answers.push((index, answer)),
+            Ok(Err(_)) | Err(_) => asked.unanswered.push(index),
         }
     }
-    for (number, answer) in answers {
+    for (index, answer) in answers {
         match timeout_at(answered_by, answer).await {
-            Ok(Ok(found)) => asked.told.push((number, found)),
-            // The integration has no real time.
+            Ok(Ok(found)) => asked.told.push((index, found)),
+            // It has a feed, and is starting or ending at the moment.
+            Ok(Err(_)) if has_feed(state, index) => asked.unanswered.push(index),
             Ok(Err(_)) => {}
-            Err(_) => asked.unanswered.push(number),
+            Err(_) => asked.unanswered.push(index),
         }
     }
     asked
 }
 
+fn has_feed(state: &State, index: IntegrationIndex) -> bool {
+    state.model.read().get(index.get()).is_some_and(|known| known.listen.is_some())
+}
+
 /// Whether somebody who was forgotten before may still be found in the store, when the deadline has come. Waits for the
 /// erasure, and makes it begin at once.
 async fn is_still_erased(state: &State, deadline: Instant) -> bool {
-    let Some(lane) = state.readiness.handles().first().map(PublishHandle::lane) else { return false };
+    let Some(handle) = state.readiness.handles().any() else { return false };
+    let lane = handle.lane();
     if lane.is_erasing() {
         let (erased, receiver) = oneshot::channel();
         // The caller may have stopped waiting.
@@ -167,11 +176,11 @@ async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
 
 /// Everything that the answer is made of.
 struct Found {
-    told: Vec<(usize, Forgotten)>,
+    told: Vec<(IntegrationIndex, Forgotten)>,
     /// Integrations where it is on disk but not done yet.
-    waiting: Vec<usize>,
+    waiting: Vec<IntegrationIndex>,
     /// Integrations that have not answered.
-    unanswered: Vec<usize>,
+    unanswered: Vec<IntegrationIndex>,
     set_aside: Vec<PathBuf>,
     /// Nobody knows them, and somebody who was forgotten before is not erased yet.
     is_perhaps_them: bool,
@@ -180,8 +189,8 @@ struct Found {
 fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
     let Found { told, waiting, unanswered, set_aside, is_perhaps_them } = found;
     let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
-        let of_one = |(number, found): &(usize, Forgotten)| {
-            let id = Arc::clone(&ids[*number]);
+        let of_one = |(index, found): &(IntegrationIndex, Forgotten)| {
+            let id = Arc::clone(&ids[index.get()]);
             let place = move |acd: &u32| json!({ "integration": &*id, "acd": acd });
             acds(found).iter().map(place).collect::<Vec<_>>()
         };
@@ -195,7 +204,7 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
         "setAside": set_aside.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
     });
     let status = if !unanswered.is_empty() {
-        let ids: Vec<&str> = unanswered.iter().map(|number| &*ids[*number]).collect();
+        let ids: Vec<&str> = unanswered.iter().map(|index| &*ids[index.get()]).collect();
         told_of["error"] = format!(
             "the service is too busy: {} did not answer in time, and it may be done there meanwhile; what is listed is done; \
              ask again",
@@ -234,10 +243,10 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
     response
 }
 
-fn why_waiting(handles: &[PublishHandle], waiting: &[usize]) -> String {
-    let of = |number: &usize| handles.get(*number);
-    let pending: usize = waiting.iter().filter_map(of).map(PublishHandle::pending).sum();
-    let why = if waiting.iter().filter_map(of).any(PublishHandle::is_held) {
+fn why_waiting(handles: &Handles, waiting: &[IntegrationIndex]) -> String {
+    let waiting: Vec<PublishHandle> = waiting.iter().filter_map(|index| handles.get(*index)).collect();
+    let pending: usize = waiting.iter().map(PublishHandle::pending).sum();
+    let why = if waiting.iter().any(PublishHandle::is_held) {
         "publishing is paused"
     } else if pending > 0 {
         "Kafka has not taken everything yet"

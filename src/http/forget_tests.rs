@@ -21,7 +21,7 @@ fn state(commands: mpsc::Sender<Command>) -> State {
     let (model, _, _) = model::start(INTEGRATIONS.map(integration).into()).unwrap();
     State {
         model,
-        readiness: Arc::new(Readiness::new(&config.store, &metrics)),
+        readiness: Arc::new(Readiness::new(&config.store, &metrics, Handles::default())),
         metrics,
         commands,
         access: Arc::new(arc_swap::ArcSwap::from_pointee(config.http)),
@@ -35,8 +35,8 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
     let state = state(commands);
     let workers = tokio::spawn(async move {
         let mut hanging = Vec::new();
-        while let Some(Command { number, task: Task::Forget(forget) }) = commanded.recv().await {
-            match INTEGRATIONS[number] {
+        while let Some(Command { index, task: Task::Forget(forget) }) = commanded.recv().await {
+            match INTEGRATIONS[index.get()] {
                 "hangs" => hanging.push(forget),
                 "is-late" => {
                     tokio::spawn(async move {
@@ -49,9 +49,11 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
         }
     });
     let wanted = Wanted { login_id: "4711".to_owned(), integration: None, acd: None };
-    let asked = ask_all(&state, &[0, 1, 2], &wanted, Instant::now() + Duration::from_secs(2)).await;
-    let told: Vec<(usize, Vec<u32>)> = asked.told.iter().map(|(number, found)| (*number, found.acds.clone())).collect();
-    assert_eq!((told, &asked.unanswered), (vec![(1, vec![1]), (2, vec![2])], &vec![0]));
+    let all: Vec<IntegrationIndex> = (0..3).map(IntegrationIndex::after).collect();
+    let asked = ask_all(&state, &all, &wanted, Instant::now() + Duration::from_secs(2)).await;
+    let told: Vec<(usize, Vec<u32>)> =
+        asked.told.iter().map(|(index, found)| (index.get(), found.acds.clone())).collect();
+    assert_eq!((told, &asked.unanswered), (vec![(1, vec![1]), (2, vec![2])], &vec![IntegrationIndex::after(0)]));
 
     let ids: Vec<Arc<str>> = INTEGRATIONS.map(Into::into).into();
     let Asked { told, unanswered } = asked;

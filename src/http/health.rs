@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
+use crate::integration::handles::Handles;
 use crate::kafka::PublishHandle;
 use crate::kafka::observer::KafkaHealth;
 
@@ -49,7 +50,8 @@ pub(super) async fn ready(
 }
 
 /// Numbers and states for everybody; the text of errors, and whose they are, for those who may read it.
-fn kafka(handles: &[PublishHandle], reads_errors: bool) -> Value {
+fn kafka(handles: &Handles, reads_errors: bool) -> Value {
+    let handles = handles.all();
     let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
     let pending: usize = handles.iter().map(PublishHandle::pending).sum();
     let Some(health) = health else { return json!({ "state": WAITING, "pendingMessages": pending }) };

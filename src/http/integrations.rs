@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 use crate::kafka::PublishHandle;
 use crate::time::Timestamp;
-use crate::views::model::{FeedView, IntegrationModel};
+use crate::views::model::{FeedView, IntegrationIndex, IntegrationModel};
 
 use super::State;
 
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let shown: Vec<Shown> = state.model.read().iter().map(Shown::of).collect();
     let handles = state.readiness.handles();
-    let entries = shown.iter().enumerate().map(|(number, integration)| entry(integration, handles.get(number)));
+    let handle = |others| handles.get(IntegrationIndex::after(others));
+    let entries = shown.iter().enumerate().map(|(others, integration)| entry(integration, handle(others).as_ref()));
     Json(json!({ "integrations": entries.collect::<Vec<_>>() }))
 }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::integration::command::{Command, Task};
+use crate::views::model::IntegrationIndex;
 
 use super::{State, problem};
 
@@ -42,22 +43,22 @@ pub(super) async fn resume(shared: Shared<Arc<State>>, id: Path<String>) -> Resp
 }
 
 async fn publishing(Shared(state): Shared<Arc<State>>, Path(id): Path<String>, pause: bool) -> Response {
-    let number = state.model.read().iter().position(|known| *known.id == *id);
-    let Some(number) = number else {
+    let others = state.model.read().iter().position(|known| *known.id == *id);
+    let Some(index) = others.map(IntegrationIndex::after) else {
         return problem(StatusCode::NOT_FOUND, format!("no integration {id:?}: see /api/v1/integrations"));
     };
     if !state.readiness.is_listening() {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is starting: see /health/ready");
     }
     let (done, answer) = oneshot::channel();
-    if let Err(why) = state.command(Command { number, task: Task::Publishing { pause, done } }).await {
+    if let Err(why) = state.command(Command { index, task: Task::Publishing { pause, done } }).await {
         return problem(StatusCode::SERVICE_UNAVAILABLE, why);
     }
     let word = if pause { "paused" } else { "running" };
     let (status, changed) = match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(changed)) => (StatusCode::OK, changed),
         Ok(Err(_)) => {
-            return problem(StatusCode::CONFLICT, format!("{id:?} has no real time, or the service is ending"));
+            return problem(StatusCode::CONFLICT, format!("{id:?} has no real time, or it is starting or ending"));
         }
         // It is done, and will be on disk once the store can be written.
         Err(_) => (StatusCode::ACCEPTED, true),

@@ -6,7 +6,6 @@
 //! Cost: a file that is created and removed.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::Store;
+use crate::integration::handles::Handles;
 use crate::journal::StoreHealth;
 use crate::kafka::PublishHandle;
 use crate::telemetry::metrics::Metrics;
@@ -27,8 +27,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Whether the service is ready, checked periodically.
 #[derive(Debug)]
 pub struct Readiness {
-    /// The ways to Kafka, once the agent table is there; their journal knows how the store is doing.
-    handles: OnceLock<Vec<PublishHandle>>,
+    /// The ways to Kafka; their journal knows how the store is doing.
+    handles: Handles,
     /// CMS can dial in.
     is_listening: AtomicBool,
     /// The store's directory; `None` where the store is in memory on purpose.
@@ -72,12 +72,12 @@ impl Look {
 
 impl Readiness {
     /// Creates it for a service that is starting: not ready, and reported so from now on.
-    pub fn new(store: &Store, metrics: &Metrics) -> Self {
+    pub fn new(store: &Store, metrics: &Metrics, handles: Handles) -> Self {
         let directory = (!store.in_memory).then(|| store.directory.clone());
         let gauge = metrics.gauge(names::READY, &[]);
         gauge.set(0.0);
         Self {
-            handles: OnceLock::new(),
+            handles,
             is_listening: AtomicBool::new(false),
             directory,
             gauge,
@@ -87,16 +87,14 @@ impl Readiness {
     }
 
     /// The agents are restored, and CMS can dial in.
-    pub fn all_is_there(&self, handles: &[PublishHandle]) {
-        // Said once.
-        let _ = self.handles.set(handles.to_vec());
+    pub fn all_is_there(&self) {
         self.is_listening.store(true, Ordering::Release);
         self.news.notify_one();
     }
 
-    /// Returns the ways to Kafka, none before the agents are restored.
-    pub(super) fn handles(&self) -> &[PublishHandle] {
-        self.handles.get().map_or(&[], Vec::as_slice)
+    /// Returns the ways to Kafka; none of an integration before its agents are restored.
+    pub(super) const fn handles(&self) -> &Handles {
+        &self.handles
     }
 
     /// Returns the store's directory.
@@ -135,10 +133,9 @@ impl Readiness {
 
     /// Returns what is known now, without access to the disk.
     pub(super) fn look(&self) -> Look {
-        let handles = self.handles();
-        // The ways to Kafka are there when the table is, and the listeners come next.
-        let is_recovered = !handles.is_empty() && self.is_listening();
-        let store = match (handles.first().map(PublishHandle::store_health), self.directory_trouble.lock().clone()) {
+        let any = self.handles.any();
+        let is_recovered = any.is_some() && self.is_listening();
+        let store = match (any.as_ref().map(PublishHandle::store_health), self.directory_trouble.lock().clone()) {
             (Some(StoreHealth { trouble: Some(said), .. }), _) => Err(Trouble { state: REFUSES, said: Some(said) }),
             (Some(_), _) if self.directory.is_none() => Ok("in memory, as configured"),
             // The content of the directory says nothing about a store that is not there.

@@ -245,7 +245,7 @@ mod tests {
         forgotten.into_iter().for_each(|end| checkpoint.forget((1, "agent-0".into()), end));
         let mut at = now;
         for _ in 0..3 {
-            checkpoint.cover(journal.lanes().next().unwrap().1, at, None);
+            checkpoint.cover(&journal.lanes().next().unwrap().1, at, None);
             at = at.plus(EVERY);
         }
         assert_eq!(journal.finish(in_time()), 0);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What a request asks for, of the integration with that position in the configuration.
+use crate::views::model::IntegrationIndex;
+
+/// What a request asks for, of the integration with that position in the model.
 #[derive(Debug)]
 pub struct Command {
     /// The position.
-    pub number: usize,
+    pub index: IntegrationIndex,
     /// What is to be done.
     pub task: Task,
 }

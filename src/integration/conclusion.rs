@@ -275,7 +275,7 @@ impl Charge {
 
     pub(super) fn tell_model(&self, update: Update) {
         // The model outlives its senders except at shutdown, when nobody reads it any more.
-        let _ = self.model.send((self.number, update));
+        let _ = self.model.send((self.index, update));
     }
 }
 

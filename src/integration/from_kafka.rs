@@ -12,19 +12,20 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::{Config, Delivery};
+use crate::config::model::{Bootstrap, Config, Delivery, Integration, Kafka};
 use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store::{AgentMemory, Batch, Message};
 use crate::fail_point;
 use crate::journal::agents::agents_of;
-use crate::journal::store::{AgentKey, Store, StoreError, StoredIntegration, Write};
+use crate::journal::store::{AgentKey, Reader, Store, StoreError, StoredIntegration, Write};
+use crate::kafka::Publisher;
 use crate::kafka::checkpoint::{self, Ours};
 use crate::kafka::recovery::{self, Progress, RecoveryError};
 use crate::kafka::takeover;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 
-use super::restore::{Forgotten, Opening, PORTION, RestoreError, Restored};
+use super::restore::{Forgotten, PORTION, RestoreError, Restored};
 use super::unread::Unread;
 
 /// How long one attempt to read a checkpoint may take.
@@ -41,33 +42,32 @@ fn key(StoredAgent { agent, .. }: &StoredAgent) -> AgentKey {
     (agent.acd, Arc::clone(&agent.login_id))
 }
 
-/// Reads from Kafka what the store does not know, and writes what that proves to the store. Blocks.
+/// Whether the agents of an integration have to be read from Kafka. One without real time has none, and a cluster inside the
+/// process knows nobody.
+pub(crate) fn is_needed(kafka: &Kafka, integration: &Integration, restored: &Restored) -> bool {
+    kafka.bootstrap != Bootstrap::Embedded && integration.realtime.is_some() && !restored.stored.recovered
+}
+
+/// Reads the agents of these integrations from Kafka, and writes what that proves to the store of the publisher. Blocks.
 pub(crate) fn read(
-    servers: &str,
     config: &Config,
-    opening: &mut Opening,
+    ids: &[Arc<str>],
+    restored: Vec<Restored>,
+    publisher: &Publisher,
     stop: &CancellationToken,
-) -> Result<(), RestoreError> {
-    let Opening { store, restored, .. } = opening;
-    // An integration without real time has no agents.
-    let is_missing =
-        |number: &usize| config.integrations[*number].realtime.is_some() && !restored[*number].stored.recovered;
-    let missing: Vec<usize> = (0..restored.len()).filter(is_missing).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Arc<str>> = missing.iter().map(|number| Arc::clone(&config.integrations[*number].id)).collect();
+) -> Result<Vec<Restored>, RestoreError> {
+    let servers = publisher.bootstrap_servers();
     tracing::info!(
         target: INTEGRATION, integrations = ids.join(", "), "the store does not have their agents: reading them from Kafka"
     );
     let begin = Instant::now();
     if config.kafka.delivery == Delivery::ExactlyOnce {
-        for id in &ids {
+        for id in ids {
             takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
         }
     }
     let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
-    let mut recovered = recovery::read_current(servers, &config.kafka, &ids, patience, &stopped, &mut tell)?;
+    let mut recovered = recovery::read_current(servers, &config.kafka, ids, patience, &stopped, &mut tell)?;
     fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         target: INTEGRATION, messages = recovered.messages,
@@ -75,14 +75,16 @@ pub(crate) fn read(
         took_ms = begin.elapsed().as_millis(),
         "read from Kafka"
     );
-    for (number, id) in missing.into_iter().zip(ids) {
-        let Restored { stored, agents, checkpointed, forgotten, feed, is_from_store, mapping_version } =
-            &mut restored[number];
-        let mut found = recovered.integrations.remove(&id).unwrap_or_default();
+    let mut all = Vec::with_capacity(restored.len());
+    for (id, restored) in ids.iter().zip(restored) {
+        let Restored { stored, mut agents, forgotten, mut feed, .. } = restored;
+        let mut found = recovered.integrations.remove(id).unwrap_or_default();
         let position = match config.kafka.delivery {
             // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(servers, config, &id, store, stored, stop)?,
-            Delivery::AtLeastOnce => published(store, stored, &found.agents, forgotten)?,
+            Delivery::ExactlyOnce => committed(config, id, publisher, &stored, stop)?,
+            Delivery::AtLeastOnce => {
+                published(&with(publisher, |store| store.reader())??, &stored, &found.agents, &forgotten)?
+            }
         };
         // Kafka may not have their tombstones yet. An agent who came again after one is somebody else.
         let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
@@ -101,13 +103,53 @@ pub(crate) fn read(
             }
         }
         agents.extend(known.into_values());
-        *checkpointed = 0;
-        *is_from_store = false;
-        *mapping_version = found.mapping_version;
-        store.commit(&[Write::Acknowledged { integration: stored.number, to: position }])?;
-        if config.kafka.delivery == Delivery::AtLeastOnce {
+        feed.last_valid = feed.last_valid.max(found.last_valid);
+        let last_events = (config.kafka.delivery == Delivery::AtLeastOnce).then_some(last_events);
+        let proved = Proved { id: Arc::clone(id), number: stored.number, position, last_events };
+        let (stored, agents) = with(publisher, move |store| proved.write(store, agents))??;
+        all.push(Restored {
+            stored,
+            agents,
+            checkpointed: 0,
+            forgotten,
+            feed,
+            is_from_store: false,
+            mapping_version: found.mapping_version,
+        });
+    }
+    Ok(all)
+}
+
+/// Does something with the store, and waits for it.
+fn with<R: Send + 'static>(
+    publisher: &Publisher,
+    work: impl FnOnce(&mut Store) -> R + Send + 'static,
+) -> Result<R, RestoreError> {
+    publisher.with_store(work).recv().map_err(|_| RestoreError::Ended)
+}
+
+/// What Kafka has proved about an integration.
+struct Proved {
+    id: Arc<str>,
+    number: i64,
+    /// Kafka has everything below.
+    position: u64,
+    /// These may be missing on the events topic.
+    last_events: Option<LastEvents>,
+}
+
+impl Proved {
+    /// Writes it to the store; returns what that knows of the integration then, and the agents as they were given.
+    fn write(
+        self,
+        store: &mut Store,
+        agents: Vec<StoredAgent>,
+    ) -> Result<(StoredIntegration, Vec<StoredAgent>), StoreError> {
+        let Self { id, number, position, last_events } = self;
+        store.commit(&[Write::Acknowledged { integration: number, to: position }])?;
+        if let Some(last_events) = last_events {
             let stored = store.integration(&id)?;
-            match send_again(store, &stored, agents, last_events) {
+            match send_again(store, &stored, &agents, last_events) {
                 Ok(events) => {
                     tracing::info!(target: INTEGRATION, integration = &*id, events, "the last event of each agent is sent again")
                 }
@@ -119,10 +161,8 @@ pub(crate) fn read(
                 ),
             }
         }
-        *stored = store.integration(&id)?;
-        feed.last_valid = feed.last_valid.max(found.last_valid);
+        Ok((store.integration(&id)?, agents))
     }
-    Ok(())
 }
 
 /// Appends to the journal the last event of each agent of whom the store knows no later one, and returns how many these are.
@@ -163,7 +203,7 @@ fn send_again(
 ///
 /// About agents forgotten after that, Kafka can say nothing.
 fn published(
-    store: &Store,
+    reader: &Reader,
     stored: &StoredIntegration,
     in_kafka: &[StoredAgent],
     forgotten: &[Forgotten],
@@ -172,7 +212,6 @@ fn published(
         forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
     let in_kafka: HashMap<(u32, &str), u64> =
         in_kafka.iter().map(|StoredAgent { agent, .. }| ((agent.acd, &*agent.login_id), agent.sequence)).collect();
-    let reader = store.reader()?;
     let (mut position, mut published) = (stored.acknowledged_to, stored.acknowledged_to);
     loop {
         let rows = reader.batches(stored.number, position, PORTION)?;
@@ -196,18 +235,19 @@ fn published(
 
 /// Returns up to where our journal is committed, by the last checkpoint in Kafka; 0 where that says nothing about it.
 fn committed(
-    servers: &str,
     config: &Config,
     integration: &str,
-    store: &Store,
+    publisher: &Publisher,
     stored: &StoredIntegration,
     stop: &CancellationToken,
-) -> Result<u64, RecoveryError> {
+) -> Result<u64, RestoreError> {
     // Positions that are used again after a loss of commits belong to this run.
-    let runs = store.lineage(stored.number).followed_by(store.run(), stored.next);
-    let ours = Ours { owner: store.id(), runs: &runs };
+    let (number, next) = (stored.number, stored.next);
+    let lineage = move |store: &mut Store| (store.id(), store.lineage(number).followed_by(store.run(), next));
+    let (owner, runs) = with(publisher, lineage)?;
+    let ours = Ours { owner, runs: &runs };
     loop {
-        match checkpoint::read(servers, &config.kafka, integration, CHECKPOINT_PATIENCE) {
+        match checkpoint::read(publisher.bootstrap_servers(), &config.kafka, integration, CHECKPOINT_PATIENCE) {
             Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
             Err(error) => {
                 tracing::warn!(target: INTEGRATION, integration, %error, "no checkpoint yet, will be tried again")
@@ -215,7 +255,7 @@ fn committed(
         }
         let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
         if stop.is_cancelled() {
-            return Err(RecoveryError::Stopped);
+            return Err(RecoveryError::Stopped.into());
         }
     }
 }

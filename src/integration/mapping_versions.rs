@@ -38,6 +38,14 @@ impl Versions {
         Ok(Self { known, least: store.least_mapping_version()? })
     }
 
+    /// Takes what the store has of one more integration.
+    pub fn learn(&mut self, integration: &Arc<str>, stored: Option<(u64, u64)>) {
+        if let Some((version, content)) = stored {
+            let known = MappingVersion { integration: Arc::clone(integration), version, content };
+            self.known.entry(Arc::clone(integration)).or_insert(known);
+        }
+    }
+
     /// Gives `tables` of that integration their version: the previous one if they say the same, else a new one.
     pub fn assign(&mut self, integration: &Arc<str>, tables: MappingTables) -> Arc<MappingTables> {
         let content = content(&tables);

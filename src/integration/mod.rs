@@ -6,6 +6,7 @@
 //! * `checkpoint`, `restore`, `from_kafka`, `unread`: the agents to the store, and back at startup; `behind`: a store that is
 //!   older than Kafka; [`removal`]: an integration that is no longer in the configuration;
 //! * `forgetting`, `ageing`: people who are forgotten;
+//! * [`handles`]: the ways to Kafka of those that are at work;
 //! * `conditions`, `staleness`, [`observers`]: what is wrong with a feed, and metrics;
 //! * [`mapping_versions`]: versions of a mapping, which only grow.
 
@@ -19,6 +20,7 @@ mod conditions;
 mod figures_tests;
 mod forgetting;
 pub(crate) mod from_kafka;
+pub mod handles;
 mod handover;
 pub mod mapping_versions;
 pub mod observers;

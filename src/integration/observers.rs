@@ -53,6 +53,13 @@ impl KafkaFigures {
         self.tell(&latest);
     }
 
+    /// An integration's producer has ended.
+    pub fn ended(&self, integration: &Arc<str>) {
+        let mut latest = self.statistics.lock();
+        latest.remove(integration);
+        self.tell(&latest);
+    }
+
     fn tell(&self, latest: &HashMap<Arc<str>, Statistics>) {
         let queued: u64 = latest.values().map(|statistics| statistics.queue_messages).sum();
         #[allow(clippy::cast_precision_loss)] // bounded by the queues
@@ -88,24 +95,29 @@ pub struct ProducerObserver {
 #[derive(Debug)]
 pub struct JournalObserver {
     metrics: Metrics,
-    feeds: HashMap<Arc<str>, FeedMetrics>,
+    feeds: Mutex<HashMap<Arc<str>, FeedMetrics>>,
 }
 
 impl JournalObserver {
-    /// Creates one for these integrations.
-    pub fn new(metrics: &Metrics, ids: &[Arc<str>], feeds: &[FeedMetrics]) -> Self {
+    /// Creates one that knows no integration yet.
+    pub fn new(metrics: &Metrics) -> Self {
         let more = journal::TROUBLES.iter().chain(&[BEHIND_KAFKA]);
         for kind in StoreError::KINDS.iter().chain(more).chain(&Incident::KINDS) {
             metrics.counter(names::STORE_ERRORS, &[kind]).increment(0);
         }
         metrics.gauge(names::JOURNAL_BYTES, &[]).set(0.0);
-        Self { metrics: metrics.clone(), feeds: ids.iter().cloned().zip(feeds.iter().cloned()).collect() }
+        Self { metrics: metrics.clone(), feeds: Mutex::default() }
+    }
+
+    /// Reports an integration with these metrics from now on.
+    pub fn add(&self, integration: &Arc<str>, metrics: &FeedMetrics) {
+        self.feeds.lock().insert(Arc::clone(integration), metrics.clone());
     }
 }
 
 impl StoreObserver for JournalObserver {
     fn written(&self, integration: &Arc<str>, took: Duration) {
-        if let Some(feed) = self.feeds.get(integration) {
+        if let Some(feed) = self.feeds.lock().get(integration) {
             feed.journal.record(took.as_secs_f64());
         }
     }
@@ -116,7 +128,7 @@ impl StoreObserver for JournalObserver {
     }
 
     fn filled(&self, integration: &Arc<str>, ratio: f64) {
-        if let Some(feed) = self.feeds.get(integration) {
+        if let Some(feed) = self.feeds.lock().get(integration) {
             feed.fill_ratio.set(ratio);
         }
     }

@@ -176,6 +176,8 @@ pub(crate) enum RestoreError {
     Takeover(#[from] TakeoverError),
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    #[error("the journal has ended")]
+    Ended,
 }
 
 /// Opens the store and reads what it has of the configured integrations.
@@ -236,7 +238,8 @@ fn read_all(config: &Config, store: &mut Store) -> Result<(Vec<Restored>, Vec<In
     Ok((restored, removed))
 }
 
-fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, Unread> {
+/// Reads what the store has of an integration.
+pub(crate) fn read(store: &mut Store, integration: &str, keeps_events: bool) -> Result<Restored, Unread> {
     let begin = Instant::now();
     let stored = store.integration(integration)?;
     let feed = saved::decode_feed(&stored.feed)?;

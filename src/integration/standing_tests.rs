@@ -17,7 +17,7 @@ use crate::kafka::Publisher;
 use crate::kafka::observer;
 use crate::telemetry::metrics::Metrics;
 use crate::tracker::settings::{Fixed, Settings, SnapshotEnd};
-use crate::views::model;
+use crate::views::model::{self, IntegrationIndex};
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
 
@@ -60,7 +60,7 @@ struct Life {
     charge: Charge,
     plan: Arc<Plan>,
     publisher: Publisher,
-    _model: crossbeam_channel::Receiver<(usize, Update)>,
+    _model: crossbeam_channel::Receiver<(IntegrationIndex, Update)>,
 }
 
 impl Life {
@@ -80,7 +80,7 @@ impl Life {
         let (model, updates) = crossbeam_channel::bounded(model::MOST_UPDATES);
         let mut charge = Charge::new(ChargeParts {
             id: Arc::clone(&id),
-            number: 0,
+            index: IntegrationIndex::after(0),
             engine,
             encoder: Encoder::new(Arc::clone(&id), config.kafka.format),
             publish: publisher.handle(&id).unwrap(),
@@ -162,7 +162,7 @@ fn what_a_closed_journal_has_refused_is_not_in_the_last_checkpoint() {
     let mut life = Life::begin(&folder, ROOM, "Old", true);
     life.reads("A|ACD\nB|AVAIL\nEND\n");
     // Shutting down takes longer than its grace.
-    life.publisher.close();
+    life.publisher.refuse();
     life.reads("A|ACD\nB|ACD\nEND\n");
     life.charge.end();
     assert!(life.charge.standing.is_lost());
@@ -200,7 +200,7 @@ fn names_that_are_to_go_stay_known_until_a_full_journal_takes_that_they_went() {
 fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
     let folder = two_agents();
     let mut life = Life::begin(&folder, NO_ROOM, "New", true);
-    life.publisher.close();
+    life.publisher.refuse();
     life.reads("A|ACD\nB|AVAIL\nEND\n");
     assert!(life.charge.standing.is_lost());
     life.charge.end();

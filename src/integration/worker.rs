@@ -32,7 +32,7 @@ use crate::time::{ClockNews, Timestamp};
 use crate::tracker::event::{StatusEvent, StatusKind};
 use crate::tracker::settings::Thresholds;
 use crate::tracker::status::{FeedStatus, Totals};
-use crate::views::model::{FeedView, Update, Updates};
+use crate::views::model::{FeedView, IntegrationIndex, Update, Updates};
 use crate::wire::framing::Piece;
 
 use super::ageing::{Ageing, Unerased};
@@ -83,16 +83,19 @@ pub enum Control {
     /// Not everything that was found, or kept while the journal was full, has been handed over. Sent by the worker to itself,
     /// so that others have their turn in between.
     GoOn,
-    /// All letters that will ever come are before this one.
-    Stop,
+    /// All letters that will ever come are before this one: the integration ends, and the worker goes on with the others.
+    Stop {
+        /// Notified when everything is handed over that can be.
+        done: tokio::sync::oneshot::Sender<()>,
+    },
 }
 
 /// One integration, as its worker owns it.
 #[derive(Debug)]
 pub struct Charge {
     pub(super) id: Arc<str>,
-    /// Position in the configuration, and in the model.
-    pub(super) number: usize,
+    /// Position in the model.
+    pub(super) index: IntegrationIndex,
     pub(super) engine: Engine,
     pub(super) encoder: Encoder,
     pub(super) publish: PublishHandle,
@@ -133,8 +136,8 @@ pub struct Charge {
 pub struct ChargeParts {
     /// Its id.
     pub id: Arc<str>,
-    /// Position in the configuration.
-    pub number: usize,
+    /// Position in the model.
+    pub index: IntegrationIndex,
     /// Its engine.
     pub engine: Engine,
     /// Its encoder.
@@ -169,14 +172,14 @@ impl Charge {
 
     /// Creates the charge of an integration as it was restored.
     pub fn new(parts: ChargeParts) -> Self {
-        let ChargeParts { id, number, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
+        let ChargeParts { id, index, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
         engine.set_most_findings(SHARE_FINDINGS);
         let ChargeParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
         metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         Self {
             id,
-            number,
+            index,
             engine,
             encoder,
             publish,
@@ -215,23 +218,32 @@ const BEHIND: Duration = Duration::from_millis(50);
 /// How long a worker that was behind waits for letters that found no room before it assumes that none came.
 const CATCH_UP: Duration = Duration::from_millis(200);
 
-/// Runs until it is stopped, with a channel of `inbox` for each charge.
+/// Runs until it is stopped. Integrations come with a channel of `inbox` each, and leave with [`Control::Stop`].
 ///
 /// Timers must not overtake letters: what was received before a deadline is processed before it, however late the worker is.
 /// So the clock counts for an integration only while none of its letters waits and it is not behind; otherwise its letters
 /// set the time.
-pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
+pub fn run(mut inbox: Inbox<Control, Box<Charge>>) {
     let mut ticked = Instant::now();
-    let mut running = charges.len();
-    charges.iter_mut().for_each(Charge::begin);
-    while running > 0 {
+    // In the order of the channels.
+    let mut charges: Vec<Box<Charge>> = Vec::new();
+    loop {
         let rooms: Vec<bool> = charges.iter().map(|charge| charge.publish.lane().takes_more()).collect();
         let idle = charges.iter().enumerate().filter(|(index, _)| inbox.is_empty(*index));
         let due = idle.map(|(_, charge)| charge.until_due()).min().unwrap_or(TICK);
         let wait = if rooms.contains(&false) { due.min(NO_ROOM) } else { due };
         let received = inbox.receive(wait.min(TICK.saturating_sub(ticked.elapsed())), |index| rooms[index]);
         match received {
-            Received::Letter(_, Letter::Control(Control::Stop)) => running -= 1,
+            Received::Newcomer(mut charge) => {
+                charge.begin();
+                charges.push(charge);
+            }
+            Received::Letter(index, Letter::Control(Control::Stop { done })) => {
+                inbox.remove(index);
+                charges.swap_remove(index).end();
+                // The caller may have stopped waiting.
+                let _ = done.send(());
+            }
             Received::Letter(index, Letter::Control(control)) => {
                 if let Some(charge) = charges.get_mut(index) {
                     charge.control(control);
@@ -270,7 +282,7 @@ pub fn run(mut inbox: Inbox<Control>, mut charges: Vec<Charge>) {
             }
         }
     }
-    charges.iter_mut().for_each(Charge::end);
+    charges.iter_mut().for_each(|charge| charge.end());
 }
 
 fn tell_clock_news() {
@@ -322,7 +334,7 @@ impl Charge {
             Control::Forget(forget) => self.forget_requested(forget),
             Control::ForgetAfter(after) => self.ageing.set(after),
             Control::GoOn => self.conclude_share(None),
-            Control::Stop => {}
+            Control::Stop { .. } => {}
         }
     }
 
@@ -349,7 +361,7 @@ impl Charge {
             self.conclude_share(None);
             return Some(from_feed);
         }
-        let FromFeed { integration, connection, at: received_at, event } = from_feed;
+        let FromFeed { connection, at: received_at, event } = from_feed;
         match event {
             FeedEvent::Open { peer, close } => {
                 self.connections.insert(connection, close);
@@ -367,7 +379,7 @@ impl Charge {
                 self.conclude_share(Some(read_at));
                 if let Some(rest) = rest {
                     let event = FeedEvent::Piece { plan, piece: Piece::Records(rest), read_at, in_flight };
-                    return Some(FromFeed { integration, connection, at: received_at, event });
+                    return Some(FromFeed { connection, at: received_at, event });
                 }
             }
             FeedEvent::Idle => {

@@ -14,9 +14,11 @@ use crate::time::Timestamp;
 
 use super::message::Batch;
 use super::outbox::Outbox;
-use super::queue::{Done, Item, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange};
+use super::queue::{
+    Done, Item, LaneIndex, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange,
+};
 use super::row;
-use super::store::{Lineage, MappingVersion, Reader, Row, StoreError};
+use super::store::{Lineage, Reader, Row, StoreError};
 
 /// Bytes that are read from the store at a time.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
@@ -29,7 +31,7 @@ const ROOM: u64 = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Lane {
     pub(super) shared: Arc<Shared>,
-    pub(super) index: usize,
+    pub(super) index: LaneIndex,
     pub(super) number: i64,
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) outbox: Arc<Outbox>,
@@ -50,6 +52,7 @@ impl Lane {
     pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
         let Batch { messages, agents, forgotten, is_urgent } = batch;
         let forgets = !forgotten.is_empty();
+        let carries_agents = forgets || !agents.is_empty();
         let content = row::encode_with(&messages, agents, forgotten);
         let refused = |messages| Box::new(Batch { messages, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();
@@ -57,11 +60,11 @@ impl Lane {
         let most_stored = self.shared.bounds.journal_bytes + reserve as u64;
         let mut queue = self.shared.queue.lock();
         loop {
-            if queue.phase != Phase::Open {
+            if queue.phase != Phase::Open || queue.lane(self.index).is_closed {
                 return Err(Refused::Closed(refused(messages)));
             }
             let is_in_trouble = queue.is_in_trouble();
-            let lane = &queue.lanes[self.index];
+            let lane = queue.lane(self.index);
             let fits_store = lane.stored == 0 || lane.stored + content.len() as u64 <= most_stored;
             let fits_queue = lane.queued == 0 || lane.queued + content.len() <= QUEUE_BYTES + reserve;
             if !fits_store || (is_in_trouble && !fits_queue) {
@@ -72,17 +75,18 @@ impl Lane {
             }
             self.shared.room.wait(&mut queue);
         }
-        let lane = &mut queue.lanes[self.index];
+        let lane = queue.lane_mut(self.index);
         let first = lane.next;
         lane.next += messages.len() as u64;
         lane.stored += content.len() as u64;
         let end = lane.next;
-        self.push(&mut queue, Item::Batch { lane: self.index, first, messages, content, submitted_at, forgets });
+        let lane = self.index;
+        self.push(&mut queue, Item::Batch { lane, first, messages, content, submitted_at, carries_agents, forgets });
         Ok(end)
     }
 
     fn push(&self, queue: &mut Queue, item: Item) {
-        queue.lanes[self.index].queued += item.bytes();
+        queue.lane_mut(self.index).queued += item.bytes();
         queue.items.push_back(item);
         self.shared.work.notify_one();
     }
@@ -91,13 +95,13 @@ impl Lane {
     /// does not wait.
     pub fn takes_more(&self) -> bool {
         let queue = self.shared.queue.lock();
-        queue.phase != Phase::Open || queue.is_in_trouble() || queue.lanes[self.index].queued <= QUEUE_BYTES / 2
+        queue.phase != Phase::Open || queue.is_in_trouble() || queue.lane(self.index).queued <= QUEUE_BYTES / 2
     }
 
     /// Whether there is room for more than single messages: a tenth of the bounds is free, up to half of small bounds.
     pub fn has_room(&self) -> bool {
         let queue = self.shared.queue.lock();
-        let lane = &queue.lanes[self.index];
+        let lane = queue.lane(self.index);
         let bounds = self.shared.bounds.journal_bytes;
         let room = (bounds / 10).max(ROOM).min(bounds / 2);
         !queue.is_in_trouble() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
@@ -115,12 +119,12 @@ impl Lane {
 
     /// Returns the position that the next message gets.
     pub fn next(&self) -> u64 {
-        self.shared.queue.lock().lanes[self.index].next
+        self.shared.queue.lock().lane(self.index).next
     }
 
     /// Returns the bytes of its rows.
     pub fn stored_bytes(&self) -> u64 {
-        self.shared.queue.lock().lanes[self.index].stored
+        self.shared.queue.lock().lane(self.index).stored
     }
 
     /// Writes the agent table. `covered_to`: what the messages below this position have changed is in these rows or in
@@ -129,7 +133,7 @@ impl Lane {
     #[must_use]
     pub fn checkpoint(&self, covered_to: u64, table: TableChange, feed: Vec<u8>, is_recovered: bool) -> bool {
         let mut queue = self.shared.queue.lock();
-        let lane = &queue.lanes[self.index];
+        let lane = queue.lane(self.index);
         if matches!(queue.phase, Phase::Ending(_)) || queue.is_in_trouble() || lane.queued > QUEUE_BYTES / 2 {
             return false;
         }
@@ -169,15 +173,15 @@ impl Lane {
         self.shared.is_erasing.load(Ordering::Acquire)
     }
 
-    /// Writes versions of mappings, all or none, including those of other integrations. The answer comes when they are on disk.
-    pub fn remember_mappings(
-        &self,
-        versions: Vec<MappingVersion>,
-    ) -> crossbeam_channel::Receiver<Result<(), StoreError>> {
-        let (done, receiver) = crossbeam_channel::bounded(1);
+    /// Closes it: nothing more is taken, and `done` is called once everything is on disk that was. What Kafka has by then is
+    /// recorded, so its publisher must have ended.
+    pub fn close(&self, done: Done) {
         let mut queue = self.shared.queue.lock();
-        self.push(&mut queue, Item::Mappings { lane: self.index, versions, done });
-        receiver
+        if std::mem::replace(&mut queue.lane_mut(self.index).is_closed, true) {
+            return done();
+        }
+        self.push(&mut queue, Item::Close { lane: self.index, done });
+        self.shared.room.notify_all();
     }
 
     /// Returns how the store is doing.

@@ -41,6 +41,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
@@ -51,7 +52,7 @@ use self::erase::Erasing;
 use self::lane::{Lane, instant_of};
 use self::outbox::Outbox;
 use self::queue::{Item, LaneQueue, Phase, Queue, Shared};
-use self::store::{Store, StoreError, StoredIntegration};
+use self::store::{Store, StoreError};
 use self::writer::{Writer, WrittenLane};
 
 pub use self::queue::{
@@ -66,8 +67,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The journal of all integrations, and the thread that writes it.
 pub struct Journal {
     shared: Arc<Shared>,
-    lanes: BTreeMap<Arc<str>, Lane>,
-    thread: Option<JoinHandle<usize>>,
+    /// The open lanes, by integration.
+    lanes: Mutex<BTreeMap<Arc<str>, Lane>>,
+    thread: Mutex<Option<JoinHandle<usize>>>,
 }
 
 /// Why the journal could not be started.
@@ -79,87 +81,109 @@ pub enum JournalError {
     /// The system provides no thread.
     #[error("no thread for the journal: {0}")]
     Thread(#[from] std::io::Error),
+    /// The journal has ended.
+    #[error("the journal has ended")]
+    Ended,
 }
 
 impl Journal {
-    /// Continues where the store was left.
+    /// Continues where the store was left, with a lane for each of these integrations; [`Self::open`] adds others.
     ///
     /// # Errors
     /// When the store cannot be read, or there is no thread.
     pub fn start(
-        mut store: Store,
+        store: Store,
         integrations: &[LaneStart],
         bounds: Bounds,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, JournalError> {
-        let begun: Vec<_> = integrations.iter().map(|start| (start.stored.number, start.stored.next)).collect();
-        let lineages = store.begin_runs(&begun);
-        let lane_queue =
-            |stored: &StoredIntegration| LaneQueue { next: stored.next, stored: stored.bytes, ..LaneQueue::default() };
-        let queue = Queue::of(integrations.iter().map(|start| lane_queue(&start.stored)).collect());
+        let is_erase_left = store.is_erase_due()?;
         let shared = Arc::new(Shared {
             bounds,
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             work: Condvar::new(),
             room: Condvar::new(),
             ended: Condvar::new(),
-            is_erasing: AtomicBool::new(store.is_erase_due()?),
+            is_erasing: AtomicBool::new(is_erase_left),
             hurry: store.hurry(),
             is_durable: store.is_durable(),
             store_id: store.id(),
             observer,
         });
-        let mut lanes = BTreeMap::new();
-        let mut written = Vec::new();
-        for ((index, LaneStart { integration, stored, keeps_events }), runs) in
-            integrations.iter().enumerate().zip(lineages)
-        {
-            let outbox = Outbox::new(bounds.window, stored.acknowledged_to, stored.next, stored.held_at);
-            let lane = Lane {
-                shared: Arc::clone(&shared),
-                index,
-                number: stored.number,
-                reader: Arc::new(Mutex::new(store.reader()?)),
-                outbox: Arc::new(outbox),
-                runs: Arc::new(runs),
-            };
-            // What cannot be read is handled when it is fetched.
-            if stored.next > stored.acknowledged_to
-                && let Ok(rows) = lane.reader.lock().sound_batches(stored.number, stored.acknowledged_to, 1)
-                && let Some(row) = rows.first()
-            {
-                lane.outbox.set_on_disk_since(instant_of(row.written_at));
-            }
-            written.push(WrittenLane {
-                integration: Arc::clone(integration),
-                number: stored.number,
-                outbox: Arc::clone(&lane.outbox),
-                acknowledged_to: stored.acknowledged_to,
-                covered_to: stored.covered_to,
-                feed: stored.feed.clone(),
-                keeps_events: *keeps_events,
-                reader: Arc::clone(&lane.reader),
-            });
-            lanes.insert(Arc::clone(integration), lane);
-        }
-        let mut erasing = Erasing::default();
-        if store.is_erase_due()? {
-            // Whose tombstones they are is no longer known: each integration may have some in its journal.
-            let next = |(index, start): (usize, &LaneStart)| erasing.add(vec![(index, start.stored.next)], None);
-            integrations.iter().enumerate().for_each(next);
-        }
-        let writer = Writer { shared: Arc::clone(&shared), store, lanes: written, logged: None, erasing };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            store,
+            lanes: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            logged: None,
+            erasing: Erasing::default(),
+            is_erase_left,
+        };
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
-        let journal = Self { shared, lanes, thread: Some(thread) };
+        let journal = Self { shared, lanes: Mutex::default(), thread: Mutex::new(Some(thread)) };
         let shared = Arc::clone(&journal.shared);
         // It ends with the journal; nobody needs to wait for it.
         thread::Builder::new().name("journal-watch".to_owned()).spawn(move || watch::run(&shared))?;
+        for start in integrations {
+            journal.open(start.clone())?;
+        }
         Ok(journal)
     }
 
+    /// Opens the lane of an integration, while those of others go on. Blocks for as long as the store takes.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the journal has ended.
+    pub fn open(&self, start: LaneStart) -> Result<Lane, JournalError> {
+        let LaneStart { integration, stored, keeps_events } = start;
+        let begun = (stored.number, stored.next);
+        let opened = self.with_store(move |store| store.reader().map(|reader| (store.begin_run(begun), reader)));
+        let (runs, reader) = opened.recv().map_err(|_| JournalError::Ended)??;
+        let outbox =
+            Arc::new(Outbox::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.held_at));
+        // What cannot be read is handled when it is fetched.
+        if stored.next > stored.acknowledged_to
+            && let Ok(rows) = reader.sound_batches(stored.number, stored.acknowledged_to, 1)
+            && let Some(row) = rows.first()
+        {
+            outbox.set_on_disk_since(instant_of(row.written_at));
+        }
+        let reader = Arc::new(Mutex::new(reader));
+        let written =
+            WrittenLane::new(Arc::clone(&integration), &stored, Arc::clone(&outbox), Arc::clone(&reader), keeps_events);
+        let mut queue = self.shared.queue.lock();
+        let index = queue.add(LaneQueue { next: stored.next, stored: stored.bytes, ..LaneQueue::default() });
+        queue.items.push_back(Item::Open { lane: index, written: Box::new(written) });
+        drop(queue);
+        self.shared.work.notify_one();
+        let shared = Arc::clone(&self.shared);
+        let lane = Lane { shared, index, number: stored.number, reader, outbox, runs: Arc::new(runs) };
+        self.lanes.lock().insert(integration, lane.clone());
+        Ok(lane)
+    }
+
+    /// Does something with the store on the thread that owns it, after what was submitted before. The answer comes when it is
+    /// done; none comes when the journal has ended. The other integrations wait meanwhile.
+    pub fn with_store<R: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> R + Send + 'static) -> Receiver<R> {
+        let (done, receiver) = crossbeam_channel::bounded(1);
+        let work = move |store: &mut Store| {
+            // The caller may have stopped waiting.
+            let _ = done.try_send(work(store));
+        };
+        let mut queue = self.shared.queue.lock();
+        if !matches!(queue.phase, Phase::Ending(_)) {
+            queue.items.push_back(Item::Work(Box::new(work)));
+        }
+        drop(queue);
+        self.shared.work.notify_one();
+        receiver
+    }
+
     /// Returns the lanes, by integration.
-    pub fn lanes(&self) -> impl Iterator<Item = (&Arc<str>, &Lane)> {
-        self.lanes.iter()
+    pub fn lanes(&self) -> impl Iterator<Item = (Arc<str>, Lane)> + use<> {
+        let lanes = self.lanes.lock();
+        let all: Vec<_> = lanes.iter().map(|(integration, lane)| (Arc::clone(integration), lane.clone())).collect();
+        all.into_iter()
     }
 
     /// Returns the id of the store that counts the positions.
@@ -182,6 +206,17 @@ impl Journal {
         self.shared.room.notify_all();
     }
 
+    /// Closes the lane of an integration, while those of others go on, and waits until what was taken is on disk, at most until
+    /// the deadline.
+    pub fn close_lane(&self, integration: &str, deadline: Instant) {
+        let Some(lane) = self.lanes.lock().remove(integration) else { return };
+        let (done, is_done) = crossbeam_channel::bounded(1);
+        lane.close(Box::new(move || {
+            let _ = done.try_send(());
+        }));
+        let _ = is_done.recv_deadline(deadline);
+    }
+
     /// Waits until everything that was taken is on disk, at most until the deadline.
     pub fn wait_written(&self, deadline: Instant) {
         let mut queue = self.shared.queue.lock();
@@ -194,14 +229,14 @@ impl Journal {
 
     /// Writes what is left, until the deadline, and ends. Returns how many messages are not on disk, or not known to be: a
     /// hanging disk is not waited for.
-    pub fn finish(mut self, deadline: Instant) -> usize {
+    pub fn finish(&self, deadline: Instant) -> usize {
         let is_hanging = self.shared.queue.lock().hanging().is_some();
         self.end(deadline, if is_hanging { deadline } else { deadline + LAST_WORD })
     }
 
     /// Tries to write until the deadline, and waits for the thread until `latest`.
-    fn end(&mut self, deadline: Instant, latest: Instant) -> usize {
-        let Some(thread) = self.thread.take() else { return 0 };
+    fn end(&self, deadline: Instant, latest: Instant) -> usize {
+        let Some(thread) = self.thread.lock().take() else { return 0 };
         self.shared.queue.lock().phase = Phase::Ending(deadline);
         self.shared.hurry.up();
         self.shared.work.notify_all();
@@ -227,6 +262,6 @@ impl Drop for Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal").field("lanes", &self.lanes).finish_non_exhaustive()
+        f.debug_struct("Journal").finish_non_exhaustive()
     }
 }

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::message::{Batch, Message};
 use super::outbox::Limits;
-use super::store::{AgentKey, AgentRow, Hurry, MappingVersion, StoreError, StoredIntegration};
+use super::store::{AgentKey, AgentRow, Hurry, Store, StoredIntegration};
+use super::writer::WrittenLane;
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -91,17 +92,26 @@ pub struct TableChange {
 /// Called when something is on disk.
 pub type Done = Box<dyn FnOnce() + Send>;
 
+/// What is done with the store on the thread that owns it.
+pub(super) type Work = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// A lane, by the order in which lanes were opened. None is used again in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LaneIndex(usize);
+
 pub(super) enum Item {
     Batch {
-        lane: usize,
+        lane: LaneIndex,
         first: u64,
         messages: Vec<Message>,
         content: Vec<u8>,
         submitted_at: Instant,
+        /// What it says about agents has to be in the agent table before it may leave.
+        carries_agents: bool,
         forgets: bool,
     },
     Checkpoint {
-        lane: usize,
+        lane: LaneIndex,
         covered_to: u64,
         table: TableChange,
         feed: Vec<u8>,
@@ -109,26 +119,33 @@ pub(super) enum Item {
     },
     /// Somebody waits until what was forgotten below the position is erased.
     Erase {
-        lane: usize,
+        lane: LaneIndex,
         until: u64,
         done: Done,
     },
     /// Kafka knows of this run.
     RunKnown {
-        lane: usize,
+        lane: LaneIndex,
         /// The runs of its journal, with that mark.
         runs: String,
     },
     Hold {
-        lane: usize,
+        lane: LaneIndex,
         at: Option<u64>,
         done: Done,
     },
-    Mappings {
-        lane: usize,
-        versions: Vec<MappingVersion>,
-        done: crossbeam_channel::Sender<Result<(), StoreError>>,
+    /// A lane begins: it comes before everything else of the lane.
+    Open {
+        lane: LaneIndex,
+        written: Box<WrittenLane>,
     },
+    /// A lane ends: nothing of it comes after this.
+    Close {
+        lane: LaneIndex,
+        done: Done,
+    },
+    /// Something that is not about a lane, done after the commit.
+    Work(Work),
 }
 
 impl Item {
@@ -141,18 +158,25 @@ impl Item {
         match self {
             Self::Batch { content, .. } => content.len(),
             Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. } | Self::Mappings { .. } | Self::Erase { .. } | Self::RunKnown { .. } => 0,
+            Self::Hold { .. }
+            | Self::Open { .. }
+            | Self::Close { .. }
+            | Self::Work(_)
+            | Self::Erase { .. }
+            | Self::RunKnown { .. } => 0,
         }
     }
 
-    pub(super) const fn lane(&self) -> usize {
+    pub(super) const fn lane(&self) -> Option<LaneIndex> {
         match self {
             Self::Batch { lane, .. }
             | Self::Checkpoint { lane, .. }
             | Self::Hold { lane, .. }
             | Self::Erase { lane, .. }
             | Self::RunKnown { lane, .. }
-            | Self::Mappings { lane, .. } => *lane,
+            | Self::Open { lane, .. }
+            | Self::Close { lane, .. } => Some(*lane),
+            Self::Work(_) => None,
         }
     }
 }
@@ -176,6 +200,8 @@ pub(super) struct LaneQueue {
     pub(super) stored: u64,
     /// Since when the oldest batch of the current commit has waited.
     pub(super) writing_since: Option<Instant>,
+    /// Nothing more is taken.
+    pub(super) is_closed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -189,7 +215,7 @@ pub(super) enum Phase {
 
 pub(super) struct Queue {
     pub(super) items: VecDeque<Item>,
-    pub(super) lanes: Vec<LaneQueue>,
+    lanes: Vec<LaneQueue>,
     /// A commit is in progress.
     pub(super) is_writing: bool,
     /// Messages in it.
@@ -204,11 +230,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Creates a queue in which nothing waits yet.
-    pub(super) const fn of(lanes: Vec<LaneQueue>) -> Self {
+    /// Creates a queue without lanes.
+    pub(super) const fn new() -> Self {
         Self {
             items: VecDeque::new(),
-            lanes,
+            lanes: Vec::new(),
             is_writing: false,
             writing: 0,
             at_disk_since: None,
@@ -216,6 +242,27 @@ impl Queue {
             is_told_to_hang: false,
             phase: Phase::Open,
         }
+    }
+
+    /// Adds a lane.
+    pub(super) fn add(&mut self, lane: LaneQueue) -> LaneIndex {
+        self.lanes.push(lane);
+        LaneIndex(self.lanes.len() - 1)
+    }
+
+    /// Returns a lane.
+    pub(super) fn lane(&self, LaneIndex(index): LaneIndex) -> &LaneQueue {
+        &self.lanes[index]
+    }
+
+    /// Returns a lane, to be changed.
+    pub(super) fn lane_mut(&mut self, LaneIndex(index): LaneIndex) -> &mut LaneQueue {
+        &mut self.lanes[index]
+    }
+
+    /// Returns the bytes of the rows of all open lanes.
+    pub(super) fn stored(&self) -> u64 {
+        self.lanes.iter().filter(|lane| !lane.is_closed).map(|lane| lane.stored).sum()
     }
 
     /// Returns what is wrong with the store at the moment.
@@ -236,13 +283,16 @@ impl Queue {
     /// A busy lane keeps no other waiting for longer than one commit.
     pub(super) fn next_items(&mut self, most: usize) -> Vec<Item> {
         let mut waits = vec![false; self.lanes.len()];
-        self.items.iter().for_each(|item| waits[item.lane()] = true);
+        self.items.iter().filter_map(Item::lane).for_each(|LaneIndex(lane)| waits[lane] = true);
         let share = most / waits.iter().filter(|waits| **waits).count().max(1);
         let mut taken = vec![0; self.lanes.len()];
         let mut is_full = vec![false; self.lanes.len()];
         let (mut items, mut left) = (Vec::new(), VecDeque::new());
         for item in self.items.drain(..) {
-            let lane = item.lane();
+            let Some(LaneIndex(lane)) = item.lane() else {
+                items.push(item);
+                continue;
+            };
             is_full[lane] |= taken[lane] > 0 && taken[lane] + item.bytes() > share;
             if is_full[lane] {
                 left.push_back(item);
@@ -259,12 +309,12 @@ impl Queue {
     }
 
     /// Returns how long the oldest batch of a lane has been waiting for the disk.
-    pub(super) fn oldest_age(&self, lane: usize) -> Duration {
+    pub(super) fn oldest_age(&self, lane: LaneIndex) -> Duration {
         let of_lane = |item: &Item| match item {
             Item::Batch { lane: of, submitted_at, .. } if *of == lane => Some(*submitted_at),
             _ => None,
         };
-        let oldest = self.lanes[lane].writing_since.or_else(|| self.items.iter().find_map(of_lane));
+        let oldest = self.lane(lane).writing_since.or_else(|| self.items.iter().find_map(of_lane));
         oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed())
     }
 }
@@ -322,15 +372,17 @@ mod tests {
 
     fn queue(items: &[(usize, usize)]) -> Queue {
         let lanes = items.iter().map(|(lane, _)| lane + 1).max().unwrap_or(0);
+        let mut queue = Queue::new();
+        let indexes: Vec<LaneIndex> = (0..lanes).map(|_| queue.add(LaneQueue::default())).collect();
         let item = |(first, (lane, bytes)): (u64, &(usize, usize))| Item::Batch {
-            lane: *lane,
+            lane: indexes[*lane],
             first,
             messages: Vec::new(),
             content: vec![0; *bytes],
             submitted_at: Instant::now(),
+            carries_agents: false,
             forgets: false,
         };
-        let mut queue = Queue::of((0..lanes).map(|_| LaneQueue::default()).collect());
         queue.items.extend((0..).zip(items).map(item));
         queue
     }
@@ -351,7 +403,7 @@ mod tests {
     #[test]
     fn what_is_being_committed_gets_older_too() {
         let mut queue = queue(&[(0, 60), (1, 60)]);
-        let ages = |queue: &Queue| [0, 1].map(|lane| queue.oldest_age(lane) > Duration::ZERO);
+        let ages = |queue: &Queue| [0, 1].map(|lane| queue.oldest_age(LaneIndex(lane)) > Duration::ZERO);
         assert_eq!(ages(&queue), [true; 2], "it waits");
         assert_eq!(queue.next_items(1_000).len(), 2);
         assert_eq!(ages(&queue), [true; 2], "it is at the disk");

@@ -1,5 +1,6 @@
 //! The thread that writes the journal: one commit for what all integrations have handed over.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use crate::time::Timestamp;
 use super::agents::Latest;
 use super::erase::Erasing;
 use super::outbox::Outbox;
-use super::queue::{Item, Phase, Shared, TableChange};
-use super::store::{Erased, Reader, Released, Store, StoreError, Write};
+use super::queue::{Item, LaneIndex, Phase, Shared, TableChange};
+use super::store::{Erased, Reader, Released, Store, StoreError, StoredIntegration, Write};
 
 /// How late the store may learn what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
@@ -33,24 +34,90 @@ pub(super) struct WrittenLane {
     pub(super) outbox: Arc<Outbox>,
     /// The position as the store knows it.
     pub(super) acknowledged_to: u64,
-    /// Up to where its agents are written, and what was last written of its feed.
-    pub(super) covered_to: u64,
+    pub(super) coverage: Coverage,
+    /// What was last written of its feed.
     pub(super) feed: Vec<u8>,
     /// Whether the messages of last events are remembered too.
     pub(super) keeps_events: bool,
     pub(super) reader: Arc<Mutex<Reader>>,
 }
 
-/// Returns the position below which everything of a lane has left the store: Kafka has it, and the agents are written.
-fn left_to(lanes: &[WrittenLane]) -> impl Fn(usize) -> u64 {
-    |lane| lanes.get(lane).map_or(u64::MAX, |lane| lane.acknowledged_to.min(lane.covered_to))
+/// Up to where the agent table has what rows say about agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coverage {
+    pub(super) covered_to: u64,
+    /// The end of the last row that says something about agents.
+    agents_to: u64,
+}
+
+impl Coverage {
+    /// What the rows of an earlier run say is not known.
+    const fn of(stored: &StoredIntegration) -> Self {
+        let agents_to = if stored.bytes == 0 { stored.covered_to } else { stored.next };
+        Self { covered_to: stored.covered_to, agents_to }
+    }
+
+    /// Takes the next row. Returns up to where the table covers the lane with it, where that follows from the row: it says
+    /// nothing about agents, and neither does anything before it that is not covered.
+    fn append(&mut self, end: u64, carries_agents: bool) -> Option<u64> {
+        if carries_agents {
+            self.agents_to = self.agents_to.max(end);
+            return None;
+        }
+        if self.covered_to < self.agents_to {
+            return None;
+        }
+        self.covered_to = self.covered_to.max(end);
+        Some(self.covered_to)
+    }
+
+    fn checkpoint(&mut self, covered_to: u64) {
+        self.covered_to = self.covered_to.max(covered_to);
+    }
+}
+
+/// The open lanes.
+type Lanes = BTreeMap<LaneIndex, WrittenLane>;
+
+/// Returns the position below which everything of an integration, by its number, has left the store: Kafka has it, and the
+/// agents are written. `closed` has it for those whose lane is closed at the moment.
+fn left_to(lanes: &Lanes, closed: &BTreeMap<i64, u64>) -> impl Fn(i64) -> u64 {
+    |number| {
+        let lane = lanes.values().find(|lane| lane.number == number);
+        lane.map_or_else(|| closed.get(&number).copied().unwrap_or(u64::MAX), WrittenLane::left_to)
+    }
 }
 
 impl WrittenLane {
+    /// Creates the lane of an integration as the store knows it.
+    pub(super) fn new(
+        integration: Arc<str>,
+        stored: &StoredIntegration,
+        outbox: Arc<Outbox>,
+        reader: Arc<Mutex<Reader>>,
+        keeps_events: bool,
+    ) -> Self {
+        Self {
+            integration,
+            number: stored.number,
+            outbox,
+            acknowledged_to: stored.acknowledged_to,
+            coverage: Coverage::of(stored),
+            feed: stored.feed.clone(),
+            keeps_events,
+            reader,
+        }
+    }
+
+    /// Returns the position below which everything has left the store.
+    fn left_to(&self) -> u64 {
+        self.acknowledged_to.min(self.coverage.covered_to)
+    }
+
     /// Returns the agents changed by rows that are not covered and end below a position, as far as they can be read; and
     /// where the last of these rows ends.
     fn changed_below(&self, position: u64) -> (u64, TableChange) {
-        let mut covered_to = self.covered_to;
+        let mut covered_to = self.coverage.covered_to;
         let mut latest = Latest::new(self.keeps_events.then_some(&*self.integration));
         let rows = self.reader.lock().sound_batches(self.number, covered_to, LET_GO_BYTES).unwrap_or_default();
         for row in rows.iter().take_while(|row| row.end() <= position) {
@@ -67,9 +134,13 @@ impl WrittenLane {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Store,
-    pub(super) lanes: Vec<WrittenLane>,
+    pub(super) lanes: Lanes,
+    /// Numbers of integrations whose lane is closed, and up to where they have left the store.
+    pub(super) closed: BTreeMap<i64, u64>,
     pub(super) logged: Option<Instant>,
     pub(super) erasing: Erasing,
+    /// People were forgotten by an earlier run and are not erased; whose they are is no longer known.
+    pub(super) is_erase_left: bool,
 }
 
 impl Writer {
@@ -77,11 +148,12 @@ impl Writer {
     pub(super) fn run(mut self) -> usize {
         self.tell_size();
         while let Some(items) = self.next_work() {
-            let acknowledged: Vec<u64> = self.lanes.iter().map(|lane| lane.outbox.acknowledged_to()).collect();
+            let items = self.open_lanes(items);
+            let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.outbox.acknowledged_to()).collect();
             if !self.write(&items, &acknowledged) {
                 return self.give_up(&items);
             }
-            for (lane, acknowledged_to) in self.lanes.iter_mut().zip(acknowledged) {
+            for (lane, acknowledged_to) in self.lanes.values_mut().zip(acknowledged) {
                 lane.acknowledged_to = lane.acknowledged_to.max(acknowledged_to);
             }
             self.conclude(items);
@@ -90,19 +162,37 @@ impl Writer {
         0
     }
 
+    /// Opens the lanes that begin with these items; returns the others.
+    fn open_lanes(&mut self, items: Vec<Item>) -> Vec<Item> {
+        let mut others = Vec::with_capacity(items.len());
+        for item in items {
+            let Item::Open { lane, written } = item else {
+                others.push(item);
+                continue;
+            };
+            if self.is_erase_left {
+                self.erasing.add(vec![(written.number, written.coverage.agents_to)], None);
+                self.shared.set_erasing(true);
+            }
+            self.closed.remove(&written.number);
+            self.lanes.insert(lane, *written);
+        }
+        others
+    }
+
     /// Returns what is to be written next, perhaps only how far Kafka is; `None` at the end.
     fn next_work(&self) -> Option<Vec<Item>> {
         let mut acknowledged_since: Option<Instant> = None;
         let mut queue = self.shared.queue.lock();
         loop {
             let items = queue.next_items(COMMIT_BYTES);
-            let is_acknowledged = self.lanes.iter().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
+            let is_acknowledged = self.lanes.values().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
             let is_ending = matches!(queue.phase, Phase::Ending(_));
             if is_acknowledged && acknowledged_since.is_none() {
                 acknowledged_since = Some(Instant::now());
             }
             let is_due = acknowledged_since.is_some_and(|since| since.elapsed() >= ACKNOWLEDGE_EVERY / 2);
-            let is_erased = !is_ending && self.erasing.is_due(Instant::now(), left_to(&self.lanes));
+            let is_erased = !is_ending && self.erasing.is_due(Instant::now(), left_to(&self.lanes, &self.closed));
             if !items.is_empty() || is_due || is_erased || (is_ending && is_acknowledged) {
                 queue.is_writing = true;
                 queue.writing = items.iter().map(Item::messages).sum();
@@ -119,26 +209,35 @@ impl Writer {
     fn write(&mut self, items: &[Item], acknowledged: &[u64]) -> bool {
         let written_at = Timestamp::now();
         let mut writes = Vec::with_capacity(items.len() + self.lanes.len());
-        for (lane, to) in self.lanes.iter().zip(acknowledged) {
+        // What the commit changes holds once it has succeeded.
+        let mut coverage: BTreeMap<LaneIndex, Coverage> = BTreeMap::new();
+        for (lane, to) in self.lanes.values().zip(acknowledged) {
             if *to > lane.acknowledged_to {
                 writes.push(Write::Acknowledged { integration: lane.number, to: *to });
             }
         }
         for item in items {
-            let integration = self.lanes[item.lane()].number;
+            let Some((index, lane)) = item.lane().and_then(|index| Some((index, self.lanes.get(&index)?))) else {
+                continue;
+            };
+            let integration = lane.number;
+            let coverage = coverage.entry(index).or_insert(lane.coverage);
             let write = match item {
-                Item::Mappings { .. } | Item::Erase { .. } => continue,
-                Item::Batch { first, messages, content, forgets, .. } => {
+                Item::Open { .. } | Item::Close { .. } | Item::Work(_) | Item::Erase { .. } => continue,
+                Item::Batch { first, messages, content, carries_agents, forgets, .. } => {
                     if *forgets {
                         writes.push(Write::EraseDue);
                     }
                     let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-                    Write::Batch { integration, first: *first, count, written_at, content }
+                    writes.push(Write::Batch { integration, first: *first, count, written_at, content });
+                    let Some(to) = coverage.append(first + u64::from(count), *carries_agents) else { continue };
+                    Write::Covered { integration, to }
                 }
                 Item::Checkpoint {
                     covered_to, table: TableChange { forgotten, agents }, feed, is_recovered, ..
                 } => {
                     writes.push(Write::Forgotten { integration, agents: forgotten });
+                    coverage.checkpoint(*covered_to);
                     Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
                 }
                 Item::RunKnown { runs, .. } => Write::Runs { integration, runs },
@@ -201,8 +300,8 @@ impl Writer {
     fn make_room(&self, released: &[Released]) {
         let mut queue = self.shared.queue.lock();
         for released in released {
-            if let Some(index) = self.lanes.iter().position(|lane| lane.number == released.integration) {
-                let lane = &mut queue.lanes[index];
+            if let Some((index, _)) = self.lanes.iter().find(|(_, lane)| lane.number == released.integration) {
+                let lane = queue.lane_mut(*index);
                 lane.stored = lane.stored.saturating_sub(released.bytes);
             }
         }
@@ -212,11 +311,12 @@ impl Writer {
     /// that those rows have changed are written from the rows.
     fn let_go(&mut self) {
         let _at_disk = self.shared.at_disk();
-        for index in 0..self.lanes.len() {
-            let lane = &self.lanes[index];
+        let indexes: Vec<LaneIndex> = self.lanes.keys().copied().collect();
+        for index in indexes {
+            let Some(lane) = self.lanes.get(&index) else { continue };
             let acknowledged_to = lane.outbox.acknowledged_to();
             let (covered_to, TableChange { forgotten, agents }) = lane.changed_below(acknowledged_to);
-            if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.covered_to {
+            if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.coverage.covered_to {
                 continue;
             }
             let (integration, feed) = (lane.number, &*lane.feed);
@@ -228,49 +328,57 @@ impl Writer {
             // Its failure was reported already: everything else fails with the same one.
             if let Ok(released) = self.store.commit(&writes) {
                 self.make_room(&released);
-                let lane = &mut self.lanes[index];
+                let Some(lane) = self.lanes.get_mut(&index) else { continue };
                 lane.acknowledged_to = acknowledged_to;
-                lane.covered_to = covered_to;
+                lane.coverage.checkpoint(covered_to);
             }
         }
     }
 
     fn conclude(&mut self, items: Vec<Item>) {
-        let mut bytes = vec![0; self.lanes.len()];
+        let mut bytes: BTreeMap<LaneIndex, usize> = self.lanes.keys().map(|lane| (*lane, 0)).collect();
         for item in items {
-            let index = item.lane();
-            bytes[index] += item.bytes();
-            let lane = &self.lanes[index];
+            let Some(index) = item.lane() else {
+                if let Item::Work(work) = item {
+                    let _at_disk = self.shared.at_disk();
+                    work(&mut self.store);
+                }
+                continue;
+            };
+            *bytes.entry(index).or_default() += item.bytes();
+            let Some(lane) = self.lanes.get_mut(&index) else { continue };
             match item {
-                Item::Batch { first, messages, submitted_at, forgets, .. } => {
+                Item::Batch { first, messages, submitted_at, carries_agents, forgets, .. } => {
+                    let end = first + messages.len() as u64;
                     if forgets {
                         // So that the store does not count as erased before somebody asks.
-                        self.erasing.add(vec![(index, first + messages.len() as u64)], None);
+                        self.erasing.add(vec![(lane.number, end)], None);
                     }
+                    lane.coverage.append(end, carries_agents);
                     lane.outbox.append(messages, submitted_at);
                     fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
                 Item::Checkpoint { covered_to, feed, .. } => {
-                    let lane = &mut self.lanes[index];
-                    lane.covered_to = lane.covered_to.max(covered_to);
+                    lane.coverage.checkpoint(covered_to);
                     lane.feed = feed;
                 }
                 Item::Erase { until, done, .. } => {
                     let until = self.leave_before(index, until);
                     self.erasing.add(until, Some(done));
                 }
-                Item::RunKnown { .. } => {}
-                Item::Hold { done, .. } => done(),
-                // The caller may have stopped waiting.
-                Item::Mappings { versions, done, .. } => {
-                    let _at_disk = self.shared.at_disk();
-                    drop(done.try_send(self.store.set_mapping_versions(&versions)));
+                Item::Open { .. } | Item::RunKnown { .. } | Item::Work(_) => {}
+                Item::Close { done, .. } => {
+                    self.closed.insert(lane.number, lane.left_to());
+                    self.lanes.remove(&index);
+                    done();
                 }
+                Item::Hold { done, .. } => done(),
             }
         }
         let mut queue = self.shared.queue.lock();
-        for (lane, bytes) in queue.lanes.iter_mut().zip(bytes) {
+        for (lane, bytes) in bytes {
+            let lane = queue.lane_mut(lane);
             lane.queued -= bytes;
             lane.writing_since = None;
         }
@@ -283,20 +391,21 @@ impl Writer {
 
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
     /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
-    fn leave_before(&self, index: usize, until: u64) -> Vec<(usize, u64)> {
+    fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(i64, u64)> {
         let queue = self.shared.queue.lock();
-        let others = self.lanes.iter().enumerate().filter(|(other, lane)| {
-            let is_behind = lane.acknowledged_to.min(lane.covered_to) < queue.lanes[*other].next;
-            *other != index && is_behind && lane.outbox.held_at().is_none()
+        let others = self.lanes.iter().filter(|(other, lane)| {
+            let is_behind = lane.left_to() < queue.lane(**other).next;
+            **other != index && is_behind && lane.outbox.held_at().is_none()
         });
-        let others = others.map(|(other, _)| (other, queue.lanes[other].next));
-        std::iter::once((index, until)).chain(others).collect()
+        let others = others.map(|(other, lane)| (lane.number, queue.lane(*other).next));
+        let own = self.lanes.get(&index).map(|lane| (lane.number, until));
+        own.into_iter().chain(others).collect()
     }
 
     /// Erases a portion of what has left, if that is due.
     fn erase(&mut self) {
-        if self.erasing.is_due(Instant::now(), left_to(&self.lanes)) {
-            let mut sweeping = self.erasing.take(left_to(&self.lanes));
+        if self.erasing.is_due(Instant::now(), left_to(&self.lanes, &self.closed)) {
+            let mut sweeping = self.erasing.take(left_to(&self.lanes, &self.closed));
             let at_disk = self.shared.at_disk();
             let erased = self.store.erase(&mut sweeping.sweep, self.erasing.is_empty());
             drop(at_disk);
@@ -325,10 +434,13 @@ impl Writer {
     }
 
     fn tell_size(&self) {
-        let stored: Vec<u64> = self.shared.queue.lock().lanes.iter().map(|lane| lane.stored).collect();
-        self.shared.observer.size(stored.iter().sum());
+        let queue = self.shared.queue.lock();
+        let all = queue.stored();
+        let stored: Vec<u64> = self.lanes.keys().map(|index| queue.lane(*index).stored).collect();
+        drop(queue);
+        self.shared.observer.size(all);
         let bounds = self.shared.bounds.journal_bytes.max(1);
-        for (lane, bytes) in self.lanes.iter().zip(stored) {
+        for (lane, bytes) in self.lanes.values().zip(stored) {
             #[allow(clippy::cast_precision_loss)] // bytes of a disk
             self.shared.observer.filled(&lane.integration, bytes as f64 / bounds as f64);
         }

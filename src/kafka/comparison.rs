@@ -206,43 +206,56 @@ pub(super) struct Compared {
     pub(super) monitor: Arc<Monitor>,
 }
 
-/// Makes comparisons.
-pub(super) struct Comparisons {
+/// The integrations that are compared.
+type All = Arc<Mutex<Vec<Arc<Compared>>>>;
+
+/// The thread that reads. Once this is ended or dropped, the thread ends when its request is answered or has timed out.
+pub(super) struct Comparer {
     wake: Sender<()>,
-    woken: Receiver<()>,
+    all: All,
+    stop: Mutex<Option<Sender<()>>>,
 }
 
-impl Comparisons {
-    pub(super) fn new() -> Self {
+impl Comparer {
+    /// Starts it.
+    pub(super) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
         let (wake, woken) = crossbeam_channel::bounded(1);
-        Self { wake, woken }
-    }
-
-    pub(super) fn add(&self, known: KnownAgents) -> Arc<Comparison> {
-        Arc::new(Comparison::new(known, self.wake.clone()))
-    }
-
-    /// Starts the thread that makes them.
-    pub(super) fn spawn(self, servers: &str, kafka: &Kafka, all: Vec<Compared>) -> std::io::Result<Comparer> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
-        let (servers, kafka, woken) = (servers.to_owned(), kafka.clone(), self.woken);
-        let work = Work { servers, kafka, all, stopped };
+        let all = All::default();
+        let work = Work { servers: servers.to_owned(), kafka: kafka.clone(), all: Arc::clone(&all), stopped };
         let thread = thread::Builder::new().name("comparison".to_owned()).spawn(move || work.run(&woken))?;
         // It only reads: nobody needs to wait for its end.
         drop(thread);
-        Ok(Comparer { _stop: stop })
+        Ok(Self { wake, all, stop: Mutex::new(Some(stop)) })
     }
-}
 
-/// The thread that reads. Once this is dropped it ends, when its request is answered or has timed out.
-pub(super) struct Comparer {
-    _stop: Sender<()>,
+    /// Creates the comparison of an integration.
+    pub(super) fn comparison(&self, known: KnownAgents) -> Arc<Comparison> {
+        Arc::new(Comparison::new(known, self.wake.clone()))
+    }
+
+    /// Makes the comparison of an integration from now on, whenever its publisher waits for it.
+    pub(super) fn add(&self, one: Compared) {
+        self.all.lock().push(Arc::new(one));
+        // Its publisher may have asked already. One that waits is enough.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Ends that.
+    pub(super) fn remove(&self, comparison: &Arc<Comparison>) {
+        self.all.lock().retain(|one| !Arc::ptr_eq(&one.comparison, comparison));
+    }
+
+    /// Ends the thread.
+    pub(super) fn end(&self) {
+        self.stop.lock().take();
+    }
 }
 
 struct Work {
     servers: String,
     kafka: Kafka,
-    all: Vec<Compared>,
+    all: All,
     stopped: Receiver<()>,
 }
 
@@ -253,8 +266,9 @@ impl Work {
                 recv(woken) -> _ => {}
                 recv(self.stopped) -> _ => return,
             }
+            let all: Vec<Arc<Compared>> = self.all.lock().clone();
             let wanted: Vec<(&Compared, Sequences)> =
-                self.all.iter().filter_map(|one| Some((one, one.comparison.wanted()?))).collect();
+                all.iter().filter_map(|one| Some((&**one, one.comparison.wanted()?))).collect();
             if !wanted.is_empty() && !self.compare(wanted) {
                 return;
             }

@@ -31,10 +31,10 @@ fn left_behind(damaged: &[usize]) -> (Journal, TempDir) {
 fn compared(journal: &Journal) -> Compared {
     let (integration, lane) = journal.lanes().next().unwrap();
     Compared {
-        integration: Arc::clone(integration),
-        comparison: Comparisons::new().add(KnownAgents::AsKafka),
+        integration: Arc::clone(&integration),
+        comparison: Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka),
         lane: lane.clone(),
-        monitor: Arc::new(Monitor::new(Arc::clone(integration), &kafka("nobody:1"), recorder().0)),
+        monitor: Arc::new(Monitor::new(Arc::clone(&integration), &kafka("nobody:1"), recorder().0)),
     }
 }
 

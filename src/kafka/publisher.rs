@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 
 use crate::config::model::{Bootstrap, Delivery, Kafka};
 use crate::join;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message};
-use crate::journal::store::MappingVersion;
-use crate::journal::{Journal, Refused, StoreHealth};
+use crate::journal::store::Store;
+use crate::journal::{Journal, JournalError, LaneStart, Refused, StoreHealth};
 
-use super::comparison::{Compared, Comparer, Comparison, Comparisons, KnownAgents};
+use super::comparison::{Compared, Comparer, Comparison, KnownAgents};
 use super::delivery::Monitor;
 use super::embedded::{Embedded, EmbeddedError};
 use super::observer::{KafkaHealth, Observer};
@@ -31,20 +32,6 @@ use super::transactions::TransactionThread;
 
 /// How long the store has at shutdown, at least.
 const LAST_WRITE: Duration = Duration::from_millis(500);
-
-/// How long to wait for the store to answer.
-const STORE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why something was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum RememberError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] crate::journal::store::StoreError),
-    /// The store does not answer, see its metric and the log.
-    #[error("the store does not answer")]
-    NoAnswer,
-}
 
 /// Why publishing could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +45,12 @@ pub enum StartError {
     /// The system provides no thread.
     #[error("no thread for publishing: {0}")]
     Thread(#[from] std::io::Error),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Publishing has ended.
+    #[error("publishing has ended")]
+    Ended,
 }
 
 impl From<SpawnError> for StartError {
@@ -75,21 +68,9 @@ pub struct PublishHandle {
     lane: Lane,
     monitor: Arc<Monitor>,
     comparison: Arc<Comparison>,
-    has_feed: bool,
 }
 
 impl PublishHandle {
-    /// Returns the same for an integration without real time: no worker writes its agents to the store.
-    #[must_use]
-    pub fn without_feed(self) -> Self {
-        Self { has_feed: false, ..self }
-    }
-
-    /// Whether a worker writes the integration's agents to the store. Only then do its rows leave the journal.
-    pub const fn has_feed(&self) -> bool {
-        self.has_feed
-    }
-
     /// Hands a batch over. See [`Lane::submit`].
     ///
     /// # Errors
@@ -161,11 +142,12 @@ struct Way {
 
 /// Publishes for all integrations. Fields are dropped in their order: threads before the cluster they talk to.
 pub struct Publisher {
-    ways: BTreeMap<Arc<str>, Way>,
-    comparer: Option<Comparer>,
-    journal: Option<Journal>,
-    _topics: Option<TopicKeeper>,
-    _embedded: Option<Embedded>,
+    kafka: Kafka,
+    ways: Mutex<BTreeMap<Arc<str>, Way>>,
+    comparer: Comparer,
+    journal: Journal,
+    topics: Option<TopicKeeper>,
+    embedded: Option<Embedded>,
     servers: String,
 }
 
@@ -181,8 +163,8 @@ impl Publisher {
         }
     }
 
-    /// Starts publishing what is in the journal and what comes into it, each integration with the observer that `observe`
-    /// returns for it.
+    /// Starts publishing what is in the lanes of the journal and what comes into them, each integration with the observer that
+    /// `observe` returns for it.
     ///
     /// # Errors
     /// When the settings are not accepted, or a thread cannot be started. Never because Kafka is away.
@@ -192,64 +174,107 @@ impl Publisher {
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        Self::start_comparing(kafka, embedded, journal, observe, |_| KnownAgents::Nobody)
+        let lanes = journal.lanes();
+        let publisher = Self::new(kafka, embedded, journal)?;
+        for (integration, lane) in lanes {
+            publisher.publish(&integration, lane, observe(&integration), KnownAgents::Nobody)?;
+        }
+        Ok(publisher)
     }
 
-    /// Does the same, but before anything of an integration is published Kafka is compared with what is `known` of its agents.
+    /// Creates one that publishes for no integration yet.
     ///
     /// # Errors
-    /// Those of [`Publisher::start`].
-    pub fn start_comparing(
-        kafka: &Kafka,
-        embedded: Option<Embedded>,
-        journal: Journal,
-        observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
-        mut known: impl FnMut(&Arc<str>) -> KnownAgents,
-    ) -> Result<Self, StartError> {
+    /// When a thread cannot be started.
+    pub fn new(kafka: &Kafka, embedded: Option<Embedded>, journal: Journal) -> Result<Self, StartError> {
         let servers = match (&kafka.bootstrap, &embedded) {
             (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
             (Bootstrap::Servers(servers), None) => servers.clone(),
             (Bootstrap::Embedded, None) => String::new(),
         };
-        let owner = journal.store_id();
-        let comparisons = Comparisons::new();
-        let (mut compared, mut told) = (Vec::new(), Vec::new());
-        let mut ways = BTreeMap::new();
-        for (integration, lane) in journal.lanes() {
-            let monitor = Arc::new(Monitor::new(Arc::clone(integration), kafka, observe(integration)));
-            let comparison = comparisons.add(match known(integration) {
-                // A cluster inside the process begins anew with it.
-                KnownAgents::Sequences(_) if embedded.is_some() => KnownAgents::AsKafka,
-                known => known,
-            });
-            let (id, lane) = (Arc::clone(integration), lane.clone());
-            let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
-            let thread = match kafka.delivery {
-                Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1, shared.2)?,
-                Delivery::ExactlyOnce => {
-                    TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1, shared.2)?
-                }
-            };
-            told.push(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
-            compared.push(Compared {
-                integration: Arc::clone(integration),
-                comparison: Arc::clone(&comparison),
-                lane: lane.clone(),
-                monitor: Arc::clone(&monitor),
-            });
-            let handle = PublishHandle { lane, monitor, comparison, has_feed: true };
-            ways.insert(Arc::clone(integration), Way { handle, thread: Some(thread) });
+        let comparer = Comparer::spawn(&servers, kafka)?;
+        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
+        Ok(Self { kafka: kafka.clone(), ways: Mutex::default(), comparer, journal, topics, embedded, servers })
+    }
+
+    /// Opens the lane of an integration and publishes what is in it and what comes into it, while others go on. Before
+    /// anything is published, Kafka is compared with what is `known` of its agents. Blocks for as long as the store takes.
+    ///
+    /// # Errors
+    /// When the settings are not accepted, the store cannot be read, or a thread cannot be started. Never because Kafka is
+    /// away.
+    pub fn open(
+        &self,
+        lane: LaneStart,
+        observer: Arc<dyn Observer>,
+        known: KnownAgents,
+    ) -> Result<PublishHandle, StartError> {
+        let integration = Arc::clone(&lane.integration);
+        let lane = self.journal.open(lane)?;
+        self.publish(&integration, lane, observer, known)
+    }
+
+    fn publish(
+        &self,
+        integration: &Arc<str>,
+        lane: Lane,
+        observer: Arc<dyn Observer>,
+        known: KnownAgents,
+    ) -> Result<PublishHandle, StartError> {
+        let monitor = Arc::new(Monitor::new(Arc::clone(integration), &self.kafka, observer));
+        let comparison = self.comparer.comparison(match known {
+            // A cluster inside the process begins anew with it.
+            KnownAgents::Sequences(_) if self.embedded.is_some() => KnownAgents::AsKafka,
+            known => known,
+        });
+        let (id, owner) = (Arc::clone(integration), self.journal.store_id());
+        let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
+        let (servers, kafka) = (&self.servers, &self.kafka);
+        let thread = match kafka.delivery {
+            Delivery::AtLeastOnce => PublisherThread::spawn(id, servers, kafka, shared.0, shared.1, shared.2)?,
+            Delivery::ExactlyOnce => TransactionThread::spawn(id, servers, kafka, owner, shared.0, shared.1, shared.2)?,
+        };
+        if let Some(topics) = &self.topics {
+            topics.add(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
         }
-        let comparer = comparisons.spawn(&servers, kafka, compared)?;
-        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka, told)?) } else { None };
-        Ok(Self {
-            ways,
-            comparer: Some(comparer),
-            journal: Some(journal),
-            _topics: topics,
-            _embedded: embedded,
-            servers,
-        })
+        self.comparer.add(Compared {
+            integration: Arc::clone(integration),
+            comparison: Arc::clone(&comparison),
+            lane: lane.clone(),
+            monitor: Arc::clone(&monitor),
+        });
+        let handle = PublishHandle { lane, monitor, comparison };
+        self.ways.lock().insert(Arc::clone(integration), Way { handle: handle.clone(), thread: Some(thread) });
+        Ok(handle)
+    }
+
+    /// Ends publishing for an integration, while others go on: waits until everything that is not held is acknowledged, at
+    /// most until the deadline, and closes the lane. What Kafka does not have stays in the store. Returns how many messages
+    /// that is. Blocks.
+    pub fn close(&self, integration: &str, deadline: Instant) -> usize {
+        let Some(mut way) = self.ways.lock().remove(integration) else { return 0 };
+        let outbox = way.handle.lane.outbox();
+        self.journal.wait_written(deadline);
+        outbox.wait_empty(deadline);
+        outbox.stop();
+        if let Some(topics) = &self.topics {
+            topics.remove(&way.handle.monitor);
+        }
+        self.comparer.remove(&way.handle.comparison);
+        if let Some(thread) = way.thread.take() {
+            // It is in the log.
+            let _ = join::by(thread, Some(deadline.max(Instant::now() + LAST_WRITE)));
+        }
+        self.journal.close_lane(integration, deadline.max(Instant::now() + LAST_WRITE));
+        outbox.pending()
+    }
+
+    /// Does something with the store on the thread that owns it; see [`Journal::with_store`].
+    pub fn with_store<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> R + Send + 'static,
+    ) -> crossbeam_channel::Receiver<R> {
+        self.journal.with_store(work)
     }
 
     /// Returns where Kafka is, even where it is embedded.
@@ -257,73 +282,62 @@ impl Publisher {
         &self.servers
     }
 
-    /// Returns an integration's handle; `None` for one that it was not started with.
+    /// Returns an integration's handle; `None` for one that it does not publish for.
     pub fn handle(&self, integration: &str) -> Option<PublishHandle> {
-        self.ways.get(integration).map(|way| way.handle.clone())
-    }
-
-    /// Writes versions of mappings to the store, all of them or none.
-    ///
-    /// # Errors
-    /// When the store cannot be written, or does not answer for some seconds.
-    pub fn remember_mappings(&self, versions: Vec<MappingVersion>) -> Result<(), RememberError> {
-        let way = self.ways.values().next().ok_or(RememberError::NoAnswer)?;
-        let written = way.handle.lane.remember_mappings(versions);
-        Ok(written.recv_timeout(STORE_PATIENCE).map_err(|_| RememberError::NoAnswer)??)
+        self.ways.lock().get(integration).map(|way| way.handle.clone())
     }
 
     /// Returns the number of waiting messages of all integrations.
     pub fn pending(&self) -> usize {
-        self.ways.values().map(|way| way.handle.pending()).sum()
+        self.ways.lock().values().map(|way| way.handle.pending()).sum()
     }
 
     /// Returns the state of Kafka: the worst of what the producers see.
     pub fn health(&self) -> KafkaHealth {
-        self.ways.values().map(|way| way.handle.health()).reduce(KafkaHealth::merge).unwrap_or_default()
+        self.ways.lock().values().map(|way| way.handle.health()).reduce(KafkaHealth::merge).unwrap_or_default()
     }
 
     /// Refuses further batches, and returns those that wait for room.
-    pub fn close(&self) {
-        if let Some(journal) = &self.journal {
-            journal.close();
-        }
+    pub fn refuse(&self) {
+        self.journal.close();
     }
 
     /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang
     /// on the disk or on Kafka end with the process.
     #[must_use]
-    pub fn drain(mut self, deadline: Instant) -> Drained {
-        self.close();
+    pub fn drain(&self, deadline: Instant) -> Drained {
+        self.refuse();
         // What Kafka has is worth recording: the last quarter is for that.
         let left = deadline.saturating_duration_since(Instant::now());
         let acknowledged_by = deadline.checked_sub(LAST_WRITE.min(left / 4)).unwrap_or(deadline);
-        if let Some(journal) = &self.journal {
-            journal.wait_written(acknowledged_by);
-        }
-        for way in self.ways.values() {
-            way.handle.lane.outbox().wait_empty(acknowledged_by);
+        self.journal.wait_written(acknowledged_by);
+        for handle in self.handles() {
+            handle.lane.outbox().wait_empty(acknowledged_by);
         }
         let at_least = |time| deadline.max(Instant::now() + time);
         self.end_threads(Some(at_least(LAST_WRITE / 2)));
-        let unwritten = self.journal.take().map_or(0, |journal| journal.finish(at_least(LAST_WRITE)));
+        let unwritten = self.journal.finish(at_least(LAST_WRITE));
         let waiting =
             |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.outbox().pending());
-        let kept = self.ways.iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
+        let kept = self.ways.lock().iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
         Drained { unwritten, kept, hanging: Vec::new() }
+    }
+
+    fn handles(&self) -> Vec<PublishHandle> {
+        self.ways.lock().values().map(|way| way.handle.clone()).collect()
     }
 
     /// Ends the publishers; without a deadline, however long that takes. Nothing is lost with a hanging one: what it had to
     /// publish is in the journal.
-    fn end_threads(&mut self, deadline: Option<Instant>) {
-        for way in self.ways.values() {
-            way.handle.lane.outbox().stop();
+    fn end_threads(&self, deadline: Option<Instant>) {
+        for handle in self.handles() {
+            handle.lane.outbox().stop();
         }
-        drop(self.comparer.take());
-        for way in self.ways.values_mut() {
-            if let Some(thread) = way.thread.take() {
-                // It is in the log.
-                let _ = join::by(thread, deadline);
-            }
+        self.comparer.end();
+        let threads: Vec<_> = self.ways.lock().values_mut().filter_map(|way| way.thread.take()).collect();
+        for thread in threads {
+            // It is in the log.
+            let _ = join::by(thread, deadline);
         }
     }
 }

@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 use rdkafka::admin::AdminClient;
 use tokio::runtime::{Builder, Runtime};
 
@@ -59,27 +60,40 @@ pub(super) struct Told {
 pub(super) struct TopicKeeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    news: Sender<News>,
+    told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl TopicKeeper {
-    pub(super) fn spawn(servers: &str, kafka: &Kafka, told: Vec<Told>) -> std::io::Result<Self> {
+    pub(super) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (sender, news) = crossbeam_channel::bounded(1);
-        told.iter().for_each(|told| told.monitor.tell_topics(sender.clone()));
+        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let keeper = Keeper {
             servers: servers.to_owned(),
             kafka: kafka.clone(),
             runtime: Arc::new(runtime),
             stopped,
-            told,
+            told: Arc::clone(&told),
             partitions: HashMap::new(),
             ends: HashMap::new(),
             settings_seen: None,
             last_problem: String::new(),
         };
         let thread = thread::Builder::new().name("topics".to_owned()).spawn(move || keeper.run(&news))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), thread: Some(thread), news: sender, told })
+    }
+
+    /// Notifies an integration from now on.
+    pub(super) fn add(&self, told: Told) {
+        told.monitor.tell_topics(self.news.clone());
+        self.told.lock().push(told);
+    }
+
+    /// Ends that.
+    pub(super) fn remove(&self, monitor: &Arc<Monitor>) {
+        self.told.lock().retain(|told| !Arc::ptr_eq(&told.monitor, monitor));
     }
 }
 
@@ -97,7 +111,7 @@ struct Keeper {
     kafka: Kafka,
     runtime: Arc<Runtime>,
     stopped: Receiver<()>,
-    told: Vec<Told>,
+    told: Arc<Mutex<Vec<Told>>>,
     /// The numbers of partitions at the last check.
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
@@ -207,7 +221,7 @@ impl Keeper {
             Some((_, plan)) => Err(TopicsError::Missing(plan.name.clone())),
         };
         let lasts = holds_up && seen_to.is_err();
-        self.told.iter().for_each(|told| told.monitor.condition(Condition::TopicMissing, lasts));
+        self.told.lock().iter().for_each(|told| told.monitor.condition(Condition::TopicMissing, lasts));
         seen_to?;
         if !missing.is_empty() {
             for (topic, plan) in &missing {
@@ -271,7 +285,7 @@ impl Keeper {
             tracing::error!(
                 target: KAFKA, topic, "the topic was made anew: every agent's last event is written to it again"
             );
-            write_all_again(&self.told, news);
+            write_all_again(&self.told.lock(), news);
         }
         Ok(())
     }
@@ -320,7 +334,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::super::comparison::{Again, Comparisons, KnownAgents};
+    use super::super::comparison::{Again, Comparer, KnownAgents};
     use super::super::testing::{kafka, recorder};
     use super::*;
 
@@ -339,13 +353,13 @@ mod tests {
     /// topic begins anew before the keeper's check, and all of them publish after it.
     fn written(noticed_before: usize) -> Vec<usize> {
         let (sender, news) = crossbeam_channel::bounded(1);
-        let comparisons = Comparisons::new();
+        let comparer = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap();
         let told: Vec<Told> = ["a", "b", "c"]
             .into_iter()
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
                 monitor.tell_topics(sender.clone());
-                let comparison = comparisons.add(KnownAgents::AsKafka);
+                let comparison = comparer.comparison(KnownAgents::AsKafka);
                 (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
                 Told { monitor, comparison }
             })
@@ -383,7 +397,7 @@ mod tests {
         let (sender, news) = crossbeam_channel::bounded(1);
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
         monitor.tell_topics(sender);
-        let comparison = Comparisons::new().add(KnownAgents::AsKafka);
+        let comparison = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka);
         let told = [Told { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);
         write_all_again(&told, &news);

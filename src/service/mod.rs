@@ -1,58 +1,55 @@
 //! The service: starts everything in order, takes a new configuration, drains.
 //!
-//! Order of start: open the store, read the mapping, bind every port (all problems are told, not only the first), serve
-//! HTTP, restore the agents, start publishing, the workers, and last let CMS dial in. Kafka may be away; only a store that
-//! does not know the agents waits for it. Order of the end: no new bytes, workers finish what they have, everything is
-//! written and, if there is time, acknowledged, HTTP last.
+//! Order of start: open the store, read the mapping, bind every port (all problems are reported, not only the first), serve
+//! HTTP, and start each integration (`running`): restore its agents, publish, give it to a worker, and last let CMS dial in.
+//! Kafka may be away; an integration whose agents the store does not know waits for it, and no other. Order of the end: no
+//! new bytes, workers finish what they have, everything is written and, if there is time, acknowledged, HTTP last.
+//!
+//! [`reload`] is about what changes meanwhile; `context` is what all integrations share, `workers` the threads they are on.
 
 pub mod captures;
+mod context;
 mod preparation;
-mod reload;
+pub mod reload;
+mod running;
 mod serving;
 pub mod tls_files;
 mod upkeep;
+mod workers;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::mapping as mapping_files;
-use crate::config::model::{Bootstrap, Config, Integration};
+use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
-use crate::engine::Engine;
 use crate::integration::from_kafka;
+use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink, ProducerObserver};
+use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::restore::{self, Opening, Restored};
-use crate::integration::worker::{Charge, ChargeParts, Control};
+use crate::integration::worker::Control;
 use crate::join;
 use crate::journal::outbox::Limits;
-use crate::journal::{Bounds, Journal, LaneStart};
-use crate::kafka::comparison::KnownAgents;
-use crate::kafka::encode::Encoder;
-use crate::kafka::observer::Observer;
+use crate::journal::{Bounds, Journal, StoreObserver};
+use crate::kafka::Publisher;
 use crate::kafka::publisher::Drained;
-use crate::kafka::{PublishHandle, Publisher};
-use crate::mapping::tables::MappingTables;
-use crate::sources::rta::inbox::{Letter, Outlet};
-use crate::sources::rta::listener::Feed;
-use crate::sources::rta::settings::FeedSettings;
-use crate::telemetry::metrics::{FeedMetrics, Metrics, RemovedMetrics};
+use crate::sources::rta::inbox::Letter;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::targets::SERVICE;
-use crate::tracker::settings::Settings;
-use crate::views::model::{self, ReadModel, Update};
-use crate::wire::plan::Plan;
+use crate::views::model::{self, IntegrationIndex, ReadModel};
 
-use self::preparation::Prepared;
+use self::context::{Context, Outlets};
+use self::running::{Beginning, Running};
 use self::serving::Serving;
+use self::workers::Workers;
 
 /// Requests that may wait to be carried out.
 const COMMANDS: usize = 16;
@@ -82,243 +79,250 @@ pub struct Options {
     pub stop: CancellationToken,
 }
 
-/// A running feed, for reload.
+/// An integration of the service.
 #[derive(Debug)]
-struct RunningFeed {
+struct Slot {
+    /// As it is in force.
     integration: Integration,
-    settings: Arc<ArcSwap<FeedSettings>>,
-    outlet: Outlet<Control>,
-    metrics: FeedMetrics,
-    /// The mapping in force.
-    tables: Arc<MappingTables>,
+    at: At,
 }
+
+/// What an integration is doing.
+#[derive(Debug)]
+enum At {
+    /// Its agents are being read from Kafka.
+    Starting,
+    /// It is at work.
+    Running(Running),
+    /// It could not be started, or nothing of it is left.
+    Ended,
+}
+
+/// Integrations whose start is over, with its outcome.
+type Started = Vec<(IntegrationIndex, Result<Running, StartError>)>;
 
 /// The running service.
 #[derive(Debug)]
 pub struct Service {
-    config: Config,
-    feeds: Vec<Option<RunningFeed>>,
-    versions: Versions,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
-    publisher: Publisher,
-    handles: Vec<PublishHandle>,
+    context: Arc<Context>,
+    /// By their places in the model.
+    slots: Vec<Slot>,
+    /// Starts that wait for Kafka.
+    starts: JoinSet<Started>,
+    /// Ends those.
+    stop_starts: CancellationToken,
+    /// The same for as long as the service runs.
+    stop: CancellationToken,
     model: ReadModel,
-    outlets: HashMap<usize, Outlet<Control>>,
-    listeners: JoinSet<()>,
-    stop_feeds: CancellationToken,
-    workers: Vec<std::thread::JoinHandle<()>>,
-    refused: Arc<AtomicUsize>,
     model_thread: std::thread::JoinHandle<()>,
     serving: Serving,
     commands: tokio::task::JoinHandle<()>,
     captures: tokio::task::JoinHandle<()>,
     reload_refused: metrics::Gauge,
+    is_all_there: bool,
+    _stop_feeds_when_dropped: DropGuard,
 }
 
 impl Service {
-    /// Starts it.
+    /// Starts it, and waits until every integration is at work.
     ///
     /// # Errors
     /// Everything that is in the way, at once.
     pub async fn start(config: Config, options: Options, metrics: Metrics) -> Result<Self, StartError> {
+        let mut service = Self::begin(config, options, metrics).await?;
+        while !service.is_all_there {
+            service.next_start().await?;
+        }
+        Ok(service)
+    }
+
+    /// Starts it. Integrations that have to wait for Kafka do so while the others are at work: see [`Self::next_start`].
+    ///
+    /// # Errors
+    /// Everything that is in the way, at once.
+    pub async fn begin(config: Config, options: Options, metrics: Metrics) -> Result<Self, StartError> {
         let file = options.file.clone();
         let failed = |error: &dyn std::fmt::Display| StartError::one(&file, error.to_string());
-        let mut problems = Vec::new();
         let opened = {
             let config = config.clone();
             tokio::task::spawn_blocking(move || restore::open(&config)).await
         };
-        let mut opening = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        observers::tell(&metrics, &opening.incidents);
-        let mut versions = Versions::load(&opening.store, &config).map_err(|error| failed(&error))?;
-        // Those behind the configured ones are looked after until nothing of them is left; a reload knows nothing of them.
-        let configured = config.clone();
-        let mut config = config;
-        config.integrations.append(&mut opening.removed);
-        let prepared = preparation::prepare(&config, &file, &mut versions, &mut problems);
-        let bound = preparation::bind_all(&config, &file, &mut problems);
-        let http_listener = preparation::bind_http(&config, &file, &mut problems);
-        let (Some(mut prepared), Some(bound), Some(http_listener)) = (prepared, bound, http_listener) else {
-            return Err(StartError(problems));
-        };
-        if !problems.is_empty() {
-            return Err(StartError(problems));
-        }
+        let Opening { store, removed, restored, incidents } =
+            opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        observers::tell(&metrics, &incidents);
+        let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
+        // Those behind the configured ones are looked after until nothing of them is left.
+        let integrations: Vec<Integration> = config.integrations.iter().cloned().chain(removed).collect();
+        let (prepared, http_listener) = preparation::prepare_all(&config, &integrations, &file).map_err(StartError)?;
 
-        // Nothing is wrong with the feed of what has none: its figures are its own.
-        let unseen = Metrics::new().map_err(|error| failed(&error))?;
-        let registry = |integration: &Integration| if integration.is_removed { &unseen } else { &metrics };
-        let feed_metrics = |integration| observers::feed_metrics(registry(integration), &integration.id);
-        let feed_metrics: Vec<FeedMetrics> = config.integrations.iter().map(feed_metrics).collect();
-        let ids: Vec<Arc<str>> = config.integrations.iter().map(|integration| Arc::clone(&integration.id)).collect();
-        let store_observer = JournalObserver::new(&metrics, &ids, &feed_metrics);
-        let kafka_figures = KafkaFigures::new(&metrics);
         let reload_refused = metrics.gauge(names::RELOAD_REFUSED, &[]);
         reload_refused.set(0.0);
-        let models = preparation::models(&config, &feed_metrics, &prepared, &bound);
-        let (model, updates, model_thread) = model::start(models).map_err(|error| failed(&error))?;
-        let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
-        let serving =
-            Serving::start(http_listener, &model, &metrics, &config, commands).map_err(|error| failed(&error))?;
-
-        let embedded = Publisher::embedded(&config.kafka).map_err(|error| failed(&error))?;
-        if let Bootstrap::Servers(servers) = &config.kafka.bootstrap {
-            let (servers, config, stop) = (servers.clone(), config.clone(), options.stop.clone());
-            let read = tokio::task::spawn_blocking(move || {
-                from_kafka::read(&servers, &config, &mut opening, &stop).map(|()| opening)
-            });
-            opening = read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        }
-        let Opening { mut store, restored, .. } = opening;
-        for ((number, prepared), restored) in prepared.iter_mut().enumerate().zip(&restored) {
-            let id = &config.integrations[number].id;
-            prepared.tables = versions.beyond(id, restored.mapping_version, &prepared.tables);
-            // The model outlives its senders.
-            let _ = updates.send((number, Update::Mapping(Arc::clone(&prepared.tables))));
-        }
-        versions.save(&mut store).map_err(|error| failed(&error))?;
-
-        let lane = |(integration, restored): (&Integration, &Restored)| LaneStart {
-            integration: Arc::clone(&integration.id),
-            stored: restored.stored.clone(),
-            keeps_events: restore::keeps_events(integration),
-        };
-        let lanes: Vec<_> = config.integrations.iter().zip(&restored).map(lane).collect();
+        let journal_observer = Arc::new(JournalObserver::new(&metrics));
         let bounds = Bounds {
             journal_bytes: config.store.journal_max_size,
             window: Limits { messages: config.kafka.queue_events, bytes: Limits::DEFAULT_BYTES },
         };
-        let journal =
-            Journal::start(store, &lanes, bounds, Arc::new(store_observer)).map_err(|error| failed(&error))?;
-        let number_of = |integration: &Arc<str>| ids.iter().position(|id| id == integration).unwrap_or(0);
-        let observe = |integration: &Arc<str>| -> Arc<dyn Observer> {
-            let number = number_of(integration);
-            Arc::new(ProducerObserver {
-                integration: Arc::clone(&ids[number]),
-                feed: feed_metrics[number].clone(),
-                kafka: Arc::clone(&kafka_figures),
-                latencies: options.latencies.clone(),
-            })
-        };
-        // Who has no feed and nobody in the store has no worker.
-        let has_worker =
-            |number: usize, restored: &Restored| prepared[number].plan.is_some() || restored.has_something();
-        let known = |integration: &Arc<str>| {
-            let number = number_of(integration);
-            let restored = &restored[number];
-            match restored.sequences() {
-                _ if !has_worker(number, restored) => KnownAgents::Nobody,
-                Some(sequences) => KnownAgents::Sequences(sequences),
-                None => KnownAgents::AsKafka,
-            }
-        };
-        let publisher = Publisher::start_comparing(&config.kafka, embedded, journal, observe, known)
-            .map_err(|error| failed(&error))?;
-        let handle = |integration: &Integration| {
-            let handle = publisher.handle(&integration.id)?;
-            Some(if integration.realtime.is_some() { handle } else { handle.without_feed() })
-        };
-        let handles: Vec<PublishHandle> = config.integrations.iter().filter_map(handle).collect();
-
-        let refused = Arc::new(AtomicUsize::new(0));
-        let mut charges = Vec::new();
-        for ((number, integration), restored) in config.integrations.iter().enumerate().zip(restored) {
-            let Some(Prepared { plan, tables, .. }) = prepared.get(number) else { continue };
-            if !has_worker(number, &restored) {
-                continue;
-            }
-            let Some(read_by) = plan.clone().or_else(preparation::plan_without_feed) else { continue };
-            let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
-            let event_names = config.privacy.event_names;
-            let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
-            let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
-            let parts = ChargeParts {
-                id: Arc::clone(&integration.id),
-                number,
-                engine,
-                encoder: Encoder::new(Arc::clone(&integration.id), config.kafka.format),
-                publish: handles[number].clone(),
-                metrics: feed_metrics[number].clone(),
-                model: updates.clone(),
-                refused: Arc::clone(&refused),
-                checkpoint,
-                last_events,
-                has_feed: plan.is_some(),
-                removed: integration.is_removed.then(|| RemovedMetrics::new(&metrics, &integration.id)),
-                forget_after: config.privacy.forget_after,
-                event_names,
-            };
-            charges.push((number, Charge::new(parts)));
-        }
-        drop(updates);
-        let (outlets, workers) = preparation::start_workers(charges).map_err(|error| failed(&error))?;
-
+        let journal = Journal::start(store, &[], bounds, Arc::clone(&journal_observer) as Arc<dyn StoreObserver>);
+        let journal = journal.map_err(|error| failed(&error))?;
+        let embedded = Publisher::embedded(&config.kafka).map_err(|error| failed(&error))?;
+        let publisher = Publisher::new(&config.kafka, embedded, journal).map_err(|error| failed(&error))?;
+        let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
-        let mut listeners = JoinSet::new();
-        let mut feeds = Vec::new();
-        let mut addresses = Vec::new();
-        for (number, (integration, listener)) in config.integrations.iter().zip(bound).enumerate() {
-            let (Some(listener), Some(realtime), Some(plan)) =
-                (listener, &integration.realtime, &prepared[number].plan)
-            else {
-                feeds.push(None);
-                continue;
-            };
-            if let Ok(address) = listener.local_addr() {
-                addresses.push((Arc::clone(&integration.id), address));
-            }
-            let tls = prepared[number].tls.as_ref();
-            feed_metrics[number].tls_expires(tls.map(|files| files.expires));
-            let feed_settings = preparation::feed_settings(integration, realtime, plan, tls);
-            let settings = Arc::new(ArcSwap::from_pointee(feed_settings));
-            let Some(outlet) = outlets.get(&number).cloned() else {
-                feeds.push(None);
-                continue;
-            };
-            let feed = Feed {
-                integration: number,
-                id: Arc::clone(&integration.id),
-                settings: Arc::clone(&settings),
-                outlet: outlet.clone(),
-                metrics: feed_metrics[number].clone(),
-                stop: stop_feeds.child_token(),
-            };
-            let listener = listener.listen().map_err(|error| failed(&error))?;
-            listeners.spawn(feed.listen(listener));
-            let metrics = feed_metrics[number].clone();
-            let tables = Arc::clone(&prepared[number].tables);
-            feeds.push(Some(RunningFeed { integration: integration.clone(), settings, outlet, metrics, tables }));
-        }
-
-        // Who is told that everything is there may ask for it. A store that is slow keeps nobody from being told.
-        let _ = tokio::time::timeout(PATIENCE_WITH_MODEL, model.all_are_known()).await;
-        serving.all_is_there(&handles);
-        let commands = tokio::spawn(preparation::carry_out(commanded, outlets.clone()));
-        let captures = tokio::spawn(captures::keep_clean(config.privacy.clone()));
-        Ok(Self {
-            config: configured,
-            feeds,
-            versions,
-            addresses,
+        let context = Arc::new(Context {
+            unseen: Metrics::new().map_err(|error| failed(&error))?,
+            kafka: KafkaFigures::new(&metrics),
+            journal: journal_observer,
             publisher,
-            handles,
+            handles: Handles::default(),
+            outlets: Outlets::default(),
+            workers: Workers::new(),
+            updates,
+            versions: Mutex::new(versions),
+            refused: Arc::new(AtomicUsize::new(0)),
+            latencies: options.latencies,
+            forget_after: Mutex::new(config.privacy.forget_after),
+            stop: stop_feeds.clone(),
+            file: options.file,
+            metrics,
+            config,
+        });
+        let beginnings = context.beginnings(integrations.iter().cloned().zip(prepared));
+        model.has(beginnings.len()).await;
+        let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
+        let serving = Serving::start(http_listener, &model, &context, commands);
+        let serving = serving.map_err(|error| StartError::one(&context.file, error.to_string()))?;
+
+        let slot = |integration| Slot { integration, at: At::Ended };
+        let mut service = Self {
+            slots: integrations.into_iter().map(slot).collect(),
+            starts: JoinSet::new(),
+            stop_starts: options.stop.child_token(),
+            stop: options.stop,
             model,
-            outlets,
-            listeners,
-            stop_feeds,
-            workers,
-            refused,
             model_thread,
             serving,
-            commands,
-            captures,
+            commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.outlets))),
+            captures: tokio::spawn(captures::keep_clean(context.config.privacy.clone())),
             reload_refused,
+            is_all_there: false,
+            _stop_feeds_when_dropped: stop_feeds.drop_guard(),
+            context,
+        };
+        service.start_all(beginnings.into_iter().zip(restored).collect()).await?;
+        service.check_all_there().await;
+        Ok(service)
+    }
+
+    /// Starts integrations: at once those whose agents are known, and the others, which are returned to later, when Kafka has
+    /// told who they are.
+    ///
+    /// # Errors
+    /// The first that could not be started at once; the others are started all the same.
+    async fn start_all(&mut self, all: Vec<(Beginning, Restored)>) -> Result<(), StartError> {
+        let kafka = &self.context.config.kafka;
+        let (waiting, ready): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|(beginning, restored)| from_kafka::is_needed(kafka, &beginning.integration, restored));
+        let mut first_failure = Ok(());
+        for (beginning, restored) in ready {
+            let (index, context) = (beginning.index, Arc::clone(&self.context));
+            let started = tokio::task::spawn_blocking(move || beginning.start(&context, restored)).await;
+            let started = started.unwrap_or_else(|error| Err(StartError::one(&self.context.file, error.to_string())));
+            let is_first = first_failure.is_ok();
+            if let Some(failure) = self.started(index, started)
+                && is_first
+            {
+                first_failure = Err(failure);
+            }
+        }
+        if !waiting.is_empty() {
+            for (beginning, _) in &waiting {
+                if let Some(slot) = self.slots.get_mut(beginning.index.get()) {
+                    slot.at = At::Starting;
+                }
+            }
+            let (context, stop) = (Arc::clone(&self.context), self.stop_starts.clone());
+            self.starts.spawn_blocking(move || running::start_from_kafka(&context, waiting, &stop));
+        }
+        first_failure
+    }
+
+    /// Takes the outcome of a start; returns why it has failed.
+    fn started(&mut self, index: IntegrationIndex, started: Result<Running, StartError>) -> Option<StartError> {
+        let slot = self.slots.get_mut(index.get())?;
+        match started {
+            Ok(running) => {
+                slot.at = At::Running(running);
+                None
+            }
+            Err(error) => {
+                slot.at = At::Ended;
+                Some(error)
+            }
+        }
+    }
+
+    /// Waits until one more integration that had to wait for Kafka is at work; for ever, where none waits.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    pub async fn next_start(&mut self) -> Result<(), StartError> {
+        match self.starts.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(started)) => {
+                let failures: Vec<Problem> = started
+                    .into_iter()
+                    .filter_map(|(index, started)| self.started(index, started))
+                    .flat_map(|StartError(problems)| problems)
+                    .collect();
+                self.check_all_there().await;
+                if failures.is_empty() { Ok(()) } else { Err(StartError(failures)) }
+            }
+            Some(Err(error)) => Err(StartError::one(&self.context.file, error.to_string())),
+        }
+    }
+
+    /// Ends the starts that wait for Kafka.
+    async fn stop_starts(&mut self) {
+        self.stop_starts.cancel();
+        while let Some(ended) = self.starts.join_next().await {
+            for (index, started) in ended.unwrap_or_default() {
+                // Those that were stopped are begun anew.
+                let _ = self.started(index, started);
+            }
+        }
+        self.stop_starts = self.stop.child_token();
+    }
+
+    /// The service is ready once every integration has been started.
+    async fn check_all_there(&mut self) {
+        if self.is_all_there || !self.starts.is_empty() {
+            return;
+        }
+        self.is_all_there = true;
+        // Who is told that everything is there may ask for it. A store that is slow keeps nobody from being told.
+        let _ = tokio::time::timeout(PATIENCE_WITH_MODEL, self.model.all_are_known()).await;
+        self.serving.all_is_there();
+    }
+
+    /// Whether every integration has been started.
+    pub const fn is_all_there(&self) -> bool {
+        self.is_all_there
+    }
+
+    fn running(&self) -> impl Iterator<Item = (&Integration, &Running)> {
+        self.slots.iter().filter_map(|slot| match &slot.at {
+            At::Running(running) => Some((&slot.integration, running)),
+            At::Starting | At::Ended => None,
         })
     }
 
     /// Where CMS can dial in, by integration.
-    pub fn feed_addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
+    pub fn feed_addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let address = |(integration, running): (&Integration, &Running)| {
+            Some((Arc::clone(&integration.id), running.feed.as_ref()?.address?))
+        };
+        self.running().filter_map(address).collect()
     }
 
     /// Where HTTP is served.
@@ -328,7 +332,7 @@ impl Service {
 
     /// Where Kafka is, also where it is embedded.
     pub fn bootstrap_servers(&self) -> &str {
-        self.publisher.bootstrap_servers()
+        self.context.publisher.bootstrap_servers()
     }
 
     /// What the HTTP side reads.
@@ -338,109 +342,12 @@ impl Service {
 
     /// Messages that are not on disk or that Kafka has not acknowledged yet.
     pub fn pending(&self) -> usize {
-        self.handles.iter().map(PublishHandle::pending).sum()
+        self.context.handles.pending()
     }
 
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
     pub fn tell_reload(&self, is_refused: bool) {
         self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
-    }
-
-    /// Takes what can change while running: layouts, mappings, allow-lists, certificates, thresholds, tokens. Returns what a
-    /// restart is needed for, each as the name of a key.
-    ///
-    /// # Errors
-    /// Problems of mapping files, certificates and layouts; then nothing at all is changed.
-    pub async fn reload(&mut self, config: Config, file: &std::path::Path) -> Result<Vec<String>, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut changes = Vec::new();
-        for (number, running) in self.feeds.iter().enumerate() {
-            let Some(running) = running else { continue };
-            let wanted = config.integrations.iter().find(|integration| integration.id == running.integration.id);
-            let Some((wanted, realtime)) = wanted.and_then(|wanted| Some((wanted, wanted.realtime.as_ref()?))) else {
-                continue;
-            };
-            // Whether names are read stays as it is until a restart.
-            let privacy = &self.config.privacy;
-            problems.extend(reload::missing_files(&running.integration.mapping, &wanted.mapping));
-            let plan = Plan::compile(&privacy.layout(&realtime.layout), &wanted.time_zone);
-            match (plan, mapping_files::read(&wanted.mapping), tls_files::read(wanted)) {
-                (Ok(plan), Ok(tables), Ok(tls)) => {
-                    let tables = privacy.tables(tables);
-                    changes.push((number, wanted.clone(), realtime.clone(), plan, tables, tls));
-                }
-                (plan, tables, tls) => {
-                    let layout = plan.err().map(|error| preparation::layout_problem(file, realtime, &error));
-                    problems.extend(layout);
-                    problems.extend(tables.err().unwrap_or_default());
-                    problems.extend(tls.err().unwrap_or_default());
-                }
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let restart = reload::needs_restart(&self.config, &config);
-        let mut versions = self.versions.clone();
-        let mut versioned = Vec::new();
-        for (number, wanted, realtime, plan, tables, tls) in changes {
-            let tables = versions.assign(&wanted.id, tables);
-            versioned.push((number, wanted, realtime, plan, tables, tls));
-        }
-        if let Err(error) = self.publisher.remember_mappings(versions.all()) {
-            let message = format!("the versions of the mappings cannot be written down: {error}");
-            return Err(vec![Problem::error(Origin::File(file.into()), message)]);
-        }
-        self.versions = versions;
-        self.serving.change_access(&config.http);
-        for (number, wanted, realtime, plan, tables, tls) in versioned {
-            let Some(running) = self.feeds.get_mut(number).and_then(Option::as_mut) else { continue };
-            let before = running.settings.load();
-            // An unchanged layout keeps its plan: another one would begin another snapshot.
-            let before_layout = running.integration.realtime.as_ref().map(|realtime| &realtime.layout);
-            let is_same = before_layout == Some(&realtime.layout) && running.integration.time_zone == wanted.time_zone;
-            // A layout may rely on the mode and the end of snapshots that it was written for.
-            let fits = reload::reads_alike(&running.integration, &wanted);
-            let plan = if is_same || !fits { Arc::clone(&before.plan) } else { plan };
-            // What would make another feed stays as it is until a restart.
-            let fixed = running.integration.settings.fixed;
-            let settings = Settings { fixed, thresholds: wanted.settings.thresholds };
-            let mut kept = Integration { settings, ..wanted };
-            if !fits {
-                // What is remembered is what is in force, so that a later reload sees the difference.
-                kept.time_zone.clone_from(&running.integration.time_zone);
-                if let (Some(kept), Some(running)) = (&mut kept.realtime, &running.integration.realtime) {
-                    kept.layout = Arc::clone(&running.layout);
-                }
-            }
-            let feed_settings = preparation::feed_settings(&kept, &realtime, &plan, tls.as_ref());
-            running.settings.store(Arc::new(feed_settings));
-            running.metrics.tls_expires(tls.map(|files| files.expires));
-            let letters = [
-                Control::Thresholds(kept.settings.thresholds),
-                Control::Mapping(Arc::clone(&tables)),
-                Control::ForgetAfter(config.privacy.forget_after),
-            ];
-            for warning in reload::shrunken(&running.tables, &tables, &kept, file) {
-                tracing::warn!(target: SERVICE, "reload: {}", warning.line());
-            }
-            running.integration = kept;
-            running.tables = tables;
-            for letter in letters {
-                if running.outlet.send(Letter::Control(letter)).await.is_err() {
-                    tracing::error!(
-                        target: SERVICE, integration = %running.integration.id, "its worker has ended: not reloaded"
-                    );
-                }
-            }
-        }
-        for (number, outlet) in &self.outlets {
-            if self.feeds.get(*number).is_none_or(Option::is_none) {
-                // A worker that has ended forgets nobody any more.
-                let _ = outlet.send(Letter::Control(Control::ForgetAfter(config.privacy.forget_after))).await;
-            }
-        }
-        Ok(restart)
     }
 
     /// Ends: takes no more bytes, finishes what has come, writes it down, and waits for Kafka until the deadline. What Kafka
@@ -449,25 +356,35 @@ impl Service {
     /// it is said what is lost.
     pub async fn drain(self, grace: Duration) -> Drained {
         let Times { close_at, workers_until, deadline } = Times::of(grace);
-        let Self { publisher, workers, model_thread, handles, outlets, mut listeners, refused, .. } = self;
-        self.commands.abort();
-        self.captures.abort();
-        self.stop_feeds.cancel();
+        let Self { context, mut slots, starts, model_thread, serving, commands, captures, stop_starts, .. } = self;
+        commands.abort();
+        captures.abort();
+        stop_starts.cancel();
+        context.stop.cancel();
+        // What is being started has published nothing yet.
+        drop(starts);
+        let outlets: Vec<_> = context.outlets.read().values().cloned().collect();
         let finish = async {
-            while listeners.join_next().await.is_some() {}
-            for outlet in outlets.values() {
-                // A worker that has ended needs no stop.
-                let _ = outlet.send(Letter::Control(Control::Stop)).await;
+            for slot in &mut slots {
+                if let At::Running(running) = &mut slot.at {
+                    running.end_feed().await;
+                }
+            }
+            for outlet in outlets {
+                // A worker that has ended needs no stop, and its end is seen below.
+                let (done, _) = tokio::sync::oneshot::channel();
+                let _ = outlet.send(Letter::Control(Control::Stop { done })).await;
             }
         };
         tokio::pin!(finish);
+        let workers = context.workers.close();
         let mut workers = tokio::task::spawn_blocking(move || join_all(workers, workers_until));
         let is_handed_over = tokio::time::timeout_at(close_at.into(), &mut finish).await.is_ok();
         let joined = match tokio::time::timeout_at(close_at.into(), &mut workers).await {
             Ok(joined) => joined,
             Err(_) => {
                 // A slow store keeps the workers, and they the connections, waiting: give up what does not fit.
-                publisher.close();
+                context.publisher.refuse();
                 if !is_handed_over {
                     // Who does not come to an end is found hanging below.
                     let _ = tokio::time::timeout_at(workers_until.into(), &mut finish).await;
@@ -479,9 +396,9 @@ impl Service {
             tracing::error!(target: SERVICE, %error, "a worker could not be waited for");
             Vec::new()
         });
+        let refused = Arc::clone(&context.refused);
         let ended = tokio::task::spawn_blocking(move || {
-            drop(handles);
-            let drained = publisher.drain(deadline);
+            let drained = context.publisher.drain(deadline);
             for (integration, count) in &drained.kept {
                 tracing::warn!(
                     target: SERVICE, %integration, count, "not acknowledged by Kafka yet: kept in the store for the next start"
@@ -500,7 +417,7 @@ impl Service {
             // It is in the log.
             let _ = model.await;
         }
-        if tokio::time::timeout_at(last.into(), self.serving.end()).await.is_err() {
+        if tokio::time::timeout_at(last.into(), serving.end()).await.is_err() {
             tracing::warn!(target: SERVICE, "an HTTP request hangs and is left to the end of the process");
         }
         drained.hanging = hanging;

@@ -1,16 +1,318 @@
-//! What a new configuration may change while running, and what it may not.
+//! A new configuration while the service runs: what changes where, and what waits for a restart.
+//!
+//! Of an integration, layouts, mappings, allow-lists, certificates, thresholds and its name change while its feed goes on.
+//! Everything else of it is an end and a start of that integration alone. What all share needs a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::model::{Config, Integration, Kafka, Mapping, Retention};
 use crate::config::problem::{Origin, Problem};
+use crate::integration::mapping_versions::Versions;
+use crate::integration::restore;
+use crate::integration::worker::Control;
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::Fixed;
+use crate::sources::rta::listener::Bound;
+use crate::telemetry::targets::SERVICE;
+use crate::tracker::settings::{Fixed, Settings};
+use crate::views::model::{IntegrationIndex, Update};
+
+use super::preparation::{self, Prepared};
+use super::running::{self, Beginning};
+use super::{At, Service, Slot, StartError};
+
+/// How long to wait for the store to answer.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long Kafka may take to acknowledge what an integration has left when it ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a reload has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Names of the keys that have changed and need a restart.
+    pub needs_restart: Vec<String>,
+    /// Integrations that were not there before.
+    pub added: Vec<Arc<str>>,
+    /// Integrations that were ended and started again, with the names of the keys that needed it.
+    pub started_again: Vec<(Arc<str>, Vec<String>)>,
+    /// Integrations that are no longer in the configuration.
+    pub removed: Vec<Arc<str>>,
+}
+
+/// What becomes of an integration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Change {
+    /// Its feed goes on.
+    Goes,
+    /// It is ended and started again, because of these keys.
+    Again(Vec<String>),
+    /// It is new.
+    Begins,
+    /// It is no longer in the configuration.
+    Ends,
+}
+
+/// An integration with what becomes of it.
+struct Wanted {
+    index: IntegrationIndex,
+    change: Change,
+    integration: Integration,
+    prepared: Prepared,
+    bound: Option<Bound>,
+}
+
+impl Service {
+    /// Takes a new configuration. Returns what has happened.
+    ///
+    /// # Errors
+    /// Problems of mapping files, certificates, layouts and ports; then nothing at all is changed.
+    pub async fn reload(&mut self, config: Config, file: &Path) -> Result<Reloaded, Vec<Problem>> {
+        let mut reloaded =
+            Reloaded { needs_restart: needs_restart(&self.context.config, &config), ..Reloaded::default() };
+        let mut wanted = self.prepare_all(&config, file)?;
+        let versions = self.assign(&mut wanted, file).await?;
+        *self.context.versions.lock() = versions;
+        self.serving.change_access(&config.http);
+        *self.context.forget_after.lock() = config.privacy.forget_after;
+        // Starts that wait are begun anew with what is wanted now.
+        self.stop_starts().await;
+        let mut begins = Vec::new();
+        let mut ends = tokio::task::JoinSet::new();
+        for one in wanted {
+            let id = Arc::clone(&one.integration.id);
+            match &one.change {
+                Change::Goes => {
+                    self.go_on(one, file).await;
+                    continue;
+                }
+                Change::Again(keys) => reloaded.started_again.push((id, keys.clone())),
+                Change::Begins => reloaded.added.push(id),
+                Change::Ends => reloaded.removed.push(id),
+            }
+            if let Some(slot) = self.slots.get_mut(one.index.get())
+                && let At::Running(running) = std::mem::replace(&mut slot.at, At::Ended)
+            {
+                ends.spawn(running.end(Arc::clone(&self.context), self.context.config.shutdown_grace.min(GRACE)));
+            }
+            begins.push(one);
+        }
+        while ends.join_next().await.is_some() {}
+        self.begin_all(begins).await;
+        self.forget_after(config.privacy.forget_after).await;
+        Ok(reloaded)
+    }
+
+    /// Compiles, reads and binds everything, and changes nothing.
+    fn prepare_all(&self, config: &Config, file: &Path) -> Result<Vec<Wanted>, Vec<Problem>> {
+        let changes = changes(&self.slots, config);
+        // Their ports are free once they have ended.
+        let freed: HashSet<SocketAddr> = changes
+            .iter()
+            .filter(|(_, change, _)| matches!(change, Change::Again(_) | Change::Ends))
+            .filter_map(|(index, ..)| self.slots.get(index.get())?.integration.realtime.as_ref())
+            .map(|realtime| realtime.listen)
+            .collect();
+        let mut problems = Vec::new();
+        let mut all = Vec::new();
+        for (index, change, integration) in changes {
+            if let (Change::Goes | Change::Again(_), Some(slot)) = (&change, self.slots.get(index.get())) {
+                problems.extend(missing_files(&slot.integration.mapping, &integration.mapping));
+            }
+            let is_free = integration.realtime.as_ref().is_some_and(|realtime| !freed.contains(&realtime.listen));
+            let bound = match &change {
+                Change::Begins | Change::Again(_) if is_free => preparation::bind_for(&integration, file),
+                _ => Ok(None),
+            };
+            // Whether names are read stays as it is until a restart.
+            let privacy = &self.context.config.privacy;
+            let prepared = preparation::prepare(&integration, privacy, file, &mut problems);
+            match (prepared, bound) {
+                (Some(prepared), Ok(bound)) => all.push(Wanted { index, change, integration, prepared, bound }),
+                (_, bound) => problems.extend(bound.err()),
+            }
+        }
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
+    }
+
+    /// Gives the mappings their versions, and writes these down.
+    async fn assign(&self, wanted: &mut [Wanted], file: &Path) -> Result<Versions, Vec<Problem>> {
+        let ids: Vec<Arc<str>> = wanted.iter().map(|one| Arc::clone(&one.integration.id)).collect();
+        let mut versions = self.context.versions.lock().clone();
+        for one in wanted.iter_mut() {
+            one.prepared.tables.version = 0;
+        }
+        let tables: Vec<(Arc<str>, MappingTables)> = wanted
+            .iter()
+            .filter(|one| !one.integration.is_removed)
+            .map(|one| (Arc::clone(&one.integration.id), one.prepared.tables.clone()))
+            .collect();
+        let written = self.context.publisher.with_store(move |store| {
+            for id in &ids {
+                versions.learn(id, store.mapping_version(id)?);
+            }
+            let assigned: Vec<u64> =
+                tables.into_iter().map(|(id, tables)| versions.assign(&id, tables).version).collect();
+            versions.save(store).map(|()| (versions, assigned))
+        });
+        let refused = |why: &dyn std::fmt::Display| {
+            let message = format!("the versions of the mappings cannot be written down: {why}");
+            vec![Problem::error(Origin::File(file.into()), message)]
+        };
+        let written = tokio::task::spawn_blocking(move || written.recv_timeout(STORE_PATIENCE)).await;
+        let (versions, assigned) = written
+            .map_err(|error| refused(&error))?
+            .map_err(|_| refused(&"the store does not answer"))?
+            .map_err(|error| refused(&error))?;
+        let configured = wanted.iter_mut().filter(|one| !one.integration.is_removed);
+        configured.zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
+        Ok(versions)
+    }
+
+    /// Changes an integration whose feed goes on.
+    async fn go_on(&mut self, wanted: Wanted, file: &Path) {
+        let Wanted { index, integration, prepared, .. } = wanted;
+        let Some(Slot { integration: known, at: At::Running(running) }) = self.slots.get_mut(index.get()) else {
+            return;
+        };
+        let tables = Arc::new(prepared.tables);
+        if known.name != integration.name {
+            let _ = self.context.updates.send((index, Update::Name(integration.name.clone())));
+        }
+        if let (Some(feed), Some(realtime), Some(plan)) = (&mut running.feed, &integration.realtime, &prepared.plan) {
+            let before = feed.settings.load();
+            // An unchanged layout keeps its plan: another one would begin another snapshot.
+            let layout_before = known.realtime.as_ref().map(|realtime| &realtime.layout);
+            let is_same = layout_before == Some(&realtime.layout) && known.time_zone == integration.time_zone;
+            let plan = if is_same { &before.plan } else { plan };
+            let settings = preparation::feed_settings(&integration, realtime, plan, prepared.tls.as_ref());
+            feed.settings.store(Arc::new(settings));
+            feed.metrics.tls_expires(prepared.tls.as_ref().map(|files| files.expires));
+            for warning in shrunken(&feed.tables, &tables, &integration, file) {
+                tracing::warn!(target: SERVICE, "reload: {}", warning.line());
+            }
+            feed.tables = Arc::clone(&tables);
+        }
+        let Settings { thresholds, .. } = integration.settings;
+        *known = integration;
+        running.control(Control::Thresholds(thresholds)).await;
+        if running.feed.is_some() {
+            running.control(Control::Mapping(tables)).await;
+        }
+    }
+
+    /// Starts integrations that are new or have ended.
+    async fn begin_all(&mut self, begins: Vec<Wanted>) {
+        let mut waiting = Vec::new();
+        for Wanted { index, integration, prepared: Prepared { plan, tls, tables }, bound, .. } in begins {
+            let metrics = self.context.feed_metrics(&integration);
+            let tables = Arc::new(tables);
+            let beginning = Beginning { integration, index, plan, tls, tables, bound, metrics };
+            self.context.show(&beginning);
+            let integration = &beginning.integration;
+            let slot = Slot { integration: integration.clone(), at: At::Ended };
+            match self.slots.get_mut(index.get()) {
+                Some(known) => *known = slot,
+                None => self.slots.push(slot),
+            }
+            let (id, keeps_events) = (Arc::clone(&integration.id), restore::keeps_events(&integration));
+            let read = self.context.publisher.with_store(move |store| restore::read(store, &id, keeps_events));
+            let read = tokio::task::spawn_blocking(move || read.recv()).await;
+            let failed = |error: &dyn std::fmt::Display| {
+                running::log_failure(&integration.id, &StartError::one(&self.context.file, error.to_string()));
+            };
+            let restored = match read {
+                Ok(Ok(Ok(restored))) => restored,
+                Ok(Ok(Err(unread))) => {
+                    failed(&unread);
+                    continue;
+                }
+                Ok(Err(ended)) => {
+                    failed(&ended);
+                    continue;
+                }
+                Err(ended) => {
+                    failed(&ended);
+                    continue;
+                }
+            };
+            if integration.is_removed && !restored.has_something() {
+                continue;
+            }
+            waiting.push((beginning, restored));
+        }
+        if let Err(error) = self.start_all(waiting).await {
+            running::log_failure("", &error);
+        }
+    }
+
+    /// Tells the workers after how long people are forgotten.
+    async fn forget_after(&self, after: Option<Duration>) {
+        for slot in &self.slots {
+            if let At::Running(running) = &slot.at {
+                running.control(Control::ForgetAfter(after)).await;
+            }
+        }
+    }
+}
+
+/// Returns what becomes of each integration, in the order of their places: those that are there, then those that are new.
+fn changes(slots: &[Slot], config: &Config) -> Vec<(IntegrationIndex, Change, Integration)> {
+    let mut changes = Vec::new();
+    for (others, slot) in slots.iter().enumerate() {
+        let index = IntegrationIndex::after(others);
+        let wanted = config.integrations.iter().find(|wanted| wanted.id == slot.integration.id);
+        match wanted {
+            Some(wanted) => changes.push((index, change(slot, wanted), wanted.clone())),
+            None if !slot.integration.is_removed => {
+                changes.push((index, Change::Ends, Integration::removed(&slot.integration.id)));
+            }
+            None => {}
+        }
+    }
+    let is_known = |id: &str| slots.iter().any(|slot| *slot.integration.id == *id);
+    let new = config.integrations.iter().filter(|wanted| !is_known(&wanted.id));
+    for (others, wanted) in new.enumerate() {
+        changes.push((IntegrationIndex::after(slots.len() + others), Change::Begins, wanted.clone()));
+    }
+    changes
+}
+
+fn change(slot: &Slot, wanted: &Integration) -> Change {
+    if slot.integration.is_removed {
+        return Change::Begins;
+    }
+    let keys = keys_of_a_start(&slot.integration, wanted);
+    match &slot.at {
+        At::Running(_) if keys.is_empty() => Change::Goes,
+        // It waits for Kafka, or could not be started: with the new configuration it may.
+        _ => Change::Again(keys),
+    }
+}
+
+/// Names of the keys that differ and cannot change while the integration's feed goes on.
+fn keys_of_a_start(running: &Integration, wanted: &Integration) -> Vec<String> {
+    let Fixed { acd, details, mode, snapshot_end } = running.settings.fixed;
+    let after = wanted.settings.fixed;
+    let listen = |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.listen);
+    let refresh_after =
+        |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.refresh_after);
+    let differ = [
+        (acd != after.acd, "acd"),
+        (details != after.details, "details"),
+        (mode != after.mode, "realtime.mode"),
+        (snapshot_end != after.snapshot_end, "realtime.snapshot_end"),
+        (refresh_after(running) != refresh_after(wanted), "realtime.refresh_after"),
+        (listen(running) != listen(wanted), "realtime.port or bind"),
+    ];
+    differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
+}
 
 /// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
 /// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
-pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {
+fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {
     let files = [(&running.users, &wanted.users), (&running.activities, &wanted.activities)];
     let gone = |(running, wanted): (&Option<_>, &Option<_>)| running.clone().filter(|_| wanted.is_none());
     let gone = files.into_iter().filter_map(gone).filter(|file: &std::path::PathBuf| !file.is_file());
@@ -23,12 +325,7 @@ pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem>
 }
 
 /// Warnings of mappings that have lost more than half of their rows, which they may, as somebody has asked for the reload.
-pub(super) fn shrunken(
-    running: &MappingTables,
-    wanted: &MappingTables,
-    integration: &Integration,
-    file: &Path,
-) -> Vec<Problem> {
+fn shrunken(running: &MappingTables, wanted: &MappingTables, integration: &Integration, file: &Path) -> Vec<Problem> {
     let Mapping { users, activities, .. } = &integration.mapping;
     let tables = [
         (users, running.users.len(), wanted.users.len()),
@@ -43,14 +340,8 @@ pub(super) fn shrunken(
     shrunken.map(warning).collect()
 }
 
-/// Whether both read a feed in the same way, so that a layout of the one fits the other.
-pub(super) fn reads_alike(running: &Integration, wanted: &Integration) -> bool {
-    let of = |integration: &Integration| (integration.settings.fixed.mode, integration.settings.fixed.snapshot_end);
-    of(running) == of(wanted)
-}
-
 /// Names of the keys that differ and need a restart.
-pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
+fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     let mut keys = Vec::new();
     let mut compare = |differs: bool, key: &str| {
         if differs {
@@ -72,33 +363,5 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     compare(running.privacy.retention != wanted.privacy.retention, "privacy.retention");
     compare(running.shutdown_grace != wanted.shutdown_grace, "shutdown_grace");
     compare(running.log.format != wanted.log.format, "log.format");
-    for integration in &wanted.integrations {
-        let id = &integration.id;
-        match running.integrations.iter().find(|known| known.id == *id) {
-            Some(known) => integration_keys(known, integration, &mut compare),
-            None => compare(true, &format!("integration {id:?} (new)")),
-        }
-    }
-    for gone in &running.integrations {
-        let is_gone = !wanted.integrations.iter().any(|integration| integration.id == gone.id);
-        compare(is_gone, &format!("integration {:?} (removed)", gone.id));
-    }
     keys
-}
-
-fn integration_keys(running: &Integration, wanted: &Integration, compare: &mut impl FnMut(bool, &str)) {
-    let id = &wanted.id;
-    let key = |name: &str| format!("integration {id:?}: {name}");
-    let Fixed { acd, details, mode, snapshot_end } = running.settings.fixed;
-    let after = wanted.settings.fixed;
-    compare(acd != after.acd, &key("acd"));
-    compare(details != after.details, &key("details"));
-    compare(mode != after.mode, &key("realtime.mode"));
-    compare(snapshot_end != after.snapshot_end, &key("realtime.snapshot_end"));
-    compare(running.name != wanted.name, &key("name"));
-    let listen = |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.listen);
-    let refresh_after =
-        |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.refresh_after);
-    compare(refresh_after(running) != refresh_after(wanted), &key("realtime.refresh_after"));
-    compare(listen(running) != listen(wanted), &key("realtime.port or bind"));
 }

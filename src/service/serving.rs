@@ -7,15 +7,14 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::config::model::{Config, Http};
+use crate::config::model::Http;
 use crate::http;
 use crate::http::limits::Limits;
 use crate::http::readiness::Readiness;
 use crate::integration::command::Commands;
-use crate::kafka::PublishHandle;
-use crate::telemetry::metrics::Metrics;
 use crate::views::model::ReadModel;
 
+use super::context::Context;
 use super::upkeep::Upkeep;
 
 /// HTTP that is served; it ends when this is dropped.
@@ -34,13 +33,13 @@ impl Serving {
     pub(super) fn start(
         listener: TcpListener,
         model: &ReadModel,
-        metrics: &Metrics,
-        config: &Config,
+        context: &Context,
         commands: Commands,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
+        let Context { metrics, config, handles, .. } = context;
         let stop = CancellationToken::new();
-        let readiness = Arc::new(Readiness::new(&config.store, metrics));
+        let readiness = Arc::new(Readiness::new(&config.store, metrics, handles.clone()));
         let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
         let state = http::State {
             model: model.clone(),
@@ -59,8 +58,8 @@ impl Serving {
     }
 
     /// The agents are restored and CMS can dial in: ready if the store is.
-    pub(super) fn all_is_there(&self, handles: &[PublishHandle]) {
-        self.readiness.all_is_there(handles);
+    pub(super) fn all_is_there(&self) {
+        self.readiness.all_is_there();
     }
 
     /// Changes who may do what from now on.

@@ -2,11 +2,13 @@
 //!
 //! The recorder is an object, not a global: two services in one process (a test) do not mix their figures.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::Mutex;
 
 use crate::mapping::unmapped::Unmapped;
 use crate::time::Timestamp;
@@ -27,11 +29,16 @@ const BUCKETS: [f64; 21] = [
 pub const IN_AUX_OVER: [(&str, Duration); 3] =
     [("15m", Duration::from_mins(15)), ("30m", Duration::from_mins(30)), ("1h", Duration::from_hours(1))];
 
+/// What is exported of integrations that are no longer in the configuration.
+const REMOVED: [Metric; 2] = [names::REMOVED_PENDING, names::REMOVED_AGENTS];
+
 /// The registry of one service.
 #[derive(Clone)]
 pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
+    /// Integrations that are no longer in the configuration.
+    removed: Arc<Mutex<BTreeSet<Arc<str>>>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -52,7 +59,7 @@ impl Metrics {
         }
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
-        let metrics = Self { recorder: Arc::new(recorder), handle };
+        let metrics = Self { recorder: Arc::new(recorder), handle, removed: Arc::default() };
         metrics::with_local_recorder(&*metrics.recorder, || {
             for metric in names::ALL {
                 match metric.kind {
@@ -69,7 +76,29 @@ impl Metrics {
     /// Returns the exposition, with the process and its log, which belong to no service.
     pub fn render(&self) -> String {
         self.counter(names::LOG_SUPPRESSED, &[]).absolute(repeats::suppressed_total());
-        self.handle.render() + &process::exposition()
+        let mut exposition = self.handle.render();
+        let removed = self.removed.lock();
+        if !removed.is_empty() {
+            let labels: Vec<String> = removed.iter().map(|id| format!("integration=\"{id}\"")).collect();
+            let is_hidden = |line: &&str| {
+                let of_removed = REMOVED.iter().any(|metric| line.starts_with(metric.name));
+                !of_removed && !line.starts_with('#') && labels.iter().any(|label| line.contains(label))
+            };
+            exposition = exposition.split_inclusive('\n').filter(|line| !is_hidden(line)).collect();
+        }
+        drop(removed);
+        exposition + &process::exposition()
+    }
+
+    /// Sets whether an integration is no longer in the configuration. Then nothing is wrong with its feed, and only what is
+    /// left of it is exported. Its figures go on where they were if it comes back.
+    pub fn set_removed(&self, integration: &Arc<str>, is_removed: bool) {
+        let mut removed = self.removed.lock();
+        if is_removed {
+            removed.insert(Arc::clone(integration));
+        } else {
+            removed.remove(integration);
+        }
     }
 
     /// Moves histogram samples out of their buffers; to be called every few seconds.

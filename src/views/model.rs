@@ -25,9 +25,30 @@ use super::in_aux::{self, InAux};
 /// Updates that may wait for the model before a worker waits. One may have all events of a read in it.
 pub const MOST_UPDATES: usize = 128;
 
-/// What a worker reports.
+/// An integration's place in the model: the order in which integrations came, in the configuration and after it. None is used
+/// for another integration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntegrationIndex(usize);
+
+impl IntegrationIndex {
+    /// Returns the place of the integration that comes after so many others.
+    pub const fn after(others: usize) -> Self {
+        Self(others)
+    }
+
+    /// Returns how many come before it.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// What the service and the workers report.
 #[derive(Debug)]
 pub enum Update {
+    /// The integration begins, or begins anew: nothing of what was known of it counts any more.
+    Begin(Box<IntegrationModel>),
+    /// What it is called by people.
+    Name(String),
     /// Events of one batch.
     Events(Vec<Published>),
     /// Agents as they were remembered at the start.
@@ -127,6 +148,8 @@ impl IntegrationModel {
     /// Takes news.
     pub(crate) fn apply(&mut self, update: Update) {
         match update {
+            Update::Begin(model) => *self = *model,
+            Update::Name(name) => self.name = name,
             Update::Events(events) => {
                 for published in events {
                     if let Some(position) = Cause::ALL.iter().position(|known| *known == published.0.cause) {
@@ -223,13 +246,22 @@ impl ReadModel {
         self.integrations.read()
     }
 
+    /// Waits until there are so many integrations.
+    pub async fn has(&self, count: usize) {
+        self.changed_until(|integrations| integrations.len() >= count).await;
+    }
+
     /// Waits until the agents of all integrations are known.
     pub async fn all_are_known(&self) {
+        self.changed_until(|integrations| integrations.iter().all(IntegrationModel::is_known)).await;
+    }
+
+    async fn changed_until(&self, is_so: impl Fn(&[IntegrationModel]) -> bool) {
         loop {
             let known = self.known.notified();
             tokio::pin!(known);
             known.as_mut().enable();
-            if self.read().iter().all(IntegrationModel::is_known) {
+            if is_so(&self.read()) {
                 return;
             }
             known.await;
@@ -238,7 +270,7 @@ impl ReadModel {
 }
 
 /// Sends updates to the model: which integration, and what.
-pub type Updates = Sender<(usize, Update)>;
+pub type Updates = Sender<(IntegrationIndex, Update)>;
 
 /// Starts the model's thread. It ends when the last sender is gone.
 ///
@@ -254,13 +286,18 @@ pub fn start(integrations: Vec<IntegrationModel>) -> std::io::Result<(ReadModel,
     Ok((model, sender, thread))
 }
 
-fn follow(model: &ReadModel, updates: &Receiver<(usize, Update)>) {
-    while let Ok((integration, update)) = updates.recv() {
-        let is_restored = matches!(update, Update::Restored(_));
-        if let Some(integration) = model.integrations.write().get_mut(integration) {
-            integration.apply(update);
+fn follow(model: &ReadModel, updates: &Receiver<(IntegrationIndex, Update)>) {
+    while let Ok((index, update)) = updates.recv() {
+        let is_known_now = matches!(update, Update::Restored(_) | Update::Begin(_));
+        let mut integrations = model.integrations.write();
+        match (integrations.get_mut(index.get()), update) {
+            (Some(integration), update) => integration.apply(update),
+            // They begin in their order.
+            (None, Update::Begin(integration)) => integrations.push(*integration),
+            (None, _) => {}
         }
-        if is_restored {
+        drop(integrations);
+        if is_known_now {
             model.known.notify_waiters();
         }
     }

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::Path;
 
 use rtalink::contract::v1;
+use rtalink::service::reload::Reloaded;
 use tempfile::TempDir;
 
 use crate::support;
@@ -218,24 +220,6 @@ fn a_layout_is_for_the_next_bytes_of_an_open_connection() {
 }
 
 #[test]
-fn a_layout_that_waited_for_its_mode_is_taken_when_the_mode_is_back() {
-    let mut service = start();
-    let mut feed = service.dial();
-    send(&mut feed, &["1|AVAIL|", "END"]);
-    service.settle(1);
-    let layout = edited("separator = \"|\"", "separator = \";\"");
-    let with_mode = layout.replace("snapshot_end = \"marker\"", "snapshot_end = \"idle\"");
-    assert_eq!(service.reload(&with_mode).unwrap(), ["integration \"avaya-1\": realtime.snapshot_end"]);
-    send(&mut feed, &["1|ACD|", "END"]);
-    service.settle(2);
-    assert_eq!(service.reload(&layout).unwrap(), Vec::<String>::new());
-    send(&mut feed, &["1;AUX;3"]);
-    service.settle(3);
-    let activities: Vec<_> = service.events().into_iter().map(|event| event.external_activity).collect();
-    assert_eq!(activities, ["AVAIL", "ACD", "AUX:3"]);
-}
-
-#[test]
 fn thresholds_change_without_a_disconnect() {
     let mut service = start();
     let mut feed = service.dial();
@@ -278,24 +262,163 @@ fn a_shortest_refresh_that_is_too_long_is_told_until_another_one_is_taken() {
 #[test]
 fn what_needs_a_restart_is_named_and_not_taken() {
     let cases = [
-        ("port = 0", "port = 7117", "integration \"avaya-1\": realtime.port or bind"),
-        ("acd = 1", "acd = 2", "integration \"avaya-1\": acd"),
-        ("acd = 1", "acd = 1\ndetails = true", "integration \"avaya-1\": details"),
-        ("allow = []", "mode = \"delta\"", "integration \"avaya-1\": realtime.mode"),
-        ("\"marker\"", "\"idle\"", "integration \"avaya-1\": realtime.snapshot_end"),
         ("partitions = 1", "partitions = 2", "kafka"),
         ("\"127.0.0.1:0\"", "\"127.0.0.1:9464\"", "http.listen"),
         ("[http]", "[store]\ndirectory = \"other\"\n[http]", "store.directory"),
-        ("id = \"avaya-1\"", "id = \"avaya-2\"", "integration \"avaya-2\" (new), integration \"avaya-1\" (removed)"),
     ];
     let mut service = start();
     let mut feed = service.dial();
     for (from, to, keys) in cases {
-        assert_eq!(service.reload(&edited(from, to)).unwrap().join(", "), keys, "{to}");
+        let reloaded = service.change(&edited(from, to)).unwrap();
+        assert_eq!(reloaded, Reloaded { needs_restart: vec![keys.to_owned()], ..Reloaded::default() }, "{to}");
     }
     send(&mut feed, &["1|AVAIL|"]);
     service.settle(1);
-    assert_eq!(service.events()[0].acd, 1);
+}
+
+#[test]
+fn what_a_feed_cannot_take_ends_it_and_starts_it_again_where_it_was() {
+    let cases = [
+        ("allow = []", "mode = \"delta\"", "realtime.mode"),
+        ("acd = 1", "acd = 1\ndetails = true", "details"),
+        ("\"marker\"", "\"idle\"", "realtime.snapshot_end"),
+        ("allow = []", "refresh_after = \"10m\"", "realtime.refresh_after"),
+    ];
+    let mut service = start();
+    for (count, (from, to, key)) in cases.into_iter().enumerate() {
+        let mut feed = service.dial();
+        send(&mut feed, &[["1|AVAIL|", "1|ACD|"][count % 2], "END"]);
+        service.settle(u32::try_from(count + 1).unwrap());
+        let reloaded = service.change(&edited(from, to)).unwrap();
+        let started_again = vec![("avaya-1".into(), vec![key.to_owned()])];
+        assert_eq!(reloaded.started_again, started_again, "{to}");
+        assert_eq!(reloaded.needs_restart, Vec::<String>::new(), "{to}");
+        assert_eq!(end_of(&mut feed), Vec::<u8>::new(), "{to}: the connection has ended");
+        // Back again, for the next one.
+        service.change(&config()).unwrap();
+    }
+    let events = service.events();
+    assert_eq!(
+        events.iter().map(|event| event.sequence).collect::<Vec<_>>(),
+        (1..=cases.len() as u64).collect::<Vec<_>>()
+    );
+    let kinds: Vec<_> = service.feed_statuses().iter().map(v1::FeedStatus::kind).collect();
+    let count = |wanted| kinds.iter().filter(|kind| **kind == wanted).count();
+    assert_eq!(count(v1::feed_status::Kind::Connected), cases.len());
+    assert_eq!(count(v1::feed_status::Kind::Disconnected), cases.len());
+}
+
+/// What comes until the connection ends.
+fn end_of(feed: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // It may be reset.
+    let _ = feed.read_to_end(&mut rest);
+    rest
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_layout_that_needs_another_mode_is_taken_with_it() {
+    let mut service = start();
+    let mut feed = service.dial();
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    service.settle(1);
+    let layout = edited("separator = \"|\"", "separator = \";\"");
+    service.change(&layout.replace("snapshot_end = \"marker\"", "snapshot_end = \"idle\"")).unwrap();
+    let mut feed = service.dial();
+    send(&mut feed, &["1;AUX;3"]);
+    service.settle(2);
+    let activities: Vec<_> = service.events().into_iter().map(|event| event.external_activity).collect();
+    assert_eq!(activities, ["AVAIL", "AUX:3"]);
+}
+
+/// The configuration with these integrations.
+fn with_integrations(ids: &[&str]) -> String {
+    let one = config();
+    let begin = one.find("[[integration]]").unwrap();
+    let end = one.find("[layout.short]").unwrap();
+    let integration = &one[begin..end];
+    let all: Vec<String> =
+        ids.iter().map(|id| integration.replace("id = \"avaya-1\"", &format!("id = \"{id}\""))).collect();
+    format!("{}{}{}", &one[..begin], all.concat(), &one[end..])
+}
+
+#[test]
+fn integrations_come_and_go_while_another_goes_on() {
+    let files = [("users.csv", USERS), ("activities.csv", ACTIVITIES)];
+    let mut service = Running::start_in(folder(&files), &with_integrations(&["avaya-1"]));
+    let mut first = service.dial();
+    send(&mut first, &["1|AVAIL|", "END"]);
+    service.settle(1);
+
+    let reloaded = service.change(&with_integrations(&["avaya-1", "avaya-2"])).unwrap();
+    assert_eq!(reloaded, Reloaded { added: vec!["avaya-2".into()], ..Reloaded::default() });
+    let mut second = TcpStream::connect(service.feed_of("avaya-2")).unwrap();
+    send(&mut second, &["1|ACD|", "2|AVAIL|", "END"]);
+    service.settle(3);
+    let integrations = service.get("/api/v1/integrations");
+    assert!(integrations.body.contains("avaya-2"), "{}", integrations.body);
+    assert_eq!(service.metric("rtalink_feed_up", "integration=\"avaya-2\""), 1.0);
+    // What HTTP asks for reaches it.
+    assert_eq!(http::post(service.http_address(), "/api/v1/integrations/avaya-2/pause").status, 200);
+    assert_eq!(http::post(service.http_address(), "/api/v1/integrations/avaya-2/resume").status, 200);
+
+    let reloaded = service.change(&with_integrations(&["avaya-1"])).unwrap();
+    assert_eq!(reloaded, Reloaded { removed: vec!["avaya-2".into()], ..Reloaded::default() });
+    assert_eq!(end_of(&mut second), Vec::<u8>::new());
+    assert!(!service.metrics.render().contains("rtalink_feed_up{integration=\"avaya-2\""));
+    until_true("its people are known", || {
+        service.metric("rtalink_removed_integration_agents", "integration=\"avaya-2\"") == 2.0
+    });
+    send(&mut first, &["1|ACD|", "END"]);
+    service.settle(2);
+
+    // It comes back with its people and their sequences.
+    let reloaded = service.change(&with_integrations(&["avaya-1", "avaya-2"])).unwrap();
+    assert_eq!(reloaded, Reloaded { added: vec!["avaya-2".into()], ..Reloaded::default() });
+    let mut second = TcpStream::connect(service.feed_of("avaya-2")).unwrap();
+    send(&mut second, &["1|ACD|", "2|ACD|", "END"]);
+    service.settle(6);
+    assert_eq!(service.metric("rtalink_feed_up", "integration=\"avaya-2\""), 1.0);
+    let events = service.events();
+    let of_second = |event: &&v1::AgentStateEvent| event.integration == "avaya-2";
+    let sequences: Vec<(&str, u64)> =
+        events.iter().filter(of_second).map(|event| (&*event.login_id, event.sequence)).collect();
+    assert_eq!(sequences, [("1", 1), ("2", 1), ("2", 2)]);
+    // The first has never lost its connection.
+    send(&mut first, &["1|AVAIL|", "END"]);
+    service.settle(7);
+    let statuses = service.feed_statuses();
+    let of_first: Vec<_> =
+        statuses.iter().filter(|status| status.integration == "avaya-1").map(v1::FeedStatus::kind).collect();
+    assert_eq!(of_first, [v1::feed_status::Kind::Connected]);
+}
+
+#[test]
+fn a_port_that_is_taken_refuses_the_reload_and_two_that_change_places_do_not() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken_port = taken.local_addr().unwrap().port();
+    let mut service = start();
+    let mut feed = service.dial();
+    let problems = service.change(&edited("port = 0", &format!("port = {taken_port}"))).unwrap_err();
+    assert!(problems[0].to_string().contains("another process has the port"), "{}", problems[0]);
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    service.settle(1);
+    drop(taken);
+
+    let [one, other] = [taken_port, free_port()];
+    let both = |first: u16, second: u16| {
+        let toml = with_integrations(&["avaya-1", "avaya-2"]).replacen("port = 0", &format!("port = {first}"), 1);
+        toml.replacen("port = 0", &format!("port = {second}"), 1)
+    };
+    service.change(&both(one, other)).unwrap();
+    let reloaded = service.change(&both(other, one)).unwrap();
+    assert_eq!(reloaded.started_again.len(), 2);
+    assert_eq!(service.feed_of("avaya-1").port(), other);
+    assert_eq!(service.feed_of("avaya-2").port(), one);
 }
 
 #[test]
@@ -307,10 +430,11 @@ fn sighup_reloads_the_file() {
     send(&mut feed, &["1|AVAIL|", "2|AVAIL|"]);
     process.line("CONNECTED");
 
-    fs::write(&file, edited("port = 0", "port = 7117").replace("[http]", "[log]\nlevel = \"debug\"\n[http]")).unwrap();
+    let edited_file = edited("partitions = 1", "partitions = 2").replace("[http]", "[log]\nlevel = \"debug\"\n[http]");
+    fs::write(&file, edited_file).unwrap();
     process.signal("HUP");
     let line = process.line("need a restart");
-    assert!(line.contains("WARN") && line.contains("realtime.port or bind"), "{line}");
+    assert!(line.contains("WARN") && line.contains("keys=\"kafka\""), "{line}");
     let _second = TcpStream::connect(process.feed()).unwrap();
     process.line("DEBUG rtalink::feed: accepted");
 

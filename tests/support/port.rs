@@ -18,7 +18,7 @@ pub(crate) struct Port {
     pub(crate) runtime: Runtime,
     pub(crate) metrics: Metrics,
     pub(crate) address: SocketAddr,
-    pub(crate) inbox: Inbox<()>,
+    pub(crate) inbox: Inbox<(), ()>,
 }
 
 impl Port {
@@ -30,7 +30,6 @@ impl Port {
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
         let feed = Feed {
-            integration: 0,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             outlet,
             metrics: FeedMetrics::new(&metrics, &id),

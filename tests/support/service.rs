@@ -8,6 +8,7 @@ use std::time::Duration;
 use rtalink::config::model::{Config, Topics};
 use rtalink::config::{self, Problem};
 use rtalink::contract::v1;
+use rtalink::service::reload::Reloaded;
 use rtalink::service::{Options, Service};
 use rtalink::telemetry::metrics::Metrics;
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(60);
 pub(crate) struct Running {
     runtime: Runtime,
     service: Service,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
     topics: Topics,
     folder: TempDir,
 }
@@ -78,9 +79,13 @@ impl Running {
 
     /// Where CMS dials in for the integration of that name.
     pub(crate) fn feed_of(&self, integration: &str) -> SocketAddr {
-        let (_, address) =
-            self.service.feed_addresses().iter().find(|(id, _)| **id == *integration).expect("such an integration");
-        loopback(*address)
+        let (_, address) = self
+            .service
+            .feed_addresses()
+            .into_iter()
+            .find(|(id, _)| **id == *integration)
+            .expect("such an integration");
+        loopback(address)
     }
 
     /// Dials in at the first integration.
@@ -98,6 +103,11 @@ impl Running {
 
     /// Takes another configuration; what needs a restart.
     pub(crate) fn reload(&mut self, toml: &str) -> Result<Vec<String>, Vec<Problem>> {
+        self.change(toml).map(|reloaded| reloaded.needs_restart)
+    }
+
+    /// Takes another configuration; what has happened.
+    pub(crate) fn change(&mut self, toml: &str) -> Result<Reloaded, Vec<Problem>> {
         let config = parse(toml, &self.folder);
         let file = self.folder.path().join("rtalink.toml");
         self.runtime.block_on(self.service.reload(config, &file))

@@ -46,6 +46,13 @@ pub enum Write<'a> {
         /// The position after it.
         to: u64,
     },
+    /// No row below `to` says anything about agents that is not in the table. Never goes back.
+    Covered {
+        /// Number of the integration.
+        integration: i64,
+        /// The position after them.
+        to: u64,
+    },
     /// Agents and feed as they are after all messages below `covered_to`.
     Checkpoint {
         /// Number of the integration.
@@ -142,6 +149,10 @@ pub(super) fn apply(
             Write::Acknowledged { integration, to } => {
                 let row = touched.row(connection, integration)?;
                 row.acknowledged_to = row.acknowledged_to.max(to);
+            }
+            Write::Covered { integration, to } => {
+                let row = touched.row(connection, integration)?;
+                row.covered_to = row.covered_to.max(to);
             }
             Write::Checkpoint { integration, covered_to, agents, feed, recovered } => {
                 let row = touched.row(connection, integration)?;

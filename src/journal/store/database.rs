@@ -197,21 +197,21 @@ impl Store {
         self.run
     }
 
-    /// Records that this run continues these integrations, each (by its number) at a position. Where that cannot be written,
-    /// less of what Kafka says is trusted after the next start.
-    pub fn begin_runs(&mut self, integrations: &[(i64, u64)]) -> Vec<Lineage> {
-        let begun = |(number, first): &(i64, u64)| self.lineage(*number).followed_by(self.run, *first);
-        let lineages: Vec<Lineage> = integrations.iter().map(begun).collect();
-        let written = self.transaction(|connection| {
-            let mut all = integrations.iter().zip(&lineages);
-            all.try_for_each(|((number, _), lineage)| meta::set(connection, &meta::runs(*number), &lineage.to_string()))
-        });
+    /// Records that this run continues an integration, by its number, at a position. Where that cannot be written, less of
+    /// what Kafka says is trusted after the next start. A run that continues it once more began where it did.
+    pub fn begin_run(&mut self, (number, first): (i64, u64)) -> Lineage {
+        let known = self.lineage(number);
+        if known.run() == Some(self.run) && known.first() <= first {
+            return known;
+        }
+        let lineage = known.followed_by(self.run, first);
+        let written = self.transaction(|connection| meta::set(connection, &meta::runs(number), &lineage.to_string()));
         if let Err(error) = written {
             tracing::warn!(
                 target: JOURNAL, kind = error.kind(), %error, "the beginning of this run cannot be written down"
             );
         }
-        lineages
+        lineage
     }
 
     /// Passes the `memory` of every agent to `take`.

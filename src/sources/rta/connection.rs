@@ -36,7 +36,8 @@ const READ_SIZE: usize = 64 * 1024;
 /// A connection that has been accepted.
 #[derive(Debug)]
 pub(super) struct Connection<C> {
-    pub(super) integration: usize,
+    /// Of the integration, for logs.
+    pub(super) integration: Arc<str>,
     pub(super) id: ConnectionId,
     pub(super) settings: Arc<ArcSwap<FeedSettings>>,
     pub(super) outlet: Outlet<C>,
@@ -99,7 +100,7 @@ impl<C> Connection<C> {
                 Ok(Read::Silence) => self.tell(at, FeedEvent::Idle).await?,
                 Err(error) => {
                     tracing::debug!(
-                        target: FEED, integration = self.integration, connection = self.id, %error, "read failed"
+                        target: FEED, integration = %self.integration, connection = self.id, %error, "read failed"
                     );
                     return Ok(Ended::Over);
                 }
@@ -121,7 +122,7 @@ impl<C> Connection<C> {
     }
 
     async fn tell(&self, at: Timestamp, event: FeedEvent) -> Result<(), WorkerGone> {
-        let from_feed = FromFeed { integration: self.integration, connection: self.id, at, event };
+        let from_feed = FromFeed { connection: self.id, at, event };
         self.outlet.send(Letter::Feed(from_feed)).await
     }
 }
@@ -223,12 +224,13 @@ mod tests {
             peer.write_all(b"a record\n").await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             stream.readable().await.unwrap();
-            let (mut outlets, mut inbox) = channels::<()>(1, 8);
+            let (mut outlets, mut inbox) = channels::<(), ()>(1, 8);
             let outlet = outlets.remove(0);
             let settings = Arc::clone(&settings);
             let close = CancellationToken::new();
             close.cancel();
-            let connection = Connection { integration: 0, id: 1, settings, outlet, close, bytes: Counter::noop() };
+            let connection =
+                Connection { integration: "a".into(), id: 1, settings, outlet, close, bytes: Counter::noop() };
             assert_eq!(connection.run(Stream::Plain(stream), "peer".into()).await.unwrap(), Ended::Over);
             let mut told = Vec::new();
             while let Received::Letter(_, Letter::Feed(FromFeed { event, .. })) =

@@ -1,4 +1,5 @@
-//! The bounded channels from the connections to a worker, one for each of its integrations.
+//! The bounded channels from the connections to a worker, one for each of its integrations. They can be added and removed while
+//! the worker runs.
 //!
 //! The sending side is asynchronous, the receiving side a plain thread. A full channel makes the connection wait, and a
 //! waiting connection does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
@@ -48,8 +49,6 @@ pub enum FeedEvent {
 /// A [`FeedEvent`] with its origin.
 #[derive(Debug)]
 pub struct FromFeed {
-    /// Position of the integration in the configuration.
-    pub integration: usize,
     /// Which connection.
     pub connection: ConnectionId,
     /// When it happened.
@@ -67,16 +66,24 @@ pub enum Letter<C> {
     Control(C),
 }
 
-/// Connects one worker with so many integrations; each channel holds so many letters.
-pub fn channels<C>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inbox<C>) {
-    let (outlets, lanes) = (0..integrations)
-        .map(|_| {
-            let (sender, receiver) = crossbeam_channel::bounded(capacity);
-            let room = Arc::new(Notify::new());
-            (Outlet { sender, room: Arc::clone(&room) }, Lane { receiver, room, rest: None, has_ended: false })
-        })
-        .unzip();
-    (outlets, Inbox { lanes, next: 0 })
+/// Returns a channel of one integration, which holds so many letters.
+pub fn channel<C>(capacity: usize) -> (Outlet<C>, Channel<C>) {
+    let (sender, receiver) = crossbeam_channel::bounded(capacity);
+    let room = Arc::new(Notify::new());
+    (Outlet { sender, room: Arc::clone(&room) }, Channel { receiver, room, rest: None, has_ended: false })
+}
+
+/// Connects one worker with so many integrations, and no more; each channel holds so many letters.
+pub fn channels<C, N>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inbox<C, N>) {
+    let (outlets, channels) = (0..integrations).map(|_| channel(capacity)).unzip();
+    let (_, inbox) = inbox();
+    (outlets, Inbox { channels, ..inbox })
+}
+
+/// Returns a worker's side without channels, and the way to give it more: each with what the worker is to know of it.
+pub fn inbox<C, N>() -> (Sender<(Channel<C>, N)>, Inbox<C, N>) {
+    let (sender, newcomers) = crossbeam_channel::bounded(1);
+    (sender, Inbox { channels: Vec::new(), newcomers, takes_more: true, next: 0 })
 }
 
 /// The sending side.
@@ -121,14 +128,18 @@ impl<C> Outlet<C> {
 
 /// The worker's side.
 #[derive(Debug)]
-pub struct Inbox<C> {
-    lanes: Vec<Lane<C>>,
+pub struct Inbox<C, N> {
+    channels: Vec<Channel<C>>,
+    newcomers: Receiver<(Channel<C>, N)>,
+    /// More may come.
+    takes_more: bool,
     /// Whose turn it is.
     next: usize,
 }
 
+/// The receiving side of an integration's channel.
 #[derive(Debug)]
-struct Lane<C> {
+pub struct Channel<C> {
     receiver: Receiver<Letter<C>>,
     room: Arc<Notify>,
     /// What was left of a letter when its turn was over.
@@ -139,34 +150,47 @@ struct Lane<C> {
 
 /// What came, or why nothing did.
 #[derive(Debug)]
-pub enum Received<C> {
+pub enum Received<C, N> {
     /// A letter, with its channel.
     Letter(usize, Letter<C>),
+    /// There is one more channel, the last one.
+    Newcomer(N),
     /// The time is up.
     TimedOut,
-    /// No sender is left.
+    /// No sender is left, and no channel will be added.
     Ended,
 }
 
-impl<C> Inbox<C> {
+impl<C, N> Inbox<C, N> {
     /// Waits for a letter, at most so long. Each channel has its turn, except those for which `may` is false.
-    pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C> {
+    pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C, N> {
         let deadline = Instant::now() + at_most;
-        let (count, first) = (self.lanes.len(), self.next);
+        let (count, first) = (self.channels.len(), self.next);
         loop {
+            match self.newcomers.try_recv() {
+                Ok((channel, newcomer)) => {
+                    self.channels.push(channel);
+                    return Received::Newcomer(newcomer);
+                }
+                Err(TryRecvError::Disconnected) => self.takes_more = false,
+                Err(TryRecvError::Empty) => {}
+            }
             for index in (0..count).map(|offset| (first + offset) % count).filter(|index| may(*index)) {
                 if let Some(letter) = self.take(index) {
                     self.next = (index + 1) % count;
                     return Received::Letter(index, letter);
                 }
             }
-            if self.lanes.iter().all(|lane| lane.has_ended && lane.rest.is_none()) {
+            if !self.takes_more && self.channels.iter().all(|channel| channel.has_ended && channel.rest.is_none()) {
                 return Received::Ended;
             }
             let mut select = Select::new();
-            for (index, lane) in self.lanes.iter().enumerate() {
-                if may(index) && !lane.has_ended {
-                    select.recv(&lane.receiver);
+            if self.takes_more {
+                select.recv(&self.newcomers);
+            }
+            for (index, channel) in self.channels.iter().enumerate() {
+                if may(index) && !channel.has_ended {
+                    select.recv(&channel.receiver);
                 }
             }
             if select.ready_deadline(deadline).is_err() {
@@ -176,34 +200,40 @@ impl<C> Inbox<C> {
     }
 
     fn take(&mut self, index: usize) -> Option<Letter<C>> {
-        let lane = &mut self.lanes[index];
-        if let Some(rest) = lane.rest.take() {
+        let channel = &mut self.channels[index];
+        if let Some(rest) = channel.rest.take() {
             return Some(rest);
         }
-        let letter = lane.receiver.try_recv();
-        lane.has_ended = matches!(letter, Err(TryRecvError::Disconnected));
-        lane.room.notify_waiters();
+        let letter = channel.receiver.try_recv();
+        channel.has_ended = matches!(letter, Err(TryRecvError::Disconnected));
+        channel.room.notify_waiters();
         letter.ok()
+    }
+
+    /// Removes a channel; the last one takes its place. Whoever still sends there learns that nobody is left.
+    pub fn remove(&mut self, index: usize) {
+        self.channels.swap_remove(index);
+        self.next = 0;
     }
 
     /// Puts back what is left of a letter of that channel, whose turn is over: it comes before all that wait there.
     pub fn put_back(&mut self, index: usize, rest: Letter<C>) {
-        self.lanes[index].rest = Some(rest);
+        self.channels[index].rest = Some(rest);
     }
 
     /// Whether something is left of a letter of that channel.
     pub fn has_rest(&self, index: usize) -> bool {
-        self.lanes[index].rest.is_some()
+        self.channels[index].rest.is_some()
     }
 
     /// Whether nothing waits in that channel.
     pub fn is_empty(&self, index: usize) -> bool {
-        let lane = &self.lanes[index];
-        lane.rest.is_none() && lane.receiver.is_empty()
+        let channel = &self.channels[index];
+        channel.rest.is_none() && channel.receiver.is_empty()
     }
 }
 
-impl<C> Drop for Lane<C> {
+impl<C> Drop for Channel<C> {
     fn drop(&mut self) {
         // Senders that wait for room must learn that there will never be any.
         let (_, closed) = crossbeam_channel::bounded(0);
@@ -220,7 +250,7 @@ mod tests {
         letters.into_iter().for_each(|letter| outlet.sender.try_send(Letter::Control(letter)).expect("room"));
     }
 
-    fn taken(inbox: &mut Inbox<u32>, may: impl Fn(usize) -> bool) -> Vec<u32> {
+    fn taken(inbox: &mut Inbox<u32, ()>, may: impl Fn(usize) -> bool) -> Vec<u32> {
         let next = || match inbox.receive(Duration::ZERO, &may) {
             Received::Letter(_, Letter::Control(letter)) => Some(letter),
             _ => None,
@@ -257,6 +287,33 @@ mod tests {
         assert_eq!(taken(&mut inbox, |index| index == 1), [11, 12]);
         assert!(matches!(inbox.receive(Duration::ZERO, |index| index == 1), Received::TimedOut));
         assert_eq!(taken(&mut inbox, |_| true), [1, 2]);
+    }
+
+    #[test]
+    fn a_channel_can_be_removed_and_another_added_while_the_others_go_on() {
+        let (add, mut inbox) = inbox();
+        let mut outlets = Vec::new();
+        for name in ["a", "b", "c"] {
+            let (outlet, channel) = channel(8);
+            outlets.push(outlet);
+            add.send((channel, name)).unwrap();
+            assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Newcomer(added) if added == name));
+        }
+        letters(&outlets[0], [1]);
+        letters(&outlets[2], [21, 22]);
+        inbox.remove(0);
+        assert!(outlets[0].sender.try_send(Letter::Control(2)).is_err(), "nobody is left");
+        let next = |inbox: &mut Inbox<u32, &str>| match inbox.receive(Duration::ZERO, |_| true) {
+            Received::Letter(index, Letter::Control(letter)) => Some((index, letter)),
+            _ => None,
+        };
+        assert_eq!(next(&mut inbox), Some((0, 21)), "the last one has taken its place");
+        let (outlet, channel) = channel(8);
+        add.send((channel, "d")).unwrap();
+        letters(&outlet, [31]);
+        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Newcomer("d")));
+        assert_eq!([next(&mut inbox), next(&mut inbox)], [Some((2, 31)), Some((0, 22))]);
+        assert_eq!(next(&mut inbox), None);
     }
 
     #[test]

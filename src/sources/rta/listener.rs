@@ -120,8 +120,6 @@ fn take(address: SocketAddr) -> io::Result<Bound> {
 /// A bound port with all that its connections need.
 #[derive(Debug)]
 pub struct Feed<C> {
-    /// Position of the integration in the configuration.
-    pub integration: usize,
     /// Its id, for logs.
     pub id: Arc<str>,
     /// Settings that can change.
@@ -189,7 +187,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
         let id: ConnectionId = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(target: FEED, integration = %self.id, connection = id, %peer, "accepted");
         let connection = Connection {
-            integration: self.integration,
+            integration: Arc::clone(&self.id),
             id,
             settings: Arc::clone(&self.settings),
             outlet: self.outlet.clone(),

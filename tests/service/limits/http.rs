@@ -13,6 +13,7 @@ use rtalink::http::limits::{
 use rtalink::http::readiness::Readiness;
 use rtalink::http::{self, State};
 use rtalink::integration::command::Command;
+use rtalink::integration::handles::Handles;
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::views::model::{self, IntegrationModel};
 use tokio::runtime::Runtime;
@@ -41,8 +42,8 @@ fn serve(limits: Limits) -> Served {
     let (model, _, _) = model::start(vec![IntegrationModel::new(id, "A".to_owned(), feed)]).unwrap();
     let directory = std::env::temp_dir();
     let store = Store { directory, journal_max_size: 1 << 20, sync: Sync::Normal, in_memory: true };
-    let readiness = Arc::new(Readiness::new(&store, &metrics));
-    readiness.all_is_there(&[]);
+    let readiness = Arc::new(Readiness::new(&store, &metrics, Handles::default()));
+    readiness.all_is_there();
     let (commands, commanded) = mpsc::channel(COMMANDS);
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
     let access = Http { listen, metrics: Reading::Open, loopback: Reading::Open, tokens: Vec::new() };

@@ -53,7 +53,7 @@ fn an_integration_has_so_much_of_the_journal_and_feed_statuses_have_a_reserve() 
     let folder = TempDir::new().unwrap();
     let most = 4 << 20;
     let journal = start(folder.path(), most);
-    let lane = journal.lanes().next().unwrap().1;
+    let lane = &journal.lanes().next().unwrap().1;
     let events = taken(lane, false);
     let stored = lane.stored_bytes();
     assert!(stored <= most && stored > most - 2 * PAYLOAD as u64, "{stored}");
@@ -71,7 +71,7 @@ fn an_integration_has_so_much_of_the_journal_and_feed_statuses_have_a_reserve() 
 fn so_much_waits_in_memory_while_the_store_cannot_be_written() {
     let folder = TempDir::new().unwrap();
     let journal = start(folder.path(), 1 << 30);
-    let lane = journal.lanes().next().unwrap().1;
+    let lane = &journal.lanes().next().unwrap().1;
     let held_up = Connection::open(folder.path().join(DATABASE)).unwrap();
     held_up.execute_batch("BEGIN IMMEDIATE").unwrap();
     // The last one waits until the commit has failed: then nobody waits any more.
@@ -90,7 +90,7 @@ fn so_much_waits_in_memory_while_the_store_cannot_be_written() {
 fn the_log_of_the_database_gets_so_large_beyond_what_somebody_reads() {
     let folder = TempDir::new().unwrap();
     let journal = start(folder.path(), 1 << 30);
-    let lane = journal.lanes().next().unwrap().1;
+    let lane = &journal.lanes().next().unwrap().1;
     let wal = || fs::metadata(folder.path().join(format!("{DATABASE}-wal"))).unwrap().len();
     let commit = || {
         submit(lane, false).unwrap();

@@ -114,11 +114,10 @@ fn who_sends_without_end_has_so_many_letters_on_their_way() {
 
 #[test]
 fn the_inbox_of_a_worker_has_so_many_letters_of_an_integration() {
-    let (outlets, mut inbox) = inbox::channels::<()>(2, INBOX);
+    let (outlets, mut inbox) = inbox::channels::<(), ()>(2, INBOX);
     let [outlet, other] = &outlets[..] else { panic!("two of them") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let letter =
-        || Letter::Feed(FromFeed { integration: 0, connection: 1, at: Timestamp::now(), event: FeedEvent::Idle });
+    let letter = || Letter::Feed(FromFeed { connection: 1, at: Timestamp::now(), event: FeedEvent::Idle });
     runtime.block_on(async {
         for _ in 0..INBOX {
             outlet.send(letter()).await.unwrap();

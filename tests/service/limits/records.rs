@@ -12,7 +12,7 @@ use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::time::Timestamp;
 use rtalink::tracker::event::Cause;
 use rtalink::tracker::table::{MAX_AGENTS, MOST_BYTES};
-use rtalink::views::model::{self, IntegrationModel, MOST_UPDATES, Update};
+use rtalink::views::model::{self, IntegrationIndex, IntegrationModel, MOST_UPDATES, Update};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 use rtalink::wire::record::{LONGEST_VALUE, MOST_SKILLS};
@@ -234,7 +234,9 @@ fn so_many_updates_wait_for_http() {
     let (model, updates, thread) = model::start(vec![IntegrationModel::new(id, "A".to_owned(), feed_metrics)]).unwrap();
     let reader = model.read();
     assert_eq!(reader[0].causes, [0; Cause::ALL.len()]);
-    let sent = (0..).take_while(|_| updates.try_send((0, Update::Events(Vec::new()))).is_ok()).count();
+    let sent = (0..)
+        .take_while(|_| updates.try_send((IntegrationIndex::after(0), Update::Events(Vec::new()))).is_ok())
+        .count();
     // Its thread holds one of them.
     assert!((MOST_UPDATES..=MOST_UPDATES + 1).contains(&sent), "{sent}");
     println!("updates while somebody reads, limit {MOST_UPDATES}: {sent} taken, then the worker waits");

@@ -1,0 +1,113 @@
+//! What all integrations of a service share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::model::{Config, Integration};
+use crate::integration::command::{Command, Task};
+use crate::integration::handles::Handles;
+use crate::integration::mapping_versions::Versions;
+use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
+use crate::integration::worker::Control;
+use crate::kafka::Publisher;
+use crate::sources::rta::inbox::{Letter, Outlet};
+use crate::sources::rta::listener::Bound;
+use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::views::model::{IntegrationIndex, Update, Updates};
+
+use super::preparation::{self, Prepared};
+use super::running::Beginning;
+use super::workers::Workers;
+
+/// The ways to the workers of the integrations that are at work.
+pub(super) type Outlets = Arc<RwLock<HashMap<IntegrationIndex, Outlet<Control>>>>;
+
+/// What all integrations share. Everything that can change while they run can change for each of them alone.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// File of the configuration, for messages.
+    pub(super) file: PathBuf,
+    /// What a restart is needed for: of Kafka, the store and privacy. Its integrations are those of the start.
+    pub(super) config: Config,
+    pub(super) metrics: Metrics,
+    /// Takes the figures of feeds that are no longer configured, and that nobody sees.
+    pub(super) unseen: Metrics,
+    pub(super) kafka: Arc<KafkaFigures>,
+    pub(super) journal: Arc<JournalObserver>,
+    pub(super) publisher: Publisher,
+    pub(super) handles: Handles,
+    pub(super) outlets: Outlets,
+    pub(super) workers: Workers,
+    pub(super) updates: Updates,
+    pub(super) versions: Mutex<Versions>,
+    /// Messages that nobody took at the end.
+    pub(super) refused: Arc<AtomicUsize>,
+    pub(super) latencies: Option<LatencySink>,
+    /// How long after they were last seen agents are forgotten; changes with a reload.
+    pub(super) forget_after: Mutex<Option<Duration>>,
+    /// Ends the feeds, and starts that wait.
+    pub(super) stop: CancellationToken,
+}
+
+impl Context {
+    /// Registers the metrics of an integration that begins. Nothing is wrong with the feed of one that is not configured.
+    pub(super) fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
+        let metrics = if integration.is_removed { &self.unseen } else { &self.metrics };
+        self.metrics.set_removed(&integration.id, integration.is_removed);
+        let feed = observers::feed_metrics(metrics, &integration.id);
+        self.journal.add(&integration.id, &feed);
+        feed
+    }
+
+    /// Returns what integrations are started with, in the order of their places, and shows them in the model.
+    pub(super) fn beginnings(
+        &self,
+        all: impl Iterator<Item = (Integration, (Prepared, Option<Bound>))>,
+    ) -> Vec<Beginning> {
+        let begin = |(others, (integration, (prepared, bound))): (usize, (Integration, (Prepared, Option<Bound>)))| {
+            let Prepared { plan, tls, tables } = prepared;
+            // One that was removed gets no version: should it come back, its mapping is what it was.
+            let tables = match integration.is_removed {
+                true => Arc::new(tables),
+                false => self.versions.lock().assign(&integration.id, tables),
+            };
+            let metrics = self.feed_metrics(&integration);
+            let index = IntegrationIndex::after(others);
+            let beginning = Beginning { integration, index, plan, tls, tables, bound, metrics };
+            self.show(&beginning);
+            beginning
+        };
+        all.enumerate().map(begin).collect()
+    }
+
+    /// Shows an integration in the model as one of which nothing is known yet.
+    pub(super) fn show(&self, beginning: &Beginning) {
+        let Beginning { integration, index, bound, metrics, tables, .. } = beginning;
+        let mut model = preparation::model(integration, metrics, bound.as_ref());
+        model.mapping_version = tables.version;
+        // The model outlives its senders.
+        let _ = self.updates.send((*index, Update::Begin(Box::new(model))));
+    }
+}
+
+/// Passes on what HTTP asks for. A command for an integration without a worker is not carried out: dropping it says so.
+pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Outlets) {
+    while let Some(Command { index, task }) = commands.recv().await {
+        let outlet = outlets.read().get(&index).cloned();
+        if let Some(outlet) = outlet {
+            let control = match task {
+                Task::Publishing { pause, done } => Control::Publishing { pause, done },
+                Task::Forget(forget) => Control::Forget(forget),
+            };
+            // A worker that has ended drops it too.
+            let _ = outlet.send(Letter::Control(control)).await;
+        }
+    }
+}

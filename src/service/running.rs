@@ -1,0 +1,292 @@
+//! One integration of the service, from its start to its end, while the others run.
+//!
+//! Order of a start: the mapping and the agents are there, the lane of the journal is opened and published, a worker takes
+//! the integration, and last CMS can dial in. Order of an end: no new bytes, the worker finishes what it has, Kafka has a
+//! moment to acknowledge it, and the lane is closed: what is left is in the store, as after the end of the service. So a
+//! change that an integration cannot take while it runs is an end and a start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::model::{Integration, Realtime};
+use crate::config::problem::Problem;
+use crate::engine::Engine;
+use crate::integration::from_kafka;
+use crate::integration::observers::ProducerObserver;
+use crate::integration::restore::{self, Restored};
+use crate::integration::worker::{Charge, ChargeParts, Control};
+use crate::journal::LaneStart;
+use crate::kafka::comparison::KnownAgents;
+use crate::kafka::encode::Encoder;
+use crate::mapping::tables::MappingTables;
+use crate::sources::rta::inbox::{Letter, Outlet};
+use crate::sources::rta::listener::{Bound, Feed};
+use crate::sources::rta::settings::FeedSettings;
+use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
+use crate::telemetry::targets::SERVICE;
+use crate::views::model::{IntegrationIndex, Update};
+use crate::wire::plan::Plan;
+
+use super::context::Context;
+use super::preparation;
+use super::tls_files::TlsFiles;
+use super::workers::Place;
+use super::{StartError, Started};
+
+/// Everything that an integration is started with.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) integration: Integration,
+    /// Its place in the model.
+    pub(super) index: IntegrationIndex,
+    /// Absent without real time.
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) tls: Option<TlsFiles>,
+    /// The mapping, with its version.
+    pub(super) tables: Arc<MappingTables>,
+    /// Its port; bound only now where that is absent.
+    pub(super) bound: Option<Bound>,
+    pub(super) metrics: FeedMetrics,
+}
+
+/// An integration at work.
+#[derive(Debug)]
+pub(super) struct Running {
+    id: Arc<str>,
+    index: IntegrationIndex,
+    /// Absent where there is neither a feed nor anybody in the store.
+    worker: Option<(Outlet<Control>, Place)>,
+    pub(super) feed: Option<RunningFeed>,
+}
+
+/// A feed at work.
+#[derive(Debug)]
+pub(super) struct RunningFeed {
+    pub(super) settings: Arc<ArcSwap<FeedSettings>>,
+    pub(super) metrics: FeedMetrics,
+    /// The mapping in force.
+    pub(super) tables: Arc<MappingTables>,
+    /// Where CMS dials in.
+    pub(super) address: Option<SocketAddr>,
+    stop: CancellationToken,
+    listener: AbortOnDropHandle<()>,
+}
+
+impl Beginning {
+    /// Starts it with the agents that were restored. Blocks for as long as the store takes.
+    ///
+    /// # Errors
+    /// When the store or a thread fails, or somebody else has taken the port meanwhile. Never because Kafka is away.
+    pub(super) fn start(self, context: &Arc<Context>, restored: Restored) -> Result<Running, StartError> {
+        let Self { integration, index, plan, tls, tables, bound, metrics } = self;
+        let failed = |error: &dyn std::fmt::Display| StartError::one(&context.file, error.to_string());
+        let id = Arc::clone(&integration.id);
+        let tables = {
+            let mut versions = context.versions.lock();
+            let beyond = versions.beyond(&id, restored.mapping_version, &tables);
+            let known = versions.clone();
+            drop(versions);
+            let saved = context.publisher.with_store(move |store| known.save(store)).recv();
+            saved.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+            beyond
+        };
+        // The model outlives its senders.
+        let _ = context.updates.send((index, Update::Mapping(Arc::clone(&tables))));
+        // What has no feed and nobody in the store needs no worker.
+        let has_worker = plan.is_some() || restored.has_something();
+        let known = match restored.sequences() {
+            _ if !has_worker => KnownAgents::Nobody,
+            Some(sequences) => KnownAgents::Sequences(sequences),
+            None => KnownAgents::AsKafka,
+        };
+        let lane = LaneStart {
+            integration: Arc::clone(&id),
+            stored: restored.stored.clone(),
+            keeps_events: restore::keeps_events(&integration),
+        };
+        let observer = ProducerObserver {
+            integration: Arc::clone(&id),
+            feed: metrics.clone(),
+            kafka: Arc::clone(&context.kafka),
+            latencies: context.latencies.clone(),
+        };
+        let handle = context.publisher.open(lane, Arc::new(observer), known).map_err(|error| failed(&error))?;
+        let mut running = Running { id, index, worker: None, feed: None };
+        let at_work = || {
+            if !has_worker {
+                return Ok(());
+            }
+            let charge = charge(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
+            let Some(charge) = charge else { return Ok(()) };
+            let (outlet, place) = context.workers.assign(charge).map_err(|error| failed(&error))?;
+            running.worker = Some((outlet.clone(), place));
+            let (Some(realtime), Some(plan)) = (&integration.realtime, plan) else { return Ok(()) };
+            let bound = match bound {
+                Some(bound) => bound,
+                None => preparation::bind(realtime.listen, &integration.id, &context.file)
+                    .map_err(|problem| StartError(vec![problem]))?,
+            };
+            let parts = FeedParts { realtime, plan, tls, tables, bound, metrics };
+            running.feed = Some(parts.listen(context, &integration, outlet).map_err(|error| failed(&error))?);
+            Ok(())
+        };
+        let outcome = at_work();
+        if let Err(error) = outcome {
+            // Nothing of it stays behind.
+            tokio::runtime::Handle::current().block_on(running.end(Arc::clone(context), Duration::ZERO));
+            return Err(error);
+        }
+        if let Some((outlet, _)) = &running.worker {
+            context.outlets.write().insert(index, outlet.clone());
+        }
+        context.handles.insert(index, handle);
+        Ok(running)
+    }
+}
+
+/// Starts integrations whose agents are read from Kafka first, however long that takes, unless it is stopped. Blocks.
+pub(super) fn start_from_kafka(
+    context: &Arc<Context>,
+    waiting: Vec<(Beginning, Restored)>,
+    stop: &CancellationToken,
+) -> Started {
+    let (beginnings, restored): (Vec<Beginning>, Vec<Restored>) = waiting.into_iter().unzip();
+    let ids: Vec<Arc<str>> = beginnings.iter().map(|beginning| Arc::clone(&beginning.integration.id)).collect();
+    match from_kafka::read(&context.config, &ids, restored, &context.publisher, stop) {
+        Ok(restored) => {
+            let start =
+                |(beginning, restored): (Beginning, Restored)| (beginning.index, beginning.start(context, restored));
+            beginnings.into_iter().zip(restored).map(start).collect()
+        }
+        Err(error) => {
+            let failed =
+                |beginning: Beginning| (beginning.index, Err(StartError::one(&context.file, error.to_string())));
+            beginnings.into_iter().map(failed).collect()
+        }
+    }
+}
+
+/// Returns what the worker owns.
+#[allow(clippy::too_many_arguments)] // all of them are parts of it
+fn charge(
+    context: &Context,
+    integration: &Integration,
+    index: IntegrationIndex,
+    plan: &Option<Arc<Plan>>,
+    tables: &Arc<MappingTables>,
+    metrics: &FeedMetrics,
+    publish: crate::kafka::PublishHandle,
+    restored: Restored,
+) -> Option<Charge> {
+    let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
+    let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
+    let event_names = context.config.privacy.event_names;
+    let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
+    let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
+    Some(Charge::new(ChargeParts {
+        id: Arc::clone(&integration.id),
+        index,
+        engine,
+        encoder: Encoder::new(Arc::clone(&integration.id), context.config.kafka.format),
+        publish,
+        metrics: metrics.clone(),
+        model: context.updates.clone(),
+        refused: Arc::clone(&context.refused),
+        checkpoint,
+        last_events,
+        has_feed: plan.is_some(),
+        removed: integration.is_removed.then(|| RemovedMetrics::new(&context.metrics, &integration.id)),
+        forget_after: *context.forget_after.lock(),
+        event_names,
+    }))
+}
+
+struct FeedParts<'a> {
+    realtime: &'a Realtime,
+    plan: Arc<Plan>,
+    tls: Option<TlsFiles>,
+    tables: Arc<MappingTables>,
+    bound: Bound,
+    metrics: FeedMetrics,
+}
+
+impl FeedParts<'_> {
+    /// Lets CMS dial in from now on.
+    fn listen(
+        self,
+        context: &Context,
+        integration: &Integration,
+        outlet: Outlet<Control>,
+    ) -> std::io::Result<RunningFeed> {
+        let Self { realtime, plan, tls, tables, bound, metrics } = self;
+        let address = bound.local_addr().ok();
+        metrics.tls_expires(tls.as_ref().map(|files| files.expires));
+        let settings = preparation::feed_settings(integration, realtime, &plan, tls.as_ref());
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let stop = context.stop.child_token();
+        let feed = Feed {
+            id: Arc::clone(&integration.id),
+            settings: Arc::clone(&settings),
+            outlet,
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+        };
+        let listener = AbortOnDropHandle::new(tokio::spawn(feed.listen(bound.listen()?)));
+        Ok(RunningFeed { settings, metrics, tables, address, stop, listener })
+    }
+}
+
+impl Running {
+    /// Sends something to its worker, where it has one.
+    pub(super) async fn control(&self, control: Control) {
+        let Some((outlet, _)) = &self.worker else { return };
+        if outlet.send(Letter::Control(control)).await.is_err() {
+            tracing::error!(target: SERVICE, integration = %self.id, "its worker has ended: not reloaded");
+        }
+    }
+
+    /// Ends the feed: once this returns, everything that it had read is on its way to the worker.
+    pub(super) async fn end_feed(&mut self) {
+        if let Some(feed) = self.feed.take() {
+            feed.stop.cancel();
+            // A panic in it is in the log.
+            let _ = feed.listener.await;
+        }
+    }
+
+    /// Ends it, while the others run. What Kafka has not acknowledged within `grace` stays in the store.
+    pub(super) async fn end(mut self, context: Arc<Context>, grace: Duration) {
+        self.end_feed().await;
+        if let Some((outlet, place)) = self.worker.take() {
+            let (done, ended) = tokio::sync::oneshot::channel();
+            if outlet.send(Letter::Control(Control::Stop { done })).await.is_ok() {
+                // A worker that ends drops it.
+                let _ = ended.await;
+            }
+            context.workers.left(place);
+        }
+        context.outlets.write().remove(&self.index);
+        context.handles.remove(self.index);
+        let Self { id, .. } = self;
+        let closed = tokio::task::spawn_blocking(move || {
+            let kept = context.publisher.close(&id, Instant::now() + grace);
+            context.kafka.ended(&id);
+            tracing::info!(target: SERVICE, integration = %id, kept, "the integration has ended");
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(target: SERVICE, %error, "an integration has not ended as it should");
+        }
+    }
+}
+
+/// Why an integration is not at work.
+pub(super) fn log_failure(id: &str, StartError(problems): &StartError) {
+    for problem in problems {
+        tracing::error!(target: SERVICE, integration = id, "it cannot be started: {}", Problem::line(problem));
+    }
+}
