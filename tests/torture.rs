@@ -14,6 +14,8 @@ mod support;
 
 #[path = "torture/centre.rs"]
 mod centre;
+#[path = "torture/changes.rs"]
+mod changes;
 #[path = "torture/child.rs"]
 mod child;
 #[path = "torture/cms.rs"]
@@ -122,7 +124,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 40] = [
+const SCENARIOS: [Scenario; 42] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it, and of others that are alike for both deliveries one is played.
@@ -170,6 +172,8 @@ const SCENARIOS: [Scenario; 40] = [
     scenario("removed-integration", Delivery::AtLeastOnce, 39, Breaks::RemovedIntegration, often(1, 5)),
     scenario("removed-integration", Delivery::ExactlyOnce, 40, Breaks::RemovedIntegration, [NONE, often(1, 5)[1]])
         .with_store(NORMAL),
+    scenario("changes", Delivery::AtLeastOnce, 41, Breaks::Changes, often(1, 10)),
+    scenario("changes", Delivery::ExactlyOnce, 42, Breaks::Changes, often(1, 10)).with_store(NORMAL),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -227,6 +231,7 @@ fn play(name: &str, delivery: Delivery) {
         Breaks::HungDisk => return store_faults::hung_disk(scene),
         Breaks::NoGrace => return store_faults::no_grace(scene),
         Breaks::RemovedIntegration => return removed::removed_integration(scene),
+        Breaks::Changes => return changes::changes(scene),
         _ => scene.live(),
     }
     scene.reads(3);
@@ -505,4 +510,14 @@ fn removed_integration_at_least_once() {
 #[test]
 fn removed_integration_exactly_once() {
     play("removed-integration", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn changes_at_least_once() {
+    play("changes", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn changes_exactly_once() {
+    play("changes", Delivery::ExactlyOnce);
 }

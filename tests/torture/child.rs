@@ -87,7 +87,7 @@ impl Rtalink {
                 return None;
             }
             if let Some(page) = http::try_get(self.http, "/metrics") {
-                snapshots = complete_snapshots(&page.body);
+                snapshots = complete_snapshots(&page.body, "torture");
             }
             std::thread::park_timeout(Duration::from_millis(5));
         }
@@ -96,7 +96,18 @@ impl Rtalink {
 
     /// Complete snapshots that this life has read.
     pub(crate) fn snapshots(&self) -> u64 {
-        complete_snapshots(&http::get(self.http, "/metrics").body)
+        self.snapshots_of("torture")
+    }
+
+    /// Those of another integration; none while it is not in the configuration.
+    pub(crate) fn snapshots_of(&self, integration: &str) -> u64 {
+        complete_snapshots(&http::get(self.http, "/metrics").body, integration)
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let sent = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -HUP");
     }
 
     /// Messages that wait for Kafka.
@@ -133,6 +144,11 @@ pub(crate) fn configure(folder: &Path, toml: &str) {
     fs::write(folder.join(CONFIG), toml).expect("a temporary folder");
 }
 
+/// That configuration.
+pub(crate) fn configuration(folder: &Path) -> String {
+    fs::read_to_string(folder.join(CONFIG)).expect("a configuration")
+}
+
 /// The same configuration for another folder.
 pub(crate) fn copy_configuration(from: &Path, to: &Path) {
     fs::copy(from.join(CONFIG), to.join(CONFIG)).expect("a configuration");
@@ -166,9 +182,11 @@ pub(crate) fn log(folder: &Path) -> String {
     fs::read_to_string(folder.join(LOG)).unwrap_or_default()
 }
 
-fn complete_snapshots(page: &str) -> u64 {
-    let complete =
-        |series: &str| series.starts_with("rtalink_feed_snapshots_total{") && series.contains("complete=\"true\"");
+fn complete_snapshots(page: &str, integration: &str) -> u64 {
+    let labels = ["complete=\"true\"".to_owned(), format!("integration=\"{integration}\"")];
+    let complete = |series: &str| {
+        series.starts_with("rtalink_feed_snapshots_total{") && labels.iter().all(|label| series.contains(label))
+    };
     let found = http::series(page).into_iter().find(|(series, _)| complete(series));
     found.map_or(0, |(_, count)| count as u64)
 }

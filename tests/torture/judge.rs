@@ -74,6 +74,21 @@ impl Published {
         let read = |name: &str| topic::read(bootstrap, &format!("{topics}.{name}"));
         Self { events: read("events"), current: read("current"), feed_status: read("feed-status") }
     }
+
+    /// What an integration has published, with the keys of the one that is judged.
+    pub(crate) fn of(&self, integration: &str) -> Self {
+        let prefix = format!("{integration}/");
+        let of_it = |record: &Received| {
+            let key = record.key.strip_prefix(&prefix)?;
+            Some(Received { key: format!("torture/{key}"), ..record.clone() })
+        };
+        let is_of_it = |status: &&Received| status.feed_status().integration == integration;
+        Self {
+            events: self.events.iter().filter_map(of_it).collect(),
+            current: self.current.iter().filter_map(of_it).collect(),
+            feed_status: self.feed_status.iter().filter(is_of_it).cloned().collect(),
+        }
+    }
 }
 
 pub(crate) fn judge(published: &Published, expected: &Expected<'_>) -> Verdict {

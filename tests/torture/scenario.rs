@@ -76,6 +76,8 @@ pub(crate) enum Breaks {
     PartitionsAdded,
     /// The integration is taken out of the configuration while Kafka does not have all of it.
     RemovedIntegration,
+    /// Another integration comes, changes and goes.
+    Changes,
     /// Nothing.
     Nothing,
 }

@@ -319,6 +319,11 @@ impl Scene {
         }
     }
 
+    /// What all integrations have published.
+    pub(crate) fn published_by_all(&self) -> Published {
+        Published::read(&self.kafka.bootstrap(), &self.topics)
+    }
+
     /// The topic of events.
     pub(crate) fn published(&self) -> Vec<Received> {
         Published::read(&self.kafka.bootstrap(), &self.topics).events
@@ -356,7 +361,7 @@ impl Scene {
                 ..=restarts + self.overflows,
             losses,
         };
-        let mut verdict = judge(&Published::read(&self.kafka.bootstrap(), &self.topics), &expected);
+        let mut verdict = judge(&self.published_by_all().of("torture"), &expected);
         // Who has no time to end may not even get rid of the end of the feed.
         let may_lose = self.scenario.breaks == Breaks::NoGrace;
         if code != Some(0) && !(may_lose && code == Some(1)) {
