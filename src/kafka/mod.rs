@@ -8,8 +8,9 @@
 //!
 //! * [`publisher`]: the facade, from startup to drain;
 //! * [`encode`]: events and feed statuses to messages;
-//! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
-//! * `transactions`, [`checkpoint`]: the thread that sends exactly once, and what it remembers in Kafka;
+//! * `driver`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
+//! * `at_least_once`, `exactly_once`: what either guarantee adds to the thread;
+//! * [`checkpoint`], `ownership`: what exactly-once delivery remembers in Kafka, and whose the integration is by that;
 //! * [`properties`]: whether librdkafka accepts the configured properties, checked before anything is started;
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
@@ -21,17 +22,20 @@
 //! * [`tail`]: reading a topic back;
 //! * [`recovery`]: the agent table from the `current` topic.
 
+mod at_least_once;
 pub mod checkpoint;
 mod client;
 pub mod comparison;
 mod connection;
 pub mod dead_letter;
 mod delivery;
+mod driver;
 pub mod embedded;
 pub mod encode;
+mod exactly_once;
 pub mod observer;
+mod ownership;
 mod partition;
-mod producer;
 pub mod properties;
 pub mod publisher;
 pub mod recovery;
@@ -44,7 +48,6 @@ pub(crate) mod testing;
 pub mod tombstones;
 mod topic_keeper;
 pub mod topics;
-mod transactions;
 mod trouble;
 
 pub use publisher::{PublishHandle, Publisher};

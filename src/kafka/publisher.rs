@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use crate::config::model::{Bootstrap, Delivery, Kafka};
+use crate::config::model::{Bootstrap, Kafka};
 use crate::join;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message};
@@ -22,12 +22,11 @@ use crate::journal::{Journal, Refused, StoreHealth};
 
 use super::comparison::{Compared, Comparer, Comparison, Comparisons, KnownAgents};
 use super::delivery::Monitor;
+use super::driver::{self, SpawnError};
 use super::embedded::{Embedded, EmbeddedError};
 use super::observer::{KafkaHealth, Observer};
-use super::producer::{PublisherThread, SpawnError};
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
-use super::transactions::TransactionThread;
 
 /// How long the store has at shutdown, at least.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -222,14 +221,8 @@ impl Publisher {
                 KnownAgents::Sequences(_) if embedded.is_some() => KnownAgents::AsKafka,
                 known => known,
             });
-            let (id, lane) = (Arc::clone(integration), lane.clone());
-            let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
-            let thread = match kafka.delivery {
-                Delivery::AtLeastOnce => PublisherThread::spawn(id, &servers, kafka, shared.0, shared.1, shared.2)?,
-                Delivery::ExactlyOnce => {
-                    TransactionThread::spawn(id, &servers, kafka, owner, shared.0, shared.1, shared.2)?
-                }
-            };
+            let lane = lane.clone();
+            let thread = driver::spawn(integration, &servers, kafka, owner, &lane, &comparison, &monitor)?;
             told.push(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
             compared.push(Compared {
                 integration: Arc::clone(integration),
