@@ -2,13 +2,13 @@
 //!
 //! The thread and its life cycle are here. What `delivery` asks for beyond that is a [`Guarantee`]: `at_least_once` and
 //! `exactly_once`. Each round of the life cycle has one producer: the guarantee publishes with it until it must end and then
-//! closes it; the driver decides by `refusals` when the next one begins; the guarantee prepares for that.
+//! closes it; the driver decides by `failure_policy` when the next one begins; the guarantee prepares for that.
 //!
 //! Invariants: messages go to the producer in the order of their positions, each to all of its topics; of one key, no message
 //! overtakes another (see `outbox` for what that means after a failure).
 //!
 //! Failure policy: librdkafka retries what can be retried, for ever, and in order. Whatever it nevertheless reports as failed
-//! ends the producer, and a new one starts again at the first message that is not acknowledged, as `refusals` says.
+//! ends the producer, and a new one starts again at the first message that is not acknowledged, as `failure_policy` says.
 //!
 //! Cost: two threads per integration, this one and librdkafka's polling; one allocation of headers per message and topic.
 
@@ -28,7 +28,7 @@ use super::comparison::Comparison;
 use super::connection::{Connection, Refusal};
 use super::delivery::{Monitor, Ticket};
 use super::exactly_once::ExactlyOnce;
-use super::refusals::Refusals;
+use super::failure_policy::FailurePolicy;
 
 /// Messages taken from the outbox at a time.
 pub(super) const TAKE: usize = 256;
@@ -87,7 +87,7 @@ pub(super) struct Driver {
     pub(super) outbox: Arc<Outbox>,
     pub(super) comparison: Arc<Comparison>,
     pub(super) monitor: Arc<Monitor>,
-    pub(super) refusals: Refusals,
+    pub(super) failure_policy: FailurePolicy,
 }
 
 /// Starts an integration's publisher thread. The first producer is created here, so that settings that librdkafka does not
@@ -114,10 +114,10 @@ pub(super) fn spawn(
         lane: lane.clone(),
         comparison: Arc::clone(comparison),
         monitor: Arc::clone(monitor),
-        refusals: Refusals::new(Arc::clone(integration), kafka, Arc::clone(&outbox), Arc::clone(monitor)),
+        failure_policy: FailurePolicy::new(Arc::clone(integration), kafka, Arc::clone(&outbox), Arc::clone(monitor)),
         outbox,
     };
-    let first = driver.refusals.connect(&driver.servers, &driver.kafka)?;
+    let first = driver.failure_policy.connect(&driver.servers, &driver.kafka)?;
     let name = format!("publish-{}", driver.integration);
     Ok(thread::Builder::new().name(name).spawn(move || driver.run(guarantee, first))?)
 }
@@ -131,20 +131,20 @@ impl Driver {
             let failures = Arc::clone(&connection.failures);
             guarantee.close(&self, connection, end);
             if self.outbox.acknowledged_to() > acknowledged_before {
-                self.refusals.progress();
+                self.failure_policy.reset_backoff();
             }
             let wait = match end {
                 End::Stopped => return,
                 End::Reached => {
-                    self.refusals.end_single();
+                    self.failure_policy.end_single();
                     Duration::ZERO
                 }
-                End::Failed => self.refusals.after_failure(failures.take()),
+                End::Failed => self.failure_policy.after_failure(failures.take()),
             };
             if guarantee.prepare_next(&mut self, end, wait).is_err() {
                 return;
             }
-            let Some(next) = self.refusals.reconnect(&self.servers, &self.kafka, wait) else { return };
+            let Some(next) = self.failure_policy.reconnect(&self.servers, &self.kafka, wait) else { return };
             connection = next;
         }
     }
@@ -171,7 +171,7 @@ impl Driver {
             if connection.has_failed() {
                 return Err(End::Failed);
             }
-            match self.outbox.take(TAKE, self.refusals.until()) {
+            match self.outbox.take(TAKE, self.failure_policy.until()) {
                 Taken::Interrupted => {}
                 Taken::Behind(position) => self.lane.fetch(&self.integration, position),
                 Taken::Reached => return Err(End::Reached),
@@ -185,7 +185,7 @@ impl Driver {
     pub(super) fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
         let message = &outgoing.message;
         for topic in outgoing.topics() {
-            let code = match self.refusals.closed(topic, connection) {
+            let code = match self.failure_policy.closed(topic, connection) {
                 Some(code) => code,
                 None => {
                     let ticket = Ticket { position: outgoing.position, topic };
@@ -197,7 +197,7 @@ impl Driver {
                     }
                 }
             };
-            let replacement = self.refusals.give_up(outgoing.position, message, code);
+            let replacement = self.failure_policy.give_up(outgoing.position, message, code);
             return replacement.map_or(Ok(()), |replacement| self.send(connection, &replacement));
         }
         Ok(())

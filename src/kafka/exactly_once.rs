@@ -119,12 +119,12 @@ impl Guarantee for ExactlyOnce {
             if count >= FULL_MESSAGES || bytes >= FULL_BYTES {
                 break;
             }
-            messages = driver.outbox.take_ready(TAKE, driver.refusals.until());
+            messages = driver.outbox.take_ready(TAKE, driver.failure_policy.until());
         }
         fail_point::reach(fail_point::TRANSACTION_SENT);
         self.commit(driver, connection, position)?;
         fail_point::reach(fail_point::AFTER_TRANSACTION_COMMIT);
-        driver.monitor.acknowledged(driver.outbox.acknowledge_to(position));
+        driver.monitor.record_acknowledged(driver.outbox.acknowledge_to(position));
         Ok(())
     }
 
@@ -198,7 +198,7 @@ fn insist(
             return Err(failed(driver, connection, code, &error.to_string()));
         }
         if complained.elapsed() >= COMPLAINT_INTERVAL {
-            driver.monitor.error(code, None, &error.to_string());
+            driver.monitor.record_error(code, None, &error.to_string());
             complained = Instant::now();
         }
         driver.pause(RETRY_WAIT)?;
@@ -209,7 +209,7 @@ fn insist(
 fn failed(driver: &Driver, connection: &Connection, code: RDKafkaErrorCode, message: &str) -> End {
     let topic = connection.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
     if connection.failures.record_end(code) {
-        driver.monitor.error(code, topic, message);
+        driver.monitor.record_error(code, topic, message);
     }
     End::Failed
 }

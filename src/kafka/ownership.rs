@@ -72,7 +72,7 @@ impl Ownership {
         if !std::mem::replace(&mut self.is_owner, true) {
             driver.lane.run_is_known();
         }
-        driver.monitor.acknowledged([]);
+        driver.monitor.record_acknowledged([]);
         tracing::debug!(
             target: KAFKA, integration = &*driver.integration, position, owner = %self.owner, "checkpoint committed"
         );
@@ -129,13 +129,13 @@ impl Ownership {
             match read {
                 Ok(found) => {
                     if let Some(position) = found.committed {
-                        driver.monitor.acknowledged(driver.outbox.acknowledge_to(position));
+                        driver.monitor.record_acknowledged(driver.outbox.acknowledge_to(position));
                     }
                     return Ok(found);
                 }
                 Err(ReadError::Stopped) => return Err(Stopped),
                 Err(error) => {
-                    let wait = driver.refusals.next_backoff();
+                    let wait = driver.failure_policy.next_backoff();
                     tracing::warn!(
                         target: KAFKA, integration = &*driver.integration, %error, ?wait, "no checkpoint, will be retried"
                     );

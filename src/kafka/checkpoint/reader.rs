@@ -12,8 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
 use crate::kafka::client::{self, Quiet, settings};
+use crate::kafka::diagnosis::{Known, Right, is_about_groups};
 use crate::kafka::partition;
-use crate::kafka::trouble::{Known, Right, is_about_groups};
 
 use super::{Checkpoint, Found, Ours, ReadError};
 

@@ -1,7 +1,7 @@
 //! The health of Kafka as one integration's producers see it, kept when they are replaced.
 //!
 //! Policy: every error is counted, repeats are logged once a minute, and the last cause stays in the health body. What is wrong
-//! for longer than a moment is a [`Condition`]. Cost: a lock per report; no allocation unless something is wrong.
+//! for longer than a moment is a [`Condition`]. Cost: at most two locks per report of a success.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,9 @@ use crate::config::model::{Kafka, Topics};
 use crate::journal::message::Topic;
 use crate::journal::outbox::Acknowledged;
 use crate::kafka::client;
+use crate::kafka::diagnosis::{self, Known, Right};
 use crate::kafka::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
 use crate::kafka::topic_keeper::News;
-use crate::kafka::trouble::{self, Known, Right};
 use crate::telemetry::repeats::Repeats;
 use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
@@ -87,11 +87,11 @@ impl Monitor {
             (RDKafkaErrorCode::ClusterAuthorizationFailed, _) => self.known.lacks(Right::Idempotence),
             (RDKafkaErrorCode::AllBrokersDown, _) => {
                 let reason = self.no_connection.lock().as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                trouble::with_advice(&format!("{said}{reason}"))
+                diagnosis::with_advice(&format!("{said}{reason}"))
             }
-            (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", trouble::CLOCKS_DIFFER),
-            (_, Some(topic)) => trouble::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
-            (_, None) => trouble::with_advice(said),
+            (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", diagnosis::CLOCKS_DIFFER),
+            (_, Some(topic)) => diagnosis::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
+            (_, None) => diagnosis::with_advice(said),
         }
     }
 
@@ -107,15 +107,15 @@ impl Monitor {
 
     /// Takes an error of Kafka, with the topic if that is known: counts it, keeps it for the health body, and logs it where
     /// it is news.
-    pub(crate) fn error(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) {
+    pub(crate) fn record_error(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) {
         let message = &self.explain(code, topic, said);
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
-        if trouble::is_missing(code) {
-            self.tell(News::Missing);
+        if diagnosis::is_missing(code) {
+            self.report(News::Missing);
         }
         if code == RDKafkaErrorCode::InvalidTimestamp {
-            self.refuses_time(true);
+            self.set_refuses_time(true);
         }
         if code == RDKafkaErrorCode::AllBrokersDown {
             self.set_connected(false);
@@ -134,7 +134,7 @@ impl Monitor {
     }
 
     /// Takes an error that follows from one already reported: counts it, and keeps it from hiding its cause.
-    pub(super) fn consequence(&self, code: RDKafkaErrorCode, said: &str) {
+    pub(super) fn record_consequence(&self, code: RDKafkaErrorCode, said: &str) {
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
         tracing::debug!(
@@ -143,9 +143,9 @@ impl Monitor {
     }
 
     /// Kafka has not answered a request in time. librdkafka silently replaces the connection.
-    pub(super) fn unanswered(&self, request: &str) {
+    pub(super) fn record_unanswered(&self, request: &str) {
         self.set_connected(false);
-        self.error(RDKafkaErrorCode::OperationTimedOut, None, request);
+        self.record_error(RDKafkaErrorCode::OperationTimedOut, None, request);
     }
 
     /// Sets who else publishes for this integration; with `None`, we do.
@@ -164,7 +164,7 @@ impl Monitor {
         }
     }
 
-    fn refuses_time(&self, refuses: bool) {
+    fn set_refuses_time(&self, refuses: bool) {
         self.refuses_time.store(refuses, Ordering::Relaxed);
         self.condition(Condition::TimestampRefused, refuses);
     }
@@ -175,7 +175,7 @@ impl Monitor {
         let _ = self.news.set(news);
     }
 
-    fn tell(&self, news: News) {
+    fn report(&self, news: News) {
         // One waiting message is enough.
         if let Some(keeper) = self.news.get() {
             let _ = keeper.try_send(news);
@@ -192,7 +192,7 @@ impl Monitor {
         if before.is_some_and(|before| offset <= before) {
             offsets.clear();
             // Within the lock: after the offsets are forgotten nothing is reported about earlier ones.
-            self.tell(News::CurrentBegunAnew);
+            self.report(News::CurrentBegunAnew);
         }
     }
 
@@ -212,18 +212,18 @@ impl Monitor {
     }
 
     /// Messages have arrived for good.
-    pub(crate) fn acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
-        self.alive();
+    pub(crate) fn record_acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
+        self.record_answer();
         for message in messages {
             if self.refuses_time.load(Ordering::Relaxed) {
-                self.refuses_time(false);
+                self.set_refuses_time(false);
             }
             self.observer.acknowledged(message.route, message.read_at.map(|read_at| read_at.elapsed()));
         }
     }
 
     /// Kafka has answered.
-    fn alive(&self) {
+    fn record_answer(&self) {
         let was_connected = {
             let mut health = self.health.lock();
             health.last_acknowledged = Some(Timestamp::now());
@@ -235,7 +235,7 @@ impl Monitor {
     }
 
     /// Takes the figures of a producer.
-    pub(super) fn statistics(&self, statistics: &Statistics) {
+    pub(super) fn record_statistics(&self, statistics: &Statistics) {
         {
             let mut health = self.health.lock();
             health.brokers_up = statistics.brokers_up;

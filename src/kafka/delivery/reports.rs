@@ -13,7 +13,7 @@ use crate::fail_point;
 use crate::journal::message::Topic;
 use crate::journal::outbox::Outbox;
 use crate::kafka::observer::Statistics;
-use crate::kafka::{client, trouble};
+use crate::kafka::{client, diagnosis};
 
 use super::failures::is_refused;
 use super::{Failures, Monitor, OnTheWay, Ticket};
@@ -42,22 +42,22 @@ impl Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if let Some(name) = trouble::topic_of_log_line(facility, message)
+        if let Some(name) = diagnosis::topic_of_log_line(facility, message)
             && let Some(topic) = self.monitor.topic_named(name)
         {
             self.failures.record_not_added(topic);
         }
-        if let Some(request) = trouble::unanswered(facility, message) {
-            self.monitor.unanswered(request);
+        if let Some(request) = diagnosis::unanswered(facility, message) {
+            self.monitor.record_unanswered(request);
         }
-        if let Some(reason) = trouble::end_of_connection(facility, message) {
+        if let Some(reason) = diagnosis::end_of_connection(facility, message) {
             self.monitor.set_no_connection(reason);
         }
         client::log(level, facility, message);
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
-        self.monitor.statistics(&Statistics::from(&statistics));
+        self.monitor.record_statistics(&Statistics::from(&statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -69,12 +69,12 @@ impl ClientContext for Reports {
         *half = Some((error, reason.to_owned()));
         drop(half);
         if code != RDKafkaErrorCode::AllBrokersDown && self.failures.has_cause() {
-            self.monitor.consequence(code, reason);
+            self.monitor.record_consequence(code, reason);
             self.outbox.interrupt();
             return;
         }
         let topic = self.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
-        self.monitor.error(code, topic, reason);
+        self.monitor.record_error(code, topic, reason);
         // It may be fatal: the publisher thread asks.
         self.outbox.interrupt();
     }
@@ -95,7 +95,7 @@ impl ProducerContext for Reports {
                 let done = self.outbox.acknowledge(ticket.position, ticket.topic);
                 fail_point::reach(fail_point::AFTER_ACKNOWLEDGE);
                 if let Some(done) = done {
-                    self.monitor.acknowledged([done]);
+                    self.monitor.record_acknowledged([done]);
                 }
             }
             Err((error, _)) => {
@@ -104,7 +104,7 @@ impl ProducerContext for Reports {
                 let is_checkpoint = ticket.topic == Topic::Checkpoint && is_refused(code);
                 let code = if is_checkpoint { RDKafkaErrorCode::Fail } else { code };
                 if self.failures.record(ticket, code) {
-                    self.monitor.error(code, Some(ticket.topic), &error.to_string());
+                    self.monitor.record_error(code, Some(ticket.topic), &error.to_string());
                 }
                 if self.failures.any() {
                     self.outbox.interrupt();
