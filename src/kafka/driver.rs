@@ -2,7 +2,7 @@
 //!
 //! The thread and its life cycle are here. What `delivery` asks for beyond that is a [`Guarantee`]: `at_least_once` and
 //! `exactly_once`. Each round of the life cycle has one producer: the guarantee publishes with it until it must end and then
-//! closes it; the driver decides by `failure_policy` when the next one begins; the guarantee prepares for that.
+//! closes it, the driver decides by `failure_policy` when the next one begins, and the guarantee prepares for that.
 //!
 //! Invariants: messages go to the producer in the order of their positions, each to all of its topics; of one key, no message
 //! overtakes another (see `outbox` for what that means after a failure).
@@ -151,11 +151,12 @@ impl Driver {
 
     /// Publishes with a producer until it must end.
     fn publish(&mut self, guarantee: &mut dyn Guarantee, connection: &Connection) -> End {
-        let mut published = guarantee.begin(self, connection);
+        if let Err(end) = guarantee.begin(self, connection) {
+            return end;
+        }
         loop {
-            match published {
-                Ok(()) => published = guarantee.publish(self, connection),
-                Err(end) => return end,
+            if let Err(end) = guarantee.publish(self, connection) {
+                return end;
             }
         }
     }
