@@ -19,7 +19,7 @@ use crate::config::model::{Delivery, Kafka};
 use crate::journal::limits::{PRODUCER_BYTES, PRODUCER_MESSAGES};
 use crate::telemetry::targets::KAFKA;
 
-use super::trouble;
+use super::diagnosis;
 
 /// Other names of settings that are ours, and settings that contradict them. They are removed: librdkafka takes settings in
 /// no particular order, so that an alias could win.
@@ -169,9 +169,9 @@ pub(super) fn open<C: ClientContext, T: FromClientConfigAndContext<C>>(
 ) -> KafkaResult<T> {
     T::from_config_and_context(settings, context).map_err(|error| match error {
         KafkaError::ClientConfig(result, said, key, value) => {
-            KafkaError::ClientConfig(result, trouble::refused_value(&said, &value), key, "…".to_owned())
+            KafkaError::ClientConfig(result, diagnosis::refused_value(&said, &value), key, "…".to_owned())
         }
-        KafkaError::ClientCreation(said) => KafkaError::ClientCreation(trouble::words(&said)),
+        KafkaError::ClientCreation(said) => KafkaError::ClientCreation(diagnosis::words(&said)),
         error => error,
     })
 }
@@ -211,15 +211,15 @@ impl Quiet {
             )
         );
         match self.no_connection.lock().as_ref().filter(|_| is_about_connection) {
-            Some(reason) => trouble::with_advice(&format!("{said}: {reason}")),
-            None => trouble::with_advice(&said),
+            Some(reason) => diagnosis::with_advice(&format!("{said}: {reason}")),
+            None => diagnosis::with_advice(&said),
         }
     }
 }
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if let Some(reason) = trouble::end_of_connection(facility, message) {
+        if let Some(reason) = diagnosis::end_of_connection(facility, message) {
             *self.no_connection.lock() = Some(reason.to_owned());
         }
         log(level, facility, message);

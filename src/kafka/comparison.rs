@@ -33,7 +33,7 @@ use crate::telemetry::targets::KAFKA;
 
 use super::delivery::Monitor;
 use super::recovery::{self, Progress, Sequences};
-use super::trouble::is_for_somebody;
+use super::diagnosis::is_for_somebody;
 
 /// How often the publisher checks whether it has to stop.
 const STEP: Duration = Duration::from_millis(250);

@@ -19,15 +19,15 @@ use crate::journal::outbox::Outbox;
 
 use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
+use super::diagnosis::is_refusal;
 use super::partition;
-use super::trouble::is_refusal;
 
 /// How long a full queue of librdkafka is left alone.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 
 /// How long a query about a topic may take, and the pause before the next.
-const LOOK: Duration = Duration::from_millis(500);
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+const PROBE_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a message was not enqueued.
 pub(super) enum Refusal {
@@ -99,7 +99,7 @@ impl Connection {
             if self.failures.any() {
                 return Err(Refusal::Failed);
             }
-            let metadata = self.producer.client().fetch_metadata(Some(topic), LOOK);
+            let metadata = self.producer.client().fetch_metadata(Some(topic), PROBE_TIMEOUT);
             let found = metadata
                 .as_ref()
                 .ok()
@@ -111,7 +111,7 @@ impl Connection {
             if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
                 break partition::ever_of(key.as_bytes(), found.partitions().len());
             }
-            if self.outbox.pause(LOOK_AGAIN) {
+            if self.outbox.pause(PROBE_PAUSE) {
                 return Err(Refusal::Stopped);
             }
         };
@@ -181,7 +181,7 @@ impl Connection {
                 code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
                 code => {
                     if self.failures.record(ticket, code) {
-                        self.monitor.error(code, Some(ticket.topic), &error.to_string());
+                        self.monitor.record_error(code, Some(ticket.topic), &error.to_string());
                     }
                     return Err(Refusal::Failed);
                 }

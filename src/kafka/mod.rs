@@ -8,12 +8,13 @@
 //!
 //! * [`publisher`]: the facade, from startup to drain;
 //! * [`encode`]: events and feed statuses to messages;
-//! * `producer`, `delivery`: the thread that sends, and what comes back; `connection`, `client`: what it sends with;
-//! * `transactions`, [`checkpoint`]: the thread that sends exactly once, and what it remembers in Kafka;
+//! * `driver`: the thread that sends; `connection`, `client`: what it sends with; `delivery`: what comes back;
+//! * `at_least_once`, `exactly_once`: what either guarantee adds to the thread;
+//! * [`checkpoint`], `ownership`: what exactly-once delivery remembers in Kafka, and whose the integration is by that;
 //! * [`properties`]: whether librdkafka accepts the configured properties, checked before anything is started;
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
-//! * `refusals`: what follows from failures, for both; `trouble`: explains them by the right or setting that is missing;
+//! * `failure_policy`: what follows from failures, for both; `diagnosis`: explains them by the right or setting that is missing;
 //! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that looks after them, and a cluster inside the process;
 //! * [`tombstones`]: tombstones for people of whom nothing is left, without a journal;
 //! * [`dead_letter`]: what could not be read or will never be accepted;
@@ -21,21 +22,25 @@
 //! * [`tail`]: reading a topic back;
 //! * [`recovery`]: the agent table from the `current` topic.
 
+mod at_least_once;
 pub mod checkpoint;
 mod client;
 pub mod comparison;
 mod connection;
 pub mod dead_letter;
 mod delivery;
+mod diagnosis;
+mod driver;
 pub mod embedded;
 pub mod encode;
+mod exactly_once;
+mod failure_policy;
 pub mod observer;
+mod ownership;
 mod partition;
-mod producer;
 pub mod properties;
 pub mod publisher;
 pub mod recovery;
-mod refusals;
 mod retention;
 pub mod tail;
 pub mod takeover;
@@ -44,7 +49,7 @@ pub(crate) mod testing;
 pub mod tombstones;
 mod topic_keeper;
 pub mod topics;
-mod transactions;
-mod trouble;
+
+// `comparison` still says `trouble`.
 
 pub use publisher::{PublishHandle, Publisher};

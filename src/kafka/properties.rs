@@ -18,7 +18,7 @@ use crate::config::file;
 use crate::config::model::Kafka;
 
 use super::client::{self, Quiet, Sizing};
-use super::trouble;
+use super::diagnosis;
 
 /// Something that librdkafka refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ fn alone(name: &str, value: &str) -> Option<Fault> {
     let KafkaError::ClientConfig(_, said, ..) = &error else {
         return Some(Fault {
             property: Some(name.to_owned()),
-            message: trouble::words(&error.to_string()),
+            message: diagnosis::words(&error.to_string()),
             hint: None,
         });
     };
@@ -126,7 +126,7 @@ fn alone(name: &str, value: &str) -> Option<Fault> {
         let near = nearest(name);
         ("librdkafka has no such property".to_owned(), near.map(|near| format!("did you mean {near:?}?")))
     } else {
-        (trouble::refused_value(said, value), None)
+        (diagnosis::refused_value(said, value), None)
     };
     Some(Fault { property: Some(name.to_owned()), message, hint })
 }
@@ -176,7 +176,7 @@ fn together(kafka: &Kafka) -> Option<Fault> {
         KafkaError::ClientConfig(_, said, name, _) => {
             (said.clone(), Some(name.clone()).filter(|name| kafka.properties.contains_key(name)))
         }
-        error => (trouble::words(&error.to_string()), None),
+        error => (diagnosis::words(&error.to_string()), None),
     };
     let message = match &property {
         Some(name) => message.strip_prefix(&format!("{name}: ")).map_or(message.clone(), str::to_owned),
@@ -201,17 +201,21 @@ mod tests {
     use crate::kafka::testing;
     use crate::kafka::testing::certificates::{Authority, DAY, Pair, Valid};
 
-    fn told(properties: &[(&str, &str)]) -> Vec<String> {
+    fn faults(properties: &[(&str, &str)]) -> Vec<String> {
         let mut kafka = testing::kafka("127.0.0.1:1");
         kafka.properties.extend(properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let line = |Fault { property, message, hint }| {
             let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             format!("{}: {message}{hint}", property.as_deref().unwrap_or("-"))
         };
-        let told: Vec<String> = check(&kafka, true).into_iter().map(line).collect();
+        let faults: Vec<String> = check(&kafka, true).into_iter().map(line).collect();
         kafka.delivery = Delivery::ExactlyOnce;
-        assert_eq!(told, check(&kafka, true).into_iter().map(line).collect::<Vec<_>>(), "the same for both deliveries");
-        told
+        assert_eq!(
+            faults,
+            check(&kafka, true).into_iter().map(line).collect::<Vec<_>>(),
+            "the same for both deliveries"
+        );
+        faults
     }
 
     #[test]
@@ -295,7 +299,7 @@ mod tests {
             ),
         ];
         for (properties, expected) in cases {
-            assert_eq!(told(properties), expected, "{properties:?}");
+            assert_eq!(faults(properties), expected, "{properties:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 
-use crate::config::model::{Bootstrap, Delivery, Kafka};
+use crate::config::model::{Bootstrap, Kafka};
 use crate::join;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message};
@@ -23,12 +23,11 @@ use crate::journal::{Journal, JournalError, LaneStart, Refused, StoreHealth};
 
 use super::comparison::{Compared, Comparer, Comparison, KnownAgents};
 use super::delivery::Monitor;
+use super::driver::{self, SpawnError};
 use super::embedded::{Embedded, EmbeddedError};
 use super::observer::{KafkaHealth, Observer};
-use super::producer::{PublisherThread, SpawnError};
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
-use super::transactions::TransactionThread;
 
 /// How long the store has at shutdown, at least.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -227,13 +226,8 @@ impl Publisher {
             KnownAgents::Sequences(_) if self.embedded.is_some() => KnownAgents::AsKafka,
             known => known,
         });
-        let (id, owner) = (Arc::clone(integration), self.journal.store_id());
-        let shared = (lane.clone(), Arc::clone(&comparison), Arc::clone(&monitor));
-        let (servers, kafka) = (&self.servers, &self.kafka);
-        let thread = match kafka.delivery {
-            Delivery::AtLeastOnce => PublisherThread::spawn(id, servers, kafka, shared.0, shared.1, shared.2)?,
-            Delivery::ExactlyOnce => TransactionThread::spawn(id, servers, kafka, owner, shared.0, shared.1, shared.2)?,
-        };
+        let owner = self.journal.store_id();
+        let thread = driver::spawn(integration, &self.servers, &self.kafka, owner, &lane, &comparison, &monitor)?;
         if let Some(topics) = &self.topics {
             topics.add(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
         }

@@ -27,7 +27,7 @@ use crate::telemetry::targets::KAFKA;
 
 use super::checkpoint::SETTLED_MARGIN;
 use super::client::{self, Quiet, explain, settings};
-use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
+use super::diagnosis::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
 
 pub use crate::contract::recovered::{Recovered, RecoveredFeed, Sequences};
 
@@ -126,7 +126,7 @@ fn read_into(
         stop,
         progress,
         patience,
-        told_at: Instant::now(),
+        reported_at: Instant::now(),
         quiet_since: Instant::now(),
         known: Known::by(&kafka.properties),
         said: None,
@@ -178,7 +178,7 @@ struct Reading<'a> {
     progress: &'a mut dyn FnMut(Progress),
     /// A transaction that is open for longer never ends.
     patience: Duration,
-    told_at: Instant,
+    reported_at: Instant,
     quiet_since: Instant,
     known: Known,
     /// The last reason that was reported ahead of time.
@@ -227,7 +227,7 @@ impl Reading<'_> {
     fn goals(&mut self, partitions: &[i32]) -> Result<Goals, Halt> {
         let mut goals = Goals::new();
         for &partition in partitions {
-            self.look()?;
+            self.go_on()?;
             let found = self.all.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
             let (low, high) = found.map_err(|error| self.failed(&self.all, &error))?;
             if low < high {
@@ -244,7 +244,7 @@ impl Reading<'_> {
         let mut hanging = Goals::new();
         for (&partition, &goal) in goals {
             loop {
-                self.look()?;
+                self.go_on()?;
                 let found = self.committed.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
                 let (_, stable) = found.map_err(|error| self.failed(&self.committed, &error))?;
                 if stable >= goal {
@@ -273,12 +273,12 @@ impl Reading<'_> {
         }
         reader.assign(&assignment).map_err(|error| self.failed(reader, &error))?;
         let mut first_unreadable = None;
-        let mut trouble = "kafka to send messages".to_owned();
+        let mut awaited = "kafka to send messages".to_owned();
         while !spans.is_empty() {
-            self.look()?;
+            self.go_on()?;
             match reader.poll(STEP) {
                 None => {
-                    tell(self.progress, &mut self.told_at, || waiting(&trouble, self.quiet_since));
+                    report_progress(self.progress, &mut self.reported_at, || waiting(&awaited, self.quiet_since));
                 }
                 Some(Ok(message)) => {
                     self.quiet_since = Instant::now();
@@ -289,7 +289,7 @@ impl Reading<'_> {
                         spans.remove(&message.partition());
                     }
                     let messages = collector.messages;
-                    tell(self.progress, &mut self.told_at, || Progress::Reading { messages });
+                    report_progress(self.progress, &mut self.reported_at, || Progress::Reading { messages });
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     spans.remove(&partition);
@@ -299,7 +299,7 @@ impl Reading<'_> {
                 Some(Err(error)) if is_gone(&error) || refuses(&error) => {
                     return Err(self.failed(reader, &error));
                 }
-                Some(Err(error)) => trouble = reader.context().explain(&error),
+                Some(Err(error)) => awaited = reader.context().explain(&error),
             }
         }
         if let Some((partition, offset, unreadable)) = first_unreadable {
@@ -316,13 +316,13 @@ impl Reading<'_> {
         // What somebody has to fix is reported at once, what may pass after a while.
         if is_for_somebody(reason) && self.said.as_deref() != Some(reason) {
             self.said = Some(reason.to_owned());
-            self.told_at = Instant::now();
+            self.reported_at = Instant::now();
             (self.progress)(waiting(reason, self.quiet_since));
         }
-        tell(self.progress, &mut self.told_at, || waiting(reason, self.quiet_since));
+        report_progress(self.progress, &mut self.reported_at, || waiting(reason, self.quiet_since));
         let until = Instant::now() + RETRY;
         while Instant::now() < until {
-            self.look()?;
+            self.go_on()?;
             // Nothing is assigned: this only waits.
             drop(self.committed.poll(STEP));
         }
@@ -336,7 +336,7 @@ impl Reading<'_> {
         })
     }
 
-    fn look(&self) -> Result<(), Halt> {
+    fn go_on(&self) -> Result<(), Halt> {
         if (self.stop)() { Err(Halt::Stopped) } else { Ok(()) }
     }
 }
@@ -357,9 +357,9 @@ fn is_gone(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(is_missing)
 }
 
-fn tell(progress: &mut dyn FnMut(Progress), told_at: &mut Instant, what: impl FnOnce() -> Progress) {
-    if told_at.elapsed() >= PROGRESS {
-        *told_at = Instant::now();
+fn report_progress(progress: &mut dyn FnMut(Progress), reported_at: &mut Instant, what: impl FnOnce() -> Progress) {
+    if reported_at.elapsed() >= PROGRESS {
+        *reported_at = Instant::now();
         progress(what());
     }
 }

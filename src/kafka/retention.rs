@@ -80,8 +80,8 @@ impl Kept {
 /// Warns that a topic keeps its messages longer than `wanted`, and says how to change that.
 pub(super) fn warn_if_longer(topic: &str, wanted: Duration, servers: &str, resource: &ConfigResource) {
     let Some(kept) = Kept::of(resource).filter(|kept| kept.is_longer_than(wanted)) else { return };
-    let at_most = kept.most().map_or_else(|| "for ever".to_owned(), told);
-    let wanted_most = told(wanted + segment(wanted));
+    let at_most = kept.most().map_or_else(|| "for ever".to_owned(), in_hours);
+    let wanted_most = in_hours(wanted + segment(wanted));
     let command = command(topic, wanted, servers);
     tracing::warn!(
         target: KAFKA, topic,
@@ -101,7 +101,7 @@ fn command(topic: &str, wanted: Duration, servers: &str) -> String {
 }
 
 /// Formats it in whole hours, rounded up.
-fn told(duration: Duration) -> String {
+fn in_hours(duration: Duration) -> String {
     format!("{}h", duration.as_secs().div_ceil(HOUR.as_secs()))
 }
 
@@ -135,7 +135,7 @@ mod tests {
             (kept(false, Some(1), 1), None, true),
         ];
         for (kept, most, is_longer) in cases {
-            assert_eq!(kept.most().map(told).as_deref(), most, "{kept:?}");
+            assert_eq!(kept.most().map(in_hours).as_deref(), most, "{kept:?}");
             assert_eq!(kept.is_longer_than(7 * DAY), is_longer, "{kept:?}");
         }
     }

@@ -15,7 +15,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use crate::contract::lines::{Parts, json_line};
 
 use super::client::{self, Quiet, explain, settings};
-use super::trouble::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
+use super::diagnosis::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const METADATA_STEP: Duration = Duration::from_secs(1);

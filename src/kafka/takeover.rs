@@ -14,7 +14,7 @@ use crate::config::model::Kafka;
 use crate::telemetry::targets::KAFKA;
 
 use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
-use super::trouble::{Known, Right, refuses};
+use super::diagnosis::{Known, Right, refuses};
 
 /// How long one attempt may take; also how long it takes to notice a stop.
 const STEP: Duration = Duration::from_secs(1);

@@ -119,22 +119,22 @@ pub(super) fn recorder() -> (Arc<dyn Observer>, Receiver<Seen>) {
 }
 
 impl Recorder {
-    fn tell(&self, seen: Seen) {
+    fn report(&self, seen: Seen) {
         let _ = self.0.lock().send(seen);
     }
 }
 
 impl Observer for Recorder {
     fn acknowledged(&self, route: Route, latency: Option<Duration>) {
-        self.tell(Seen::Acknowledged(route, latency.is_some()));
+        self.report(Seen::Acknowledged(route, latency.is_some()));
     }
     fn kafka_error(&self, kind: &str) {
-        self.tell(Seen::Error(kind.to_owned()));
+        self.report(Seen::Error(kind.to_owned()));
     }
     fn dropped(&self, reason: &str) {
-        self.tell(Seen::Dropped(reason.to_owned()));
+        self.report(Seen::Dropped(reason.to_owned()));
     }
     fn connected(&self, connected: bool) {
-        self.tell(Seen::Connected(connected));
+        self.report(Seen::Connected(connected));
     }
 }

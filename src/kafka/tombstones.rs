@@ -14,8 +14,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::config::model::{Delivery, Kafka};
 
 use super::client::{self, Quiet, Sizing, producer_settings};
+use super::diagnosis::{self, Known, Right};
 use super::partition;
-use super::trouble::{self, Known, Right};
 
 const STEP: Duration = Duration::from_millis(100);
 /// How long to wait for an answer about the topic.
@@ -82,7 +82,7 @@ pub fn send(
     let is_late = || {
         let said =
             || producer.context().quiet.reason().unwrap_or_else(|| "Kafka has not taken them in time".to_owned());
-        if Instant::now() >= deadline { Err(trouble::with_advice(&said())) } else { Ok(()) }
+        if Instant::now() >= deadline { Err(diagnosis::with_advice(&said())) } else { Ok(()) }
     };
     let partitions = loop {
         is_late()?;
@@ -91,7 +91,7 @@ pub fn send(
             found.as_ref().ok().and_then(|metadata| metadata.topics().iter().find(|found| found.name() == topic));
         match found.map(|found| (found.error(), found.partitions().len())) {
             Some((None, count)) if count > 0 => break count,
-            Some((Some(code), _)) if trouble::is_refusal(code.into()) => {
+            Some((Some(code), _)) if diagnosis::is_refusal(code.into()) => {
                 return Err(explain(&KafkaError::MetadataFetch(code.into())));
             }
             _ => producer.poll(STEP),

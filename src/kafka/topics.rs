@@ -19,8 +19,8 @@ use crate::journal::message::Topic;
 use crate::telemetry::targets::KAFKA;
 
 use super::client::{self, Quiet, settings};
+use super::diagnosis::{Known, Right, is_refusal};
 use super::retention;
-use super::trouble::{Known, Right, is_refusal};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request continues after it was stopped.

@@ -228,11 +228,11 @@ mod tests {
     #[test]
     fn a_missing_right_is_named_with_the_user_who_lacks_it() {
         let properties = |user: Option<&str>| user.map(|user| ("sasl.username".to_owned(), user.to_owned()));
-        let told = |user, right| Known::by(&properties(user).into_iter().collect()).lacks(right);
+        let named = |user, right| Known::by(&properties(user).into_iter().collect()).lacks(right);
         let lines = [
-            told(Some("rtalink"), Right::Write("rta.audit")),
-            told(None, Right::Transactions("rtalink-avaya-1")),
-            told(Some("r"), Right::Idempotence),
+            named(Some("rtalink"), Right::Write("rta.audit")),
+            named(None, Right::Transactions("rtalink-avaya-1")),
+            named(Some("r"), Right::Idempotence),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         Kafka refuses WRITE on topic "rta.audit" to user "rtalink": see SECURITY.md

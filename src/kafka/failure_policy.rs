@@ -24,14 +24,14 @@ use super::client::{Sizing, producer_settings};
 use super::connection::Connection;
 use super::dead_letter;
 use super::delivery::{Breakage, FailureList, Monitor, OnTheWay};
-use super::trouble::is_missing;
+use super::diagnosis::{is_missing, is_refusal};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// How long a topic that nothing may wait for is left alone.
 const CLOSED: Duration = Duration::from_secs(60);
 /// How long a query about it may take.
-const LOOK: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// A broker that has just started, or a topic that was just created, may not be known everywhere.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 const ANSWER_WAIT: Duration = Duration::from_millis(250);
@@ -49,12 +49,12 @@ struct SideTopic {
     is_to_be_created: bool,
     /// Until when it counts as closed, and why.
     closed: Option<(Instant, RDKafkaErrorCode)>,
-    /// It was there when we looked.
+    /// The last probe found it.
     is_known: bool,
 }
 
 /// What one integration's publisher has learned from failures.
-pub(super) struct Refusals {
+pub(super) struct FailurePolicy {
     integration: Arc<str>,
     outbox: Arc<Outbox>,
     monitor: Arc<Monitor>,
@@ -68,7 +68,7 @@ pub(super) struct Refusals {
     side: [SideTopic; SIDE.len()],
 }
 
-impl Refusals {
+impl FailurePolicy {
     /// Creates it with nothing learned yet.
     pub(super) fn new(integration: Arc<str>, kafka: &Kafka, outbox: Arc<Outbox>, monitor: Arc<Monitor>) -> Self {
         Self {
@@ -127,8 +127,8 @@ impl Refusals {
         self.single_until.unwrap_or(u64::MAX)
     }
 
-    /// Something was delivered.
-    pub(super) fn progress(&mut self) {
+    /// Begins with the shortest back-off again, because something was delivered.
+    pub(super) fn reset_backoff(&mut self) {
         self.backoff = FIRST_BACKOFF;
     }
 
@@ -212,7 +212,7 @@ impl Refusals {
         let mut answer = Ok(());
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
             // A broker that cannot be asked accepts nothing either: the message waits like everything else.
-            answer = look_at(connection, &side.name)?;
+            answer = probe(connection, &side.name)?;
             if answer.is_ok() || self.outbox.pause(ANSWER_WAIT) {
                 break;
             }
@@ -222,7 +222,7 @@ impl Refusals {
             return None;
         };
         // It may be about to be created.
-        let may_come = side.is_to_be_created && side.closed.is_none() && !super::trouble::is_refusal(code);
+        let may_come = side.is_to_be_created && side.closed.is_none() && !is_refusal(code);
         if may_come || !gives_way(topic, code) {
             return None;
         }
@@ -284,8 +284,8 @@ impl Refusals {
 }
 
 /// Returns what the broker says about a topic; `None` where it does not answer.
-fn look_at(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
-    let metadata = connection.producer.client().fetch_metadata(Some(name), LOOK).ok()?;
+fn probe(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
+    let metadata = connection.producer.client().fetch_metadata(Some(name), PROBE_TIMEOUT).ok()?;
     let found = metadata.topics().iter().find(|found| found.name() == name)?;
     Some(found.error().map_or(Ok(()), |error| Err(RDKafkaErrorCode::from(error))))
 }

@@ -1,0 +1,39 @@
+//! At-least-once delivery: messages one after another, each acknowledged by its own delivery reports.
+//!
+//! Invariant: a message leaves the outbox only by a delivery report.
+//!
+//! Failure policy: `enable.gapless.guarantee` stops a producer before anything after a failed message is sent, and the rest is
+//! purged. What the next producer sends again includes what must not stay ahead of a message that failed: these are the
+//! duplicates.
+
+use std::time::Duration;
+
+use crate::telemetry::targets::KAFKA;
+
+use super::connection::Connection;
+use super::driver::{Driver, End, Guarantee, Stopped};
+
+/// The guarantee that every message arrives.
+pub(super) struct AtLeastOnce;
+
+impl Guarantee for AtLeastOnce {
+    fn begin(&mut self, driver: &mut Driver, _: &Connection) -> Result<(), End> {
+        Ok(driver.wait_compared()?)
+    }
+
+    fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End> {
+        let messages = driver.take(connection)?;
+        messages.iter().try_for_each(|outgoing| driver.send(connection, outgoing))
+    }
+
+    fn close(&mut self, _: &Driver, connection: Connection, _: End) {
+        drop(connection);
+    }
+
+    fn prepare_next(&mut self, driver: &mut Driver, _: End, wait: Duration) -> Result<(), Stopped> {
+        // Only now: a message that was just given up does not make others go out again.
+        let duplicates = driver.outbox.rewind();
+        tracing::debug!(target: KAFKA, integration = &*driver.integration, duplicates, ?wait, "new producer");
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! The publisher thread of one integration: takes messages from the outbox and has a producer deliver them.
+//!
+//! The thread and its life cycle are here. What `delivery` asks for beyond that is a [`Guarantee`]: `at_least_once` and
+//! `exactly_once`. Each round of the life cycle has one producer: the guarantee publishes with it until it must end and then
+//! closes it, the driver decides by `failure_policy` when the next one begins, and the guarantee prepares for that.
+//!
+//! Invariants: messages go to the producer in the order of their positions, each to all of its topics; of one key, no message
+//! overtakes another (see `outbox` for what that means after a failure).
+//!
+//! Failure policy: librdkafka retries what can be retried, for ever, and in order. Whatever it nevertheless reports as failed
+//! ends the producer, and a new one starts again at the first message that is not acknowledged, as `failure_policy` says.
+//!
+//! Cost: two threads per integration, this one and librdkafka's polling; one allocation of headers per message and topic.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use uuid::Uuid;
+
+use crate::config::model::{Delivery, Kafka};
+use crate::journal::lane::Lane;
+use crate::journal::outbox::{Outbox, Outgoing, Taken};
+
+use super::at_least_once::AtLeastOnce;
+use super::comparison::Comparison;
+use super::connection::{Connection, Refusal};
+use super::delivery::{Monitor, Ticket};
+use super::exactly_once::ExactlyOnce;
+use super::failure_policy::FailurePolicy;
+
+/// Messages taken from the outbox at a time.
+pub(super) const TAKE: usize = 256;
+
+/// Why the work with a producer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The outbox was stopped.
+    Stopped,
+    /// Everything that was sent one by one has arrived.
+    Reached,
+    /// The producer is at its end; why is in its failures.
+    Failed,
+}
+
+/// The outbox was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stopped;
+
+impl From<Stopped> for End {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// A delivery guarantee: what is particular to it in the life of a producer.
+pub(super) trait Guarantee: Send {
+    /// Does what must precede the first message of a producer.
+    ///
+    /// # Errors
+    /// [`End`] says why the producer must end.
+    fn begin(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End>;
+
+    /// Publishes the next messages; blocks until there are some. Called again and again.
+    ///
+    /// # Errors
+    /// [`End`] says why the producer must end.
+    fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End>;
+
+    /// Destroys the producer, which purges it and serves its last reports.
+    fn close(&mut self, driver: &Driver, connection: Connection, end: End);
+
+    /// Prepares for the next producer, which is created after `wait`.
+    ///
+    /// # Errors
+    /// When the outbox was stopped.
+    fn prepare_next(&mut self, driver: &mut Driver, end: End, wait: Duration) -> Result<(), Stopped>;
+}
+
+/// What the thread works with, whatever the guarantee.
+pub(super) struct Driver {
+    pub(super) integration: Arc<str>,
+    pub(super) servers: String,
+    pub(super) kafka: Kafka,
+    pub(super) lane: Lane,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) comparison: Arc<Comparison>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) failure_policy: FailurePolicy,
+}
+
+/// Starts an integration's publisher thread. The first producer is created here, so that settings that librdkafka does not
+/// accept are a startup error; Kafka itself need not be reachable. `owner` is the id of the store whose journal counts the
+/// positions.
+pub(super) fn spawn(
+    integration: &Arc<str>,
+    servers: &str,
+    kafka: &Kafka,
+    owner: Uuid,
+    lane: &Lane,
+    comparison: &Arc<Comparison>,
+    monitor: &Arc<Monitor>,
+) -> Result<JoinHandle<()>, SpawnError> {
+    let guarantee: Box<dyn Guarantee> = match kafka.delivery {
+        Delivery::AtLeastOnce => Box::new(AtLeastOnce),
+        Delivery::ExactlyOnce => Box::new(ExactlyOnce::new(owner)),
+    };
+    let outbox = Arc::clone(lane.outbox());
+    let driver = Driver {
+        integration: Arc::clone(integration),
+        servers: servers.to_owned(),
+        kafka: kafka.clone(),
+        lane: lane.clone(),
+        comparison: Arc::clone(comparison),
+        monitor: Arc::clone(monitor),
+        failure_policy: FailurePolicy::new(Arc::clone(integration), kafka, Arc::clone(&outbox), Arc::clone(monitor)),
+        outbox,
+    };
+    let first = driver.failure_policy.connect(&driver.servers, &driver.kafka)?;
+    let name = format!("publish-{}", driver.integration);
+    Ok(thread::Builder::new().name(name).spawn(move || driver.run(guarantee, first))?)
+}
+
+impl Driver {
+    fn run(mut self, mut guarantee: Box<dyn Guarantee>, first: Connection) {
+        let mut connection = first;
+        loop {
+            let acknowledged_before = self.outbox.acknowledged_to();
+            let end = self.publish(&mut *guarantee, &connection);
+            let failures = Arc::clone(&connection.failures);
+            guarantee.close(&self, connection, end);
+            if self.outbox.acknowledged_to() > acknowledged_before {
+                self.failure_policy.reset_backoff();
+            }
+            let wait = match end {
+                End::Stopped => return,
+                End::Reached => {
+                    self.failure_policy.end_single();
+                    Duration::ZERO
+                }
+                End::Failed => self.failure_policy.after_failure(failures.take()),
+            };
+            if guarantee.prepare_next(&mut self, end, wait).is_err() {
+                return;
+            }
+            let Some(next) = self.failure_policy.reconnect(&self.servers, &self.kafka, wait) else { return };
+            connection = next;
+        }
+    }
+
+    /// Publishes with a producer until it must end.
+    fn publish(&mut self, guarantee: &mut dyn Guarantee, connection: &Connection) -> End {
+        if let Err(end) = guarantee.begin(self, connection) {
+            return end;
+        }
+        loop {
+            if let Err(end) = guarantee.publish(self, connection) {
+                return end;
+            }
+        }
+    }
+
+    /// Waits until Kafka is compared with the store.
+    pub(super) fn wait_compared(&self) -> Result<(), Stopped> {
+        if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(Stopped) }
+    }
+
+    /// Takes the next messages from the outbox, at least one, and fetches what is not in memory.
+    pub(super) fn take(&self, connection: &Connection) -> Result<Vec<Outgoing>, End> {
+        loop {
+            if connection.has_failed() {
+                return Err(End::Failed);
+            }
+            match self.outbox.take(TAKE, self.failure_policy.until()) {
+                Taken::Interrupted => {}
+                Taken::Behind(position) => self.lane.fetch(&self.integration, position),
+                Taken::Reached => return Err(End::Reached),
+                Taken::Stopped => return Err(End::Stopped),
+                Taken::Messages(messages) => return Ok(messages),
+            }
+        }
+    }
+
+    /// Sends a message to the topics that lack it.
+    pub(super) fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
+        let message = &outgoing.message;
+        for topic in outgoing.topics() {
+            let code = match self.failure_policy.closed(topic, connection) {
+                Some(code) => code,
+                None => {
+                    let ticket = Ticket { position: outgoing.position, topic };
+                    match connection.enqueue_message(topic.name(&self.kafka.topics), message, ticket) {
+                        Ok(()) => continue,
+                        Err(Refusal::TooLarge(code)) => code,
+                        Err(Refusal::Failed) => return Err(End::Failed),
+                        Err(Refusal::Stopped) => return Err(End::Stopped),
+                    }
+                }
+            };
+            let replacement = self.failure_policy.give_up(outgoing.position, message, code);
+            return replacement.map_or(Ok(()), |replacement| self.send(connection, &replacement));
+        }
+        Ok(())
+    }
+
+    /// Waits that long, unless the outbox is stopped.
+    pub(super) fn pause(&self, wait: Duration) -> Result<(), Stopped> {
+        if self.outbox.pause(wait) { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Whether the outbox was stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.outbox.pause(Duration::ZERO)
+    }
+}
+
+/// Why a publisher thread could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    #[error(transparent)]
+    Settings(#[from] KafkaError),
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+}
