@@ -202,8 +202,22 @@ pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
         listened_from: feed.listening.from.map(Timestamp::as_micros),
         listened_until: feed.listening.until.map(Timestamp::as_micros),
         deaf: feed.listening.deaf.iter().map(|(from, to)| deaf(*from, *to)).collect(),
+        cursor: Vec::new(),
     }
     .encode_to_vec()
+}
+
+/// Encodes how far a source has been read that has rows instead of a feed.
+pub fn encode_cursor(cursor: Vec<u8>) -> Vec<u8> {
+    store::FeedMemory { cursor, ..store::FeedMemory::default() }.encode_to_vec()
+}
+
+/// Reads a cursor back from [`encode_cursor`]; empty where the source has not been read yet.
+///
+/// # Errors
+/// Bytes that are not such a message.
+pub fn decode_cursor(bytes: &[u8]) -> Result<Vec<u8>, MemoryError> {
+    Ok(store::FeedMemory::decode(bytes)?.cursor)
 }
 
 /// Reads a feed back from [`encode_feed`]; no bytes give a feed of which nothing is known.

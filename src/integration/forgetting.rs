@@ -153,6 +153,7 @@ impl Charge {
             messages: keys.iter().map(tombstone).collect(),
             agents: Vec::new(),
             forgotten: keys.iter().map(forgotten).collect(),
+            source: None,
             is_urgent,
         };
         fail_point::reach(fail_point::BEFORE_FORGET);

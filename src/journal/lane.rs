@@ -27,6 +27,13 @@ const FETCH_AGAIN: Duration = Duration::from_secs(5);
 /// What must be free before a full journal has room again, unless its bounds are even smaller.
 const ROOM: u64 = 4 * 1024 * 1024;
 
+/// The name of the lane in which the history of an integration waits: none of it is ever in front of a live event, because
+/// each lane has its own positions, bounds, window and publisher. Live events are in a lane with the integration's own name.
+pub fn history_of(integration: &str) -> Arc<str> {
+    // No integration has a slash in its id.
+    format!("{integration}/history").into()
+}
+
 /// One integration's part of the journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Lane {
@@ -50,25 +57,25 @@ impl Lane {
     /// # Errors
     /// [`Refused`], with the messages: when there is no room for them, and when the journal is closed.
     pub fn submit(&self, batch: Batch) -> Result<u64, Refused> {
-        let Batch { messages, agents, forgotten, is_urgent } = batch;
+        let Batch { messages, agents, forgotten, source, is_urgent } = batch;
         let forgets = !forgotten.is_empty();
         let carries_agents = forgets || !agents.is_empty();
         let content = row::encode_with(&messages, agents, forgotten);
-        let refused = |messages| Box::new(Batch { messages, is_urgent, ..Batch::default() });
+        let refused = |messages, source| Box::new(Batch { messages, source, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();
         let reserve = if is_urgent { RESERVE } else { 0 };
         let most_stored = self.shared.bounds.journal_bytes + reserve as u64;
         let mut queue = self.shared.queue.lock();
         loop {
             if queue.phase != Phase::Open || queue.lane(self.index).is_closed {
-                return Err(Refused::Closed(refused(messages)));
+                return Err(Refused::Closed(refused(messages, source)));
             }
             let is_in_trouble = queue.is_in_trouble();
             let lane = queue.lane(self.index);
             let fits_store = lane.stored == 0 || lane.stored + content.len() as u64 <= most_stored;
             let fits_queue = lane.queued == 0 || lane.queued + content.len() <= QUEUE_BYTES + reserve;
             if !fits_store || (is_in_trouble && !fits_queue) {
-                return Err(Refused::Full(refused(messages)));
+                return Err(Refused::Full(refused(messages, source)));
             }
             if fits_queue {
                 break;
@@ -81,7 +88,8 @@ impl Lane {
         lane.stored += content.len() as u64;
         let end = lane.next;
         let lane = self.index;
-        self.push(&mut queue, Item::Batch { lane, first, messages, content, submitted_at, carries_agents, forgets });
+        let batch = Item::Batch { lane, first, messages, content, submitted_at, carries_agents, forgets, source };
+        self.push(&mut queue, batch);
         Ok(end)
     }
 

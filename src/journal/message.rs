@@ -117,6 +117,9 @@ pub struct Batch {
     pub agents: Vec<crate::contract::store::AgentMemory>,
     /// Agents who are forgotten with the tombstones among the messages: none of them is in `agents`.
     pub forgotten: Vec<crate::contract::store::Forgotten>,
+    /// How far the source has been read with these messages, as its lane remembers it from then on, in the same commit: a
+    /// `rtalink.store.v1.FeedMemory`. Absent where the source is a feed.
+    pub source: Option<Vec<u8>>,
     /// May take the reserve of a full journal: feed statuses.
     pub is_urgent: bool,
 }

@@ -109,6 +109,8 @@ pub(super) enum Item {
         /// What it says about agents has to be in the agent table before it may leave.
         carries_agents: bool,
         forgets: bool,
+        /// How far the source has been read.
+        source: Option<Vec<u8>>,
     },
     Checkpoint {
         lane: LaneIndex,
@@ -382,6 +384,7 @@ mod tests {
             submitted_at: Instant::now(),
             carries_agents: false,
             forgets: false,
+            source: None,
         };
         queue.items.extend((0..).zip(items).map(item));
         queue

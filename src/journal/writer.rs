@@ -224,7 +224,10 @@ impl Writer {
             let coverage = coverage.entry(index).or_insert(lane.coverage);
             let write = match item {
                 Item::Open { .. } | Item::Close { .. } | Item::Work(_) | Item::Erase { .. } => continue,
-                Item::Batch { first, messages, content, carries_agents, forgets, .. } => {
+                Item::Batch { first, messages, content, carries_agents, forgets, source, .. } => {
+                    if let Some(memory) = source {
+                        writes.push(Write::Source { integration, memory });
+                    }
                     if *forgets {
                         writes.push(Write::EraseDue);
                     }
@@ -348,7 +351,10 @@ impl Writer {
             *bytes.entry(index).or_default() += item.bytes();
             let Some(lane) = self.lanes.get_mut(&index) else { continue };
             match item {
-                Item::Batch { first, messages, submitted_at, carries_agents, forgets, .. } => {
+                Item::Batch { first, messages, submitted_at, carries_agents, forgets, source, .. } => {
+                    if let Some(memory) = source {
+                        lane.feed = memory;
+                    }
                     let end = first + messages.len() as u64;
                     if forgets {
                         // So that the store does not count as erased before somebody asks.

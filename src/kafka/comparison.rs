@@ -32,8 +32,8 @@ use crate::journal::store::AgentKey;
 use crate::telemetry::targets::KAFKA;
 
 use super::delivery::Monitor;
-use super::recovery::{self, Progress, Sequences};
 use super::diagnosis::is_for_somebody;
+use super::recovery::{self, Progress, Sequences};
 
 /// How often the publisher checks whether it has to stop.
 const STEP: Duration = Duration::from_millis(250);

@@ -50,6 +50,4 @@ pub mod tombstones;
 mod topic_keeper;
 pub mod topics;
 
-// `comparison` still says `trouble`.
-
 pub use publisher::{PublishHandle, Publisher};

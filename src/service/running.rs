@@ -24,6 +24,7 @@ use crate::journal::LaneStart;
 use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
+use crate::sources::Source;
 use crate::sources::rta::inbox::{Letter, Outlet};
 use crate::sources::rta::listener::{Bound, Feed};
 use crate::sources::rta::settings::FeedSettings;
@@ -73,8 +74,28 @@ pub(super) struct RunningFeed {
     pub(super) tables: Arc<MappingTables>,
     /// Where CMS dials in.
     pub(super) address: Option<SocketAddr>,
+    source: RunningSource,
+}
+
+/// A source at work; dropping this ends it at once.
+#[derive(Debug)]
+struct RunningSource {
     stop: CancellationToken,
-    listener: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl RunningSource {
+    /// Runs a source that was built with this token.
+    fn spawn(source: impl Source, stop: CancellationToken) -> Self {
+        Self { stop, task: AbortOnDropHandle::new(tokio::spawn(source.run())) }
+    }
+
+    /// Waits until everything that it has read is handed over.
+    async fn end(self) {
+        self.stop.cancel();
+        // A panic in it is in the log.
+        let _ = self.task.await;
+    }
 }
 
 impl Beginning {
@@ -236,8 +257,8 @@ impl FeedParts<'_> {
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
-        let listener = AbortOnDropHandle::new(tokio::spawn(feed.listen(bound.listen()?)));
-        Ok(RunningFeed { settings, metrics, tables, address, stop, listener })
+        let source = RunningSource::spawn(feed.build(bound)?, stop);
+        Ok(RunningFeed { settings, metrics, tables, address, source })
     }
 }
 
@@ -253,9 +274,7 @@ impl Running {
     /// Ends the feed: once this returns, everything that it had read is on its way to the worker.
     pub(super) async fn end_feed(&mut self) {
         if let Some(feed) = self.feed.take() {
-            feed.stop.cancel();
-            // A panic in it is in the log.
-            let _ = feed.listener.await;
+            feed.source.end().await;
         }
     }
 

@@ -46,6 +46,13 @@ pub enum Write<'a> {
         /// The position after it.
         to: u64,
     },
+    /// How far a source has been read that has rows instead of a feed.
+    Source {
+        /// Number of the integration.
+        integration: i64,
+        /// A `rtalink.store.v1.FeedMemory`.
+        memory: &'a [u8],
+    },
     /// No row below `to` says anything about agents that is not in the table. Never goes back.
     Covered {
         /// Number of the integration.
@@ -150,6 +157,7 @@ pub(super) fn apply(
                 let row = touched.row(connection, integration)?;
                 row.acknowledged_to = row.acknowledged_to.max(to);
             }
+            Write::Source { integration, memory } => touched.row(connection, integration)?.feed = memory.to_vec(),
             Write::Covered { integration, to } => {
                 let row = touched.row(connection, integration)?;
                 row.covered_to = row.covered_to.max(to);

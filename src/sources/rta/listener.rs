@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::session::ConnectionId;
+use crate::sources::Source;
 use crate::telemetry::metrics::FeedMetrics;
 use crate::telemetry::targets::FEED;
 
@@ -130,6 +131,29 @@ pub struct Feed<C> {
     pub metrics: FeedMetrics,
     /// Ends the listener and its connections.
     pub stop: CancellationToken,
+}
+
+/// A feed whose port can be dialled.
+#[derive(Debug)]
+pub struct Port<C> {
+    feed: Feed<C>,
+    listener: TcpListener,
+}
+
+impl<C> Feed<C> {
+    /// Lets CMS dial in from now on: it is accepted once this runs.
+    ///
+    /// # Errors
+    /// When another process listens there already.
+    pub fn build(self, bound: Bound) -> io::Result<Port<C>> {
+        Ok(Port { feed: self, listener: bound.listen()? })
+    }
+}
+
+impl<C: Send + Sync + 'static> Source for Port<C> {
+    async fn run(self) {
+        self.feed.listen(self.listener).await;
+    }
 }
 
 /// Numbers of connections, unique in the process.
