@@ -1,10 +1,12 @@
 //! Bytes to records: framing, layouts, the nom parser and the tables of state codes.
 //!
 //! Pure: no I/O, no clock, no logging, and no allocation per record. A [`layout::LayoutSpec`] says how a site's feed
-//! looks; [`plan::Plan`] is the same compiled once; [`framing::Framer`] cuts a byte stream into records and
-//! [`decode::Decoder`] reads one. [`unchanged`] knows which bytes of a record may differ without saying anything new.
+//! looks, and [`column`] what it can have; [`plan::Plan`] is the same compiled once. [`framing::Framer`] cuts a byte stream
+//! into records and [`decode::Decoder`] reads one. [`unchanged`] knows which bytes of a record may differ without saying
+//! anything new.
 #![forbid(unsafe_code)]
 
+pub mod column;
 mod cursor;
 pub mod decode;
 pub mod encoding;
