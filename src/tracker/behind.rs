@@ -191,8 +191,7 @@ mod tests {
             tracker.connected(at(10), &mut Vec::new());
             tracker.record(&decoded, frame.as_bytes(), at(10), &mut Vec::new()).unwrap();
         }
-        tracker.changed.clear();
-        tracker.table.indices().for_each(|index| tracker.table.get_mut(index).is_changed = false);
+        tracker.take_changed();
         let came = match tracker.go_on_behind(memory(theirs), follows, at(30)) {
             Behind::Taken(index) => format!("taken as {}", tracker.table.get(index).login_id),
             Behind::Numbered => "numbered".to_owned(),
@@ -206,7 +205,7 @@ mod tests {
             }
         };
         let index = tracker.table.find(1, "A").unwrap();
-        assert_eq!(tracker.changed, [index], "their memory is to be written down");
+        assert_eq!(tracker.take_changed(), [index], "their memory is to be written down");
         let agent = tracker.table.get(index);
         let known = agent
             .known

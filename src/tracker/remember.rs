@@ -13,30 +13,21 @@ use crate::time::Timestamp;
 use super::Tracker;
 use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
 use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
-use super::settings::FeedMode;
-use super::snapshot::Snapshot;
 use super::table::AgentIndex;
 
 impl Tracker {
     /// Continues where another tracker of the feed ended. Into a fresh one only; if a source key comes twice, the later
     /// memory counts.
     pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
-        self.liveness.last_valid = feed.last_valid;
-        // An older version remembered no markers.
-        self.liveness.last_sign = feed.last_sign.max(feed.last_valid);
-        self.delay = feed.delay;
-        self.link_is_down = feed.link_is_down;
-        self.is_unreadable = feed.is_unreadable;
-        self.period = feed.period;
-        self.seen_at = feed.seen_at;
-        // An older version's memory has only when everybody was last seen, which is nearly the same.
-        self.ended_began = feed.ended_began.or(feed.seen_at);
-        self.suspect_until = feed.suspect_until;
-        self.repeating = feed.repeating.min(REPEATING);
+        self.liveness.restore(feed);
+        self.rhythm.restore(feed);
+        self.link.restore(feed);
+        self.presence.restore(feed);
+        self.repeats.restore(feed.repeating);
         self.listening = feed.listening.clone();
         if feed.last_valid.is_some() {
             self.open_gap();
-            self.gap.from = feed.gap_from.or(feed.last_valid);
+            self.gap.restore(feed.gap_from.or(feed.last_valid));
         }
         for memory in agents {
             self.restore_agent(memory, feed);
@@ -72,7 +63,7 @@ impl Tracker {
         let is_absent = absence.is_some();
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
         if listed_again > 0 {
-            self.listed_again.push(index);
+            self.repeats.restore_agent(index);
         }
         if found.is_some() && is_absent {
             // They may be in the list of absent ones already, from before.
@@ -85,7 +76,7 @@ impl Tracker {
     /// Returns what is to be remembered of an agent, as it would be if the connection broke now.
     pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
         let agent = self.table.get(index);
-        let tolerance = self.settings.thresholds.restart_tolerance;
+        let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
         AgentMemory {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
@@ -93,9 +84,9 @@ impl Tracker {
             known: agent.known.clone(),
             ride_along: agent.ride_along.clone(),
             last_seen: agent.last_seen,
-            start: agent.start_to_remember(self.delay),
+            start: agent.start_to_remember(delay),
             told_start: agent.told_start_to_remember(),
-            state_seen: agent.state_seen_to_remember(self.delay, tolerance, self.computes_start),
+            state_seen: agent.state_seen_to_remember(delay, tolerance, self.layout.computes_start()),
             listed_again: agent.rows.in_a_row,
             absence: agent.absence.to_remember(),
         }
@@ -104,17 +95,17 @@ impl Tracker {
     /// Returns what is to be remembered of the feed.
     pub fn feed_memory(&self) -> FeedMemory {
         FeedMemory {
-            last_valid: self.liveness.last_valid,
-            last_sign: self.liveness.last_sign,
-            gap_from: self.gap.from,
-            seen_at: self.seen_at,
-            delay: self.delay,
-            link_is_down: self.link_is_down,
-            is_unreadable: self.is_unreadable,
-            period: self.period,
-            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.ended_began),
-            suspect_until: self.suspect_until,
-            repeating: self.repeating,
+            last_valid: self.liveness.last_valid(),
+            last_sign: self.liveness.last_sign(),
+            gap_from: self.gap.from(),
+            seen_at: self.presence.seen_at(),
+            delay: self.rhythm.delay(),
+            link_is_down: self.link.is_down(),
+            is_unreadable: self.link.is_unreadable(),
+            period: self.rhythm.period(),
+            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.rhythm.ended_began()),
+            suspect_until: self.presence.suspect_until(),
+            repeating: self.repeats.in_a_row(),
             listening: self.listening.to_remember(),
         }
     }
@@ -123,11 +114,10 @@ impl Tracker {
     /// same state does not count: in mode `snapshot` the time of that record, and a start that moves by up to half of
     /// `restart_tolerance`.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
-        let changed = std::mem::take(&mut self.changed);
-        let delay = self.delay;
+        let changed = self.news.take_changed(&mut self.table);
+        let delay = self.rhythm.delay();
         for index in &changed {
             let agent = self.table.get_mut(*index);
-            agent.is_changed = false;
             agent.remembered_start = agent.start_to_remember(delay);
         }
         changed
@@ -152,11 +142,9 @@ impl Tracker {
     }
 
     /// Marks an agent as changed.
+    #[inline]
     pub fn mark_changed(&mut self, index: AgentIndex) {
-        let agent = self.table.get_mut(index);
-        if !std::mem::replace(&mut agent.is_changed, true) {
-            self.changed.push(index);
-        }
+        self.news.mark_changed(index, &mut self.table);
     }
 
     /// The agent is present: what was counted of their absence is over.
@@ -177,27 +165,6 @@ impl Tracker {
         if self.table.get(index).remembered_start.is_none_or(is_moved) {
             self.mark_changed(index);
         }
-    }
-
-    /// A complete snapshot that is not down has ended. Its time is the one at which everybody was seen, unless it might have
-    /// lacked somebody who is not counted absent.
-    pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
-        if self.settings.fixed.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
-            self.seen_at = Some(snapshot.began_at);
-        }
-    }
-
-    /// Notes the period of two complete snapshots with nothing between them.
-    pub(super) fn note_period(&mut self, began_at: Timestamp) -> Option<Duration> {
-        let period = self.last_began.replace(began_at).map(|last| began_at.since(last));
-        self.period = period.filter(|period| self.is_period(*period)).or(self.period);
-        period
-    }
-
-    /// Whether that is a period: what waited in a socket is read at once, and so short a time says nothing about how often
-    /// the report runs.
-    pub(super) fn is_period(&self, between: Duration) -> bool {
-        between >= self.settings.thresholds.shortest_refresh && !between.is_zero()
     }
 }
 
