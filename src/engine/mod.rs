@@ -3,6 +3,56 @@
 //! No I/O and no waiting: a worker drives it from sockets, `replay` from a capture, and both get the same findings for the
 //! same input. The engine belongs to one thread.
 
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use rtalink::config;
+//! use rtalink::engine::{Engine, Finding};
+//! use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
+//! use rtalink::time::Timestamp;
+//! use rtalink::wire::framing::{Piece, Run};
+//! use rtalink::wire::plan::Plan;
+//!
+//! let file = r#"
+//!     [kafka]
+//!     bootstrap_servers = "localhost:9092"
+//!     [[integration]]
+//!     id = "berlin"
+//!     kind = "avaya-cms"
+//!     acd = 1
+//!     realtime = { port = 7001, bind = "127.0.0.1", layout = "short", mode = "event" }
+//!     [layout.short]
+//!     separator = " "
+//!     columns = ["login_id", "state"]
+//!     states = "cms-names"
+//! "#;
+//! let config = config::parse(file, "rtalink.toml".as_ref(), []).config.expect("a valid file");
+//! let integration = &config.integrations[0];
+//! let layout = &integration.realtime.as_ref().expect("a feed").layout;
+//!
+//! let plan = Plan::compile(layout, "UTC")?;
+//! let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
+//! let mapping = MappingTables {
+//!     version: 1,
+//!     identify_by: IdentifyBy::LoginId,
+//!     users: Default::default(),
+//!     activities: Default::default(),
+//!     default_activity: Arc::new(present),
+//! };
+//! let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), Arc::new(mapping));
+//!
+//! let (at, mut found) = (Timestamp::from_millis(1_000), Vec::new());
+//! engine.open(1, &"10.1.2.3:40000".into(), at, &mut found);
+//! let run = Run { bytes: "4711 AVAIL\n4711 AVAIL\n4711 AUX\n".into(), offset: 0 };
+//! engine.receive(1, &plan, &Piece::Records(run), at, &mut found);
+//! let events = found.iter().filter_map(|finding| match finding {
+//!     Finding::Event(event, mapped) => Some((event.cause.name(), &*mapped.external_activity)),
+//!     _ => None,
+//! });
+//! assert!(events.eq([("OBSERVED", "AVAIL"), ("CHANGED", "AUX")]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 pub mod behind;
 #[cfg(test)]
 mod clock_tests;

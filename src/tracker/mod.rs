@@ -8,6 +8,48 @@
 //! an agent is in `transition`: a changed record is an event at once. What has to wait for the end of its snapshot is in
 //! `snapshot_end`, and what it means that nothing comes is in `silence`. Nothing here fails: a record that decodes is taken,
 //! and one that does not can only keep agents from being thought absent.
+//!
+//! ```
+//! use rtalink::config;
+//! use rtalink::time::Timestamp;
+//! use rtalink::tracker::Tracker;
+//! use rtalink::tracker::event::Output;
+//! use rtalink::wire::decode::Decoder;
+//! use rtalink::wire::plan::Plan;
+//!
+//! let file = r#"
+//!     [kafka]
+//!     bootstrap_servers = "localhost:9092"
+//!     [[integration]]
+//!     id = "berlin"
+//!     kind = "avaya-cms"
+//!     acd = 1
+//!     realtime = { port = 7001, bind = "127.0.0.1", layout = "short", mode = "event" }
+//!     [layout.short]
+//!     separator = " "
+//!     columns = ["login_id", "state"]
+//!     states = "cms-names"
+//! "#;
+//! let config = config::parse(file, "rtalink.toml".as_ref(), []).config.expect("a valid file");
+//! let integration = &config.integrations[0];
+//! let layout = &integration.realtime.as_ref().expect("a feed").layout;
+//!
+//! let plan = Plan::compile(layout, "UTC")?;
+//! let mut tracker = Tracker::new(integration.settings.clone(), &plan);
+//! let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+//! tracker.connected(Timestamp::from_millis(0), &mut out);
+//! for (millis, line) in [(1_000, "4711 AVAIL"), (2_000, "4711 AVAIL"), (3_000, "4711 AUX")] {
+//!     let at = Timestamp::from_millis(millis);
+//!     let decoded = decoder.decode(&plan, line.as_bytes(), at)?;
+//!     tracker.record(&decoded, line.as_bytes(), at, &mut out)?;
+//! }
+//! let events = out.iter().filter_map(|output| match output {
+//!     Output::Agent(event) => Some((event.sequence, event.cause.name(), event.state.mode.name())),
+//!     _ => None,
+//! });
+//! assert!(events.eq([(1, "OBSERVED", "AVAIL"), (2, "CHANGED", "AUX")]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod agent;
