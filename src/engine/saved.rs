@@ -1,19 +1,19 @@
 //! What outlives the process: out of an engine, into a fresh one, and for whom it has changed.
 
 use crate::mapping::annotate::Published;
-use crate::tracker::memory::{AgentMemory, FeedMemory};
+use crate::tracker::saved::{SavedAgent, SavedFeed};
 use crate::tracker::table::AgentIndex;
 
 use super::Engine;
 
 impl Engine {
     /// Continues where another process ended: agents with what was last published of them, and their feed. Into a fresh
-    /// engine only; if a source key comes twice, the later memory counts. [`Self::remap_outdated`] comes next.
-    pub fn restore(&mut self, agents: impl IntoIterator<Item = (AgentMemory, Option<Published>)>, feed: &FeedMemory) {
+    /// engine only; if a source key comes twice, the later one counts. [`Self::remap_outdated`] comes next.
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = (SavedAgent, Option<Published>)>, feed: &SavedFeed) {
         let mut last = Vec::new();
-        let agents = agents.into_iter().map(|(memory, published)| {
-            last.push((memory.acd, memory.login_id.clone(), published));
-            memory
+        let agents = agents.into_iter().map(|(saved, published)| {
+            last.push((saved.acd, saved.login_id.clone(), published));
+            saved
         });
         self.tracker.restore(agents, feed);
         for (acd, login_id, published) in last {
@@ -25,16 +25,16 @@ impl Engine {
     }
 
     /// Returns what is to be remembered of an agent.
-    pub fn memory(&self, index: AgentIndex) -> (AgentMemory, Option<Published>) {
-        (self.tracker.agent_memory(index), self.annotator.published(index).cloned())
+    pub fn saved(&self, index: AgentIndex) -> (SavedAgent, Option<Published>) {
+        (self.tracker.saved_agent(index), self.annotator.published(index).cloned())
     }
 
     /// Returns what is to be remembered of the feed.
-    pub fn feed_memory(&self) -> FeedMemory {
-        self.tracker.feed_memory()
+    pub fn saved_feed(&self) -> SavedFeed {
+        self.tracker.saved_feed()
     }
 
-    /// Takes the agents whose memory has changed since the last call, each once.
+    /// Takes the agents to be saved again, because they have changed since the last call; each once.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
         self.tracker.take_changed()
     }

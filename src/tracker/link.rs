@@ -6,7 +6,7 @@ use super::Tracker;
 use super::agent::{Agent, LastMode};
 use super::event::{Output, StatusKind};
 use super::held::Held;
-use super::memory::FeedMemory;
+use super::saved::SavedFeed;
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
 use super::snapshot_end::status;
@@ -69,7 +69,7 @@ struct Judged {
 }
 
 impl Link {
-    pub(super) const fn restore(&mut self, feed: &FeedMemory) {
+    pub(super) const fn restore(&mut self, feed: &SavedFeed) {
         self.is_down = feed.link_is_down;
         self.is_unreadable = feed.is_unreadable;
     }

@@ -2,7 +2,7 @@
 
 use crate::time::Timestamp;
 
-use super::memory::FeedMemory;
+use super::saved::SavedFeed;
 use super::settings::FeedMode;
 
 /// When something was last heard, and what was said of silence since.
@@ -21,9 +21,9 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn restore(&mut self, feed: &FeedMemory) {
+    pub(super) fn restore(&mut self, feed: &SavedFeed) {
         self.last_valid = feed.last_valid;
-        // An older version remembered no markers.
+        // An older version saved no markers.
         self.last_sign = feed.last_sign.max(feed.last_valid);
     }
 

@@ -1,17 +1,17 @@
-//! Whose memory has changed since somebody asked, and whose name.
+//! Agents to be saved again, because they have changed since somebody asked, and agents with another name.
 
 use super::table::{AgentIndex, AgentTable};
 
 /// Agents of whom something is new.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Their memory has changed; each once.
+    /// What is to be saved of them has changed; each once.
     changed: Vec<AgentIndex>,
     renamed: Vec<AgentIndex>,
 }
 
 impl News {
-    /// The memory of an agent has changed.
+    /// What is to be saved of an agent has changed.
     #[inline]
     pub(super) fn mark_changed(&mut self, index: AgentIndex, table: &mut AgentTable) {
         let agent = table.get_mut(index);
@@ -20,7 +20,7 @@ impl News {
         }
     }
 
-    /// Returns those whose memory has changed since the last call. For the next call they have not.
+    /// Returns those who have changed since the last call. For the next call they have not.
     pub(super) fn take_changed(&mut self, table: &mut AgentTable) -> Vec<AgentIndex> {
         let changed = std::mem::take(&mut self.changed);
         for index in &changed {

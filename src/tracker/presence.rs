@@ -7,7 +7,7 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::memory::FeedMemory;
+use super::saved::SavedFeed;
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
@@ -30,7 +30,7 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    pub(super) const fn restore(&mut self, feed: &FeedMemory) {
+    pub(super) const fn restore(&mut self, feed: &SavedFeed) {
         self.seen_at = feed.seen_at;
         self.suspect_until = feed.suspect_until;
     }

@@ -88,19 +88,19 @@ impl Tracker {
         let Some(known) = agent.known.as_ref().filter(|_| is_reentered) else { return false };
         let context = Context {
             beginning: Beginning::Again { delay: judge.delay },
-            not_before: Some(known.since),
+            not_before: Some(known.state_since),
             after_gap,
             observed: false,
             has_reason: known.state.aux_reason.is_some(),
         };
-        let (since, told) = since::since(&time, &context);
+        let (state_since, told) = since::state_since(&time, &context);
         let is_in_time = judge.is_in_time || time.times.state_start.is_some();
         let quality = if told == Quality::Exact && !is_in_time { inferred(after_gap) } else { told };
         let state = agent.spelled.take().map_or_else(|| known.state.clone(), |spelled| *spelled);
         let transition = Transition {
             cause: Cause::Reentered,
             evidence: None,
-            known: Known { state, since, quality },
+            known: Known { state, state_since, quality },
             after_gap,
             observed_at: time.received_at,
             last_seen,

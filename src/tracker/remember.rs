@@ -1,6 +1,6 @@
 //! What outlives the process: out of a tracker and into a fresh one, and for whom it has changed.
 //!
-//! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given the memory publishes what the old one
+//! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given what was saved publishes what the old one
 //! would have published after losing its connection. Two things are only nearly the same. Whether an agent was absent before
 //! their first state is known within one run only (rule 9); and in mode `snapshot` the time at which an agent was last seen
 //! is that of the last complete snapshot, or later: rows of agents who do nothing are not written again at every refresh. An
@@ -12,13 +12,13 @@ use crate::time::Timestamp;
 
 use super::Tracker;
 use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
-use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
+use super::saved::{SavedAbsence, SavedAgent, SavedFeed};
 use super::table::AgentIndex;
 
 impl Tracker {
     /// Continues where another tracker of the feed ended. Into a fresh one only; if a source key comes twice, the later
-    /// memory counts.
-    pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
+    /// one counts.
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = SavedAgent>, feed: &SavedFeed) {
         self.liveness.restore(feed);
         self.rhythm.restore(feed);
         self.link.restore(feed);
@@ -29,14 +29,14 @@ impl Tracker {
             self.open_gap();
             self.gap.restore(feed.gap_from.or(feed.last_valid));
         }
-        for memory in agents {
-            self.restore_agent(memory, feed);
+        for saved in agents {
+            self.restore_agent(saved, feed);
         }
     }
 
-    pub(super) fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
-        let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
-        let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
+    pub(super) fn restore_agent(&mut self, saved: SavedAgent, feed: &SavedFeed) {
+        let SavedAgent { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = saved;
+        let SavedAgent { start, told_start, state_seen, listed_again, .. } = saved;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -74,10 +74,10 @@ impl Tracker {
     }
 
     /// Returns what is to be remembered of an agent, as it would be if the connection broke now.
-    pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
+    pub fn saved_agent(&self, index: AgentIndex) -> SavedAgent {
         let agent = self.table.get(index);
         let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
-        AgentMemory {
+        SavedAgent {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
             sequence: agent.sequence,
@@ -93,8 +93,8 @@ impl Tracker {
     }
 
     /// Returns what is to be remembered of the feed.
-    pub fn feed_memory(&self) -> FeedMemory {
-        FeedMemory {
+    pub fn saved_feed(&self) -> SavedFeed {
+        SavedFeed {
             last_valid: self.liveness.last_valid(),
             last_sign: self.liveness.last_sign(),
             gap_from: self.gap.from(),
@@ -110,7 +110,7 @@ impl Tracker {
         }
     }
 
-    /// Takes the agents whose memory has changed since the last call, each once. What only moves with a later record of the
+    /// Takes the agents to be saved again, because they have changed since the last call; each once. What only moves with a later record of the
     /// same state does not count: in mode `snapshot` the time of that record, and a start that moves by up to half of
     /// `restart_tolerance`.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
@@ -170,7 +170,7 @@ impl Tracker {
 
 /// Infers the mode of the last record, which is not remembered. While the link was down it was UNKNOWN for nearly everybody
 /// whose known state differs.
-fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
+fn last_mode(known: Option<&Known>, feed: &SavedFeed) -> LastMode {
     match known {
         Some(known) if !known.is_logged_in() => LastMode::Readable,
         _ if feed.link_is_down => LastMode::ListedUnknown,
@@ -201,15 +201,15 @@ impl Agent {
 }
 
 impl Absence {
-    fn to_remember(self) -> Option<AbsenceMemory> {
+    fn to_remember(self) -> Option<SavedAbsence> {
         let Self { snapshots, since, began_after_gap, suspect } = self;
-        (snapshots > 0).then_some(AbsenceMemory { snapshots, since, began_after_gap, suspect })
+        (snapshots > 0).then_some(SavedAbsence { snapshots, since, began_after_gap, suspect })
     }
 }
 
-impl From<AbsenceMemory> for Absence {
-    fn from(memory: AbsenceMemory) -> Self {
-        let AbsenceMemory { snapshots, since, began_after_gap, suspect } = memory;
+impl From<SavedAbsence> for Absence {
+    fn from(saved: SavedAbsence) -> Self {
+        let SavedAbsence { snapshots, since, began_after_gap, suspect } = saved;
         Self { snapshots, since, began_after_gap, suspect }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::memory::FeedMemory;
+use super::saved::SavedFeed;
 use super::snapshot::Snapshot;
 
 /// A snapshot that begins later than so many periods after the previous one comes after a stall: durations in it are not exact.
@@ -24,10 +24,10 @@ pub(super) struct Rhythm {
 }
 
 impl Rhythm {
-    pub(super) fn restore(&mut self, feed: &FeedMemory) {
+    pub(super) fn restore(&mut self, feed: &SavedFeed) {
         self.delay = feed.delay;
         self.period = feed.period;
-        // An older version's memory has only when everybody was last seen, which is nearly the same.
+        // An older version has saved only when everybody was last seen, which is nearly the same.
         self.ended_began = feed.ended_began.or(feed.seen_at);
     }
 

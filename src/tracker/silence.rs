@@ -197,8 +197,8 @@ impl Tracker {
         agent.forget_start();
         agent.seen_before = agent.last_seen;
         let last_seen = agent.last_seen;
-        let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.since);
-        let known = Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
+        let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.state_since);
+        let known = Known { state: lost(), state_since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
         let (cause, observed_at) = (Cause::Changed, now);
         let transition = Transition { cause, evidence: None, known, after_gap: true, observed_at, last_seen };
         self.emit(index, transition, out);

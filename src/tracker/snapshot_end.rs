@@ -160,11 +160,11 @@ impl Tracker {
         agent.settled = false;
         agent.forget_start();
         let last_seen = agent.last_seen;
-        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
+        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.state_since);
         let after_gap = absence.began_after_gap || is_first_proof;
         let known = Known {
             state: AgentState::logged_out(""),
-            since: absence.since.max(not_before),
+            state_since: absence.since.max(not_before),
             quality: inferred(after_gap),
         };
         let transition = Transition {

@@ -149,7 +149,7 @@ impl Tracker {
             }
             Change::Event(cause, beginning) => (cause, beginning),
         };
-        let not_before = agent.known.as_ref().map(|known| known.since);
+        let not_before = agent.known.as_ref().map(|known| known.state_since);
         let context = Context {
             beginning,
             not_before,
@@ -157,14 +157,14 @@ impl Tracker {
             observed: cause == Cause::Observed,
             has_reason: state.aux_reason.is_some(),
         };
-        let (since, quality) = since::since(&time, &context);
+        let (state_since, quality) = since::state_since(&time, &context);
         let last_seen = agent.seen_before;
         let (state, evidence) = match cause {
             Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
             _ => (state, None),
         };
         self.begin_state(index, seen, after_gap);
-        let known = Known { state, since, quality };
+        let known = Known { state, state_since, quality };
         let observed_at = time.received_at;
         self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
         Taken::Event
@@ -222,10 +222,10 @@ impl Tracker {
             observed: true,
             has_reason: false,
         };
-        let (since, quality) = since::since(&seen.time, &context);
+        let (state_since, quality) = since::state_since(&seen.time, &context);
         self.begin_state(index, seen, false);
         let agent = self.table.get_mut(index);
-        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
+        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), state_since, quality });
         self.mark_changed(index);
     }
 
@@ -235,7 +235,8 @@ impl Tracker {
         self.mark_changed(index);
         let agent = self.table.get_mut(index);
         agent.sequence += 1;
-        let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
+        let previous =
+            Previous { state: known.state.clone(), state_since: known.state_since, last_seen: agent.last_seen };
         Some(AgentEvent { previous: Some(previous), ..agent.event(index, known, Cause::Remapped, at) })
     }
 
@@ -249,7 +250,8 @@ impl Tracker {
         let mut known = known;
         known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
-        let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
+        let previous =
+            before.map(|before| Previous { state: before.state, state_since: before.state_since, last_seen });
         let event = AgentEvent { evidence, previous, after_gap, ..agent.event(index, known, cause, observed_at) };
         self.table.count_login(was_logged_in, is_logged_in);
         if is_logged_in && !was_logged_in {
