@@ -127,12 +127,12 @@ pub enum Occurs {
 /// What a column is in a group of skills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupPart {
+    /// Nothing that is read.
+    Filling,
     /// The skill.
     Skill,
     /// Its level.
     Level,
-    /// Nothing that is read.
-    Filling,
 }
 
 /// A value that moves with the clock.

@@ -249,15 +249,15 @@ fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<O
             return if skill.is_none() && told_level.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
         }
         let field = fields.next(column)?;
-        match column.in_group {
-            Some(GroupPart::Skill) if !is_filling(field) && !is_null(column, field) => {
+        match column.group_part {
+            GroupPart::Skill if !is_filling(field) && !is_null(column, field) => {
                 if field.bytes.len() > LONGEST_VALUE {
                     return Err(Reason::LongValue(Column::Skill));
                 }
                 skill = Some(field);
             }
-            Some(GroupPart::Level) if !is_null(column, field) => told_level = Some((column, field)),
-            Some(GroupPart::Skill | GroupPart::Level | GroupPart::Filling) | None => {}
+            GroupPart::Level if !is_null(column, field) => told_level = Some((column, field)),
+            GroupPart::Skill | GroupPart::Level | GroupPart::Filling => {}
         }
     }
     match (skill, told_level) {

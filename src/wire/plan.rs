@@ -85,7 +85,7 @@ pub(super) struct PlanColumn {
     pub(super) column: Column,
     /// Copied from its [properties](Column::properties), for every record.
     pub(super) volatile: Option<Volatile>,
-    pub(super) in_group: Option<GroupPart>,
+    pub(super) group_part: GroupPart,
     pub(super) identifies: bool,
     pub(super) null: Spellings,
     pub(super) place: Place,
@@ -249,7 +249,8 @@ impl Compiler<'_> {
         Ok(PlanColumn {
             column: column.column,
             volatile: properties.volatile,
-            in_group: properties.in_group,
+            // Where it cannot be in a group, this is never asked.
+            group_part: properties.in_group.unwrap_or(GroupPart::Filling),
             identifies: properties.identifies,
             null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?),
             place: column.place.unwrap_or(Place { at: 0, width: 0 }),
