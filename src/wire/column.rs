@@ -226,6 +226,9 @@ impl Column {
     }
 }
 
+// Evaluated by `cargo check` too, which looks at no associated constant.
+const _: [(&str, Column); Column::ALL.len()] = Column::NAMES;
+
 /// Returns the names of all columns. It does not compile where [`Column::ALL`] lacks one, or has them in another order.
 const fn names() -> [(&'static str, Column); Column::ALL.len()] {
     let mut names = [("", Column::Ignored); Column::ALL.len()];
