@@ -3,6 +3,16 @@
 //! The pure core never reads a clock: every entry point takes a [`Timestamp`]. It is a plain count of microseconds so
 //! that it costs a copy, orders as an integer, and keeps the calendar library out of public types. The edges read
 //! [`Timestamp::now`], which never goes back, whatever happens to the wall clock (`steady`).
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use rtalink::time::Timestamp;
+//!
+//! let at = Timestamp::parse_rfc3339("2026-01-05T08:00:00Z").expect("a time");
+//! let later = at.plus(Duration::from_millis(1_500));
+//! assert_eq!((later.to_string(), later.since(at)), ("2026-01-05T08:00:01.500Z".to_owned(), Duration::from_millis(1_500)));
+//! ```
 
 pub(crate) mod steady;
 

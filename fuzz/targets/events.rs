@@ -110,7 +110,7 @@ fn state(u: &mut Unstructured<'_>) -> Result<AgentState> {
 
 fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
     let evidence = [Evidence::Row, Evidence::Absence];
-    let previous = optional(u, |u| Ok(Previous { state: state(u)?, since: time(u)?, last_seen: time(u)? }))?;
+    let previous = optional(u, |u| Ok(Previous { state: state(u)?, state_since: time(u)?, last_seen: time(u)? }))?;
     let event = AgentEvent {
         agent: 0,
         acd: u.arbitrary()?,
@@ -126,7 +126,7 @@ fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
         cause: *u.choose(&Cause::ALL)?,
         evidence: optional(u, |u| u.choose(&evidence).copied())?,
         state: state(u)?,
-        since: time(u)?,
+        state_since: time(u)?,
         quality: *u.choose(&[Quality::Exact, Quality::WithinRefresh, Quality::AfterGap])?,
         previous,
         after_gap: u.arbitrary()?,

@@ -21,7 +21,7 @@ use rtalink::engine::replay::Replay;
 use rtalink::journal::row;
 use rtalink::journal::message::{Message, Route, };
 use rtalink::contract::header;
-use rtalink::tracker::memory::FeedMemory;
+use rtalink::tracker::saved::SavedFeed;
 use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::time::Timestamp;
@@ -42,7 +42,7 @@ fn agent(bytes: &[u8]) -> Option<StoredAgent> {
     Some(stored)
 }
 
-fn feed(bytes: &[u8]) -> Option<FeedMemory> {
+fn feed(bytes: &[u8]) -> Option<SavedFeed> {
     let feed = saved::decode_feed(bytes).ok()?;
     assert_eq!(saved::decode_feed(&saved::encode_feed(&feed)).ok(), Some(feed.clone()));
     Some(feed)
@@ -131,7 +131,7 @@ fn engine() -> Replay {
     Replay::new(Engine::new(settings, Arc::clone(&plan), Arc::new(mapping)), plan, Duration::from_millis(500))
 }
 
-fn go_on(agents: Vec<StoredAgent>, feed: &FeedMemory) {
+fn go_on(agents: Vec<StoredAgent>, feed: &SavedFeed) {
     let mut replay = engine();
     let logins: Vec<Arc<str>> = agents.iter().map(|agent| agent.agent.login_id.clone()).collect();
     let memories = agents.into_iter().map(|mut stored| {

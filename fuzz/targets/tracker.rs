@@ -9,7 +9,7 @@
 //! * `previous` is what was published last; REENTERED and REMAPPED have the same state, no other cause has;
 //! * who is logged in is counted right;
 //! * every event and every feed status can be encoded;
-//! * what is remembered of an agent comes back from the store's bytes as it was, and whose memory has changed is said to
+//! * what is remembered of an agent comes back from the store's bytes as it was, and who is to be saved again is said to
 //!   have changed.
 #![no_main]
 
@@ -33,7 +33,7 @@ use rtalink::config::mapping as mapping_files;
 use rtalink::engine::replay::Replay;
 use rtalink::kafka::encode::Encoder;
 use rtalink::tracker::event::{AgentEvent, Cause};
-use rtalink::tracker::memory::AgentMemory;
+use rtalink::tracker::saved::SavedAgent;
 use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use rtalink::contract::saved;
 use rtalink::time::Timestamp;
@@ -69,7 +69,7 @@ struct Seen {
 }
 
 type Key = (u32, Arc<str>);
-type Memory = (AgentMemory, Option<Published>);
+type Memory = (SavedAgent, Option<Published>);
 
 /// A process with its store.
 struct Player<'a> {
@@ -163,7 +163,7 @@ impl<'a> Player<'a> {
     }
 
     fn restart(&mut self) {
-        let feed = saved::decode_feed(&saved::encode_feed(&self.replay.engine().feed_memory()));
+        let feed = saved::decode_feed(&saved::encode_feed(&self.replay.engine().saved_feed()));
         let feed = feed.unwrap_or_else(|error| panic!("a feed does not come back: {error}"));
         let agents: Vec<Memory> = all(self.replay.engine()).map(|(_, memory)| memory).collect();
         self.replay = start(self.play, self.decodes_everything);
@@ -202,25 +202,25 @@ impl<'a> Player<'a> {
         }
         let engine = self.replay.engine_mut();
         for index in engine.take_changed() {
-            let (memory, published) = engine.memory(index);
-            self.stored.insert((memory.acd, memory.login_id.clone()), (memory, published));
+            let (saved, published) = engine.saved(index);
+            self.stored.insert((saved.acd, saved.login_id.clone()), (saved, published));
         }
         self.look_at_memories();
     }
 
     fn event(&mut self, event: AgentEvent) {
         let key = (event.acd, event.login_id.clone());
-        assert!(event.since <= self.now.max(event.observed_at), "since later than now: {event:?}");
+        assert!(event.state_since <= self.now.max(event.observed_at), "since later than now: {event:?}");
         let is_same = event.previous.as_ref().is_some_and(|previous| previous.state.is_same(&event.state));
         assert_eq!(is_same, matches!(event.cause, Cause::Reentered | Cause::Remapped), "{event:?}");
         if let Some(previous) = &event.previous {
-            assert!(event.since >= previous.since, "since goes back: {event:?}");
+            assert!(event.state_since >= previous.state_since, "since goes back: {event:?}");
         }
         let before = self.seen.get(&key);
         assert_eq!(event.sequence, before.map_or(0, |before| before.sequence) + 1, "a hole before {event:?}");
         if let Some(Seen { last, .. }) = before {
             let previous = event.previous.as_ref().unwrap_or_else(|| panic!("no previous: {event:?}"));
-            assert_eq!((&previous.state, previous.since), (&last.state, last.since), "another previous: {event:?}");
+            assert_eq!((&previous.state, previous.state_since), (&last.state, last.state_since), "another previous: {event:?}");
         }
         self.seen.insert(key, Seen { sequence: event.sequence, last: event });
     }
@@ -231,8 +231,8 @@ impl<'a> Player<'a> {
         let live: BTreeMap<Key, Memory> = all(engine).collect();
         for (key, live) in &live {
             logged_in += usize::from(live.0.known.as_ref().is_some_and(|known| known.is_logged_in()));
-            let (memory, published) = from_store(live);
-            assert_eq!((&memory, &published), (&live.0, &live.1), "does not come back from the store");
+            let (saved, published) = from_store(live);
+            assert_eq!((&saved, &published), (&live.0, &live.1), "does not come back from the store");
             let is_snapshot_mode = self.play.settings.fixed.mode == FeedMode::Snapshot;
             let stored = self.stored.get(key).unwrap_or_else(|| panic!("{key:?} was never said to be there"));
             assert_eq!(settled(&stored.0, is_snapshot_mode), settled(&live.0, is_snapshot_mode), "changed in silence");
@@ -244,8 +244,8 @@ impl<'a> Player<'a> {
 
 fn all(engine: &Engine) -> impl Iterator<Item = (Key, Memory)> {
     engine.tracker().table().indices().map(|index| {
-        let (memory, published) = engine.memory(index);
-        ((memory.acd, memory.login_id.clone()), (memory, published))
+        let (saved, published) = engine.saved(index);
+        ((saved.acd, saved.login_id.clone()), (saved, published))
     })
 }
 
@@ -256,10 +256,10 @@ fn from_store((agent, published): &Memory) -> Memory {
 }
 
 /// Less what may move without being stored.
-fn settled(memory: &AgentMemory, is_snapshot_mode: bool) -> AgentMemory {
-    let last_seen = if is_snapshot_mode { Timestamp::default() } else { memory.last_seen };
+fn settled(saved: &SavedAgent, is_snapshot_mode: bool) -> SavedAgent {
+    let last_seen = if is_snapshot_mode { Timestamp::default() } else { saved.last_seen };
     let moves = |at: Option<Timestamp>| at.map(|_| Timestamp::default());
-    AgentMemory { last_seen, start: moves(memory.start), state_seen: moves(memory.state_seen), ..memory.clone() }
+    SavedAgent { last_seen, start: moves(saved.start), state_seen: moves(saved.state_seen), ..saved.clone() }
 }
 
 fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Result<Settings> {
@@ -358,7 +358,7 @@ fn run_through(play: &Play, steps: &[Step], decodes_everything: bool) -> String 
     player.conclude();
     let engine = player.replay.engine();
     let memories: Vec<Memory> = all(engine).map(|(_, memory)| memory).collect();
-    player.text + &format!("{:?}\n{:?}\n{memories:?}\n", engine.totals(), engine.feed_memory())
+    player.text + &format!("{:?}\n{:?}\n{memories:?}\n", engine.totals(), engine.saved_feed())
 }
 
 fn check(play: &Play, u: &mut Unstructured<'_>) -> Result<()> {

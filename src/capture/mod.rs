@@ -1,6 +1,17 @@
 //! Capture files: what a feed sent and when, as JSON lines that people can read and write.
 //!
 //! The format is described in `docs/capture.md`. Chunks are as they were received; a record may be split anywhere.
+//!
+//! ```
+//! use rtalink::capture::{Entry, Happening};
+//! use rtalink::wire::encoding::Encoding;
+//!
+//! let line = r#"{"at":"2026-01-05T08:00:00.120Z","text":"301204 20 0\n"}"#;
+//! let entry = Entry::parse(line, Encoding::Utf8)?;
+//! assert_eq!(entry.happening, Happening::Data(b"301204 20 0\n".to_vec()));
+//! assert_eq!(entry.to_line()?, line);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "service")]
 pub mod pseudonym;

@@ -26,9 +26,9 @@ impl Summary {
             return;
         }
         let key = (event.acd, Arc::clone(&event.login_id));
-        self.end(&key, event.since);
+        self.end(&key, event.state_since);
         if !event.state.mode.is_logged_out() {
-            self.open.insert(key, ((event.state.mode, event.state.aux_reason), event.since));
+            self.open.insert(key, ((event.state.mode, event.state.aux_reason), event.state_since));
         }
     }
 

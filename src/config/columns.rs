@@ -1,7 +1,8 @@
 //! The columns of a layout and the groups of skills behind them: how each is written. Whether they fit together is checked by
 //! [`super::fit`].
 
-use crate::wire::layout::{Column, ColumnSpec, Place, Repeat, SkillGroups};
+use crate::wire::column::{Column, GroupPart, ValueKind};
+use crate::wire::layout::{ColumnSpec, Place, Repeat, SkillGroups};
 use crate::wire::moment;
 use crate::wire::record::MOST_SKILLS;
 
@@ -58,10 +59,10 @@ fn field(slot: Slot<'_>) -> Option<Column> {
 
 /// A form of times, with or without a date.
 fn format(slot: Slot<'_>, column: Column) -> Option<String> {
-    if !matches!(column, Column::Timestamp | Column::StateStart) {
+    if column.properties().value != ValueKind::Time {
         return slot.error(
             format!("column {:?} holds no time", column.name()),
-            Some("only timestamp and state_start have a format".to_owned()),
+            Some(format!("only {} have a format", names(|column| column.properties().value == ValueKind::Time))),
         );
     }
     let form = values::filled_text(slot)?;
@@ -102,15 +103,27 @@ fn repeat(slot: Slot<'_>) -> Option<Repeat> {
 fn check_group(slot: Slot<'_>, columns: &[Written]) {
     for written in columns {
         let column = written.spec.column;
-        if !matches!(column, Column::Skill | Column::Level | Column::Ignored) {
+        if column.properties().in_group.is_none() {
             let message = format!("column {:?} cannot repeat", column.name());
             let node = Node::new(written.origin.clone(), Value::Boolean(false));
-            let hint = "a group has skill, level and - only".to_owned();
+            let hint = format!("a group has {} only", names(|column| column.properties().in_group.is_some()));
             Slot { node: &node, ..slot }.error::<()>(message, Some(hint));
         }
     }
-    let count = |wanted| columns.iter().filter(|written| written.spec.column == wanted).count();
-    if count(Column::Skill) != 1 || count(Column::Level) > 1 {
+    let count = |wanted| {
+        let parts = columns.iter().filter_map(|written| written.spec.column.properties().in_group);
+        parts.filter(|part| *part == wanted).count()
+    };
+    if count(GroupPart::Skill) != 1 || count(GroupPart::Level) > 1 {
         slot.error::<()>("a group has exactly one skill and at most one level", None);
+    }
+}
+
+/// Returns the names of the columns of which this holds, as a list in a sentence.
+fn names(holds: impl Fn(Column) -> bool) -> String {
+    let names: Vec<&str> = Column::ALL.into_iter().filter(|column| holds(*column)).map(Column::name).collect();
+    match names.as_slice() {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        few => few.concat(),
     }
 }

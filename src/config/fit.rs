@@ -1,6 +1,7 @@
 //! Whether the parts of a layout fit together: framing, separator or fixed width, columns, skills.
 
-use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, MOST_MAX_RECORD, Place, Repeat, SkillGroups};
+use crate::wire::column::{Column, Occurs};
+use crate::wire::layout::{ColumnSpec, FieldStyle, Framing, MOST_MAX_RECORD, Place, Repeat, SkillGroups};
 use crate::wire::plan::MAX_COLUMNS;
 
 use super::columns::{Written, WrittenSkills};
@@ -75,7 +76,7 @@ pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
 fn check_occurrences(parts: &Parts<'_>) {
     let columns = parts.written();
     let find = |column| columns.iter().find(|written| written.spec.column == column);
-    for required in [Column::LoginId, Column::State] {
+    for required in Column::ALL.into_iter().filter(|column| column.properties().occurs == Occurs::Once) {
         if find(required).is_none() {
             let message = format!("columns: {:?} is missing", required.name());
             let problem = Problem::error(parts.layout.origin_of("columns"), message);
@@ -84,7 +85,8 @@ fn check_occurrences(parts: &Parts<'_>) {
     }
     for (index, written) in columns.iter().enumerate() {
         let column = written.spec.column;
-        if column != Column::Ignored && columns[..index].iter().any(|other| other.spec.column == column) {
+        let may_repeat = column.properties().occurs == Occurs::Repeatedly;
+        if !may_repeat && columns[..index].iter().any(|other| other.spec.column == column) {
             let message = format!("columns: {:?} occurs twice", column.name());
             parts.error(written.origin.clone(), message, "a column that is not needed is called \"-\"");
         }

@@ -3,6 +3,16 @@
 //!
 //! JSON is the proto3 mapping with default values printed, so that every event has every scalar field: consumers need
 //! no table of defaults. 64-bit integers are strings there and times end in `Z`.
+//!
+//! ```
+//! use rtalink::contract::{self, AGENT_STATE_EVENT, v1};
+//!
+//! let event = v1::AgentStateEvent { login_id: "4711".to_owned(), sequence: 3, ..Default::default() };
+//! let json = contract::message_to_json(AGENT_STATE_EVENT, &event)?;
+//! assert!(String::from_utf8_lossy(&json).contains(r#""loginId":"4711""#));
+//! assert_eq!(contract::from_json::<v1::AgentStateEvent>(AGENT_STATE_EVENT, &json)?, event);
+//! # Ok::<(), contract::JsonError>(())
+//! ```
 
 use std::sync::LazyLock;
 

@@ -25,7 +25,7 @@ use crate::mapping::tables::Activity;
 use crate::time::Timestamp;
 use crate::tracker::agent::Known;
 use crate::tracker::agent_state::RideAlong;
-use crate::tracker::memory::AgentMemory;
+use crate::tracker::saved::SavedAgent;
 
 /// What the topic remembers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -324,19 +324,19 @@ fn has_names_of_its_own(event: &v1::AgentStateEvent, json: &[u8]) -> bool {
 /// Returns the agent as the event describes them.
 fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -> Result<StoredAgent, Unreadable> {
     let time = |at: &Option<prost_types::Timestamp>| at.as_ref().map(contract::from_timestamp);
-    let (Some(state), Some(since), Some(observed_at)) =
+    let (Some(state), Some(state_since), Some(observed_at)) =
         (event.state, time(&event.state_since), time(&event.observed_at))
     else {
         return Err(Unreadable::Value);
     };
     let state = agent::from_state(state)?;
-    let known = Known { quality: agent::from_quality(event.since_quality)?, since, state };
+    let known = Known { quality: agent::from_quality(event.since_quality)?, state_since, state };
     let published = Published {
         user: event.user.map(|user| Arc::new(agent::from_user(user))),
-        activity_since: event.activity.is_some().then(|| time(&event.activity_since).unwrap_or(since)),
+        activity_since: event.activity.is_some().then(|| time(&event.activity_since).unwrap_or(state_since)),
         activity: event.activity.map(|activity| shared(agent::from_activity(activity), activities)),
     };
-    let agent = AgentMemory {
+    let agent = SavedAgent {
         acd: event.acd,
         login_id: event.login_id.into(),
         sequence: event.sequence,

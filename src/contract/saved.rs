@@ -16,14 +16,14 @@ use crate::time::Timestamp;
 use crate::tracker::agent::{Known, ToldStart};
 use crate::tracker::agent_state::RideAlong;
 use crate::tracker::listening::Listening;
-use crate::tracker::memory::{AbsenceMemory, AgentMemory, FeedMemory};
+use crate::tracker::saved::{SavedAbsence, SavedAgent, SavedFeed};
 
 use super::agent::{self, UnknownValue};
 use super::store;
 
 /// Why a row could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum MemoryError {
+pub enum SavedError {
     /// The bytes are not such a message.
     #[error("not a row of the store, it may be damaged: {0}")]
     Decode(#[from] prost::DecodeError),
@@ -32,7 +32,7 @@ pub enum MemoryError {
     Unknown(#[from] UnknownValue),
 }
 
-impl MemoryError {
+impl SavedError {
     /// Whether a newer version wrote it: it is intact, and must be kept for that version.
     pub const fn is_newer(&self) -> bool {
         matches!(self, Self::Unknown(_))
@@ -43,7 +43,7 @@ impl MemoryError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredAgent {
     /// What the tracker remembers.
-    pub agent: AgentMemory,
+    pub agent: SavedAgent,
     /// What was last published of the mapping.
     pub published: Option<Published>,
     /// The message of the last event, where it was kept.
@@ -74,11 +74,7 @@ impl StoredAgent {
 }
 
 /// Encodes column `memory` of an agent.
-pub fn encode_agent(
-    agent: &AgentMemory,
-    published: Option<&Published>,
-    last_event: Option<&store::Message>,
-) -> Vec<u8> {
+pub fn encode_agent(agent: &SavedAgent, published: Option<&Published>, last_event: Option<&store::Message>) -> Vec<u8> {
     agent_message(agent, published, last_event).encode_to_vec()
 }
 
@@ -86,13 +82,13 @@ pub fn encode_agent(
 ///
 /// # Errors
 /// Bytes that are not such a message, or of a newer version.
-pub fn decode_agent(bytes: &[u8]) -> Result<StoredAgent, MemoryError> {
+pub fn decode_agent(bytes: &[u8]) -> Result<StoredAgent, SavedError> {
     Ok(from_agent_message(store::AgentMemory::decode(bytes)?)?)
 }
 
 /// Returns an agent as a batch of the journal has them.
 pub fn agent_message(
-    agent: &AgentMemory,
+    agent: &SavedAgent,
     published: Option<&Published>,
     last_event: Option<&store::Message>,
 ) -> store::AgentMemory {
@@ -103,7 +99,7 @@ pub fn agent_message(
         login_id: agent.login_id.to_string(),
         sequence: agent.sequence,
         state: known.map(|known| agent::state(&known.state)),
-        since: known.map_or(0, |known| known.since.as_micros()),
+        since: known.map_or(0, |known| known.state_since.as_micros()),
         quality: known.map_or(0, |known| agent::quality(known.quality).into()),
         last_seen: agent.last_seen.as_micros(),
         start: agent.start.map(Timestamp::as_micros),
@@ -143,12 +139,12 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         None => None,
         Some(state) => Some(Known {
             state: agent::from_state(state)?,
-            since: Timestamp::from_micros(message.since),
+            state_since: Timestamp::from_micros(message.since),
             quality: agent::from_quality(message.quality)?,
         }),
     };
     let text = |text: Option<String>| text.map(Arc::from);
-    let agent = AgentMemory {
+    let agent = SavedAgent {
         acd: message.acd,
         login_id: message.login_id.into(),
         sequence: message.sequence,
@@ -169,7 +165,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         }),
         state_seen: message.state_seen.map(Timestamp::from_micros),
         listed_again: message.listed_again,
-        absence: message.absence.map(|absence| AbsenceMemory {
+        absence: message.absence.map(|absence| SavedAbsence {
             snapshots: absence.snapshots,
             since: Timestamp::from_micros(absence.since),
             began_after_gap: absence.began_after_gap,
@@ -186,7 +182,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
 }
 
 /// Encodes column `feed` of an integration. A period of zero is an unknown one.
-pub fn encode_feed(feed: &FeedMemory) -> Vec<u8> {
+pub fn encode_feed(feed: &SavedFeed) -> Vec<u8> {
     store::FeedMemory {
         last_valid: feed.last_valid.map(Timestamp::as_micros),
         last_sign: feed.last_sign.map(Timestamp::as_micros),
@@ -224,9 +220,9 @@ pub fn decode_cursor(bytes: &[u8]) -> Result<Vec<u8>, MemoryError> {
 ///
 /// # Errors
 /// Bytes that are not such a message.
-pub fn decode_feed(bytes: &[u8]) -> Result<FeedMemory, MemoryError> {
+pub fn decode_feed(bytes: &[u8]) -> Result<SavedFeed, SavedError> {
     let message = store::FeedMemory::decode(bytes)?;
-    Ok(FeedMemory {
+    Ok(SavedFeed {
         last_valid: message.last_valid.map(Timestamp::from_micros),
         last_sign: message.last_sign.map(Timestamp::from_micros),
         gap_from: message.gap_from.map(Timestamp::from_micros),

@@ -44,16 +44,16 @@ fn state() -> impl Strategy<Value = AgentState> {
     )
 }
 
-fn agent() -> impl Strategy<Value = AgentMemory> {
+fn agent() -> impl Strategy<Value = SavedAgent> {
     let quality = prop_oneof![Just(Quality::Exact), Just(Quality::WithinRefresh), Just(Quality::AfterGap)];
     let known = option::of((state(), time(), quality))
-        .prop_map(|known| known.map(|(state, since, quality)| Known { state, since, quality }));
+        .prop_map(|known| known.map(|(state, state_since, quality)| Known { state, state_since, quality }));
     let ride_along =
         (text(), text(), text(), text(), text()).prop_map(|(name, extension, role, location, logout_reason)| {
             RideAlong { name, extension, role, location, logout_reason }
         });
     let absence = option::of((1_u32.., time(), any::<bool>(), any::<bool>())).prop_map(|absence| {
-        absence.map(|(snapshots, since, began_after_gap, suspect)| AbsenceMemory {
+        absence.map(|(snapshots, since, began_after_gap, suspect)| SavedAbsence {
             snapshots,
             since,
             began_after_gap,
@@ -64,7 +64,7 @@ fn agent() -> impl Strategy<Value = AgentMemory> {
     let told_start = told_start.prop_map(|(text, at, taken)| ToldStart { text: text.into(), at, taken });
     let starts = (option::of(time()), option::of(told_start), option::of(time()), any::<u32>());
     (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), starts, absence).prop_map(
-        |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| AgentMemory {
+        |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| SavedAgent {
             acd,
             login_id: login_id.into(),
             sequence,
@@ -118,7 +118,7 @@ proptest! {
     ) {
         let listening = Listening { from: gap_from, until: suspect_until.or(last_valid), deaf: gap_from.zip(last_sign).into_iter().collect() };
         let period = period.filter(|period| !period.is_zero());
-        let feed = FeedMemory {
+        let feed = SavedFeed {
             last_valid,
             last_sign,
             gap_from,
@@ -154,8 +154,8 @@ proptest! {
 
 #[test]
 fn no_bytes_are_a_feed_of_which_nothing_is_known() {
-    assert_eq!(decode_feed(b"").unwrap(), FeedMemory::default());
-    assert_eq!(encode_feed(&FeedMemory::default()), b"");
+    assert_eq!(decode_feed(b"").unwrap(), SavedFeed::default());
+    assert_eq!(encode_feed(&SavedFeed::default()), b"");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn mapped() -> Published {
     Published { user: Some(Arc::new(user)), activity: Some(Arc::new(activity)), activity_since }
 }
 
-fn typical(number: usize, skills: usize) -> AgentMemory {
+fn typical(number: usize, skills: usize) -> SavedAgent {
     let at = Timestamp::from_millis(1_767_600_000_120);
     let extension: Option<Arc<str>> = Some("801326".into());
     let state = AgentState {
@@ -230,11 +230,11 @@ fn typical(number: usize, skills: usize) -> AgentMemory {
         skills: SkillList::new((0..skills).map(|skill| ((200 + skill).to_string(), Some(1)))),
         extension: extension.clone(),
     };
-    AgentMemory {
+    SavedAgent {
         acd: 1,
         login_id: format!("{number:07}").into(),
         sequence: 4711,
-        known: Some(Known { state, since: at, quality: Quality::WithinRefresh }),
+        known: Some(Known { state, state_since: at, quality: Quality::WithinRefresh }),
         ride_along: RideAlong { name: Some("Lovelace, Ada".into()), extension, ..RideAlong::default() },
         last_seen: at,
         start: Some(at),

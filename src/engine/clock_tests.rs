@@ -112,11 +112,11 @@ fn changes(steps: &[Step]) -> usize {
 fn check_order(events: &[AgentEvent]) -> Result<(), TestCaseError> {
     let mut last: HashMap<Arc<str>, (u64, Timestamp, Timestamp)> = HashMap::new();
     for event in events {
-        let now = (event.sequence, event.since, event.observed_at);
+        let now = (event.sequence, event.state_since, event.observed_at);
         let (sequence, since, observed_at) = last.insert(Arc::clone(&event.login_id), now).unwrap_or_default();
         prop_assert_eq!(event.sequence, sequence + 1);
-        prop_assert!(event.since >= since && event.observed_at >= observed_at, "{:?}", event);
-        prop_assert!(event.since <= event.observed_at);
+        prop_assert!(event.state_since >= since && event.observed_at >= observed_at, "{:?}", event);
+        prop_assert!(event.state_since <= event.observed_at);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Writes the agent table to the store, a little at a time.
 //!
-//! Every [`EVERY`] the agents whose memory has changed are written, in portions of [`PORTION`], so that no commit keeps the
+//! Every [`EVERY`] the agents who have changed are written, in portions of [`PORTION`], so that no commit keeps the
 //! journal waiting for long. Only the last portion of a round says that the journal is covered: what a crash leaves half done
 //! is completed from the journal, whose rows hold the same agents as they were after each batch. Only what the journal has
 //! accepted is written: see [`super::standing`].

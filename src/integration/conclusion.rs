@@ -77,7 +77,7 @@ impl Charge {
     /// Does the same for a share: the end of one snapshot may log out everybody. The rest comes before anything else of this
     /// integration.
     ///
-    /// With an agent's event the engine's current memory of them is written, which is what their last event says. So all
+    /// With an agent's event what the engine has of them now is written, which is what their last event says. So all
     /// events of an agent are handed over together.
     pub(super) fn conclude_share(&mut self, read_at: Option<Instant>) {
         let before = self.rest.take();

@@ -88,8 +88,8 @@ impl Day {
     }
 
     fn restart(&mut self) {
-        let agents: Vec<_> = self.engine.tracker().table().indices().map(|index| self.engine.memory(index)).collect();
-        let feed = self.engine.feed_memory();
+        let agents: Vec<_> = self.engine.tracker().table().indices().map(|index| self.engine.saved(index)).collect();
+        let feed = self.engine.saved_feed();
         self.engine = Engine::new(self.integration.settings.clone(), Arc::clone(&self.plan), Arc::clone(&self.tables));
         self.engine.restore(agents, &feed);
         self.staleness = Staleness::default();

@@ -49,7 +49,7 @@ impl Charge {
         if messages.is_empty() {
             return Ok(());
         }
-        let agents = self.memories(events);
+        let agents = self.after_images(events);
         let of_events: Vec<Message> = if self.last_events.are_kept() {
             messages.iter().filter(|message| message.route == Route::AgentState).cloned().collect()
         } else {
@@ -68,16 +68,16 @@ impl Charge {
         Ok(())
     }
 
-    fn memories(&self, events: &[Published]) -> Vec<crate::contract::store::AgentMemory> {
+    fn after_images(&self, events: &[Published]) -> Vec<crate::contract::store::AgentMemory> {
         let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
         agents.sort_unstable();
         agents.dedup();
-        let memory = |index| {
-            let (agent, published) = self.engine.memory(index);
+        let after_image = |index| {
+            let (agent, published) = self.engine.saved(index);
             // The message of their last event is in the same row.
             saved::agent_message(&agent, published.as_ref(), None)
         };
-        agents.into_iter().map(memory).collect()
+        agents.into_iter().map(after_image).collect()
     }
 
     fn keep(&mut self, messages: Vec<Message>, events: &[Published]) {

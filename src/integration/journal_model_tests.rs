@@ -24,7 +24,7 @@ use crate::journal::store::{self, AgentRow, Reader, Settings, Store};
 use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
 use crate::time::Timestamp;
 use crate::tracker::agent_state::RideAlong;
-use crate::tracker::memory::AgentMemory;
+use crate::tracker::saved::SavedAgent;
 
 const ID: &str = "avaya-1";
 const AGENTS: usize = 5;
@@ -136,8 +136,8 @@ fn settings(folder: &Path) -> Settings {
     Settings { directory: folder.to_owned(), sync: store::Sync::Normal }
 }
 
-fn memory_of(agent: usize, sequence: u64) -> AgentMemory {
-    AgentMemory {
+fn saved_of(agent: usize, sequence: u64) -> SavedAgent {
+    SavedAgent {
         acd: 1,
         login_id: agent.to_string().into(),
         sequence,
@@ -244,7 +244,7 @@ impl Model {
             read_at: None,
         };
         let memories =
-            after.iter().map(|(agent, sequence)| saved::agent_message(&memory_of(*agent, *sequence), None, None));
+            after.iter().map(|(agent, sequence)| saved::agent_message(&saved_of(*agent, *sequence), None, None));
         let batch = Batch {
             messages: messages.iter().map(message).collect(),
             agents: memories.collect(),
@@ -419,7 +419,7 @@ impl Model {
     }
 
     fn row(agent: usize, sequence: u64) -> AgentRow {
-        let memory = saved::encode_agent(&memory_of(agent, sequence), None, None);
+        let memory = saved::encode_agent(&saved_of(agent, sequence), None, None);
         AgentRow { acd: 1, login_id: agent.to_string().into(), memory }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::model::{Config, Integration};
-use crate::contract::saved::{self, MemoryError, StoredAgent};
+use crate::contract::saved::{self, SavedError, StoredAgent};
 use crate::engine::Engine;
 use crate::fail_point;
 use crate::journal::agents::agents_of;
@@ -22,7 +22,7 @@ use crate::kafka::takeover::TakeoverError;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::listening::Listening;
-use crate::tracker::memory::FeedMemory;
+use crate::tracker::saved::SavedFeed;
 
 use super::checkpoint::Checkpoint;
 use super::refresh::LastEvents;
@@ -53,7 +53,7 @@ pub(crate) struct Restored {
     pub(crate) checkpointed: usize,
     /// Forgotten in the journal after the checkpoint: whatever the table or Kafka has of them from before is void.
     pub(crate) forgotten: Vec<Forgotten>,
-    pub(crate) feed: FeedMemory,
+    pub(crate) feed: SavedFeed,
     /// Kafka was not asked for them.
     pub(crate) is_from_store: bool,
     /// The newest mapping that anything published before was mapped with; 0 where the store itself knows it.
@@ -132,7 +132,7 @@ fn drop_names(agents: &mut [StoredAgent]) -> Vec<(u32, Arc<str>)> {
 
 /// Lets time continue from the last record, even where the wall clock was set back since. A store that is further ahead was
 /// written by a wrong clock: of its times only the beginnings of states are kept, which never go back.
-fn go_on_in_time(feed: &mut FeedMemory, agents: &mut [StoredAgent]) {
+fn go_on_in_time(feed: &mut SavedFeed, agents: &mut [StoredAgent]) {
     let now = Timestamp::now();
     let Some(last_valid) = feed.last_valid.filter(|last_valid| *last_valid > now) else { return };
     if last_valid.since(now) <= MOST_AHEAD {
@@ -311,7 +311,7 @@ fn replay(
                 forgotten.insert(key, (agents.len(), who));
             }
             for agent in told.agents {
-                agents.push(saved::from_agent_message(agent).map_err(MemoryError::from)?);
+                agents.push(saved::from_agent_message(agent).map_err(SavedError::from)?);
             }
         }
     }

@@ -72,14 +72,14 @@ pub(super) struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Takes the agents whose memory has changed since the last call, each once.
+    /// Takes the agents to be saved again, because they have changed since the last call; each once.
     pub(super) fn take_changed(&mut self) -> Vec<AgentIndex> {
         self.engine.take_changed()
     }
 
     /// Returns an agent as the store has them.
     pub(super) fn row(&self, index: AgentIndex, last_event: Option<StoredMessage>) -> AgentRow {
-        let (agent, published) = self.engine.memory(index);
+        let (agent, published) = self.engine.saved(index);
         AgentRow {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
@@ -89,7 +89,7 @@ impl Accepted<'_> {
 
     /// Returns the feed as the store has it.
     pub(super) fn feed(&self) -> Vec<u8> {
-        saved::encode_feed(&self.engine.feed_memory())
+        saved::encode_feed(&self.engine.saved_feed())
     }
 
     /// Whether the agent is in the table.

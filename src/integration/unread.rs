@@ -4,7 +4,7 @@
 //! what it cannot read. A full or failing disk, or another program that has the file, says nothing about the content: the
 //! file stays where it is.
 
-use crate::contract::saved::MemoryError;
+use crate::contract::saved::SavedError;
 use crate::journal::row::RowError;
 use crate::journal::store::StoreError;
 
@@ -35,8 +35,8 @@ impl From<RowError> for Unread {
     }
 }
 
-impl From<MemoryError> for Unread {
-    fn from(error: MemoryError) -> Self {
+impl From<SavedError> for Unread {
+    fn from(error: SavedError) -> Self {
         let why = error.to_string();
         if error.is_newer() { Self::Newer(why) } else { Self::Damaged(why) }
     }

@@ -10,7 +10,7 @@ use crate::mapping::key::Level;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
 use crate::tracker::event::{AgentEvent, Cause, Previous};
-use crate::tracker::memory::AgentMemory;
+use crate::tracker::saved::SavedAgent;
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
@@ -114,9 +114,9 @@ fn event(skills: usize) -> (AgentEvent, Annotation) {
         cause: Cause::Changed,
         evidence: None,
         state: state(Mode::Acd, skills),
-        since: at,
+        state_since: at,
         quality: Quality::WithinRefresh,
-        previous: Some(Previous { state: state(Mode::Avail, skills), since: at, last_seen: at }),
+        previous: Some(Previous { state: state(Mode::Avail, skills), state_since: at, last_seen: at }),
         after_gap: false,
         observed_at: at,
     };
@@ -137,13 +137,13 @@ fn event(skills: usize) -> (AgentEvent, Annotation) {
 }
 
 fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
-    let agent = AgentMemory {
+    let agent = SavedAgent {
         acd: event.acd,
         login_id: event.login_id.clone(),
         sequence: event.sequence,
         known: Some(crate::tracker::agent::Known {
             state: event.state.clone(),
-            since: event.since,
+            state_since: event.state_since,
             quality: event.quality,
         }),
         ride_along: event.ride_along.clone(),

@@ -106,9 +106,10 @@ impl Annotator {
         let begun_before = match &last {
             Some(last) => last.activity_since,
             // It began with the remembered log-out.
-            None => event.previous.as_ref().map(|previous| previous.since),
+            None => event.previous.as_ref().map(|previous| previous.state_since),
         };
-        let activity_since = activity.is_some().then(|| begun_before.filter(|_| is_the_same).unwrap_or(event.since));
+        let activity_since =
+            activity.is_some().then(|| begun_before.filter(|_| is_the_same).unwrap_or(event.state_since));
         *self.slot(event.agent) =
             Some(Published { user: user.clone().ok(), activity: activity.clone(), activity_since });
         Annotation {

@@ -2,6 +2,22 @@
 //!
 //! The mapping files belong to the planner; nothing here ever writes them. A new version is built separately and swapped in
 //! as a whole ([`annotate::Annotator::set_tables`]).
+//!
+//! ```
+//! use rtalink::mapping::files::parse_users;
+//! use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
+//!
+//! let file = "external_user,employee_id,employee_name\n4711,E-1,Ada Lovelace\n";
+//! let tables = MappingTables {
+//!     version: 1,
+//!     identify_by: IdentifyBy::LoginId,
+//!     users: parse_users(file.as_bytes()).expect("a valid file").rows,
+//!     activities: Default::default(),
+//!     default_activity: Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() }.into(),
+//! };
+//! assert_eq!(tables.user(" 4711 ").expect("a row").employee_id, "E-1");
+//! assert_eq!(tables.user("4712"), None);
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod annotate;

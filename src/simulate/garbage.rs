@@ -150,7 +150,7 @@ fn kinds(renderer: &Renderer) -> Vec<Kind> {
 /// Returns the positions of the columns that identify the agent.
 fn columns_of_identity(layout: &LayoutSpec) -> impl Iterator<Item = usize> {
     let columns = layout.columns.iter().enumerate();
-    columns.filter(|(_, spec)| matches!(spec.column, Column::LoginId | Column::Acd)).map(|(position, _)| position)
+    columns.filter(|(_, spec)| spec.column.properties().identifies).map(|(position, _)| position)
 }
 
 /// Whether a record that has all its columns identifies the agent: something follows the login id and the ACD.

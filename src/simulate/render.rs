@@ -116,7 +116,7 @@ impl Renderer {
 
     /// Whether records say when a state began, so that a state entered again can be distinguished from one that lasts.
     pub fn shows_start(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field.column, Column::Duration | Column::StateStart))
+        self.fields.iter().any(|field| field.column.properties().tells_start)
     }
 
     /// Whether there is one row per agent and skill.

@@ -22,7 +22,7 @@ pub struct Known {
     /// The state.
     pub state: AgentState,
     /// Since when.
-    pub since: Timestamp,
+    pub state_since: Timestamp,
     /// How good that is.
     pub quality: Quality,
 }
@@ -77,7 +77,7 @@ pub struct Agent {
     pub(super) proven: Option<Proven>,
     /// How the last record spells the known state, where that differs from what was published.
     pub(super) spelled: Option<Box<AgentState>>,
-    /// Their memory has changed since it was last requested; `remembered_start` is the start that it had then.
+    /// What is to be saved of them has changed since it was last requested; `remembered_start` is the start that it had then.
     pub(super) is_changed: bool,
     /// They were absent from a complete snapshot before their first state.
     pub(super) was_absent: bool,
@@ -222,7 +222,7 @@ impl Agent {
 
     /// Returns the event of an agent with that number in the table, in that state: a transition with an unknown previous state.
     pub(crate) fn event(&self, index: AgentIndex, known: Known, cause: Cause, observed_at: Timestamp) -> AgentEvent {
-        let Known { state, since, quality } = known;
+        let Known { state, state_since, quality } = known;
         AgentEvent {
             agent: index,
             acd: self.acd,
@@ -232,7 +232,7 @@ impl Agent {
             cause,
             evidence: None,
             state,
-            since,
+            state_since,
             quality,
             previous: None,
             after_gap: false,

@@ -1,4 +1,4 @@
-//! An agent of whom somebody else has published more: a copy of the memory that was restored here continued elsewhere.
+//! An agent of whom somebody else has published more: a copy of what was restored here continued elsewhere.
 //!
 //! Sequences continue after the other's. An agent who was not seen here since is taken over as the other left them: a later
 //! difference is news after a gap, as after a restart. If an event of an agent follows anyway, nothing more is published. Of
@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use super::Tracker;
 use super::agent::Known;
 use super::event::{AgentEvent, Cause, Evidence, Previous};
-use super::memory::AgentMemory;
+use super::saved::SavedAgent;
 use super::since::Quality;
 use super::table::AgentIndex;
 
@@ -26,7 +26,7 @@ pub enum Behind {
 
 impl Tracker {
     /// Continues after what was published elsewhere. `follows`: events of ours are on their way to where the other's are.
-    pub fn go_on_behind(&mut self, theirs: AgentMemory, follows: bool, at: Timestamp) -> Behind {
+    pub fn go_on_behind(&mut self, theirs: SavedAgent, follows: bool, at: Timestamp) -> Behind {
         let Some(index) = self.table.find(theirs.acd, &theirs.login_id) else {
             return self.take_theirs(theirs);
         };
@@ -38,7 +38,7 @@ impl Tracker {
             return self.put_right(index, theirs, at);
         }
         let sequence = theirs.sequence.max(self.table.get(index).sequence);
-        self.take_theirs(AgentMemory { sequence, ..theirs })
+        self.take_theirs(SavedAgent { sequence, ..theirs })
     }
 
     /// Whether a valid record has shown them since the start.
@@ -50,9 +50,9 @@ impl Tracker {
         self.was_seen(index) && self.table.get(index).known.is_some()
     }
 
-    fn take_theirs(&mut self, theirs: AgentMemory) -> Behind {
+    fn take_theirs(&mut self, theirs: SavedAgent) -> Behind {
         let (acd, login_id) = (theirs.acd, theirs.login_id.clone());
-        let feed = self.feed_memory();
+        let feed = self.saved_feed();
         self.restore_agent(theirs, &feed);
         let Some(index) = self.table.find(acd, &login_id) else { return Behind::Numbered };
         self.mark_changed(index);
@@ -65,10 +65,10 @@ impl Tracker {
         self.mark_changed(index);
     }
 
-    fn put_right(&mut self, index: AgentIndex, theirs: AgentMemory, at: Timestamp) -> Behind {
+    fn put_right(&mut self, index: AgentIndex, theirs: SavedAgent, at: Timestamp) -> Behind {
         self.number_behind(index, theirs.sequence);
         let agent = self.table.get_mut(index);
-        let (Some(Known { state, since, quality }), Some(before)) = (agent.known.clone(), theirs.known) else {
+        let (Some(Known { state, state_since, quality }), Some(before)) = (agent.known.clone(), theirs.known) else {
             return Behind::Numbered;
         };
         let is_logged_in = agent.is_logged_in();
@@ -81,15 +81,19 @@ impl Tracker {
             (true, false) => Cause::LoggedIn,
             (true, true) => Cause::Changed,
         };
-        let is_moved = since < before.since;
+        let is_moved = state_since < before.state_since;
         let known = Known {
             state,
-            since: since.max(before.since),
+            state_since: state_since.max(before.state_since),
             quality: if is_moved { Quality::AfterGap } else { quality },
         };
         Behind::Told(Box::new(AgentEvent {
             evidence: (!is_logged_in).then_some(Evidence::Absence),
-            previous: Some(Previous { state: before.state, since: before.since, last_seen: theirs.last_seen }),
+            previous: Some(Previous {
+                state: before.state,
+                state_since: before.state_since,
+                last_seen: theirs.last_seen,
+            }),
             after_gap: true,
             ..agent.event(index, known, cause, at)
         }))
@@ -102,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
-    use crate::tracker::memory::FeedMemory;
+    use crate::tracker::saved::SavedFeed;
     use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
     use crate::wire::decode::Decoder;
     use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
@@ -148,7 +152,7 @@ mod tests {
     }
 
     /// `7 ACD since 5` of agent A: the sequence, and the state with its beginning; or the sequence alone.
-    fn memory(text: &str) -> AgentMemory {
+    fn saved(text: &str) -> SavedAgent {
         let (sequence, state) = text.split_once(' ').unwrap_or((text, ""));
         let known = state.split_once(" since ").map(|(name, since)| {
             let state = AgentState {
@@ -162,13 +166,13 @@ mod tests {
                 skills: SkillList::default(),
                 extension: None,
             };
-            Known { state, since: at(since.parse().unwrap()), quality: Quality::Exact }
+            Known { state, state_since: at(since.parse().unwrap()), quality: Quality::Exact }
         });
-        AgentMemory {
+        SavedAgent {
             acd: 1,
             login_id: "A".into(),
             sequence: sequence.parse().unwrap(),
-            last_seen: known.as_ref().map_or(at(0), |known| known.since),
+            last_seen: known.as_ref().map_or(at(0), |known| known.state_since),
             known,
             ride_along: RideAlong::default(),
             start: None,
@@ -180,10 +184,10 @@ mod tests {
     }
 
     /// Returns the result for A, of whom `theirs` was published elsewhere, and what is known of them then: `restored` from
-    /// the memory of the previous run, and `seen` in the feed at second 10.
+    /// what the previous run has saved, and `seen` in the feed at second 10.
     fn told(restored: &str, seen: &str, theirs: &str, follows: bool) -> String {
         let (mut tracker, plan) = tracker();
-        tracker.restore((!restored.is_empty()).then(|| memory(restored)), &FeedMemory::default());
+        tracker.restore((!restored.is_empty()).then(|| saved(restored)), &SavedFeed::default());
         if !seen.is_empty() {
             let frame = format!("A|{seen}");
             let mut decoder = Decoder::default();
@@ -191,9 +195,8 @@ mod tests {
             tracker.connected(at(10), &mut Vec::new());
             tracker.record(&decoded, frame.as_bytes(), at(10), &mut Vec::new()).unwrap();
         }
-        tracker.changed.clear();
-        tracker.table.indices().for_each(|index| tracker.table.get_mut(index).is_changed = false);
-        let came = match tracker.go_on_behind(memory(theirs), follows, at(30)) {
+        tracker.take_changed();
+        let came = match tracker.go_on_behind(saved(theirs), follows, at(30)) {
             Behind::Taken(index) => format!("taken as {}", tracker.table.get(index).login_id),
             Behind::Numbered => "numbered".to_owned(),
             Behind::Told(event) => {
@@ -201,17 +204,16 @@ mod tests {
                 assert_eq!((event.after_gap, event.observed_at), (true, at(30)));
                 assert_eq!(event.evidence.is_some(), event.cause == Cause::LoggedOut);
                 let (cause, quality) = (event.cause.name(), event.quality);
-                let before = format!("{} since {}", previous.state.mode.name(), second(previous.since));
+                let before = format!("{} since {}", previous.state.mode.name(), second(previous.state_since));
                 format!("told #{} {cause} {quality:?}, before {before}", event.sequence)
             }
         };
         let index = tracker.table.find(1, "A").unwrap();
-        assert_eq!(tracker.changed, [index], "their memory is to be written down");
+        assert_eq!(tracker.take_changed(), [index], "they are to be saved again");
         let agent = tracker.table.get(index);
-        let known = agent
-            .known
-            .as_ref()
-            .map_or("nothing".to_owned(), |known| format!("{} since {}", known.state.mode.name(), second(known.since)));
+        let known = agent.known.as_ref().map_or("nothing".to_owned(), |known| {
+            format!("{} since {}", known.state.mode.name(), second(known.state_since))
+        });
         format!("{came}: #{} {known}", agent.sequence)
     }
 

@@ -59,7 +59,7 @@ pub struct Previous {
     /// The state.
     pub state: AgentState,
     /// Since when it lasted.
-    pub since: Timestamp,
+    pub state_since: Timestamp,
     /// Last valid record in it.
     pub last_seen: Timestamp,
 }
@@ -84,7 +84,7 @@ pub struct AgentEvent {
     /// The new state.
     pub state: AgentState,
     /// Since when.
-    pub since: Timestamp,
+    pub state_since: Timestamp,
     /// How good that is.
     pub quality: Quality,
     /// The last known state.

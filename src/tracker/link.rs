@@ -4,11 +4,12 @@ use crate::time::Timestamp;
 
 use super::Tracker;
 use super::agent::{Agent, LastMode};
-use super::ending::status;
 use super::event::{Output, StatusKind};
 use super::held::Held;
+use super::saved::SavedFeed;
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
+use super::snapshot_end::status;
 use super::table::AgentIndex;
 
 /// Link down: at least so many agents, and so many per cent of them in the listed mode UNKNOWN.
@@ -26,7 +27,7 @@ pub(super) enum Counted {
 
 /// How many agents count as what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+struct Counts {
     total: usize,
     unknown: usize,
     unlisted: usize,
@@ -48,27 +49,80 @@ impl Counts {
     }
 }
 
+/// The link between switch and CMS, as far as the states of agents show it.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    /// Everybody, in mode `delta`.
+    counts: Counts,
+    is_down: bool,
+    is_unreadable: bool,
+}
+
+/// What a snapshot says about the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Judged {
+    is_down: bool,
+    /// It was not, before.
+    goes_down: bool,
+    /// More than half of the agents have codes that the table of states lacks, for the first time.
+    becomes_unreadable: bool,
+}
+
+impl Link {
+    pub(super) const fn restore(&mut self, feed: &SavedFeed) {
+        self.is_down = feed.link_is_down;
+        self.is_unreadable = feed.is_unreadable;
+    }
+
+    /// Whether nearly everybody is UNKNOWN.
+    pub(super) const fn is_down(&self) -> bool {
+        self.is_down
+    }
+
+    /// Whether more than half of the agents have codes that the table of states lacks.
+    pub(super) const fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+
+    /// A snapshot can be trusted. True where that is news.
+    pub(super) const fn come_up(&mut self) -> bool {
+        std::mem::replace(&mut self.is_down, false)
+    }
+
+    fn judge(&mut self, counts: Counts) -> Judged {
+        let Counts { total, unknown, unlisted } = counts;
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, unlisted * 2 > total);
+        let is_down = total >= LINK_DOWN_AGENTS && unknown * 100 >= total * LINK_DOWN_PERCENT;
+        let goes_down = is_down && !self.is_down;
+        self.is_down |= is_down;
+        Judged { is_down, goes_down, becomes_unreadable: self.is_unreadable && !was_unreadable }
+    }
+
+    fn recount(&mut self, before: Counted, now: Counted) {
+        self.counts.take(before);
+        self.counts.add(now);
+    }
+}
+
 impl Tracker {
     /// Applies rule 7. True while the link is down: then nothing of this snapshot may be trusted.
     pub(super) fn link_goes_down(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) -> bool {
         self.note_merged_modes(snapshot);
-        let Counts { total, unknown, unlisted } = if self.settings.fixed.mode == FeedMode::Delta {
+        let counts = if self.settings.fixed.mode == FeedMode::Delta {
             self.recount_all(&snapshot.members);
-            self.link_counts
+            self.link.counts
         } else {
             let mut counts = Counts::default();
             snapshot.members.iter().for_each(|index| counts.add(Counted::As(self.table.get(*index).last_mode)));
             counts
         };
-        let was_unreadable = std::mem::replace(&mut self.is_unreadable, unlisted * 2 > total);
-        if self.is_unreadable && !was_unreadable {
-            out.push(status(StatusKind::Unreadable, at, unlisted));
+        let Judged { is_down, goes_down, becomes_unreadable } = self.link.judge(counts);
+        if becomes_unreadable {
+            out.push(status(StatusKind::Unreadable, at, counts.unlisted));
         }
-        let is_down = total >= LINK_DOWN_AGENTS && unknown * 100 >= total * LINK_DOWN_PERCENT;
-        if is_down && !self.link_is_down {
-            self.link_is_down = true;
+        if goes_down {
             self.open_gap();
-            out.push(status(StatusKind::LinkDown, at, unknown));
+            out.push(status(StatusKind::LinkDown, at, counts.unknown));
         }
         is_down
     }
@@ -103,14 +157,13 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         let counted = if is_logged_in(agent) { Counted::As(agent.last_mode) } else { Counted::Not };
         let before = std::mem::replace(&mut agent.counted, counted);
-        self.link_counts.take(before);
-        self.link_counts.add(counted);
+        self.link.recount(before, counted);
     }
 
     /// The agent is forgotten.
     pub(super) fn discount(&mut self, index: AgentIndex) {
         let before = std::mem::take(&mut self.table.get_mut(index).counted);
-        self.link_counts.take(before);
+        self.link.recount(before, Counted::Not);
     }
 }
 

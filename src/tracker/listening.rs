@@ -17,7 +17,7 @@ const MOST_STRETCHES: usize = 256;
 /// When a feed was listened to, as far as is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// Nothing is known of the time before this; `None` where a version that knew no stretches kept the memory: then that
+    /// Nothing is known of the time before this; `None` where a version that knew no stretches saved the feed: then that
     /// time counts.
     pub from: Option<Timestamp>,
     /// The last look.

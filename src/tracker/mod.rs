@@ -6,68 +6,111 @@
 //! The driver calls it in the order of the feed, with the time of receipt, and calls [`Tracker::tick`] whenever
 //! [`Tracker::next_deadline`] has passed before anything later. Records come in through `records`, and what they make of
 //! an agent is in `transition`: a changed record is an event at once. What has to wait for the end of its snapshot is in
-//! `ending`, and what it means that nothing comes is in `silence`. Nothing here fails: a record that decodes is taken, and one that does not can only keep agents from being
-//! thought absent.
+//! `snapshot_end`, and what it means that nothing comes is in `silence`. Nothing here fails: a record that decodes is taken,
+//! and one that does not can only keep agents from being thought absent.
+//!
+//! ```
+//! use rtalink::config;
+//! use rtalink::time::Timestamp;
+//! use rtalink::tracker::Tracker;
+//! use rtalink::tracker::event::Output;
+//! use rtalink::wire::decode::Decoder;
+//! use rtalink::wire::plan::Plan;
+//!
+//! let file = r#"
+//!     [kafka]
+//!     bootstrap_servers = "localhost:9092"
+//!     [[integration]]
+//!     id = "berlin"
+//!     kind = "avaya-cms"
+//!     acd = 1
+//!     realtime = { port = 7001, bind = "127.0.0.1", layout = "short", mode = "event" }
+//!     [layout.short]
+//!     separator = " "
+//!     columns = ["login_id", "state"]
+//!     states = "cms-names"
+//! "#;
+//! let config = config::parse(file, "rtalink.toml".as_ref(), []).config.expect("a valid file");
+//! let integration = &config.integrations[0];
+//! let layout = &integration.realtime.as_ref().expect("a feed").layout;
+//!
+//! let plan = Plan::compile(layout, "UTC")?;
+//! let mut tracker = Tracker::new(integration.settings.clone(), &plan);
+//! let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+//! tracker.connected(Timestamp::from_millis(0), &mut out);
+//! for (millis, line) in [(1_000, "4711 AVAIL"), (2_000, "4711 AVAIL"), (3_000, "4711 AUX")] {
+//!     let at = Timestamp::from_millis(millis);
+//!     let decoded = decoder.decode(&plan, line.as_bytes(), at)?;
+//!     tracker.record(&decoded, line.as_bytes(), at, &mut out)?;
+//! }
+//! let events = out.iter().filter_map(|output| match output {
+//!     Output::Agent(event) => Some((event.sequence, event.cause.name(), event.state.mode.name())),
+//!     _ => None,
+//! });
+//! assert!(events.eq([(1, "OBSERVED", "AVAIL"), (2, "CHANGED", "AUX")]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod agent_state;
 pub mod behind;
 mod blind;
+mod connection;
 mod crowd;
-mod ending;
 pub mod event;
 mod forget;
+mod gap;
 mod held;
+mod invalid;
+mod layout_facts;
 mod link;
 pub mod listening;
-pub mod memory;
+mod liveness;
+mod news;
 mod presence;
 mod records;
 mod reentry;
 mod remember;
+mod repeats;
+mod rhythm;
+pub mod saved;
 pub mod settings;
 mod silence;
 pub mod since;
 mod snapshot;
+mod snapshot_end;
 pub mod status;
+mod strangers;
 pub mod table;
+mod tally;
 mod transition;
 
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
-use self::agent::REPEATING;
+pub use self::tally::RecordCounts;
+
 use self::blind::Blind;
+use self::connection::Connection;
 use self::crowd::Crowd;
 use self::event::Output;
-use self::link::Counts;
+use self::gap::Gap;
+use self::layout_facts::LayoutFacts;
+use self::link::Link;
 use self::listening::Listening;
+use self::liveness::Liveness;
+use self::news::News;
 use self::presence::Presence;
+use self::repeats::Repeats;
+use self::rhythm::Rhythm;
 use self::settings::{FeedMode, Settings, SnapshotEnd, Thresholds};
 use self::snapshot::{End, Snapshots};
+use self::strangers::Strangers;
 use self::table::{AgentIndex, AgentTable};
-
-/// How many valid records led to an event, and how many did not. Every valid record is counted once, when it is clear.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecordCounts {
-    /// An event followed.
-    pub changed: u64,
-    /// None did.
-    pub unchanged: u64,
-}
-
-impl RecordCounts {
-    /// All of them.
-    pub const fn all(&self) -> u64 {
-        self.changed + self.unchanged
-    }
-}
+use self::tally::Tally;
 
 /// Why a record that decodes was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,128 +123,29 @@ pub enum NoRoom {
     Rows,
 }
 
-/// Somebody of whom only invalid records came so far.
-#[derive(Clone, Copy, Debug)]
-struct Stranger {
-    /// Number of the last snapshot that had them, and how many in a row have had them.
-    present_in: u64,
-    in_a_row: u32,
-    was_absent: bool,
-}
-
-/// Who appears in invalid records only is believed to be somebody after so many snapshots in a row. Until then it may be an
-/// error message, or a login id that lost a digit: somebody else is missing then.
-const STRANGE: u32 = 3;
-
-impl Stranger {
-    /// They are in the snapshot of that number. Whether that was not known, and they may be somebody else in it.
-    const fn show(&mut self, snapshot: u64) -> bool {
-        if self.present_in == snapshot {
-            return false;
-        }
-        self.in_a_row = if self.present_in > 0 && self.present_in + 1 == snapshot { self.in_a_row + 1 } else { 1 };
-        self.present_in = snapshot;
-        self.are_doubtful_in(snapshot)
-    }
-
-    /// Whether they may be somebody else in the snapshot of that number.
-    const fn are_doubtful_in(self, snapshot: u64) -> bool {
-        self.present_in == snapshot && self.in_a_row <= STRANGE
-    }
-}
-
-/// Silences and disconnects.
-#[derive(Debug, Default)]
-struct Gap {
-    /// Counts the gaps; 0 until there was one.
-    number: u32,
-    /// No complete snapshot that is not down has ended since.
-    is_recent: bool,
-    /// No snapshot that proves who is absent has ended since.
-    is_unproven: bool,
-    /// Last valid record before the first gap that RESTORED has not been said of.
-    from: Option<Timestamp>,
-}
-
-/// When something was last heard.
-#[derive(Debug, Default)]
-struct Liveness {
-    connected_at: Option<Timestamp>,
-    last_valid: Option<Timestamp>,
-    /// Valid record or marker.
-    last_sign: Option<Timestamp>,
-    is_stale: bool,
-    /// Nothing came for `unknown_after`, and that was said of everybody.
-    is_given_up: bool,
-    /// When the last connection ended that had told something; the first moment of a process that has had none yet. Who only
-    /// dials in and goes changes nothing in that.
-    disconnected_at: Option<Timestamp>,
-}
-
-impl Liveness {
-    /// Whether there is a connection, and it has told something.
-    fn has_spoken(&self) -> bool {
-        self.connected_at.zip(self.last_sign).is_some_and(|(connected_at, last_sign)| last_sign >= connected_at)
-    }
-}
-
-/// Of the connection that speaks.
-#[derive(Debug, Default)]
-struct Connection {
-    has_records: bool,
-    last_valid: Option<(AgentIndex, Timestamp)>,
-    last_invalid: Option<Timestamp>,
-    /// The last record, or marker, is an invalid record.
-    ends_invalid: bool,
-    /// No byte came for `snapshot_idle` at some time since the last record.
-    is_silent: bool,
-    /// Silence cut a snapshot off whose marker is still to come.
-    owes_marker: bool,
-}
-
 /// The tracker of one integration.
+///
+/// Each part has its state to itself, and the rules that need nothing else. What takes several parts is a method of the
+/// tracker, in the file whose idea it is.
 #[derive(Debug)]
 pub struct Tracker {
     settings: Settings,
-    merges_rows: bool,
-    computes_start: bool,
-    tells_time: bool,
+    layout: LayoutFacts,
     table: AgentTable,
-    strangers: HashMap<(u32, Box<str>), Stranger, FixedState>,
-    snapshots: Snapshots,
-    presence: Presence,
-    link_counts: Counts,
-    gap: Gap,
-    link_is_down: bool,
-    is_unreadable: bool,
-    blind: Blind,
-    /// How many complete snapshots in a row have listed many agents more than once; no more than [`REPEATING`].
-    repeating: u32,
-    /// Whom the last complete snapshot has listed more than once.
-    listed_again: Vec<AgentIndex>,
-    /// Snapshots that begin before are too close to the suspect one to confirm it.
-    suspect_until: Option<Timestamp>,
-    /// A complete snapshot of this run has proved who was absent.
-    has_proof: bool,
-    /// How late the last complete snapshot was, and when it began; `None` where something came between.
-    delay: Duration,
-    last_began: Option<Timestamp>,
-    /// When the last snapshot began that has ended and was not down, over gaps too.
-    ended_began: Option<Timestamp>,
-    /// Between the last two complete snapshots that nothing came between.
-    period: Option<Duration>,
-    /// First record of the last complete snapshot that lacked nobody unnoticed (mode `snapshot`).
-    seen_at: Option<Timestamp>,
-    /// Whose memory has changed, each once.
-    changed: Vec<AgentIndex>,
-    crowd: Crowd,
-    counts: RecordCounts,
-    renamed: Vec<AgentIndex>,
+    strangers: Strangers,
+    connection: Connection,
     liveness: Liveness,
     listening: Listening,
-    connection: Connection,
-    clock_skew_seconds: Option<f64>,
-    impossible_times: u64,
+    blind: Blind,
+    gap: Gap,
+    snapshots: Snapshots,
+    rhythm: Rhythm,
+    repeats: Repeats,
+    presence: Presence,
+    link: Link,
+    crowd: Crowd,
+    tally: Tally,
+    news: News,
 }
 
 impl Tracker {
@@ -209,36 +153,22 @@ impl Tracker {
     pub fn new(settings: Settings, plan: &Plan) -> Self {
         Self {
             settings,
-            merges_rows: plan.merges_rows(),
-            computes_start: plan.computes_start(),
-            tells_time: plan.tells_time(),
+            layout: LayoutFacts::of(plan),
             table: AgentTable::default(),
-            strangers: HashMap::with_hasher(FixedState::with_seed(1)),
-            snapshots: Snapshots::default(),
-            presence: Presence::default(),
-            link_counts: Counts::default(),
-            gap: Gap::default(),
-            link_is_down: false,
-            is_unreadable: false,
-            blind: Blind::default(),
-            repeating: 0,
-            listed_again: Vec::new(),
-            suspect_until: None,
-            has_proof: false,
-            delay: Duration::ZERO,
-            last_began: None,
-            ended_began: None,
-            period: None,
-            seen_at: None,
-            changed: Vec::new(),
-            crowd: Crowd::default(),
-            counts: RecordCounts::default(),
-            renamed: Vec::new(),
+            strangers: Strangers::default(),
+            connection: Connection::default(),
             liveness: Liveness::default(),
             listening: Listening::default(),
-            connection: Connection::default(),
-            clock_skew_seconds: None,
-            impossible_times: 0,
+            blind: Blind::default(),
+            gap: Gap::default(),
+            snapshots: Snapshots::default(),
+            rhythm: Rhythm::default(),
+            repeats: Repeats::default(),
+            presence: Presence::default(),
+            link: Link::default(),
+            crowd: Crowd::default(),
+            tally: Tally::default(),
+            news: News::default(),
         }
     }
 
@@ -254,17 +184,17 @@ impl Tracker {
 
     /// Whether more than half of the agents have codes that the table of states lacks.
     pub const fn is_unreadable(&self) -> bool {
-        self.is_unreadable
+        self.link.is_unreadable()
     }
 
     /// Outcomes of the valid records so far.
     pub const fn counts(&self) -> RecordCounts {
-        self.counts
+        self.tally.counts()
     }
 
     /// Timestamp less receipt of the last record with a timestamp.
     pub const fn clock_skew_seconds(&self) -> Option<f64> {
-        self.clock_skew_seconds
+        self.tally.clock_skew_seconds()
     }
 
     /// How many login ids are known from invalid records alone.
@@ -274,7 +204,7 @@ impl Tracker {
 
     /// Local times so far that do not occur.
     pub const fn impossible_times(&self) -> u64 {
-        self.impossible_times
+        self.tally.impossible_times()
     }
 
     /// Whether bytes come, and for long no valid record.
@@ -289,27 +219,27 @@ impl Tracker {
 
     /// Whether refreshes list many agents more than once.
     pub const fn repeats_rows(&self) -> bool {
-        self.repeating >= REPEATING
+        self.repeats.are_many()
     }
 
     /// Time between the last two complete snapshots that nothing came between.
     pub const fn period(&self) -> Option<Duration> {
-        self.period
+        self.rhythm.period()
     }
 
     /// Agents whose name has changed since the last call.
     pub fn take_renamed(&mut self) -> Vec<AgentIndex> {
-        std::mem::take(&mut self.renamed)
+        self.news.take_renamed()
     }
 
     /// Receipt of the last valid record.
     pub const fn last_valid(&self) -> Option<Timestamp> {
-        self.liveness.last_valid
+        self.liveness.last_valid()
     }
 
     /// Whether nearly everybody is UNKNOWN.
     pub const fn link_is_down(&self) -> bool {
-        self.link_is_down
+        self.link.is_down()
     }
 
     /// Takes new thresholds.
@@ -323,9 +253,7 @@ impl Tracker {
     /// Another layout from here on: the open snapshot is cut off and remembered bytes are worth nothing.
     pub fn set_layout(&mut self, plan: &Plan, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(End::Incomplete, at, out);
-        self.merges_rows = plan.merges_rows();
-        self.tells_time = plan.tells_time();
-        self.computes_start = plan.computes_start();
+        self.layout = LayoutFacts::of(plan);
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
             agent.last_record.forget();
@@ -343,39 +271,32 @@ impl Tracker {
         self.begin_gap(at, out);
         self.connection = Connection::default();
         self.blind.connection_changed();
-        self.liveness.connected_at = Some(at);
-        self.liveness.disconnected_at.get_or_insert(at);
-        self.liveness.is_stale = false;
+        self.liveness.connected(at);
     }
 
     /// It ended, by itself or because another took over.
     pub fn disconnected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
-        if self.liveness.has_spoken() {
-            self.liveness.disconnected_at = Some(at);
-        }
-        self.liveness.connected_at = None;
+        self.liveness.disconnected(at);
     }
 
     fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(End::Incomplete, at, out);
-        self.last_began = None;
-        if self.liveness.last_valid.is_some() {
+        self.rhythm.interrupt();
+        if let Some(last_valid) = self.liveness.last_valid() {
             self.open_gap();
-            self.gap.from = self.gap.from.or(self.liveness.last_valid);
+            self.gap.note_from(last_valid);
         }
     }
 
     const fn open_gap(&mut self) {
-        self.gap.number += 1;
-        self.gap.is_recent = true;
-        self.gap.is_unproven = true;
+        self.gap.begin();
         self.blind.gap_began();
     }
 
     /// No byte came for `snapshot_idle` while the feed was being read, and no record is half read.
     pub fn idle(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.connection.is_silent = true;
+        self.connection.fall_silent();
         if self.settings.fixed.snapshot_end == SnapshotEnd::Idle {
             self.end_snapshot(End::Complete, at, out);
         }
@@ -383,17 +304,15 @@ impl Tracker {
 
     /// A marker line.
     pub fn marker(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.liveness.last_sign = Some(at);
-        self.liveness.is_stale = false;
-        self.liveness.is_given_up = false;
-        self.connection.ends_invalid = false;
+        self.liveness.sign_came(at);
+        let was_owed = self.connection.marker_came();
         self.blind.marker_came();
         let ends_snapshots =
             self.settings.fixed.snapshot_end == SnapshotEnd::Marker && self.settings.fixed.mode != FeedMode::Event;
         // A marker that only ends what silence has cut off shows nobody absent.
-        let is_late = std::mem::take(&mut self.connection.owes_marker) && !self.snapshots.is_open();
-        if ends_snapshots && self.connection.has_records && !is_late {
-            self.snapshots.enter(at, self.gap.is_recent);
+        let is_late = was_owed && !self.snapshots.is_open();
+        if ends_snapshots && self.connection.has_records() && !is_late {
+            self.snapshots.enter(at, self.gap.is_recent());
             self.end_snapshot(End::Complete, at, out);
         }
     }

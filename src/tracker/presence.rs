@@ -7,6 +7,7 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
+use super::saved::SavedFeed;
 use super::settings::FeedMode;
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
@@ -20,11 +21,44 @@ pub(super) struct Presence {
     absent: Vec<AgentIndex>,
     /// Everybody whose absence is suspect, and some whose absence no longer is.
     suspects: Vec<AgentIndex>,
-    /// Snapshots with a lower number have proved absent those who were not in them.
+    /// Snapshots with a lower number have proved absent those who were not in them; 0 until one of this run has.
     proved_below: u64,
+    /// Snapshots that begin before are too close to the suspect one to confirm it.
+    suspect_until: Option<Timestamp>,
+    /// First record of the last complete snapshot that lacked nobody unnoticed.
+    seen_at: Option<Timestamp>,
 }
 
 impl Presence {
+    pub(super) const fn restore(&mut self, feed: &SavedFeed) {
+        self.seen_at = feed.seen_at;
+        self.suspect_until = feed.suspect_until;
+    }
+
+    /// Returns when everybody who is logged in and not absent was seen at the earliest.
+    pub(super) const fn seen_at(&self) -> Option<Timestamp> {
+        self.seen_at
+    }
+
+    pub(super) const fn suspect_until(&self) -> Option<Timestamp> {
+        self.suspect_until
+    }
+
+    /// Whether a snapshot of this run has proved who was absent.
+    pub(super) const fn has_proof(&self) -> bool {
+        self.proved_below > 0
+    }
+
+    /// Whether the snapshot may confirm what is suspect.
+    pub(super) fn is_confirmed_by(&self, snapshot: &Snapshot) -> bool {
+        self.suspect_until.is_none_or(|until| snapshot.began_at >= until)
+    }
+
+    /// Notes from when on a snapshot may confirm what is suspect; `None`: nothing is.
+    pub(super) const fn confirm_from(&mut self, at: Option<Timestamp>) {
+        self.suspect_until = at;
+    }
+
     /// Forgets an agent, whose number is free for somebody else from now on.
     pub(super) fn forget(&mut self, index: AgentIndex) {
         self.attending.retain(|known| *known != index);
@@ -79,8 +113,16 @@ impl Tracker {
         }
     }
 
+    /// A complete snapshot that is not down has ended. Its time is the one at which everybody was seen, unless it might have
+    /// lacked somebody who is not counted absent.
+    pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
+        if self.settings.fixed.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
+            self.presence.seen_at = Some(snapshot.began_at);
+        }
+    }
+
     /// Whether every logged-in agent missing from the snapshot is counted absent.
-    pub(super) fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
+    fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
         self.presence.attending.iter().all(|index| {
             let agent = self.table.get(*index);
             agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in()
@@ -135,7 +177,7 @@ impl Tracker {
     }
 
     fn count_absence(&mut self, index: AgentIndex, since: Timestamp, due: &mut Vec<AgentIndex>) {
-        let began_after_gap = self.gap.is_unproven;
+        let began_after_gap = self.gap.is_unproven();
         let agent = self.table.get_mut(index);
         if agent.absence.snapshots == 0 {
             agent.absence.since = since;

@@ -1,7 +1,5 @@
 //! Records come in: whose they are, which snapshot they belong to, and whether they have to be looked at.
 
-use hashbrown::Equivalent;
-
 use crate::time::Timestamp;
 use crate::wire::decode::{Decoded, Identity};
 use crate::wire::plan::Plan;
@@ -15,12 +13,10 @@ use super::held::{Held, HeldState, Rows};
 use super::settings::{FeedMode, SnapshotEnd};
 use super::since::RecordTime;
 use super::snapshot::End;
+use super::strangers::Stranger;
 use super::table::AgentIndex;
 use super::transition::{Seen, StartText, Taken};
-use super::{NoRoom, Stranger, Tracker};
-
-/// Most login ids that are remembered from invalid records alone. Beyond that, a snapshot proves nobody absent.
-const MAX_STRANGERS: usize = 4_096;
+use super::{NoRoom, Tracker};
 
 /// What a record is to its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,81 +27,7 @@ enum Place {
     FurtherRow,
 }
 
-/// The key of a stranger, to find them without making one.
-#[derive(Hash)]
-struct StrangerKey<'a>(u32, &'a str);
-
-impl Equivalent<(u32, Box<str>)> for StrangerKey<'_> {
-    fn equivalent(&self, key: &(u32, Box<str>)) -> bool {
-        (self.0, self.1) == (key.0, &*key.1)
-    }
-}
-
 impl Tracker {
-    /// An invalid record; `identity`: whose it is, where that can be read.
-    pub fn invalid(&mut self, identity: Option<Identity<'_>>, at: Timestamp, out: &mut Vec<Output>) {
-        self.connection.has_records = true;
-        self.connection.is_silent = false;
-        self.connection.ends_invalid = true;
-        self.note_line(true, at, out);
-        if self.settings.fixed.mode == FeedMode::Event {
-            return;
-        }
-        self.connection.last_invalid = Some(at);
-        let snapshot = self.snapshots.enter(at, self.gap.is_recent);
-        snapshot.last_at = at;
-        snapshot.has_invalid = true;
-        snapshot.ends_valid = false;
-        let Some(Identity { login_id, acd }) = identity else {
-            snapshot.has_unreadable = true;
-            return;
-        };
-        let number = snapshot.number;
-        let acd = acd.unwrap_or(self.settings.fixed.acd);
-        if let Some(index) = self.table.find(acd, login_id) {
-            self.note_first_absence(index);
-            let agent = self.table.get_mut(index);
-            agent.present_in = number;
-            agent.bad_in = number;
-            self.end_absence(index);
-        } else if let Some(stranger) = self.strangers.get_mut(&StrangerKey(acd, login_id)) {
-            snapshot.doubtful += usize::from(stranger.show(number));
-        } else if self.strangers.len() < MAX_STRANGERS {
-            let stranger = Stranger { present_in: number, in_a_row: 1, was_absent: self.has_proof };
-            self.strangers.insert((acd, login_id.into()), stranger);
-            snapshot.doubtful += 1;
-        } else {
-            snapshot.has_unreadable = true;
-        }
-    }
-
-    /// Half a record was left when its connection broke; `identity`: whose it is, where that can be read. Its snapshot ends,
-    /// or has ended, without it; but its agent was seen.
-    pub fn half_record(&mut self, identity: Option<Identity<'_>>) {
-        let Some(Identity { login_id, acd }) = identity else { return };
-        let acd = acd.unwrap_or(self.settings.fixed.acd);
-        if self.settings.fixed.mode == FeedMode::Event {
-            return;
-        }
-        if let Some(index) = self.table.find(acd, login_id) {
-            self.end_absence(index);
-        } else if self.strangers.len() < MAX_STRANGERS {
-            let stranger = Stranger { present_in: 0, in_a_row: 0, was_absent: self.has_proof };
-            self.strangers.entry((acd, login_id.into())).or_insert(stranger);
-        }
-    }
-
-    /// Takes a line that is not a record.
-    pub fn skipped(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.note_line(false, at, out);
-    }
-
-    fn note_line(&mut self, is_invalid: bool, at: Timestamp, out: &mut Vec<Output>) {
-        if self.blind.line_came(is_invalid, at, self.period) {
-            out.push(Output::Status(StatusEvent { kind: StatusKind::Unreadable, at, affected: 0 }));
-        }
-    }
-
     /// Whether the feed certainly has ends of snapshots.
     const fn expects_snapshots(&self) -> bool {
         match self.settings.fixed.mode {
@@ -120,7 +42,7 @@ impl Tracker {
     /// equal login ids. False: ask [`Self::same_record`].
     #[inline]
     pub fn same_as_expected(&mut self, plan: &Plan, frame: &[u8], at: Timestamp, out: &mut Vec<Output>) -> bool {
-        let Some((before, _)) = self.connection.last_valid else { return false };
+        let Some(before) = self.connection.last_agent() else { return false };
         let expected = self.table.get(before).follower;
         self.table.has(expected) && self.take_if_same(expected, plan, frame, at, out)
     }
@@ -154,7 +76,7 @@ impl Tracker {
         if !agent.settled {
             return false;
         }
-        let times = if self.tells_time {
+        let times = if self.layout.tells_time() {
             let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
             times
         } else if agent.last_record.is(frame) {
@@ -174,15 +96,15 @@ impl Tracker {
         }
         self.enter(index, at, out);
         let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
-        if !self.tells_time {
-            self.count(Taken::Same);
+        if !self.layout.tells_time() {
+            self.tally.count(Taken::Same, self.snapshots.open_mut());
             return true;
         }
         let time = RecordTime { received_at: at, times };
-        self.note_time(&time);
+        self.tally.note_time(&time);
         let start = if times.state_start.is_some() { StartText::AsBefore } else { StartText::Null };
         let taken = self.same_state(index, None, &Seen { time, start }, after_gap, out);
-        self.count(taken);
+        self.tally.count(taken, self.snapshots.open_mut());
         true
     }
 
@@ -198,15 +120,33 @@ impl Tracker {
         out: &mut Vec<Output>,
     ) -> Result<(), NoRoom> {
         let record = &decoded.record;
+        let (index, is_known) = self.admit(record, frame.len(), at)?;
+        self.end_by_repeat(index, at, out);
+        if is_known {
+            self.note_first_absence(index);
+        }
+        let place = self.place(index, at);
+        self.enter(index, at, out);
+        self.note_details(index, record);
+        let taken = if self.waits_as_row(index, place) {
+            self.hold_row(index, place, record, frame, at);
+            Taken::Undecided
+        } else {
+            self.take_record(index, decoded, frame, at, out)
+        };
+        self.tally.count(taken, self.snapshots.open_mut());
+        Ok(())
+    }
+
+    /// Finds room for a record: whose it is, and whether they were known.
+    fn admit(&mut self, record: &Record<'_>, length: usize, at: Timestamp) -> Result<(AgentIndex, bool), NoRoom> {
         let acd = record.acd.unwrap_or(self.settings.fixed.acd);
-        let details = self.settings.fixed.details;
-        let waits = self.settings.fixed.mode != FeedMode::Event;
         let known = self.table.find(acd, record.login_id);
         let rows = known.and_then(|index| self.table.get(index).held.rows());
-        if rows.is_some_and(|rows| !rows.have_room(record, details)) {
+        if rows.is_some_and(|rows| !rows.have_room(record, self.settings.fixed.details)) {
             return Err(NoRoom::Rows);
         }
-        let length = frame.len() + rows.map_or(0, Rows::bytes);
+        let length = length + rows.map_or(0, Rows::bytes);
         if !self.table.has_room(known, length) {
             return Err(NoRoom::Table);
         }
@@ -215,51 +155,65 @@ impl Tracker {
             None => self.add_agent(acd, record.login_id, at).ok_or(NoRoom::Table)?,
         };
         self.table.note_length(index, length);
-        self.end_by_repeat(index, at, out);
-        if known.is_some() {
-            self.note_first_absence(index);
-        }
-        let place = self.place(index, at);
-        self.enter(index, at, out);
+        Ok((index, known.is_some()))
+    }
+
+    /// Notes what a record says besides the state.
+    fn note_details(&mut self, index: AgentIndex, record: &Record<'_>) {
         let agent = self.table.get_mut(index);
         agent.last_mode = LastMode::of(record.mode, record.recognised);
         let news = agent.ride_along.update(record);
         if news.is_renamed {
-            self.renamed.push(index);
+            self.news.note_renamed(index);
         }
         if news.is_new {
             self.mark_changed(index);
         }
-        let agent = self.table.get_mut(index);
+    }
+
+    /// Whether a record of the agent is a row to be merged.
+    fn waits_as_row(&self, index: AgentIndex, place: Place) -> bool {
+        let agent = self.table.get(index);
         let is_row = place == Place::FurtherRow || agent.rows.are_merged() || agent.held.rows().is_some();
-        if waits && (self.merges_rows || is_row) {
-            self.hold_row(index, place, record, frame, at);
-            self.count(Taken::Undecided);
-            return Ok(());
-        }
+        self.settings.fixed.mode != FeedMode::Event && (self.layout.merges_rows() || is_row)
+    }
+
+    /// Takes a record that is all that there is of its agent.
+    fn take_record(
+        &mut self,
+        index: AgentIndex,
+        decoded: &Decoded<'_>,
+        frame: &[u8],
+        at: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> Taken {
+        let record = &decoded.record;
+        let agent = self.table.get_mut(index);
         agent.last_record.remember(frame, decoded);
-        let state = AgentState::of(record, details);
+        let state = AgentState::of(record, self.settings.fixed.details);
         let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
-        if record.mode == Mode::Unknown && waits && !goes_on {
-            agent.settled = false;
-            if let Some(snapshot) = self.snapshots.open_mut() {
-                snapshot.has_held = true;
-            }
-            let waited = agent.open.take().is_some();
-            agent.held = Held::Unknown(Box::new(HeldState::of(record, at, details)));
-            if waited {
-                // What the replaced record said was remembered.
-                self.mark_changed(index);
-            }
-            self.count(Taken::Undecided);
-            return Ok(());
+        if record.mode == Mode::Unknown && self.settings.fixed.mode != FeedMode::Event && !goes_on {
+            self.hold_unknown(index, record, at);
+            return Taken::Undecided;
         }
         agent.held = Held::Nothing;
         let time = RecordTime { received_at: at, times: record.times };
         let start = record.state_start_text.map_or(StartText::Null, StartText::Told);
-        let taken = self.take(index, state, &Seen { time, start }, self.is_first_after_gap(), out);
-        self.count(taken);
-        Ok(())
+        self.take(index, state, &Seen { time, start }, self.is_first_after_gap(), out)
+    }
+
+    /// Holds a state in mode UNKNOWN until the end of its snapshot.
+    fn hold_unknown(&mut self, index: AgentIndex, record: &Record<'_>, at: Timestamp) {
+        if let Some(snapshot) = self.snapshots.open_mut() {
+            snapshot.has_held = true;
+        }
+        let agent = self.table.get_mut(index);
+        agent.settled = false;
+        agent.held = Held::Unknown(Box::new(HeldState::of(record, at, self.settings.fixed.details)));
+        if agent.open.take().is_some() {
+            // What the replaced record said was remembered.
+            self.mark_changed(index);
+        }
     }
 
     /// Holds a row until the end of its snapshot, where the rows of its agent are merged.
@@ -302,32 +256,17 @@ impl Tracker {
 
     fn add_agent(&mut self, acd: u32, login_id: &str, at: Timestamp) -> Option<AgentIndex> {
         let index = self.table.add(acd, login_id, at)?;
-        let stranger = self.remove_stranger(&(acd, Box::from(login_id)));
+        let stranger = self.remove_stranger(acd, login_id);
         let open = self.snapshots.number();
-        let has_proof = self.has_proof;
+        let has_proof = self.presence.has_proof();
         let agent = self.table.get_mut(index);
-        agent.was_absent = stranger.map_or(has_proof, |stranger| stranger.was_absent);
-        if stranger.is_some_and(|stranger| stranger.present_in == open && open > 0) {
+        agent.was_absent = stranger.map_or(has_proof, Stranger::were_absent);
+        if stranger.is_some_and(|stranger| stranger.are_in(open) && open > 0) {
             // An agent who comes with a bad row also keeps what was known of them: nothing.
             agent.bad_in = open;
         }
         self.mark_changed(index);
         Some(index)
-    }
-
-    fn count(&mut self, taken: Taken) {
-        match (taken, self.snapshots.open_mut()) {
-            (Taken::Event, _) => self.counts.changed += 1,
-            (Taken::Undecided, Some(snapshot)) => snapshot.undecided += 1,
-            (Taken::Same | Taken::Undecided, _) => self.counts.unchanged += 1,
-        }
-    }
-
-    /// Notes how far the feed's clock is from ours, and times that do not occur.
-    #[inline]
-    pub(super) fn note_time(&mut self, time: &RecordTime) {
-        self.clock_skew_seconds = time.clock_skew_seconds().or(self.clock_skew_seconds);
-        self.impossible_times += u64::from(time.times.impossible);
     }
 
     fn is_first_after_gap(&self) -> bool {
@@ -344,10 +283,7 @@ impl Tracker {
 
     /// Whether the previous record was of the same agent, so recent that both are changes of one snapshot.
     fn follows_itself(&self, index: AgentIndex, at: Timestamp) -> bool {
-        let before = self.connection.last_valid;
-        before.is_some_and(|(agent, received)| {
-            agent == index && at.since(received) < self.settings.thresholds.snapshot_idle
-        })
+        self.connection.has_just_shown(index, at, self.settings.thresholds.snapshot_idle)
     }
 
     /// Under `repeat` a valid record of somebody who was in the snapshot begins the next one, unless that would be too short
@@ -357,7 +293,7 @@ impl Tracker {
         if !self.is_repeat(index) || self.follows_itself(index, at) {
             return;
         }
-        let is_silent = self.connection.is_silent;
+        let is_silent = self.connection.is_silent();
         let Some(open) = self.snapshots.open_mut() else { return };
         if at.since(open.began_at) >= self.settings.thresholds.shortest_refresh {
             open.ended_after_silence = is_silent;
@@ -391,29 +327,26 @@ impl Tracker {
     }
 
     /// Enters a valid record of this agent: liveness, and presence in the open snapshot.
-    #[inline]
+    #[inline(always)] // for a record that says nothing new, a call would cost as much as it does
     fn enter(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Output>) {
-        self.connection.has_records = true;
-        self.connection.is_silent = false;
-        self.connection.ends_invalid = false;
-        let before = self.connection.last_valid.replace((index, at));
-        if let Some((before, _)) = before
+        if let Some(before) = self.connection.record_came(index, at)
             && self.table.get(before).follower != index
         {
             self.table.get_mut(before).follower = index;
         }
-        self.heard(at);
+        self.liveness.record_came(at);
+        self.blind.record_came();
         if self.settings.fixed.mode == FeedMode::Event {
-            if let Some(gap_from) = self.gap.from.take() {
+            if let Some(gap_from) = self.gap.restored() {
                 let kind = StatusKind::Restored { gap_from, gap_to: at };
                 out.push(Output::Status(StatusEvent { kind, at, affected: 0 }));
             }
             return;
         }
-        if self.expects_snapshots() && self.blind.has_waited_too_long(at, self.period) {
+        if self.expects_snapshots() && self.blind.has_waited_too_long(at, self.rhythm.period()) {
             out.push(Output::Status(StatusEvent { kind: StatusKind::NoSnapshot, at, affected: 0 }));
         }
-        let snapshot = self.snapshots.enter(at, self.gap.is_recent);
+        let snapshot = self.snapshots.enter(at, self.gap.is_recent());
         snapshot.last_at = at;
         snapshot.ends_valid = true;
         let agent = self.table.get_mut(index);
@@ -423,13 +356,5 @@ impl Tracker {
         agent.seen_in = snapshot.number;
         agent.present_in = snapshot.number;
         self.end_absence(index);
-    }
-
-    fn heard(&mut self, at: Timestamp) {
-        self.liveness.last_valid = Some(at);
-        self.liveness.last_sign = Some(at);
-        self.liveness.is_stale = false;
-        self.liveness.is_given_up = false;
-        self.blind.record_came();
     }
 }

@@ -20,9 +20,6 @@ use super::transition::{Seen, StartText, Transition, inferred};
 /// A delay of the feed shows in the starts of at least so many agents whose state continues.
 const DELAY_AGENTS: usize = 3;
 
-/// A snapshot that begins later than so many periods after the previous one comes after a stall: durations in it are not exact.
-const PERIODS: u32 = 2;
-
 /// What is needed to judge the records of a snapshot.
 #[derive(Clone, Copy, Debug)]
 struct Judge {
@@ -34,11 +31,13 @@ struct Judge {
 
 impl Tracker {
     pub(super) fn publish_reentries(&mut self, snapshot: &Snapshot, out: &mut Vec<Output>) {
-        if !self.computes_start {
+        if !self.layout.computes_start() {
             return;
         }
-        self.delay = self.delay_of(snapshot);
-        let judge = Judge { delay: self.delay, is_in_time: self.is_in_time(snapshot) };
+        // No state that continues looks later by less than the feed is late.
+        let least = self.least_lateness(snapshot);
+        self.rhythm.note_lateness(snapshot, least);
+        let judge = Judge { delay: self.rhythm.delay(), is_in_time: self.rhythm.is_in_time(snapshot) };
         for index in &snapshot.members {
             self.reenter(*index, &judge, out);
         }
@@ -49,17 +48,10 @@ impl Tracker {
         self.reenter(index, &Judge { delay: Duration::ZERO, is_in_time: true }, out)
     }
 
-    fn is_in_time(&self, snapshot: &Snapshot) -> bool {
-        match (self.ended_began, self.period) {
-            (Some(before), Some(period)) => snapshot.began_at.since(before) <= period.saturating_mul(PERIODS),
-            _ => true,
-        }
-    }
-
-    /// Returns the delay: no state that continues looks later by less than the feed is late.
-    fn delay_of(&self, snapshot: &Snapshot) -> Duration {
+    /// Returns by how much all states that continue look later at least; `None` where they are too few to tell.
+    fn least_lateness(&self, snapshot: &Snapshot) -> Option<Duration> {
         if self.settings.fixed.mode != FeedMode::Snapshot {
-            return Duration::ZERO;
+            return None;
         }
         let mut agents = 0;
         let mut least = i64::MAX;
@@ -71,14 +63,7 @@ impl Tracker {
                 least = least.min(told.as_micros().saturating_sub(start.as_micros()));
             }
         }
-        if agents < DELAY_AGENTS {
-            return Duration::ZERO;
-        }
-        let grown = match self.ended_began {
-            Some(before) if !snapshot.first_after_gap => snapshot.began_at.since(before),
-            _ => Duration::ZERO,
-        };
-        Duration::from_micros(u64::try_from(least).unwrap_or(0)).min(self.delay + grown)
+        (agents >= DELAY_AGENTS).then(|| Duration::from_micros(u64::try_from(least).unwrap_or(0)))
     }
 
     /// Remembers what the agent's last record said of their start, and publishes a re-entry if it proves one. True if it did.
@@ -103,19 +88,19 @@ impl Tracker {
         let Some(known) = agent.known.as_ref().filter(|_| is_reentered) else { return false };
         let context = Context {
             beginning: Beginning::Again { delay: judge.delay },
-            not_before: Some(known.since),
+            not_before: Some(known.state_since),
             after_gap,
             observed: false,
             has_reason: known.state.aux_reason.is_some(),
         };
-        let (since, told) = since::since(&time, &context);
+        let (state_since, told) = since::state_since(&time, &context);
         let is_in_time = judge.is_in_time || time.times.state_start.is_some();
         let quality = if told == Quality::Exact && !is_in_time { inferred(after_gap) } else { told };
         let state = agent.spelled.take().map_or_else(|| known.state.clone(), |spelled| *spelled);
         let transition = Transition {
             cause: Cause::Reentered,
             evidence: None,
-            known: Known { state, since, quality },
+            known: Known { state, state_since, quality },
             after_gap,
             observed_at: time.received_at,
             last_seen,
@@ -127,10 +112,10 @@ impl Tracker {
     /// The snapshot of the agent's last record proves no re-entry. The state of the record stands, and so does its start
     /// where no other is known.
     pub(super) fn remember_open(&mut self, index: AgentIndex, is_proof: bool) {
-        let (delay, tolerance) = (self.delay, self.settings.thresholds.restart_tolerance);
+        let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
         let agent = self.table.get_mut(index);
         // In a layout without starts, no record shows a state.
-        let Some(open) = agent.open.take().filter(|_| self.computes_start) else { return };
+        let Some(open) = agent.open.take().filter(|_| self.layout.computes_start()) else { return };
         // What may be another stay in the state does not show the previous one.
         if is_proof && !agent.shows_reentry(&open, delay, tolerance) {
             agent.proven = Some(Proven { at: open.time.received_at, delay });
@@ -154,7 +139,7 @@ impl Tracker {
     /// Takes another record of the known state, while the previous one may wait: it replaces that. A waiting re-entry that is
     /// replaced by another record that shows it is not taken: then that one is the first news after a gap.
     pub(super) fn replace_open(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
-        let (delay, tolerance) = (self.delay, self.settings.thresholds.restart_tolerance);
+        let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
         let agent = self.table.get_mut(index);
         let waiting = agent.open.take();
         let is_taken = |waiting: &OpenRecord| !(waiting.after_gap && agent.shows_reentry(waiting, delay, tolerance));
@@ -184,7 +169,7 @@ impl Tracker {
         let is_told = agent.proven.is_none() || (agent.told_start.is_none() && open.new_start.is_some());
         let start = open.time.start_by_duration().filter(|_| agent.start.is_none());
         if let Some(start) = start {
-            self.note_start(index, start.minus(self.delay));
+            self.note_start(index, start.minus(self.rhythm.delay()));
         }
         if is_told {
             self.mark_changed(index);

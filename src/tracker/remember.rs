@@ -1,6 +1,6 @@
 //! What outlives the process: out of a tracker and into a fresh one, and for whom it has changed.
 //!
-//! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given the memory publishes what the old one
+//! A restart is a gap like a disconnect (rule 8): a fresh tracker that has been given what was saved publishes what the old one
 //! would have published after losing its connection. Two things are only nearly the same. Whether an agent was absent before
 //! their first state is known within one run only (rule 9); and in mode `snapshot` the time at which an agent was last seen
 //! is that of the last complete snapshot, or later: rows of agents who do nothing are not written again at every refresh. An
@@ -12,40 +12,31 @@ use crate::time::Timestamp;
 
 use super::Tracker;
 use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
-use super::memory::{AbsenceMemory, AgentMemory, FeedMemory};
-use super::settings::FeedMode;
-use super::snapshot::Snapshot;
+use super::saved::{SavedAbsence, SavedAgent, SavedFeed};
 use super::table::AgentIndex;
 
 impl Tracker {
     /// Continues where another tracker of the feed ended. Into a fresh one only; if a source key comes twice, the later
-    /// memory counts.
-    pub fn restore(&mut self, agents: impl IntoIterator<Item = AgentMemory>, feed: &FeedMemory) {
-        self.liveness.last_valid = feed.last_valid;
-        // An older version remembered no markers.
-        self.liveness.last_sign = feed.last_sign.max(feed.last_valid);
-        self.delay = feed.delay;
-        self.link_is_down = feed.link_is_down;
-        self.is_unreadable = feed.is_unreadable;
-        self.period = feed.period;
-        self.seen_at = feed.seen_at;
-        // An older version's memory has only when everybody was last seen, which is nearly the same.
-        self.ended_began = feed.ended_began.or(feed.seen_at);
-        self.suspect_until = feed.suspect_until;
-        self.repeating = feed.repeating.min(REPEATING);
+    /// one counts.
+    pub fn restore(&mut self, agents: impl IntoIterator<Item = SavedAgent>, feed: &SavedFeed) {
+        self.liveness.restore(feed);
+        self.rhythm.restore(feed);
+        self.link.restore(feed);
+        self.presence.restore(feed);
+        self.repeats.restore(feed.repeating);
         self.listening = feed.listening.clone();
         if feed.last_valid.is_some() {
             self.open_gap();
-            self.gap.from = feed.gap_from.or(feed.last_valid);
+            self.gap.restore(feed.gap_from.or(feed.last_valid));
         }
-        for memory in agents {
-            self.restore_agent(memory, feed);
+        for saved in agents {
+            self.restore_agent(saved, feed);
         }
     }
 
-    pub(super) fn restore_agent(&mut self, memory: AgentMemory, feed: &FeedMemory) {
-        let AgentMemory { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = memory;
-        let AgentMemory { start, told_start, state_seen, listed_again, .. } = memory;
+    pub(super) fn restore_agent(&mut self, saved: SavedAgent, feed: &SavedFeed) {
+        let SavedAgent { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = saved;
+        let SavedAgent { start, told_start, state_seen, listed_again, .. } = saved;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -72,7 +63,7 @@ impl Tracker {
         let is_absent = absence.is_some();
         agent.absence = absence.map_or_else(Absence::default, Absence::from);
         if listed_again > 0 {
-            self.listed_again.push(index);
+            self.repeats.restore_agent(index);
         }
         if found.is_some() && is_absent {
             // They may be in the list of absent ones already, from before.
@@ -83,51 +74,50 @@ impl Tracker {
     }
 
     /// Returns what is to be remembered of an agent, as it would be if the connection broke now.
-    pub fn agent_memory(&self, index: AgentIndex) -> AgentMemory {
+    pub fn saved_agent(&self, index: AgentIndex) -> SavedAgent {
         let agent = self.table.get(index);
-        let tolerance = self.settings.thresholds.restart_tolerance;
-        AgentMemory {
+        let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
+        SavedAgent {
             acd: agent.acd,
             login_id: agent.login_id.clone(),
             sequence: agent.sequence,
             known: agent.known.clone(),
             ride_along: agent.ride_along.clone(),
             last_seen: agent.last_seen,
-            start: agent.start_to_remember(self.delay),
+            start: agent.start_to_remember(delay),
             told_start: agent.told_start_to_remember(),
-            state_seen: agent.state_seen_to_remember(self.delay, tolerance, self.computes_start),
+            state_seen: agent.state_seen_to_remember(delay, tolerance, self.layout.computes_start()),
             listed_again: agent.rows.in_a_row,
             absence: agent.absence.to_remember(),
         }
     }
 
     /// Returns what is to be remembered of the feed.
-    pub fn feed_memory(&self) -> FeedMemory {
-        FeedMemory {
-            last_valid: self.liveness.last_valid,
-            last_sign: self.liveness.last_sign,
-            gap_from: self.gap.from,
-            seen_at: self.seen_at,
-            delay: self.delay,
-            link_is_down: self.link_is_down,
-            is_unreadable: self.is_unreadable,
-            period: self.period,
-            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.ended_began),
-            suspect_until: self.suspect_until,
-            repeating: self.repeating,
+    pub fn saved_feed(&self) -> SavedFeed {
+        SavedFeed {
+            last_valid: self.liveness.last_valid(),
+            last_sign: self.liveness.last_sign(),
+            gap_from: self.gap.from(),
+            seen_at: self.presence.seen_at(),
+            delay: self.rhythm.delay(),
+            link_is_down: self.link.is_down(),
+            is_unreadable: self.link.is_unreadable(),
+            period: self.rhythm.period(),
+            ended_began: self.snapshots.open().map(|open| open.began_at).or(self.rhythm.ended_began()),
+            suspect_until: self.presence.suspect_until(),
+            repeating: self.repeats.in_a_row(),
             listening: self.listening.to_remember(),
         }
     }
 
-    /// Takes the agents whose memory has changed since the last call, each once. What only moves with a later record of the
+    /// Takes the agents to be saved again, because they have changed since the last call; each once. What only moves with a later record of the
     /// same state does not count: in mode `snapshot` the time of that record, and a start that moves by up to half of
     /// `restart_tolerance`.
     pub fn take_changed(&mut self) -> Vec<AgentIndex> {
-        let changed = std::mem::take(&mut self.changed);
-        let delay = self.delay;
+        let changed = self.news.take_changed(&mut self.table);
+        let delay = self.rhythm.delay();
         for index in &changed {
             let agent = self.table.get_mut(*index);
-            agent.is_changed = false;
             agent.remembered_start = agent.start_to_remember(delay);
         }
         changed
@@ -152,11 +142,9 @@ impl Tracker {
     }
 
     /// Marks an agent as changed.
+    #[inline]
     pub fn mark_changed(&mut self, index: AgentIndex) {
-        let agent = self.table.get_mut(index);
-        if !std::mem::replace(&mut agent.is_changed, true) {
-            self.changed.push(index);
-        }
+        self.news.mark_changed(index, &mut self.table);
     }
 
     /// The agent is present: what was counted of their absence is over.
@@ -178,32 +166,11 @@ impl Tracker {
             self.mark_changed(index);
         }
     }
-
-    /// A complete snapshot that is not down has ended. Its time is the one at which everybody was seen, unless it might have
-    /// lacked somebody who is not counted absent.
-    pub(super) fn note_seen(&mut self, snapshot: &Snapshot) {
-        if self.settings.fixed.mode == FeedMode::Snapshot && self.is_nobody_missing_from(snapshot) {
-            self.seen_at = Some(snapshot.began_at);
-        }
-    }
-
-    /// Notes the period of two complete snapshots with nothing between them.
-    pub(super) fn note_period(&mut self, began_at: Timestamp) -> Option<Duration> {
-        let period = self.last_began.replace(began_at).map(|last| began_at.since(last));
-        self.period = period.filter(|period| self.is_period(*period)).or(self.period);
-        period
-    }
-
-    /// Whether that is a period: what waited in a socket is read at once, and so short a time says nothing about how often
-    /// the report runs.
-    pub(super) fn is_period(&self, between: Duration) -> bool {
-        between >= self.settings.thresholds.shortest_refresh && !between.is_zero()
-    }
 }
 
 /// Infers the mode of the last record, which is not remembered. While the link was down it was UNKNOWN for nearly everybody
 /// whose known state differs.
-fn last_mode(known: Option<&Known>, feed: &FeedMemory) -> LastMode {
+fn last_mode(known: Option<&Known>, feed: &SavedFeed) -> LastMode {
     match known {
         Some(known) if !known.is_logged_in() => LastMode::Readable,
         _ if feed.link_is_down => LastMode::ListedUnknown,
@@ -234,15 +201,15 @@ impl Agent {
 }
 
 impl Absence {
-    fn to_remember(self) -> Option<AbsenceMemory> {
+    fn to_remember(self) -> Option<SavedAbsence> {
         let Self { snapshots, since, began_after_gap, suspect } = self;
-        (snapshots > 0).then_some(AbsenceMemory { snapshots, since, began_after_gap, suspect })
+        (snapshots > 0).then_some(SavedAbsence { snapshots, since, began_after_gap, suspect })
     }
 }
 
-impl From<AbsenceMemory> for Absence {
-    fn from(memory: AbsenceMemory) -> Self {
-        let AbsenceMemory { snapshots, since, began_after_gap, suspect } = memory;
+impl From<SavedAbsence> for Absence {
+    fn from(saved: SavedAbsence) -> Self {
+        let SavedAbsence { snapshots, since, began_after_gap, suspect } = saved;
         Self { snapshots, since, began_after_gap, suspect }
     }
 }

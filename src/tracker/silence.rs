@@ -55,11 +55,8 @@ impl Tracker {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        let hears = self.liveness.has_spoken() && !self.liveness.is_stale;
-        self.listening.look(now, hears);
-        if self.liveness.connected_at.is_none() {
-            self.liveness.disconnected_at.get_or_insert(now);
-        }
+        self.listening.look(now, self.liveness.is_heard());
+        self.liveness.look(now);
         self.do_what_is_due(now, out);
     }
 
@@ -82,25 +79,24 @@ impl Tracker {
     }
 
     fn silence_due(&self) -> Option<(Timestamp, Due)> {
-        let connected_at = self.liveness.connected_at?;
-        if self.liveness.is_stale || self.settings.fixed.mode != FeedMode::Snapshot {
+        let silent_since = self.liveness.silent_since()?;
+        if self.settings.fixed.mode != FeedMode::Snapshot {
             return None;
         }
-        let last_sign = self.liveness.last_sign.map_or(connected_at, |sign| sign.max(connected_at));
         let (most_after, due) = match self.silence() {
-            Silence::Gap => (last_sign.plus(self.settings.thresholds.stale_after), Due::Stale),
+            Silence::Gap => (silent_since.plus(self.settings.thresholds.stale_after), Due::Stale),
             Silence::Empty { began_at, period } => {
                 let logout_after = self.settings.thresholds.logout_after;
                 // The last snapshot may have shown people by records that could not be read, which do not count as a sign of
                 // life.
                 let wanting = began_at.plus(period.saturating_mul(logout_after.saturating_sub(1)));
                 let silent = period.saturating_mul(logout_after.max(LEAST_PERIODS));
-                (last_sign.plus(silent).max(wanting), Due::LogOut)
+                (silent_since.plus(silent).max(wanting), Due::LogOut)
             }
             Silence::Nothing => return None,
         };
         // An invalid record may turn an empty feed into a gap: from then on, and not in hindsight.
-        let lasted = self.connection.last_invalid.map_or(most_after, |invalid| invalid.max(most_after));
+        let lasted = self.connection.last_invalid().map_or(most_after, |invalid| invalid.max(most_after));
         Some((lasted.plus(Timestamp::STEP), due))
     }
 
@@ -109,14 +105,17 @@ impl Tracker {
         let is_asked_for = self.settings.thresholds.when_silent == WhenSilent::Empty;
         let are_few =
             u32::try_from(self.table.logged_in()).is_ok_and(|few| few <= self.settings.thresholds.empty_below);
-        let Some(period) = self.period_of_silence() else { return Silence::Gap };
-        if !is_asked_for || !are_few || self.link_is_down || self.connection.ends_invalid {
+        // The open snapshot counts as it will when silence has ended it.
+        let shortest_refresh = self.settings.thresholds.shortest_refresh;
+        let period = self.rhythm.period_with(self.snapshots.open(), shortest_refresh);
+        let Some(period) = period else { return Silence::Gap };
+        if !is_asked_for || !are_few || self.link.is_down() || self.connection.ends_invalid() {
             return Silence::Gap;
         }
         let last_began = match self.snapshots.open() {
             Some(open) if self.ends_by_silence(open) => Some(open.began_at),
             Some(_) => return Silence::Gap,
-            None => self.last_began,
+            None => self.rhythm.last_began(),
         };
         match last_began {
             Some(last_began) => Silence::Empty { began_at: last_began.plus(period), period },
@@ -130,26 +129,21 @@ impl Tracker {
         self.settings.fixed.snapshot_end == SnapshotEnd::Repeat && open.ends_valid
     }
 
-    /// Returns the period of the last two complete snapshots, where the open one counts as it will when silence has ended it.
-    fn period_of_silence(&self) -> Option<Duration> {
-        let open = self.snapshots.open().zip(self.last_began);
-        let between = open.map(|(open, last_began)| open.began_at.since(last_began));
-        between.filter(|between| self.is_period(*between)).or(self.period)
-    }
-
     fn fall_stale(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         // Before the first valid record silence is not a gap: what is open stays open.
-        if self.liveness.last_valid.is_some() {
+        if self.liveness.last_valid().is_some() {
             if self.settings.fixed.snapshot_end == SnapshotEnd::Repeat {
                 if let Some(open) = self.snapshots.open_mut() {
                     open.is_cut_by_silence = true;
                 }
                 self.end_snapshot(End::Complete, at, out);
             }
-            self.connection.owes_marker |= self.snapshots.is_open();
+            if self.snapshots.is_open() {
+                self.connection.owe_marker();
+            }
             self.begin_gap(at, out);
         }
-        self.liveness.is_stale = true;
+        self.liveness.fall_stale();
         out.push(Output::Status(StatusEvent { kind: StatusKind::Stale, at, affected: 0 }));
     }
 
@@ -165,9 +159,8 @@ impl Tracker {
         }
         // The open snapshot may have shown that it is something else after all.
         let Silence::Empty { began_at, .. } = self.silence() else { return };
-        self.has_proof = true;
         self.strangers.clear();
-        self.last_began = None;
+        self.rhythm.interrupt();
         self.presence.prove_below(self.snapshots.next_number());
         let agents: Vec<AgentIndex> =
             self.table.indices().filter(|index| self.table.get(*index).is_logged_in()).collect();
@@ -182,26 +175,13 @@ impl Tracker {
 
     fn give_up_due(&self) -> Option<(Timestamp, Due)> {
         let unknown_after = self.settings.thresholds.unknown_after?;
-        let is_lost = match self.settings.fixed.mode {
-            FeedMode::Snapshot => self.liveness.connected_at.is_none() || self.liveness.is_stale,
-            // A connection that has said nothing yet may be anybody's.
-            FeedMode::Delta | FeedMode::Event => !self.liveness.has_spoken(),
-        };
-        if !is_lost || self.liveness.is_given_up {
-            return None;
-        }
-        let last_sign = self.liveness.last_sign?;
-        // Where silence means that nothing has changed, only the time without a connection that said something counts.
-        let lost_at = match self.settings.fixed.mode {
-            FeedMode::Snapshot => last_sign,
-            FeedMode::Delta | FeedMode::Event => last_sign.max(self.liveness.disconnected_at?),
-        };
+        let lost_at = self.liveness.lost_since(self.settings.fixed.mode)?;
         Some((lost_at.plus(unknown_after).plus(Timestamp::STEP), Due::GiveUp))
     }
 
     /// Gives up the logged-in agents: what they do is no longer known.
     fn give_up(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        self.liveness.is_given_up = true;
+        self.liveness.give_up();
         let is_lost = |index: &AgentIndex| {
             let agent = self.table.get(*index);
             agent.is_logged_in() && !is_given_up(agent)
@@ -217,8 +197,8 @@ impl Tracker {
         agent.forget_start();
         agent.seen_before = agent.last_seen;
         let last_seen = agent.last_seen;
-        let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.since);
-        let known = Known { state: lost(), since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
+        let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.state_since);
+        let known = Known { state: lost(), state_since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
         let (cause, observed_at) = (Cause::Changed, now);
         let transition = Transition { cause, evidence: None, known, after_gap: true, observed_at, last_seen };
         self.emit(index, transition, out);

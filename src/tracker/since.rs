@@ -78,7 +78,7 @@ pub(super) struct Context {
 }
 
 /// Returns since when a state has lasted.
-pub(super) fn since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
+pub(super) fn state_since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
     let told = told(time, context);
     let (mut at, mut is_exact) = told;
     if let Some(not_before) = context.not_before

@@ -4,7 +4,7 @@ use crate::time::Timestamp;
 use crate::wire::states::Mode;
 
 use super::Tracker;
-use super::agent::{Known, OpenRecord, ToldStart};
+use super::agent::{Agent, Known, OpenRecord, ToldStart};
 use super::agent_state::AgentState;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
 use super::settings::FeedMode;
@@ -60,6 +60,45 @@ pub(super) enum Taken {
     Undecided,
 }
 
+/// What a state is to what is known of its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// They were logged out, and are.
+    StillLoggedOut,
+    /// It is the known state: the same set of skills in another order, or another spelling that is not part of the state.
+    Nothing,
+    /// Nothing was known, and they are logged out.
+    FoundLoggedOut,
+    /// It is an event.
+    Event(Cause, Beginning),
+}
+
+impl Change {
+    fn of(agent: &Agent, state: &AgentState, is_snapshot_mode: bool) -> Self {
+        let is_logged_out = state.mode.is_logged_out();
+        let Some(known) = &agent.known else {
+            let logs_in = state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent);
+            return match (is_logged_out, logs_in) {
+                (true, _) => Self::FoundLoggedOut,
+                (false, true) => Self::Event(Cause::LoggedIn, Beginning::FirstSight),
+                (false, false) => Self::Event(Cause::Observed, Beginning::FirstSight),
+            };
+        };
+        match (known.is_logged_in(), is_logged_out) {
+            (false, true) => Self::StillLoggedOut,
+            _ if known.state.is_same(state) => Self::Nothing,
+            (false, false) => Self::Event(Cause::LoggedIn, Beginning::FirstSight),
+            (true, true) => Self::Event(Cause::LoggedOut, Beginning::NewMode),
+            (true, false) => {
+                let is_new_mode = known.state.mode != state.mode || known.state.direction != state.direction;
+                let beginning = if is_new_mode { Beginning::NewMode } else { Beginning::SameMode };
+                let cause = if state.mode == Mode::Logon { Cause::LoggedIn } else { Cause::Changed };
+                Self::Event(cause, beginning)
+            }
+        }
+    }
+}
+
 /// Returns the quality of a beginning that nothing gives exactly.
 pub(super) const fn inferred(after_gap: bool) -> Quality {
     if after_gap { Quality::AfterGap } else { Quality::WithinRefresh }
@@ -70,7 +109,7 @@ impl Tracker {
     /// whether the record's snapshot is the first one after a gap.
     pub(super) fn note_taken(&mut self, index: AgentIndex, first_snapshot: bool, at: Timestamp) -> bool {
         let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
-        let gap = self.gap.number;
+        let gap = self.gap.number();
         let agent = self.table.get_mut(index);
         let is_first = agent.gap < gap;
         if is_first {
@@ -96,38 +135,21 @@ impl Tracker {
         out: &mut Vec<Output>,
     ) -> Taken {
         let time = seen.time;
-        self.note_time(&time);
+        self.tally.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
         let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
         let agent = self.table.get_mut(index);
         agent.settled = true;
-        let is_logged_out = state.mode.is_logged_out();
-        let (cause, beginning) = match &agent.known {
-            Some(known) if !known.is_logged_in() && is_logged_out => {
-                return self.same_state(index, None, seen, after_gap, out);
-            }
-            Some(known) if known.state.is_same(&state) => {
-                // The same set of skills in another order, or another spelling that is not part of the state.
-                return self.same_state(index, Some(state), seen, after_gap, out);
-            }
-            None if is_logged_out => {
+        let (cause, beginning) = match Change::of(agent, &state, is_snapshot_mode) {
+            Change::StillLoggedOut => return self.same_state(index, None, seen, after_gap, out),
+            Change::Nothing => return self.same_state(index, Some(state), seen, after_gap, out),
+            Change::FoundLoggedOut => {
                 self.remember_logged_out(index, &state, seen);
                 return Taken::Same;
             }
-            None if state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent) => {
-                (Cause::LoggedIn, Beginning::FirstSight)
-            }
-            None => (Cause::Observed, Beginning::FirstSight),
-            Some(known) if !known.is_logged_in() => (Cause::LoggedIn, Beginning::FirstSight),
-            Some(_) if is_logged_out => (Cause::LoggedOut, Beginning::NewMode),
-            Some(known) => {
-                let before = &known.state;
-                let is_new_mode = before.mode != state.mode || before.direction != state.direction;
-                let beginning = if is_new_mode { Beginning::NewMode } else { Beginning::SameMode };
-                (if state.mode == Mode::Logon { Cause::LoggedIn } else { Cause::Changed }, beginning)
-            }
+            Change::Event(cause, beginning) => (cause, beginning),
         };
-        let not_before = agent.known.as_ref().map(|known| known.since);
+        let not_before = agent.known.as_ref().map(|known| known.state_since);
         let context = Context {
             beginning,
             not_before,
@@ -135,14 +157,14 @@ impl Tracker {
             observed: cause == Cause::Observed,
             has_reason: state.aux_reason.is_some(),
         };
-        let (since, quality) = since::since(&time, &context);
+        let (state_since, quality) = since::state_since(&time, &context);
         let last_seen = agent.seen_before;
         let (state, evidence) = match cause {
             Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
             _ => (state, None),
         };
         self.begin_state(index, seen, after_gap);
-        let known = Known { state, since, quality };
+        let known = Known { state, state_since, quality };
         let observed_at = time.received_at;
         self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
         Taken::Event
@@ -151,7 +173,7 @@ impl Tracker {
     /// Begins another state with a record, which is all that is known of its start.
     fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
         let is_at_once = self.settings.fixed.mode == FeedMode::Event;
-        let tells_time = self.tells_time;
+        let tells_time = self.layout.tells_time();
         let agent = self.table.get_mut(index);
         agent.forget_start();
         if !tells_time {
@@ -177,10 +199,10 @@ impl Tracker {
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        if self.tells_time {
+        if self.layout.tells_time() {
             self.replace_open(index, seen, after_gap);
         }
-        if !self.computes_start {
+        if !self.layout.computes_start() {
             return Taken::Same;
         }
         if self.settings.fixed.mode == FeedMode::Event {
@@ -200,10 +222,10 @@ impl Tracker {
             observed: true,
             has_reason: false,
         };
-        let (since, quality) = since::since(&seen.time, &context);
+        let (state_since, quality) = since::state_since(&seen.time, &context);
         self.begin_state(index, seen, false);
         let agent = self.table.get_mut(index);
-        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), since, quality });
+        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), state_since, quality });
         self.mark_changed(index);
     }
 
@@ -213,7 +235,8 @@ impl Tracker {
         self.mark_changed(index);
         let agent = self.table.get_mut(index);
         agent.sequence += 1;
-        let previous = Previous { state: known.state.clone(), since: known.since, last_seen: agent.last_seen };
+        let previous =
+            Previous { state: known.state.clone(), state_since: known.state_since, last_seen: agent.last_seen };
         Some(AgentEvent { previous: Some(previous), ..agent.event(index, known, Cause::Remapped, at) })
     }
 
@@ -227,7 +250,8 @@ impl Tracker {
         let mut known = known;
         known.state.extension = agent.ride_along.extension.clone().filter(|extension| !extension.is_empty());
         let before = agent.known.replace(known.clone());
-        let previous = before.map(|before| Previous { state: before.state, since: before.since, last_seen });
+        let previous =
+            before.map(|before| Previous { state: before.state, state_since: before.state_since, last_seen });
         let event = AgentEvent { evidence, previous, after_gap, ..agent.event(index, known, cause, observed_at) };
         self.table.count_login(was_logged_in, is_logged_in);
         if is_logged_in && !was_logged_in {

@@ -18,8 +18,8 @@ pub(super) fn since(event: &AgentEvent, before: Option<Timestamp>) -> Option<Tim
     }
     let was_in_aux = event.previous.as_ref().filter(|previous| previous.state.mode == Mode::Aux);
     match was_in_aux {
-        Some(previous) if event.cause != Cause::Reentered => Some(before.unwrap_or(previous.since)),
-        _ => Some(event.since),
+        Some(previous) if event.cause != Cause::Reentered => Some(before.unwrap_or(previous.state_since)),
+        _ => Some(event.state_since),
     }
 }
 

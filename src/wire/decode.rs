@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use crate::time::Timestamp;
 
+use super::column::{Column, GroupPart};
 use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
 use super::fields::{self, Field};
-use super::layout::{Column, ExtraFields, FieldStyle, Repeat};
+use super::layout::{ExtraFields, FieldStyle, Repeat};
 use super::moment::Told;
 use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
 use super::reason::Reason;
@@ -89,7 +90,7 @@ impl Decoder {
         let mut values = Values::default();
         for column in &plan.columns {
             let field = fields.next(column)?;
-            if column.is_volatile {
+            if column.volatile.is_some() {
                 self.areas.push(fields.last_area());
             }
             values.set(plan, column, field, received_at)?;
@@ -125,7 +126,7 @@ fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option
     let mut acd = None;
     for column in &plan.columns[..=plan.identified_by] {
         let field = fields.next(column).ok()?;
-        if !matches!(column.column, Column::LoginId | Column::Acd) {
+        if !column.identifies {
             continue;
         }
         let is_whole = whole || fields.field_is_whole(column);
@@ -248,15 +249,15 @@ fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<O
             return if skill.is_none() && told_level.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
         }
         let field = fields.next(column)?;
-        match column.column {
-            Column::Skill if !is_filling(field) && !is_null(column, field) => {
+        match column.group_part {
+            GroupPart::Skill if !is_filling(field) && !is_null(column, field) => {
                 if field.bytes.len() > LONGEST_VALUE {
                     return Err(Reason::LongValue(Column::Skill));
                 }
                 skill = Some(field);
             }
-            Column::Level if !is_null(column, field) => told_level = Some((column, field)),
-            _ => {}
+            GroupPart::Level if !is_null(column, field) => told_level = Some((column, field)),
+            GroupPart::Skill | GroupPart::Level | GroupPart::Filling => {}
         }
     }
     match (skill, told_level) {

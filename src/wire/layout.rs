@@ -4,6 +4,9 @@
 //! spelling (names, sizes) by `config`; whether its parts fit together is checked when it is compiled
 //! ([`super::plan::Plan::compile`]).
 
+pub use super::column::Column;
+
+use super::column::Privacy;
 use super::encoding::Encoding;
 use super::states::{Direction, StateTable};
 use super::words::Words;
@@ -52,7 +55,7 @@ impl LayoutSpec {
     #[must_use]
     pub fn without_names(&self) -> Self {
         let mut spec = self.clone();
-        let names = spec.columns.iter_mut().filter(|column| column.column.is_name());
+        let names = spec.columns.iter_mut().filter(|column| column.column.properties().privacy == Privacy::Name);
         names.for_each(|column| column.column = Column::Ignored);
         spec
     }
@@ -76,100 +79,6 @@ pub enum FieldStyle {
     Whitespace,
     /// Every column has its place, in bytes.
     FixedWidth,
-}
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Column {
-    /// Required; text, leading zeros count.
-    LoginId,
-    /// Required; looked up in the state table.
-    State,
-    /// The agent's name.
-    Name,
-    /// AUX reason, a number or a word of the site's.
-    AuxReason,
-    /// in, out, none, 0, 1, 2 or a word of the site's; beats the direction of the state code.
-    Direction,
-    /// The split or skill that the agent is working for.
-    WorkSplit,
-    /// Extension.
-    Extension,
-    /// Time in the current mode and direction: s, mm:ss or hh:mm:ss; leading parts may be empty.
-    Duration,
-    /// Time of the record.
-    Timestamp,
-    /// When the state began.
-    StateStart,
-    /// ACD number, wins over the integration's.
-    Acd,
-    /// Role of the agent in the skill.
-    Role,
-    /// 1, 0, Y or N.
-    OnHold,
-    /// Location.
-    Location,
-    /// Log-out reason.
-    LogoutReason,
-    /// Skill of this row, where there is one row per agent and skill.
-    Skill,
-    /// Level of that skill.
-    Level,
-    /// Not read.
-    Ignored,
-}
-
-impl Column {
-    /// Every column with the name that configuration has for it.
-    pub const NAMES: [(&'static str, Self); 18] = [
-        ("login_id", Self::LoginId),
-        ("state", Self::State),
-        ("name", Self::Name),
-        ("aux_reason", Self::AuxReason),
-        ("direction", Self::Direction),
-        ("work_split", Self::WorkSplit),
-        ("extension", Self::Extension),
-        ("duration", Self::Duration),
-        ("timestamp", Self::Timestamp),
-        ("state_start", Self::StateStart),
-        ("acd", Self::Acd),
-        ("role", Self::Role),
-        ("on_hold", Self::OnHold),
-        ("location", Self::Location),
-        ("logout_reason", Self::LogoutReason),
-        ("skill", Self::Skill),
-        ("level", Self::Level),
-        ("-", Self::Ignored),
-    ];
-
-    /// Whether it contains somebody's name. All are listed, so that a new one is not overlooked.
-    const fn is_name(self) -> bool {
-        match self {
-            Self::Name => true,
-            Self::LoginId
-            | Self::State
-            | Self::AuxReason
-            | Self::Direction
-            | Self::WorkSplit
-            | Self::Extension
-            | Self::Duration
-            | Self::Timestamp
-            | Self::StateStart
-            | Self::Acd
-            | Self::Role
-            | Self::OnHold
-            | Self::Location
-            | Self::LogoutReason
-            | Self::Skill
-            | Self::Level
-            | Self::Ignored => false,
-        }
-    }
-
-    /// Returns the name that configuration has for it.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, column)| *column == self).map_or("-", |(name, _)| name)
-    }
 }
 
 /// One column.

@@ -15,11 +15,12 @@ use std::ops::Range;
 
 use crate::time::Timestamp;
 
+use super::column::{Column, Privacy};
 use super::cursor::{BlankSeparated, Fields, FixedWidth, Separated};
 use super::decode::{Decoder, Identity};
 use super::encoding::Encoding;
 use super::fields::{Field, is_blank};
-use super::layout::{Column, FieldStyle, Repeat};
+use super::layout::{FieldStyle, Repeat};
 use super::lines::LineKind;
 use super::plan::{Plan, PlanColumn, is_same};
 use super::reason::Reason;
@@ -119,7 +120,7 @@ impl Masker {
         }
         // A NUL makes it invalid, whatever else it is; within the identifying columns it identifies nobody.
         let is_of_identity = |at: &usize| {
-            let mut named = places.iter().filter(|place| matches!(place.column.column, Column::LoginId | Column::Acd));
+            let mut named = places.iter().filter(|place| place.column.identifies);
             named.any(|place| place.range.contains(at))
         };
         let (inside, outside): (Vec<usize>, Vec<usize>) =
@@ -167,26 +168,11 @@ fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Opt
         return None;
     }
     let column = place.column.column;
-    match column {
-        Column::LoginId | Column::Extension => {
-            Some(replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate)))
-        }
+    match column.properties().privacy {
+        Privacy::Id => Some(replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate))),
         // A code that the table does not have: two of them must not become one.
-        Column::Name | Column::Location | Column::State => Some(replace.letters(column, bytes)),
-        // Filler, or about the state.
-        Column::Ignored
-        | Column::AuxReason
-        | Column::Direction
-        | Column::WorkSplit
-        | Column::Duration
-        | Column::Timestamp
-        | Column::StateStart
-        | Column::Acd
-        | Column::Role
-        | Column::OnHold
-        | Column::LogoutReason
-        | Column::Skill
-        | Column::Level => None,
+        Privacy::Name | Privacy::Place | Privacy::StateCode => Some(replace.letters(column, bytes)),
+        Privacy::Nobody | Privacy::Unknown => None,
     }
 }
 
@@ -214,25 +200,16 @@ fn stays(plan: &Plan, frame: &[u8], place: &Place<'_>) -> bool {
     if place.is_nothing {
         return true;
     }
-    match place.column.column {
-        Column::LoginId | Column::Name | Column::Extension | Column::Location | Column::Ignored => false,
-        Column::State => {
+    match place.column.column.properties().privacy {
+        Privacy::Id | Privacy::Name | Privacy::Place | Privacy::Unknown => false,
+        Privacy::StateCode => {
             let code = &frame[place.range.clone()];
             // A number of three digits is a code missing from the table, and nobody's name.
             let is_number = code.len() <= 3 && code.iter().all(u8::is_ascii_digit);
             is_number || plan.states.lookup(plan.encoding.decode(code).as_bytes()).is_some()
         }
-        // In a valid record these are numbers, times and words of fixed meaning, including the site's own.
-        Column::AuxReason
-        | Column::Direction
-        | Column::Duration
-        | Column::Timestamp
-        | Column::StateStart
-        | Column::Acd
-        | Column::OnHold
-        | Column::Level => true,
-        // Texts, but about what an agent works for and how.
-        Column::WorkSplit | Column::Role | Column::LogoutReason | Column::Skill => true,
+        // Numbers, times and words of fixed meaning, including the site's own, and texts about the work.
+        Privacy::Nobody => true,
     }
 }
 

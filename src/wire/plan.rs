@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::column::{Column, GroupPart, Occurs, Volatile};
 use super::encoding::Encoding;
 use super::framing::{Ends, FORM_FEED};
-use super::layout::{Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups};
+use super::layout::{ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups};
 use super::lines::LinePatterns;
 use super::states::{Direction, StateTable};
 use super::words::Words;
@@ -82,8 +83,10 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 #[derive(Debug)]
 pub(super) struct PlanColumn {
     pub(super) column: Column,
-    /// It may differ between records of an unchanged state.
-    pub(super) is_volatile: bool,
+    /// Copied from its [properties](Column::properties), for every record.
+    pub(super) volatile: Option<Volatile>,
+    pub(super) group_part: GroupPart,
+    pub(super) identifies: bool,
     pub(super) null: Spellings,
     pub(super) place: Place,
     pub(super) format: Option<String>,
@@ -116,8 +119,8 @@ pub struct Plan {
     /// Index of the login id, and of the last column that identifies an agent.
     login: usize,
     pub(super) identified_by: usize,
-    /// Indices of the columns that may differ between records of an unchanged state.
-    pub(super) volatile: Vec<usize>,
+    /// Indices of the columns that may differ between records of an unchanged state, in their order.
+    pub(super) volatile: Vec<(usize, Volatile)>,
     /// Fixed width only: a volatile column shares bytes with another one. Such a record is always decoded.
     pub(super) shares_volatile_bytes: bool,
     merges_rows: bool,
@@ -143,13 +146,14 @@ impl Plan {
         let position = |wanted| columns.iter().position(|column| column.column == wanted);
         for column in &columns {
             let times = columns.iter().filter(|other| other.column == column.column).count();
-            if times > 1 && column.column != Column::Ignored {
+            if times > 1 && column.column.properties().occurs != Occurs::Repeatedly {
                 return Err(PlanError::RepeatedColumn(column.column));
             }
         }
+        for required in Column::ALL.into_iter().filter(|column| column.properties().occurs == Occurs::Once) {
+            position(required).ok_or(PlanError::MissingColumn(required))?;
+        }
         let login = position(Column::LoginId).ok_or(PlanError::MissingColumn(Column::LoginId))?;
-        position(Column::State).ok_or(PlanError::MissingColumn(Column::State))?;
-        let acd = position(Column::Acd);
         let merges_rows = position(Column::Skill).is_some();
         if position(Column::Level).is_some() && !merges_rows {
             return Err(PlanError::MissingColumn(Column::Skill));
@@ -157,9 +161,8 @@ impl Plan {
         if merges_rows && spec.skills.is_some() {
             return Err(PlanError::SkillGroups);
         }
-        let volatile = [Column::Duration, Column::Timestamp].into_iter().filter_map(position);
-        let mut volatile: Vec<usize> = volatile.collect();
-        volatile.sort_unstable();
+        let volatile = columns.iter().enumerate().filter_map(|(index, column)| Some((index, column.volatile?)));
+        let volatile: Vec<(usize, Volatile)> = volatile.collect();
         let end_of_columns = columns.iter().map(|column| column.place.at + column.place.width).max().unwrap_or(0);
         let groups = spec.skills.as_ref().map(|groups| compiler.groups(groups, end_of_columns)).transpose()?;
         Ok(Arc::new(Self {
@@ -167,7 +170,7 @@ impl Plan {
             style: spec.fields,
             quote: spec.quote,
             shares_volatile_bytes: spec.fields == FieldStyle::FixedWidth
-                && volatile.iter().any(|index| shares_bytes(*index, &columns, groups.as_ref())),
+                && volatile.iter().any(|(index, _)| shares_bytes(*index, &columns, groups.as_ref())),
             groups,
             states: spec.states.clone(),
             aux_reasons: spec.aux_reasons.clone(),
@@ -175,9 +178,9 @@ impl Plan {
             extra_fields: spec.extra_fields,
             time_zone: TimeZone::get(time_zone).map_err(|_| PlanError::TimeZone(time_zone.to_owned()))?,
             login,
-            identified_by: acd.map_or(login, |acd| acd.max(login)),
+            identified_by: columns.iter().rposition(|column| column.identifies).unwrap_or(login),
             merges_rows,
-            computes_start: position(Column::Duration).or_else(|| position(Column::StateStart)).is_some(),
+            computes_start: columns.iter().any(|column| column.column.properties().tells_start),
             ends: ends(spec),
             lines: LinePatterns::compile(spec.marker.as_deref(), &spec.skip)?,
             columns,
@@ -242,9 +245,13 @@ impl Compiler<'_> {
             return Err(PlanError::Place(column.column));
         }
         let spellings = self.spec.null.iter().chain(&column.null);
+        let properties = column.column.properties();
         Ok(PlanColumn {
             column: column.column,
-            is_volatile: matches!(column.column, Column::Duration | Column::Timestamp),
+            volatile: properties.volatile,
+            // Where it cannot be in a group, this is never asked.
+            group_part: properties.in_group.unwrap_or(GroupPart::Filling),
+            identifies: properties.identifies,
             null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?),
             place: column.place.unwrap_or(Place { at: 0, width: 0 }),
             format: column.format.clone(),
@@ -252,7 +259,7 @@ impl Compiler<'_> {
     }
 
     fn groups(&self, groups: &SkillGroups, end_of_columns: usize) -> Result<PlanGroups, PlanError> {
-        let allowed = |column: &ColumnSpec| matches!(column.column, Column::Skill | Column::Level | Column::Ignored);
+        let allowed = |column: &ColumnSpec| column.column.properties().in_group.is_some();
         let skills = groups.columns.iter().filter(|column| column.column == Column::Skill).count();
         if skills != 1 || !groups.columns.iter().all(allowed) {
             return Err(PlanError::SkillGroups);

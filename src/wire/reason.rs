@@ -1,6 +1,6 @@
 //! Why a record is invalid: the reason in dead letters, counters and the output of `decode`.
 
-use super::layout::Column;
+use super::column::Column;
 use super::record::{LONGEST_VALUE, MOST_SKILLS};
 
 /// Why bytes are not a valid record.

@@ -13,10 +13,11 @@
 
 use crate::time::Timestamp;
 
+use super::column::Volatile;
 use super::cursor::Area;
 use super::decode::Decoded;
 use super::fields;
-use super::layout::{Column, FieldStyle};
+use super::layout::FieldStyle;
 use super::moment::Told;
 use super::plan::Plan;
 use super::record::{LONGEST_VALUE, Times};
@@ -63,7 +64,7 @@ impl LastRecord {
         let mut times = Times::default();
         let mut kept = 0;
         let mut rest = frame;
-        for (area, index) in self.areas.iter().zip(&plan.volatile) {
+        for (area, (index, volatile)) in self.areas.iter().zip(&plan.volatile) {
             rest = rest.strip_prefix(self.bytes.get(kept..area.from as usize)?)?;
             kept = area.to as usize;
             let column = plan.columns.get(*index)?;
@@ -81,11 +82,12 @@ impl LastRecord {
             if is_quoted || !is_plain || column.null.has(value) {
                 return None;
             }
-            if column.column == Column::Duration {
-                times.duration = Some(fields::duration(value)?);
-            } else {
-                let told = Told::read(value, column.format.as_deref(), &plan.time_zone)?;
-                times.set_timestamp(told.at(&plan.time_zone, received_at));
+            match volatile {
+                Volatile::Duration => times.duration = Some(fields::duration(value)?),
+                Volatile::Timestamp => {
+                    let told = Told::read(value, column.format.as_deref(), &plan.time_zone)?;
+                    times.set_timestamp(told.at(&plan.time_zone, received_at));
+                }
             }
         }
         if rest != self.bytes.get(kept..)? {

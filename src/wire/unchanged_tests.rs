@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::wire::decode::Decoder;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{ColumnSpec, ExtraFields, LayoutSpec, Place, Repeat, SkillGroups, builtin};
+use crate::wire::layout::{Column, ColumnSpec, ExtraFields, LayoutSpec, Place, Repeat, SkillGroups, builtin};
 use crate::wire::record::{RawText, Record};
 use crate::wire::states::StateTable;
 

@@ -149,7 +149,7 @@ fn nothing_is_published_that_did_not_happen_and_nothing_is_moved() {
                     stay.since <= seen && seen.since(stay.since) < REFRESH || event.cause == Cause::Observed,
                     "{what}"
                 );
-                let late = event.since.since(stay.since).max(stay.since.since(event.since));
+                let late = event.state_since.since(stay.since).max(stay.since.since(event.state_since));
                 if event.quality == Quality::Exact {
                     // The second of the feed's clock is the only one that is known.
                     assert!(late < Duration::from_secs(1), "{what}: {event:?} {stay:?}");

@@ -102,11 +102,11 @@ impl Site {
         let rows: Vec<Vec<u8>> = indices
             .into_iter()
             .map(|index| {
-                let (agent, published) = self.engine.memory(index);
+                let (agent, published) = self.engine.saved(index);
                 saved::encode_agent(&agent, published.as_ref(), None)
             })
             .collect();
-        let feed = saved::encode_feed(&self.engine.feed_memory());
+        let feed = saved::encode_feed(&self.engine.saved_feed());
         let now = self.now + 10;
         *self = Self::start(mapping);
         self.now = now;
@@ -191,7 +191,7 @@ fn another_activity_begins_with_the_state_and_knows_the_one_before() {
             site.engine.set_mapping(Arc::new(mapped(4, "8")), now, &mut found);
         }
         let [Finding::Event(event, annotation)] = &found[..] else { panic!("{found:?}") };
-        assert_eq!(event.since, at(6));
+        assert_eq!(event.state_since, at(6));
         assert_eq!(annotation.previous_activity.as_ref().unwrap().activity_id, "7");
         assert_eq!(annotation.activity.as_ref().unwrap().activity_id, "8");
         assert_eq!(annotation.activity_since, Some(at(6)), "the new activity begins with the state");
@@ -287,7 +287,7 @@ fn without_an_activity_it_has_no_beginning() {
         let began = site.now;
         let told = site.remap(restarts, mapping(2, &[("UNKNOWN", "7")]));
         assert_eq!(told.len(), 1);
-        let stored = site.engine.memory(0).1.unwrap();
+        let stored = site.engine.saved(0).1.unwrap();
         assert_eq!(stored.activity_since, Some(at(began)));
     }
 }

@@ -3,7 +3,7 @@
 //! Each scenario is two text files, `tests/scenarios/FOLDER/NAME.capture` and `NAME.events`. The folder names the
 //! integration of `tests/scenarios/rtalink.toml` that it is replayed with. Lines of a capture that begin with `#` say
 //! what the scenario is about. A `NAME.restarts` is a capture with lines `{"at":"…","restart":true}`, which only these
-//! tests understand: the process is killed, and another is started with its memory.
+//! tests understand: the process is killed, and another is started with what it has saved.
 //!
 //! `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the `.events` files anew.
 #![allow(clippy::unwrap_used)]

@@ -27,7 +27,7 @@ use rtalink::time::Timestamp;
 use rtalink::tracker::agent::Known;
 use rtalink::tracker::agent_state::{AgentState, RideAlong, SkillList};
 use rtalink::tracker::event::{AgentEvent, Cause, Previous};
-use rtalink::tracker::memory::AgentMemory;
+use rtalink::tracker::saved::SavedAgent;
 use rtalink::tracker::since::Quality;
 use rtalink::wire::states::{Direction, Mode};
 
@@ -79,9 +79,9 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
         sequence,
         cause: Cause::Changed,
         evidence: None,
-        previous: Some(Previous { state: state.clone(), since: at, last_seen: at }),
+        previous: Some(Previous { state: state.clone(), state_since: at, last_seen: at }),
         state,
-        since: at.minus(Duration::from_micros(1_000_007)),
+        state_since: at.minus(Duration::from_micros(1_000_007)),
         quality: [Quality::Exact, Quality::WithinRefresh, Quality::AfterGap][number % 3],
         after_gap: false,
         observed_at: at,
@@ -108,11 +108,11 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
 fn expected(agent: usize, sequence: u64) -> StoredAgent {
     let (event, annotation) = event(agent, sequence);
     StoredAgent {
-        agent: AgentMemory {
+        agent: SavedAgent {
             acd: 1,
             login_id: event.login_id,
             sequence,
-            known: Some(Known { state: event.state, since: event.since, quality: event.quality }),
+            known: Some(Known { state: event.state, state_since: event.state_since, quality: event.quality }),
             ride_along: event.ride_along,
             last_seen: event.observed_at,
             start: None,

@@ -53,8 +53,8 @@ fn move_ahead(folder: &Path, by: Duration) -> (Timestamp, Timestamp) {
     let mut row = |mut stored: StoredAgent| {
         stored.agent.last_seen = ahead(stored.agent.last_seen);
         let known = stored.agent.known.as_mut().unwrap();
-        known.since = ahead(known.since);
-        since = Some(known.since);
+        known.state_since = ahead(known.state_since);
+        since = Some(known.state_since);
         let memory = saved::encode_agent(&stored.agent, stored.published.as_ref(), None);
         AgentRow { acd: stored.agent.acd, login_id: stored.agent.login_id, memory }
     };

@@ -16,7 +16,7 @@ use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::tables::MappingTables;
 use rtalink::time::Timestamp;
-use rtalink::tracker::memory::{AgentMemory, FeedMemory};
+use rtalink::tracker::saved::{SavedAgent, SavedFeed};
 use rtalink::tracker::settings::Thresholds;
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
@@ -27,7 +27,7 @@ use super::told::tell;
 const RESTART: &str = "\"restart\":true";
 
 /// What is remembered of agents, by source key.
-pub(crate) type Agents = BTreeMap<(u32, Arc<str>), (AgentMemory, Option<Published>)>;
+pub(crate) type Agents = BTreeMap<(u32, Arc<str>), (SavedAgent, Option<Published>)>;
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
@@ -49,7 +49,7 @@ pub(crate) struct Player<'a> {
     integration: &'a Integration,
     replay: Replay,
     connections: BTreeSet<u64>,
-    /// Agents as they were when the engine last said that their memory had changed.
+    /// Agents as they were when the engine last said that they had changed.
     pub(crate) stored: Agents,
     /// What was published since it was last taken.
     pub(crate) text: String,
@@ -95,8 +95,8 @@ impl<'a> Player<'a> {
         findings.iter().for_each(|finding| tell(finding, &mut self.text));
         let engine = self.replay.engine_mut();
         for index in engine.take_changed() {
-            let (memory, published) = engine.memory(index);
-            self.stored.insert((memory.acd, memory.login_id.clone()), (memory, published));
+            let (saved, published) = engine.saved(index);
+            self.stored.insert((saved.acd, saved.login_id.clone()), (saved, published));
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> Player<'a> {
 
     /// The process dies; another one knows `agents` and the feed as it was.
     pub(crate) fn restart(&mut self, agents: Agents, at: Timestamp) {
-        let feed: FeedMemory = self.engine().feed_memory();
+        let feed: SavedFeed = self.engine().saved_feed();
         self.replay = start(self.integration);
         self.connections.clear();
         self.replay.engine_mut().restore(agents.into_values(), &feed);

@@ -74,12 +74,12 @@ fn tell_event(event: &AgentEvent, annotation: &Annotation, text: &mut String) {
             text,
             " {} (since {}, seen {}) ->",
             state(&previous.state),
-            clock(previous.since),
+            clock(previous.state_since),
             clock(previous.last_seen)
         )
         .unwrap();
     }
-    write!(text, " {} since {}", state(&event.state), clock(event.since)).unwrap();
+    write!(text, " {} since {}", state(&event.state), clock(event.state_since)).unwrap();
     text.push_str(match event.quality {
         Quality::Exact => " EXACT",
         Quality::WithinRefresh => " WITHIN_REFRESH",
@@ -88,7 +88,9 @@ fn tell_event(event: &AgentEvent, annotation: &Annotation, text: &mut String) {
     if event.after_gap {
         text.push_str(" afterGap");
     }
-    if let Some(activity_since) = annotation.activity_since.filter(|activity_since| *activity_since != event.since) {
+    if let Some(activity_since) =
+        annotation.activity_since.filter(|activity_since| *activity_since != event.state_since)
+    {
         write!(text, " activity since {}", clock(activity_since)).unwrap();
     }
     let ride_along = &event.ride_along;

@@ -253,10 +253,10 @@ impl Normal {
             Finding::Event(event, annotation) => {
                 event.agent = 0;
                 let times =
-                    [&mut event.since, &mut event.observed_at].into_iter().chain(&mut annotation.activity_since);
+                    [&mut event.state_since, &mut event.observed_at].into_iter().chain(&mut annotation.activity_since);
                 times.for_each(back);
                 if let Some(previous) = &mut event.previous {
-                    back(&mut previous.since);
+                    back(&mut previous.state_since);
                     back(&mut previous.last_seen);
                     if self.without_last_seen {
                         previous.last_seen = Timestamp::default();

@@ -49,17 +49,17 @@ impl Watch<'_> {
         let before = self.last.get(&key);
         let claim = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {event:?}")) };
         claim(event.sequence == before.map_or(0, |before| before.sequence) + 1, "a hole in the sequence")?;
-        claim(event.since <= event.observed_at, "since later than seen")?;
+        claim(event.state_since <= event.observed_at, "since later than seen")?;
         claim(event.evidence.is_some() == (event.cause == Cause::LoggedOut), "evidence")?;
         let is_aux = event.state.mode == WorkMode::Aux;
         claim(is_aux || event.state.aux_reason.is_none(), "a reason without AUX")?;
         if let Some(previous) = &event.previous {
-            claim(event.since >= previous.since, "since before the previous one")?;
+            claim(event.state_since >= previous.state_since, "since before the previous one")?;
             let is_same = previous.state.is_same(&event.state);
             claim(is_same == matches!(event.cause, Cause::Reentered | Cause::Remapped), "the same state")?;
             if event.cause == Cause::Reentered && !self.capture.shape.has_times() {
                 let least = previous.last_seen.minus(self.capture.shape.tolerance()).minus(delay);
-                claim(event.since >= least, "begins before it was last seen")?;
+                claim(event.state_since >= least, "begins before it was last seen")?;
                 claim(event.state.mode != WorkMode::Unstaff, "a log-out again")?;
             }
         }
@@ -111,7 +111,7 @@ fn absences(capture: &Capture, told: &Told) -> Result<(), String> {
                         continue;
                     };
                     // The one that ends here counts.
-                    if *is_open || complete + 1 < shape.logout_after || event.since < *at {
+                    if *is_open || complete + 1 < shape.logout_after || event.state_since < *at {
                         return Err(format!("seen {at} and {complete} snapshots since: {event:?}"));
                     }
                 }

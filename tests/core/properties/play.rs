@@ -9,14 +9,14 @@ use rtalink::engine::replay::Replay;
 use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::annotate::Published;
 use rtalink::time::Timestamp;
-use rtalink::tracker::memory::{AgentMemory, FeedMemory};
+use rtalink::tracker::saved::{SavedAgent, SavedFeed};
 use rtalink::tracker::status::Totals;
 
 use super::capture::{Act, Capture, Step};
 use super::shape::Compiled;
 
 /// Of the feed, and of its agents with what was last published of them.
-pub(crate) type Memories = (FeedMemory, Vec<(AgentMemory, Option<Published>)>);
+pub(crate) type Memories = (SavedFeed, Vec<(SavedAgent, Option<Published>)>);
 
 /// What came of it.
 pub(crate) struct Told {
@@ -41,7 +41,7 @@ pub(crate) struct How {
     pub(crate) in_shares: bool,
 }
 
-type Agents = BTreeMap<(u32, Arc<str>), (AgentMemory, Option<Published>)>;
+type Agents = BTreeMap<(u32, Arc<str>), (SavedAgent, Option<Published>)>;
 
 struct Process<'a> {
     compiled: &'a Compiled,
@@ -54,8 +54,8 @@ impl Process<'_> {
     fn note_changes(&mut self) {
         let engine = self.replay.engine_mut();
         for index in engine.take_changed() {
-            let (memory, published) = engine.memory(index);
-            self.stored.insert((memory.acd, memory.login_id.clone()), (memory, published));
+            let (saved, published) = engine.saved(index);
+            self.stored.insert((saved.acd, saved.login_id.clone()), (saved, published));
         }
     }
 
@@ -64,12 +64,12 @@ impl Process<'_> {
         self.replay.play(&Entry { at, connection: u64::MAX, happening: Happening::Close }, out);
         self.note_changes();
         let engine = self.replay.engine();
-        let feed = saved::decode_feed(&saved::encode_feed(&engine.feed_memory()));
+        let feed = saved::decode_feed(&saved::encode_feed(&engine.saved_feed()));
         let feed = feed.unwrap_or_else(|error| panic!("a feed does not come back: {error}"));
         let agents: Vec<_> = if self.how.from_changes {
             self.stored.values().cloned().collect()
         } else {
-            engine.tracker().table().indices().map(|index| engine.memory(index)).collect()
+            engine.tracker().table().indices().map(|index| engine.saved(index)).collect()
         };
         let agents = agents.into_iter().map(|(agent, published)| {
             let bytes = saved::encode_agent(&agent, published.as_ref(), None);
@@ -129,7 +129,7 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
             process.note_changes();
         }
         told.by_step.push(findings);
-        let now = process.replay.engine().feed_memory().delay;
+        let now = process.replay.engine().saved_feed().delay;
         told.delays.push(delay.max(now));
         delay = now;
     }
@@ -141,7 +141,7 @@ pub(crate) fn play(capture: &Capture, compiled: &Compiled, how: How) -> Told {
     let engine = process.replay.engine();
     told.totals = engine.totals();
     told.memories =
-        (engine.feed_memory(), engine.tracker().table().indices().map(|index| engine.memory(index)).collect());
+        (engine.saved_feed(), engine.tracker().table().indices().map(|index| engine.saved(index)).collect());
     told
 }
 

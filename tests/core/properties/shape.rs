@@ -10,7 +10,7 @@ use rtalink::config;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::tracker::settings::Settings;
-use rtalink::wire::layout::Column;
+use rtalink::wire::column::{Column, ValueKind};
 use rtalink::wire::plan::Plan;
 
 use super::random::Random;
@@ -419,7 +419,7 @@ impl Shape {
     }
 
     fn column(&self, column: Column, width: usize, at: &mut usize) -> String {
-        let is_time = matches!(column, Column::Timestamp | Column::StateStart);
+        let is_time = column.properties().value == ValueKind::Time;
         let mut options = Vec::new();
         if self.style == Style::Fixed {
             options.push(format!("at = {at}, width = {width}"));
@@ -491,6 +491,14 @@ const fn width(column: Column) -> usize {
         Column::Timestamp | Column::StateStart => 20,
         Column::Duration => 9,
         Column::Location | Column::LogoutReason | Column::Role => 8,
-        _ => 6,
+        Column::AuxReason
+        | Column::Direction
+        | Column::WorkSplit
+        | Column::Extension
+        | Column::Acd
+        | Column::OnHold
+        | Column::Skill
+        | Column::Level
+        | Column::Ignored => 6,
     }
 }

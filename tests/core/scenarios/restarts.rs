@@ -8,7 +8,7 @@ use std::time::Duration;
 use rtalink::config::model::Config;
 use rtalink::contract::saved;
 use rtalink::time::Timestamp;
-use rtalink::tracker::memory::AgentMemory;
+use rtalink::tracker::saved::SavedAgent;
 use rtalink::tracker::settings::FeedMode;
 
 use super::player::{Agents, Player, lines, load_config, scenarios};
@@ -68,8 +68,8 @@ fn comparable(text: &str, with_last_seen: bool) -> String {
 
 fn all_of(player: &Player<'_>) -> Agents {
     let engine = player.engine();
-    let all = engine.tracker().table().indices().map(|index| engine.memory(index));
-    all.map(|(memory, published)| ((memory.acd, memory.login_id.clone()), (memory, published))).collect()
+    let all = engine.tracker().table().indices().map(|index| engine.saved(index));
+    all.map(|(saved, published)| ((saved.acd, saved.login_id.clone()), (saved, published))).collect()
 }
 
 #[test]
@@ -122,10 +122,10 @@ fn a_restart_publishes_what_a_disconnect_does() {
 }
 
 /// Less what may move without being stored.
-fn settled(memory: &AgentMemory, is_snapshot_mode: bool) -> AgentMemory {
-    let last_seen = if is_snapshot_mode { Timestamp::default() } else { memory.last_seen };
+fn settled(saved: &SavedAgent, is_snapshot_mode: bool) -> SavedAgent {
+    let last_seen = if is_snapshot_mode { Timestamp::default() } else { saved.last_seen };
     let moves = |at: Option<Timestamp>| at.map(|_| Timestamp::default());
-    AgentMemory { last_seen, start: moves(memory.start), state_seen: moves(memory.state_seen), ..memory.clone() }
+    SavedAgent { last_seen, start: moves(saved.start), state_seen: moves(saved.state_seen), ..saved.clone() }
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn another_layout_changes_nothing_in_silence() {
         assert_nothing_changed_in_silence(&player);
         // What one that tells no starts is given when it takes over.
         let mut restored = Player::new(&config, "marker");
-        let feed = player.engine().feed_memory();
+        let feed = player.engine().saved_feed();
         restored.engine_mut().restore(all_of(&player).into_values(), &feed);
         assert_eq!(all_of(&restored), all_of(&player), "{id}");
     }
@@ -239,7 +239,7 @@ fn other_thresholds_change_what_is_remembered() {
     let config = load_config();
     let mut player = Player::new(&config, "timed");
     player.play(r#"{"at":"2026-01-05T08:00:01.000Z","text":"0471|AVAIL|||10||1767599990\nEND\n"}"#);
-    // An older version's memory has not when the state was seen.
+    // An older version has not saved when the state was seen.
     player.stored.values_mut().for_each(|(agent, _)| agent.state_seen = None);
     player.restart(player.stored.clone(), time_of(SAME));
     player.play(r#"{"at":"2026-01-05T08:10:00.000Z","text":"0471|AVAIL|||60||1767600540\n"}"#);
@@ -260,16 +260,16 @@ fn of_a_key_that_comes_twice_the_later_memory_counts() {
     let earlier: Vec<_> = all_of(&player).into_values().collect();
     player.play(LATER);
     let later: Vec<_> = all_of(&player).into_values().collect();
-    let feed = player.engine().feed_memory();
+    let feed = player.engine().saved_feed();
     let mut restarted = Player::new(&config, "marker");
     restarted.engine_mut().restore(earlier.into_iter().chain(later.clone()), &feed);
     let seen_at = time_of(LATER);
     for (found, wanted) in all_of(&restarted).into_values().zip(later) {
-        assert_eq!(found, (AgentMemory { last_seen: seen_at, ..wanted.0 }, wanted.1));
+        assert_eq!(found, (SavedAgent { last_seen: seen_at, ..wanted.0 }, wanted.1));
     }
     assert_eq!(restarted.engine().tracker().table().len(), 2);
     assert_eq!(restarted.engine().tracker().table().logged_in(), 2);
-    assert_eq!(restarted.engine().feed_memory().gap_from, feed.last_valid);
+    assert_eq!(restarted.engine().saved_feed().gap_from, feed.last_valid);
     assert!(restarted.engine_mut().take_changed().is_empty());
 }
 

@@ -20,7 +20,7 @@ use rtalink::wire::record::{LONGEST_VALUE, MOST_SKILLS};
 use crate::support::sections;
 use crate::support::service::{folder, parse};
 
-/// As in `src/tracker/records.rs`.
+/// As in `src/tracker/strangers.rs`.
 const MAX_STRANGERS: usize = 4_096;
 
 /// An engine of a configured integration, and one connection that sends it text.

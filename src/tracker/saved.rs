@@ -14,7 +14,7 @@ use super::listening::Listening;
 
 /// What is remembered of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentMemory {
+pub struct SavedAgent {
     /// ACD number.
     pub acd: u32,
     /// Login id.
@@ -36,12 +36,12 @@ pub struct AgentMemory {
     /// How many complete snapshots in a row have listed the agent more than once; no more than it takes to merge their rows.
     pub listed_again: u32,
     /// Complete snapshots without the agent, in a row; `None` where the last one had them.
-    pub absence: Option<AbsenceMemory>,
+    pub absence: Option<SavedAbsence>,
 }
 
 /// Absence from complete snapshots in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbsenceMemory {
+pub struct SavedAbsence {
     /// How many, at least one.
     pub snapshots: u32,
     /// First record of the first of these snapshots.
@@ -54,7 +54,7 @@ pub struct AbsenceMemory {
 
 /// What is remembered of a feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FeedMemory {
+pub struct SavedFeed {
     /// Receipt of the last valid record.
     pub last_valid: Option<Timestamp>,
     /// The same, or a marker after it.

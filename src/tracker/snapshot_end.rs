@@ -4,7 +4,7 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::{Known, REPEATING};
+use super::agent::Known;
 use super::agent_state::AgentState;
 use super::crowd::Fate;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
@@ -25,7 +25,10 @@ impl Tracker {
         let changed_before = self.events_of(out);
         let mut is_down = false;
         if end == End::Complete {
-            self.note_further_rows(&snapshot, at, out);
+            let are_many = self.repeats.note(&snapshot, &mut self.table, &mut self.news);
+            if are_many {
+                out.push(status(StatusKind::RepeatedRows, at, 0));
+            }
         }
         if end == End::Incomplete {
             self.drop_what_waited(&snapshot, true);
@@ -37,17 +40,17 @@ impl Tracker {
             self.publish_what_waited(&snapshot, end, at, out);
         }
         if !is_down {
-            self.ended_began = Some(snapshot.began_at);
+            self.rhythm.ended(&snapshot);
         }
         let events = self.events_of(out) - changed_before;
-        self.settle_counts(&snapshot, events);
+        self.tally.settle(&snapshot, events);
         self.recount_all(&snapshot.members);
         if end == End::Complete {
             self.blind.snapshot_ended();
-            let period = self.note_period(snapshot.began_at);
+            let period = self.rhythm.completed(&snapshot, self.settings.thresholds.shortest_refresh);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
         } else {
-            self.last_began = None;
+            self.rhythm.interrupt();
         }
         self.snapshots.recycle(snapshot);
     }
@@ -59,11 +62,6 @@ impl Tracker {
         out.iter().filter(from_record).count() as u64
     }
 
-    fn settle_counts(&mut self, snapshot: &Snapshot, events: u64) {
-        self.counts.changed += events;
-        self.counts.unchanged += snapshot.undecided.saturating_sub(events);
-    }
-
     fn drop_what_waited(&mut self, snapshot: &Snapshot, is_proof: bool) {
         for index in &snapshot.members {
             self.table.get_mut(*index).held = Held::Nothing;
@@ -72,7 +70,7 @@ impl Tracker {
     }
 
     fn publish_what_waited(&mut self, snapshot: &Snapshot, end: End, at: Timestamp, out: &mut Vec<Output>) {
-        if std::mem::take(&mut self.link_is_down) {
+        if self.link.come_up() {
             out.push(status(StatusKind::LinkUp, at, 0));
         }
         self.publish_held(snapshot, end, out);
@@ -82,11 +80,11 @@ impl Tracker {
         }
         if self.proves_absence(snapshot) {
             self.publish_absences(snapshot, at, out);
-            self.gap.is_unproven = false;
+            self.gap.absence_proved();
         }
         self.note_seen(snapshot);
-        self.gap.is_recent = false;
-        if let Some(gap_from) = self.gap.from.take() {
+        self.gap.snapshot_ended();
+        if let Some(gap_from) = self.gap.restored() {
             out.push(status(StatusKind::Restored { gap_from, gap_to: snapshot.last_at }, at, 0));
         }
     }
@@ -100,35 +98,6 @@ impl Tracker {
             && !is_in_pieces
             && !snapshot.is_cut_by_silence
             && snapshot.doubtful == 0
-    }
-
-    /// Notes whom the report lists more than once, and whether they are many.
-    fn note_further_rows(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
-        let number = snapshot.number;
-        let mut listed_again = std::mem::take(&mut self.listed_again);
-        if snapshot.with_further_rows > 0 {
-            let is_new = |index: &&AgentIndex| {
-                let rows = self.table.get(**index).rows;
-                rows.last_in == number && rows.in_a_row == 0
-            };
-            listed_again.extend(snapshot.members.iter().filter(is_new));
-        }
-        listed_again.retain(|index| {
-            let agent = self.table.get_mut(*index);
-            // A bad row may be a further one.
-            let is_listed_again = agent.rows.last_in == number || agent.bad_in == number;
-            let in_a_row = if is_listed_again { (agent.rows.in_a_row + 1).min(REPEATING) } else { 0 };
-            if std::mem::replace(&mut agent.rows.in_a_row, in_a_row) != in_a_row {
-                self.mark_changed(*index);
-            }
-            is_listed_again
-        });
-        self.listed_again = listed_again;
-        let was_repeating = self.repeats_rows();
-        self.repeating = if snapshot.repeats_rows() { (self.repeating + 1).min(REPEATING) } else { 0 };
-        if self.repeats_rows() && !was_repeating {
-            out.push(status(StatusKind::RepeatedRows, at, 0));
-        }
     }
 
     fn publish_held(&mut self, snapshot: &Snapshot, end: End, out: &mut Vec<Output>) {
@@ -158,21 +127,21 @@ impl Tracker {
 
     /// Applies rule 4: who is absent, for how long, and whether that can be trusted.
     fn publish_absences(&mut self, snapshot: &Snapshot, at: Timestamp, out: &mut Vec<Output>) {
-        self.has_proof = true;
-        self.strangers.retain(|_, stranger| stranger.present_in == snapshot.number);
+        self.strangers.keep_those_in(snapshot.number);
         let logged_in = self.table.logged_in();
-        let confirms = self.suspect_until.is_none_or(|until| snapshot.began_at >= until);
-        let is_first_proof = self.gap.is_unproven;
+        let confirms = self.presence.is_confirmed_by(snapshot);
+        let is_first_proof = self.gap.is_unproven();
         let Absences { mut due, mut confirmed } = self.count_absences(snapshot, confirms);
         let is_suspect = due.len() >= SUSPECT_AGENTS && due.len() * 100 > logged_in * SUSPECT_PERCENT;
         if is_suspect {
             self.suspect(&due);
-            let half = self.period.unwrap_or_default() / 2;
-            self.suspect_until = Some(snapshot.began_at.plus(half.max(self.settings.thresholds.shortest_refresh)));
+            let half = self.rhythm.period().unwrap_or_default() / 2;
+            let confirmed_after = half.max(self.settings.thresholds.shortest_refresh);
+            self.presence.confirm_from(Some(snapshot.began_at.plus(confirmed_after)));
             out.push(status(StatusKind::Suspect, at, due.len()));
             due.clear();
         } else if confirms {
-            self.suspect_until = None;
+            self.presence.confirm_from(None);
         }
         confirmed.append(&mut due);
         confirmed.sort_unstable();
@@ -191,11 +160,11 @@ impl Tracker {
         agent.settled = false;
         agent.forget_start();
         let last_seen = agent.last_seen;
-        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.since);
+        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.state_since);
         let after_gap = absence.began_after_gap || is_first_proof;
         let known = Known {
             state: AgentState::logged_out(""),
-            since: absence.since.max(not_before),
+            state_since: absence.since.max(not_before),
             quality: inferred(after_gap),
         };
         let transition = Transition {
