@@ -212,7 +212,7 @@ pub fn encode_cursor(cursor: Vec<u8>) -> Vec<u8> {
 ///
 /// # Errors
 /// Bytes that are not such a message.
-pub fn decode_cursor(bytes: &[u8]) -> Result<Vec<u8>, MemoryError> {
+pub fn decode_cursor(bytes: &[u8]) -> Result<Vec<u8>, SavedError> {
     Ok(store::FeedMemory::decode(bytes)?.cursor)
 }
 

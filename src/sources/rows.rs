@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::saved::{self, MemoryError};
+use crate::contract::saved::{self, SavedError};
 use crate::journal::Refused;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message};
@@ -49,7 +49,7 @@ impl RowsLane {
     ///
     /// # Errors
     /// When the store has something else.
-    pub fn cursor(stored: &StoredIntegration) -> Result<Vec<u8>, MemoryError> {
+    pub fn cursor(stored: &StoredIntegration) -> Result<Vec<u8>, SavedError> {
         saved::decode_cursor(&stored.feed)
     }
 
