@@ -37,12 +37,11 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::join;
@@ -51,7 +50,7 @@ use crate::telemetry::targets::JOURNAL;
 use self::erase::Erasing;
 use self::lane::{Lane, instant_of};
 use self::outbox::Outbox;
-use self::queue::{Item, LaneQueue, Phase, Queue, Shared};
+use self::queue::{Item, LaneQueue, Phase, Shared};
 use self::store::{Store, StoreError};
 use self::writer::{Writer, WrittenLane};
 
@@ -98,18 +97,7 @@ impl Journal {
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, JournalError> {
         let is_erase_left = store.is_erase_due()?;
-        let shared = Arc::new(Shared {
-            bounds,
-            queue: Mutex::new(Queue::new()),
-            work: Condvar::new(),
-            room: Condvar::new(),
-            ended: Condvar::new(),
-            is_erasing: AtomicBool::new(is_erase_left),
-            hurry: store.hurry(),
-            is_durable: store.is_durable(),
-            store_id: store.id(),
-            observer,
-        });
+        let shared = Arc::new(Shared::new(&store, bounds, is_erase_left, observer));
         let writer = Writer {
             shared: Arc::clone(&shared),
             store,
@@ -141,6 +129,8 @@ impl Journal {
         let (runs, reader) = opened.recv().map_err(|_| JournalError::Ended)??;
         let outbox =
             Arc::new(Outbox::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.held_at));
+        let shared = Arc::clone(&self.shared);
+        outbox.when_released(Box::new(move || shared.acknowledged()));
         // What cannot be read is handled when it is fetched.
         if stored.next > stored.acknowledged_to
             && let Ok(rows) = reader.sound_batches(stored.number, stored.acknowledged_to, 1)

@@ -17,7 +17,7 @@
 //! per acknowledgement; bounded by messages and bytes.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -161,6 +161,7 @@ pub struct Outbox {
     work: Condvar,
     /// For [`Outbox::wait_empty`]: nothing is left.
     empty: Condvar,
+    released: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Outbox {
@@ -181,7 +182,15 @@ impl Outbox {
             interrupted: false,
             is_stopped: false,
         };
-        Self { limits, state: Mutex::new(state), work: Condvar::new(), empty: Condvar::new() }
+        let (work, empty, released) = (Condvar::new(), Condvar::new(), OnceLock::new());
+        Self { limits, state: Mutex::new(state), work, empty, released }
+    }
+
+    /// Sets what is called whenever the position up to which everything is acknowledged has risen. It must not block for long,
+    /// nor call the outbox.
+    pub fn when_released(&self, call: Box<dyn Fn() + Send + Sync>) {
+        // There is one journal.
+        let _ = self.released.set(call);
     }
 
     /// Sets when the oldest message left by an earlier run was written.
@@ -307,6 +316,9 @@ impl Outbox {
             // Not fetched yet, and no longer needed.
             state.first = position;
             state.next = position;
+            if let Some(released) = self.released.get() {
+                released();
+            }
             self.empty.notify_all();
         }
         acknowledged
@@ -449,6 +461,9 @@ impl Outbox {
             return;
         }
         state.next = state.next.max(state.first);
+        if let Some(released) = self.released.get() {
+            released();
+        }
         if state.first >= state.limit(u64::MAX) {
             self.empty.notify_all();
         }

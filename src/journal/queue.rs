@@ -334,6 +334,8 @@ pub(super) struct Shared {
     pub(super) room: Condvar,
     /// For the thread that watches: the journal's thread ends.
     pub(super) ended: Condvar,
+    /// Kafka has more than the store knows.
+    is_acknowledged: AtomicBool,
     /// Somebody who was forgotten may still be found in the bytes of the store.
     pub(super) is_erasing: AtomicBool,
     /// Ends the waiting for other programs that have the file.
@@ -344,6 +346,42 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Creates what the journal of that store shares, without lanes.
+    pub(super) fn new(store: &Store, bounds: Bounds, is_erase_due: bool, observer: Arc<dyn StoreObserver>) -> Self {
+        Self {
+            bounds,
+            queue: Mutex::new(Queue::new()),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            ended: Condvar::new(),
+            is_acknowledged: AtomicBool::new(false),
+            is_erasing: AtomicBool::new(is_erase_due),
+            hurry: store.hurry(),
+            is_durable: store.is_durable(),
+            store_id: store.id(),
+            observer,
+        }
+    }
+
+    /// Kafka has more than before. Takes the lock of the queue for the first of many: so nobody may wait for a lock of an
+    /// outbox while they hold it.
+    pub(super) fn acknowledged(&self) {
+        if !self.is_acknowledged.swap(true, Ordering::AcqRel) {
+            let _queue = self.queue.lock();
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether Kafka has more than the store knows.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.is_acknowledged.load(Ordering::Acquire)
+    }
+
+    /// What Kafka has by now is about to be written.
+    pub(super) fn take_acknowledged(&self) {
+        self.is_acknowledged.store(false, Ordering::Release);
+    }
+
     pub(super) fn set_erasing(&self, is_erasing: bool) {
         self.is_erasing.store(is_erasing, Ordering::Release);
     }

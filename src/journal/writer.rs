@@ -18,6 +18,8 @@ use super::store::{Erased, Reader, Released, Store, StoreError, StoredIntegratio
 
 /// How late the store may learn what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
+/// The longest time without a look at what is to be done.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Bytes of rows that are released at a time while the disk is full.
 const LET_GO_BYTES: usize = 1024 * 1024;
 /// What one commit writes at most.
@@ -149,6 +151,7 @@ impl Writer {
         self.tell_size();
         while let Some(items) = self.next_work() {
             let items = self.open_lanes(items);
+            self.shared.take_acknowledged();
             let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.outbox.acknowledged_to()).collect();
             if !self.write(&items, &acknowledged) {
                 return self.give_up(&items);
@@ -186,7 +189,7 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         loop {
             let items = queue.next_items(COMMIT_BYTES);
-            let is_acknowledged = self.lanes.values().any(|lane| lane.outbox.acknowledged_to() > lane.acknowledged_to);
+            let is_acknowledged = self.shared.is_acknowledged();
             let is_ending = matches!(queue.phase, Phase::Ending(_));
             if is_acknowledged && acknowledged_since.is_none() {
                 acknowledged_since = Some(Instant::now());
@@ -201,7 +204,9 @@ impl Writer {
             if is_ending {
                 return None;
             }
-            self.shared.work.wait_for(&mut queue, ACKNOWLEDGE_EVERY / 2);
+            // What was acknowledged waits for more of it; what is to be erased waits for what says nothing when it has left.
+            let is_soon = is_acknowledged || !self.erasing.is_empty();
+            self.shared.work.wait_for(&mut queue, if is_soon { ACKNOWLEDGE_EVERY / 2 } else { LOOK_EVERY });
         }
     }
 
@@ -398,11 +403,10 @@ impl Writer {
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
     /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
     fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(i64, u64)> {
+        let others: Vec<_> =
+            self.lanes.iter().filter(|(other, lane)| **other != index && lane.outbox.held_at().is_none()).collect();
         let queue = self.shared.queue.lock();
-        let others = self.lanes.iter().filter(|(other, lane)| {
-            let is_behind = lane.left_to() < queue.lane(**other).next;
-            **other != index && is_behind && lane.outbox.held_at().is_none()
-        });
+        let others = others.into_iter().filter(|(other, lane)| lane.left_to() < queue.lane(**other).next);
         let others = others.map(|(other, lane)| (lane.number, queue.lane(*other).next));
         let own = self.lanes.get(&index).map(|lane| (lane.number, until));
         own.into_iter().chain(others).collect()
