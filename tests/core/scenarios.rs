@@ -5,39 +5,84 @@
 //! what the scenario is about. A `NAME.restarts` is a capture with lines `{"at":"…","restart":true}`, which only these
 //! tests understand: the process is killed, and another is started with what it has saved.
 //!
-//! `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the `.events` files anew.
+//! Each is a test of its own, so that `cargo test --test core scenarios::marker` plays one folder. Their list is
+//! `scenarios/list.rs`. `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the `.events` files and the list anew.
 #![allow(clippy::unwrap_used)]
 
 use crate::support::player;
 mod restarts;
 
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{env, fs};
 
 use player::{load_config, play, root, scenarios};
+use rtalink::config::model::Config;
 
 const FEWEST: usize = 300;
 
-#[test]
-fn every_scenario_publishes_what_its_file_says() {
-    let config = load_config();
-    let scenarios = scenarios();
-    let is_blessing = env::var_os("RTALINK_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for (name, path) in &scenarios {
-        let (id, _) = name.split_once('/').unwrap();
-        let capture = fs::read_to_string(path).unwrap();
-        let published = play(&config, id, &capture);
-        let expected = path.with_extension("events");
-        if is_blessing {
-            fs::write(&expected, &published).unwrap();
-            continue;
+/// A test that plays one scenario.
+macro_rules! scenario {
+    ($test:ident, $name:literal) => {
+        #[test]
+        fn $test() {
+            super::super::publishes_what_its_file_says($name);
         }
-        let wanted = fs::read_to_string(&expected).unwrap_or_default();
-        if wanted != published {
-            wrong.push(format!("== {name}\n-- expected\n{wanted}-- published\n{published}"));
-        }
+    };
+}
+
+#[rustfmt::skip]
+mod list;
+
+fn is_blessing() -> bool {
+    env::var_os("RTALINK_BLESS").is_some()
+}
+
+fn publishes_what_its_file_says(name: &str) {
+    static CONFIG: OnceLock<Config> = OnceLock::new();
+    let config = CONFIG.get_or_init(load_config);
+    let (id, _) = name.split_once('/').unwrap();
+    let file = |extension: &str| root().join(format!("{name}.{extension}"));
+    let path = ["capture", "restarts"].map(file).into_iter().find(|file| file.exists()).unwrap();
+    let capture = fs::read_to_string(&path).unwrap();
+    let published = play(config, id, &capture);
+    let expected = path.with_extension("events");
+    if is_blessing() {
+        fs::write(&expected, &published).unwrap();
+        return;
     }
-    assert!(wrong.is_empty(), "{} of {} scenarios\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
+    let wanted = fs::read_to_string(&expected).unwrap_or_default();
+    assert!(wanted == published, "{name}\n-- expected\n{wanted}-- published\n{published}");
+}
+
+/// The list as it should be: a module for each folder, a test for each file.
+fn list() -> String {
+    let mut list = "//! A test for each scenario. Written by `RTALINK_BLESS=1 cargo test --test core scenarios::`.\n".to_owned();
+    let mut folder = String::new();
+    for name in scenarios().keys() {
+        let (of, file) = name.split_once('/').unwrap();
+        if folder != of {
+            let end = if folder.is_empty() { "" } else { "}\n" };
+            folder = of.to_owned();
+            write!(list, "{end}\nmod {} {{\n", of.replace('-', "_")).unwrap();
+        }
+        writeln!(list, "    scenario!({}, \"{name}\");", file.replace('-', "_")).unwrap();
+    }
+    list + "}\n"
+}
+
+fn list_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/scenarios/list.rs")
+}
+
+#[test]
+fn every_scenario_is_in_the_list() {
+    if is_blessing() {
+        return fs::write(list_file(), list()).unwrap();
+    }
+    let is_same = fs::read_to_string(list_file()).unwrap() == list();
+    assert!(is_same, "a scenario has come or gone: `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the list");
 }
 
 #[test]

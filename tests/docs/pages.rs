@@ -140,10 +140,10 @@ fn command_lines_use_commands_and_options_that_exist() {
 }
 
 #[test]
-fn every_command_is_in_the_readme() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+fn every_command_is_on_the_page_of_commands() {
+    let page = fs::read_to_string(root().join("docs/commands.md")).unwrap();
     for command in known_commands().keys() {
-        assert!(readme.contains(&format!("| `rtalink {command}")), "the README does not list `rtalink {command}`");
+        assert!(page.contains(&format!("| `rtalink {command}")), "docs/commands.md does not list `rtalink {command}`");
     }
 }
 
