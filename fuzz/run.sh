@@ -8,6 +8,8 @@
 # What is kept lies in $XDG_CACHE_HOME/rtalink/fuzz (default ~/.cache/rtalink/fuzz), and may be deleted: `corpus` (what earlier
 # runs have found interesting, the next ones begin with it), `artifacts` (inputs of findings). The build is in `target`.
 #
+# FUZZ_SANITIZER=address: the targets of the core alone, with AddressSanitizer, in `target/asan`.
+#
 # FUZZ_JOBS (2): targets at a time. FUZZ_SEED: where chance begins, and FUZZ_RUNS: after so many executions a target ends
 # before its time, for runs that are to be alike.
 
@@ -17,6 +19,24 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/rtalink/fuzz
 jobs=${FUZZ_JOBS:-2}
 all=$(sed -n 's|^path = "targets/\(.*\)\.rs"|\1|p' "$root/fuzz/Cargo.toml")
+built=$root/target/debug
+options=(--target-dir "$root/target")
+case ${FUZZ_SANITIZER:-} in
+'') ;;
+address)
+  all=$(awk -F'"' '/^path = "targets/ { path = $2 } /^required-features/ { path = "" }
+    /^test = false/ && path { sub(".*/", "", path); sub("[.]rs$", "", path); print path; path = "" }' "$root/fuzz/Cargo.toml")
+  # The runtime is there in the stable toolchain, only its option is not. Build scripts go without it.
+  export RUSTC_BOOTSTRAP=1 RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address"
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  built=$root/target/asan/$host/debug
+  options=(--target-dir "$root/target/asan" --target "$host" --no-default-features)
+  ;;
+*)
+  echo "FUZZ_SANITIZER: expected address, found $FUZZ_SANITIZER" >&2
+  exit 2
+  ;;
+esac
 
 usage() {
   echo "usage: fuzz/run.sh SECONDS [TARGET...]; targets: ${all//$'\n'/ }" >&2
@@ -48,14 +68,14 @@ trap 'exit 130' INT TERM
 # folder of this run, so that the next build may go on.
 build() {
   RUSTC_WRAPPER=$root/fuzz/instrument.sh cargo build --locked --manifest-path "$root/fuzz/Cargo.toml" \
-    --target-dir "$root/target" --config profile.dev.package.rtalink.opt-level=2 \
+    "${options[@]}" --config profile.dev.package.rtalink.opt-level=2 \
     --config profile.dev.package.rtalink-fuzz.opt-level=1 --bins >"$run/build.log" 2>&1 || {
     cat "$run/build.log" >&2
     echo "the fuzz targets cannot be built" >&2
     return 1
   }
   for target in "${targets[@]}"; do
-    ln "$root/target/debug/$target" "$run/$target" 2>/dev/null || cp "$root/target/debug/$target" "$run/$target"
+    ln "$built/$target" "$run/$target" 2>/dev/null || cp "$built/$target" "$run/$target"
   done
   "$root/fuzz/seeds.py" "$root" "$run/seeds"
 }
@@ -99,7 +119,7 @@ fuzz() {
   local input
   input=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
   grep -v '^#[0-9]*	\|^INFO: \|^	NEW_FUNC' "$log" | tail -n 60 >&2
-  echo "$target: to repeat it: '$root/target/debug/$target' '$input'" >&2
+  echo "$target: to repeat it: '$built/$target' '$input'" >&2
   return 1
 }
 
