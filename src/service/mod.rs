@@ -111,7 +111,7 @@ pub struct Service {
     starts: JoinSet<Started>,
     /// Ends those.
     stop_starts: CancellationToken,
-    /// The same for as long as the service runs.
+    /// Ends whatever is ever started here.
     stop: CancellationToken,
     model: ReadModel,
     model_thread: std::thread::JoinHandle<()>,
@@ -120,7 +120,7 @@ pub struct Service {
     captures: tokio::task::JoinHandle<()>,
     reload_refused: metrics::Gauge,
     is_all_there: bool,
-    _stop_feeds_when_dropped: DropGuard,
+    _stop_when_dropped: [DropGuard; 2],
 }
 
 impl Service {
@@ -192,12 +192,13 @@ impl Service {
         let serving = Serving::start(http_listener, &model, &context, commands);
         let serving = serving.map_err(|error| StartError::one(&context.file, error.to_string()))?;
 
+        let stop = options.stop.child_token();
         let slot = |integration| Slot { integration, at: At::Ended };
         let mut service = Self {
             slots: integrations.into_iter().map(slot).collect(),
             starts: JoinSet::new(),
-            stop_starts: options.stop.child_token(),
-            stop: options.stop,
+            stop_starts: stop.child_token(),
+            stop: stop.clone(),
             model,
             model_thread,
             serving,
@@ -205,7 +206,7 @@ impl Service {
             captures: tokio::spawn(captures::keep_clean(context.config.privacy.clone())),
             reload_refused,
             is_all_there: false,
-            _stop_feeds_when_dropped: stop_feeds.drop_guard(),
+            _stop_when_dropped: [stop_feeds.drop_guard(), stop.drop_guard()],
             context,
         };
         service.start_all(beginnings.into_iter().zip(restored).collect()).await?;
@@ -262,11 +263,16 @@ impl Service {
         }
     }
 
-    /// Waits until one more integration that had to wait for Kafka is at work; for ever, where none waits.
+    /// Waits until one more integration that had to wait for Kafka is at work; for ever, where none waits. Nothing is lost
+    /// where this is given up.
     ///
     /// # Errors
     /// Why it could not be started.
     pub async fn next_start(&mut self) -> Result<(), StartError> {
+        if !self.is_all_there && self.starts.is_empty() {
+            self.check_all_there().await;
+            return Ok(());
+        }
         match self.starts.join_next().await {
             None => std::future::pending().await,
             Some(Ok(started)) => {
@@ -275,7 +281,6 @@ impl Service {
                     .filter_map(|(index, started)| self.started(index, started))
                     .flat_map(|StartError(problems)| problems)
                     .collect();
-                self.check_all_there().await;
                 if failures.is_empty() { Ok(()) } else { Err(StartError(failures)) }
             }
             Some(Err(error)) => Err(StartError::one(&self.context.file, error.to_string())),
@@ -299,10 +304,10 @@ impl Service {
         if self.is_all_there || !self.starts.is_empty() {
             return;
         }
-        self.is_all_there = true;
         // Who is told that everything is there may ask for it. A store that is slow keeps nobody from being told.
         let _ = tokio::time::timeout(PATIENCE_WITH_MODEL, self.model.all_are_known()).await;
         self.serving.all_is_there();
+        self.is_all_there = true;
     }
 
     /// Whether every integration has been started.
@@ -356,13 +361,24 @@ impl Service {
     /// it is said what is lost.
     pub async fn drain(self, grace: Duration) -> Drained {
         let Times { close_at, workers_until, deadline } = Times::of(grace);
-        let Self { context, mut slots, starts, model_thread, serving, commands, captures, stop_starts, .. } = self;
+        let Self { context, mut slots, mut starts, model_thread, serving, commands, captures, stop, .. } = self;
         commands.abort();
         captures.abort();
-        stop_starts.cancel();
+        stop.cancel();
         context.stop.cancel();
-        // What is being started has published nothing yet.
-        drop(starts);
+        // One that hangs is left behind: it has published nothing yet.
+        let started = async {
+            while let Some(started) = starts.join_next().await {
+                let running =
+                    started.unwrap_or_default().into_iter().filter_map(|(index, running)| Some((index, running.ok()?)));
+                for (index, running) in running {
+                    if let Some(slot) = slots.get_mut(index.get()) {
+                        slot.at = At::Running(running);
+                    }
+                }
+            }
+        };
+        let _ = tokio::time::timeout_at(close_at.into(), started).await;
         let outlets: Vec<_> = context.outlets.read().values().cloned().collect();
         let finish = async {
             for slot in &mut slots {

@@ -88,6 +88,8 @@ impl Service {
                     self.go_on(one, file).await;
                     continue;
                 }
+                // One that was not at work has begun its start anew, for whatever reason.
+                Change::Again(keys) if keys.is_empty() => {}
                 Change::Again(keys) => reloaded.started_again.push((id, keys.clone())),
                 Change::Begins => reloaded.added.push(id),
                 Change::Ends => reloaded.removed.push(id),
@@ -102,6 +104,7 @@ impl Service {
         while ends.join_next().await.is_some() {}
         self.begin_all(begins).await;
         self.forget_after(config.privacy.forget_after).await;
+        self.check_all_there().await;
         Ok(reloaded)
     }
 

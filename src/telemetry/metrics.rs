@@ -2,7 +2,7 @@
 //!
 //! The recorder is an object, not a global: two services in one process (a test) do not mix their figures.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ const REMOVED: [Metric; 2] = [names::REMOVED_PENDING, names::REMOVED_AGENTS];
 pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
-    /// Integrations that are no longer in the configuration.
-    removed: Arc<Mutex<BTreeSet<Arc<str>>>>,
+    /// Integrations that are, or were, no longer in the configuration, and whether they still are.
+    removed: Arc<Mutex<BTreeMap<Arc<str>, bool>>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -79,10 +79,12 @@ impl Metrics {
         let mut exposition = self.handle.render();
         let removed = self.removed.lock();
         if !removed.is_empty() {
-            let labels: Vec<String> = removed.iter().map(|id| format!("integration=\"{id}\"")).collect();
+            let label = |(id, is_removed): (&Arc<str>, &bool)| (format!("integration=\"{id}\""), *is_removed);
+            let labels: Vec<(String, bool)> = removed.iter().map(label).collect();
             let is_hidden = |line: &&str| {
-                let of_removed = REMOVED.iter().any(|metric| line.starts_with(metric.name));
-                !of_removed && !line.starts_with('#') && labels.iter().any(|label| line.contains(label))
+                let says_what_is_left = REMOVED.iter().any(|metric| line.starts_with(metric.name));
+                let of = labels.iter().find(|(label, _)| !line.starts_with('#') && line.contains(label));
+                of.is_some_and(|(_, is_removed)| *is_removed != says_what_is_left)
             };
             exposition = exposition.split_inclusive('\n').filter(|line| !is_hidden(line)).collect();
         }
@@ -94,10 +96,8 @@ impl Metrics {
     /// left of it is exported. Its figures go on where they were if it comes back.
     pub fn set_removed(&self, integration: &Arc<str>, is_removed: bool) {
         let mut removed = self.removed.lock();
-        if is_removed {
-            removed.insert(Arc::clone(integration));
-        } else {
-            removed.remove(integration);
+        if is_removed || removed.contains_key(integration) {
+            removed.insert(Arc::clone(integration), is_removed);
         }
     }
 

@@ -58,7 +58,8 @@ fn publishes_what_its_file_says(name: &str) {
 
 /// The list as it should be: a module for each folder, a test for each file.
 fn list() -> String {
-    let mut list = "//! A test for each scenario. Written by `RTALINK_BLESS=1 cargo test --test core scenarios::`.\n".to_owned();
+    let mut list =
+        "//! A test for each scenario. Written by `RTALINK_BLESS=1 cargo test --test core scenarios::`.\n".to_owned();
     let mut folder = String::new();
     for name in scenarios().keys() {
         let (of, file) = name.split_once('/').unwrap();
@@ -82,7 +83,10 @@ fn every_scenario_is_in_the_list() {
         return fs::write(list_file(), list()).unwrap();
     }
     let is_same = fs::read_to_string(list_file()).unwrap() == list();
-    assert!(is_same, "a scenario has come or gone: `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the list");
+    assert!(
+        is_same,
+        "a scenario has come or gone: `RTALINK_BLESS=1 cargo test --test core scenarios::` writes the list"
+    );
 }
 
 #[test]

@@ -383,6 +383,7 @@ fn integrations_come_and_go_while_another_goes_on() {
     send(&mut second, &["1|ACD|", "2|ACD|", "END"]);
     service.settle(6);
     assert_eq!(service.metric("rtalink_feed_up", "integration=\"avaya-2\""), 1.0);
+    assert!(!service.metrics.render().contains("rtalink_removed_integration_agents{"), "nothing is removed any more");
     let events = service.events();
     let of_second = |event: &&v1::AgentStateEvent| event.integration == "avaya-2";
     let sequences: Vec<(&str, u64)> =
