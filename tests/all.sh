@@ -39,9 +39,13 @@ if ! [ -e "$work/unnamed" ]; then
     # The core without anything else: what it lacks it cannot import.
     part core tests --no-default-features --lib --test core
     part unit tests --lib --bins
-    for binary in service kafka cli docs torture; do
+    # These two wait for brokers most of the time.
+    threads=$(($(nproc) + 1))
+    for binary in service cli docs; do
         part "$binary" tests --test "$binary"
     done
+    part kafka tests --test kafka -- --test-threads=$((threads + 1))
+    part torture tests --test torture -- --test-threads=$threads
     part doc cargo test --locked --doc
     wait "$beside"
     cat "$work/waiting.out"

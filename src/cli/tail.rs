@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::config::model::{Bootstrap, Topics};
-use crate::journal::message::Topic;
+use crate::config::model::Bootstrap;
+use crate::config::topics::{Topic, Topics};
 use crate::kafka::tail::{Start, Tail, Tailed};
 
 use super::configuration;
@@ -27,8 +27,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR")]
     bootstrap: Option<String>,
     /// Which topic.
-    #[arg(long, value_enum, default_value = "events")]
-    topic: TopicName,
+    #[arg(long, value_parser = topic(), default_value = "events")]
+    topic: Topic,
     /// Begin with the oldest message instead of the next one.
     #[arg(long)]
     from_beginning: bool,
@@ -40,26 +40,17 @@ pub(super) struct Args {
     count: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TopicName {
-    Events,
-    Current,
-    FeedStatus,
-    DeadLetter,
-    Audit,
+/// Takes a topic that is for consumers.
+fn topic() -> impl TypedValueParser<Value = Topic> {
+    let names = Topic::ALL.into_iter().filter_map(|topic| topic.spec().argument);
+    let named = |name: String| Topic::ALL.into_iter().find(|topic| topic.spec().argument == Some(&name));
+    PossibleValuesParser::new(names).try_map(move |name| named(name).ok_or("no such topic"))
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (servers, topics, properties) = cluster(args)?;
-    let topic = match args.topic {
-        TopicName::Events => Topic::Events,
-        TopicName::Current => Topic::Current,
-        TopicName::FeedStatus => Topic::FeedStatus,
-        TopicName::DeadLetter => Topic::DeadLetter,
-        TopicName::Audit => Topic::Audit,
-    };
     let start = if args.from_beginning || args.until_end { Start::Beginning } else { Start::End };
-    let mut tail = Tail::open(&servers, &properties, topic.name(&topics), start)?;
+    let mut tail = Tail::open(&servers, &properties, &topics[args.topic], start)?;
     let mut out = stdout();
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {

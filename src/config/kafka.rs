@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
+use super::model::{Bootstrap, Delivery, Format, Kafka};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema;
+use super::topics::{Retention, Topic, TopicSpec, Topics};
 use super::tree::{Node, Value};
 use super::values;
 
@@ -116,23 +117,11 @@ fn linger(slot: Slot<'_>) -> Option<Duration> {
 }
 
 fn topics(topics: &Reader<'_>) -> Topics {
-    let Topics { events, current, feed_status, dead_letter, checkpoint, audit } = Topics::default();
-    let read = Topics {
-        events: topics.or("events", events, topic),
-        current: topics.or("current", current, topic),
-        feed_status: topics.or("feed_status", feed_status, topic),
-        dead_letter: topics.or("dead_letter", dead_letter, topic),
-        checkpoint: topics.or("checkpoint", checkpoint, topic),
-        audit: topics.or("audit", audit, topic),
-    };
-    let named = [
-        ("events", &read.events),
-        ("current", &read.current),
-        ("feed_status", &read.feed_status),
-        ("dead_letter", &read.dead_letter),
-        ("checkpoint", &read.checkpoint),
-        ("audit", &read.audit),
-    ];
+    let read = Topics::of(|kind| {
+        let TopicSpec { key, default_name, .. } = kind.spec();
+        topics.or(key, default_name.to_owned(), topic)
+    });
+    let named = Topic::ALL.map(|topic| (topic.spec().key, &read[topic]));
     for (index, (key, name)) in named.iter().enumerate() {
         if let Some((other, _)) = named.iter().take(index).find(|(_, other)| other == name) {
             let origin = if topics.has(key) { topics.origin_of(key) } else { topics.origin_of(other) };

@@ -15,6 +15,7 @@ pub mod model;
 mod privacy;
 pub mod problem;
 pub mod schema;
+pub mod topics;
 
 mod columns;
 mod cross;

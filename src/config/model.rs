@@ -15,6 +15,8 @@ use crate::mapping::tables::MappingTables;
 use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
 use crate::wire::layout::LayoutSpec;
 
+use super::topics::{Retention, Topics};
+
 /// Everything that `--config FILE` says.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -109,36 +111,6 @@ pub enum Format {
     Protobuf,
     /// Their JSON form.
     Json,
-}
-
-/// `[kafka.topics]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topics {
-    /// Every transition.
-    pub events: String,
-    /// Each agent's last event, compacted.
-    pub current: String,
-    /// Connections, gaps, outages.
-    pub feed_status: String,
-    /// Records that could not be read.
-    pub dead_letter: String,
-    /// For exactly-once delivery.
-    pub checkpoint: String,
-    /// Who did what, and who looked at whom.
-    pub audit: String,
-}
-
-impl Default for Topics {
-    fn default() -> Self {
-        Self {
-            events: "rta.agent-state.events".to_owned(),
-            current: "rta.agent-state.current".to_owned(),
-            feed_status: "rta.feed-status".to_owned(),
-            dead_letter: "rta.dead-letter".to_owned(),
-            checkpoint: "rta.checkpoint".to_owned(),
-            audit: "rta.audit".to_owned(),
-        }
-    }
 }
 
 /// `[http]`.
@@ -370,27 +342,5 @@ impl Privacy {
     /// A mapping as the service uses it.
     pub fn tables(&self, read: MappingTables) -> MappingTables {
         if self.event_names { read } else { read.without_names() }
-    }
-}
-
-/// `[privacy.retention]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Of the topic of events.
-    pub events: Duration,
-    /// Of the topic of feed statuses.
-    pub feed_status: Duration,
-    /// Of the topic of dead letters.
-    pub dead_letter: Duration,
-    /// Of the audit topic.
-    pub audit: Duration,
-    /// Of files in [`Privacy::captures`].
-    pub captures: Duration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        let days = |days: u32| days * Duration::from_secs(24 * 3600);
-        Self { events: days(7), feed_status: days(30), dead_letter: days(7), audit: days(365), captures: days(14) }
     }
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::integration::WrittenIntegration;
-use super::model::{IdentifyBy, Privacy, Retention};
+use super::model::{IdentifyBy, Privacy};
 use super::problem::Problem;
 use super::reader::{Reader, Slot};
+use super::topics::Retention;
 use super::{schema, values};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -15,7 +16,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> Privacy {
     let retention = privacy.table("retention", schema::RETENTION);
     let or = |key: &str, default: Duration| retention.or(key, default, at_least_an_hour);
-    let Retention { events, feed_status, dead_letter, audit, captures } = Retention::default();
     let event_names = privacy.or("event_names", true, values::boolean);
     for WrittenIntegration { integration, .. } in integrations {
         if !event_names && integration.mapping.identify_by == IdentifyBy::Name {
@@ -29,13 +29,7 @@ pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenI
         event_names,
         forget_after: privacy.or("forget_after", Some(90 * DAY), or_never),
         captures: privacy.optional("captures", values::path(folder)),
-        retention: Retention {
-            events: or("events", events),
-            feed_status: or("feed_status", feed_status),
-            dead_letter: or("dead_letter", dead_letter),
-            audit: or("audit", audit),
-            captures: or("captures", captures),
-        },
+        retention: Retention::of(or("captures", Retention::default().captures), or),
     }
 }
 

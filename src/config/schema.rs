@@ -1,6 +1,8 @@
 //! Every key of the configuration. A key that is not listed here is refused, and one that is must be explained in
 //! `docs/configuration.md`: a test compares the two.
 
+use super::topics;
+
 /// A table of the configuration and its keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Section {
@@ -32,10 +34,7 @@ pub(super) const KAFKA: Section = Section {
     ],
 };
 
-pub(super) const TOPICS: Section = Section {
-    heading: "[kafka.topics]",
-    keys: &["events", "current", "feed_status", "dead_letter", "checkpoint", "audit"],
-};
+pub(super) const TOPICS: Section = Section { heading: "[kafka.topics]", keys: &topics::KEYS };
 
 pub(super) const HTTP: Section = Section { heading: "[http]", keys: &["listen", "metrics", "loopback", "token"] };
 
@@ -48,8 +47,7 @@ pub(super) const STORE: Section =
 pub(super) const PRIVACY: Section =
     Section { heading: "[privacy]", keys: &["event_names", "forget_after", "captures", "retention"] };
 
-pub(super) const RETENTION: Section =
-    Section { heading: "[privacy.retention]", keys: &["events", "feed_status", "dead_letter", "audit", "captures"] };
+pub(super) const RETENTION: Section = Section { heading: "[privacy.retention]", keys: &topics::RETENTION_KEYS };
 
 pub(super) const LOG: Section = Section { heading: "[log]", keys: &["level", "format"] };
 

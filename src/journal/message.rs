@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::model::Topics;
+pub use crate::config::topics::Topic;
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,41 +36,6 @@ impl Route {
             Self::DeadLetter => &[Topic::DeadLetter],
             Self::Refresh | Self::Tombstone => &[Topic::Current],
             Self::Audit => &[Topic::Audit],
-        }
-    }
-}
-
-/// One of the topics that are published to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Topic {
-    /// Every transition.
-    Events,
-    /// Each agent's last event, compacted.
-    Current,
-    /// Connections, gaps, outages.
-    FeedStatus,
-    /// Records that could not be read.
-    DeadLetter,
-    /// How far each integration's messages are committed; with exactly-once delivery only.
-    Checkpoint,
-    /// Who did what, and who looked at whom.
-    Audit,
-}
-
-impl Topic {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Events, Self::Current, Self::FeedStatus, Self::DeadLetter, Self::Checkpoint, Self::Audit];
-
-    /// Returns its configured name.
-    pub fn name(self, topics: &Topics) -> &str {
-        match self {
-            Self::Events => &topics.events,
-            Self::Current => &topics.current,
-            Self::FeedStatus => &topics.feed_status,
-            Self::DeadLetter => &topics.dead_letter,
-            Self::Checkpoint => &topics.checkpoint,
-            Self::Audit => &topics.audit,
         }
     }
 }

@@ -190,7 +190,7 @@ impl Driver {
                 Some(code) => code,
                 None => {
                     let ticket = Ticket { position: outgoing.position, topic };
-                    match connection.enqueue_message(topic.name(&self.kafka.topics), message, ticket) {
+                    match connection.enqueue_message(&self.kafka.topics[topic], message, ticket) {
                         Ok(()) => continue,
                         Err(Refusal::TooLarge(code)) => code,
                         Err(Refusal::Failed) => return Err(End::Failed),

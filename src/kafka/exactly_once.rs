@@ -76,7 +76,7 @@ impl ExactlyOnce {
     fn commit(&self, driver: &Driver, connection: &Connection, position: u64) -> Result<(), End> {
         let checkpoint = self.ownership.checkpoint(driver, position);
         let ticket = Ticket { position, topic: Topic::Checkpoint };
-        let (name, value) = (&driver.kafka.topics.checkpoint, checkpoint.value());
+        let (name, value) = (&driver.kafka.topics[Topic::Checkpoint], checkpoint.value());
         match connection.enqueue(name, &driver.integration, Some(value.as_bytes()), &checkpoint.headers(), ticket) {
             Ok(()) => {}
             Err(Refusal::Stopped) => return Err(End::Stopped),

@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
 
 use crate::config::model::{Delivery, Kafka};
+use crate::config::topics::GivesWay;
 use crate::journal::message::{Message, Route, Topic};
 use crate::journal::outbox::{Outbox, Outgoing};
 use crate::telemetry::targets::KAFKA;
@@ -39,9 +40,6 @@ const ANSWER_WAIT: Duration = Duration::from_millis(250);
 const BATCH_SIZE: usize = 1_000_000;
 const SMALLEST_BATCH_SIZE: usize = 16 * 1024;
 
-/// The topics that nothing may wait for.
-const SIDE: [Topic; 3] = [Topic::Audit, Topic::FeedStatus, Topic::DeadLetter];
-
 /// A topic that nothing may wait for.
 struct SideTopic {
     topic: Topic,
@@ -65,12 +63,21 @@ pub(super) struct FailurePolicy {
     found_refused: bool,
     batch_size: Option<usize>,
     configured_batch_size: Option<usize>,
-    side: [SideTopic; SIDE.len()],
+    side: Vec<SideTopic>,
 }
 
 impl FailurePolicy {
     /// Creates it with nothing learned yet.
     pub(super) fn new(integration: Arc<str>, kafka: &Kafka, outbox: Arc<Outbox>, monitor: Arc<Monitor>) -> Self {
+        let side = |topic: Topic| SideTopic {
+            topic,
+            name: kafka.topics[topic].to_owned(),
+            is_to_be_created: kafka.create_topics,
+            closed: None,
+            is_known: false,
+        };
+        let gives_way = |topic: &Topic| topic.spec().gives_way != GivesWay::Never;
+        let side = Topic::ALL.into_iter().filter(gives_way).map(side).collect();
         Self {
             integration,
             outbox,
@@ -80,13 +87,7 @@ impl FailurePolicy {
             found_refused: false,
             batch_size: None,
             configured_batch_size: kafka.properties.get("batch.size").and_then(|value| value.parse().ok()),
-            side: SIDE.map(|topic| SideTopic {
-                topic,
-                name: topic.name(&kafka.topics).to_owned(),
-                is_to_be_created: kafka.create_topics,
-                closed: None,
-                is_known: false,
-            }),
+            side,
         }
     }
 
@@ -292,10 +293,10 @@ fn probe(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorC
 
 /// Whether messages for a topic give way to the others after such an error.
 fn gives_way(topic: Topic, code: RDKafkaErrorCode) -> bool {
-    match topic {
-        Topic::Audit => is_closed(code),
-        Topic::FeedStatus | Topic::DeadLetter => is_missing(code),
-        Topic::Events | Topic::Current | Topic::Checkpoint => false,
+    match topic.spec().gives_way {
+        GivesWay::WhenClosed => is_closed(code),
+        GivesWay::WhenMissing => is_missing(code),
+        GivesWay::Never => false,
     }
 }
 

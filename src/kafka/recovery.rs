@@ -21,6 +21,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
+use crate::config::topics::Topic;
 use crate::contract::header;
 use crate::contract::recovered::{Collector, Differences, Place, Read};
 use crate::telemetry::targets::KAFKA;
@@ -119,7 +120,7 @@ fn read_into(
 ) -> Result<Collector, RecoveryError> {
     let client = |isolation| client(servers, kafka, isolation).map_err(RecoveryError::Settings);
     let mut reading = Reading {
-        topic: &kafka.topics.current,
+        topic: &kafka.topics[Topic::Current],
         committed: client("read_committed")?,
         all: client("read_uncommitted")?,
         collector,

@@ -11,7 +11,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
 
-use crate::config::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
+use crate::config::model::{Bootstrap, Delivery, Format, Kafka};
+use crate::config::topics::{Retention, Topics};
 use crate::journal::message::{Batch, Message, Route};
 use crate::journal::outbox::Limits;
 use crate::journal::store;

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::model::{Delivery, Kafka};
+use crate::config::topics::Topic;
 
 use super::client::{self, Quiet, Sizing, producer_settings};
 use super::diagnosis::{self, Known, Right};
@@ -72,7 +73,7 @@ pub fn send(
     }
     // Whether one comes twice makes no difference.
     let kafka = Kafka { delivery: Delivery::AtLeastOnce, ..kafka.clone() };
-    let topic = &*kafka.topics.current;
+    let topic = &kafka.topics[Topic::Current];
     let known = Known::by(&kafka.properties);
     let explain = |error: &KafkaError| known.explain(error, Right::Write(topic));
     let settings = producer_settings(servers, &kafka, integration, Sizing::Batches(None));

@@ -258,7 +258,7 @@ impl Keeper {
                 Topic::Checkpoint => "it is looked for in all partitions that may have it",
                 Topic::FeedStatus | Topic::DeadLetter | Topic::Audit => "an integration may go on in another partition",
             };
-            let topic = topic.name(&self.kafka.topics);
+            let topic = &self.kafka.topics[*topic];
             tracing::warn!(
                 target: KAFKA, topic, before, now = count, advice, "the topic has other partitions than before"
             );
@@ -272,7 +272,7 @@ impl Keeper {
         news: &Receiver<News>,
         is_begun_anew: &mut bool,
     ) -> Result<(), TopicsError> {
-        let topic = &self.kafka.topics.current;
+        let topic = &self.kafka.topics[Topic::Current];
         let count = self.partitions.get(&Topic::Current).copied().unwrap_or_default();
         let mut ends = HashMap::new();
         for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {

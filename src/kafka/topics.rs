@@ -52,14 +52,10 @@ pub(super) fn plans(kafka: &Kafka) -> Vec<(Topic, TopicPlan)> {
 }
 
 fn plan_of(topic: Topic, kafka: &Kafka) -> TopicPlan {
-    let partitions = match topic {
-        // The same number for events and current, so that the two can be joined partition by partition.
-        Topic::Events | Topic::Current | Topic::Checkpoint | Topic::DeadLetter => kafka.partitions,
-        Topic::FeedStatus | Topic::Audit => 1,
-    };
+    let partitions = if topic.spec().is_partitioned { kafka.partitions } else { 1 };
     let settings = retention::of(topic, &kafka.retention).map_or_else(compacted, retention::settings);
     TopicPlan {
-        name: topic.name(&kafka.topics).to_owned(),
+        name: kafka.topics[topic].to_owned(),
         partitions,
         replication: kafka.replication_factor.unwrap_or(-1),
         settings,
@@ -170,7 +166,7 @@ pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -
 
 /// Reports what is wrong with topics that somebody else created.
 pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
-    let (events, current) = (&kafka.topics.events, &kafka.topics.current);
+    let (events, current) = (&kafka.topics[Topic::Events], &kafka.topics[Topic::Current]);
     let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
     warn_unless_compacted(current, settings.iter());

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Config, Integration, Kafka, Mapping, Retention};
+use crate::config::model::{Config, Integration, Kafka, Mapping};
 use crate::config::problem::{Origin, Problem};
+use crate::config::topics::Retention;
 use crate::integration::mapping_versions::Versions;
 use crate::integration::restore;
 use crate::integration::worker::Control;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use regex::Regex;
 use rtalink::config;
+use rtalink::config::topics::Topic;
 use rtalink::telemetry::names;
 
 fn read(path: &str) -> String {
@@ -111,8 +112,9 @@ fn every_label_of_a_metric_is_told() {
 
 #[test]
 fn every_topic_and_every_role_is_told() {
-    let topics = config::model::Topics::default();
-    let places = [topics.events, topics.current, topics.feed_status, topics.dead_letter, topics.audit];
+    let topics = config::topics::Topics::default();
+    let is_for_consumers = |topic: &Topic| topic.spec().argument.is_some();
+    let places = Topic::ALL.into_iter().filter(is_for_consumers).map(|topic| topics[topic].to_owned());
     assert_told("## Where it lies", places);
     let page = read("docs/data-protection.md");
     for role in config::model::Role::ALL {

@@ -15,6 +15,7 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::{Bootstrap, Delivery, Kafka};
+use rtalink::config::topics::Topic;
 use rtalink::journal::message::{Message, Route};
 use rtalink::kafka::publisher::Drained;
 use rtalink::kafka::{PublishHandle, Publisher, checkpoint};
@@ -89,7 +90,7 @@ impl Site {
     /// Every number is there once, those of each key in order, on both topics.
     fn assert_exactly(&self, expected: impl Iterator<Item = usize>) {
         let expected: Vec<usize> = expected.collect();
-        for topic in [&self.kafka.topics.events, &self.kafka.topics.current] {
+        for topic in [&self.kafka.topics[Topic::Events], &self.kafka.topics[Topic::Current]] {
             let by_key = self.numbers(&topic::read(&self.bootstrap, topic));
             for (key, numbers) in &by_key {
                 assert!(numbers.is_sorted(), "{topic} {key}: {numbers:?}");
@@ -143,11 +144,11 @@ fn every_message_arrives_once_and_in_order() {
     site.assert_exactly(0..MESSAGES);
     let checkpoint = site.checkpoint();
     assert_eq!((checkpoint.owner, checkpoint.position), (publishing::store_id(store.path()), MESSAGES as u64));
-    let records = topic::read(&site.bootstrap, &site.kafka.topics.checkpoint);
+    let records = topic::read(&site.bootstrap, &site.kafka.topics[Topic::Checkpoint]);
     let (first, last) = (records.first().unwrap(), records.last().unwrap());
     assert_eq!((&*first.value, &*last.value), (&b"0"[..], MESSAGES.to_string().as_bytes()), "the claim comes first");
     assert_eq!((&*last.key, &*last.headers["content-type"]), (&*site.integration, "text/plain"));
-    let config = Broker::shared().topic_config(&site.kafka.topics.checkpoint);
+    let config = Broker::shared().topic_config(&site.kafka.topics[Topic::Checkpoint]);
     assert_eq!(config["cleanup.policy"], "compact");
 }
 
@@ -162,7 +163,8 @@ fn hold_up(site: &Site) -> BaseProducer {
     other.init_transactions(LONG).unwrap();
     other.begin_transaction().unwrap();
     for partition in 0..site.kafka.partitions {
-        let record = BaseRecord::to(&site.kafka.topics.checkpoint).key("other").payload("x").partition(partition);
+        let record =
+            BaseRecord::to(&site.kafka.topics[Topic::Checkpoint]).key("other").payload("x").partition(partition);
         other.send(record).map_err(|(error, _)| error).unwrap();
     }
     other.flush(LONG).unwrap();
@@ -198,7 +200,8 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
         .insert(Header { key: "owner", value: Some(&owner) })
         .insert(Header { key: "runs", value: Some(&runs) })
         .insert(Header { key: "committed_at", value: Some(&committed_at) });
-    let record = BaseRecord::to(&site.kafka.topics.checkpoint).key(&*site.integration).payload("150").headers(headers);
+    let record =
+        BaseRecord::to(&site.kafka.topics[Topic::Checkpoint]).key(&*site.integration).payload("150").headers(headers);
     other.send(record).map_err(|(error, _)| error).unwrap();
     other.flush(LONG).unwrap();
 
@@ -207,7 +210,7 @@ fn a_transaction_of_ours_that_hangs_is_taken_for_committed() {
     until_true("it goes on behind them", || handle.acknowledged_to() == 200);
     drop(other);
     drain(publisher);
-    let kept = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events);
+    let kept = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics[Topic::Events]);
     let mut numbers: Vec<usize> = site.numbers(&kept).into_values().flatten().collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..100).chain(150..200).collect::<Vec<_>>());
@@ -231,7 +234,7 @@ fn an_ended_producer_is_continued_without_a_gap_or_a_copy() {
     other.abort_transaction(LONG).unwrap();
     drain(publisher);
     site.assert_exactly(0..MESSAGES);
-    let written = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
+    let written = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics[Topic::Events]).len();
     println!("{acknowledged} acknowledged before, {} undone", written - MESSAGES);
 }
 
@@ -334,7 +337,7 @@ fn foreign_producer(site: &Site) -> BaseProducer {
 
 fn leave_open(site: &Site, producer: &BaseProducer) {
     producer.begin_transaction().unwrap();
-    let record = BaseRecord::to(&site.kafka.topics.events).key("avaya-1/1/0").payload("0");
+    let record = BaseRecord::to(&site.kafka.topics[Topic::Events]).key("avaya-1/1/0").payload("0");
     producer.send(record).map_err(|(error, _)| error).unwrap();
     producer.flush(LONG).unwrap();
 }
@@ -351,7 +354,7 @@ fn being_shut_out_without_a_claim_is_overcome_and_what_the_other_left_is_undone(
     assert_eq!(handle.health().superseded_by, None);
     drain(publisher);
     site.assert_exactly(0..200);
-    let undone = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len();
+    let undone = topic::read_uncommitted(&site.bootstrap, &site.kafka.topics[Topic::Events]).len();
     assert!(undone > 200, "the reader of committed messages left some out");
 }
 
@@ -376,7 +379,7 @@ fn a_transaction_that_a_crash_left_open_is_undone_after_the_broker_crashed_too()
     println!("went on {:?} after the broker came back", back.elapsed());
     drain(publisher);
     site.assert_exactly(0..200);
-    assert!(topic::read_uncommitted(&site.bootstrap, &site.kafka.topics.events).len() > 200);
+    assert!(topic::read_uncommitted(&site.bootstrap, &site.kafka.topics[Topic::Events]).len() > 200);
 }
 
 #[test]
@@ -384,7 +387,7 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_between_the_others() {
     const MESSAGES: usize = 400;
     const LARGE: usize = MESSAGES / 2;
     let site = Site::new(Broker::shared().bootstrap(), "1ms");
-    Broker::shared().create_topic(&site.kafka.topics.events, 3, &[("max.message.bytes", "1000")]);
+    Broker::shared().create_topic(&site.kafka.topics[Topic::Events], 3, &[("max.message.bytes", "1000")]);
     let store = TempDir::new().unwrap();
     let (publisher, handle) = site.start(store.path());
     let size = |number| if number == LARGE { 2_000 } else { 20 };
@@ -393,7 +396,7 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_between_the_others() {
     handle.submit(publishing::batch(vec![message(MESSAGES, 2_000_000), message(MESSAGES + 1, 20)])).unwrap();
     drain(publisher);
     site.assert_exactly((0..MESSAGES).filter(|number| *number != LARGE).chain([MESSAGES + 1]));
-    assert_eq!(topic::read(&site.bootstrap, &site.kafka.topics.dead_letter).len(), 2);
+    assert_eq!(topic::read(&site.bootstrap, &site.kafka.topics[Topic::DeadLetter]).len(), 2);
 }
 
 /// Feed statuses have nowhere to go, and nobody waits for them.
@@ -403,10 +406,14 @@ fn a_topic_at_the_side_that_is_missing_stops_nobody() {
         let mut site = Site::new(Broker::shared().bootstrap(), "1ms");
         site.kafka.delivery = delivery;
         site.kafka.create_topics = false;
-        for topic in [&site.kafka.topics.events, &site.kafka.topics.current, &site.kafka.topics.checkpoint] {
+        for topic in [
+            &site.kafka.topics[Topic::Events],
+            &site.kafka.topics[Topic::Current],
+            &site.kafka.topics[Topic::Checkpoint],
+        ] {
             Broker::shared().create_topic(topic, 3, &[]);
         }
-        Broker::shared().create_topic(&site.kafka.topics.dead_letter, 1, &[]);
+        Broker::shared().create_topic(&site.kafka.topics[Topic::DeadLetter], 1, &[]);
         let store = TempDir::new().unwrap();
         let (publisher, handle) = site.start(store.path());
         submit(&handle, 0..50);
@@ -416,7 +423,7 @@ fn a_topic_at_the_side_that_is_missing_stops_nobody() {
         until_true("the others go on", || handle.acknowledged_to() == 101);
         drain(publisher);
         site.assert_exactly(0..100);
-        let dead = topic::read(&site.bootstrap, &site.kafka.topics.dead_letter);
+        let dead = topic::read(&site.bootstrap, &site.kafka.topics[Topic::DeadLetter]);
         let told: Vec<_> = dead.iter().map(|dead| (&*dead.headers["reason"], &*dead.value)).collect();
         assert_eq!(told, [("feed_status_topic_missing", &b"a status"[..])], "{delivery:?}");
     }

@@ -13,6 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rtalink::config::model::{Format, Kafka};
+use rtalink::config::topics::Topic;
 use rtalink::contract::header;
 use rtalink::contract::saved::StoredAgent;
 use rtalink::journal::message::{Message, Route};
@@ -226,8 +227,8 @@ fn a_topic_that_is_missing_or_empty_is_an_empty_table() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("missing"), "protobuf");
     assert_eq!(recover(broker.bootstrap(), &kafka, &["avaya-1"]), Recovered::default());
-    assert_eq!(broker.partitions(&kafka.topics.current), 0, "asking for it makes none");
-    broker.create_topic(&kafka.topics.current, 3, &[("cleanup.policy", "compact")]);
+    assert_eq!(broker.partitions(&kafka.topics[Topic::Current]), 0, "asking for it makes none");
+    broker.create_topic(&kafka.topics[Topic::Current], 3, &[("cleanup.policy", "compact")]);
     assert_eq!(recover(broker.bootstrap(), &kafka, &["avaya-1"]), Recovered::default());
 }
 
@@ -235,7 +236,7 @@ fn a_topic_that_is_missing_or_empty_is_an_empty_table() {
 fn behind_a_tombstone_an_agent_is_nobody_until_he_comes_again() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("tombstones"), "protobuf");
-    let topic = &*kafka.topics.current;
+    let topic = &kafka.topics[Topic::Current];
     broker.create_topic(topic, 2, &[]);
     let producer = producer(broker.bootstrap(), &[]);
     let tombstone = |key: &str| {
@@ -258,7 +259,7 @@ fn behind_a_tombstone_an_agent_is_nobody_until_he_comes_again() {
 fn what_cannot_be_read_is_left_out_and_counted() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("unreadable"), "protobuf");
-    let topic = &*kafka.topics.current;
+    let topic = &kafka.topics[Topic::Current];
     broker.create_topic(topic, 2, &[]);
     let producer = producer(broker.bootstrap(), &[]);
     let good = |agent, sequence| message("avaya-1", Format::Protobuf, agent, sequence);
@@ -307,7 +308,7 @@ fn what_cannot_be_read_is_left_out_and_counted() {
 fn of_transactions_only_what_was_committed_comes_back() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("transactions"), "protobuf");
-    let topic = &*kafka.topics.current;
+    let topic = &kafka.topics[Topic::Current];
     broker.create_topic(topic, 3, &[]);
     let transactional = |name: &str| {
         let producer = producer(broker.bootstrap(), &[("transactional.id", &unique(name))]);
@@ -359,7 +360,7 @@ fn of_transactions_only_what_was_committed_comes_back() {
 fn what_a_hanging_transaction_has_counts_as_published_once_nobody_waits_for_it_any_more() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("hanging"), "protobuf");
-    let topic = &*kafka.topics.current;
+    let topic = &kafka.topics[Topic::Current];
     broker.create_topic(topic, 3, &[]);
     let hanging = producer(broker.bootstrap(), &[("transactional.id", &unique("hanging"))]);
     let other = producer(broker.bootstrap(), &[]);
@@ -404,7 +405,7 @@ fn a_hundred_thousand_agents_take_seconds_and_an_outage_is_waited_out() {
     publish(&kafka, "avaya-1", vec![message("avaya-1", Format::Protobuf, 0, 1)]);
     let producer = producer(&servers, &[]);
     for agent in 1..MANY {
-        send(&producer, &kafka.topics.current, &message("avaya-1", Format::Protobuf, agent, 1));
+        send(&producer, &kafka.topics[Topic::Current], &message("avaya-1", Format::Protobuf, agent, 1));
     }
     producer.flush(LONG).unwrap();
     drop(producer);

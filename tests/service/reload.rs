@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support;
 
 use support::http;
-use support::process::Process;
+use support::process::{Process, rtalink};
 use support::service::{Running, folder};
 use support::short::{self, send, told};
 use support::wait::until_true;
@@ -396,6 +396,42 @@ fn integrations_come_and_go_while_another_goes_on() {
     let of_first: Vec<_> =
         statuses.iter().filter(|status| status.integration == "avaya-1").map(v1::FeedStatus::kind).collect();
     assert_eq!(of_first, [v1::feed_status::Kind::Connected]);
+}
+
+#[test]
+fn an_integration_that_waits_for_kafka_keeps_no_other_waiting() {
+    let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
+    // The first run knows avaya-1; avaya-2 is new when Kafka is away, and its agents may be there.
+    let process = Process::run(&folder, &with_integrations(&["avaya-1"]));
+    let mut feed = TcpStream::connect(process.feed()).unwrap();
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    process.line("CONNECTED");
+    assert_eq!(process.terminate().0, Some(0));
+    let away = |ids: &[&str]| with_integrations(ids).replace("\"embedded\"", "\"127.0.0.1:1\"");
+    let file = folder.path().join("rtalink.toml");
+    fs::write(&file, away(&["avaya-1", "avaya-2"])).unwrap();
+    let mut command = rtalink();
+    command.args(["run", "--config"]).arg(&file);
+    let process = Process::spawn(command);
+    process.line("listening for CMS integration=avaya-1");
+    let mut feed = TcpStream::connect(process.feed_of("avaya-1")).unwrap();
+    send(&mut feed, &["1|ACD|", "END"]);
+    process.line("no agents yet");
+    process.line("CONNECTED");
+    assert_eq!(process.count("started http="), 0, "not everything is there");
+    assert_eq!(process.count("listening for CMS integration=avaya-2"), 0);
+    // Taken out, nothing waits any more.
+    fs::write(&file, away(&["avaya-1"])).unwrap();
+    process.signal("HUP");
+    process.line("started http=");
+    // Put back, it waits again, and holds up neither a reload nor the end.
+    fs::write(&file, away(&["avaya-1", "avaya-2"])).unwrap();
+    process.signal("HUP");
+    process.line("reload: the integration is new integration=avaya-2");
+    send(&mut feed, &["1|AVAIL|", "END"]);
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+    assert_eq!(log.iter().filter(|line| line.contains("DISCONNECTED")).count(), 1, "it was never disconnected before");
 }
 
 #[test]

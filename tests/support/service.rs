@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rtalink::config::model::{Config, Topics};
+use rtalink::config::model::Config;
+use rtalink::config::topics::{Topic, Topics};
 use rtalink::config::{self, Problem};
 use rtalink::contract::v1;
 use rtalink::service::reload::Reloaded;
@@ -143,16 +144,16 @@ impl Running {
     }
 
     pub(crate) fn events(&self) -> Vec<v1::AgentStateEvent> {
-        self.read(&self.topics.events.clone()).iter().map(Received::event).collect()
+        self.read(&self.topics[Topic::Events]).iter().map(Received::event).collect()
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<Received> {
-        self.read(&self.topics.dead_letter.clone())
+        self.read(&self.topics[Topic::DeadLetter])
     }
 
     /// Kinds of the feed statuses so far; heartbeats left out.
     pub(crate) fn feed_statuses(&self) -> Vec<v1::FeedStatus> {
-        let statuses = self.read(&self.topics.feed_status.clone()).into_iter().map(|message| message.feed_status());
+        let statuses = self.read(&self.topics[Topic::FeedStatus]).into_iter().map(|message| message.feed_status());
         statuses.filter(|status| status.kind() != v1::feed_status::Kind::Heartbeat).collect()
     }
 

@@ -11,7 +11,7 @@ fn defaults_are_those_of_the_example() {
     let config = config(&valid(), &[]);
     assert_eq!(config.kafka.bootstrap, Bootstrap::Servers("k:9092".to_owned()));
     assert_eq!(config.kafka.format, Format::Protobuf);
-    assert_eq!(config.kafka.topics, model::Topics::default());
+    assert_eq!(config.kafka.topics, crate::config::topics::Topics::default());
     assert_eq!(config.kafka.properties["compression.type"], "lz4");
     assert_eq!((config.kafka.create_topics, config.kafka.partitions), (true, 6));
     assert_eq!((config.kafka.replication_factor, config.kafka.linger), (None, Duration::from_millis(1)));

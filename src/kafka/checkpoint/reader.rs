@@ -11,6 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::model::Kafka;
+use crate::config::topics::Topic;
 use crate::kafka::client::{self, Quiet, settings};
 use crate::kafka::diagnosis::{Known, Right, is_about_groups};
 use crate::kafka::partition;
@@ -43,8 +44,8 @@ impl<'a> Reader<'a> {
         timeout: Duration,
         is_stopped: &'a dyn Fn() -> bool,
     ) -> Result<Self, ReadError> {
-        let topic = &kafka.topics.checkpoint;
-        let failed = |error: KafkaError| ReadError::Kafka { topic: topic.clone(), reason: error.to_string() };
+        let topic = &kafka.topics[Topic::Checkpoint];
+        let failed = |error: KafkaError| ReadError::Kafka { topic: topic.to_owned(), reason: error.to_string() };
         Ok(Self {
             committed: consumer(servers, &kafka.properties, "read_committed").map_err(failed)?,
             uncommitted: consumer(servers, &kafka.properties, "read_uncommitted").map_err(failed)?,

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode;
 use uuid::Uuid;
 
-use crate::config::model::{Kafka, Topics};
+use crate::config::model::Kafka;
+use crate::config::topics::Topics;
 use crate::journal::message::Topic;
 use crate::journal::outbox::Acknowledged;
 use crate::kafka::client;
@@ -79,7 +80,7 @@ impl Monitor {
     pub(in crate::kafka) fn explain(&self, code: RDKafkaErrorCode, topic: Option<Topic>, said: &str) -> String {
         match (code, topic) {
             (RDKafkaErrorCode::TopicAuthorizationFailed, Some(topic)) => {
-                self.known.lacks(Right::Write(topic.name(&self.topics)))
+                self.known.lacks(Right::Write(&self.topics[topic]))
             }
             (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, _) => {
                 self.known.lacks(Right::Transactions(&client::transactional_id(&self.integration)))
@@ -90,14 +91,14 @@ impl Monitor {
                 diagnosis::with_advice(&format!("{said}{reason}"))
             }
             (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", diagnosis::CLOCKS_DIFFER),
-            (_, Some(topic)) => diagnosis::with_advice(&format!("topic {:?}: {said}", topic.name(&self.topics))),
+            (_, Some(topic)) => diagnosis::with_advice(&format!("topic {:?}: {said}", &self.topics[topic])),
             (_, None) => diagnosis::with_advice(said),
         }
     }
 
     /// Returns the topic of that name, if it is one of ours.
     pub(super) fn topic_named(&self, name: &str) -> Option<Topic> {
-        Topic::ALL.into_iter().find(|topic| topic.name(&self.topics) == name)
+        Topic::ALL.into_iter().find(|topic| self.topics[*topic] == *name)
     }
 
     /// Keeps why a connection ended.
