@@ -143,7 +143,7 @@ fn as_json(found: &Inspection, config: Option<&Config>) -> String {
         json!({
             "id": row.id,
             "configured": is_configured(config, &row.id),
-            "number": row.number,
+            "number": row.number.get(),
             "entries": row.entries,
             "events": row.events,
             "bytes": row.bytes,

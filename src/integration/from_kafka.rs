@@ -17,7 +17,7 @@ use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store::{AgentMemory, Batch, Message};
 use crate::fail_point;
 use crate::journal::agents::agents_of;
-use crate::journal::store::{AgentKey, Reader, Store, StoreError, StoredIntegration, Write};
+use crate::journal::store::{AgentKey, Reader, Store, StoreError, StoreNumber, StoredIntegration, Write};
 use crate::kafka::Publisher;
 use crate::kafka::checkpoint::{self, Ours};
 use crate::kafka::recovery::{self, Progress, RecoveryError};
@@ -131,7 +131,7 @@ fn with<R: Send + 'static>(
 /// What Kafka has proved about an integration.
 struct Proved {
     id: Arc<str>,
-    number: i64,
+    number: StoreNumber,
     /// Kafka has everything below.
     position: u64,
     /// These may be missing on the events topic.

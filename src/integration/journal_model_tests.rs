@@ -20,7 +20,7 @@ use crate::journal::message::{Batch, Message, Route, Topic};
 use crate::journal::outbox::{Limits, Outbox, Taken};
 use crate::journal::row;
 use crate::journal::store::MappingVersion;
-use crate::journal::store::{self, AgentRow, Reader, Settings, Store};
+use crate::journal::store::{self, AgentRow, Reader, Settings, Store, StoreNumber};
 use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
 use crate::time::Timestamp;
 use crate::tracker::agent_state::RideAlong;
@@ -99,7 +99,7 @@ struct Model {
     folder: TempDir,
     journal: Option<Journal>,
     lane: Lane,
-    number: i64,
+    number: StoreNumber,
     reader: Reader,
     /// All batches that were accepted, in order.
     batches: Vec<Written>,

@@ -15,7 +15,9 @@ use crate::engine::Engine;
 use crate::fail_point;
 use crate::journal::agents::agents_of;
 use crate::journal::row;
-use crate::journal::store::{self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoredIntegration};
+use crate::journal::store::{
+    self, AgentKey, Incident, OpenError, Opened, Store, StoreError, StoreNumber, StoredIntegration,
+};
 use crate::kafka::recovery::RecoveryError;
 use crate::kafka::recovery::Sequences;
 use crate::kafka::takeover::TakeoverError;
@@ -278,7 +280,7 @@ pub(crate) fn read(store: &mut Store, integration: &str, keeps_events: bool) -> 
 }
 
 /// Returns what the store has of an integration: its number, the messages that wait for Kafka, and all agents.
-pub(crate) fn left(store: &mut Store, integration: &str) -> Result<(i64, u64, Vec<AgentKey>), Unread> {
+pub(crate) fn left(store: &mut Store, integration: &str) -> Result<(StoreNumber, u64, Vec<AgentKey>), Unread> {
     let Restored { stored, agents, forgotten, .. } = read(store, integration, false)?;
     let mut keys: Vec<AgentKey> = agents.into_iter().map(|agent| (agent.agent.acd, agent.agent.login_id)).collect();
     keys.extend(forgotten.into_iter().map(|who| who.key));

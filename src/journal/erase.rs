@@ -14,7 +14,7 @@ use crate::telemetry::repeats::Repeats;
 use crate::time::Timestamp;
 
 use super::queue::Done;
-use super::store::Sweep;
+use super::store::{StoreNumber, Sweep};
 
 /// The time between two sweeps for which nobody waits.
 const EVERY: Duration = Duration::from_secs(60);
@@ -30,15 +30,15 @@ const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(60);
 pub(super) struct Pending {
     /// Integrations, by their number in the store, and the positions below which everything must have left it; their own
     /// first.
-    until: Vec<(i64, u64)>,
+    until: Vec<(StoreNumber, u64)>,
     since: Instant,
     /// Called when it is erased.
     pub(super) done: Option<Done>,
 }
 
 impl Pending {
-    fn is_ready(&self, left_to: &impl Fn(i64) -> u64) -> bool {
-        let has_left = |(number, until): &(i64, u64)| left_to(*number) >= *until;
+    fn is_ready(&self, left_to: &impl Fn(StoreNumber) -> u64) -> bool {
+        let has_left = |(number, until): &(StoreNumber, u64)| left_to(*number) >= *until;
         let count = if self.since.elapsed() < PATIENCE_WITH_OTHERS { self.until.len() } else { 1 };
         self.until.iter().take(count).all(has_left)
     }
@@ -77,7 +77,7 @@ impl Default for Erasing {
 
 impl Erasing {
     /// Adds one more.
-    pub(super) fn add(&mut self, until: Vec<(i64, u64)>, done: Option<Done>) {
+    pub(super) fn add(&mut self, until: Vec<(StoreNumber, u64)>, done: Option<Done>) {
         self.pending.push(Pending { until, since: Instant::now(), done });
     }
 
@@ -88,7 +88,7 @@ impl Erasing {
 
     /// Whether something can be erased, and is due. `left_to`: the position below which everything of the integration with
     /// that number has left the store.
-    pub(super) fn is_due(&self, now: Instant, left_to: impl Fn(i64) -> u64) -> bool {
+    pub(super) fn is_due(&self, now: Instant, left_to: impl Fn(StoreNumber) -> u64) -> bool {
         if self.again_at.is_some_and(|again_at| now < again_at) {
             return false;
         }
@@ -100,7 +100,7 @@ impl Erasing {
     }
 
     /// Takes the sweep in progress, or a new one for what can be erased; the rest keeps waiting. `left_to` as above.
-    pub(super) fn take(&mut self, left_to: impl Fn(i64) -> u64) -> Sweeping {
+    pub(super) fn take(&mut self, left_to: impl Fn(StoreNumber) -> u64) -> Sweeping {
         if let Some(sweeping) = self.sweeping.take() {
             return sweeping;
         }
@@ -155,7 +155,7 @@ mod tests {
     fn tried(outcomes: &[Comes]) -> (Vec<u64>, Vec<(u64, u64)>) {
         let begin = Instant::now();
         let mut erasing = Erasing::default();
-        erasing.add(vec![(0, 1)], Some(Box::new(|| {})));
+        erasing.add(vec![(StoreNumber::FIRST, 1)], Some(Box::new(|| {})));
         let (mut tried, mut logged) = (Vec::new(), Vec::new());
         let mut outcomes = outcomes.iter();
         for second in 0..1_000 {

@@ -18,7 +18,7 @@ use super::queue::{
     Done, Item, LaneIndex, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange,
 };
 use super::row;
-use super::store::{Lineage, Reader, Row, StoreError};
+use super::store::{Lineage, Reader, Row, StoreError, StoreNumber};
 
 /// Bytes that are read from the store at a time.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
@@ -39,7 +39,7 @@ pub fn history_of(integration: &str) -> Arc<str> {
 pub struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) index: LaneIndex,
-    pub(super) number: i64,
+    pub(super) number: StoreNumber,
     pub(super) reader: Arc<Mutex<Reader>>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) runs: Arc<Lineage>,

@@ -14,7 +14,7 @@ use super::agents::Latest;
 use super::erase::Erasing;
 use super::outbox::Outbox;
 use super::queue::{Item, LaneIndex, Phase, Shared, TableChange};
-use super::store::{Erased, Reader, Released, Store, StoreError, StoredIntegration, Write};
+use super::store::{Erased, Reader, Released, Store, StoreError, StoreNumber, StoredIntegration, Write};
 
 /// How late the store may learn what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// A lane, as the thread sees it.
 pub(super) struct WrittenLane {
     pub(super) integration: Arc<str>,
-    pub(super) number: i64,
+    pub(super) number: StoreNumber,
     pub(super) outbox: Arc<Outbox>,
     /// The position as the store knows it.
     pub(super) acknowledged_to: u64,
@@ -83,7 +83,7 @@ type Lanes = BTreeMap<LaneIndex, WrittenLane>;
 
 /// Returns the position below which everything of an integration, by its number, has left the store: Kafka has it, and the
 /// agents are written. `closed` has it for those whose lane is closed at the moment.
-fn left_to(lanes: &Lanes, closed: &BTreeMap<i64, u64>) -> impl Fn(i64) -> u64 {
+fn left_to(lanes: &Lanes, closed: &BTreeMap<StoreNumber, u64>) -> impl Fn(StoreNumber) -> u64 {
     |number| {
         let lane = lanes.values().find(|lane| lane.number == number);
         lane.map_or_else(|| closed.get(&number).copied().unwrap_or(u64::MAX), WrittenLane::left_to)
@@ -138,7 +138,7 @@ pub(super) struct Writer {
     pub(super) store: Store,
     pub(super) lanes: Lanes,
     /// Numbers of integrations whose lane is closed, and up to where they have left the store.
-    pub(super) closed: BTreeMap<i64, u64>,
+    pub(super) closed: BTreeMap<StoreNumber, u64>,
     pub(super) logged: Option<Instant>,
     pub(super) erasing: Erasing,
     /// People were forgotten by an earlier run and are not erased; whose they are is no longer known.
@@ -402,7 +402,7 @@ impl Writer {
 
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
     /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
-    fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(i64, u64)> {
+    fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(StoreNumber, u64)> {
         let others: Vec<_> =
             self.lanes.iter().filter(|(other, lane)| **other != index && lane.outbox.held_at().is_none()).collect();
         let queue = self.shared.queue.lock();

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 use super::error::StoreError;
 use super::meta;
-use super::rows::{self, IntegrationRow, signed, unsigned};
+use super::rows::{self, IntegrationRow, StoreNumber, signed, unsigned};
 
 /// Free pages that are kept for the next batches: 8 MiB.
 const RESERVE_PAGES: i64 = 2_048;
@@ -29,7 +29,7 @@ pub enum Write<'a> {
     /// A row for the journal.
     Batch {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// Position of its first message, at least the integration's `next`.
         first: u64,
         /// Messages in it.
@@ -42,28 +42,28 @@ pub enum Write<'a> {
     /// Everything below `to` is in Kafka. Never goes back.
     Acknowledged {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The position after it.
         to: u64,
     },
     /// How far a source has been read that has rows instead of a feed.
     Source {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// A `rtalink.store.v1.FeedMemory`.
         memory: &'a [u8],
     },
     /// No row below `to` says anything about agents that is not in the table. Never goes back.
     Covered {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The position after them.
         to: u64,
     },
     /// Agents and feed as they are after all messages below `covered_to`.
     Checkpoint {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The position after them. Never goes back.
         covered_to: u64,
         /// Added or replaced; others stay.
@@ -76,7 +76,7 @@ pub enum Write<'a> {
     /// These agents are removed from the table; it is not an error if one is not in it.
     Forgotten {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The agents.
         agents: &'a [AgentKey],
     },
@@ -85,14 +85,14 @@ pub enum Write<'a> {
     /// The runs that counted the journal's positions, as text of a [`super::Lineage`].
     Runs {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The runs.
         runs: &'a str,
     },
     /// Nothing from this position on is published; absent: everything is.
     Held {
         /// Number of the integration.
-        integration: i64,
+        integration: StoreNumber,
         /// The position.
         at: Option<u64>,
     },
@@ -116,18 +116,18 @@ pub struct AgentRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Released {
     /// Number of the integration.
-    pub integration: i64,
+    pub integration: StoreNumber,
     /// Bytes of the contents that left the journal.
     pub bytes: u64,
 }
 
 #[derive(Default)]
 struct Touched {
-    rows: BTreeMap<i64, IntegrationRow>,
+    rows: BTreeMap<StoreNumber, IntegrationRow>,
 }
 
 impl Touched {
-    fn row(&mut self, connection: &Connection, number: i64) -> Result<&mut IntegrationRow, StoreError> {
+    fn row(&mut self, connection: &Connection, number: StoreNumber) -> Result<&mut IntegrationRow, StoreError> {
         use std::collections::btree_map::Entry;
         match self.rows.entry(number) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -220,7 +220,7 @@ fn append(
 }
 
 /// Returns how many of the agents are new.
-fn upsert(connection: &Connection, integration: i64, agents: &[AgentRow]) -> Result<u64, StoreError> {
+fn upsert(connection: &Connection, integration: StoreNumber, agents: &[AgentRow]) -> Result<u64, StoreError> {
     let mut update = connection.prepare_cached(
         "UPDATE agent SET checksum = ?4, memory = ?5 WHERE integration = ?1 AND acd = ?2 AND login_id = ?3",
     )?;
@@ -239,7 +239,7 @@ fn upsert(connection: &Connection, integration: i64, agents: &[AgentRow]) -> Res
 }
 
 /// Returns how many of the agents were there.
-fn remove(connection: &Connection, integration: i64, agents: &[AgentKey]) -> Result<u64, StoreError> {
+fn remove(connection: &Connection, integration: StoreNumber, agents: &[AgentKey]) -> Result<u64, StoreError> {
     if agents.is_empty() {
         return Ok(0);
     }
@@ -261,7 +261,7 @@ fn delete(connection: &Connection, row: &mut IntegrationRow) -> Result<u64, Stor
     let below = "FROM journal WHERE integration = ?1 AND first < ?2 AND first + count <= ?2";
     let sum = format!("SELECT count(*), coalesce(sum(length(content)), 0) {below}");
     let mut sum = connection.prepare_cached(&sum)?;
-    let (entries, bytes): (i64, i64) = sum.query_row([row.number, end], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (entries, bytes): (i64, i64) = sum.query_row(params![row.number, end], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (entries, bytes) = (unsigned(entries)?, unsigned(bytes)?);
     if entries == 0 {
         return Ok(0);
@@ -272,7 +272,7 @@ fn delete(connection: &Connection, row: &mut IntegrationRow) -> Result<u64, Stor
             row.id
         )));
     }
-    connection.prepare_cached(&format!("DELETE {below}"))?.execute([row.number, end])?;
+    connection.prepare_cached(&format!("DELETE {below}"))?.execute(params![row.number, end])?;
     row.entries -= entries;
     row.bytes -= bytes;
     Ok(bytes)

@@ -21,7 +21,7 @@ use super::error::StoreError;
 use super::lock::{Counted, Lock};
 use super::mapping::MappingVersion;
 use super::reader::Reader;
-use super::rows::{self, IntegrationRow};
+use super::rows::{self, IntegrationRow, StoreNumber};
 use super::run::Lineage;
 use super::{DATABASE, Settings, mapping, meta, space};
 
@@ -77,7 +77,7 @@ pub struct Store {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredIntegration {
     /// Its number in the store.
-    pub number: i64,
+    pub number: StoreNumber,
     /// The position of the next message.
     pub next: u64,
     /// Everything below is in Kafka.
@@ -140,7 +140,7 @@ impl Store {
     ///
     /// # Errors
     /// On any error nothing has changed.
-    pub fn remove_integration(&mut self, number: i64) -> Result<(), StoreError> {
+    pub fn remove_integration(&mut self, number: StoreNumber) -> Result<(), StoreError> {
         self.transaction(|connection| {
             let Some(row) = IntegrationRow::find(connection, number)? else { return Ok(()) };
             for table in ["journal", "agent"] {
@@ -168,7 +168,7 @@ impl Store {
     pub fn integration(&mut self, id: &str) -> Result<StoredIntegration, StoreError> {
         let all = IntegrationRow::all(&self.connection)?;
         // A new number was never used before: rows of an integration are not deleted.
-        let number = all.last().map_or(1, |last| last.number.saturating_add(1));
+        let number = all.last().map_or(StoreNumber::FIRST, |last| last.number.next());
         if let Some(row) = all.into_iter().find(|row| row.id == id) {
             row.check_journal(&self.connection)?;
             return Ok(row.into());
@@ -180,12 +180,12 @@ impl Store {
 
     /// Returns the runs that counted an integration's journal, without this one. What cannot be read is unknown: then less of
     /// what Kafka says is trusted.
-    pub fn lineage(&self, number: i64) -> Lineage {
+    pub fn lineage(&self, number: StoreNumber) -> Lineage {
         let found = meta::get(&self.connection, &meta::runs(number));
         let parsed = found.map(|text| text.map_or_else(|| Some(Lineage::default()), |text| Lineage::parse(&text)));
         parsed.ok().flatten().unwrap_or_else(|| {
             tracing::warn!(
-                target: JOURNAL, number,
+                target: JOURNAL, %number,
                 "the store's row of the runs of an integration is damaged: they are taken for unknown"
             );
             Lineage::default()
@@ -199,7 +199,7 @@ impl Store {
 
     /// Records that this run continues an integration, by its number, at a position. Where that cannot be written, less of
     /// what Kafka says is trusted after the next start. A run that continues it once more began where it did.
-    pub fn begin_run(&mut self, (number, first): (i64, u64)) -> Lineage {
+    pub fn begin_run(&mut self, (number, first): (StoreNumber, u64)) -> Lineage {
         let known = self.lineage(number);
         if known.run() == Some(self.run) && known.first() <= first {
             return known;
@@ -218,7 +218,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when an agent is not as it was written, or is missing; `take` may have got others by then.
-    pub fn agents(&self, number: i64, take: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
+    pub fn agents(&self, number: StoreNumber, take: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
         agents(&self.connection, number, &mut |_, _, memory| take(memory))
     }
 
@@ -398,7 +398,7 @@ pub fn log_bytes(directory: &Path) -> u64 {
 /// Passes ACD, login id and memory of every agent to `take`, checked.
 pub(super) fn agents(
     connection: &Connection,
-    number: i64,
+    number: StoreNumber,
     take: &mut dyn FnMut(i64, &str, &[u8]),
 ) -> Result<(), StoreError> {
     let Some(integration) = IntegrationRow::find(connection, number)? else { return Ok(()) };

@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 use super::database::BUSY;
 use super::error::StoreError;
-use super::rows::{IntegrationRow, unsigned};
+use super::rows::{IntegrationRow, StoreNumber, unsigned};
 use super::{DATABASE, aside, lock, meta, open, schema};
 
 /// Why a store cannot be inspected.
@@ -99,7 +99,7 @@ pub struct InspectedIntegration {
     /// Its id.
     pub id: String,
     /// Its number in the tables.
-    pub number: i64,
+    pub number: StoreNumber,
     /// Rows in the journal.
     pub entries: u64,
     /// Messages in them.
@@ -165,7 +165,7 @@ fn integration(connection: &Connection, row: IntegrationRow) -> Result<Inspected
     let oldest_at: Option<i64> = match first {
         Some(first) => Some(connection.query_row(
             "SELECT written_at FROM journal WHERE integration = ?1 AND first = ?2",
-            [row.number, first],
+            rusqlite::params![row.number, first],
             |row| row.get(0),
         )?),
         None => None,

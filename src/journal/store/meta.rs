@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::checksum::Checksum;
 use super::error::StoreError;
+use super::rows::StoreNumber;
 
 /// The store's id.
 pub(super) const ID: &str = "id";
@@ -19,7 +20,7 @@ pub(super) const OPENED_AT: &str = "opened_at";
 pub(super) const LEAST_MAPPING_VERSION: &str = "least_mapping_version";
 
 /// The lineage of an integration's journal, by the integration's number.
-pub(super) fn runs(number: i64) -> String {
+pub(super) fn runs(number: StoreNumber) -> String {
     format!("runs/{number}")
 }
 

@@ -58,6 +58,7 @@ pub use mapping::MappingVersion;
 pub use open::{Opened, open, open_in_memory};
 pub use place::{Finding, look};
 pub use reader::{Reader, Row};
+pub use rows::StoreNumber;
 pub use run::Lineage;
 pub use schema::FORMAT;
 pub use space::Space;

@@ -3,12 +3,12 @@
 //! Its own connection sees what is committed. Each call is a short read transaction, so that it never keeps the WAL from
 //! being emptied. Cost: a range of the primary key; every content is read once and its checksum computed.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::time::Timestamp;
 
 use super::error::StoreError;
-use super::rows::{self, signed, unsigned};
+use super::rows::{self, StoreNumber, signed, unsigned};
 
 /// Reads rows of the journal; see [`super::Store::reader`].
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the first one is not as it was written.
-    pub fn batches(&self, integration: i64, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn batches(&self, integration: StoreNumber, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
         let visited = visit(&self.connection, integration, from, &mut |row| {
@@ -63,7 +63,12 @@ impl Reader {
     ///
     /// # Errors
     /// When the store cannot be read, which says nothing about its content.
-    pub fn sound_batches(&self, integration: i64, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn sound_batches(
+        &self,
+        integration: StoreNumber,
+        from: u64,
+        most_bytes: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut from = from;
         loop {
             match self.batches(integration, from, most_bytes) {
@@ -80,9 +85,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn next_row(&self, integration: i64, from: u64) -> Result<Option<u64>, StoreError> {
+    pub fn next_row(&self, integration: StoreNumber, from: u64) -> Result<Option<u64>, StoreError> {
         let statement = "SELECT min(first) FROM journal WHERE integration = ?1 AND first > ?2";
-        let next: Option<i64> = self.connection.query_row(statement, [integration, signed(from)?], |row| row.get(0))?;
+        let next: Option<i64> =
+            self.connection.query_row(statement, params![integration, signed(from)?], |row| row.get(0))?;
         next.map(unsigned).transpose()
     }
 }
@@ -90,7 +96,7 @@ impl Reader {
 /// Calls `take` with the rows that end after `from`, checked, until it returns false.
 pub(super) fn visit(
     connection: &Connection,
-    integration: i64,
+    integration: StoreNumber,
     from: u64,
     take: &mut dyn FnMut(Row) -> bool,
 ) -> Result<(), StoreError> {
@@ -101,7 +107,7 @@ pub(super) fn visit(
             (SELECT max(first) FROM journal WHERE integration = ?1 AND first <= ?2), 0)
          ORDER BY first",
     )?;
-    let mut rows = statement.query([integration, signed(from)?])?;
+    let mut rows = statement.query(params![integration, signed(from)?])?;
     let mut end = 0;
     while let Some(row) = rows.next()? {
         let (first, count, at, checksum): (i64, i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);

@@ -1,5 +1,6 @@
 //! Table `integration`: a row as a value, checked when it is read. And what the other tables must agree with.
 
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::time::Timestamp;
@@ -10,7 +11,7 @@ use super::error::StoreError;
 /// A row of table `integration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct IntegrationRow {
-    pub(super) number: i64,
+    pub(super) number: StoreNumber,
     pub(super) id: String,
     /// The position after the last one ever used.
     pub(super) next: u64,
@@ -31,7 +32,7 @@ const COLUMNS: &str = "number, id, next, acknowledged_to, covered_to, held_at, r
                        agents, feed, checksum";
 
 impl IntegrationRow {
-    pub(super) fn find(connection: &Connection, number: i64) -> Result<Option<Self>, StoreError> {
+    pub(super) fn find(connection: &Connection, number: StoreNumber) -> Result<Option<Self>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM integration WHERE number = ?1");
         let found = connection.query_row(&sql, [number], Self::read).optional()?;
         found.map(|(row, checksum)| row.checked(checksum)).transpose()
@@ -81,7 +82,7 @@ impl IntegrationRow {
 
     fn checksum(&self) -> Result<i64, StoreError> {
         Ok(Checksum::default()
-            .number(self.number)
+            .number(self.number.get())
             .bytes(self.id.as_bytes())
             .number(signed(self.next)?)
             .number(signed(self.acknowledged_to)?)
@@ -139,6 +140,44 @@ impl IntegrationRow {
     }
 }
 
+/// The number of an integration in the store: none is used for another one. It means nothing in another store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreNumber(i64);
+
+impl StoreNumber {
+    /// The number of the first integration of a store.
+    pub const FIRST: Self = Self(1);
+
+    /// Returns the number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Returns it as the store has it.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl std::fmt::Display for StoreNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ToSql for StoreNumber {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for StoreNumber {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
+
 /// A position or count as SQLite has it.
 pub(super) fn signed(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| StoreError::Other(format!("{value} is beyond what the store can count")))
@@ -150,11 +189,11 @@ pub(super) fn unsigned(value: i64) -> Result<u64, StoreError> {
 }
 
 /// Checksum of a row of table `journal`.
-pub(super) fn of_journal(integration: i64, first: i64, count: i64, written_at: i64, content: &[u8]) -> i64 {
-    Checksum::default().number(integration).number(first).number(count).number(written_at).bytes(content).finish()
+pub(super) fn of_journal(integration: StoreNumber, first: i64, count: i64, written_at: i64, content: &[u8]) -> i64 {
+    Checksum::default().number(integration.get()).number(first).number(count).number(written_at).bytes(content).finish()
 }
 
 /// Checksum of a row of table `agent`.
-pub(super) fn of_agent(integration: i64, acd: i64, login_id: &str, memory: &[u8]) -> i64 {
-    Checksum::default().number(integration).number(acd).bytes(login_id.as_bytes()).bytes(memory).finish()
+pub(super) fn of_agent(integration: StoreNumber, acd: i64, login_id: &str, memory: &[u8]) -> i64 {
+    Checksum::default().number(integration.get()).number(acd).bytes(login_id.as_bytes()).bytes(memory).finish()
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::time::Timestamp;
 
+use super::rows::StoreNumber;
 use super::schema::{self, STEPS};
 use super::*;
 
@@ -35,11 +36,11 @@ pub(super) fn agent(number: u32) -> AgentRow {
     AgentRow { acd: 1, memory: format!("{login_id} ").repeat(21).into_bytes(), login_id }
 }
 
-pub(super) fn batch(integration: i64, first: u64, content: &[u8]) -> Write<'_> {
+pub(super) fn batch(integration: StoreNumber, first: u64, content: &[u8]) -> Write<'_> {
     Write::Batch { integration, first, count: 10, written_at: AT, content }
 }
 
-pub(super) fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreError> {
+pub(super) fn contents(store: &Store, number: StoreNumber) -> Result<Vec<Row>, StoreError> {
     let reader = store.reader()?;
     let mut contents: Vec<Row> = Vec::new();
     loop {
@@ -51,7 +52,7 @@ pub(super) fn contents(store: &Store, number: i64) -> Result<Vec<Row>, StoreErro
     }
 }
 
-pub(super) fn memories(store: &Store, number: i64) -> Result<Vec<Vec<u8>>, StoreError> {
+pub(super) fn memories(store: &Store, number: StoreNumber) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut found = Vec::new();
     store.agents(number, &mut |memory| found.push(memory.to_vec()))?;
     Ok(found)
@@ -142,7 +143,7 @@ fn a_commit_happens_wholly_or_not_at_all() {
     let mut store = store(folder.path());
     let number = store.integration("one").unwrap().number;
     store.commit(&[batch(number, 0, b"a")]).unwrap();
-    for wrong in [batch(number, 5, b"overlaps"), batch(99, 0, b"nobody's")] {
+    for wrong in [batch(number, 5, b"overlaps"), batch(number.next(), 0, b"nobody's")] {
         let error = store.commit(&[batch(number, 10, b"b"), wrong]).unwrap_err();
         assert_eq!(error.kind(), "other", "{error}");
     }
@@ -199,7 +200,7 @@ fn reads_ranges(mut store: Store) {
     assert_eq!(firsts(10, 250), [10, 20]);
     assert_eq!(firsts(35, usize::MAX), [30, 40]);
     assert_eq!(firsts(50, usize::MAX), [0_u64; 0]);
-    assert_eq!(reader.batches(number + 1, 0, 1_000).unwrap(), []);
+    assert_eq!(reader.batches(number.next(), 0, 1_000).unwrap(), []);
     // Alongside a thread that reads.
     let reading = std::thread::spawn(move || {
         let mut from = 0;
