@@ -123,6 +123,8 @@ impl Topic {
 // A set of topics is a byte, and a position of the journal leaves three bits for one.
 const _: () = {
     assert!(Topic::ALL.len() <= 8);
+    // The audit topic stays the last one.
+    assert!(Topic::ALL.len() == Topic::Audit as usize + 1, "Topic::ALL lacks a topic");
     let mut number = 0;
     while number < Topic::ALL.len() {
         assert!(Topic::ALL[number] as usize == number, "Topic::ALL is not in the order of the numbers");

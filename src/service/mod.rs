@@ -5,9 +5,10 @@
 //! Kafka may be away; an integration whose agents the store does not know waits for it, and no other. Order of the end: no
 //! new bytes, workers finish what they have, everything is written and, if there is time, acknowledged, HTTP last.
 //!
-//! [`reload`] is about what changes meanwhile; `context` is what all integrations share, `workers` the threads they are on.
+//! [`reload`] is about what changes meanwhile, which `changes` finds; `context` is what all integrations share, `workers` the threads they are on.
 
 pub mod captures;
+mod changes;
 mod context;
 mod preparation;
 pub mod reload;

@@ -3,24 +3,24 @@
 //! Of an integration, layouts, mappings, allow-lists, certificates, thresholds and its name change while its feed goes on.
 //! Everything else of it is an end and a start of that integration alone. What all share needs a restart.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Config, Integration, Kafka, Mapping};
+use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
-use crate::config::topics::Retention;
 use crate::integration::mapping_versions::Versions;
 use crate::integration::restore;
 use crate::integration::worker::Control;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
-use crate::tracker::settings::{Fixed, Settings};
+use crate::tracker::settings::Settings;
 use crate::views::model::{IntegrationIndex, Update};
 
+use super::changes::{self, Change};
 use super::preparation::{self, Prepared};
 use super::running::{self, Beginning};
 use super::{At, Service, Slot, StartError};
@@ -43,19 +43,6 @@ pub struct Reloaded {
     pub removed: Vec<Arc<str>>,
 }
 
-/// What becomes of an integration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Change {
-    /// Its feed goes on.
-    Goes,
-    /// It is ended and started again, because of these keys.
-    Again(Vec<String>),
-    /// It is new.
-    Begins,
-    /// It is no longer in the configuration.
-    Ends,
-}
-
 /// An integration with what becomes of it.
 struct Wanted {
     index: IntegrationIndex,
@@ -72,7 +59,7 @@ impl Service {
     /// Problems of mapping files, certificates, layouts and ports; then nothing at all is changed.
     pub async fn reload(&mut self, config: Config, file: &Path) -> Result<Reloaded, Vec<Problem>> {
         let mut reloaded =
-            Reloaded { needs_restart: needs_restart(&self.context.config, &config), ..Reloaded::default() };
+            Reloaded { needs_restart: changes::needs_restart(&self.context.config, &config), ..Reloaded::default() };
         let mut wanted = self.prepare_all(&config, file)?;
         let versions = self.assign(&mut wanted, file).await?;
         *self.context.versions.lock() = versions;
@@ -111,7 +98,7 @@ impl Service {
 
     /// Compiles, reads and binds everything, and changes nothing.
     fn prepare_all(&self, config: &Config, file: &Path) -> Result<Vec<Wanted>, Vec<Problem>> {
-        let changes = changes(&self.slots, config);
+        let changes = changes::changes(&self.slots, config);
         // Their ports are free once they have ended.
         let freed: HashSet<SocketAddr> = changes
             .iter()
@@ -123,7 +110,7 @@ impl Service {
         let mut all = Vec::new();
         for (index, change, integration) in changes {
             if let (Change::Goes | Change::Again(_), Some(slot)) = (&change, self.slots.get(index.get())) {
-                problems.extend(missing_files(&slot.integration.mapping, &integration.mapping));
+                problems.extend(changes::missing_files(&slot.integration.mapping, &integration.mapping));
             }
             let is_free = integration.realtime.as_ref().is_some_and(|realtime| !freed.contains(&realtime.listen));
             let bound = match &change {
@@ -194,7 +181,7 @@ impl Service {
             let settings = preparation::feed_settings(&integration, realtime, plan, prepared.tls.as_ref());
             feed.settings.store(Arc::new(settings));
             feed.metrics.tls_expires(prepared.tls.as_ref().map(|files| files.expires));
-            for warning in shrunken(&feed.tables, &tables, &integration, file) {
+            for warning in changes::shrunken(&feed.tables, &tables, &integration, file) {
                 tracing::warn!(target: SERVICE, "reload: {}", warning.line());
             }
             feed.tables = Arc::clone(&tables);
@@ -260,112 +247,4 @@ impl Service {
             }
         }
     }
-}
-
-/// Returns what becomes of each integration, in the order of their places: those that are there, then those that are new.
-fn changes(slots: &[Slot], config: &Config) -> Vec<(IntegrationIndex, Change, Integration)> {
-    let mut changes = Vec::new();
-    for (others, slot) in slots.iter().enumerate() {
-        let index = IntegrationIndex::after(others);
-        let wanted = config.integrations.iter().find(|wanted| wanted.id == slot.integration.id);
-        match wanted {
-            Some(wanted) => changes.push((index, change(slot, wanted), wanted.clone())),
-            None if !slot.integration.is_removed => {
-                changes.push((index, Change::Ends, Integration::removed(&slot.integration.id)));
-            }
-            None => {}
-        }
-    }
-    let is_known = |id: &str| slots.iter().any(|slot| *slot.integration.id == *id);
-    let new = config.integrations.iter().filter(|wanted| !is_known(&wanted.id));
-    for (others, wanted) in new.enumerate() {
-        changes.push((IntegrationIndex::after(slots.len() + others), Change::Begins, wanted.clone()));
-    }
-    changes
-}
-
-fn change(slot: &Slot, wanted: &Integration) -> Change {
-    if slot.integration.is_removed {
-        return Change::Begins;
-    }
-    let keys = keys_of_a_start(&slot.integration, wanted);
-    match &slot.at {
-        At::Running(_) if keys.is_empty() => Change::Goes,
-        // It waits for Kafka, or could not be started: with the new configuration it may.
-        _ => Change::Again(keys),
-    }
-}
-
-/// Names of the keys that differ and cannot change while the integration's feed goes on.
-fn keys_of_a_start(running: &Integration, wanted: &Integration) -> Vec<String> {
-    let Fixed { acd, details, mode, snapshot_end } = running.settings.fixed;
-    let after = wanted.settings.fixed;
-    let listen = |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.listen);
-    let refresh_after =
-        |integration: &Integration| integration.realtime.as_ref().map(|realtime| realtime.refresh_after);
-    let differ = [
-        (acd != after.acd, "acd"),
-        (details != after.details, "details"),
-        (mode != after.mode, "realtime.mode"),
-        (snapshot_end != after.snapshot_end, "realtime.snapshot_end"),
-        (refresh_after(running) != refresh_after(wanted), "realtime.refresh_after"),
-        (listen(running) != listen(wanted), "realtime.port or bind"),
-    ];
-    differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
-}
-
-/// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
-/// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
-fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {
-    let files = [(&running.users, &wanted.users), (&running.activities, &wanted.activities)];
-    let gone = |(running, wanted): (&Option<_>, &Option<_>)| running.clone().filter(|_| wanted.is_none());
-    let gone = files.into_iter().filter_map(gone).filter(|file: &std::path::PathBuf| !file.is_file());
-    let problem = |file: std::path::PathBuf| {
-        let problem = Problem::error(Origin::File(file.into()), "is gone, and its mapping is in force");
-        problem
-            .hint("put it back; a file with nothing but its header maps nobody and nothing; a restart goes without it")
-    };
-    gone.map(problem).collect()
-}
-
-/// Warnings of mappings that have lost more than half of their rows, which they may, as somebody has asked for the reload.
-fn shrunken(running: &MappingTables, wanted: &MappingTables, integration: &Integration, file: &Path) -> Vec<Problem> {
-    let Mapping { users, activities, .. } = &integration.mapping;
-    let tables = [
-        (users, running.users.len(), wanted.users.len()),
-        (activities, running.activities.len(), wanted.activities.len()),
-    ];
-    let shrunken = tables.into_iter().filter(|(_, before, after)| after * 2 < *before);
-    let warning = |(path, before, after): (&Option<std::path::PathBuf>, usize, usize)| {
-        let origin = Origin::File(path.as_deref().unwrap_or(file).into());
-        let message = format!("integration {:?}: {after} rows instead of {before}: taken", integration.id);
-        Problem::warning(origin, message).hint("was it written to its end? put the rows back and reload again")
-    };
-    shrunken.map(warning).collect()
-}
-
-/// Names of the keys that differ and need a restart.
-fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
-    let mut keys = Vec::new();
-    let mut compare = |differs: bool, key: &str| {
-        if differs {
-            keys.push(key.to_owned());
-        }
-    };
-    // These two have names of their own. Properties may hold secrets: only their section is named.
-    let rest_of =
-        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: Retention::default(), ..kafka.clone() };
-    compare(rest_of(&running.kafka) != rest_of(&wanted.kafka), "kafka");
-    compare(running.kafka.properties != wanted.kafka.properties, "kafka.properties");
-    compare(running.http.listen != wanted.http.listen, "http.listen");
-    compare(running.store.directory != wanted.store.directory, "store.directory");
-    compare(running.store.journal_max_size != wanted.store.journal_max_size, "store.journal_max_size");
-    compare(running.store.in_memory != wanted.store.in_memory, "store.in_memory");
-    compare(running.store.sync != wanted.store.sync, "store.sync");
-    compare(running.privacy.event_names != wanted.privacy.event_names, "privacy.event_names");
-    compare(running.privacy.captures != wanted.privacy.captures, "privacy.captures");
-    compare(running.privacy.retention != wanted.privacy.retention, "privacy.retention");
-    compare(running.shutdown_grace != wanted.shutdown_grace, "shutdown_grace");
-    compare(running.log.format != wanted.log.format, "log.format");
-    keys
 }
