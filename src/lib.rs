@@ -32,8 +32,8 @@
 //!
 //! [`kafka`] sends what is on disk to Kafka, at least once or in transactions. A producer that fails is replaced.
 //!
-//! [`integration`] is one integration at work: [`integration::worker`] drives its engine, hands over what is found, and
-//! restores the agents from the store or from Kafka. [`service`] starts all of them, reloads and drains.
+//! [`integration`] is one integration at work: [`integration::integration_worker`] drives its engine, hands over what is
+//! found, and restores the agents from the store or from Kafka. [`service`] starts all of them, reloads and drains.
 //!
 //! [`views`] is the read model; [`http`] shows it, health and metrics, and takes the requests to pause and resume.
 //!

@@ -17,9 +17,10 @@ use crate::config::model::{Integration, Realtime};
 use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::integration::from_kafka;
+use crate::integration::integration_worker::{IntegrationWorker, WorkerParts};
 use crate::integration::observers::ProducerObserver;
 use crate::integration::restore::{self, Restored};
-use crate::integration::worker::{Charge, ChargeParts, Control};
+use crate::integration::worker::Control;
 use crate::journal::LaneStart;
 use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
@@ -142,9 +143,10 @@ impl Beginning {
             if !has_worker {
                 return Ok(());
             }
-            let charge = charge(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
-            let Some(charge) = charge else { return Ok(()) };
-            let (outlet, place) = context.workers.assign(charge).map_err(|error| failed(&error))?;
+            let worker =
+                integration_worker(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
+            let Some(worker) = worker else { return Ok(()) };
+            let (outlet, place) = context.workers.assign(worker).map_err(|error| failed(&error))?;
             running.worker = Some((outlet.clone(), place));
             let (Some(realtime), Some(plan)) = (&integration.realtime, plan) else { return Ok(()) };
             let bound = match bound {
@@ -194,7 +196,7 @@ pub(super) fn start_from_kafka(
 
 /// Returns what the worker owns.
 #[allow(clippy::too_many_arguments)] // all of them are parts of it
-fn charge(
+fn integration_worker(
     context: &Context,
     integration: &Integration,
     index: IntegrationIndex,
@@ -203,13 +205,13 @@ fn charge(
     metrics: &FeedMetrics,
     publish: crate::kafka::PublishHandle,
     restored: Restored,
-) -> Option<Charge> {
+) -> Option<IntegrationWorker> {
     let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
     let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
     let event_names = context.config.privacy.event_names;
     let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
     let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
-    Some(Charge::new(ChargeParts {
+    Some(IntegrationWorker::new(WorkerParts {
         id: Arc::clone(&integration.id),
         index,
         engine,

@@ -6,7 +6,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use crate::integration::worker::{self, Charge, Control};
+use crate::integration::integration_worker::IntegrationWorker;
+use crate::integration::worker::{self, Control};
 use crate::sources::rta::inbox::{self, Channel, Outlet};
 
 /// The threads.
@@ -18,7 +19,7 @@ pub(super) struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    add: Sender<(Channel<Control>, Box<Charge>)>,
+    add: Sender<(Channel<Control>, Box<IntegrationWorker>)>,
     load: Load,
     thread: JoinHandle<()>,
 }
@@ -46,8 +47,8 @@ impl Workers {
     }
 
     /// Gives an integration to the thread that has least to do. Blocks until that takes it.
-    pub(super) fn assign(&self, charge: Charge) -> io::Result<(Outlet<Control>, Place)> {
-        let has_feed = charge.has_feed();
+    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(Outlet<Control>, Place)> {
+        let has_feed = integration.has_feed();
         let (outlet, channel) = inbox::channel(worker::INBOX);
         let mut threads = self.threads.lock();
         let loads: Vec<Load> = threads.iter().map(|worker| worker.load).collect();
@@ -63,7 +64,7 @@ impl Workers {
         worker.load.feeds += usize::from(has_feed);
         let add = worker.add.clone();
         drop(threads);
-        add.send((channel, Box::new(charge))).map_err(|_| io::Error::other("a worker has ended"))?;
+        add.send((channel, Box::new(integration))).map_err(|_| io::Error::other("a worker has ended"))?;
         Ok((outlet, place))
     }
 
