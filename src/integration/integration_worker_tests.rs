@@ -12,7 +12,7 @@ use crate::config::model::Config;
 use crate::engine::Finding;
 use crate::integration::observers;
 use crate::integration::restore::{self, Restored};
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
 use crate::kafka::Publisher;
 use crate::kafka::observer;

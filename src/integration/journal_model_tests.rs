@@ -1,4 +1,5 @@
-//! Checks the journal, the outbox, checkpoints and what is restored from them against a model in memory, with crashes anywhere.
+//! Checks the journal, the send window, checkpoints and what is restored from them against a model in memory, with crashes
+//! anywhere.
 //!
 //! The journal's thread runs as it does in the service. What is uncertain because of that (how much of what was handed over
 //! is on disk) is bounded by the model, and learned from the store when it is opened again. A crash is a copy of the store's
@@ -17,8 +18,8 @@ use tempfile::TempDir;
 use crate::contract::saved;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message, Route, Topic};
-use crate::journal::outbox::{Limits, Outbox, Taken};
 use crate::journal::row;
+use crate::journal::send_window::{Limits, SendWindow, Taken};
 use crate::journal::store::MappingVersion;
 use crate::journal::store::{self, AgentRow, Reader, Settings, Store};
 use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
@@ -192,8 +193,8 @@ impl Model {
         }
     }
 
-    fn outbox(&self) -> Arc<Outbox> {
-        Arc::clone(self.lane.outbox())
+    fn send_window(&self) -> Arc<SendWindow> {
+        Arc::clone(self.lane.send_window())
     }
 
     fn message(&self, position: u64) -> &(Route, String, u64) {
@@ -218,10 +219,10 @@ impl Model {
             Op::End => self.end(),
             Op::Close => self.close(),
         }
-        assert_eq!(self.outbox().acknowledged_to(), self.first);
+        assert_eq!(self.send_window().acknowledged_to(), self.first);
         assert_eq!(self.lane.next(), self.next);
-        assert_eq!(self.outbox().held_at(), self.held_at);
-        assert!(self.outbox().end() >= self.written_to && self.outbox().end() <= self.next);
+        assert_eq!(self.send_window().held_at(), self.held_at);
+        assert!(self.send_window().end() >= self.written_to && self.send_window().end() <= self.next);
     }
 
     fn submit(&mut self, agents: &[usize], is_urgent: bool) {
@@ -275,7 +276,7 @@ impl Model {
     fn wait_written(&mut self) {
         self.journal.as_ref().unwrap().wait_written(Instant::now() + LONG);
         self.written_to = self.next;
-        assert_eq!(self.outbox().end(), self.next);
+        assert_eq!(self.send_window().end(), self.next);
         if self.stored_holds.len() > 1 {
             self.stored_holds = vec![self.held_at];
         }
@@ -296,21 +297,21 @@ impl Model {
 
     /// Returns whether anything came.
     fn take(&mut self, most: usize) -> bool {
-        let end = self.outbox().end();
+        let end = self.send_window().end();
         loop {
-            match self.outbox().try_take(most, u64::MAX) {
+            match self.send_window().try_take(most, u64::MAX) {
                 None => return false,
                 Some(Taken::Behind(position)) => {
                     let before = position;
                     self.lane.fetch(ID, position);
-                    let message = self.outbox().message(before);
+                    let message = self.send_window().message(before);
                     assert!(message.is_some(), "position {before} was fetched");
                 }
                 Some(Taken::Messages(messages)) => {
                     assert!(messages.len() <= most);
                     for outgoing in &messages {
                         let position = outgoing.position;
-                        let limit = self.limit(self.outbox().end().max(end));
+                        let limit = self.limit(self.send_window().end().max(end));
                         assert!(position >= self.taken && position < limit, "{position}, {} {limit}", self.taken);
                         let skipped = (self.taken..position).find(|skipped| !self.awaits(*skipped).is_empty());
                         assert_eq!(skipped, None, "nothing that is awaited is passed over");
@@ -352,7 +353,7 @@ impl Model {
     }
 
     fn acknowledge(&mut self, position: u64, topic: usize) {
-        self.outbox().acknowledge(position, Topic::ALL[topic]);
+        self.send_window().acknowledge(position, Topic::ALL[topic]);
         if let Some(awaiting) = self.awaiting.get_mut(&position) {
             awaiting.remove(&topic);
         }
@@ -374,7 +375,7 @@ impl Model {
                 self.kafka.entry((topic, key.clone())).or_default().push(number);
             }
         }
-        self.outbox().acknowledge_to(self.taken);
+        self.send_window().acknowledge_to(self.taken);
         for position in self.first..self.taken {
             self.awaiting.get_mut(&position).unwrap().clear();
         }
@@ -382,7 +383,7 @@ impl Model {
     }
 
     fn rewind(&mut self) {
-        self.outbox().rewind();
+        self.send_window().rewind();
         self.lines.clear();
         let mut again: BTreeSet<(usize, String)> = BTreeSet::new();
         for position in self.first..self.taken {
@@ -465,7 +466,7 @@ impl Model {
         let known = self.first;
         self.reopen(copy);
         if kafka_knows {
-            self.outbox().acknowledge_to(known);
+            self.send_window().acknowledge_to(known);
             for position in self.first..known {
                 self.awaiting.get_mut(&position).unwrap().clear();
             }

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::message::{Batch, Message};
-use super::outbox::Limits;
+use super::send_window::Limits;
 use super::store::{AgentKey, AgentRow, Hurry, Store, StoredIntegration};
 use super::writer::WrittenLane;
 
@@ -364,7 +364,7 @@ impl Shared {
     }
 
     /// Kafka has more than before. Takes the lock of the queue for the first of many: so nobody may wait for a lock of an
-    /// outbox while they hold it.
+    /// send window while they hold it.
     pub(super) fn acknowledged(&self) {
         if !self.is_acknowledged.swap(true, Ordering::AcqRel) {
             let _queue = self.queue.lock();

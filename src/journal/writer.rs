@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 
 use super::agents::Latest;
 use super::erase::Erasing;
-use super::outbox::Outbox;
 use super::queue::{Item, LaneIndex, Phase, Shared, TableChange};
+use super::send_window::SendWindow;
 use super::store::{Erased, Reader, Released, Store, StoreError, StoredIntegration, Write};
 
 /// How late the store may learn what Kafka has.
@@ -33,7 +33,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct WrittenLane {
     pub(super) integration: Arc<str>,
     pub(super) number: i64,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) send_window: Arc<SendWindow>,
     /// The position as the store knows it.
     pub(super) acknowledged_to: u64,
     pub(super) coverage: Coverage,
@@ -95,14 +95,14 @@ impl WrittenLane {
     pub(super) fn new(
         integration: Arc<str>,
         stored: &StoredIntegration,
-        outbox: Arc<Outbox>,
+        send_window: Arc<SendWindow>,
         reader: Arc<Mutex<Reader>>,
         keeps_events: bool,
     ) -> Self {
         Self {
             integration,
             number: stored.number,
-            outbox,
+            send_window,
             acknowledged_to: stored.acknowledged_to,
             coverage: Coverage::of(stored),
             feed: stored.feed.clone(),
@@ -152,7 +152,7 @@ impl Writer {
         while let Some(items) = self.next_work() {
             let items = self.open_lanes(items);
             self.shared.take_acknowledged();
-            let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.outbox.acknowledged_to()).collect();
+            let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.send_window.acknowledged_to()).collect();
             if !self.write(&items, &acknowledged) {
                 return self.give_up(&items);
             }
@@ -322,7 +322,7 @@ impl Writer {
         let indexes: Vec<LaneIndex> = self.lanes.keys().copied().collect();
         for index in indexes {
             let Some(lane) = self.lanes.get(&index) else { continue };
-            let acknowledged_to = lane.outbox.acknowledged_to();
+            let acknowledged_to = lane.send_window.acknowledged_to();
             let (covered_to, TableChange { forgotten, agents }) = lane.changed_below(acknowledged_to);
             if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.coverage.covered_to {
                 continue;
@@ -366,7 +366,7 @@ impl Writer {
                         self.erasing.add(vec![(lane.number, end)], None);
                     }
                     lane.coverage.append(end, carries_agents);
-                    lane.outbox.append(messages, submitted_at);
+                    lane.send_window.append(messages, submitted_at);
                     fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
@@ -403,8 +403,11 @@ impl Writer {
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
     /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
     fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(i64, u64)> {
-        let others: Vec<_> =
-            self.lanes.iter().filter(|(other, lane)| **other != index && lane.outbox.held_at().is_none()).collect();
+        let others: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(other, lane)| **other != index && lane.send_window.held_at().is_none())
+            .collect();
         let queue = self.shared.queue.lock();
         let others = others.into_iter().filter(|(other, lane)| lane.left_to() < queue.lane(**other).next);
         let others = others.map(|(other, lane)| (lane.number, queue.lane(*other).next));

@@ -338,7 +338,7 @@ impl Compared {
     /// Returns the keys of what waits in the journal, except damaged rows, and what is after a damaged page: those are given
     /// up when they are fetched. Any other read error is waited out, as in fetching. `None` when it had to stop.
     fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
-        let acknowledged_to = self.lane.outbox().acknowledged_to();
+        let acknowledged_to = self.lane.send_window().acknowledged_to();
         let mut waiting = Waiting::default();
         let mut position = acknowledged_to;
         loop {

@@ -1,9 +1,9 @@
 //! From the journal to Kafka, and back where Kafka knows more than the store.
 //!
 //! ```text
-//! worker ──Batch──> journal ──> outbox ──in order──> producer ──> Kafka
-//!                   (on disk)    ^                     │
-//!                                └── delivery reports ─┘
+//! worker ──Batch──> journal ──> send window ──in order──> producer ──> Kafka
+//!                   (on disk)    ^                          │
+//!                                └── delivery reports ──────┘
 //! ```
 //!
 //! * [`publisher`]: the facade, from startup to drain;

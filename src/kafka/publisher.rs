@@ -90,28 +90,28 @@ impl PublishHandle {
 
     /// Returns the position below which every message is in Kafka.
     pub fn acknowledged_to(&self) -> u64 {
-        self.lane.outbox().acknowledged_to()
+        self.lane.send_window().acknowledged_to()
     }
 
     /// Returns the number of messages that wait for the store or for Kafka.
     pub fn pending(&self) -> usize {
-        let waiting = self.lane.next().saturating_sub(self.lane.outbox().end());
-        self.lane.outbox().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
+        let waiting = self.lane.next().saturating_sub(self.lane.send_window().end());
+        self.lane.send_window().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 
     /// Returns how long the oldest of them has been waiting for the disk or for Kafka.
     pub fn oldest_age(&self) -> Duration {
-        self.lane.outbox().oldest_age().max(self.lane.oldest_age())
+        self.lane.send_window().oldest_age().max(self.lane.oldest_age())
     }
 
     /// Sends a message once, bypassing the journal; not while publishing is held.
     pub fn send_aside(&self, message: Message) {
-        self.lane.outbox().send_aside(message);
+        self.lane.send_window().send_aside(message);
     }
 
     /// Whether publishing is held.
     pub fn is_held(&self) -> bool {
-        self.lane.outbox().held_at().is_some()
+        self.lane.send_window().held_at().is_some()
     }
 
     /// Returns how the store is doing.
@@ -247,10 +247,10 @@ impl Publisher {
     /// that is. Blocks.
     pub fn close(&self, integration: &str, deadline: Instant) -> usize {
         let Some(mut way) = self.ways.lock().remove(integration) else { return 0 };
-        let outbox = way.handle.lane.outbox();
+        let send_window = way.handle.lane.send_window();
         self.journal.wait_written(deadline);
-        outbox.wait_empty(deadline);
-        outbox.stop();
+        send_window.wait_empty(deadline);
+        send_window.stop();
         if let Some(topics) = &self.topics {
             topics.remove(&way.handle.monitor);
         }
@@ -260,7 +260,7 @@ impl Publisher {
             let _ = join::by(thread, Some(deadline.max(Instant::now() + LAST_WRITE)));
         }
         self.journal.close_lane(integration, deadline.max(Instant::now() + LAST_WRITE));
-        outbox.pending()
+        send_window.pending()
     }
 
     /// Does something with the store on the thread that owns it; see [`Journal::with_store`].
@@ -306,13 +306,13 @@ impl Publisher {
         let acknowledged_by = deadline.checked_sub(LAST_WRITE.min(left / 4)).unwrap_or(deadline);
         self.journal.wait_written(acknowledged_by);
         for handle in self.handles() {
-            handle.lane.outbox().wait_empty(acknowledged_by);
+            handle.lane.send_window().wait_empty(acknowledged_by);
         }
         let at_least = |time| deadline.max(Instant::now() + time);
         self.end_threads(Some(at_least(LAST_WRITE / 2)));
         let unwritten = self.journal.finish(at_least(LAST_WRITE));
         let waiting =
-            |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.outbox().pending());
+            |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.send_window().pending());
         let kept = self.ways.lock().iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
         Drained { unwritten, kept, hanging: Vec::new() }
     }
@@ -325,7 +325,7 @@ impl Publisher {
     /// publish is in the journal.
     fn end_threads(&self, deadline: Option<Instant>) {
         for handle in self.handles() {
-            handle.lane.outbox().stop();
+            handle.lane.send_window().stop();
         }
         self.comparer.end();
         let threads: Vec<_> = self.ways.lock().values_mut().filter_map(|way| way.thread.take()).collect();

@@ -329,7 +329,7 @@ fn the_embedded_cluster_takes_and_gives_back_every_kind_of_message() {
     let dead = dead_letter(&ID.into(), "fields", 7, Timestamp::from_millis(0), raw);
     let end = handle.submit(testing::batch(vec![feed_status, dead, event(3, 3)])).unwrap();
     while handle.pending() > 0 {
-        handle.lane().outbox().wait_empty(Instant::now() + LONG);
+        handle.lane().send_window().wait_empty(Instant::now() + LONG);
         std::thread::yield_now();
     }
     assert_eq!(handle.acknowledged_to(), end);

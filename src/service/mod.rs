@@ -36,7 +36,7 @@ use crate::integration::observers::{self, JournalObserver, KafkaFigures, Latency
 use crate::integration::restore::{self, Opening, Restored};
 use crate::integration::worker::Control;
 use crate::join;
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
 use crate::kafka::publisher::Drained;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::config::model::{Kafka, Topics};
 use crate::journal::message::Topic;
-use crate::journal::outbox::Acknowledged;
+use crate::journal::send_window::Acknowledged;
 use crate::kafka::client;
 use crate::kafka::diagnosis::{self, Known, Right};
 use crate::kafka::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};

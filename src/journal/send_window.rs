@@ -1,13 +1,13 @@
-//! The outbox: the part of an integration's journal that is in memory, and how much of it Kafka has.
+//! The send window: the part of an integration's journal that is in memory, and how much of it Kafka has.
 //!
 //! Purpose: connects the journal, which appends what is safe on disk, with the publisher thread, which takes it from here.
 //!
 //! * every message has a *position*, without holes, in the order of submission, across restarts too;
 //! * a message is retained until each of its topics has acknowledged it, and messages leave from the front only, so
-//!   that [`Outbox::acknowledged_to`] is a prefix: everything below it is in Kafka;
-//! * [`Outbox::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
+//!   that [`SendWindow::acknowledged_to`] is a prefix: everything below it is in Kafka;
+//! * [`SendWindow::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
 //! * it is a *window*: what does not fit stays on disk only, and the publisher has to fetch it ([`Taken::Behind`]);
-//! * nothing from a *hold* on is given out ([`Outbox::hold`]): the integration is paused.
+//! * nothing from a *hold* on is given out ([`SendWindow::hold`]): the integration is paused.
 //!
 //! Invariant of order: after a rewind, a message is sent again if it is not acknowledged *or* if an earlier message of
 //! the same key has to be sent again to the same topic. The last copies of a key's messages are therefore always in
@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::message::{Message, Route, Topic};
 
-/// How much an outbox holds in memory.
+/// How much a send window holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Messages.
@@ -66,19 +66,19 @@ impl Outgoing {
     }
 }
 
-/// Why [`Outbox::take`] returned.
+/// Why [`SendWindow::take`] returned.
 #[derive(Debug)]
 pub enum Taken {
     /// The next messages, at least one.
     Messages(Vec<Outgoing>),
     /// What comes next, from this position on, is in the journal and not in memory: fetch it and
-    /// [`Outbox::refill`].
+    /// [`SendWindow::refill`].
     Behind(u64),
-    /// Somebody called [`Outbox::interrupt`]: check other work and call again.
+    /// Somebody called [`SendWindow::interrupt`]: check other work and call again.
     Interrupted,
     /// Everything below the position asked for is acknowledged.
     Reached,
-    /// The end: [`Outbox::stop`] was called.
+    /// The end: [`SendWindow::stop`] was called.
     Stopped,
 }
 
@@ -142,7 +142,7 @@ struct State {
     lost: u64,
     /// Entries that are not acknowledged.
     unsettled: usize,
-    /// What the publisher waits for in [`Outbox::take`].
+    /// What the publisher waits for in [`SendWindow::take`].
     until: u64,
     /// Nothing from this position on is given out.
     held_at: Option<u64>,
@@ -154,17 +154,17 @@ struct State {
 }
 
 /// The in-memory window of an integration's journal, between the journal and the publisher.
-pub struct Outbox {
+pub struct SendWindow {
     limits: Limits,
     state: Mutex<State>,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
-    /// For [`Outbox::wait_empty`]: nothing is left.
+    /// For [`SendWindow::wait_empty`]: nothing is left.
     empty: Condvar,
     released: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-impl Outbox {
+impl SendWindow {
     /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
     pub fn new(limits: Limits, first: u64, end: u64, held_at: Option<u64>) -> Self {
         let state = State {
@@ -187,7 +187,7 @@ impl Outbox {
     }
 
     /// Sets what is called whenever the position up to which everything is acknowledged has risen. It must not block for long,
-    /// nor call the outbox.
+    /// nor call the send window.
     pub fn when_released(&self, call: Box<dyn Fn() + Send + Sync>) {
         // There is one journal.
         let _ = self.released.set(call);
@@ -331,7 +331,7 @@ impl Outbox {
         }
     }
 
-    /// Takes like [`Outbox::take`] without waiting: nothing, if there is nothing.
+    /// Takes like [`SendWindow::take`] without waiting: nothing, if there is nothing.
     pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut state = self.state.lock();
         if state.is_stopped { Vec::new() } else { state.collect(most, until) }
@@ -392,13 +392,13 @@ impl Outbox {
         duplicates
     }
 
-    /// Wakes the publisher out of [`Outbox::take`].
+    /// Wakes the publisher out of [`SendWindow::take`].
     pub fn interrupt(&self) {
         self.state.lock().interrupted = true;
         self.work.notify_all();
     }
 
-    /// Waits so long on behalf of the publisher; true if the outbox was stopped meanwhile.
+    /// Waits so long on behalf of the publisher; true if the send window was stopped meanwhile.
     #[must_use]
     pub fn pause(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
@@ -569,5 +569,5 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "outbox_tests.rs"]
+#[path = "send_window_tests.rs"]
 mod tests;
