@@ -1,4 +1,4 @@
-//! One integration, as its worker owns it: drives the engine from letters and timers, and concludes what it finds.
+//! One integration, as its worker owns it: drives the engine from messages and timers, and concludes what it finds.
 //!
 //! It is made of parts that own their rules: how far time is (`pace`), what was found and is not concluded (`findings`), the
 //! way to the journal (`publishing`), what is shown (`reporting`), the agents in the store (`saved_agents`), and how long
@@ -18,7 +18,7 @@ use crate::fail_point;
 use crate::kafka::PublishHandle;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
-use crate::sources::rta::inbox::{FeedEvent, FromFeed};
+use crate::sources::rta::worker_channel::{FeedEvent, FromFeed};
 use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
@@ -127,7 +127,7 @@ impl IntegrationWorker {
         self.pace.now()
     }
 
-    /// Whether letters that found no room may still be missing.
+    /// Whether messages that found no room may still be missing.
     pub(super) fn is_behind(&self) -> bool {
         self.pace.is_behind()
     }
@@ -171,7 +171,7 @@ impl IntegrationWorker {
         }
     }
 
-    /// Processes a letter; returns what is left of it when its turn is over.
+    /// Processes a message; returns what is left of it when its turn is over.
     pub(super) fn feed(&mut self, from_feed: FromFeed) -> Option<FromFeed> {
         self.pace.note_lateness(from_feed.at);
         if self.publishing.is_lost() {

@@ -1,13 +1,13 @@
 //! A worker: one OS thread that owns its integrations.
 //!
-//! Nothing here is shared, so nothing is locked. A worker takes letters from its inbox, from each integration in turn and no
-//! more than a share at a time, and passes each to its integration ([`super::integration_worker`]). While the store is slow,
-//! an integration's part of the journal accepts nothing for a while: then its channel fills, and its sockets wait. When the
-//! journal has no room the feed is still read, and each agent's latest state is kept (`overflow`). Timers of an integration
-//! run when none of its letters waits.
+//! Nothing here is shared, so nothing is locked. A worker takes messages from its channels, from each integration in turn
+//! and no more than a share at a time, and passes each to its integration ([`super::integration_worker`]). While the store
+//! is slow, an integration's part of the journal accepts nothing for a while: then its channel fills, and its sockets wait.
+//! When the journal has no room the feed is still read, and each agent's latest state is kept (`overflow`). Timers of an
+//! integration run when none of its messages waits.
 //!
 //! Time is [`Timestamp::now`] at the edges, which never goes back and never stands still: a wall clock that is set back, here
-//! or while no process ran, makes timers late by a factor of two at most until it has caught up. Letters carry times of the
+//! or while no process ran, makes timers late by a factor of two at most until it has caught up. Messages carry times of the
 //! same clock, but may come out of order: the time that is passed to an engine never goes back either (`pace`).
 
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use tokio::sync::oneshot;
 use crate::engine::Share;
 use crate::integration::command::Forget;
 use crate::mapping::tables::MappingTables;
-use crate::sources::rta::inbox::{Inbox, Letter, Received};
+use crate::sources::rta::worker_channel::{Received, WorkerMessage, WorkerReceiver};
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::{ClockNews, Timestamp};
 use crate::tracker::settings::Thresholds;
 
 use super::integration_worker::IntegrationWorker;
 
-/// Letters of an integration that may wait for its worker.
-pub const INBOX: usize = 64;
+/// Messages of an integration that may wait for its worker.
+pub const WORKER_CHANNEL: usize = 64;
 
 /// How long an integration may keep its worker busy before the others have their turn.
 const SHARE_TIME: Duration = Duration::from_millis(2);
@@ -61,28 +61,28 @@ pub enum Control {
     /// Not everything that was found, or kept while the journal was full, has been handed over. Sent by the worker to itself,
     /// so that others have their turn in between.
     GoOn,
-    /// All letters that will ever come are before this one: the integration ends, and the worker goes on with the others.
+    /// All messages that will ever come are before this one: the integration ends, and the worker goes on with the others.
     Stop {
         /// Notified when everything is handed over that can be.
         done: oneshot::Sender<()>,
     },
 }
 
-/// The integrations of a worker, each with a channel of the inbox.
+/// The integrations of a worker, each with a channel.
 struct Worker {
-    inbox: Inbox<Control, Box<IntegrationWorker>>,
+    receiver: WorkerReceiver<Control, Box<IntegrationWorker>>,
     /// In the order of the channels.
     integrations: Vec<Box<IntegrationWorker>>,
     ticked: Instant,
 }
 
-/// Runs until it is stopped. Integrations come with a channel of `inbox` each, and leave with [`Control::Stop`].
+/// Runs until it is stopped. Integrations come with a channel of `receiver` each, and leave with [`Control::Stop`].
 ///
-/// Timers must not overtake letters: what was received before a deadline is processed before it, however late the worker is.
-/// So the clock counts for an integration only while none of its letters waits and it is not behind; otherwise its letters
-/// set the time.
-pub fn run(inbox: Inbox<Control, Box<IntegrationWorker>>) {
-    let mut worker = Worker { inbox, integrations: Vec::new(), ticked: Instant::now() };
+/// Timers must not overtake messages: what was received before a deadline is processed before it, however late the worker
+/// is. So the clock counts for an integration only while none of its messages waits and it is not behind; otherwise its
+/// messages set the time.
+pub fn run(receiver: WorkerReceiver<Control, Box<IntegrationWorker>>) {
+    let mut worker = Worker { receiver, integrations: Vec::new(), ticked: Instant::now() };
     while worker.take_turn() {
         if worker.ticked.elapsed() >= TICK {
             worker.ticked = Instant::now();
@@ -99,27 +99,27 @@ impl Worker {
     fn take_turn(&mut self) -> bool {
         let rooms: Vec<bool> = self.integrations.iter().map(|integration| integration.takes_more()).collect();
         let wait = self.wait_for_timers(rooms.contains(&false));
-        match self.inbox.receive(wait, |index| rooms[index]) {
+        match self.receiver.receive(wait, |index| rooms[index]) {
             Received::Newcomer(mut integration) => {
                 integration.begin();
                 self.integrations.push(integration);
             }
-            Received::Letter(index, Letter::Control(Control::Stop { done })) => {
-                self.inbox.remove(index);
+            Received::Message(index, WorkerMessage::Control(Control::Stop { done })) => {
+                self.receiver.remove(index);
                 self.integrations.swap_remove(index).end();
                 // The caller may have stopped waiting.
                 let _ = done.send(());
             }
-            Received::Letter(index, Letter::Control(control)) => {
+            Received::Message(index, WorkerMessage::Control(control)) => {
                 if let Some(integration) = self.integrations.get_mut(index) {
                     integration.control(control);
                 }
             }
-            Received::Letter(index, Letter::Feed(from_feed)) => {
+            Received::Message(index, WorkerMessage::Feed(from_feed)) => {
                 if let Some(integration) = self.integrations.get_mut(index)
                     && let Some(rest) = integration.feed(from_feed)
                 {
-                    self.inbox.put_back(index, Letter::Feed(rest));
+                    self.receiver.put_back(index, WorkerMessage::Feed(rest));
                 }
             }
             Received::TimedOut => self.tick_those_due(),
@@ -128,9 +128,9 @@ impl Worker {
         true
     }
 
-    /// Returns the time until a timer of an integration is due of which no letter waits.
+    /// Returns the time until a timer of an integration is due of which no message waits.
     fn wait_for_timers(&self, is_room_missing: bool) -> Duration {
-        let idle = self.integrations.iter().enumerate().filter(|(index, _)| self.inbox.is_empty(*index));
+        let idle = self.integrations.iter().enumerate().filter(|(index, _)| self.receiver.is_empty(*index));
         let due = idle.map(|(_, integration)| integration.until_due()).min().unwrap_or(TICK);
         let wait = if is_room_missing { due.min(NO_ROOM) } else { due };
         wait.min(TICK.saturating_sub(self.ticked.elapsed()))
@@ -139,7 +139,7 @@ impl Worker {
     fn tick_those_due(&mut self) {
         let now = Timestamp::now();
         for (index, integration) in self.integrations.iter_mut().enumerate() {
-            if self.inbox.is_empty(index) && integration.until_due().is_zero() {
+            if self.receiver.is_empty(index) && integration.until_due().is_zero() {
                 integration.tick(now);
             }
         }
@@ -149,7 +149,7 @@ impl Worker {
     fn tick_all(&mut self) {
         let now = Timestamp::now();
         for (index, integration) in self.integrations.iter_mut().enumerate() {
-            let is_current = self.inbox.is_empty(index) && !integration.is_behind();
+            let is_current = self.receiver.is_empty(index) && !integration.is_behind();
             integration.tick(if is_current { now } else { integration.now() });
         }
     }
@@ -157,8 +157,8 @@ impl Worker {
     /// Gives those of whom something is left another turn, after the others.
     fn have_the_rest_go_on(&mut self) {
         for (index, integration) in self.integrations.iter().enumerate() {
-            if integration.goes_on() && !self.inbox.has_rest(index) {
-                self.inbox.put_back(index, Letter::Control(Control::GoOn));
+            if integration.goes_on() && !self.receiver.has_rest(index) {
+                self.receiver.put_back(index, WorkerMessage::Control(Control::GoOn));
             }
         }
     }

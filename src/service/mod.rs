@@ -40,13 +40,13 @@ use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
 use crate::kafka::publisher::Drained;
-use crate::sources::rta::inbox::Letter;
+use crate::sources::rta::worker_channel::WorkerMessage;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::telemetry::targets::SERVICE;
 use crate::views::model::{self, IntegrationIndex, ReadModel};
 
-use self::context::{Context, Outlets};
+use self::context::{Context, WorkerSenders};
 use self::running::{Beginning, Running};
 use self::serving::Serving;
 use self::workers::Workers;
@@ -174,7 +174,7 @@ impl Service {
             journal: journal_observer,
             publisher,
             handles: Handles::default(),
-            outlets: Outlets::default(),
+            senders: WorkerSenders::default(),
             workers: Workers::new(),
             updates,
             versions: Mutex::new(versions),
@@ -201,7 +201,7 @@ impl Service {
             model,
             model_thread,
             serving,
-            commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.outlets))),
+            commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.senders))),
             captures: tokio::spawn(captures::keep_clean(context.config.privacy.clone())),
             reload_refused,
             is_all_there: false,
@@ -363,17 +363,17 @@ impl Service {
         context.stop.cancel();
         // What is being started has published nothing yet.
         drop(starts);
-        let outlets: Vec<_> = context.outlets.read().values().cloned().collect();
+        let senders: Vec<_> = context.senders.read().values().cloned().collect();
         let finish = async {
             for slot in &mut slots {
                 if let At::Running(running) = &mut slot.at {
                     running.end_feed().await;
                 }
             }
-            for outlet in outlets {
+            for to_worker in senders {
                 // A worker that has ended needs no stop, and its end is seen below.
                 let (done, _) = tokio::sync::oneshot::channel();
-                let _ = outlet.send(Letter::Control(Control::Stop { done })).await;
+                let _ = to_worker.send(WorkerMessage::Control(Control::Stop { done })).await;
             }
         };
         tokio::pin!(finish);

@@ -26,9 +26,9 @@ use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::Source;
-use crate::sources::rta::inbox::{Letter, Outlet};
 use crate::sources::rta::listener::{Bound, Feed};
 use crate::sources::rta::settings::FeedSettings;
+use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
 use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::SERVICE;
 use crate::views::model::{IntegrationIndex, Update};
@@ -62,7 +62,7 @@ pub(super) struct Running {
     id: Arc<str>,
     index: IntegrationIndex,
     /// Absent where there is neither a feed nor anybody in the store.
-    worker: Option<(Outlet<Control>, Place)>,
+    worker: Option<(WorkerSender<Control>, Place)>,
     pub(super) feed: Option<RunningFeed>,
 }
 
@@ -146,8 +146,8 @@ impl Beginning {
             let worker =
                 integration_worker(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
             let Some(worker) = worker else { return Ok(()) };
-            let (outlet, place) = context.workers.assign(worker).map_err(|error| failed(&error))?;
-            running.worker = Some((outlet.clone(), place));
+            let (to_worker, place) = context.workers.assign(worker).map_err(|error| failed(&error))?;
+            running.worker = Some((to_worker.clone(), place));
             let (Some(realtime), Some(plan)) = (&integration.realtime, plan) else { return Ok(()) };
             let bound = match bound {
                 Some(bound) => bound,
@@ -155,7 +155,7 @@ impl Beginning {
                     .map_err(|problem| StartError(vec![problem]))?,
             };
             let parts = FeedParts { realtime, plan, tls, tables, bound, metrics };
-            running.feed = Some(parts.listen(context, &integration, outlet).map_err(|error| failed(&error))?);
+            running.feed = Some(parts.listen(context, &integration, to_worker).map_err(|error| failed(&error))?);
             Ok(())
         };
         let outcome = at_work();
@@ -164,8 +164,8 @@ impl Beginning {
             tokio::runtime::Handle::current().block_on(running.end(Arc::clone(context), Duration::ZERO));
             return Err(error);
         }
-        if let Some((outlet, _)) = &running.worker {
-            context.outlets.write().insert(index, outlet.clone());
+        if let Some((to_worker, _)) = &running.worker {
+            context.senders.write().insert(index, to_worker.clone());
         }
         context.handles.insert(index, handle);
         Ok(running)
@@ -244,7 +244,7 @@ impl FeedParts<'_> {
         self,
         context: &Context,
         integration: &Integration,
-        outlet: Outlet<Control>,
+        to_worker: WorkerSender<Control>,
     ) -> std::io::Result<RunningFeed> {
         let Self { realtime, plan, tls, tables, bound, metrics } = self;
         let address = bound.local_addr().ok();
@@ -255,7 +255,7 @@ impl FeedParts<'_> {
         let feed = Feed {
             id: Arc::clone(&integration.id),
             settings: Arc::clone(&settings),
-            outlet,
+            to_worker,
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
@@ -267,8 +267,8 @@ impl FeedParts<'_> {
 impl Running {
     /// Sends something to its worker, where it has one.
     pub(super) async fn control(&self, control: Control) {
-        let Some((outlet, _)) = &self.worker else { return };
-        if outlet.send(Letter::Control(control)).await.is_err() {
+        let Some((to_worker, _)) = &self.worker else { return };
+        if to_worker.send(WorkerMessage::Control(control)).await.is_err() {
             tracing::error!(target: SERVICE, integration = %self.id, "its worker has ended: not reloaded");
         }
     }
@@ -283,15 +283,15 @@ impl Running {
     /// Ends it, while the others run. What Kafka has not acknowledged within `grace` stays in the store.
     pub(super) async fn end(mut self, context: Arc<Context>, grace: Duration) {
         self.end_feed().await;
-        if let Some((outlet, place)) = self.worker.take() {
+        if let Some((to_worker, place)) = self.worker.take() {
             let (done, ended) = tokio::sync::oneshot::channel();
-            if outlet.send(Letter::Control(Control::Stop { done })).await.is_ok() {
+            if to_worker.send(WorkerMessage::Control(Control::Stop { done })).await.is_ok() {
                 // A worker that ends drops it.
                 let _ = ended.await;
             }
             context.workers.left(place);
         }
-        context.outlets.write().remove(&self.index);
+        context.senders.write().remove(&self.index);
         context.handles.remove(self.index);
         let Self { id, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::integration::integration_worker::IntegrationWorker;
 use crate::integration::worker::{self, Control};
-use crate::sources::rta::inbox::{self, Channel, Outlet};
+use crate::sources::rta::worker_channel::{self, Channel, WorkerSender};
 
 /// The threads.
 #[derive(Debug)]
@@ -47,16 +47,16 @@ impl Workers {
     }
 
     /// Gives an integration to the thread that has least to do. Blocks until that takes it.
-    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(Outlet<Control>, Place)> {
+    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(WorkerSender<Control>, Place)> {
         let has_feed = integration.has_feed();
-        let (outlet, channel) = inbox::channel(worker::INBOX);
+        let (to_worker, channel) = worker_channel::channel(worker::WORKER_CHANNEL);
         let mut threads = self.threads.lock();
         let loads: Vec<Load> = threads.iter().map(|worker| worker.load).collect();
         let place = Place { worker: choose(&loads, self.most, has_feed), has_feed };
         if place.worker == threads.len() {
-            let (add, inbox) = inbox::inbox();
+            let (add, receiver) = worker_channel::receiver();
             let name = format!("worker-{}", place.worker);
-            let thread = thread::Builder::new().name(name).spawn(move || worker::run(inbox))?;
+            let thread = thread::Builder::new().name(name).spawn(move || worker::run(receiver))?;
             threads.push(Worker { add, load: Load::default(), thread });
         }
         let worker = &mut threads[place.worker];
@@ -65,7 +65,7 @@ impl Workers {
         let add = worker.add.clone();
         drop(threads);
         add.send((channel, Box::new(integration))).map_err(|_| io::Error::other("a worker has ended"))?;
-        Ok((outlet, place))
+        Ok((to_worker, place))
     }
 
     /// An integration has ended.
