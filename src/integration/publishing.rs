@@ -167,7 +167,7 @@ impl Publishing {
             return;
         }
         match self.encoder.status_message(&status_now(engine, StatusKind::Heartbeat, at)) {
-            Ok(message) => self.handle.send_aside(message),
+            Ok(message) => self.handle.send_untracked(message),
             Err(error) => {
                 tracing::error!(target: INTEGRATION, integration = %self.id, %error, "a heartbeat cannot be encoded")
             }

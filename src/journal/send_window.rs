@@ -148,7 +148,7 @@ struct State {
     held_at: Option<u64>,
     /// When the oldest message left by an earlier run was written; until something is in memory.
     on_disk_since: Option<Instant>,
-    aside: Option<Arc<Message>>,
+    untracked: Option<Arc<Message>>,
     interrupted: bool,
     is_stopped: bool,
 }
@@ -178,7 +178,7 @@ impl SendWindow {
             until: u64::MAX,
             held_at,
             on_disk_since: None,
-            aside: None,
+            untracked: None,
             interrupted: false,
             is_stopped: false,
         };
@@ -237,8 +237,8 @@ impl SendWindow {
     }
 
     /// Sends a message once, bypassing the journal; one that still waits is replaced.
-    pub fn send_aside(&self, message: Message) {
-        self.state.lock().aside = Some(Arc::new(message));
+    pub fn send_untracked(&self, message: Message) {
+        self.state.lock().untracked = Some(Arc::new(message));
         self.work.notify_one();
     }
 
@@ -549,7 +549,7 @@ impl State {
     fn collect(&mut self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut messages = Vec::new();
         if self.held_at.is_none()
-            && let Some(message) = self.aside.take()
+            && let Some(message) = self.untracked.take()
         {
             let awaiting = TopicSet::of(message.route);
             messages.push(Outgoing { position: Outgoing::UNTRACKED, message, awaiting });

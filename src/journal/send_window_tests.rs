@@ -146,7 +146,7 @@ fn a_hold_lets_nothing_through_but_what_came_before_it() {
     append(&send_window, &[("a", "1"), ("a", "paused")]);
     send_window.hold(Some(2));
     append(&send_window, &[("a", "2")]);
-    send_window.send_aside(event("i", "heartbeat"));
+    send_window.send_untracked(event("i", "heartbeat"));
     assert_eq!(take(&send_window), [(0, BOTH.to_vec()), (1, BOTH.to_vec())]);
     acknowledge(&send_window, 0);
     acknowledge(&send_window, 1);

@@ -105,8 +105,8 @@ impl PublishHandle {
     }
 
     /// Sends a message once, bypassing the journal; not while publishing is held.
-    pub fn send_aside(&self, message: Message) {
-        self.lane.send_window().send_aside(message);
+    pub fn send_untracked(&self, message: Message) {
+        self.lane.send_window().send_untracked(message);
     }
 
     /// Whether publishing is held.

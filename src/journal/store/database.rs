@@ -267,7 +267,7 @@ impl Store {
     }
 
     /// Returns a reader with a connection of its own, for another thread. It must be dropped before
-    /// [`Store::set_aside_and_open`].
+    /// [`Store::quarantine_and_open`].
     ///
     /// # Errors
     /// When it cannot be opened.

@@ -232,10 +232,10 @@ mod tests {
         let store = open(&settings(&copied)).unwrap().store;
         assert_eq!(modes(&copied), closed);
         // What is set aside is as private.
-        let aside = store.set_aside_and_open("for a test").unwrap().store;
+        let store = store.quarantine_and_open("for a test").unwrap().store;
         let open_for_others = |mode: &String| !mode.ends_with("600") && mode != "700";
         assert_eq!(modes(&copied).into_iter().filter(open_for_others).collect::<Vec<_>>(), Vec::<String>::new());
-        drop(aside);
+        drop(store);
         // Somebody else's things stay as they are.
         let shared = folder.path().join("shared");
         fs::create_dir(&shared).unwrap();
