@@ -154,7 +154,7 @@ fn as_json(found: &Inspection, config: Option<&Config>) -> String {
             "coveredTo": row.covered_to,
             "checkpointAt": time(row.checkpoint_at),
             "agents": row.agents,
-            "heldAt": row.held_at,
+            "heldAt": row.paused_at,
             "recovered": row.recovered,
         })
     };
@@ -219,7 +219,7 @@ fn integration(row: &InspectedIntegration, now: Timestamp) -> Vec<String> {
         format!("  agents           {}{}", row.agents, if row.recovered { "" } else { ", not yet recovered" }),
         format!(
             "  held             {}",
-            row.held_at.map_or_else(|| "no".to_owned(), |at| format!("from position {at}"))
+            row.paused_at.map_or_else(|| "no".to_owned(), |at| format!("from position {at}"))
         ),
     ]
 }

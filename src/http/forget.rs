@@ -246,7 +246,7 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
 fn why_waiting(handles: &Handles, waiting: &[IntegrationIndex]) -> String {
     let waiting: Vec<PublishHandle> = waiting.iter().filter_map(|index| handles.get(*index)).collect();
     let pending: usize = waiting.iter().map(PublishHandle::pending).sum();
-    let why = if waiting.iter().any(PublishHandle::is_held) {
+    let why = if waiting.iter().any(PublishHandle::is_paused) {
         "publishing is paused"
     } else if pending > 0 {
         "Kafka has not taken everything yet"

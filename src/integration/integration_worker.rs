@@ -97,7 +97,7 @@ impl IntegrationWorker {
         let WorkerParts { id, index, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
         let WorkerParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
         engine.set_most_findings(SHARE_FINDINGS);
-        metrics.paused.set(if publish.is_held() { 1.0 } else { 0.0 });
+        metrics.paused.set(if publish.is_paused() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
         let publishing = Publishing::new(Arc::clone(&id), encoder, publish, metrics.clone(), refused, event_names);
         Self {
@@ -265,9 +265,9 @@ impl IntegrationWorker {
 
     fn set_publishing(&mut self, pause: bool, done: oneshot::Sender<bool>) {
         let at = self.pace.advance(Timestamp::now());
-        // A superseded instance wants the integration back, held or not.
+        // A superseded instance wants the integration back, paused or not.
         let is_taken_back = !pause && self.publishing.handle().claim();
-        if self.publishing.handle().is_held() == pause && !is_taken_back {
+        if self.publishing.handle().is_paused() == pause && !is_taken_back {
             // The caller may have stopped waiting.
             let _ = done.send(false);
             return;
@@ -283,7 +283,7 @@ impl IntegrationWorker {
             // Whoever asked may have stopped waiting.
             let _ = done.send(true);
         };
-        lane.hold(pause.then(|| lane.next()), Box::new(notify));
+        lane.pause(pause.then(|| lane.next()), Box::new(notify));
         self.metrics.paused.set(if pause { 1.0 } else { 0.0 });
         self.reporting.report(&self.engine, true, true);
     }
@@ -325,7 +325,7 @@ impl IntegrationWorker {
     /// Writes again what is due, unless much waits for Kafka: that need not be sent twice.
     fn refresh(&mut self, at: Timestamp) {
         let handle = self.publishing.handle();
-        if !handle.is_held() && handle.oldest_age() < REFRESH_WAIT {
+        if !handle.is_paused() && handle.oldest_age() < REFRESH_WAIT {
             self.publishing.refresh(self.saved.due_again(at));
         }
     }

@@ -119,7 +119,7 @@ impl Life {
     fn killed(self) {
         let Self { worker, publisher, .. } = self;
         let (written, is_written) = crossbeam_channel::bounded(1);
-        worker.publishing.lane().hold(None, Box::new(move || written.send(()).unwrap()));
+        worker.publishing.lane().pause(None, Box::new(move || written.send(()).unwrap()));
         is_written.recv_timeout(Duration::from_secs(60)).unwrap();
         drop(worker);
         drop(publisher);

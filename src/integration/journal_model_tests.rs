@@ -51,7 +51,7 @@ enum Op {
     /// The producer is lost.
     Rewind,
     /// Publishing is paused where it is, or resumed; the answer is waited for or not.
-    Hold { is_on: bool, is_waited_for: bool },
+    Pause { is_on: bool, is_waited_for: bool },
     /// The agents that have changed are written, in so many portions.
     Checkpoint { portions: usize },
     /// The process dies. Kafka may know better than the store what is committed.
@@ -73,7 +73,7 @@ fn op() -> impl Strategy<Value = Op> {
         10 => deliver.prop_map(|(queue, count, is_reported)| Op::Deliver { queue, count, is_reported }),
         1 => Just(Op::Commit),
         1 => Just(Op::Rewind),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(is_on, is_waited_for)| Op::Hold { is_on, is_waited_for }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(is_on, is_waited_for)| Op::Pause { is_on, is_waited_for }),
         2 => (1..4_usize).prop_map(|portions| Op::Checkpoint { portions }),
         2 => any::<bool>().prop_map(|kafka_knows| Op::Crash { kafka_knows }),
         1 => Just(Op::End),
@@ -117,9 +117,9 @@ struct Model {
     /// `first`, as the store is certain to know it.
     stored_first: u64,
     taken: u64,
-    held_at: Option<u64>,
-    /// What the store may say of the hold.
-    stored_holds: Vec<Option<u64>>,
+    paused_at: Option<u64>,
+    /// What the store may say of the pause.
+    stored_pauses: Vec<Option<u64>>,
     /// Greatest `covers` of a checkpoint.
     covered_to: u64,
     /// Messages on their way, by topic and key.
@@ -184,8 +184,8 @@ impl Model {
             first: 0,
             stored_first: 0,
             taken: 0,
-            held_at: None,
-            stored_holds: vec![None],
+            paused_at: None,
+            stored_pauses: vec![None],
             covered_to: 0,
             lines: BTreeMap::new(),
             kafka: BTreeMap::new(),
@@ -213,7 +213,7 @@ impl Model {
             Op::Deliver { queue, count, is_reported } => self.deliver(*queue, *count, *is_reported),
             Op::Commit => self.commit(),
             Op::Rewind => self.rewind(),
-            Op::Hold { is_on, is_waited_for } => self.hold(*is_on, *is_waited_for),
+            Op::Pause { is_on, is_waited_for } => self.pause(*is_on, *is_waited_for),
             Op::Checkpoint { portions } => self.checkpoint(*portions),
             Op::Crash { kafka_knows } => self.crash(*kafka_knows),
             Op::End => self.end(),
@@ -221,7 +221,7 @@ impl Model {
         }
         assert_eq!(self.send_window().acknowledged_to(), self.first);
         assert_eq!(self.lane.next(), self.next);
-        assert_eq!(self.send_window().held_at(), self.held_at);
+        assert_eq!(self.send_window().paused_at(), self.paused_at);
         assert!(self.send_window().end() >= self.written_to && self.send_window().end() <= self.next);
     }
 
@@ -277,8 +277,8 @@ impl Model {
         self.journal.as_ref().unwrap().wait_written(Instant::now() + LONG);
         self.written_to = self.next;
         assert_eq!(self.send_window().end(), self.next);
-        if self.stored_holds.len() > 1 {
-            self.stored_holds = vec![self.held_at];
+        if self.stored_pauses.len() > 1 {
+            self.stored_pauses = vec![self.paused_at];
         }
     }
 
@@ -292,7 +292,7 @@ impl Model {
     }
 
     fn limit(&self, end: u64) -> u64 {
-        self.held_at.map_or(end, |held_at| held_at.min(end))
+        self.paused_at.map_or(end, |paused_at| paused_at.min(end))
     }
 
     /// Returns whether anything came.
@@ -399,23 +399,23 @@ impl Model {
         self.taken = self.first;
     }
 
-    fn hold(&mut self, is_on: bool, is_waited_for: bool) {
+    fn pause(&mut self, is_on: bool, is_waited_for: bool) {
         let at = is_on.then_some(self.next);
         let (done, answer) = std::sync::mpsc::channel();
         // Nobody is notified who does not wait.
-        self.lane.hold(
+        self.lane.pause(
             at,
             Box::new(move || {
                 let _ = done.send(());
             }),
         );
-        self.held_at = at;
-        self.stored_holds.push(at);
+        self.paused_at = at;
+        self.stored_pauses.push(at);
         if is_waited_for {
             answer.recv_timeout(LONG).unwrap();
             self.written_to = self.next;
             self.stored_first = self.stored_first.max(self.first);
-            self.stored_holds = vec![at];
+            self.stored_pauses = vec![at];
         }
     }
 
@@ -478,7 +478,7 @@ impl Model {
         assert_eq!(self.journal.take().unwrap().finish(Instant::now() + LONG), 0);
         self.written_to = self.next;
         self.stored_first = self.first;
-        self.stored_holds = vec![self.held_at];
+        self.stored_pauses = vec![self.paused_at];
         let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
         self.reopen(folder);
     }
@@ -493,7 +493,7 @@ impl Model {
         let lane = journal.open(lane).unwrap();
         self.written_to = self.next;
         self.stored_first = self.first;
-        self.stored_holds = vec![self.held_at];
+        self.stored_pauses = vec![self.paused_at];
         let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
         self.reopened(folder, journal, lane, restored, reader);
     }
@@ -516,7 +516,7 @@ impl Model {
         let uncovered = self.batches.iter().filter(|batch| batch.end() > self.covered_to);
         let said_nothing = uncovered.take_while(|batch| batch.after.is_empty()).last().map(Written::end);
         assert!(stored.covered_to <= said_nothing.unwrap_or(self.covered_to));
-        assert!(self.stored_holds.contains(&stored.held_at), "{:?} {:?}", stored.held_at, self.stored_holds);
+        assert!(self.stored_pauses.contains(&stored.paused_at), "{:?} {:?}", stored.paused_at, self.stored_pauses);
         // Agents: each as after their last event.
         let mut sequences = BTreeMap::new();
         for batch in &self.batches {
@@ -549,8 +549,8 @@ impl Model {
         self.stored_first = acknowledged_to;
         self.taken = acknowledged_to;
         self.covered_to = stored.covered_to;
-        self.held_at = stored.held_at;
-        self.stored_holds = vec![stored.held_at];
+        self.paused_at = stored.paused_at;
+        self.stored_pauses = vec![stored.paused_at];
         self.awaiting.clear();
         for position in self.first..self.next {
             let awaiting = topics(self.message(position).0);
@@ -567,7 +567,7 @@ impl Model {
 
     /// Everything gets through in the end, and nothing is left.
     fn drain(&mut self) {
-        self.hold(false, true);
+        self.pause(false, true);
         self.rewind();
         self.wait_written();
         while self.first < self.next {

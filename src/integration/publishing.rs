@@ -163,7 +163,7 @@ impl Publishing {
 
     /// Publishes a heartbeat. It matters only for a moment, so it does not go through the journal.
     pub(super) fn beat(&self, engine: &Engine, at: Timestamp) {
-        if self.handle.is_held() {
+        if self.handle.is_paused() {
             return;
         }
         match self.encoder.status_message(&status_now(engine, StatusKind::Heartbeat, at)) {

@@ -149,11 +149,11 @@ impl Lane {
         true
     }
 
-    /// Holds publishing from this position on, or resumes it; survives restarts once `done` is called.
-    pub fn hold(&self, at: Option<u64>, done: Done) {
-        self.send_window.hold(at);
+    /// Pauses publishing before this position, or resumes it; survives restarts once `done` is called.
+    pub fn pause(&self, at: Option<u64>, done: Done) {
+        self.send_window.pause(at);
         let mut queue = self.shared.queue.lock();
-        self.push(&mut queue, Item::Hold { lane: self.index, at, done });
+        self.push(&mut queue, Item::Pause { lane: self.index, at, done });
     }
 
     /// Returns the runs that counted its positions, this one last.
@@ -219,7 +219,7 @@ impl Lane {
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
         if !self.try_fetch(integration, position) {
             // Whether it was stopped, the caller finds out.
-            let _ = self.send_window.pause(FETCH_AGAIN);
+            let _ = self.send_window.wait_for(FETCH_AGAIN);
         }
     }
 

@@ -128,7 +128,7 @@ impl Journal {
         let opened = self.with_store(move |store| store.reader().map(|reader| (store.begin_run(begun), reader)));
         let (runs, reader) = opened.recv().map_err(|_| JournalError::Ended)??;
         let send_window =
-            Arc::new(SendWindow::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.held_at));
+            Arc::new(SendWindow::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.paused_at));
         let shared = Arc::clone(&self.shared);
         send_window.when_released(Box::new(move || shared.acknowledged()));
         // What cannot be read is handled when it is fetched.

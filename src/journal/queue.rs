@@ -131,7 +131,7 @@ pub(super) enum Item {
         /// The runs of its journal, with that mark.
         runs: String,
     },
-    Hold {
+    Pause {
         lane: LaneIndex,
         at: Option<u64>,
         done: Done,
@@ -160,7 +160,7 @@ impl Item {
         match self {
             Self::Batch { content, .. } => content.len(),
             Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. }
+            Self::Pause { .. }
             | Self::Open { .. }
             | Self::Close { .. }
             | Self::Work(_)
@@ -173,7 +173,7 @@ impl Item {
         match self {
             Self::Batch { lane, .. }
             | Self::Checkpoint { lane, .. }
-            | Self::Hold { lane, .. }
+            | Self::Pause { lane, .. }
             | Self::Erase { lane, .. }
             | Self::RunKnown { lane, .. }
             | Self::Open { lane, .. }

@@ -7,7 +7,7 @@
 //!   that [`SendWindow::acknowledged_to`] is a prefix: everything below it is in Kafka;
 //! * [`SendWindow::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
 //! * it is a *window*: what does not fit stays on disk only, and the publisher has to fetch it ([`Taken::Behind`]);
-//! * nothing from a *hold* on is given out ([`SendWindow::hold`]): the integration is paused.
+//! * nothing from the position of a pause on is given out ([`SendWindow::pause`]): the integration is paused.
 //!
 //! Invariant of order: after a rewind, a message is sent again if it is not acknowledged *or* if an earlier message of
 //! the same key has to be sent again to the same topic. The last copies of a key's messages are therefore always in
@@ -145,7 +145,7 @@ struct State {
     /// What the publisher waits for in [`SendWindow::take`].
     until: u64,
     /// Nothing from this position on is given out.
-    held_at: Option<u64>,
+    paused_at: Option<u64>,
     /// When the oldest message left by an earlier run was written; until something is in memory.
     on_disk_since: Option<Instant>,
     untracked: Option<Arc<Message>>,
@@ -166,7 +166,7 @@ pub struct SendWindow {
 
 impl SendWindow {
     /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
-    pub fn new(limits: Limits, first: u64, end: u64, held_at: Option<u64>) -> Self {
+    pub fn new(limits: Limits, first: u64, end: u64, paused_at: Option<u64>) -> Self {
         let state = State {
             entries: VecDeque::new(),
             first,
@@ -176,7 +176,7 @@ impl SendWindow {
             lost: 0,
             unsettled: 0,
             until: u64::MAX,
-            held_at,
+            paused_at,
             on_disk_since: None,
             untracked: None,
             interrupted: false,
@@ -242,16 +242,16 @@ impl SendWindow {
         self.work.notify_one();
     }
 
-    /// Holds everything from this position on; `None` ends the hold.
-    pub fn hold(&self, at: Option<u64>) {
-        self.state.lock().held_at = at;
+    /// Pauses before this position; `None` resumes.
+    pub fn pause(&self, at: Option<u64>) {
+        self.state.lock().paused_at = at;
         self.work.notify_all();
         self.empty.notify_all();
     }
 
-    /// Returns the position from which it is held.
-    pub fn held_at(&self) -> Option<u64> {
-        self.state.lock().held_at
+    /// Returns the position before which it is paused.
+    pub fn paused_at(&self) -> Option<u64> {
+        self.state.lock().paused_at
     }
 
     /// Returns the position after the last message in the journal.
@@ -400,7 +400,7 @@ impl SendWindow {
 
     /// Waits so long on behalf of the publisher; true if the send window was stopped meanwhile.
     #[must_use]
-    pub fn pause(&self, wait: Duration) -> bool {
+    pub fn wait_for(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         let mut state = self.state.lock();
         while !state.is_stopped {
@@ -418,7 +418,8 @@ impl SendWindow {
         self.empty.notify_all();
     }
 
-    /// Waits until everything that is not held is acknowledged, at most until the deadline. Returns how many messages are left.
+    /// Waits until everything before a pause is acknowledged, at most until the deadline. Returns how many messages are
+    /// left.
     pub fn wait_empty(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         while state.first < state.limit(u64::MAX) && !state.is_stopped {
@@ -498,7 +499,7 @@ impl State {
 
     /// Returns the position where giving out ends.
     fn limit(&self, until: u64) -> u64 {
-        self.held_at.map_or(self.end, |held_at| held_at.min(self.end)).min(until)
+        self.paused_at.map_or(self.end, |paused_at| paused_at.min(self.end)).min(until)
     }
 
     /// Returns the position that must be fetched before anything can go on. The window is refilled when half of it is free.
@@ -548,7 +549,7 @@ impl State {
 
     fn collect(&mut self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut messages = Vec::new();
-        if self.held_at.is_none()
+        if self.paused_at.is_none()
             && let Some(message) = self.untracked.take()
         {
             let awaiting = TopicSet::of(message.route);

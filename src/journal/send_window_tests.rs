@@ -141,17 +141,17 @@ fn what_is_committed_already_is_never_fetched() {
 }
 
 #[test]
-fn a_hold_lets_nothing_through_but_what_came_before_it() {
+fn a_pause_lets_nothing_through_but_what_came_before_it() {
     let send_window = send_window(10);
     append(&send_window, &[("a", "1"), ("a", "paused")]);
-    send_window.hold(Some(2));
+    send_window.pause(Some(2));
     append(&send_window, &[("a", "2")]);
     send_window.send_untracked(event("i", "heartbeat"));
     assert_eq!(take(&send_window), [(0, BOTH.to_vec()), (1, BOTH.to_vec())]);
     acknowledge(&send_window, 0);
     acknowledge(&send_window, 1);
-    assert_eq!(send_window.wait_empty(Instant::now() + LONG), 1, "what is held is not waited for");
-    send_window.hold(None);
+    assert_eq!(send_window.wait_empty(Instant::now() + LONG), 1, "what is paused is not waited for");
+    send_window.pause(None);
     assert_eq!(take(&send_window), [(Outgoing::UNTRACKED, BOTH.to_vec()), (2, BOTH.to_vec())]);
 }
 

@@ -249,7 +249,7 @@ impl Writer {
                     Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
                 }
                 Item::RunKnown { runs, .. } => Write::Runs { integration, runs },
-                Item::Hold { at, .. } => Write::Held { integration, at: *at },
+                Item::Pause { at, .. } => Write::Paused { integration, at: *at },
             };
             writes.push(write);
         }
@@ -384,7 +384,7 @@ impl Writer {
                     self.lanes.remove(&index);
                     done();
                 }
-                Item::Hold { done, .. } => done(),
+                Item::Pause { done, .. } => done(),
             }
         }
         let mut queue = self.shared.queue.lock();
@@ -406,7 +406,7 @@ impl Writer {
         let others: Vec<_> = self
             .lanes
             .iter()
-            .filter(|(other, lane)| **other != index && lane.send_window.held_at().is_none())
+            .filter(|(other, lane)| **other != index && lane.send_window.paused_at().is_none())
             .collect();
         let queue = self.shared.queue.lock();
         let others = others.into_iter().filter(|(other, lane)| lane.left_to() < queue.lane(**other).next);

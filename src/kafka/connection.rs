@@ -111,7 +111,7 @@ impl Connection {
             if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
                 break partition::ever_of(key.as_bytes(), found.partitions().len());
             }
-            if self.send_window.pause(PROBE_PAUSE) {
+            if self.send_window.wait_for(PROBE_PAUSE) {
                 return Err(Refusal::Stopped);
             }
         };
@@ -173,7 +173,7 @@ impl Connection {
             self.on_the_way.iter().for_each(|on_the_way| on_the_way.remove());
             match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
                 RDKafkaErrorCode::QueueFull => {
-                    if self.send_window.pause(QUEUE_FULL_WAIT) {
+                    if self.send_window.wait_for(QUEUE_FULL_WAIT) {
                         return Err(Refusal::Stopped);
                     }
                     record = returned;

@@ -211,12 +211,12 @@ impl Driver {
 
     /// Waits that long, unless the send window is stopped.
     pub(super) fn pause(&self, wait: Duration) -> Result<(), Stopped> {
-        if self.send_window.pause(wait) { Err(Stopped) } else { Ok(()) }
+        if self.send_window.wait_for(wait) { Err(Stopped) } else { Ok(()) }
     }
 
     /// Whether the send window was stopped.
     pub(super) fn is_stopped(&self) -> bool {
-        self.send_window.pause(Duration::ZERO)
+        self.send_window.wait_for(Duration::ZERO)
     }
 }
 

@@ -112,7 +112,7 @@ impl FailurePolicy {
     /// Does the same after a wait, however many attempts it takes; `None` once the send window is stopped.
     pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<Connection> {
         loop {
-            if self.send_window.pause(wait) {
+            if self.send_window.wait_for(wait) {
                 return None;
             }
             match self.connect(servers, kafka) {
@@ -218,7 +218,7 @@ impl FailurePolicy {
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
             // A broker that cannot be asked accepts nothing either: the message waits like everything else.
             answer = probe(connection, &side.name)?;
-            if answer.is_ok() || self.send_window.pause(ANSWER_WAIT) {
+            if answer.is_ok() || self.send_window.wait_for(ANSWER_WAIT) {
                 break;
             }
         }

@@ -104,14 +104,14 @@ impl PublishHandle {
         self.lane.send_window().oldest_age().max(self.lane.oldest_age())
     }
 
-    /// Sends a message once, bypassing the journal; not while publishing is held.
+    /// Sends a message once, bypassing the journal; not while publishing is paused.
     pub fn send_untracked(&self, message: Message) {
         self.lane.send_window().send_untracked(message);
     }
 
-    /// Whether publishing is held.
-    pub fn is_held(&self) -> bool {
-        self.lane.send_window().held_at().is_some()
+    /// Whether publishing is paused.
+    pub fn is_paused(&self) -> bool {
+        self.lane.send_window().paused_at().is_some()
     }
 
     /// Returns how the store is doing.
@@ -242,7 +242,7 @@ impl Publisher {
         Ok(handle)
     }
 
-    /// Ends publishing for an integration, while others go on: waits until everything that is not held is acknowledged, at
+    /// Ends publishing for an integration, while others go on: waits until everything before a pause is acknowledged, at
     /// most until the deadline, and closes the lane. What Kafka does not have stays in the store. Returns how many messages
     /// that is. Blocks.
     pub fn close(&self, integration: &str, deadline: Instant) -> usize {
@@ -296,7 +296,7 @@ impl Publisher {
         self.journal.close();
     }
 
-    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang
+    /// Closes, waits until everything before a pause is acknowledged or the deadline has come, and ends. Threads that hang
     /// on the disk or on Kafka end with the process.
     #[must_use]
     pub fn drain(&self, deadline: Instant) -> Drained {

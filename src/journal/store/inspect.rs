@@ -121,7 +121,7 @@ pub struct InspectedIntegration {
     /// Rows in table `agent`.
     pub agents: u64,
     /// Nothing from here on is published.
-    pub held_at: Option<u64>,
+    pub paused_at: Option<u64>,
     /// The agent table is whole.
     pub recovered: bool,
 }
@@ -185,7 +185,7 @@ fn integration(connection: &Connection, row: IntegrationRow) -> Result<Inspected
         covered_to: row.covered_to,
         checkpoint_at: row.checkpoint_at,
         agents: unsigned(agents)?,
-        held_at: row.held_at,
+        paused_at: row.paused_at,
         recovered: row.recovered,
     })
 }

@@ -77,7 +77,7 @@ fn what_is_committed_is_there_after_reopening() {
                     feed: b"feed",
                     recovered: true,
                 },
-                Write::Held { integration: number, at: Some(12) },
+                Write::Paused { integration: number, at: Some(12) },
             ])
             .unwrap();
         store
@@ -94,7 +94,7 @@ fn what_is_committed_is_there_after_reopening() {
         next: 20,
         acknowledged_to: 0,
         covered_to: 10,
-        held_at: Some(12),
+        paused_at: Some(12),
         bytes: 11,
         agents: 2,
         recovered: true,
@@ -453,7 +453,7 @@ fn the_file_shrinks_after_an_outage() {
         store.commit(&[Write::Acknowledged { integration: number, to: k * 10 }]).unwrap();
     }
     for _ in 0..100 {
-        store.commit(&[Write::Held { integration: number, at: None }]).unwrap();
+        store.commit(&[Write::Paused { integration: number, at: None }]).unwrap();
     }
     drop(store);
     assert!(grown > 30_000_000 && size() < 12_000_000, "{grown} bytes, then {}", size());
