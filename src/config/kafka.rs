@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::document::{Node, Value};
 use super::model::{Bootstrap, Delivery, Format, Kafka, Retention, Topics};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema;
-use super::tree::{Node, Value};
 use super::values;
 
 const ONE_IN_FLIGHT: &str = "a second request could get in ahead of a refused first one, which would then be lost";

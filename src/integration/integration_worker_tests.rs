@@ -10,7 +10,7 @@ use crate::config;
 use crate::config::mapping as mapping_files;
 use crate::config::model::Config;
 use crate::engine::Finding;
-use crate::integration::observers;
+use crate::integration::metrics_bridge;
 use crate::integration::restore::{self, Restored};
 use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
@@ -85,7 +85,7 @@ impl Life {
             engine,
             encoder: Encoder::new(Arc::clone(&id), config.kafka.format),
             publish: publisher.handle(&id).unwrap(),
-            metrics: observers::feed_metrics(&Metrics::new().unwrap(), &id),
+            metrics: metrics_bridge::feed_metrics(&Metrics::new().unwrap(), &id),
             model,
             refused: Arc::default(),
             checkpoint,

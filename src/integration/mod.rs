@@ -8,7 +8,7 @@
 //!   older than Kafka; [`removal`]: an integration that is no longer in the configuration;
 //! * `forgetting`, `retention`: people who are forgotten;
 //! * [`handles`]: the ways to Kafka of those that are at work;
-//! * `reporting`, `conditions`, `staleness`, [`observers`]: what is wrong with a feed, and metrics;
+//! * `reporting`, `conditions`, `staleness`, [`metrics_bridge`]: what is wrong with a feed, and metrics;
 //! * [`mapping_versions`]: versions of a mapping, which only grow.
 
 mod behind;
@@ -24,7 +24,7 @@ pub(crate) mod from_kafka;
 pub mod handles;
 pub mod integration_worker;
 pub mod mapping_versions;
-pub mod observers;
+pub mod metrics_bridge;
 mod overflow;
 mod pace;
 mod publishing;

@@ -24,7 +24,7 @@ use crate::journal::{Journal, JournalError, LaneStart, Refused, StoreHealth};
 use super::comparison::{Compared, Comparer, Comparison, KnownAgents};
 use super::delivery::Monitor;
 use super::driver::{self, SpawnError};
-use super::embedded::{Embedded, EmbeddedError};
+use super::mock_cluster::{MockCluster, MockClusterError};
 use super::observer::{KafkaHealth, Observer};
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
@@ -38,9 +38,9 @@ pub enum StartError {
     /// librdkafka does not accept the settings.
     #[error("kafka settings are not accepted, see kafka.properties: {0}")]
     Settings(KafkaError),
-    /// The embedded cluster could not be started.
+    /// The mock cluster could not be started.
     #[error(transparent)]
-    Embedded(#[from] EmbeddedError),
+    MockCluster(#[from] MockClusterError),
     /// The system provides no thread.
     #[error("no thread for publishing: {0}")]
     Thread(#[from] std::io::Error),
@@ -146,18 +146,18 @@ pub struct Publisher {
     comparer: Comparer,
     journal: Journal,
     topics: Option<TopicKeeper>,
-    embedded: Option<Embedded>,
+    mock_cluster: Option<MockCluster>,
     servers: String,
 }
 
 impl Publisher {
-    /// Starts the embedded cluster where the configuration asks for one; it must exist before anything is read from it.
+    /// Starts the mock cluster where the configuration asks for one; it must exist before anything is read from it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn embedded(kafka: &Kafka) -> Result<Option<Embedded>, StartError> {
+    pub fn mock_cluster(kafka: &Kafka) -> Result<Option<MockCluster>, StartError> {
         match &kafka.bootstrap {
-            Bootstrap::Embedded => Ok(Some(Embedded::start(plan(kafka))?)),
+            Bootstrap::Embedded => Ok(Some(MockCluster::start(plan(kafka))?)),
             Bootstrap::Servers(_) => Ok(None),
         }
     }
@@ -169,12 +169,12 @@ impl Publisher {
     /// When the settings are not accepted, or a thread cannot be started. Never because Kafka is away.
     pub fn start(
         kafka: &Kafka,
-        embedded: Option<Embedded>,
+        mock_cluster: Option<MockCluster>,
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let lanes = journal.lanes();
-        let publisher = Self::new(kafka, embedded, journal)?;
+        let publisher = Self::new(kafka, mock_cluster, journal)?;
         for (integration, lane) in lanes {
             publisher.publish(&integration, lane, observe(&integration), KnownAgents::Nobody)?;
         }
@@ -185,15 +185,15 @@ impl Publisher {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn new(kafka: &Kafka, embedded: Option<Embedded>, journal: Journal) -> Result<Self, StartError> {
-        let servers = match (&kafka.bootstrap, &embedded) {
-            (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
+    pub fn new(kafka: &Kafka, mock_cluster: Option<MockCluster>, journal: Journal) -> Result<Self, StartError> {
+        let servers = match (&kafka.bootstrap, &mock_cluster) {
+            (_, Some(mock_cluster)) => mock_cluster.bootstrap_servers().to_owned(),
             (Bootstrap::Servers(servers), None) => servers.clone(),
             (Bootstrap::Embedded, None) => String::new(),
         };
         let comparer = Comparer::spawn(&servers, kafka)?;
-        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
-        Ok(Self { kafka: kafka.clone(), ways: Mutex::default(), comparer, journal, topics, embedded, servers })
+        let topics = if mock_cluster.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
+        Ok(Self { kafka: kafka.clone(), ways: Mutex::default(), comparer, journal, topics, mock_cluster, servers })
     }
 
     /// Opens the lane of an integration and publishes what is in it and what comes into it, while others go on. Before
@@ -223,7 +223,7 @@ impl Publisher {
         let monitor = Arc::new(Monitor::new(Arc::clone(integration), &self.kafka, observer));
         let comparison = self.comparer.comparison(match known {
             // A cluster inside the process begins anew with it.
-            KnownAgents::Sequences(_) if self.embedded.is_some() => KnownAgents::AsKafka,
+            KnownAgents::Sequences(_) if self.mock_cluster.is_some() => KnownAgents::AsKafka,
             known => known,
         });
         let owner = self.journal.store_id();

@@ -28,8 +28,8 @@ const DEAD_LETTER: &str = "rta.dead-letter";
 fn start(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::TempDir) {
     let (journal, store) = testing::journal(kafka, &[ID]);
     let (observer, seen) = testing::recorder();
-    let embedded = Publisher::embedded(kafka).unwrap();
-    let publisher = Publisher::start(kafka, embedded, journal, |_| Arc::clone(&observer)).unwrap();
+    let mock_cluster = Publisher::mock_cluster(kafka).unwrap();
+    let publisher = Publisher::start(kafka, mock_cluster, journal, |_| Arc::clone(&observer)).unwrap();
     let handle = publisher.handle(ID).unwrap();
     (publisher, handle, seen, store)
 }

@@ -14,7 +14,7 @@ use crate::config::model::{Config, Integration};
 use crate::integration::command::{Command, Task};
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
+use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::worker::Control;
 use crate::kafka::Publisher;
 use crate::sources::rta::listener::Bound;
@@ -61,7 +61,7 @@ impl Context {
     pub(super) fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
         let metrics = if integration.is_removed { &self.unseen } else { &self.metrics };
         self.metrics.set_removed(&integration.id, integration.is_removed);
-        let feed = observers::feed_metrics(metrics, &integration.id);
+        let feed = metrics_bridge::feed_metrics(metrics, &integration.id);
         self.journal.add(&integration.id, &feed);
         feed
     }

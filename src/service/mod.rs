@@ -32,7 +32,7 @@ use crate::config::problem::{Origin, Problem};
 use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
+use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::restore::{self, Opening, Restored};
 use crate::integration::worker::Control;
 use crate::join;
@@ -149,7 +149,7 @@ impl Service {
         };
         let Opening { store, removed, restored, incidents } =
             opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        observers::tell(&metrics, &incidents);
+        metrics_bridge::tell(&metrics, &incidents);
         let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
         // Those behind the configured ones are looked after until nothing of them is left.
         let integrations: Vec<Integration> = config.integrations.iter().cloned().chain(removed).collect();
@@ -164,8 +164,8 @@ impl Service {
         };
         let journal = Journal::start(store, &[], bounds, Arc::clone(&journal_observer) as Arc<dyn StoreObserver>);
         let journal = journal.map_err(|error| failed(&error))?;
-        let embedded = Publisher::embedded(&config.kafka).map_err(|error| failed(&error))?;
-        let publisher = Publisher::new(&config.kafka, embedded, journal).map_err(|error| failed(&error))?;
+        let mock_cluster = Publisher::mock_cluster(&config.kafka).map_err(|error| failed(&error))?;
+        let publisher = Publisher::new(&config.kafka, mock_cluster, journal).map_err(|error| failed(&error))?;
         let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
         let context = Arc::new(Context {

@@ -18,7 +18,7 @@ use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::integration::from_kafka;
 use crate::integration::integration_worker::{IntegrationWorker, WorkerParts};
-use crate::integration::observers::ProducerObserver;
+use crate::integration::metrics_bridge::ProducerObserver;
 use crate::integration::restore::{self, Restored};
 use crate::integration::worker::Control;
 use crate::journal::LaneStart;
