@@ -66,7 +66,7 @@ pub(super) fn store(loaded: &Loaded, path: &Path) -> Option<config::Problem> {
         let message = "[store] in_memory: what Kafka has not got is lost when the process ends";
         return Some(config::Problem::warning(origin(), message));
     }
-    match store::look(&store.directory)? {
+    match store::probe(&store.directory)? {
         Finding::Refused(why) => Some(config::Problem::error(origin(), format!("[store] {why}"))),
         Finding::InMemory(why) => {
             let message = format!(

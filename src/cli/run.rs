@@ -144,12 +144,12 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     }
     let Some(config) = loaded.config else {
         tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
-        service.tell_reload(true);
+        service.record_reload(true);
         return;
     };
     let level = config.log.level.clone();
     let reloaded = service.reload(config, path).await;
-    service.tell_reload(reloaded.is_err());
+    service.record_reload(reloaded.is_err());
     match reloaded {
         Ok(Reloaded { needs_restart, added, started_again, removed }) => {
             if let Err(error) = log_level.configure(&level) {

@@ -45,7 +45,7 @@ impl IntegrationWorker {
     pub(super) fn answer_comparison(&self) {
         let comparison = self.publishing.handle().comparison();
         if comparison.asks() {
-            comparison.tell(self.engine.sequences());
+            comparison.answer(self.engine.sequences());
         }
     }
 

@@ -238,8 +238,8 @@ impl Lane {
         if !error.is_damage() {
             return failed(&error);
         }
-        let looked = self.reader.lock().next_row(self.number, position);
-        match looked {
+        let found = self.reader.lock().next_row(self.number, position);
+        match found {
             Ok(next) => {
                 let lost = self.send_window.lose(next.unwrap_or(end));
                 tracing::error!(

@@ -264,7 +264,7 @@ impl SendWindow {
         let mut state = self.state.lock();
         state.until = until;
         loop {
-            if let Some(taken) = state.look(self.limits, most) {
+            if let Some(taken) = state.try_take(self.limits, most) {
                 return taken;
             }
             self.work.wait(&mut state);
@@ -276,7 +276,7 @@ impl SendWindow {
     pub(crate) fn try_take(&self, most: usize, until: u64) -> Option<Taken> {
         let mut state = self.state.lock();
         state.until = until;
-        state.look(self.limits, most)
+        state.try_take(self.limits, most)
     }
 
     /// Records that a topic has the message. Returns the message's route when that was the last topic it waited for; unknown
@@ -512,7 +512,7 @@ impl State {
     }
 
     /// Returns what there is for the publisher, if anything.
-    fn look(&mut self, limits: Limits, most: usize) -> Option<Taken> {
+    fn try_take(&mut self, limits: Limits, most: usize) -> Option<Taken> {
         if self.is_stopped {
             return Some(Taken::Stopped);
         }

@@ -148,7 +148,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Runs to the end; returns how many messages could not be written.
     pub(super) fn run(mut self) -> usize {
-        self.tell_size();
+        self.report_size();
         while let Some(items) = self.next_work() {
             let items = self.open_lanes(items);
             self.shared.take_acknowledged();
@@ -286,7 +286,7 @@ impl Writer {
                     // A program that keeps us out would keep us out of that too.
                     if !matches!(error, StoreError::Busy(_)) {
                         self.let_go();
-                        self.tell_size();
+                        self.report_size();
                     }
                     let mut queue = self.shared.queue.lock();
                     let again = Instant::now() + backoff;
@@ -397,7 +397,7 @@ impl Writer {
         queue.writing = 0;
         drop(queue);
         self.shared.room.notify_all();
-        self.tell_size();
+        self.report_size();
     }
 
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
@@ -446,7 +446,7 @@ impl Writer {
         self.shared.set_erasing(!self.erasing.is_empty());
     }
 
-    fn tell_size(&self) {
+    fn report_size(&self) {
         let queue = self.shared.queue.lock();
         let all = queue.stored();
         let stored: Vec<u64> = self.lanes.keys().map(|index| queue.lane(*index).stored).collect();

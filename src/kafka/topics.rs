@@ -169,7 +169,11 @@ pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -
 }
 
 /// Reports what is wrong with topics that somebody else created.
-pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
+pub(super) fn check_settings(
+    admin: &Admin<'_>,
+    kafka: &Kafka,
+    partitions: &HashMap<Topic, usize>,
+) -> Result<(), TopicsError> {
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
     let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
@@ -183,7 +187,7 @@ pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Top
 }
 
 /// Reports which of them keep messages for too long. One request each: we may have the right to read the settings of some only.
-pub(super) fn look_at_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
+pub(super) fn check_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
     for (topic, plan) in plans(kafka) {
         let name = &*plan.name;
         let Some(wanted) = retention::of(topic, &kafka.retention) else { continue };

@@ -149,7 +149,7 @@ impl Service {
         };
         let Opening { store, removed, restored, incidents } =
             opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        metrics_bridge::tell(&metrics, &incidents);
+        metrics_bridge::record_incidents(&metrics, &incidents);
         let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
         // Those behind the configured ones are looked after until nothing of them is left.
         let integrations: Vec<Integration> = config.integrations.iter().cloned().chain(removed).collect();
@@ -346,7 +346,7 @@ impl Service {
     }
 
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
-    pub fn tell_reload(&self, is_refused: bool) {
+    pub fn record_reload(&self, is_refused: bool) {
         self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
     }
 

@@ -56,7 +56,7 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use mapping::MappingVersion;
 pub use open::{Opened, open, open_in_memory};
-pub use place::{Finding, look};
+pub use place::{Finding, probe};
 pub use reader::{Reader, Row};
 pub use run::Lineage;
 pub use schema::FORMAT;

@@ -170,7 +170,7 @@ impl Monitor {
     }
 
     /// Sets where to report that a topic is gone, or begins anew.
-    pub(in crate::kafka) fn tell_topics(&self, news: Sender<News>) {
+    pub(in crate::kafka) fn set_keeper(&self, news: Sender<News>) {
         // There is one keeper.
         let _ = self.news.set(news);
     }

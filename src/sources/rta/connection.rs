@@ -58,7 +58,7 @@ impl<C> Connection<C> {
     /// Reads until the peer ends, an error occurs, or the worker stops it.
     pub(super) async fn run(self, stream: Stream, peer: Arc<str>) -> Result<Ended, WorkerGone> {
         let close = self.close.clone();
-        self.tell(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
+        self.notify_worker(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
         let mut reader = Reader {
             has_begun: matches!(stream, Stream::Tls(_)),
             stream,
@@ -70,10 +70,10 @@ impl<C> Connection<C> {
         };
         let ended = self.read_all(&mut reader).await;
         if let Some(torn) = reader.framer.finish(&mut reader.buffer) {
-            self.tell(Timestamp::now(), FeedEvent::Torn(torn)).await?;
+            self.notify_worker(Timestamp::now(), FeedEvent::Torn(torn)).await?;
         }
         let ended = ended?;
-        self.tell(Timestamp::now(), FeedEvent::Close).await?;
+        self.notify_worker(Timestamp::now(), FeedEvent::Close).await?;
         Ok(ended)
     }
 
@@ -97,7 +97,7 @@ impl<C> Connection<C> {
                     }
                     self.hand_over(reader, read_at, at).await?;
                 }
-                Ok(Read::Silence) => self.tell(at, FeedEvent::Idle).await?,
+                Ok(Read::Silence) => self.notify_worker(at, FeedEvent::Idle).await?,
                 Err(error) => {
                     tracing::debug!(
                         target: FEED, integration = %self.integration, connection = self.id, %error, "read failed"
@@ -113,7 +113,7 @@ impl<C> Connection<C> {
         while let Some(piece) = reader.framer.next(reader.plan.ends(), &mut reader.buffer) {
             let plan = Arc::clone(&reader.plan);
             let in_flight = Arc::clone(&reader.in_flight).acquire_owned().await.map_err(|_| WorkerGone)?;
-            self.tell(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
+            self.notify_worker(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
         }
         // Time spent waiting for the worker is not silence of the peer.
         let is_half_read = reader.framer.is_half_read(&reader.buffer);
@@ -121,7 +121,7 @@ impl<C> Connection<C> {
         Ok(())
     }
 
-    async fn tell(&self, at: Timestamp, event: FeedEvent) -> Result<(), WorkerGone> {
+    async fn notify_worker(&self, at: Timestamp, event: FeedEvent) -> Result<(), WorkerGone> {
         let from_feed = FromFeed { connection: self.id, at, event };
         self.to_worker.send(WorkerMessage::Feed(from_feed)).await
     }
