@@ -148,13 +148,13 @@ pub(super) fn for_service(path: &Path) -> Loaded {
     loaded
 }
 
-/// What was loaded, if it is valid; each warning is told.
-pub(super) fn valid_of(loaded: Loaded, tell: impl Fn(&config::Problem)) -> anyhow::Result<Config> {
+/// What was loaded, if it is valid; each warning is printed.
+pub(super) fn valid_of(loaded: Loaded, print: impl Fn(&config::Problem)) -> anyhow::Result<Config> {
     let Some(config) = loaded.config else {
         let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         bail!("the configuration has problems\n{}", told.join("\n"));
     };
-    loaded.problems.iter().for_each(tell);
+    loaded.problems.iter().for_each(print);
     Ok(config)
 }
 

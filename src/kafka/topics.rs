@@ -177,7 +177,7 @@ pub(super) fn check_settings(
     let (events, current) = (&kafka.topics.events, &kafka.topics.current);
     let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
-    warn_unless_compacted(current, settings.iter());
+    log_unless_compacted(current, settings.iter());
     if let Some(of_events) = partitions.get(&Topic::Events).filter(|of_events| *of_events != of_current) {
         tracing::warn!(
             target: KAFKA, events, of_events, current, of_current, "topics have different numbers of partitions"
@@ -192,7 +192,7 @@ pub(super) fn check_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -
         let name = &*plan.name;
         let Some(wanted) = retention::of(topic, &kafka.retention) else { continue };
         for resource in settings_of(admin, kafka, name, "nobody looks for how long the topic keeps its messages")? {
-            retention::warn_if_longer(name, wanted, servers, &resource);
+            retention::log_if_longer(name, wanted, servers, &resource);
         }
     }
     Ok(())
@@ -239,7 +239,7 @@ fn partitions(metadata: &Metadata, name: &str) -> Option<usize> {
     Some(topic.partitions().len()).filter(|count| *count > 0 && topic.error().is_none())
 }
 
-fn warn_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
+fn log_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
     let policy = resources.filter_map(|resource| resource.get("cleanup.policy")).find_map(|entry| entry.value.clone());
     if let Some(policy) = policy.filter(|policy| !policy.contains("compact")) {
         tracing::warn!(
