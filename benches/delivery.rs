@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rtalink::config::model::Kafka;
 use rtalink::contract::header;
 use rtalink::journal::message::{Batch, Message, Route};
-use rtalink::journal::outbox::Limits;
+use rtalink::journal::send_window::Limits;
 use rtalink::journal::store::{self, Sync};
 use rtalink::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::kafka::observer::Observer;

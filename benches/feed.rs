@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use port::Port;
-use rtalink::sources::rta::inbox::{FeedEvent, FromFeed, Inbox, Letter, Received};
+use rtalink::sources::rta::worker_channel::{FeedEvent, FromFeed, Received, WorkerMessage, WorkerReceiver};
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
@@ -75,19 +75,24 @@ fn socket() -> Way {
     way("a socket that is drained", address, taken, runtime)
 }
 
-fn port(name: &'static str, plan: &Arc<Plan>, worker: impl FnOnce(Inbox<(), ()>, Taken) + Send + 'static) -> Way {
-    let Port { runtime, address, inbox, .. } = Port::open(Arc::clone(plan));
+fn port(
+    name: &'static str,
+    plan: &Arc<Plan>,
+    worker: impl FnOnce(WorkerReceiver<(), ()>, Taken) + Send + 'static,
+) -> Way {
+    let Port { runtime, address, receiver, .. } = Port::open(Arc::clone(plan));
     let taken = Taken::default();
     let counted = Arc::clone(&taken);
-    std::thread::spawn(move || worker(inbox, counted));
+    std::thread::spawn(move || worker(receiver, counted));
     way(name, address, taken, runtime)
 }
 
-/// Gives each letter with records to `take`, and counts them.
-fn work(inbox: &mut Inbox<(), ()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
-    while let Received::Letter(_, Letter::Feed(letter)) = inbox.receive(Duration::from_secs(600), |_| true) {
-        take(&letter);
-        if let FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } = &letter.event {
+/// Gives each message with records to `take`, and counts them.
+fn work(receiver: &mut WorkerReceiver<(), ()>, taken: &Taken, mut take: impl FnMut(&FromFeed)) {
+    while let Received::Message(_, WorkerMessage::Feed(message)) = receiver.receive(Duration::from_secs(600), |_| true)
+    {
+        take(&message);
+        if let FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } = &message.event {
             taken.fetch_add(run.bytes.len(), Ordering::Release);
         }
     }
@@ -99,14 +104,14 @@ fn main() {
     let mut engine = engine::engine(&plan, false);
     let mut ways = [
         socket(),
-        port("a port, letters dropped", &plan, |mut inbox, taken| work(&mut inbox, &taken, |_| {})),
-        port("a port and its engine", &plan, move |mut inbox, taken| {
+        port("a port, messages dropped", &plan, |mut receiver, taken| work(&mut receiver, &taken, |_| {})),
+        port("a port and its engine", &plan, move |mut receiver, taken| {
             let mut findings = Vec::new();
-            work(&mut inbox, &taken, |letter| {
-                match &letter.event {
-                    FeedEvent::Open { peer, .. } => engine.open(letter.connection, peer, letter.at, &mut findings),
+            work(&mut receiver, &taken, |message| {
+                match &message.event {
+                    FeedEvent::Open { peer, .. } => engine.open(message.connection, peer, message.at, &mut findings),
                     FeedEvent::Piece { plan, piece, .. } => {
-                        engine.receive(letter.connection, plan, piece, letter.at, &mut findings);
+                        engine.receive(message.connection, plan, piece, message.at, &mut findings);
                     }
                     _ => {}
                 }

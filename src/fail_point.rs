@@ -32,17 +32,17 @@ points! {
     BEFORE_STORE_COMMIT = "before-store-commit";
     /// A transaction of the store is committed, but not yet counted in the lock file.
     AFTER_STORE_COMMIT = "after-store-commit";
-    /// A batch is on disk, but not yet in the outbox.
+    /// A batch is on disk, but not yet in the send window.
     BATCH_WRITTEN = "batch-written";
-    /// A batch is in the outbox.
+    /// A batch is in the send window.
     APPENDED = "appended";
     /// A message is about to be given to librdkafka.
     BEFORE_SEND = "before-send";
     /// librdkafka has a message.
     AFTER_SEND = "after-send";
-    /// Kafka has a message; the outbox does not know yet.
+    /// Kafka has a message; the send window does not know yet.
     BEFORE_ACKNOWLEDGE = "before-acknowledge";
-    /// The outbox knows that Kafka has a message.
+    /// The send window knows that Kafka has a message.
     AFTER_ACKNOWLEDGE = "after-acknowledge";
     /// A Kafka transaction has begun.
     TRANSACTION_BEGUN = "transaction-begun";
@@ -50,7 +50,7 @@ points! {
     TRANSACTION_SENT = "transaction-sent";
     /// Everything of a transaction is in Kafka; the commit comes next.
     BEFORE_TRANSACTION_COMMIT = "before-transaction-commit";
-    /// A transaction is committed; the outbox does not know yet.
+    /// A transaction is committed; the send window does not know yet.
     AFTER_TRANSACTION_COMMIT = "after-transaction-commit";
     /// The position up to which Kafka has everything is about to be written.
     BEFORE_ACKNOWLEDGED_TO = "before-acknowledged-to";

@@ -28,12 +28,13 @@
 //! it reads into whole records and hands them over a bounded channel, so that a slow worker makes the socket wait.
 //!
 //! [`journal`] is a thread that writes what all integrations hand over to one SQLite file ([`journal::store`]), which is
-//! never trusted unchecked. What Kafka has not acknowledged stays there; a part of it, [`journal::outbox`], is in memory.
+//! never trusted unchecked. What Kafka has not acknowledged stays there; a part of it, [`journal::send_window`], is in
+//! memory.
 //!
 //! [`kafka`] sends what is on disk to Kafka, at least once or in transactions. A producer that fails is replaced.
 //!
-//! [`integration`] is one integration at work: [`integration::worker`] drives its engine, hands over what is found, and
-//! restores the agents from the store or from Kafka. [`service`] starts all of them, reloads and drains.
+//! [`integration`] is one integration at work: [`integration::integration_worker`] drives its engine, hands over what is
+//! found, and restores the agents from the store or from Kafka. [`service`] starts all of them, reloads and drains.
 //!
 //! [`views`] is the read model; [`http`] shows it, health and metrics, and takes the requests to pause and resume.
 //!

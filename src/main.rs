@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            logs::tell_end(&format_args!("{error:#}"));
+            logs::log_end(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -50,7 +50,7 @@ impl Timestamp {
     /// returned, time goes on at half speed. For the edges only (sources, kafka, http); the core is given its time.
     pub fn now() -> Self {
         let mut clock = CLOCK.lock();
-        clock.tell(Self::wall_clock(), Instant::now())
+        clock.now(Self::wall_clock(), Instant::now())
     }
 
     /// Lets time continue from here, if it has not come as far: another process has used this time.

@@ -164,7 +164,7 @@ fn check(files: &Files, folder: &Path) {
     }
     incidents.iter().for_each(|incident| assert!(!incident.to_string().is_empty()));
     if !is_readable {
-        store = store.set_aside_and_open("found by the fuzzer").unwrap_or_else(|error| panic!("{error}")).store;
+        store = store.quarantine_and_open("found by the fuzzer").unwrap_or_else(|error| panic!("{error}")).store;
     }
     commit_is_taken(&mut store, incidents.is_empty());
 }

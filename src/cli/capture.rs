@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         output = runtime()?.block_on(record(listen, output))?;
     }
     let (path, written) = (output.path.display(), output.written);
-    writeln!(stdout(), "{path}: {written} line(s){}", output.lines.told())?;
+    writeln!(stdout(), "{path}: {written} line(s){}", output.lines.summary())?;
     Ok(())
 }
 

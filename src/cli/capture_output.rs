@@ -69,7 +69,7 @@ impl Lines {
     }
 
     /// What became of the records.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let Self::Pseudonymised { pseudonymiser, .. } = self else { return String::new() };
         let counts = pseudonymiser.counts();
         format!(

@@ -66,7 +66,7 @@ pub(super) fn store(loaded: &Loaded, path: &Path) -> Option<config::Problem> {
         let message = "[store] in_memory: what Kafka has not got is lost when the process ends";
         return Some(config::Problem::warning(origin(), message));
     }
-    match store::look(&store.directory)? {
+    match store::probe(&store.directory)? {
         Finding::Refused(why) => Some(config::Problem::error(origin(), format!("[store] {why}"))),
         Finding::InMemory(why) => {
             let message = format!(
@@ -148,13 +148,13 @@ pub(super) fn for_service(path: &Path) -> Loaded {
     loaded
 }
 
-/// What was loaded, if it is valid; each warning is told.
-pub(super) fn valid_of(loaded: Loaded, tell: impl Fn(&config::Problem)) -> anyhow::Result<Config> {
+/// What was loaded, if it is valid; each warning is printed.
+pub(super) fn valid_of(loaded: Loaded, print: impl Fn(&config::Problem)) -> anyhow::Result<Config> {
     let Some(config) = loaded.config else {
         let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         bail!("the configuration has problems\n{}", told.join("\n"));
     };
-    loaded.problems.iter().for_each(tell);
+    loaded.problems.iter().for_each(print);
     Ok(config)
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, environment};
-use crate::integration::observers::LatencySink;
+use crate::integration::metrics_bridge::LatencySink;
 use crate::service::{Options, Service};
 use crate::simulate::feed::Feed;
 use crate::simulate::{self, Drive, FeedSettings, SimulateSettings, TruthSink};

@@ -58,10 +58,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             return Err(error).with_context(|| format!("no answer from rtalink at {http} (--http ADDR): {hint}"));
         }
     };
-    tell(&http, login_id, &answer)
+    print_answer(&http, login_id, &answer)
 }
 
-fn tell(http: &str, login_id: &str, Answer { status, body }: &Answer) -> anyhow::Result<()> {
+fn print_answer(http: &str, login_id: &str, Answer { status, body }: &Answer) -> anyhow::Result<()> {
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
     let list = |key: &str| answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();

@@ -72,7 +72,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
         Err(error) => return Err(error.into()),
     };
     let mut announced = Announced::default();
-    announced.news(&service);
+    announced.log_news(&service);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -89,7 +89,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
                 }
             },
         }
-        announced.news(&service);
+        announced.log_news(&service);
     }
     tracing::info!(target: RUN, pending = service.pending(), "stopping: publishing what has come");
     let drained = service.drain(grace).await;
@@ -113,7 +113,7 @@ struct Announced {
 
 impl Announced {
     /// Logs what is new.
-    fn news(&mut self, service: &Service) {
+    fn log_news(&mut self, service: &Service) {
         let feeds = service.feed_addresses();
         for (integration, address) in feeds.iter().filter(|feed| !self.feeds.contains(feed)) {
             tracing::info!(target: RUN, %integration, %address, "listening for CMS");
@@ -144,12 +144,12 @@ async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
     }
     let Some(config) = loaded.config else {
         tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
-        service.tell_reload(true);
+        service.record_reload(true);
         return;
     };
     let level = config.log.level.clone();
     let reloaded = service.reload(config, path).await;
-    service.tell_reload(reloaded.is_err());
+    service.record_reload(reloaded.is_err());
     match reloaded {
         Ok(Reloaded { needs_restart, added, started_again, removed }) => {
             if let Err(error) = log_level.configure(&level) {

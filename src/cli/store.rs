@@ -154,7 +154,7 @@ fn as_json(found: &Inspection, config: Option<&Config>) -> String {
             "coveredTo": row.covered_to,
             "checkpointAt": time(row.checkpoint_at),
             "agents": row.agents,
-            "heldAt": row.held_at,
+            "heldAt": row.paused_at,
             "recovered": row.recovered,
         })
     };
@@ -168,7 +168,7 @@ fn as_json(found: &Inspection, config: Option<&Config>) -> String {
         "isOpen": found.is_open,
         "pid": found.pid,
         "files": files,
-        "setAside": found.set_aside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "setAside": found.quarantined.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "integrations": found.integrations.iter().map(integration).collect::<Vec<_>>(),
     })
     .to_string()
@@ -187,7 +187,7 @@ fn as_text(found: &Inspection, config: Option<&Config>, now: Timestamp) -> Strin
         lines.push(format!("lost      {} commits: the next start recovers agents from Kafka", found.lost_commits));
     }
     lines.extend(found.files.iter().map(|(name, size)| format!("file      {name:<16} {}", bytes(*size))));
-    lines.extend(found.set_aside.iter().map(|path| format!("set aside {}", path.display())));
+    lines.extend(found.quarantined.iter().map(|path| format!("set aside {}", path.display())));
     for row in &found.integrations {
         lines.push(String::new());
         let is_removed = is_configured(config, &row.id) == Some(false);
@@ -219,7 +219,7 @@ fn integration(row: &InspectedIntegration, now: Timestamp) -> Vec<String> {
         format!("  agents           {}{}", row.agents, if row.recovered { "" } else { ", not yet recovered" }),
         format!(
             "  held             {}",
-            row.held_at.map_or_else(|| "no".to_owned(), |at| format!("from position {at}"))
+            row.paused_at.map_or_else(|| "no".to_owned(), |at| format!("from position {at}"))
         ),
     ]
 }

@@ -1,15 +1,15 @@
 //! The columns of a layout and the groups of skills behind them: how each is written. Whether they fit together is checked by
-//! [`super::fit`].
+//! [`super::layout_checks`].
 
 use crate::wire::column::{Column, GroupPart, ValueKind};
 use crate::wire::layout::{ColumnSpec, Place, Repeat, SkillGroups};
 use crate::wire::moment;
 use crate::wire::record::MOST_SKILLS;
 
+use super::document::{Node, Value};
 use super::problem::Origin;
 use super::reader::{Reader, Slot};
 use super::schema;
-use super::tree::{Node, Value};
 use super::values;
 
 /// A column and where it is written.

@@ -7,9 +7,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::document::{Entry, Node, Table, Value};
 use super::file;
 use super::problem::{Origin, Problem, Problems};
-use super::tree::{Entry, Node, Table, Value};
 
 /// What all our variables begin with.
 pub const PREFIX: &str = "RTALINK__";

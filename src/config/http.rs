@@ -6,13 +6,13 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::document::{Node, Value};
 use super::file;
 use super::model::{Http, Reading, Role, Token};
 use super::problem::Problem;
 use super::reader::{Reader, Slot};
 use super::schema::{self, nearest};
 use super::secret::SecretHash;
-use super::tree::{Node, Value};
 use super::values;
 
 /// The fewest characters of a secret: 128 bits in hexadecimal digits.

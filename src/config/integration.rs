@@ -13,13 +13,13 @@ use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Threshold
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
 use super::Port;
+use super::document::Value;
 use super::layout::NamedLayout;
 use super::model::{IdentifyBy, Integration, Mapping, Realtime};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema::{self, nearest};
 use super::tls;
-use super::tree::Value;
 use super::values;
 
 /// Most characters of an integration's id: it is in keys, labels and names of files.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::document::{Node, Value};
 use super::model::{Bootstrap, Delivery, Format, Kafka};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema;
 use super::topics::{Retention, Topic, TopicSpec, Topics};
-use super::tree::{Node, Value};
 use super::values;
 
 const ONE_IN_FLIGHT: &str = "a second request could get in ahead of a refused first one, which would then be lost";

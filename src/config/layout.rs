@@ -8,11 +8,11 @@ use crate::wire::states::{Direction, Mode, StateCode, StateTable};
 use crate::wire::words::Words;
 
 use super::columns;
-use super::fit::{self, Parts};
+use super::document::{Entry, Value};
+use super::layout_checks::{self, Parts};
 use super::problem::{Origin, Problem};
 use super::reader::{Reader, Slot};
 use super::schema::nearest;
-use super::tree::{Entry, Value};
 use super::values;
 
 /// A layout by name, as far as it could be read: with problems of its own it is a stand-in, so that what refers to it can
@@ -39,7 +39,7 @@ pub(super) fn read(name: &str, layout: &Reader<'_>) -> NamedLayout {
         columns: written,
         skills: layout.optional("skills", columns::skills),
     };
-    let (fields, skills) = fit::check(&parts);
+    let (fields, skills) = layout_checks::check(&parts);
     let spec = LayoutSpec {
         encoding,
         max_record,

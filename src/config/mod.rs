@@ -1,7 +1,7 @@
 //! Typed configuration: a TOML file, the environment laid over it, and every problem of both at once.
 //!
 //! ```text
-//! text --tree--> nodes with line and column --environment--> the same, overlaid --readers--> Config + problems
+//! text --document--> nodes with line and column --environment--> the same, overlaid --readers--> Config + problems
 //! ```
 //!
 //! Nothing here stops at the first mistake: readers add a [`Problem`] and go on with a stand-in, and a [`Config`] comes
@@ -18,19 +18,19 @@ pub mod schema;
 pub mod topics;
 
 mod columns;
-mod cross;
-mod fit;
+mod document;
 pub mod http;
 mod integration;
+mod integration_checks;
 mod kafka;
 mod layout;
+mod layout_checks;
 pub mod log_level;
 pub mod mapping;
 mod reader;
 pub mod secret;
 mod service;
 mod tls;
-mod tree;
 pub mod units;
 mod values;
 
@@ -42,12 +42,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::document::{Node, Value};
 use self::integration::{Surroundings, WrittenIntegration};
 use self::layout::NamedLayout;
 use self::model::{Config, Log};
 use self::problem::Problems;
 use self::reader::{Reader, Slot};
-use self::tree::{Node, Value};
 
 pub use self::problem::{Origin, Problem, Severity};
 
@@ -134,7 +134,7 @@ pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>
 pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
     let file: Arc<Path> = path.into();
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut parsed = tree::parse(text, &file);
+    let mut parsed = document::parse(text, &file);
     let problems = Problems::new(!parsed.errors.is_empty());
     environment::overlay(&mut parsed.root, environment, folder, &problems);
     let (config, ports, properties) = read(&parsed.root, folder, &problems);
@@ -159,7 +159,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>, 
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
     let http_table = root.table("http", schema::HTTP);
     let http = http::read(&http_table, folder);
-    cross::check(&integrations, http.listen, problems);
+    integration_checks::check(&integrations, http.listen, problems);
     let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
     let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);
@@ -180,7 +180,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>, 
 fn read_layouts(root: &Reader<'_>) -> Vec<NamedLayout> {
     let Some(slot) = root.slot("layout") else { return Vec::new() };
     let named = Reader::open_any(slot, "[layout]");
-    let read = |entry: &tree::Entry| {
+    let read = |entry: &document::Entry| {
         let slot = Slot { node: &entry.node, name: &entry.key, problems: root.problems };
         let reader = Reader::open_as(slot, schema::LAYOUT, &format!("[layout.{}]", entry.key));
         layout::check_name(&entry.key, &entry.origin, &reader);

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::document::{Entry, Node, Table, Value};
 use super::problem::{Origin, Problem, Problems};
 use super::schema::{Section, advice};
-use super::tree::{Entry, Node, Table, Value};
 
 /// A value about to be read, with its name for messages.
 #[derive(Clone, Copy)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::mapping::spelling;
 
+use super::document::{Node, Value};
 use super::reader::Slot;
 use super::schema::nearest;
-use super::tree::{Node, Value};
 use super::units;
 
 /// Any text.

@@ -62,7 +62,7 @@ fn play(steps: &[Step]) -> Played {
     let (mut steady, mut wall) = (Steady::new(), Timestamp::from_millis(1_800_000_000_000));
     let mut elapsed = 0_u32;
     let mut found = Vec::new();
-    engine.open(1, &"peer".into(), steady.tell(wall, begin), &mut found);
+    engine.open(1, &"peer".into(), steady.now(wall, begin), &mut found);
     let mut since = [0_u32; AGENTS];
     let mut modes = [0; AGENTS];
     for step in steps {
@@ -70,7 +70,7 @@ fn play(steps: &[Step]) -> Played {
         for _ in 0..step.passes {
             elapsed += 1;
             wall = wall.plus(Duration::from_secs(1));
-            engine.tick(steady.tell(wall, begin + Duration::from_secs(elapsed.into())), &mut found);
+            engine.tick(steady.now(wall, begin + Duration::from_secs(elapsed.into())), &mut found);
         }
         if modes[step.agent] != step.mode {
             modes[step.agent] = step.mode;
@@ -79,7 +79,7 @@ fn play(steps: &[Step]) -> Played {
         let row = |agent: usize| format!("{agent}|{}|||{}||\n", MODES[modes[agent]], elapsed - since[agent]);
         let text: String = (0..AGENTS).map(row).chain(["END\n".to_owned()]).collect();
         let piece = Piece::Records(Run { bytes: text.into(), offset: 0 });
-        let at = steady.tell(wall, begin + Duration::from_secs(elapsed.into()));
+        let at = steady.now(wall, begin + Duration::from_secs(elapsed.into()));
         engine.tick(at, &mut found);
         engine.receive(1, &plan, &piece, at, &mut found);
     }

@@ -34,7 +34,7 @@ impl Engine {
     pub(super) fn speaks(&mut self, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.connected(at, &mut self.outputs);
         self.drain(at, out);
-        if self.session.is_told() {
+        if self.session.is_reported() {
             self.status(StatusKind::Connected, Some(peer.clone()), at, out);
         }
     }
@@ -42,7 +42,7 @@ impl Engine {
     pub(super) fn falls_silent(&mut self, ended: Ended, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.disconnected(at, &mut self.outputs);
         self.drain(at, out);
-        if !ended.is_told {
+        if !ended.is_reported {
             out.push(Finding::Probe(ended.peer));
             return;
         }

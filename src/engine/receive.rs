@@ -109,7 +109,7 @@ impl Engine {
             }
             LineKind::Marker if speaks => {
                 self.totals.markers += 1;
-                self.tell_speaker(at, out);
+                self.report_speaker(at, out);
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain_share(at, out);
             }
@@ -158,8 +158,8 @@ impl Engine {
     }
 
     /// Reports that there is a feed before anything else of it is reported.
-    fn tell_speaker(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
-        if self.session.tell(at) {
+    fn report_speaker(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
+        if self.session.take_report(at) {
             self.status(StatusKind::Connected, self.session.peer().cloned(), at, out);
         }
     }
@@ -177,7 +177,7 @@ impl Engine {
             self.invalid(id, plan, frame, reason, at, out);
             return;
         }
-        self.tell_speaker(at, out);
+        self.report_speaker(at, out);
         self.session.note_spoken();
         self.record(id, plan, frame, at, out);
     }

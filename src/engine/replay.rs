@@ -85,11 +85,11 @@ impl Replay {
             }
             Happening::Close => self.close(entry.connection, at, out),
         }
-        self.close_as_told(before, at, out);
+        self.carry_out_closes(before, at, out);
     }
 
     /// Closes what the engine wants closed, as `run` does.
-    fn close_as_told(&mut self, before: usize, at: Timestamp, out: &mut Vec<Finding>) {
+    fn carry_out_closes(&mut self, before: usize, at: Timestamp, out: &mut Vec<Finding>) {
         let closed = |finding: &Finding| if let Finding::Close(id, _) = finding { Some(*id) } else { None };
         let closed: Vec<ConnectionId> = out.iter().skip(before).filter_map(closed).collect();
         for id in closed {
@@ -167,7 +167,7 @@ impl Replay {
             if let (Some(survey), Piece::Records(run)) = (&mut self.survey, &piece)
                 && (session.speaks(id) || session.waits(id))
             {
-                plan.ends().records(run).for_each(|frame| survey.look(&plan, frame.bytes, at));
+                plan.ends().records(run).for_each(|frame| survey.count(&plan, frame.bytes, at));
             }
             if self.engine.session().waits(id) {
                 self.receive_one_by_one(id, &plan, &piece, at, out);
@@ -190,7 +190,7 @@ impl Replay {
         let before = out.len();
         let Piece::Records(run) = piece else {
             self.engine.receive(id, plan, piece, at, out);
-            return self.close_as_told(before, at, out);
+            return self.carry_out_closes(before, at, out);
         };
         let mut records = plan.ends().records(run);
         let mut begin = run.offset;
@@ -200,7 +200,7 @@ impl Replay {
             let record = Run { bytes: run.bytes.slice(place(begin)..place(end)), offset: begin };
             let before = out.len();
             self.engine.receive(id, plan, &Piece::Records(record), at, out);
-            self.close_as_told(before, at, out);
+            self.carry_out_closes(before, at, out);
             begin = end;
         }
     }

@@ -5,7 +5,7 @@
 //! driver opens and closes sockets.
 //!
 //! A connection that never sends a valid record is a *probe*: a port scan, a health check. While CMS is away each of them
-//! would be reported as a connection that comes and goes. So the first [`MOST_TOLD_PROBES`] within a minute are, and after
+//! would be reported as a connection that comes and goes. So the first [`MOST_REPORTED_PROBES`] within a minute are, and after
 //! them a connection is reported when its first valid record or marker comes, which for CMS is at once.
 
 use std::collections::VecDeque;
@@ -30,8 +30,8 @@ const FLAPPING_TAKEOVERS: usize = 3;
 const FLAPPING_WITHIN: Duration = Duration::from_secs(60);
 
 /// Most probes that are reported within a minute.
-pub const MOST_TOLD_PROBES: usize = 3;
-const TOLD_WITHIN: Duration = Duration::from_secs(60);
+pub const MOST_REPORTED_PROBES: usize = 3;
+const REPORTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What becomes of a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ struct Connection {
     opened_at: Timestamp,
     bad_records: Vec<BadRecord>,
     /// When it was reported as the one that speaks.
-    told_at: Option<Timestamp>,
+    reported_at: Option<Timestamp>,
     /// It has sent a valid record.
     has_spoken: bool,
 }
@@ -72,7 +72,7 @@ pub struct Ended {
     /// Its address and port.
     pub peer: Arc<str>,
     /// It was reported as the one that speaks.
-    pub is_told: bool,
+    pub is_reported: bool,
     /// It has sent a valid record: it was not a probe.
     pub has_spoken: bool,
 }
@@ -118,7 +118,7 @@ pub struct Session {
     replaced: Vec<ConnectionId>,
     patience: Duration,
     /// When the last probes were reported.
-    told_probes: VecDeque<Timestamp>,
+    reported_probes: VecDeque<Timestamp>,
     probes: u64,
 }
 
@@ -131,7 +131,7 @@ impl Session {
             takeovers: VecDeque::new(),
             replaced: Vec::new(),
             patience,
-            told_probes: VecDeque::new(),
+            reported_probes: VecDeque::new(),
             probes: 0,
         }
     }
@@ -148,7 +148,7 @@ impl Session {
             peer: peer.clone(),
             opened_at: at,
             bad_records: Vec::new(),
-            told_at: None,
+            reported_at: None,
             has_spoken: false,
         };
         if self.speaking.is_none() {
@@ -179,8 +179,8 @@ impl Session {
     }
 
     /// Whether a connection speaks and was reported.
-    pub fn is_told(&self) -> bool {
-        self.speaking.as_ref().is_some_and(|connection| connection.told_at.is_some())
+    pub fn is_reported(&self) -> bool {
+        self.speaking.as_ref().is_some_and(|connection| connection.reported_at.is_some())
     }
 
     /// Whether the one that speaks has sent a valid record.
@@ -190,10 +190,10 @@ impl Session {
     }
 
     /// The one that speaks has sent a sign of a feed. True if only now it is to be reported that it speaks.
-    pub fn tell(&mut self, at: Timestamp) -> bool {
+    pub fn take_report(&mut self, at: Timestamp) -> bool {
         let Some(connection) = &mut self.speaking else { return false };
-        let is_news = connection.told_at.is_none();
-        connection.told_at.get_or_insert(at);
+        let is_news = connection.reported_at.is_none();
+        connection.reported_at.get_or_insert(at);
         is_news
     }
 
@@ -266,18 +266,18 @@ impl Session {
     }
 
     fn end(&mut self, connection: Connection) -> Ended {
-        let Connection { id, peer, told_at, has_spoken, .. } = connection;
+        let Connection { id, peer, reported_at, has_spoken, .. } = connection;
         if !has_spoken {
             self.probes += 1;
-            self.told_probes.extend(told_at);
+            self.reported_probes.extend(reported_at);
         }
-        Ended { id, peer, is_told: told_at.is_some(), has_spoken }
+        Ended { id, peer, is_reported: reported_at.is_some(), has_spoken }
     }
 
     fn let_speak(&mut self, mut connection: Connection, at: Timestamp) -> Successor {
-        self.told_probes.retain(|told_at| at.since(*told_at) < TOLD_WITHIN);
-        if connection.has_spoken || self.told_probes.len() < MOST_TOLD_PROBES {
-            connection.told_at = Some(at);
+        self.reported_probes.retain(|reported_at| at.since(*reported_at) < REPORTED_WITHIN);
+        if connection.has_spoken || self.reported_probes.len() < MOST_REPORTED_PROBES {
+            connection.reported_at = Some(at);
         }
         let bad_records = std::mem::take(&mut connection.bad_records);
         let successor = Successor { id: connection.id, peer: connection.peer.clone(), bad_records };
@@ -329,7 +329,7 @@ mod tests {
         let mut session = session(&[1, 2]);
         session.bad_record(2, Some(Identity { login_id: "0471", acd: None }));
         let takeover = session.take_over(2, at(2)).unwrap();
-        let replaced = Ended { id: 1, peer: "peer-1".into(), is_told: true, has_spoken: false };
+        let replaced = Ended { id: 1, peer: "peer-1".into(), is_reported: true, has_spoken: false };
         assert_eq!((takeover.replaced, session.probes()), (Some(replaced), 1));
         assert_eq!(takeover.successor.bad_records.len(), 1);
         assert!(session.speaks(2) && !takeover.is_flapping);
@@ -350,10 +350,10 @@ mod tests {
         let mut session = session(&[1, 2, 3]);
         assert_eq!(session.closed(3, at(1)), None);
         session.note_spoken();
-        assert!(!session.tell(at(1)) && session.has_spoken());
+        assert!(!session.take_report(at(1)) && session.has_spoken());
         let Closed { ended, successor } = session.closed(1, at(1)).unwrap();
         assert_eq!((ended.id, ended.has_spoken, successor.unwrap().id), (1, true, 2));
-        assert!(!session.has_spoken() && session.is_told());
+        assert!(!session.has_spoken() && session.is_reported());
         assert_eq!(session.closed(2, at(1)).unwrap().successor, None);
         assert_eq!(session.probes(), 2, "2 and 3 have sent nothing");
     }
@@ -381,10 +381,10 @@ mod tests {
         let mut session = session(&[]);
         let mut probe = |id, opens, closes| {
             session.open(id, &"scanner".into(), at(opens));
-            let is_told = session.is_told();
+            let is_reported = session.is_reported();
             let ended = session.closed(id, at(closes)).unwrap().ended;
-            assert_eq!((ended.is_told, ended.has_spoken), (is_told, false));
-            is_told
+            assert_eq!((ended.is_reported, ended.has_spoken), (is_reported, false));
+            is_reported
         };
         let told: Vec<bool> = (1..).zip([0, 10, 20, 30, 59]).map(|(id, opens)| probe(id, opens, opens + 1)).collect();
         assert_eq!(told, [true, true, true, false, false]);
@@ -401,17 +401,17 @@ mod tests {
             session.closed(id, at(0));
         }
         session.open(5, &"cms".into(), at(1));
-        assert!(!session.is_told());
-        assert!(session.tell(at(2)) && session.is_told() && !session.tell(at(2)));
+        assert!(!session.is_reported());
+        assert!(session.take_report(at(2)) && session.is_reported() && !session.take_report(at(2)));
         session.note_spoken();
         let ended = session.closed(5, at(3)).unwrap().ended;
-        assert!(ended.is_told && ended.has_spoken);
+        assert!(ended.is_reported && ended.has_spoken);
         // A connection that has spoken is not a probe: the three from before are all there are.
         session.open(6, &"scanner".into(), at(59));
-        assert!(!session.is_told());
+        assert!(!session.is_reported());
         session.open(7, &"cms".into(), at(59));
         session.take_over(7, at(59)).unwrap();
-        assert!(session.is_told() && session.has_spoken());
+        assert!(session.is_reported() && session.has_spoken());
         assert_eq!(session.probes(), 5);
     }
 }

@@ -22,8 +22,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Looks at a frame of the connection that counts.
-    pub fn look(&mut self, plan: &Plan, frame: &[u8], received_at: Timestamp) {
+    /// Counts the code of a frame of the connection that counts.
+    pub fn count(&mut self, plan: &Plan, frame: &[u8], received_at: Timestamp) {
         if plan.lines().classify(frame) != LineKind::Record {
             return;
         }
@@ -67,7 +67,7 @@ mod tests {
             let mut survey = Survey::default();
             for code in codes {
                 let line = format!("301204 {code} 0 0 0 0 0 1 801326{}", " 0 0".repeat(20));
-                survey.look(&plan, line.as_bytes(), Timestamp::from_millis(0));
+                survey.count(&plan, line.as_bytes(), Timestamp::from_millis(0));
             }
             survey
         };

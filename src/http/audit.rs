@@ -160,10 +160,10 @@ impl Audit {
         let known = deed.integration.as_ref().and_then(|wanted| ids.iter().position(|id| **id == **wanted));
         let own = known.and_then(|others| handles.get(IntegrationIndex::after(others)));
         let handle = match own {
-            Some(own) if !own.is_held() => Some(own),
+            Some(own) if !own.is_paused() => Some(own),
             own => {
                 let all = handles.all();
-                all.iter().find(|one| !one.is_held()).cloned().or(own).or_else(|| all.into_iter().next())
+                all.iter().find(|one| !one.is_paused()).cloned().or(own).or_else(|| all.into_iter().next())
             }
         };
         let key = known.and_then(|number| ids.get(number)).cloned().unwrap_or_else(|| SERVICE.into());

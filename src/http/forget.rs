@@ -99,8 +99,8 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
     let is_perhaps_them = unanswered.is_empty()
         && told.iter().all(|(_, found)| found.acds.is_empty() && found.in_feed.is_empty() && !found.is_full)
         && is_still_erased(&state, deadline).await;
-    let set_aside = set_aside(&state, wanted.login_id.clone()).await;
-    let found = Found { told, waiting, unanswered, set_aside, is_perhaps_them };
+    let quarantined = search_quarantined(&state, wanted.login_id.clone()).await;
+    let found = Found { told, waiting, unanswered, quarantined, is_perhaps_them };
     answer(&state, &ids, &wanted, &found)
 }
 
@@ -164,11 +164,11 @@ async fn is_still_erased(state: &State, deadline: Instant) -> bool {
 }
 
 /// Files in which they may still be: they cannot be deleted there.
-async fn set_aside(state: &State, login_id: String) -> Vec<PathBuf> {
+async fn search_quarantined(state: &State, login_id: String) -> Vec<PathBuf> {
     let Some(directory) = state.readiness.directory().map(Path::to_owned) else { return Vec::new() };
     let deadline = std::time::Instant::now() + PATIENCE_WITH_FILES;
-    let looked = tokio::task::spawn_blocking(move || store::set_aside_with(&directory, &login_id, deadline)).await;
-    looked.unwrap_or_else(|error| {
+    let searched = tokio::task::spawn_blocking(move || store::quarantined_with(&directory, &login_id, deadline)).await;
+    searched.unwrap_or_else(|error| {
         tracing::error!(target: HTTP, %error, "files that were set aside cannot be searched");
         Vec::new()
     })
@@ -181,13 +181,13 @@ struct Found {
     waiting: Vec<IntegrationIndex>,
     /// Integrations that have not answered.
     unanswered: Vec<IntegrationIndex>,
-    set_aside: Vec<PathBuf>,
+    quarantined: Vec<PathBuf>,
     /// Nobody knows them, and somebody who was forgotten before is not erased yet.
     is_perhaps_them: bool,
 }
 
 fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
-    let Found { told, waiting, unanswered, set_aside, is_perhaps_them } = found;
+    let Found { told, waiting, unanswered, quarantined, is_perhaps_them } = found;
     let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
         let of_one = |(index, found): &(IntegrationIndex, Forgotten)| {
             let id = Arc::clone(&ids[index.get()]);
@@ -201,7 +201,7 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
     let mut told_of = json!({
         "forgotten": forgotten,
         "inFeed": in_feed,
-        "setAside": set_aside.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        "setAside": quarantined.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
     });
     let status = if !unanswered.is_empty() {
         let ids: Vec<&str> = unanswered.iter().map(|index| &*ids[index.get()]).collect();
@@ -246,7 +246,7 @@ fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Re
 fn why_waiting(handles: &Handles, waiting: &[IntegrationIndex]) -> String {
     let waiting: Vec<PublishHandle> = waiting.iter().filter_map(|index| handles.get(*index)).collect();
     let pending: usize = waiting.iter().map(PublishHandle::pending).sum();
-    let why = if waiting.iter().any(PublishHandle::is_held) {
+    let why = if waiting.iter().any(PublishHandle::is_paused) {
         "publishing is paused"
     } else if pending > 0 {
         "Kafka has not taken everything yet"

@@ -57,7 +57,7 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
 
     let ids: Vec<Arc<str>> = INTEGRATIONS.map(Into::into).into();
     let Asked { told, unanswered } = asked;
-    let found = Found { told, waiting: Vec::new(), unanswered, set_aside: Vec::new(), is_perhaps_them: false };
+    let found = Found { told, waiting: Vec::new(), unanswered, quarantined: Vec::new(), is_perhaps_them: false };
     let response = answer(&state, &ids, &wanted, &found);
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

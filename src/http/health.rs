@@ -29,10 +29,10 @@ pub(super) async fn ready(
     Shared(state): Shared<Arc<State>>,
     Extension(ReadsErrors(reads_errors)): Extension<ReadsErrors>,
 ) -> (StatusCode, Json<Value>) {
-    let look = state.readiness.look();
-    let (is_ready, is_recovered) = (look.is_ready(), look.is_recovered);
+    let sample = state.readiness.sample();
+    let (is_ready, is_recovered) = (sample.is_ready(), sample.is_recovered);
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let (store, said) = match look.store {
+    let (store, said) = match sample.store {
         Ok(state) => (state, None),
         Err(Trouble { state, said }) => (state, said),
     };

@@ -69,7 +69,7 @@ fn entry(integration: &Shown, publish: Option<&PublishHandle>) -> Value {
         "agentsLoggedIn": integration.agents.map(|_| feed.figures.logged_in),
         "mappingVersion": integration.mapping_version,
         "pendingMessages": publish.map(PublishHandle::pending),
-        "paused": publish.map(PublishHandle::is_held),
+        "paused": publish.map(PublishHandle::is_paused),
         "supersededBy": publish.and_then(|publish| publish.health().superseded_by).map(|owner| owner.to_string()),
         "journalBytes": publish.map(|publish| publish.lane().stored_bytes()),
     })

@@ -42,7 +42,7 @@ pub struct Readiness {
 
 /// What is known.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Sample {
     /// The agents are there, and CMS can dial in.
     pub(super) is_recovered: bool,
     /// The state of the store, or what is wrong with it.
@@ -64,7 +64,7 @@ impl Trouble {
     }
 }
 
-impl Look {
+impl Sample {
     pub(super) const fn is_ready(&self) -> bool {
         self.is_recovered && self.store.is_ok()
     }
@@ -109,30 +109,30 @@ impl Readiness {
     /// Checks until it is stopped.
     pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let look = self.look_at_directory();
-            tokio::pin!(look);
-            if timeout(INTERVAL, &mut look).await.is_err() {
+            let probe = self.probe_directory();
+            tokio::pin!(probe);
+            if timeout(INTERVAL, &mut probe).await.is_err() {
                 *self.directory_trouble.lock() = Some(Trouble::of(SILENT));
-                self.look();
-                if stop.run_until_cancelled(look).await.is_none() {
+                self.sample();
+                if stop.run_until_cancelled(probe).await.is_none() {
                     break;
                 }
             }
-            self.look();
+            self.sample();
             // Ends with news, after the interval, or when stopped.
             let _ = stop.run_until_cancelled(timeout(INTERVAL, self.news.notified())).await;
         }
     }
 
-    async fn look_at_directory(&self) {
+    async fn probe_directory(&self) {
         let Some(directory) = self.directory.clone() else { return };
-        let looked = tokio::task::spawn_blocking(move || trouble_of(&directory)).await;
+        let probed = tokio::task::spawn_blocking(move || trouble_of(&directory)).await;
         let failed = |error: tokio::task::JoinError| Some(Trouble { state: NO_FILE, said: Some(error.to_string()) });
-        *self.directory_trouble.lock() = looked.unwrap_or_else(failed);
+        *self.directory_trouble.lock() = probed.unwrap_or_else(failed);
     }
 
     /// Returns what is known now, without access to the disk.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn sample(&self) -> Sample {
         let any = self.handles.any();
         let is_recovered = any.is_some() && self.is_listening();
         let store = match (any.as_ref().map(PublishHandle::store_health), self.directory_trouble.lock().clone()) {
@@ -144,9 +144,9 @@ impl Readiness {
             (None, None) => Ok("opened"),
             (Some(_), None) => Ok("writable"),
         };
-        let look = Look { is_recovered, store };
-        self.gauge.set(if look.is_ready() { 1.0 } else { 0.0 });
-        look
+        let sample = Sample { is_recovered, store };
+        self.gauge.set(if sample.is_ready() { 1.0 } else { 0.0 });
+        sample
     }
 }
 

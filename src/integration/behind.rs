@@ -5,75 +5,60 @@
 //! its sequence, made from what is known of the agent, with an id of its own. This happens in portions, so that events do not
 //! wait for it.
 
-use std::collections::VecDeque;
-
 use crate::journal::message::{Batch, Message, Route};
-use crate::kafka::comparison::Again;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::table::AgentIndex;
 use crate::views::model::Update;
 
-use super::worker::Charge;
+use super::integration_worker::IntegrationWorker;
 
-/// Agents who are written again at a time.
-const PORTION: usize = 1_000;
-
-/// Agents who are to be written again.
-pub(super) type ToBeWritten = VecDeque<AgentIndex>;
-
-impl Charge {
+impl IntegrationWorker {
     /// Takes the agents whom the topic lacks, and writes a portion of them.
     pub(super) fn write_again(&mut self) {
-        let table = self.engine.tracker().table();
-        match self.publish.comparison().take_again() {
-            Again::Nobody => {}
-            Again::Of(agents) => {
-                self.to_be_written.extend(agents.iter().filter_map(|(acd, login_id)| table.find(*acd, login_id)));
-            }
-            Again::All => self.to_be_written = table.indices().collect(),
-        }
-        if self.to_be_written.is_empty() || !self.publish.lane().is_below_half() {
+        let again = self.publishing.handle().comparison().take_again();
+        self.saved.note_again(again, self.engine.tracker().table());
+        if self.saved.is_nobody_due() || !self.publishing.lane().is_below_half() {
             return;
         }
-        let portion: Vec<AgentIndex> = self.to_be_written.drain(..self.to_be_written.len().min(PORTION)).collect();
-        let mut messages = Vec::new();
-        for agent in &portion {
-            if let Some(message) = self.last_events.message(*agent) {
-                messages.push(message);
-            } else if let Some((event, annotation)) = self.engine.current_of(*agent) {
-                let message = self.encoder.event_message(&event, &annotation, None);
-                let again = message.map(|message| Message { route: Route::Refresh, ..message });
-                self.collect(&mut messages, again);
-            }
-        }
+        let portion = self.saved.take_portion();
+        let messages: Vec<Message> = portion.iter().filter_map(|agent| self.message_again(*agent)).collect();
         if messages.is_empty() {
             return;
         }
-        if let Err(refused) = self.publish.submit(Batch { messages, ..Batch::default() }) {
+        if let Err(refused) = self.publishing.handle().submit(Batch { messages, ..Batch::default() }) {
             tracing::debug!(target: INTEGRATION, integration = %self.id, %refused, "not written again yet");
-            portion.into_iter().rev().for_each(|agent| self.to_be_written.push_front(agent));
+            self.saved.put_back(portion);
         }
+    }
+
+    fn message_again(&mut self, agent: AgentIndex) -> Option<Message> {
+        if let Some(message) = self.saved.last_message(agent) {
+            return Some(message);
+        }
+        let (event, annotation) = self.engine.current_of(agent)?;
+        let message = self.publishing.event_message(&event, &annotation, None)?;
+        Some(Message { route: Route::Refresh, ..message })
     }
 
     /// Answers what is known to a comparison that asks, even while the journal is full: nothing leaves it before.
     pub(super) fn answer_comparison(&self) {
-        let comparison = self.publish.comparison();
+        let comparison = self.publishing.handle().comparison();
         if comparison.asks() {
-            comparison.tell(self.engine.sequences());
+            comparison.answer(self.engine.sequences());
         }
     }
 
     /// Takes the agents of whom Kafka knew more.
     pub(super) fn compare(&mut self, at: Timestamp) {
         self.answer_comparison();
-        let found = self.publish.comparison().take_found();
+        let found = self.publishing.handle().comparison().take_found();
         if found.is_empty() {
             return;
         }
-        if self.engine.go_on_behind(found, at, &mut self.findings) {
+        if self.engine.go_on_behind(found, at, self.findings.found_mut()) {
             let restored = self.engine.current();
-            self.tell_model(Update::Restored(restored));
+            self.reporting.update_model(Update::Restored(restored));
         }
         self.conclude(None);
     }

@@ -74,7 +74,7 @@ impl Checkpoint {
 
     /// Returns the ends of a login id's tombstones that Kafka may not have yet, with their ACDs.
     pub(super) fn tombstones(&self, login_id: &str, lane: &Lane) -> impl Iterator<Item = (u32, u64)> {
-        let is_done = self.covered_to.min(lane.outbox().acknowledged_to());
+        let is_done = self.covered_to.min(lane.send_window().acknowledged_to());
         let of_him =
             self.forgotten.iter().filter(move |((_, known), end)| spelling::is_same(known, login_id) && *end > is_done);
         of_him.map(|((acd, _), end)| (*acd, *end))
@@ -161,7 +161,7 @@ impl Checkpoint {
 
     fn covered(&mut self, to: u64, lane: &Lane) {
         self.covered_to = to;
-        let is_done = to.min(lane.outbox().acknowledged_to());
+        let is_done = to.min(lane.send_window().acknowledged_to());
         self.forgotten.retain(|(_, end)| *end > is_done);
     }
 
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::contract::store::AgentMemory;
     use crate::journal::message::{Batch, Message};
-    use crate::journal::outbox::Limits;
+    use crate::journal::send_window::Limits;
     use crate::journal::store::{self, Store};
     use crate::journal::testing::damage_rows;
     use crate::journal::{Bounds, Journal, LaneStart, Unobserved};

@@ -84,7 +84,7 @@ impl Day {
             }
         }
         self.model.apply(Update::Events(events));
-        self.model.tell_times(at);
+        self.model.record_times(at);
     }
 
     fn restart(&mut self) {

@@ -10,8 +10,10 @@
 //! many were forgotten, never who.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::contract::store;
 use crate::fail_point;
@@ -19,92 +21,104 @@ use crate::integration::command::{Forget, Forgotten};
 use crate::journal::message::{Batch, Message};
 use crate::journal::store::AgentKey;
 use crate::mapping::spelling;
-use crate::telemetry::metrics::{Dropped, Forgotten as Cause};
+use crate::telemetry::metrics::Forgotten as Cause;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::views::model::Update;
 
-use super::ageing::{EVERY, Unerased};
-use super::worker::Charge;
+use super::integration_worker::IntegrationWorker;
 
 /// How many are forgotten at a time: the feed must not wait for long.
 const PORTION: usize = 500;
 
-impl Charge {
+/// Whom a request is about.
+#[derive(Default)]
+struct Requested {
+    /// Those who can be forgotten now.
+    keys: Vec<AgentKey>,
+    /// ACDs on which the feed shows them.
+    in_feed: Vec<u32>,
+    /// ACDs on which they were forgotten a short while ago.
+    forgotten: Vec<u32>,
+    /// Where the tombstones of those end.
+    end: u64,
+}
+
+impl IntegrationWorker {
     /// Forgets somebody on request.
     pub(super) fn forget_requested(&mut self, forget: Forget) {
         let Forget { login_id, acd, is_unknown_too, done } = forget;
-        let at = self.advance(Timestamp::now());
+        let at = self.pace.advance(Timestamp::now());
         self.conclude(None);
-        let mut told = Forgotten::default();
-        let (mut keys, mut asked, mut end) = (Vec::new(), Vec::new(), 0);
-        let table = self.engine.tracker().table();
-        for (index, agent) in table.iter().filter(|(_, agent)| spelling::is_same(&agent.login_id, &login_id)) {
-            if acd.is_some_and(|acd| acd != agent.acd) {
-                continue;
-            }
-            match self.has_feed && self.engine.tracker().is_in_feed(index) {
-                true => told.in_feed.push(agent.acd),
-                false => keys.push((agent.acd, Arc::clone(&agent.login_id))),
-            }
-        }
-        self.unerased.retain(|unerased| !unerased.is_done.load(Ordering::Acquire));
-        let asked_for = self.unerased.iter().filter(|unerased| spelling::is_same(&unerased.key.1, &login_id));
-        let asked_for = asked_for.map(|unerased| (unerased.key.0, unerased.end));
-        let published = self.checkpoint.tombstones(&login_id, self.publish.lane());
-        for (on, until) in published.chain(asked_for) {
-            let is_told = keys.iter().any(|(acd, _)| *acd == on) || told.in_feed.contains(&on);
-            if acd.is_none_or(|acd| acd == on) && !is_told {
-                end = end.max(until);
-                if !told.acds.contains(&on) {
-                    told.acds.push(on);
-                }
-            }
-        }
-        if let Some(acd) = acd.filter(|_| is_unknown_too && keys.is_empty())
-            && told.in_feed.is_empty()
-            && told.acds.is_empty()
-        {
-            keys.push((acd, login_id));
-        }
+        let Requested { keys, in_feed, forgotten, mut end } = self.requested(&login_id, acd, is_unknown_too);
+        let mut answer = Forgotten { acds: forgotten, in_feed, ..Forgotten::default() };
+        let mut asked = Vec::new();
         if !keys.is_empty() {
-            let acds: Vec<u32> = keys.iter().map(|(acd, _)| *acd).collect();
             match self.forget(keys.clone(), at, true) {
                 Some(until) => {
-                    asked = keys;
-                    told.now = acds.len();
-                    told.acds.splice(0..0, acds);
-                    end = until;
-                    self.metrics.forgotten(Cause::Request, told.now);
+                    answer.now = keys.len();
+                    answer.acds.splice(0..0, keys.iter().map(|(acd, _)| *acd));
+                    self.metrics.forgotten(Cause::Request, answer.now);
                     tracing::info!(
-                        target: INTEGRATION, integration = %self.id, count = told.now, "agents forgotten on request"
+                        target: INTEGRATION, integration = %self.id, count = answer.now, "agents forgotten on request"
                     );
+                    (asked, end) = (keys, until);
                 }
-                None => told.is_full = true,
+                None => answer.is_full = true,
             }
         }
         if end > 0 {
-            let (erased, receiver) = tokio::sync::oneshot::channel();
-            told.erased = Some(receiver);
-            // The caller may have stopped waiting.
-            let is_done = Arc::new(AtomicBool::new(false));
-            let unerased = |key| Unerased { key, end, is_done: Arc::clone(&is_done) };
-            self.unerased.extend(asked.into_iter().map(unerased));
-            let tell = move || {
-                is_done.store(true, Ordering::Release);
-                let _ = erased.send(());
-            };
-            self.publish.lane().when_erased(end, Box::new(tell));
+            answer.erased = Some(self.when_erased(asked, end));
         }
-        let _ = done.send(told);
+        // The caller may have stopped waiting.
+        let _ = done.send(answer);
+    }
+
+    /// Finds whom a request is about.
+    fn requested(&mut self, login_id: &Arc<str>, acd: Option<u32>, is_unknown_too: bool) -> Requested {
+        let mut requested = Requested::default();
+        let is_asked_for = |on: u32| acd.is_none_or(|acd| acd == on);
+        let tracker = self.engine.tracker();
+        let of_that_name = tracker.table().iter().filter(|(_, agent)| spelling::is_same(&agent.login_id, login_id));
+        for (index, agent) in of_that_name.filter(|(_, agent)| is_asked_for(agent.acd)) {
+            match self.has_feed && tracker.is_in_feed(index) {
+                true => requested.in_feed.push(agent.acd),
+                false => requested.keys.push((agent.acd, Arc::clone(&agent.login_id))),
+            }
+        }
+        let published = self.saved.tombstones(login_id, self.publishing.lane());
+        for (on, until) in published.chain(self.retention.unerased(login_id)) {
+            let is_found = requested.keys.iter().any(|(acd, _)| *acd == on) || requested.in_feed.contains(&on);
+            if is_asked_for(on) && !is_found {
+                requested.end = requested.end.max(until);
+                if !requested.forgotten.contains(&on) {
+                    requested.forgotten.push(on);
+                }
+            }
+        }
+        let is_unknown = requested.keys.is_empty() && requested.in_feed.is_empty() && requested.forgotten.is_empty();
+        if let Some(acd) = acd.filter(|_| is_unknown_too && is_unknown) {
+            requested.keys.push((acd, Arc::clone(login_id)));
+        }
+        requested
+    }
+
+    /// Returns what is notified when nothing below `end` is left in the store; `asked` are those who are forgotten just now.
+    fn when_erased(&mut self, asked: Vec<AgentKey>, end: u64) -> oneshot::Receiver<()> {
+        let (erased, receiver) = oneshot::channel();
+        let is_done = self.retention.add_unerased(asked, end);
+        let notify = move || {
+            is_done.store(true, Ordering::Release);
+            // The caller may have stopped waiting.
+            let _ = erased.send(());
+        };
+        self.publishing.lane().when_erased(end, Box::new(notify));
+        receiver
     }
 
     /// Time has passed: forgets a portion of those who have not been seen for long, if that is due.
     pub(super) fn forget_old(&mut self, at: Timestamp) {
-        let Some(after) = self.ageing.after else { return };
-        if self.ageing.due.is_some_and(|due| at < due) {
-            return;
-        }
+        let Some(after) = self.retention.due(at) else { return };
         if self.has_feed && !self.engine.tracker().shows_who_is_there() {
             return;
         }
@@ -119,19 +133,18 @@ impl Charge {
         let count = keys.len();
         if count > 0 && self.forget(keys, at, false).is_some() {
             self.metrics.forgotten(Cause::Age, count);
-            self.ageing.count += count;
+            self.retention.add(count);
             if count == PORTION {
                 return;
             }
         }
-        let count = std::mem::take(&mut self.ageing.count);
+        let count = self.retention.end_round(at);
         if count > 0 {
             let days = after.as_secs() / 86_400;
             tracing::info!(
                 target: INTEGRATION, integration = %self.id, count, days, "agents forgotten who were not seen for that long"
             );
         }
-        self.ageing.due = Some(at.plus(EVERY));
     }
 
     /// Without a feed: returns those whose last record is older. Nobody can come back.
@@ -143,39 +156,38 @@ impl Charge {
 
     /// Forgets them; returns the position after their tombstones, or `None` where the journal has no room for these.
     fn forget(&mut self, keys: Vec<AgentKey>, at: Timestamp, is_urgent: bool) -> Option<u64> {
-        let tombstone = |(acd, login_id): &AgentKey| Message::tombstone(format!("{}/{acd}/{login_id}", self.id).into());
-        let forgotten = |(acd, login_id): &AgentKey| store::Forgotten {
-            acd: *acd,
-            login_id: login_id.to_string(),
-            at: at.as_micros(),
-        };
-        let batch = Batch {
-            messages: keys.iter().map(tombstone).collect(),
-            agents: Vec::new(),
-            forgotten: keys.iter().map(forgotten).collect(),
-            source: None,
-            is_urgent,
-        };
+        let batch = tombstones(&self.id, &keys, at, is_urgent);
         fail_point::reach(fail_point::BEFORE_FORGET);
-        let end = self.publish.submit(batch).ok()?;
+        let end = self.publishing.handle().submit(batch).ok()?;
         fail_point::reach(fail_point::AFTER_FORGET);
         for key in &keys {
             let (acd, login_id) = key;
             self.engine.forget_stranger(*acd, login_id);
             if let Some(index) = self.engine.tracker().table().find(*acd, login_id) {
-                if self.standing.overflow().is_some_and(|overflow| overflow.forget(index)) {
-                    self.metrics.dropped(Dropped::Event, 1);
-                }
-                self.last_events.forget(index);
-                self.checkpoint.forget_number(index);
-                self.engine.forget(index, at, &mut self.findings);
+                self.publishing.forget_kept(index);
+                self.saved.forget_number(index);
+                self.engine.forget(index, at, self.findings.found_mut());
             }
-            self.checkpoint.forget(key.clone(), end);
+            self.saved.forget(key.clone(), end);
         }
-        self.tell_model(Update::Forgotten(keys));
+        self.reporting.update_model(Update::Forgotten(keys));
         self.conclude(None);
         self.write_whole_checkpoint(at);
         Some(end)
+    }
+}
+
+/// Returns tombstones for them, and the note that what is known of them is void.
+fn tombstones(integration: &str, keys: &[AgentKey], at: Timestamp, is_urgent: bool) -> Batch {
+    let tombstone = |(acd, login_id): &AgentKey| Message::tombstone(format!("{integration}/{acd}/{login_id}").into());
+    let forgotten =
+        |(acd, login_id): &AgentKey| store::Forgotten { acd: *acd, login_id: login_id.to_string(), at: at.as_micros() };
+    Batch {
+        messages: keys.iter().map(tombstone).collect(),
+        agents: Vec::new(),
+        forgotten: keys.iter().map(forgotten).collect(),
+        source: None,
+        is_urgent,
     }
 }
 

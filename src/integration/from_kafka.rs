@@ -67,7 +67,7 @@ pub(crate) fn read(
         }
     }
     let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
-    let mut recovered = recovery::read_current(servers, &config.kafka, ids, patience, &stopped, &mut tell)?;
+    let mut recovered = recovery::read_current(servers, &config.kafka, ids, patience, &stopped, &mut log_progress)?;
     fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         target: INTEGRATION, messages = recovered.messages,
@@ -260,7 +260,7 @@ fn committed(
     }
 }
 
-fn tell(progress: Progress) {
+fn log_progress(progress: Progress) {
     match progress {
         Progress::Reading { messages } => {
             tracing::info!(target: INTEGRATION, messages, "reading the agents from Kafka")

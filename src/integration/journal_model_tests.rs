@@ -1,4 +1,5 @@
-//! Checks the journal, the outbox, checkpoints and what is restored from them against a model in memory, with crashes anywhere.
+//! Checks the journal, the send window, checkpoints and what is restored from them against a model in memory, with crashes
+//! anywhere.
 //!
 //! The journal's thread runs as it does in the service. What is uncertain because of that (how much of what was handed over
 //! is on disk) is bounded by the model, and learned from the store when it is opened again. A crash is a copy of the store's
@@ -17,8 +18,8 @@ use tempfile::TempDir;
 use crate::contract::saved;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message, Route, Topic};
-use crate::journal::outbox::{Limits, Outbox, Taken};
 use crate::journal::row;
+use crate::journal::send_window::{Limits, SendWindow, Taken};
 use crate::journal::store::MappingVersion;
 use crate::journal::store::{self, AgentRow, Reader, Settings, Store, StoreNumber};
 use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
@@ -50,7 +51,7 @@ enum Op {
     /// The producer is lost.
     Rewind,
     /// Publishing is paused where it is, or resumed; the answer is waited for or not.
-    Hold { is_on: bool, is_waited_for: bool },
+    Pause { is_on: bool, is_waited_for: bool },
     /// The agents that have changed are written, in so many portions.
     Checkpoint { portions: usize },
     /// The process dies. Kafka may know better than the store what is committed.
@@ -72,7 +73,7 @@ fn op() -> impl Strategy<Value = Op> {
         10 => deliver.prop_map(|(queue, count, is_reported)| Op::Deliver { queue, count, is_reported }),
         1 => Just(Op::Commit),
         1 => Just(Op::Rewind),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(is_on, is_waited_for)| Op::Hold { is_on, is_waited_for }),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(is_on, is_waited_for)| Op::Pause { is_on, is_waited_for }),
         2 => (1..4_usize).prop_map(|portions| Op::Checkpoint { portions }),
         2 => any::<bool>().prop_map(|kafka_knows| Op::Crash { kafka_knows }),
         1 => Just(Op::End),
@@ -116,9 +117,9 @@ struct Model {
     /// `first`, as the store is certain to know it.
     stored_first: u64,
     taken: u64,
-    held_at: Option<u64>,
-    /// What the store may say of the hold.
-    stored_holds: Vec<Option<u64>>,
+    paused_at: Option<u64>,
+    /// What the store may say of the pause.
+    stored_pauses: Vec<Option<u64>>,
     /// Greatest `covers` of a checkpoint.
     covered_to: u64,
     /// Messages on their way, by topic and key.
@@ -183,8 +184,8 @@ impl Model {
             first: 0,
             stored_first: 0,
             taken: 0,
-            held_at: None,
-            stored_holds: vec![None],
+            paused_at: None,
+            stored_pauses: vec![None],
             covered_to: 0,
             lines: BTreeMap::new(),
             kafka: BTreeMap::new(),
@@ -192,8 +193,8 @@ impl Model {
         }
     }
 
-    fn outbox(&self) -> Arc<Outbox> {
-        Arc::clone(self.lane.outbox())
+    fn send_window(&self) -> Arc<SendWindow> {
+        Arc::clone(self.lane.send_window())
     }
 
     fn message(&self, position: u64) -> &(Route, String, u64) {
@@ -212,16 +213,16 @@ impl Model {
             Op::Deliver { queue, count, is_reported } => self.deliver(*queue, *count, *is_reported),
             Op::Commit => self.commit(),
             Op::Rewind => self.rewind(),
-            Op::Hold { is_on, is_waited_for } => self.hold(*is_on, *is_waited_for),
+            Op::Pause { is_on, is_waited_for } => self.pause(*is_on, *is_waited_for),
             Op::Checkpoint { portions } => self.checkpoint(*portions),
             Op::Crash { kafka_knows } => self.crash(*kafka_knows),
             Op::End => self.end(),
             Op::Close => self.close(),
         }
-        assert_eq!(self.outbox().acknowledged_to(), self.first);
+        assert_eq!(self.send_window().acknowledged_to(), self.first);
         assert_eq!(self.lane.next(), self.next);
-        assert_eq!(self.outbox().held_at(), self.held_at);
-        assert!(self.outbox().end() >= self.written_to && self.outbox().end() <= self.next);
+        assert_eq!(self.send_window().paused_at(), self.paused_at);
+        assert!(self.send_window().end() >= self.written_to && self.send_window().end() <= self.next);
     }
 
     fn submit(&mut self, agents: &[usize], is_urgent: bool) {
@@ -275,9 +276,9 @@ impl Model {
     fn wait_written(&mut self) {
         self.journal.as_ref().unwrap().wait_written(Instant::now() + LONG);
         self.written_to = self.next;
-        assert_eq!(self.outbox().end(), self.next);
-        if self.stored_holds.len() > 1 {
-            self.stored_holds = vec![self.held_at];
+        assert_eq!(self.send_window().end(), self.next);
+        if self.stored_pauses.len() > 1 {
+            self.stored_pauses = vec![self.paused_at];
         }
     }
 
@@ -291,26 +292,26 @@ impl Model {
     }
 
     fn limit(&self, end: u64) -> u64 {
-        self.held_at.map_or(end, |held_at| held_at.min(end))
+        self.paused_at.map_or(end, |paused_at| paused_at.min(end))
     }
 
     /// Returns whether anything came.
     fn take(&mut self, most: usize) -> bool {
-        let end = self.outbox().end();
+        let end = self.send_window().end();
         loop {
-            match self.outbox().try_take(most, u64::MAX) {
+            match self.send_window().try_take(most, u64::MAX) {
                 None => return false,
                 Some(Taken::Behind(position)) => {
                     let before = position;
                     self.lane.fetch(ID, position);
-                    let message = self.outbox().message(before);
+                    let message = self.send_window().message(before);
                     assert!(message.is_some(), "position {before} was fetched");
                 }
                 Some(Taken::Messages(messages)) => {
                     assert!(messages.len() <= most);
                     for outgoing in &messages {
                         let position = outgoing.position;
-                        let limit = self.limit(self.outbox().end().max(end));
+                        let limit = self.limit(self.send_window().end().max(end));
                         assert!(position >= self.taken && position < limit, "{position}, {} {limit}", self.taken);
                         let skipped = (self.taken..position).find(|skipped| !self.awaits(*skipped).is_empty());
                         assert_eq!(skipped, None, "nothing that is awaited is passed over");
@@ -352,7 +353,7 @@ impl Model {
     }
 
     fn acknowledge(&mut self, position: u64, topic: usize) {
-        self.outbox().acknowledge(position, Topic::ALL[topic]);
+        self.send_window().acknowledge(position, Topic::ALL[topic]);
         if let Some(awaiting) = self.awaiting.get_mut(&position) {
             awaiting.remove(&topic);
         }
@@ -374,7 +375,7 @@ impl Model {
                 self.kafka.entry((topic, key.clone())).or_default().push(number);
             }
         }
-        self.outbox().acknowledge_to(self.taken);
+        self.send_window().acknowledge_to(self.taken);
         for position in self.first..self.taken {
             self.awaiting.get_mut(&position).unwrap().clear();
         }
@@ -382,7 +383,7 @@ impl Model {
     }
 
     fn rewind(&mut self) {
-        self.outbox().rewind();
+        self.send_window().rewind();
         self.lines.clear();
         let mut again: BTreeSet<(usize, String)> = BTreeSet::new();
         for position in self.first..self.taken {
@@ -398,23 +399,23 @@ impl Model {
         self.taken = self.first;
     }
 
-    fn hold(&mut self, is_on: bool, is_waited_for: bool) {
+    fn pause(&mut self, is_on: bool, is_waited_for: bool) {
         let at = is_on.then_some(self.next);
         let (done, answer) = std::sync::mpsc::channel();
         // Nobody is notified who does not wait.
-        self.lane.hold(
+        self.lane.pause(
             at,
             Box::new(move || {
                 let _ = done.send(());
             }),
         );
-        self.held_at = at;
-        self.stored_holds.push(at);
+        self.paused_at = at;
+        self.stored_pauses.push(at);
         if is_waited_for {
             answer.recv_timeout(LONG).unwrap();
             self.written_to = self.next;
             self.stored_first = self.stored_first.max(self.first);
-            self.stored_holds = vec![at];
+            self.stored_pauses = vec![at];
         }
     }
 
@@ -465,7 +466,7 @@ impl Model {
         let known = self.first;
         self.reopen(copy);
         if kafka_knows {
-            self.outbox().acknowledge_to(known);
+            self.send_window().acknowledge_to(known);
             for position in self.first..known {
                 self.awaiting.get_mut(&position).unwrap().clear();
             }
@@ -477,7 +478,7 @@ impl Model {
         assert_eq!(self.journal.take().unwrap().finish(Instant::now() + LONG), 0);
         self.written_to = self.next;
         self.stored_first = self.first;
-        self.stored_holds = vec![self.held_at];
+        self.stored_pauses = vec![self.paused_at];
         let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
         self.reopen(folder);
     }
@@ -492,7 +493,7 @@ impl Model {
         let lane = journal.open(lane).unwrap();
         self.written_to = self.next;
         self.stored_first = self.first;
-        self.stored_holds = vec![self.held_at];
+        self.stored_pauses = vec![self.paused_at];
         let folder = std::mem::replace(&mut self.folder, TempDir::new().unwrap());
         self.reopened(folder, journal, lane, restored, reader);
     }
@@ -515,7 +516,7 @@ impl Model {
         let uncovered = self.batches.iter().filter(|batch| batch.end() > self.covered_to);
         let said_nothing = uncovered.take_while(|batch| batch.after.is_empty()).last().map(Written::end);
         assert!(stored.covered_to <= said_nothing.unwrap_or(self.covered_to));
-        assert!(self.stored_holds.contains(&stored.held_at), "{:?} {:?}", stored.held_at, self.stored_holds);
+        assert!(self.stored_pauses.contains(&stored.paused_at), "{:?} {:?}", stored.paused_at, self.stored_pauses);
         // Agents: each as after their last event.
         let mut sequences = BTreeMap::new();
         for batch in &self.batches {
@@ -548,8 +549,8 @@ impl Model {
         self.stored_first = acknowledged_to;
         self.taken = acknowledged_to;
         self.covered_to = stored.covered_to;
-        self.held_at = stored.held_at;
-        self.stored_holds = vec![stored.held_at];
+        self.paused_at = stored.paused_at;
+        self.stored_pauses = vec![stored.paused_at];
         self.awaiting.clear();
         for position in self.first..self.next {
             let awaiting = topics(self.message(position).0);
@@ -566,7 +567,7 @@ impl Model {
 
     /// Everything gets through in the end, and nothing is left.
     fn drain(&mut self) {
-        self.hold(false, true);
+        self.pause(false, true);
         self.rewind();
         self.wait_written();
         while self.first < self.next {

@@ -198,7 +198,7 @@ pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
         }
         Err(unread) => {
             let Opened { mut store, incidents: more } = match unread {
-                Unread::Damaged(damage) => store.set_aside_and_open(&damage)?,
+                Unread::Damaged(damage) => store.quarantine_and_open(&damage)?,
                 // It may be intact, and is there for the next start.
                 unread => store.leave_and_open_in_memory(&unread.to_string())?,
             };

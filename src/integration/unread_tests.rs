@@ -64,7 +64,7 @@ fn start(agents: &[Vec<u8>], content: &[u8]) -> &'static str {
     let is_aside = names.into_iter().any(|name| name.to_string_lossy().contains(".corrupt-"));
     match opened {
         Ok(opening) => {
-            let is_told = opening.incidents.iter().any(|incident| matches!(incident, Incident::SetAside { .. }));
+            let is_told = opening.incidents.iter().any(|incident| matches!(incident, Incident::Quarantined { .. }));
             assert_eq!(is_told, is_aside);
             if is_aside { "set aside" } else { "read" }
         }

@@ -13,11 +13,11 @@ use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
 use super::message::Batch;
-use super::outbox::Outbox;
 use super::queue::{
     Done, Item, LaneIndex, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange,
 };
 use super::row;
+use super::send_window::SendWindow;
 use super::store::{Lineage, Reader, Row, StoreError, StoreNumber};
 
 /// Bytes that are read from the store at a time.
@@ -41,18 +41,18 @@ pub struct Lane {
     pub(super) index: LaneIndex,
     pub(super) number: StoreNumber,
     pub(super) reader: Arc<Mutex<Reader>>,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) send_window: Arc<SendWindow>,
     pub(super) runs: Arc<Lineage>,
 }
 
 impl Lane {
     /// Returns the part of it that is in memory, for the publisher.
-    pub(crate) const fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
+    pub(crate) const fn send_window(&self) -> &Arc<SendWindow> {
+        &self.send_window
     }
 
     /// Hands a batch over, whole or not at all; waits while the store is slow. Returns the position after its last message:
-    /// the batch is in Kafka when [`Outbox::acknowledged_to`] has come that far.
+    /// the batch is in Kafka when [`SendWindow::acknowledged_to`] has come that far.
     ///
     /// # Errors
     /// [`Refused`], with the messages: when there is no room for them, and when the journal is closed.
@@ -149,11 +149,11 @@ impl Lane {
         true
     }
 
-    /// Holds publishing from this position on, or resumes it; survives restarts once `done` is called.
-    pub fn hold(&self, at: Option<u64>, done: Done) {
-        self.outbox.hold(at);
+    /// Pauses publishing before this position, or resumes it; survives restarts once `done` is called.
+    pub fn pause(&self, at: Option<u64>, done: Done) {
+        self.send_window.pause(at);
         let mut queue = self.shared.queue.lock();
-        self.push(&mut queue, Item::Hold { lane: self.index, at, done });
+        self.push(&mut queue, Item::Pause { lane: self.index, at, done });
     }
 
     /// Returns the runs that counted its positions, this one last.
@@ -213,13 +213,13 @@ impl Lane {
         self.reader.lock().sound_batches(self.number, from, most_bytes)
     }
 
-    /// Fetches what comes from this position on into the outbox. A row that is damaged is given up: the others must not wait
-    /// for it. Anything else is tried again: what a newer version wrote is kept for that version, and a failing disk says
-    /// nothing about its content, neither this row nor the next.
+    /// Fetches what comes from this position on into the send window. A row that is damaged is given up: the others must not
+    /// wait for it. Anything else is tried again: what a newer version wrote is kept for that version, and a failing disk
+    /// says nothing about its content, neither this row nor the next.
     pub(crate) fn fetch(&self, integration: &str, position: u64) {
         if !self.try_fetch(integration, position) {
             // Whether it was stopped, the caller finds out.
-            let _ = self.outbox.pause(FETCH_AGAIN);
+            let _ = self.send_window.wait_for(FETCH_AGAIN);
         }
     }
 
@@ -232,16 +232,16 @@ impl Lane {
             false
         };
         // What is committed from now on is not looked for.
-        let end = self.outbox.end();
+        let end = self.send_window.end();
         let Err(error) = self.read(position) else { return true };
         self.shared.observer.failed(error.kind());
         if !error.is_damage() {
             return failed(&error);
         }
-        let looked = self.reader.lock().next_row(self.number, position);
-        match looked {
+        let found = self.reader.lock().next_row(self.number, position);
+        match found {
             Ok(next) => {
-                let lost = self.outbox.lose(next.unwrap_or(end));
+                let lost = self.send_window.lose(next.unwrap_or(end));
                 tracing::error!(
                     target: JOURNAL, integration, position, lost, %error, "a row of the journal is damaged: its messages are lost"
                 );
@@ -266,7 +266,7 @@ impl Lane {
                 Err(_) if number > 0 => return Ok(()),
                 Err(source) => return Err(FetchError::Row { first, source }),
             };
-            self.outbox.refill(first, messages, instant_of(written_at));
+            self.send_window.refill(first, messages, instant_of(written_at));
         }
         Ok(())
     }

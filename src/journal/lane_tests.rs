@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::contract::store;
 use crate::journal::message::Message;
-use crate::journal::outbox::{Limits, Taken};
+use crate::journal::send_window::{Limits, Taken};
 use crate::journal::store::{self as files, DATABASE, Store};
 use crate::journal::testing::{batch, damage_rows, event};
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
@@ -61,20 +61,20 @@ fn pages(file: &std::path::Path) -> Vec<(usize, u64)> {
 /// Fetches from position 0 on as the publisher would, until nothing more comes; returns where it ends, and what is lost.
 fn fetched(journal: &Journal) -> (u64, u64) {
     let lane = journal.lanes().next().unwrap().1;
-    let outbox = lane.outbox();
+    let send_window = lane.send_window();
     let mut seen = None;
     let mut taken = 0;
     loop {
-        match outbox.try_take(1_000, u64::MAX) {
+        match send_window.try_take(1_000, u64::MAX) {
             Some(Taken::Messages(messages)) => {
                 taken += messages.len() as u64;
-                outbox.acknowledge_to(messages.last().unwrap().position + 1);
+                send_window.acknowledge_to(messages.last().unwrap().position + 1);
             }
             Some(Taken::Behind(position)) if seen != Some(position) => {
                 seen = Some(position);
                 lane.try_fetch("avaya-1", position);
             }
-            _ => return (outbox.acknowledged_to(), outbox.acknowledged_to() - taken),
+            _ => return (send_window.acknowledged_to(), send_window.acknowledged_to() - taken),
         }
     }
 }
@@ -132,7 +132,7 @@ fn a_look_for_the_next_row_that_fails_gives_nothing_up() {
     let lane = journal.lanes().next().unwrap().1;
     *lane.reader.lock() = reader;
     assert_eq!(fetched(&journal), (damaged, 0), "what is before the damage is published, and everything else waits");
-    assert_eq!(lane.outbox().pending() as u64, ROWS - damaged);
+    assert_eq!(lane.send_window().pending() as u64, ROWS - damaged);
 }
 
 #[test]
@@ -154,5 +154,9 @@ fn what_a_newer_version_has_written_waits_for_it() {
     drop(store);
     let journal = start(&folder);
     assert_eq!(fetched(&journal), (1, 0));
-    assert_eq!(journal.lanes().next().unwrap().1.outbox().pending(), 2, "neither it nor what is behind it is lost");
+    assert_eq!(
+        journal.lanes().next().unwrap().1.send_window().pending(),
+        2,
+        "neither it nor what is behind it is lost"
+    );
 }

@@ -1,14 +1,14 @@
 //! The journal: what a worker hands over is on disk before anybody tries to publish it.
 //!
 //! ```text
-//! workers ──submit──> queue ──one commit for all──> store ──> outbox of the integration ──> publisher
+//! workers ──submit──> queue ──one commit for all──> store ──> send window of the integration ──> publisher
 //! ```
 //!
 //! Purpose: one thread writes for all integrations (a group commit: what gathered during the last commit goes into the next
 //! one, so batches grow under load). Each integration has a *lane*: its own positions, bounds and state.
 //!
-//! Invariants: a message is given to the outbox only after its commit; positions are given in the order of submission and
-//! have no holes; how far Kafka has acknowledged is written at most a tenth of a second later, so that a crash repeats
+//! Invariants: a message is given to the send window only after its commit; positions are given in the order of submission
+//! and have no holes; how far Kafka has acknowledged is written at most a tenth of a second later, so that a crash repeats
 //! no more than that.
 //!
 //! Failure policy: a commit that fails is tried again for ever, with the same contents, and nothing is written ahead of it.
@@ -18,7 +18,7 @@
 //! Shutdown keeps its deadline whatever the disk does. Cost: one encoding per batch, two locks per batch.
 //!
 //! [`message`] is what is handed over, [`row`] the bytes that are kept of it, `agents` what these say about agents; `queue`
-//! holds what waits for the thread that writes, `writer`; [`lane`] is one integration's part, [`outbox`] its window in
+//! holds what waits for the thread that writes, `writer`; [`lane`] is one integration's part, [`send_window`] its window in
 //! memory; `erase` is about people who were forgotten, [`limits`] about memory, and [`store`] about the file.
 
 pub(crate) mod agents;
@@ -26,9 +26,9 @@ mod erase;
 pub mod lane;
 pub mod limits;
 pub mod message;
-pub mod outbox;
 mod queue;
 pub mod row;
+pub mod send_window;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -49,8 +49,8 @@ use crate::telemetry::targets::JOURNAL;
 
 use self::erase::Erasing;
 use self::lane::{Lane, instant_of};
-use self::outbox::Outbox;
 use self::queue::{Item, LaneQueue, Phase, Shared};
+use self::send_window::SendWindow;
 use self::store::{Store, StoreError};
 use self::writer::{Writer, WrittenLane};
 
@@ -127,27 +127,32 @@ impl Journal {
         let begun = (stored.number, stored.next);
         let opened = self.with_store(move |store| store.reader().map(|reader| (store.begin_run(begun), reader)));
         let (runs, reader) = opened.recv().map_err(|_| JournalError::Ended)??;
-        let outbox =
-            Arc::new(Outbox::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.held_at));
+        let send_window =
+            Arc::new(SendWindow::new(self.shared.bounds.window, stored.acknowledged_to, stored.next, stored.paused_at));
         let shared = Arc::clone(&self.shared);
-        outbox.when_released(Box::new(move || shared.acknowledged()));
+        send_window.when_released(Box::new(move || shared.acknowledged()));
         // What cannot be read is handled when it is fetched.
         if stored.next > stored.acknowledged_to
             && let Ok(rows) = reader.sound_batches(stored.number, stored.acknowledged_to, 1)
             && let Some(row) = rows.first()
         {
-            outbox.set_on_disk_since(instant_of(row.written_at));
+            send_window.set_on_disk_since(instant_of(row.written_at));
         }
         let reader = Arc::new(Mutex::new(reader));
-        let written =
-            WrittenLane::new(Arc::clone(&integration), &stored, Arc::clone(&outbox), Arc::clone(&reader), keeps_events);
+        let written = WrittenLane::new(
+            Arc::clone(&integration),
+            &stored,
+            Arc::clone(&send_window),
+            Arc::clone(&reader),
+            keeps_events,
+        );
         let mut queue = self.shared.queue.lock();
         let index = queue.add(LaneQueue { next: stored.next, stored: stored.bytes, ..LaneQueue::default() });
         queue.items.push_back(Item::Open { lane: index, written: Box::new(written) });
         drop(queue);
         self.shared.work.notify_one();
         let shared = Arc::clone(&self.shared);
-        let lane = Lane { shared, index, number: stored.number, reader, outbox, runs: Arc::new(runs) };
+        let lane = Lane { shared, index, number: stored.number, reader, send_window, runs: Arc::new(runs) };
         self.lanes.lock().insert(integration, lane.clone());
         Ok(lane)
     }

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::message::{Batch, Message};
-use super::outbox::Limits;
+use super::send_window::Limits;
 use super::store::{AgentKey, AgentRow, Hurry, Store, StoredIntegration};
 use super::writer::WrittenLane;
 
@@ -131,7 +131,7 @@ pub(super) enum Item {
         /// The runs of its journal, with that mark.
         runs: String,
     },
-    Hold {
+    Pause {
         lane: LaneIndex,
         at: Option<u64>,
         done: Done,
@@ -160,7 +160,7 @@ impl Item {
         match self {
             Self::Batch { content, .. } => content.len(),
             Self::Checkpoint { table, .. } => table.agents.iter().map(|agent| agent.memory.len() + 64).sum(),
-            Self::Hold { .. }
+            Self::Pause { .. }
             | Self::Open { .. }
             | Self::Close { .. }
             | Self::Work(_)
@@ -173,7 +173,7 @@ impl Item {
         match self {
             Self::Batch { lane, .. }
             | Self::Checkpoint { lane, .. }
-            | Self::Hold { lane, .. }
+            | Self::Pause { lane, .. }
             | Self::Erase { lane, .. }
             | Self::RunKnown { lane, .. }
             | Self::Open { lane, .. }
@@ -364,7 +364,7 @@ impl Shared {
     }
 
     /// Kafka has more than before. Takes the lock of the queue for the first of many: so nobody may wait for a lock of an
-    /// outbox while they hold it.
+    /// send window while they hold it.
     pub(super) fn acknowledged(&self) {
         if !self.is_acknowledged.swap(true, Ordering::AcqRel) {
             let _queue = self.queue.lock();

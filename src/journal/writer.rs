@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 
 use super::agents::Latest;
 use super::erase::Erasing;
-use super::outbox::Outbox;
 use super::queue::{Item, LaneIndex, Phase, Shared, TableChange};
+use super::send_window::SendWindow;
 use super::store::{Erased, Reader, Released, Store, StoreError, StoreNumber, StoredIntegration, Write};
 
 /// How late the store may learn what Kafka has.
@@ -33,7 +33,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct WrittenLane {
     pub(super) integration: Arc<str>,
     pub(super) number: StoreNumber,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) send_window: Arc<SendWindow>,
     /// The position as the store knows it.
     pub(super) acknowledged_to: u64,
     pub(super) coverage: Coverage,
@@ -95,14 +95,14 @@ impl WrittenLane {
     pub(super) fn new(
         integration: Arc<str>,
         stored: &StoredIntegration,
-        outbox: Arc<Outbox>,
+        send_window: Arc<SendWindow>,
         reader: Arc<Mutex<Reader>>,
         keeps_events: bool,
     ) -> Self {
         Self {
             integration,
             number: stored.number,
-            outbox,
+            send_window,
             acknowledged_to: stored.acknowledged_to,
             coverage: Coverage::of(stored),
             feed: stored.feed.clone(),
@@ -148,11 +148,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Runs to the end; returns how many messages could not be written.
     pub(super) fn run(mut self) -> usize {
-        self.tell_size();
+        self.report_size();
         while let Some(items) = self.next_work() {
             let items = self.open_lanes(items);
             self.shared.take_acknowledged();
-            let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.outbox.acknowledged_to()).collect();
+            let acknowledged: Vec<u64> = self.lanes.values().map(|lane| lane.send_window.acknowledged_to()).collect();
             if !self.write(&items, &acknowledged) {
                 return self.give_up(&items);
             }
@@ -249,7 +249,7 @@ impl Writer {
                     Write::Checkpoint { integration, covered_to: *covered_to, agents, feed, recovered: *is_recovered }
                 }
                 Item::RunKnown { runs, .. } => Write::Runs { integration, runs },
-                Item::Hold { at, .. } => Write::Held { integration, at: *at },
+                Item::Pause { at, .. } => Write::Paused { integration, at: *at },
             };
             writes.push(write);
         }
@@ -286,7 +286,7 @@ impl Writer {
                     // A program that keeps us out would keep us out of that too.
                     if !matches!(error, StoreError::Busy(_)) {
                         self.let_go();
-                        self.tell_size();
+                        self.report_size();
                     }
                     let mut queue = self.shared.queue.lock();
                     let again = Instant::now() + backoff;
@@ -322,7 +322,7 @@ impl Writer {
         let indexes: Vec<LaneIndex> = self.lanes.keys().copied().collect();
         for index in indexes {
             let Some(lane) = self.lanes.get(&index) else { continue };
-            let acknowledged_to = lane.outbox.acknowledged_to();
+            let acknowledged_to = lane.send_window.acknowledged_to();
             let (covered_to, TableChange { forgotten, agents }) = lane.changed_below(acknowledged_to);
             if acknowledged_to <= lane.acknowledged_to && covered_to <= lane.coverage.covered_to {
                 continue;
@@ -366,7 +366,7 @@ impl Writer {
                         self.erasing.add(vec![(lane.number, end)], None);
                     }
                     lane.coverage.append(end, carries_agents);
-                    lane.outbox.append(messages, submitted_at);
+                    lane.send_window.append(messages, submitted_at);
                     fail_point::reach(fail_point::APPENDED);
                     self.shared.observer.written(&lane.integration, submitted_at.elapsed());
                 }
@@ -384,7 +384,7 @@ impl Writer {
                     self.lanes.remove(&index);
                     done();
                 }
-                Item::Hold { done, .. } => done(),
+                Item::Pause { done, .. } => done(),
             }
         }
         let mut queue = self.shared.queue.lock();
@@ -397,14 +397,17 @@ impl Writer {
         queue.writing = 0;
         drop(queue);
         self.shared.room.notify_all();
-        self.tell_size();
+        self.report_size();
     }
 
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and
     /// what the others have at the moment, such as records of who looked at them. Not where publishing is paused.
     fn leave_before(&self, index: LaneIndex, until: u64) -> Vec<(StoreNumber, u64)> {
-        let others: Vec<_> =
-            self.lanes.iter().filter(|(other, lane)| **other != index && lane.outbox.held_at().is_none()).collect();
+        let others: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(other, lane)| **other != index && lane.send_window.paused_at().is_none())
+            .collect();
         let queue = self.shared.queue.lock();
         let others = others.into_iter().filter(|(other, lane)| lane.left_to() < queue.lane(**other).next);
         let others = others.map(|(other, lane)| (lane.number, queue.lane(*other).next));
@@ -443,7 +446,7 @@ impl Writer {
         self.shared.set_erasing(!self.erasing.is_empty());
     }
 
-    fn tell_size(&self) {
+    fn report_size(&self) {
         let queue = self.shared.queue.lock();
         let all = queue.stored();
         let stored: Vec<u64> = self.lanes.keys().map(|index| queue.lane(*index).stored).collect();

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store as row;
 use crate::journal::message::{Batch, Message};
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::store::{self, StoredIntegration};
 use crate::journal::testing::{damage_rows, event};
 use crate::journal::{Bounds, Journal, LaneStart, StoreObserver, Unobserved};

@@ -1,6 +1,6 @@
 //! At-least-once delivery: messages one after another, each acknowledged by its own delivery reports.
 //!
-//! Invariant: a message leaves the outbox only by a delivery report.
+//! Invariant: a message leaves the send window only by a delivery report.
 //!
 //! Failure policy: `enable.gapless.guarantee` stops a producer before anything after a failed message is sent, and the rest is
 //! purged. What the next producer sends again includes what must not stay ahead of a message that failed: these are the
@@ -32,7 +32,7 @@ impl Guarantee for AtLeastOnce {
 
     fn prepare_next(&mut self, driver: &mut Driver, _: End, wait: Duration) -> Result<(), Stopped> {
         // Only now: a message that was just given up does not make others go out again.
-        let duplicates = driver.outbox.rewind();
+        let duplicates = driver.send_window.rewind();
         tracing::debug!(target: KAFKA, integration = &*driver.integration, duplicates, ?wait, "new producer");
         Ok(())
     }

@@ -110,7 +110,7 @@ impl Comparison {
     }
 
     /// Takes the last sequence of every agent from the worker.
-    pub fn tell(&self, known: Sequences) {
+    pub fn answer(&self, known: Sequences) {
         self.state.lock().known = Some(known);
         self.wake();
     }
@@ -281,7 +281,7 @@ impl Work {
         let (wanted, known): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
         let ids = wanted.iter().map(|one| Arc::clone(&one.integration));
         let known: HashMap<Arc<str>, Sequences> = ids.zip(known).collect();
-        let read = recovery::read_beyond(&self.servers, &self.kafka, &known, &is_stopped, &mut tell);
+        let read = recovery::read_beyond(&self.servers, &self.kafka, &known, &is_stopped, &mut log_progress);
         let mut found = match read {
             Ok(found) => found,
             Err(recovery::RecoveryError::Stopped) => return false,
@@ -295,7 +295,7 @@ impl Work {
             let found = found.remove(&one.integration).unwrap_or_default();
             let known = known.get(&one.integration);
             let Some((ahead, missing)) = one.differences(found, known, &self.stopped) else { return false };
-            one.tell(&ahead, missing.len());
+            one.log_outcome(&ahead, missing.len());
             one.comparison.finish(ahead, missing);
         }
         true
@@ -338,7 +338,7 @@ impl Compared {
     /// Returns the keys of what waits in the journal, except damaged rows, and what is after a damaged page: those are given
     /// up when they are fetched. Any other read error is waited out, as in fetching. `None` when it had to stop.
     fn waiting(&self, stopped: &Receiver<()>) -> Option<Waiting> {
-        let acknowledged_to = self.lane.outbox().acknowledged_to();
+        let acknowledged_to = self.lane.send_window().acknowledged_to();
         let mut waiting = Waiting::default();
         let mut position = acknowledged_to;
         loop {
@@ -372,7 +372,7 @@ impl Compared {
         }
     }
 
-    fn tell(&self, ahead: &[Ahead], missing: usize) {
+    fn log_outcome(&self, ahead: &[Ahead], missing: usize) {
         let integration = &*self.integration;
         if missing > 0 {
             tracing::error!(
@@ -416,7 +416,7 @@ impl Waiting {
     }
 }
 
-fn tell(progress: Progress) {
+fn log_progress(progress: Progress) {
     match progress {
         Progress::Reading { messages } => tracing::debug!(target: KAFKA, messages, "comparing the store with Kafka"),
         Progress::Waiting { reason, waited } => {

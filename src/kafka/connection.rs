@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use crate::fail_point;
 use crate::journal::message::Message;
-use crate::journal::outbox::Outbox;
+use crate::journal::send_window::SendWindow;
 
 use super::client;
 use super::delivery::{Failures, Monitor, OnTheWay, Reports, Ticket};
@@ -35,7 +35,7 @@ pub(super) enum Refusal {
     TooLarge(RDKafkaErrorCode),
     /// The producer is at its end; why is in its failures.
     Failed,
-    /// The outbox was stopped.
+    /// The send window was stopped.
     Stopped,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Connection {
     pub(super) failures: Arc<Failures>,
     /// In transactions: the messages that have not been reported yet.
     pub(super) on_the_way: Option<Arc<OnTheWay>>,
-    outbox: Arc<Outbox>,
+    send_window: Arc<SendWindow>,
     monitor: Arc<Monitor>,
 }
 
@@ -56,16 +56,16 @@ impl Connection {
     /// When librdkafka does not accept the settings.
     pub(super) fn open(
         settings: &ClientConfig,
-        outbox: &Arc<Outbox>,
+        send_window: &Arc<SendWindow>,
         monitor: &Arc<Monitor>,
         on_the_way: Option<Arc<OnTheWay>>,
     ) -> KafkaResult<Self> {
         let failures = Arc::new(Failures::default());
-        let (outbox, monitor) = (Arc::clone(outbox), Arc::clone(monitor));
+        let (send_window, monitor) = (Arc::clone(send_window), Arc::clone(monitor));
         let reports =
-            Reports::new(Arc::clone(&outbox), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
+            Reports::new(Arc::clone(&send_window), Arc::clone(&monitor), Arc::clone(&failures), on_the_way.clone());
         let producer = client::open(settings, reports)?;
-        Ok(Self { producer, failures, on_the_way, outbox, monitor })
+        Ok(Self { producer, failures, on_the_way, send_window, monitor })
     }
 
     /// Whether the producer is at its end, by a message's failure or by its own. A fatal error comes with the code of its
@@ -111,11 +111,11 @@ impl Connection {
             if let Some(found) = found.filter(|found| found.error().is_none() && !found.partitions().is_empty()) {
                 break partition::ever_of(key.as_bytes(), found.partitions().len());
             }
-            if self.outbox.pause(PROBE_PAUSE) {
+            if self.send_window.wait_for(PROBE_PAUSE) {
                 return Err(Refusal::Stopped);
             }
         };
-        self.outbox.expect_copies(ticket.position, partitions.len());
+        self.send_window.expect_copies(ticket.position, partitions.len());
         partitions.into_iter().try_for_each(|partition| self.hand_over(topic, Some(partition), key, None, &[], ticket))
     }
 
@@ -173,7 +173,7 @@ impl Connection {
             self.on_the_way.iter().for_each(|on_the_way| on_the_way.remove());
             match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
                 RDKafkaErrorCode::QueueFull => {
-                    if self.outbox.pause(QUEUE_FULL_WAIT) {
+                    if self.send_window.wait_for(QUEUE_FULL_WAIT) {
                         return Err(Refusal::Stopped);
                     }
                     record = returned;

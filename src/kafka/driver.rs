@@ -1,11 +1,11 @@
-//! The publisher thread of one integration: takes messages from the outbox and has a producer deliver them.
+//! The publisher thread of one integration: takes messages from the send window and has a producer deliver them.
 //!
 //! The thread and its life cycle are here. What `delivery` asks for beyond that is a [`Guarantee`]: `at_least_once` and
 //! `exactly_once`. Each round of the life cycle has one producer: the guarantee publishes with it until it must end and then
 //! closes it, the driver decides by `failure_policy` when the next one begins, and the guarantee prepares for that.
 //!
 //! Invariants: messages go to the producer in the order of their positions, each to all of its topics; of one key, no message
-//! overtakes another (see `outbox` for what that means after a failure).
+//! overtakes another (see `send_window` for what that means after a failure).
 //!
 //! Failure policy: librdkafka retries what can be retried, for ever, and in order. Whatever it nevertheless reports as failed
 //! ends the producer, and a new one starts again at the first message that is not acknowledged, as `failure_policy` says.
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::config::model::{Delivery, Kafka};
 use crate::journal::lane::Lane;
-use crate::journal::outbox::{Outbox, Outgoing, Taken};
+use crate::journal::send_window::{Outgoing, SendWindow, Taken};
 
 use super::at_least_once::AtLeastOnce;
 use super::comparison::Comparison;
@@ -30,13 +30,13 @@ use super::delivery::{Monitor, Ticket};
 use super::exactly_once::ExactlyOnce;
 use super::failure_policy::FailurePolicy;
 
-/// Messages taken from the outbox at a time.
+/// Messages taken from the send window at a time.
 pub(super) const TAKE: usize = 256;
 
 /// Why the work with a producer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The outbox was stopped.
+    /// The send window was stopped.
     Stopped,
     /// Everything that was sent one by one has arrived.
     Reached,
@@ -44,7 +44,7 @@ pub(super) enum End {
     Failed,
 }
 
-/// The outbox was stopped.
+/// The send window was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stopped;
 
@@ -74,7 +74,7 @@ pub(super) trait Guarantee: Send {
     /// Prepares for the next producer, which is created after `wait`.
     ///
     /// # Errors
-    /// When the outbox was stopped.
+    /// When the send window was stopped.
     fn prepare_next(&mut self, driver: &mut Driver, end: End, wait: Duration) -> Result<(), Stopped>;
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Driver {
     pub(super) servers: String,
     pub(super) kafka: Kafka,
     pub(super) lane: Lane,
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) send_window: Arc<SendWindow>,
     pub(super) comparison: Arc<Comparison>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) failure_policy: FailurePolicy,
@@ -106,7 +106,7 @@ pub(super) fn spawn(
         Delivery::AtLeastOnce => Box::new(AtLeastOnce),
         Delivery::ExactlyOnce => Box::new(ExactlyOnce::new(owner)),
     };
-    let outbox = Arc::clone(lane.outbox());
+    let send_window = Arc::clone(lane.send_window());
     let driver = Driver {
         integration: Arc::clone(integration),
         servers: servers.to_owned(),
@@ -114,8 +114,13 @@ pub(super) fn spawn(
         lane: lane.clone(),
         comparison: Arc::clone(comparison),
         monitor: Arc::clone(monitor),
-        failure_policy: FailurePolicy::new(Arc::clone(integration), kafka, Arc::clone(&outbox), Arc::clone(monitor)),
-        outbox,
+        failure_policy: FailurePolicy::new(
+            Arc::clone(integration),
+            kafka,
+            Arc::clone(&send_window),
+            Arc::clone(monitor),
+        ),
+        send_window,
     };
     let first = driver.failure_policy.connect(&driver.servers, &driver.kafka)?;
     let name = format!("publish-{}", driver.integration);
@@ -126,11 +131,11 @@ impl Driver {
     fn run(mut self, mut guarantee: Box<dyn Guarantee>, first: Connection) {
         let mut connection = first;
         loop {
-            let acknowledged_before = self.outbox.acknowledged_to();
+            let acknowledged_before = self.send_window.acknowledged_to();
             let end = self.publish(&mut *guarantee, &connection);
             let failures = Arc::clone(&connection.failures);
             guarantee.close(&self, connection, end);
-            if self.outbox.acknowledged_to() > acknowledged_before {
+            if self.send_window.acknowledged_to() > acknowledged_before {
                 self.failure_policy.reset_backoff();
             }
             let wait = match end {
@@ -166,13 +171,13 @@ impl Driver {
         if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(Stopped) }
     }
 
-    /// Takes the next messages from the outbox, at least one, and fetches what is not in memory.
+    /// Takes the next messages from the send window, at least one, and fetches what is not in memory.
     pub(super) fn take(&self, connection: &Connection) -> Result<Vec<Outgoing>, End> {
         loop {
             if connection.has_failed() {
                 return Err(End::Failed);
             }
-            match self.outbox.take(TAKE, self.failure_policy.until()) {
+            match self.send_window.take(TAKE, self.failure_policy.until()) {
                 Taken::Interrupted => {}
                 Taken::Behind(position) => self.lane.fetch(&self.integration, position),
                 Taken::Reached => return Err(End::Reached),
@@ -204,14 +209,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Waits that long, unless the outbox is stopped.
+    /// Waits that long, unless the send window is stopped.
     pub(super) fn pause(&self, wait: Duration) -> Result<(), Stopped> {
-        if self.outbox.pause(wait) { Err(Stopped) } else { Ok(()) }
+        if self.send_window.wait_for(wait) { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Whether the outbox was stopped.
+    /// Whether the send window was stopped.
     pub(super) fn is_stopped(&self) -> bool {
-        self.outbox.pause(Duration::ZERO)
+        self.send_window.wait_for(Duration::ZERO)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Exactly-once delivery: messages in transactions.
 //!
 //! Invariants: a transaction holds messages in the order of their positions, each on all of its topics, and a checkpoint with
-//! the position after the last; a message leaves the outbox only when the transaction is committed. One request in flight
-//! (see `client`). A new producer begins by ending what an earlier one left open, and learns from the last checkpoint how
-//! much of our journal is committed, however uncertain the outcome of the last commit was. Then it commits its claim, as
+//! the position after the last; a message leaves the send window only when the transaction is committed. One request in
+//! flight (see `client`). A new producer begins by ending what an earlier one left open, and learns from the last checkpoint
+//! how much of our journal is committed, however uncertain the outcome of the last commit was. Then it commits its claim, as
 //! `ownership` explains; between the claim and the first message Kafka is compared with the store (`comparison`).
 //!
 //! Failure policy: what can be repeated is repeated, for ever; everything else ends the transaction and the producer. While
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::fail_point;
 use crate::journal::message::Topic;
-use crate::journal::outbox::Outgoing;
+use crate::journal::send_window::Outgoing;
 use crate::telemetry::targets::KAFKA;
 
 use super::connection::{Connection, Refusal};
@@ -65,7 +65,7 @@ impl ExactlyOnce {
         let full = FULL_MESSAGES.min(driver.kafka.queue_events / 4 * 3);
         loop {
             let left = driver.kafka.commit_interval.saturating_sub(begun.elapsed());
-            if left.is_zero() || driver.outbox.pending() >= full {
+            if left.is_zero() || driver.send_window.pending() >= full {
                 return Ok(());
             }
             driver.pause(left.min(GATHER_STEP))?;
@@ -100,14 +100,14 @@ impl Guarantee for ExactlyOnce {
         Ok(driver.wait_compared()?)
     }
 
-    /// Makes one transaction of what is in the outbox.
+    /// Makes one transaction of what is in the send window.
     fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End> {
         let mut messages = driver.take(connection)?;
         self.gather(driver)?;
         self.begun = Some(Instant::now());
         insist(driver, connection, None, || connection.producer.begin_transaction())?;
         fail_point::reach(fail_point::TRANSACTION_BEGUN);
-        let (mut count, mut bytes, mut position) = (0, 0, driver.outbox.acknowledged_to());
+        let (mut count, mut bytes, mut position) = (0, 0, driver.send_window.acknowledged_to());
         while !messages.is_empty() {
             let tracked = messages.iter().map(|outgoing| outgoing.position).filter(|at| *at != Outgoing::UNTRACKED);
             position = tracked.max().map_or(position, |last| last + 1);
@@ -119,12 +119,12 @@ impl Guarantee for ExactlyOnce {
             if count >= FULL_MESSAGES || bytes >= FULL_BYTES {
                 break;
             }
-            messages = driver.outbox.take_ready(TAKE, driver.failure_policy.until());
+            messages = driver.send_window.take_ready(TAKE, driver.failure_policy.until());
         }
         fail_point::reach(fail_point::TRANSACTION_SENT);
         self.commit(driver, connection, position)?;
         fail_point::reach(fail_point::AFTER_TRANSACTION_COMMIT);
-        driver.monitor.record_acknowledged(driver.outbox.acknowledge_to(position));
+        driver.monitor.record_acknowledged(driver.send_window.acknowledge_to(position));
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Guarantee for ExactlyOnce {
     fn close(&mut self, driver: &Driver, connection: Connection, end: End) {
         self.is_aborted = end != End::Reached && abort(driver, &connection);
         drop(connection);
-        driver.outbox.rewind();
+        driver.send_window.rewind();
     }
 
     /// Waits as long as another store has the integration, if the producer may have been shut out.

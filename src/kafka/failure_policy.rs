@@ -17,7 +17,7 @@ use rdkafka::producer::Producer as _;
 use crate::config::model::{Delivery, Kafka};
 use crate::config::topics::GivesWay;
 use crate::journal::message::{Message, Route, Topic};
-use crate::journal::outbox::{Outbox, Outgoing};
+use crate::journal::send_window::{Outgoing, SendWindow};
 use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
 
@@ -54,7 +54,7 @@ struct SideTopic {
 /// What one integration's publisher has learned from failures.
 pub(super) struct FailurePolicy {
     integration: Arc<str>,
-    outbox: Arc<Outbox>,
+    send_window: Arc<SendWindow>,
     monitor: Arc<Monitor>,
     backoff: Duration,
     /// Below this position messages are sent one by one.
@@ -68,7 +68,12 @@ pub(super) struct FailurePolicy {
 
 impl FailurePolicy {
     /// Creates it with nothing learned yet.
-    pub(super) fn new(integration: Arc<str>, kafka: &Kafka, outbox: Arc<Outbox>, monitor: Arc<Monitor>) -> Self {
+    pub(super) fn new(
+        integration: Arc<str>,
+        kafka: &Kafka,
+        send_window: Arc<SendWindow>,
+        monitor: Arc<Monitor>,
+    ) -> Self {
         let side = |topic: Topic| SideTopic {
             topic,
             name: kafka.topics[topic].to_owned(),
@@ -80,7 +85,7 @@ impl FailurePolicy {
         let side = Topic::ALL.into_iter().filter(gives_way).map(side).collect();
         Self {
             integration,
-            outbox,
+            send_window,
             monitor,
             backoff: FIRST_BACKOFF,
             single_until: None,
@@ -102,13 +107,13 @@ impl FailurePolicy {
         };
         let settings = producer_settings(servers, kafka, &self.integration, sizing);
         let on_the_way = (kafka.delivery == Delivery::ExactlyOnce).then(|| Arc::new(OnTheWay::default()));
-        Connection::open(&settings, &self.outbox, &self.monitor, on_the_way)
+        Connection::open(&settings, &self.send_window, &self.monitor, on_the_way)
     }
 
-    /// Does the same after a wait, however many attempts it takes; `None` once the outbox is stopped.
+    /// Does the same after a wait, however many attempts it takes; `None` once the send window is stopped.
     pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<Connection> {
         loop {
-            if self.outbox.pause(wait) {
+            if self.send_window.wait_for(wait) {
                 return None;
             }
             match self.connect(servers, kafka) {
@@ -154,7 +159,7 @@ impl FailurePolicy {
                 return FIRST_BACKOFF;
             }
             let kind = broken.map(|broken| format!("{:?}", broken.code));
-            let pending = self.outbox.pending();
+            let pending = self.send_window.pending();
             tracing::warn!(
                 target: KAFKA, integration = &*self.integration,
                 kind,
@@ -166,7 +171,7 @@ impl FailurePolicy {
         };
         if self.single_until.is_some() {
             for (position, code) in refused {
-                if let Some(message) = self.outbox.message(position) {
+                if let Some(message) = self.send_window.message(position) {
                     self.give_up(position, &message, code);
                     self.found_refused = true;
                 }
@@ -214,7 +219,7 @@ impl FailurePolicy {
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
             // A broker that cannot be asked accepts nothing either: the message waits like everything else.
             answer = probe(connection, &side.name)?;
-            if answer.is_ok() || self.outbox.pause(ANSWER_WAIT) {
+            if answer.is_ok() || self.send_window.wait_for(ANSWER_WAIT) {
                 break;
             }
         }
@@ -280,7 +285,7 @@ impl FailurePolicy {
         self.monitor.observer().dropped(reason);
         let replacement = (message.route != Route::DeadLetter)
             .then(|| dead_letter::refused(&self.integration, reason, Timestamp::now(), message));
-        self.outbox.replace(position, replacement)
+        self.send_window.replace(position, replacement)
     }
 }
 

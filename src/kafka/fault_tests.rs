@@ -19,7 +19,7 @@ fn warm(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::T
 fn left_within(handle: &PublishHandle, wait: Duration) -> usize {
     let deadline = Instant::now() + wait;
     while handle.pending() > 0 && Instant::now() < deadline {
-        handle.lane().outbox().wait_empty(deadline);
+        handle.lane().send_window().wait_empty(deadline);
         std::thread::yield_now();
     }
     handle.pending()

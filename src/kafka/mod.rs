@@ -1,9 +1,9 @@
 //! From the journal to Kafka, and back where Kafka knows more than the store.
 //!
 //! ```text
-//! worker ──Batch──> journal ──> outbox ──in order──> producer ──> Kafka
-//!                   (on disk)    ^                     │
-//!                                └── delivery reports ─┘
+//! worker ──Batch──> journal ──> send window ──in order──> producer ──> Kafka
+//!                   (on disk)    ^                          │
+//!                                └── delivery reports ──────┘
 //! ```
 //!
 //! * [`publisher`]: the facade, from startup to drain;
@@ -15,7 +15,7 @@
 //! * [`comparison`]: what Kafka knows against what the store knows, before anything is published;
 //! * [`takeover`]: ends the transactions of an earlier producer;
 //! * `failure_policy`: what follows from failures, for both; `diagnosis`: explains them by the right or setting that is missing;
-//! * [`topics`], `topic_keeper`, [`embedded`]: the topics, the thread that looks after them, and a cluster inside the process;
+//! * [`topics`], `topic_keeper`, [`mock_cluster`]: the topics, the thread that looks after them, and a cluster inside the process;
 //! * [`tombstones`]: tombstones for people of whom nothing is left, without a journal;
 //! * [`dead_letter`]: what could not be read or will never be accepted;
 //! * [`observer`]: what can be observed;
@@ -31,10 +31,10 @@ pub mod dead_letter;
 mod delivery;
 mod diagnosis;
 mod driver;
-pub mod embedded;
 pub mod encode;
 mod exactly_once;
 mod failure_policy;
+pub mod mock_cluster;
 pub mod observer;
 mod ownership;
 mod partition;

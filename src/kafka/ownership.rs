@@ -53,7 +53,7 @@ impl Ownership {
     pub(super) fn learn(&mut self, driver: &mut Driver) -> Result<u64, Stopped> {
         let committed = self.read_checkpoint(driver)?;
         self.found = Some(committed.last.clone());
-        let position = driver.outbox.acknowledged_to();
+        let position = driver.send_window.acknowledged_to();
         if committed.is_hanging {
             tracing::error!(
                 target: KAFKA, integration = &*driver.integration,
@@ -83,7 +83,7 @@ impl Ownership {
         self.is_owner || self.found.is_some()
     }
 
-    /// Waits as long as another store has the integration. An error once the outbox is stopped.
+    /// Waits as long as another store has the integration. An error once the send window is stopped.
     pub(super) fn confirm(&mut self, driver: &mut Driver) -> Result<(), Stopped> {
         let Some(other) = self.find_other(driver)? else { return Ok(()) };
         let Checkpoint { owner, committed_at, .. } = other;
@@ -91,7 +91,7 @@ impl Ownership {
             target: KAFKA, integration = &*driver.integration,
             %owner,
             %committed_at,
-            pending = driver.outbox.pending(),
+            pending = driver.send_window.pending(),
             is_copy = owner == self.owner,
             "another store publishes for this integration: stopped, messages wait; end one of the two"
         );
@@ -129,7 +129,7 @@ impl Ownership {
             match read {
                 Ok(found) => {
                     if let Some(position) = found.committed {
-                        driver.monitor.record_acknowledged(driver.outbox.acknowledge_to(position));
+                        driver.monitor.record_acknowledged(driver.send_window.acknowledge_to(position));
                     }
                     return Ok(found);
                 }

@@ -24,7 +24,7 @@ use crate::journal::{Journal, JournalError, LaneStart, Refused, StoreHealth};
 use super::comparison::{Compared, Comparer, Comparison, KnownAgents};
 use super::delivery::Monitor;
 use super::driver::{self, SpawnError};
-use super::embedded::{Embedded, EmbeddedError};
+use super::mock_cluster::{MockCluster, MockClusterError};
 use super::observer::{KafkaHealth, Observer};
 use super::topic_keeper::{Told, TopicKeeper};
 use super::topics::plan;
@@ -38,9 +38,9 @@ pub enum StartError {
     /// librdkafka does not accept the settings.
     #[error("kafka settings are not accepted, see kafka.properties: {0}")]
     Settings(KafkaError),
-    /// The embedded cluster could not be started.
+    /// The mock cluster could not be started.
     #[error(transparent)]
-    Embedded(#[from] EmbeddedError),
+    MockCluster(#[from] MockClusterError),
     /// The system provides no thread.
     #[error("no thread for publishing: {0}")]
     Thread(#[from] std::io::Error),
@@ -90,28 +90,28 @@ impl PublishHandle {
 
     /// Returns the position below which every message is in Kafka.
     pub fn acknowledged_to(&self) -> u64 {
-        self.lane.outbox().acknowledged_to()
+        self.lane.send_window().acknowledged_to()
     }
 
     /// Returns the number of messages that wait for the store or for Kafka.
     pub fn pending(&self) -> usize {
-        let waiting = self.lane.next().saturating_sub(self.lane.outbox().end());
-        self.lane.outbox().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
+        let waiting = self.lane.next().saturating_sub(self.lane.send_window().end());
+        self.lane.send_window().pending() + usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 
     /// Returns how long the oldest of them has been waiting for the disk or for Kafka.
     pub fn oldest_age(&self) -> Duration {
-        self.lane.outbox().oldest_age().max(self.lane.oldest_age())
+        self.lane.send_window().oldest_age().max(self.lane.oldest_age())
     }
 
-    /// Sends a message once, bypassing the journal; not while publishing is held.
-    pub fn send_aside(&self, message: Message) {
-        self.lane.outbox().send_aside(message);
+    /// Sends a message once, bypassing the journal; not while publishing is paused.
+    pub fn send_untracked(&self, message: Message) {
+        self.lane.send_window().send_untracked(message);
     }
 
-    /// Whether publishing is held.
-    pub fn is_held(&self) -> bool {
-        self.lane.outbox().held_at().is_some()
+    /// Whether publishing is paused.
+    pub fn is_paused(&self) -> bool {
+        self.lane.send_window().paused_at().is_some()
     }
 
     /// Returns how the store is doing.
@@ -146,18 +146,18 @@ pub struct Publisher {
     comparer: Comparer,
     journal: Journal,
     topics: Option<TopicKeeper>,
-    embedded: Option<Embedded>,
+    mock_cluster: Option<MockCluster>,
     servers: String,
 }
 
 impl Publisher {
-    /// Starts the embedded cluster where the configuration asks for one; it must exist before anything is read from it.
+    /// Starts the mock cluster where the configuration asks for one; it must exist before anything is read from it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn embedded(kafka: &Kafka) -> Result<Option<Embedded>, StartError> {
+    pub fn mock_cluster(kafka: &Kafka) -> Result<Option<MockCluster>, StartError> {
         match &kafka.bootstrap {
-            Bootstrap::Embedded => Ok(Some(Embedded::start(plan(kafka))?)),
+            Bootstrap::Embedded => Ok(Some(MockCluster::start(plan(kafka))?)),
             Bootstrap::Servers(_) => Ok(None),
         }
     }
@@ -169,12 +169,12 @@ impl Publisher {
     /// When the settings are not accepted, or a thread cannot be started. Never because Kafka is away.
     pub fn start(
         kafka: &Kafka,
-        embedded: Option<Embedded>,
+        mock_cluster: Option<MockCluster>,
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let lanes = journal.lanes();
-        let publisher = Self::new(kafka, embedded, journal)?;
+        let publisher = Self::new(kafka, mock_cluster, journal)?;
         for (integration, lane) in lanes {
             publisher.publish(&integration, lane, observe(&integration), KnownAgents::Nobody)?;
         }
@@ -185,15 +185,15 @@ impl Publisher {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn new(kafka: &Kafka, embedded: Option<Embedded>, journal: Journal) -> Result<Self, StartError> {
-        let servers = match (&kafka.bootstrap, &embedded) {
-            (_, Some(embedded)) => embedded.bootstrap_servers().to_owned(),
+    pub fn new(kafka: &Kafka, mock_cluster: Option<MockCluster>, journal: Journal) -> Result<Self, StartError> {
+        let servers = match (&kafka.bootstrap, &mock_cluster) {
+            (_, Some(mock_cluster)) => mock_cluster.bootstrap_servers().to_owned(),
             (Bootstrap::Servers(servers), None) => servers.clone(),
             (Bootstrap::Embedded, None) => String::new(),
         };
         let comparer = Comparer::spawn(&servers, kafka)?;
-        let topics = if embedded.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
-        Ok(Self { kafka: kafka.clone(), ways: Mutex::default(), comparer, journal, topics, embedded, servers })
+        let topics = if mock_cluster.is_none() { Some(TopicKeeper::spawn(&servers, kafka)?) } else { None };
+        Ok(Self { kafka: kafka.clone(), ways: Mutex::default(), comparer, journal, topics, mock_cluster, servers })
     }
 
     /// Opens the lane of an integration and publishes what is in it and what comes into it, while others go on. Before
@@ -223,7 +223,7 @@ impl Publisher {
         let monitor = Arc::new(Monitor::new(Arc::clone(integration), &self.kafka, observer));
         let comparison = self.comparer.comparison(match known {
             // A cluster inside the process begins anew with it.
-            KnownAgents::Sequences(_) if self.embedded.is_some() => KnownAgents::AsKafka,
+            KnownAgents::Sequences(_) if self.mock_cluster.is_some() => KnownAgents::AsKafka,
             known => known,
         });
         let owner = self.journal.store_id();
@@ -242,15 +242,15 @@ impl Publisher {
         Ok(handle)
     }
 
-    /// Ends publishing for an integration, while others go on: waits until everything that is not held is acknowledged, at
+    /// Ends publishing for an integration, while others go on: waits until everything before a pause is acknowledged, at
     /// most until the deadline, and closes the lane. What Kafka does not have stays in the store. Returns how many messages
     /// that is. Blocks.
     pub fn close(&self, integration: &str, deadline: Instant) -> usize {
         let Some(mut way) = self.ways.lock().remove(integration) else { return 0 };
-        let outbox = way.handle.lane.outbox();
+        let send_window = way.handle.lane.send_window();
         self.journal.wait_written(deadline);
-        outbox.wait_empty(deadline);
-        outbox.stop();
+        send_window.wait_empty(deadline);
+        send_window.stop();
         if let Some(topics) = &self.topics {
             topics.remove(&way.handle.monitor);
         }
@@ -260,7 +260,7 @@ impl Publisher {
             let _ = join::by(thread, Some(deadline.max(Instant::now() + LAST_WRITE)));
         }
         self.journal.close_lane(integration, deadline.max(Instant::now() + LAST_WRITE));
-        outbox.pending()
+        send_window.pending()
     }
 
     /// Does something with the store on the thread that owns it; see [`Journal::with_store`].
@@ -296,7 +296,7 @@ impl Publisher {
         self.journal.close();
     }
 
-    /// Closes, waits until everything that is not held is acknowledged or the deadline has come, and ends. Threads that hang
+    /// Closes, waits until everything before a pause is acknowledged or the deadline has come, and ends. Threads that hang
     /// on the disk or on Kafka end with the process.
     #[must_use]
     pub fn drain(&self, deadline: Instant) -> Drained {
@@ -306,13 +306,13 @@ impl Publisher {
         let acknowledged_by = deadline.checked_sub(LAST_WRITE.min(left / 4)).unwrap_or(deadline);
         self.journal.wait_written(acknowledged_by);
         for handle in self.handles() {
-            handle.lane.outbox().wait_empty(acknowledged_by);
+            handle.lane.send_window().wait_empty(acknowledged_by);
         }
         let at_least = |time| deadline.max(Instant::now() + time);
         self.end_threads(Some(at_least(LAST_WRITE / 2)));
         let unwritten = self.journal.finish(at_least(LAST_WRITE));
         let waiting =
-            |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.outbox().pending());
+            |(integration, way): (&Arc<str>, &Way)| (Arc::clone(integration), way.handle.lane.send_window().pending());
         let kept = self.ways.lock().iter().map(waiting).filter(|(_, kept)| *kept > 0).collect();
         Drained { unwritten, kept, hanging: Vec::new() }
     }
@@ -325,7 +325,7 @@ impl Publisher {
     /// publish is in the journal.
     fn end_threads(&self, deadline: Option<Instant>) {
         for handle in self.handles() {
-            handle.lane.outbox().stop();
+            handle.lane.send_window().stop();
         }
         self.comparer.end();
         let threads: Vec<_> = self.ways.lock().values_mut().filter_map(|way| way.thread.take()).collect();

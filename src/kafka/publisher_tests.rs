@@ -28,8 +28,8 @@ const DEAD_LETTER: &str = "rta.dead-letter";
 fn start(kafka: &Kafka) -> (Publisher, PublishHandle, Receiver<Seen>, tempfile::TempDir) {
     let (journal, store) = testing::journal(kafka, &[ID]);
     let (observer, seen) = testing::recorder();
-    let embedded = Publisher::embedded(kafka).unwrap();
-    let publisher = Publisher::start(kafka, embedded, journal, |_| Arc::clone(&observer)).unwrap();
+    let mock_cluster = Publisher::mock_cluster(kafka).unwrap();
+    let publisher = Publisher::start(kafka, mock_cluster, journal, |_| Arc::clone(&observer)).unwrap();
     let handle = publisher.handle(ID).unwrap();
     (publisher, handle, seen, store)
 }
@@ -266,14 +266,14 @@ fn a_damaged_row_is_given_up_and_the_others_are_published() {
     assert!(numbers.len() >= 40, "{numbers:?}");
 }
 
-fn hold(handle: &PublishHandle, at: Option<u64>) {
+fn pause(handle: &PublishHandle, at: Option<u64>) {
     let (done, written) = std::sync::mpsc::channel();
-    handle.lane().hold(at, Box::new(move || done.send(()).unwrap()));
+    handle.lane().pause(at, Box::new(move || done.send(()).unwrap()));
     written.recv_timeout(LONG).unwrap();
 }
 
 #[test]
-fn a_hold_survives_a_restart() {
+fn a_pause_survives_a_restart() {
     let cluster = testing::cluster();
     let kafka = testing::kafka(&cluster.bootstrap_servers());
     let folder = tempfile::TempDir::new().unwrap();
@@ -285,16 +285,16 @@ fn a_hold_survives_a_restart() {
     let publisher = start();
     let handle = publisher.handle(ID).unwrap();
     submit(&handle, 0..10);
-    hold(&handle, Some(10));
+    pause(&handle, Some(10));
     submit(&handle, 10..20);
     assert_eq!(publisher.drain(Instant::now() + LONG).kept, BTreeMap::from([(ID.into(), 10)]));
     assert_complete_and_in_order(&cluster, EVENTS, 10);
 
     let publisher = start();
     let handle = publisher.handle(ID).unwrap();
-    assert!(handle.is_held());
+    assert!(handle.is_paused());
     submit(&handle, 20..30);
-    hold(&handle, None);
+    pause(&handle, None);
     drain(publisher);
     assert_complete_and_in_order(&cluster, EVENTS, 30);
 }
@@ -329,7 +329,7 @@ fn the_embedded_cluster_takes_and_gives_back_every_kind_of_message() {
     let dead = dead_letter(&ID.into(), "fields", 7, Timestamp::from_millis(0), raw);
     let end = handle.submit(testing::batch(vec![feed_status, dead, event(3, 3)])).unwrap();
     while handle.pending() > 0 {
-        handle.lane().outbox().wait_empty(Instant::now() + LONG);
+        handle.lane().send_window().wait_empty(Instant::now() + LONG);
         std::thread::yield_now();
     }
     assert_eq!(handle.acknowledged_to(), end);

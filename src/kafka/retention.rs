@@ -72,7 +72,7 @@ impl Kept {
 }
 
 /// Warns that a topic keeps its messages longer than `wanted`, and says how to change that.
-pub(super) fn warn_if_longer(topic: &str, wanted: Duration, servers: &str, resource: &ConfigResource) {
+pub(super) fn log_if_longer(topic: &str, wanted: Duration, servers: &str, resource: &ConfigResource) {
     let Some(kept) = Kept::of(resource).filter(|kept| kept.is_longer_than(wanted)) else { return };
     let at_most = kept.most().map_or_else(|| "for ever".to_owned(), in_hours);
     let wanted_most = in_hours(wanted + segment(wanted));

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::config::model::{Bootstrap, Delivery, Format, Kafka};
 use crate::config::topics::{Retention, Topics};
 use crate::journal::message::{Batch, Message, Route};
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::store;
 
 use super::observer::Observer;

@@ -87,7 +87,7 @@ impl TopicKeeper {
 
     /// Notifies an integration from now on.
     pub(super) fn add(&self, told: Told) {
-        told.monitor.tell_topics(self.news.clone());
+        told.monitor.set_keeper(self.news.clone());
         self.told.lock().push(told);
     }
 
@@ -128,7 +128,7 @@ impl Keeper {
         let mut is_begun_anew = false;
         loop {
             let looked = match &client {
-                Some(client) => self.look(client, news, &mut is_begun_anew),
+                Some(client) => self.check(client, news, &mut is_begun_anew),
                 None => match topics::client(&self.servers, &self.kafka) {
                     Ok(opened) => {
                         client = Some(opened);
@@ -139,7 +139,7 @@ impl Keeper {
             };
             match &looked {
                 Ok(()) => self.last_problem.clear(),
-                Err(error) => self.tell(error),
+                Err(error) => self.log_failure(error),
             }
             let Pause { at_least, at_most } = pace.after(looked.is_ok());
             if !at_least.is_zero() && self.is_stopped_within(at_least) {
@@ -170,7 +170,7 @@ impl Keeper {
         self.stopped.recv_timeout(wait) != Err(crossbeam_channel::RecvTimeoutError::Timeout)
     }
 
-    fn tell(&mut self, error: &TopicsError) {
+    fn log_failure(&mut self, error: &TopicsError) {
         let problem = error.to_string();
         if problem == self.last_problem {
             tracing::debug!(target: KAFKA, %error, "the topics cannot be checked");
@@ -180,7 +180,7 @@ impl Keeper {
         }
     }
 
-    fn look(
+    fn check(
         &mut self,
         client: &AdminClient<Quiet>,
         news: &Receiver<News>,
@@ -229,25 +229,25 @@ impl Keeper {
             }
         }
         if found != self.partitions {
-            self.tell_of_partitions(&found);
-            self.look_at_settings(&admin, &found)?;
+            self.log_new_partitions(&found);
+            self.check_settings(&admin, &found)?;
             self.partitions = found;
             tracing::info!(target: KAFKA, "all topics are there");
         } else if self.settings_seen.is_none_or(|seen| seen.elapsed() >= SETTINGS_EVERY) {
-            self.look_at_settings(&admin, &found)?;
+            self.check_settings(&admin, &found)?;
         }
-        self.look_at_current(&admin, news, is_begun_anew)
+        self.check_current(&admin, news, is_begun_anew)
     }
 
     /// Reports the topics whose retention or clean-up is not what it should be.
-    fn look_at_settings(&mut self, admin: &Admin<'_>, found: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
+    fn check_settings(&mut self, admin: &Admin<'_>, found: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
         self.settings_seen = Some(Instant::now());
-        topics::look_at_retention(admin, &self.servers, &self.kafka)?;
-        topics::look_at(admin, &self.kafka, found)
+        topics::check_retention(admin, &self.servers, &self.kafka)?;
+        topics::check_settings(admin, &self.kafka, found)
     }
 
     /// Reports what it means that the partitions have changed.
-    fn tell_of_partitions(&self, found: &HashMap<Topic, usize>) {
+    fn log_new_partitions(&self, found: &HashMap<Topic, usize>) {
         for (topic, count) in found {
             let Some(before) = self.partitions.get(topic).filter(|before| *before != count) else { continue };
             let advice = match topic {
@@ -266,7 +266,7 @@ impl Keeper {
     }
 
     /// Has everything on `current` written anew where it begins anew.
-    fn look_at_current(
+    fn check_current(
         &mut self,
         admin: &Admin<'_>,
         news: &Receiver<News>,
@@ -358,7 +358,7 @@ mod tests {
             .into_iter()
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
-                monitor.tell_topics(sender.clone());
+                monitor.set_keeper(sender.clone());
                 let comparison = comparer.comparison(KnownAgents::AsKafka);
                 (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
                 Told { monitor, comparison }
@@ -396,7 +396,7 @@ mod tests {
     fn a_topic_that_begins_anew_once_more_is_written_once_more() {
         let (sender, news) = crossbeam_channel::bounded(1);
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
-        monitor.tell_topics(sender);
+        monitor.set_keeper(sender);
         let comparison = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka);
         let told = [Told { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);

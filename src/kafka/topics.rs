@@ -165,11 +165,15 @@ pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -
 }
 
 /// Reports what is wrong with topics that somebody else created.
-pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Topic, usize>) -> Result<(), TopicsError> {
+pub(super) fn check_settings(
+    admin: &Admin<'_>,
+    kafka: &Kafka,
+    partitions: &HashMap<Topic, usize>,
+) -> Result<(), TopicsError> {
     let (events, current) = (&kafka.topics[Topic::Events], &kafka.topics[Topic::Current]);
     let Some(of_current) = partitions.get(&Topic::Current) else { return Ok(()) };
     let settings = settings_of(admin, kafka, current, "nobody looks whether the topic is compacted")?;
-    warn_unless_compacted(current, settings.iter());
+    log_unless_compacted(current, settings.iter());
     if let Some(of_events) = partitions.get(&Topic::Events).filter(|of_events| *of_events != of_current) {
         tracing::warn!(
             target: KAFKA, events, of_events, current, of_current, "topics have different numbers of partitions"
@@ -179,12 +183,12 @@ pub(super) fn look_at(admin: &Admin<'_>, kafka: &Kafka, partitions: &HashMap<Top
 }
 
 /// Reports which of them keep messages for too long. One request each: we may have the right to read the settings of some only.
-pub(super) fn look_at_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
+pub(super) fn check_retention(admin: &Admin<'_>, servers: &str, kafka: &Kafka) -> Result<(), TopicsError> {
     for (topic, plan) in plans(kafka) {
         let name = &*plan.name;
         let Some(wanted) = retention::of(topic, &kafka.retention) else { continue };
         for resource in settings_of(admin, kafka, name, "nobody looks for how long the topic keeps its messages")? {
-            retention::warn_if_longer(name, wanted, servers, &resource);
+            retention::log_if_longer(name, wanted, servers, &resource);
         }
     }
     Ok(())
@@ -231,7 +235,7 @@ fn partitions(metadata: &Metadata, name: &str) -> Option<usize> {
     Some(topic.partitions().len()).filter(|count| *count > 0 && topic.error().is_none())
 }
 
-fn warn_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
+fn log_unless_compacted<'a>(topic: &str, resources: impl Iterator<Item = &'a ConfigResource>) {
     let policy = resources.filter_map(|resource| resource.get("cleanup.policy")).find_map(|entry| entry.value.clone());
     if let Some(policy) = policy.filter(|policy| !policy.contains("compact")) {
         tracing::warn!(

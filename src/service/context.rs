@@ -14,11 +14,11 @@ use crate::config::model::{Config, Integration};
 use crate::integration::command::{Command, Task};
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
+use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::worker::Control;
 use crate::kafka::Publisher;
-use crate::sources::rta::inbox::{Letter, Outlet};
 use crate::sources::rta::listener::Bound;
+use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
 use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::views::model::{IntegrationIndex, Update, Updates};
 
@@ -27,7 +27,7 @@ use super::running::Beginning;
 use super::workers::Workers;
 
 /// The ways to the workers of the integrations that are at work.
-pub(super) type Outlets = Arc<RwLock<HashMap<IntegrationIndex, Outlet<Control>>>>;
+pub(super) type WorkerSenders = Arc<RwLock<HashMap<IntegrationIndex, WorkerSender<Control>>>>;
 
 /// What all integrations share. Everything that can change while they run can change for each of them alone.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) struct Context {
     pub(super) journal: Arc<JournalObserver>,
     pub(super) publisher: Publisher,
     pub(super) handles: Handles,
-    pub(super) outlets: Outlets,
+    pub(super) senders: WorkerSenders,
     pub(super) workers: Workers,
     pub(super) updates: Updates,
     pub(super) versions: Mutex<Versions>,
@@ -61,7 +61,7 @@ impl Context {
     pub(super) fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
         let metrics = if integration.is_removed { &self.unseen } else { &self.metrics };
         self.metrics.set_removed(&integration.id, integration.is_removed);
-        let feed = observers::feed_metrics(metrics, &integration.id);
+        let feed = metrics_bridge::feed_metrics(metrics, &integration.id);
         self.journal.add(&integration.id, &feed);
         feed
     }
@@ -98,16 +98,16 @@ impl Context {
 }
 
 /// Passes on what HTTP asks for. A command for an integration without a worker is not carried out: dropping it says so.
-pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, outlets: Outlets) {
+pub(super) async fn carry_out(mut commands: mpsc::Receiver<Command>, senders: WorkerSenders) {
     while let Some(Command { index, task }) = commands.recv().await {
-        let outlet = outlets.read().get(&index).cloned();
-        if let Some(outlet) = outlet {
+        let to_worker = senders.read().get(&index).cloned();
+        if let Some(to_worker) = to_worker {
             let control = match task {
                 Task::Publishing { pause, done } => Control::Publishing { pause, done },
                 Task::Forget(forget) => Control::Forget(forget),
             };
             // A worker that has ended drops it too.
-            let _ = outlet.send(Letter::Control(control)).await;
+            let _ = to_worker.send(WorkerMessage::Control(control)).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::integration::worker::Control;
 use crate::join;
 use crate::kafka::publisher::Drained;
-use crate::sources::rta::inbox::Letter;
+use crate::sources::rta::worker_channel::WorkerMessage;
 use crate::telemetry::targets::SERVICE;
 
 use super::{At, Service};
@@ -37,17 +37,17 @@ impl Service {
             }
         };
         let _ = tokio::time::timeout_at(close_at.into(), started).await;
-        let outlets: Vec<_> = context.outlets.read().values().cloned().collect();
+        let senders: Vec<_> = context.senders.read().values().cloned().collect();
         let finish = async {
             for slot in &mut slots {
                 if let At::Running(running) = &mut slot.at {
                     running.end_feed().await;
                 }
             }
-            for outlet in outlets {
+            for to_worker in senders {
                 // A worker that has ended needs no stop, and its end is seen below.
                 let (done, _) = tokio::sync::oneshot::channel();
-                let _ = outlet.send(Letter::Control(Control::Stop { done })).await;
+                let _ = to_worker.send(WorkerMessage::Control(Control::Stop { done })).await;
             }
         };
         tokio::pin!(finish);

@@ -35,16 +35,16 @@ use crate::config::problem::{Origin, Problem};
 use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
-use crate::integration::observers::{self, JournalObserver, KafkaFigures, LatencySink};
+use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::restore::{self, Opening, Restored};
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::views::model::{self, IntegrationIndex, ReadModel};
 
-use self::context::{Context, Outlets};
+use self::context::{Context, WorkerSenders};
 use self::running::{Beginning, Running};
 use self::serving::Serving;
 use self::workers::Workers;
@@ -147,7 +147,7 @@ impl Service {
         };
         let Opening { store, removed, restored, incidents } =
             opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        observers::tell(&metrics, &incidents);
+        metrics_bridge::record_incidents(&metrics, &incidents);
         let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
         // Those behind the configured ones are looked after until nothing of them is left.
         let integrations: Vec<Integration> = config.integrations.iter().cloned().chain(removed).collect();
@@ -162,8 +162,8 @@ impl Service {
         };
         let journal = Journal::start(store, &[], bounds, Arc::clone(&journal_observer) as Arc<dyn StoreObserver>);
         let journal = journal.map_err(|error| failed(&error))?;
-        let embedded = Publisher::embedded(&config.kafka).map_err(|error| failed(&error))?;
-        let publisher = Publisher::new(&config.kafka, embedded, journal).map_err(|error| failed(&error))?;
+        let mock_cluster = Publisher::mock_cluster(&config.kafka).map_err(|error| failed(&error))?;
+        let publisher = Publisher::new(&config.kafka, mock_cluster, journal).map_err(|error| failed(&error))?;
         let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
         let context = Arc::new(Context {
@@ -172,7 +172,7 @@ impl Service {
             journal: journal_observer,
             publisher,
             handles: Handles::default(),
-            outlets: Outlets::default(),
+            senders: WorkerSenders::default(),
             workers: Workers::new(),
             updates,
             versions: Mutex::new(versions),
@@ -200,7 +200,7 @@ impl Service {
             model,
             model_thread,
             serving,
-            commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.outlets))),
+            commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.senders))),
             captures: tokio::spawn(captures::keep_clean(context.config.privacy.clone())),
             reload_refused,
             is_all_there: false,
@@ -349,7 +349,7 @@ impl Service {
     }
 
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
-    pub fn tell_reload(&self, is_refused: bool) {
+    pub fn record_reload(&self, is_refused: bool) {
         self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
     }
 }

@@ -17,17 +17,18 @@ use crate::config::model::{Integration, Realtime};
 use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::integration::from_kafka;
-use crate::integration::observers::ProducerObserver;
+use crate::integration::integration_worker::{IntegrationWorker, WorkerParts};
+use crate::integration::metrics_bridge::ProducerObserver;
 use crate::integration::restore::{self, Restored};
-use crate::integration::worker::{Charge, ChargeParts, Control};
+use crate::integration::worker::Control;
 use crate::journal::LaneStart;
 use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::Source;
-use crate::sources::rta::inbox::{Letter, Outlet};
 use crate::sources::rta::listener::{Bound, Feed};
 use crate::sources::rta::settings::FeedSettings;
+use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
 use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::SERVICE;
 use crate::views::model::{IntegrationIndex, Update};
@@ -61,7 +62,7 @@ pub(super) struct Running {
     id: Arc<str>,
     index: IntegrationIndex,
     /// Absent where there is neither a feed nor anybody in the store.
-    worker: Option<(Outlet<Control>, Place)>,
+    worker: Option<(WorkerSender<Control>, Place)>,
     pub(super) feed: Option<RunningFeed>,
 }
 
@@ -142,10 +143,11 @@ impl Beginning {
             if !has_worker {
                 return Ok(());
             }
-            let charge = charge(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
-            let Some(charge) = charge else { return Ok(()) };
-            let (outlet, place) = context.workers.assign(charge).map_err(|error| failed(&error))?;
-            running.worker = Some((outlet.clone(), place));
+            let worker =
+                integration_worker(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
+            let Some(worker) = worker else { return Ok(()) };
+            let (to_worker, place) = context.workers.assign(worker).map_err(|error| failed(&error))?;
+            running.worker = Some((to_worker.clone(), place));
             let (Some(realtime), Some(plan)) = (&integration.realtime, plan) else { return Ok(()) };
             let bound = match bound {
                 Some(bound) => bound,
@@ -153,7 +155,7 @@ impl Beginning {
                     .map_err(|problem| StartError(vec![problem]))?,
             };
             let parts = FeedParts { realtime, plan, tls, tables, bound, metrics };
-            running.feed = Some(parts.listen(context, &integration, outlet).map_err(|error| failed(&error))?);
+            running.feed = Some(parts.listen(context, &integration, to_worker).map_err(|error| failed(&error))?);
             Ok(())
         };
         let outcome = at_work();
@@ -162,8 +164,8 @@ impl Beginning {
             tokio::runtime::Handle::current().block_on(running.end(Arc::clone(context), Duration::ZERO));
             return Err(error);
         }
-        if let Some((outlet, _)) = &running.worker {
-            context.outlets.write().insert(index, outlet.clone());
+        if let Some((to_worker, _)) = &running.worker {
+            context.senders.write().insert(index, to_worker.clone());
         }
         context.handles.insert(index, handle);
         Ok(running)
@@ -194,7 +196,7 @@ pub(super) fn start_from_kafka(
 
 /// Returns what the worker owns.
 #[allow(clippy::too_many_arguments)] // all of them are parts of it
-fn charge(
+fn integration_worker(
     context: &Context,
     integration: &Integration,
     index: IntegrationIndex,
@@ -203,13 +205,13 @@ fn charge(
     metrics: &FeedMetrics,
     publish: crate::kafka::PublishHandle,
     restored: Restored,
-) -> Option<Charge> {
+) -> Option<IntegrationWorker> {
     let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
     let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
     let event_names = context.config.privacy.event_names;
     let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
     let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
-    Some(Charge::new(ChargeParts {
+    Some(IntegrationWorker::new(WorkerParts {
         id: Arc::clone(&integration.id),
         index,
         engine,
@@ -242,7 +244,7 @@ impl FeedParts<'_> {
         self,
         context: &Context,
         integration: &Integration,
-        outlet: Outlet<Control>,
+        to_worker: WorkerSender<Control>,
     ) -> std::io::Result<RunningFeed> {
         let Self { realtime, plan, tls, tables, bound, metrics } = self;
         let address = bound.local_addr().ok();
@@ -253,7 +255,7 @@ impl FeedParts<'_> {
         let feed = Feed {
             id: Arc::clone(&integration.id),
             settings: Arc::clone(&settings),
-            outlet,
+            to_worker,
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
@@ -265,8 +267,8 @@ impl FeedParts<'_> {
 impl Running {
     /// Sends something to its worker, where it has one.
     pub(super) async fn control(&self, control: Control) {
-        let Some((outlet, _)) = &self.worker else { return };
-        if outlet.send(Letter::Control(control)).await.is_err() {
+        let Some((to_worker, _)) = &self.worker else { return };
+        if to_worker.send(WorkerMessage::Control(control)).await.is_err() {
             tracing::error!(target: SERVICE, integration = %self.id, "its worker has ended: not reloaded");
         }
     }
@@ -281,15 +283,15 @@ impl Running {
     /// Ends it, while the others run. What Kafka has not acknowledged within `grace` stays in the store.
     pub(super) async fn end(mut self, context: Arc<Context>, grace: Duration) {
         self.end_feed().await;
-        if let Some((outlet, place)) = self.worker.take() {
+        if let Some((to_worker, place)) = self.worker.take() {
             let (done, ended) = tokio::sync::oneshot::channel();
-            if outlet.send(Letter::Control(Control::Stop { done })).await.is_ok() {
+            if to_worker.send(WorkerMessage::Control(Control::Stop { done })).await.is_ok() {
                 // A worker that ends drops it.
                 let _ = ended.await;
             }
             context.workers.left(place);
         }
-        context.outlets.write().remove(&self.index);
+        context.senders.write().remove(&self.index);
         context.handles.remove(self.index);
         let Self { id, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {

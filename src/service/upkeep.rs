@@ -22,7 +22,7 @@ use crate::views::model::ReadModel;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Twice the size at which the log is emptied.
 const LARGE_LOG: u64 = 2 * store::MOST_LOG;
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Checks what has to be watched every few seconds.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Upkeep {
             told: Mutex::default(),
         };
         // A scrape that comes first must not see a full disk.
-        upkeep.look(Timestamp::now());
+        upkeep.sample(Timestamp::now());
         upkeep
     }
 
@@ -63,17 +63,17 @@ impl Upkeep {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             let upkeep = Arc::clone(&upkeep);
-            let looked = tokio::task::spawn_blocking(move || upkeep.look(Timestamp::now())).await;
-            if let Err(error) = looked {
+            let sampled = tokio::task::spawn_blocking(move || upkeep.sample(Timestamp::now())).await;
+            if let Err(error) = sampled {
                 tracing::error!(target: SERVICE, %error, "figures of the disk and of times are not told any more");
                 break;
             }
         }
     }
 
-    fn look(&self, now: Timestamp) {
+    fn sample(&self, now: Timestamp) {
         self.metrics.upkeep();
-        self.model.read().iter().for_each(|integration| integration.tell_times(now));
+        self.model.read().iter().for_each(|integration| integration.record_times(now));
         let space = Space::of(&self.directory);
         #[allow(clippy::cast_precision_loss)] // bytes of a disk
         let bytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64);
@@ -81,7 +81,7 @@ impl Upkeep {
         self.size.set(bytes(space.map(|space| space.size)));
         let log = store::log_bytes(&self.directory);
         self.log.set(bytes(Some(log)));
-        if is_to_be_told(&mut self.told.lock(), log, now) {
+        if is_to_be_logged(&mut self.told.lock(), log, now) {
             let advice = "another program, such as an sqlite3 shell, has a transaction open on journal.db: end it, before the \
                           disk is full";
             tracing::warn!(
@@ -94,12 +94,12 @@ impl Upkeep {
 }
 
 /// Whether the log is larger than it normally gets, and that was not logged for a while.
-fn is_to_be_told(told: &mut Option<Timestamp>, log: u64, now: Timestamp) -> bool {
+fn is_to_be_logged(told: &mut Option<Timestamp>, log: u64, now: Timestamp) -> bool {
     if log <= LARGE_LOG {
         *told = None;
         return false;
     }
-    let is_due = told.is_none_or(|told| now.since(told) >= TELL_EVERY);
+    let is_due = told.is_none_or(|told| now.since(told) >= LOG_EVERY);
     if is_due {
         *told = Some(now);
     }
@@ -124,7 +124,7 @@ mod tests {
             (75, LARGE_LOG + 1, true),
         ];
         for (seconds, log, expected) in steps {
-            assert_eq!(is_to_be_told(&mut told, log, at(seconds)), expected, "after {seconds} s");
+            assert_eq!(is_to_be_logged(&mut told, log, at(seconds)), expected, "after {seconds} s");
         }
     }
 }

@@ -6,8 +6,9 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-use crate::integration::worker::{self, Charge, Control};
-use crate::sources::rta::inbox::{self, Channel, Outlet};
+use crate::integration::integration_worker::IntegrationWorker;
+use crate::integration::worker::{self, Control};
+use crate::sources::rta::worker_channel::{self, Channel, WorkerSender};
 
 /// The threads.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    add: Sender<(Channel<Control>, Box<Charge>)>,
+    add: Sender<(Channel<Control>, Box<IntegrationWorker>)>,
     load: Load,
     thread: JoinHandle<()>,
 }
@@ -46,16 +47,16 @@ impl Workers {
     }
 
     /// Gives an integration to the thread that has least to do. Blocks until that takes it.
-    pub(super) fn assign(&self, charge: Charge) -> io::Result<(Outlet<Control>, Place)> {
-        let has_feed = charge.has_feed();
-        let (outlet, channel) = inbox::channel(worker::INBOX);
+    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(WorkerSender<Control>, Place)> {
+        let has_feed = integration.has_feed();
+        let (to_worker, channel) = worker_channel::channel(worker::WORKER_CHANNEL);
         let mut threads = self.threads.lock();
         let loads: Vec<Load> = threads.iter().map(|worker| worker.load).collect();
         let place = Place { worker: choose(&loads, self.most, has_feed), has_feed };
         if place.worker == threads.len() {
-            let (add, inbox) = inbox::inbox();
+            let (add, receiver) = worker_channel::receiver();
             let name = format!("worker-{}", place.worker);
-            let thread = thread::Builder::new().name(name).spawn(move || worker::run(inbox))?;
+            let thread = thread::Builder::new().name(name).spawn(move || worker::run(receiver))?;
             threads.push(Worker { add, load: Load::default(), thread });
         }
         let worker = &mut threads[place.worker];
@@ -63,8 +64,8 @@ impl Workers {
         worker.load.feeds += usize::from(has_feed);
         let add = worker.add.clone();
         drop(threads);
-        add.send((channel, Box::new(charge))).map_err(|_| io::Error::other("a worker has ended"))?;
-        Ok((outlet, place))
+        add.send((channel, Box::new(integration))).map_err(|_| io::Error::other("a worker has ended"))?;
+        Ok((to_worker, place))
     }
 
     /// An integration has ended.

@@ -48,7 +48,7 @@ impl Garbage {
         };
         let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
         for kind in kinds(renderer) {
-            if kind.tells_login_id { &mut readable } else { &mut unreadable }.push(kind.line);
+            if kind.keeps_login_id { &mut readable } else { &mut unreadable }.push(kind.line);
         }
         Self { readable: finish(readable), unreadable: finish(unreadable) }
     }
@@ -108,7 +108,7 @@ fn plain(layout: &LayoutSpec, field: &Field) -> Vec<u8> {
 struct Kind {
     line: Vec<u8>,
     /// The login id can be read: its field is whole, and that of the ACD where there is one.
-    tells_login_id: bool,
+    keeps_login_id: bool,
 }
 
 /// Returns every kind, including those that do not fit the framing.
@@ -116,24 +116,24 @@ fn kinds(renderer: &Renderer) -> Vec<Kind> {
     let layout = renderer.layout().as_ref();
     let has_length = matches!(layout.framing, Framing::Length(_));
     let is_fixed_width = layout.fields == FieldStyle::FixedWidth;
-    let all_columns = tells_login_id(layout);
+    let all_columns = keeps_login_id(layout);
     let mut kinds: Vec<Kind> = wrong_values(renderer)
         .into_iter()
         .chain(impossible_groups(renderer))
-        .map(|line| Kind { line, tells_login_id: all_columns })
+        .map(|line| Kind { line, keeps_login_id: all_columns })
         .collect();
     let length = layout.max_record.saturating_add(100);
     if is_fixed_width {
         // The columns of a line that is too long are in their places.
         let mut line = record(renderer, |field| plain(layout, field));
         line.resize(length.max(line.len()), b'7');
-        kinds.push(Kind { line, tells_login_id: true });
+        kinds.push(Kind { line, keeps_login_id: true });
     } else {
         // A record of full length may have lost fields, but not a part of the login id.
         let is_first_alone = columns_of_identity(layout).eq([0]);
-        kinds.push(Kind { line: NOBODY.into(), tells_login_id: has_length && is_first_alone });
-        kinds.push(Kind { line: b"\0\0\0\0".to_vec(), tells_login_id: false });
-        kinds.push(Kind { line: b"7".repeat(length), tells_login_id: false });
+        kinds.push(Kind { line: NOBODY.into(), keeps_login_id: has_length && is_first_alone });
+        kinds.push(Kind { line: b"\0\0\0\0".to_vec(), keeps_login_id: false });
+        kinds.push(Kind { line: b"7".repeat(length), keeps_login_id: false });
     }
     let undecodable = match layout.encoding {
         Encoding::Ascii | Encoding::Utf8 => Some(b"\xFF\xFE".to_vec()),
@@ -142,7 +142,7 @@ fn kinds(renderer: &Renderer) -> Vec<Kind> {
     };
     if let Some(bytes) = undecodable {
         let line = stateless(renderer, |field| (field.column == Column::LoginId).then(|| bytes.clone()));
-        kinds.extend(line.map(|line| Kind { line, tells_login_id: false }));
+        kinds.extend(line.map(|line| Kind { line, keeps_login_id: false }));
     }
     kinds
 }
@@ -154,7 +154,7 @@ fn columns_of_identity(layout: &LayoutSpec) -> impl Iterator<Item = usize> {
 }
 
 /// Whether a record that has all its columns identifies the agent: something follows the login id and the ACD.
-fn tells_login_id(layout: &LayoutSpec) -> bool {
+fn keeps_login_id(layout: &LayoutSpec) -> bool {
     let is_last = columns_of_identity(layout).any(|position| position + 1 == layout.columns.len());
     let has_groups = layout.skills.as_ref().is_some_and(|groups| matches!(groups.repeat, Repeat::Times(1..)));
     let ends_by_place = layout.fields == FieldStyle::FixedWidth || matches!(layout.framing, Framing::Length(_));

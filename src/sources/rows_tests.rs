@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::journal::lane::history_of;
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::store::{self, Store};
 use crate::journal::testing::{batch, event};
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
@@ -110,7 +110,7 @@ async fn rows_leave_as_soon_as_kafka_has_them() {
     let history = lane(&journal, &history_of(LIVE));
     Counting::build(history.clone(), &stored, 20, CancellationToken::new()).run().await;
     journal.wait_written(in_time());
-    assert_eq!(history.outbox().acknowledge_to(15).len(), 15);
+    assert_eq!(history.send_window().acknowledge_to(15).len(), 15);
     assert_eq!(journal.finish(in_time()), 0);
     let stored = open(&folder).integration(&history_of(LIVE)).unwrap();
     assert_eq!((stored.next, stored.acknowledged_to, stored.covered_to), (20, 15, 20), "no checkpoint was needed");
@@ -134,9 +134,12 @@ async fn a_history_without_end_waits_for_room_and_keeps_no_live_event_waiting() 
     let live = lane(&journal, LIVE);
     live.submit(batch(vec![event(7, 1)])).unwrap();
     journal.wait_written(in_time());
-    assert_eq!(live.outbox().pending(), 1);
-    assert_eq!(live.outbox().try_take(10, u64::MAX).map(|taken| format!("{taken:?}").contains("Messages")), Some(true));
-    assert!(history.outbox().pending() > 50);
+    assert_eq!(live.send_window().pending(), 1);
+    assert_eq!(
+        live.send_window().try_take(10, u64::MAX).map(|taken| format!("{taken:?}").contains("Messages")),
+        Some(true)
+    );
+    assert!(history.send_window().pending() > 50);
     // It waits, and ends when it is told to, with the cursor behind what was taken.
     stop.cancel();
     running.await.unwrap();

@@ -128,7 +128,7 @@ pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogErr
 }
 
 /// Reports why the process ends: for machines as a line of the log, for people in plain words.
-pub fn tell_end(error: &dyn fmt::Display) {
+pub fn log_end(error: &dyn fmt::Display) {
     let is_json = level().is_some_and(|level| level.format == LogFormat::Json);
     if is_json && tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(target: SERVICE, "{error}");

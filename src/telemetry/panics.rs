@@ -10,10 +10,10 @@ use crate::telemetry::targets::SERVICE;
 
 /// Makes panics go to the log, and nothing else of them to stderr.
 pub(super) fn to_log() {
-    std::panic::set_hook(Box::new(tell));
+    std::panic::set_hook(Box::new(log_panic));
 }
 
-fn tell(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let whole = panic.payload_as_str().unwrap_or("no message");
     let message = without_quotations(whole);
     let place = panic.location().map_or_else(|| "nowhere".to_owned(), ToString::to_string);

@@ -37,7 +37,7 @@ impl Steady {
     }
 
     /// Returns the time, by what both clocks say at the same moment.
-    pub(crate) fn tell(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {
+    pub(crate) fn now(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {
         let Some((told, at)) = self.anchor else {
             self.anchor = Some((wall, instant));
             return wall;
@@ -52,14 +52,14 @@ impl Steady {
 
     /// Lets time continue from here, if it has not come as far.
     pub(super) fn go_on_from(&mut self, from: Timestamp, wall: Timestamp, instant: Instant) {
-        if from > self.tell(wall, instant) {
+        if from > self.now(wall, instant) {
             self.anchor = Some((from, instant));
         }
     }
 
     /// Returns news, each once.
     pub(super) fn news(&mut self, wall: Timestamp, instant: Instant) -> Option<ClockNews> {
-        let ahead = self.tell(wall, instant).since(wall);
+        let ahead = self.now(wall, instant).since(wall);
         match (self.is_said, ahead) {
             (false, ahead) if ahead >= Self::WORTH_SAYING => {
                 self.is_said = true;
@@ -90,11 +90,11 @@ mod tests {
     fn after_a_step_back_time_goes_on_at_half_speed_until_the_wall_clock_has_caught_up() {
         let (begin, noon) = (Instant::now(), Timestamp::from_millis(12 * 3_600_000));
         let mut steady = Steady::new();
-        assert_eq!(steady.tell(noon, begin), noon);
+        assert_eq!(steady.now(noon, begin), noon);
         let set_back = |later| (noon.minus(HOUR).plus(seconds(later)), begin + seconds(later));
         let mut told = |later| {
             let (wall, instant) = set_back(later);
-            steady.tell(wall, instant)
+            steady.now(wall, instant)
         };
         assert_eq!(told(1), noon.plus(Duration::from_millis(500)));
         assert_eq!(told(60), noon.plus(seconds(30)));
@@ -106,8 +106,8 @@ mod tests {
     fn a_step_forward_is_taken_at_once() {
         let (begin, noon) = (Instant::now(), Timestamp::from_millis(12 * 3_600_000));
         let mut steady = Steady::new();
-        steady.tell(noon, begin);
-        assert_eq!(steady.tell(noon.plus(HOUR), begin + seconds(1)), noon.plus(HOUR));
+        steady.now(noon, begin);
+        assert_eq!(steady.now(noon.plus(HOUR), begin + seconds(1)), noon.plus(HOUR));
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
         steady.go_on_from(noon.plus(HOUR), noon, begin);
         assert_eq!(steady.news(noon, begin), Some(ClockNews::WentBack(HOUR)));
         assert_eq!(steady.news(noon, begin), None);
-        assert_eq!(steady.tell(noon.plus(seconds(2)), begin + seconds(2)), noon.plus(HOUR).plus(seconds(1)));
+        assert_eq!(steady.now(noon.plus(seconds(2)), begin + seconds(2)), noon.plus(HOUR).plus(seconds(1)));
         steady.go_on_from(noon, noon.plus(seconds(2)), begin + seconds(2));
-        assert_eq!(steady.tell(noon.plus(seconds(4)), begin + seconds(4)), noon.plus(HOUR).plus(seconds(2)));
+        assert_eq!(steady.now(noon.plus(seconds(4)), begin + seconds(4)), noon.plus(HOUR).plus(seconds(2)));
         assert_eq!(steady.news(noon.plus(HOUR * 2), begin + HOUR * 2), Some(ClockNews::CaughtUp));
     }
 
@@ -133,12 +133,12 @@ mod tests {
             let mut steady = Steady::new();
             let mut wall = Timestamp::from_millis(1_000_000_000);
             let mut elapsed = Duration::ZERO;
-            let mut before = steady.tell(wall, begin);
+            let mut before = steady.now(wall, begin);
             for (passed, step) in steps {
                 let passed = Duration::from_micros(passed);
                 elapsed += passed;
                 wall = Timestamp::from_micros(wall.plus(passed).as_micros() + step);
-                let told = steady.tell(wall, begin + elapsed);
+                let told = steady.now(wall, begin + elapsed);
                 // Half a microsecond may be rounded away.
                 prop_assert!(told.plus(Timestamp::STEP) >= before.plus(passed / 2));
                 prop_assert!(told >= before && told >= wall);

@@ -7,12 +7,12 @@ use crate::wire::plan::Plan;
 pub(super) struct LayoutFacts {
     merges_rows: bool,
     computes_start: bool,
-    tells_time: bool,
+    has_times: bool,
 }
 
 impl LayoutFacts {
     pub(super) const fn of(plan: &Plan) -> Self {
-        Self { merges_rows: plan.merges_rows(), computes_start: plan.computes_start(), tells_time: plan.tells_time() }
+        Self { merges_rows: plan.merges_rows(), computes_start: plan.computes_start(), has_times: plan.has_times() }
     }
 
     /// Whether there is one row per agent and skill.
@@ -29,7 +29,7 @@ impl LayoutFacts {
 
     /// Whether records say something about time.
     #[inline]
-    pub(super) const fn tells_time(self) -> bool {
-        self.tells_time
+    pub(super) const fn has_times(self) -> bool {
+        self.has_times
     }
 }

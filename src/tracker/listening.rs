@@ -20,15 +20,15 @@ pub struct Listening {
     /// Nothing is known of the time before this; `None` where a version that knew no stretches saved the feed: then that
     /// time counts.
     pub from: Option<Timestamp>,
-    /// The last look.
+    /// The last sample.
     pub until: Option<Timestamp>,
     /// Deaf stretches, each with its end, in the order of time and not touching each other.
     pub deaf: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Listening {
-    /// Looks at the clock. `hears`: whether the feed says something, or would.
-    pub fn look(&mut self, now: Timestamp, hears: bool) {
+    /// Takes the time. `hears`: whether the feed says something, or would.
+    pub fn sample(&mut self, now: Timestamp, hears: bool) {
         let Some(before) = self.until else {
             self.from = Some(now);
             self.until = Some(now);
@@ -99,8 +99,8 @@ mod tests {
     }
 
     /// Looks every half a minute from one time to another.
-    fn looks(listening: &mut Listening, from: u64, to: u64, hears: bool) {
-        (from..=to).step_by(30).for_each(|second| listening.look(at(second), hears));
+    fn samples(listening: &mut Listening, from: u64, to: u64, hears: bool) {
+        (from..=to).step_by(30).for_each(|second| listening.sample(at(second), hears));
     }
 
     fn heard(listening: &Listening, since: u64) -> u64 {
@@ -110,9 +110,9 @@ mod tests {
     #[test]
     fn time_without_a_feed_does_not_count() {
         let mut listening = Listening::default();
-        looks(&mut listening, 0, HOUR, true);
-        looks(&mut listening, HOUR, 3 * HOUR, false);
-        looks(&mut listening, 3 * HOUR, 4 * HOUR, true);
+        samples(&mut listening, 0, HOUR, true);
+        samples(&mut listening, HOUR, 3 * HOUR, false);
+        samples(&mut listening, 3 * HOUR, 4 * HOUR, true);
         assert_eq!((heard(&listening, 0), heard(&listening, HOUR / 2)), (2 * HOUR, HOUR + HOUR / 2));
         assert_eq!((heard(&listening, 2 * HOUR), heard(&listening, 4 * HOUR)), (HOUR, 0));
         assert_eq!(listening.deaf, [(at(HOUR), at(3 * HOUR))]);
@@ -121,33 +121,33 @@ mod tests {
     #[test]
     fn what_passed_between_two_looks_that_lie_far_apart_does_not_count() {
         let mut listening = Listening::default();
-        looks(&mut listening, 0, HOUR, true);
+        samples(&mut listening, 0, HOUR, true);
         // The clock is put forward by a day; or the process was gone for as long.
-        looks(&mut listening, 25 * HOUR, 26 * HOUR, true);
+        samples(&mut listening, 25 * HOUR, 26 * HOUR, true);
         assert_eq!(heard(&listening, 0), 2 * HOUR);
-        listening.look(at(HOUR), true);
+        listening.sample(at(HOUR), true);
         assert_eq!(listening.until, Some(at(26 * HOUR)), "and back again");
     }
 
     #[test]
     fn time_before_the_first_look_does_not_count_unless_an_older_version_kept_it() {
         let mut listening = Listening::default();
-        looks(&mut listening, 10 * HOUR, 11 * HOUR, true);
+        samples(&mut listening, 10 * HOUR, 11 * HOUR, true);
         assert_eq!(heard(&listening, 0), HOUR);
         let mut older = Listening { from: None, until: Some(at(10 * HOUR)), deaf: Vec::new() };
-        looks(&mut older, 11 * HOUR, 12 * HOUR, true);
+        samples(&mut older, 11 * HOUR, 12 * HOUR, true);
         assert_eq!(heard(&older, 0), 11 * HOUR);
     }
 
     #[test]
     fn stretches_that_no_longer_matter_are_forgotten() {
         let mut listening = Listening::default();
-        looks(&mut listening, 0, HOUR, true);
-        looks(&mut listening, HOUR, 2 * HOUR, false);
-        looks(&mut listening, 2 * HOUR, 5 * HOUR, true);
+        samples(&mut listening, 0, HOUR, true);
+        samples(&mut listening, HOUR, 2 * HOUR, false);
+        samples(&mut listening, 2 * HOUR, 5 * HOUR, true);
         listening.keep(Duration::from_secs(3 * HOUR));
         assert_eq!(listening.deaf.len(), 1, "it matters to who asks for three hours and a second");
-        looks(&mut listening, 5 * HOUR, 5 * HOUR + 30, true);
+        samples(&mut listening, 5 * HOUR, 5 * HOUR + 30, true);
         listening.keep(Duration::from_secs(3 * HOUR));
         assert!(listening.deaf.is_empty());
     }
@@ -155,10 +155,10 @@ mod tests {
     #[test]
     fn so_many_stretches_are_kept() {
         let mut listening = Listening::default();
-        listening.look(at(0), true);
+        listening.sample(at(0), true);
         for minute in 0..1_000 {
-            looks(&mut listening, minute * 2 * MINUTE + 30, minute * 2 * MINUTE + 60, false);
-            looks(&mut listening, minute * 2 * MINUTE + 90, minute * 2 * MINUTE + 120, true);
+            samples(&mut listening, minute * 2 * MINUTE + 30, minute * 2 * MINUTE + 60, false);
+            samples(&mut listening, minute * 2 * MINUTE + 90, minute * 2 * MINUTE + 120, true);
         }
         assert_eq!(listening.deaf.len(), MOST_STRETCHES);
         assert!(listening.deaf.windows(2).all(|pair| pair[0].1 < pair[1].0));

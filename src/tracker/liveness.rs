@@ -43,7 +43,7 @@ impl Liveness {
     }
 
     /// Time has passed: without a connection, the first moment counts as the end of one.
-    pub(super) fn look(&mut self, now: Timestamp) {
+    pub(super) fn note_time(&mut self, now: Timestamp) {
         if self.connected_at.is_none() {
             self.disconnected_at.get_or_insert(now);
         }

@@ -76,7 +76,7 @@ impl Tracker {
         if !agent.settled {
             return false;
         }
-        let times = if self.layout.tells_time() {
+        let times = if self.layout.has_times() {
             let Some(times) = agent.last_record.times_if_same(plan, frame, at) else { return false };
             times
         } else if agent.last_record.is(frame) {
@@ -96,7 +96,7 @@ impl Tracker {
         }
         self.enter(index, at, out);
         let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
-        if !self.layout.tells_time() {
+        if !self.layout.has_times() {
             self.tally.count(Taken::Same, self.snapshots.open_mut());
             return true;
         }

@@ -55,8 +55,8 @@ impl Tracker {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        self.listening.look(now, self.liveness.is_heard());
-        self.liveness.look(now);
+        self.listening.sample(now, self.liveness.is_heard());
+        self.liveness.note_time(now);
         self.do_what_is_due(now, out);
     }
 

@@ -79,8 +79,7 @@ pub(super) struct Context {
 
 /// Returns since when a state has lasted.
 pub(super) fn state_since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
-    let told = told(time, context);
-    let (mut at, mut is_exact) = told;
+    let (mut at, mut is_exact) = begun_at(time, context);
     if let Some(not_before) = context.not_before
         && at < not_before
     {
@@ -96,7 +95,7 @@ pub(super) fn state_since(time: &RecordTime, context: &Context) -> (Timestamp, Q
 }
 
 /// Returns what the record says, and whether that is exact.
-fn told(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
+fn begun_at(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     if let Some(state_start) = time.times.state_start {
         let at = state_start.min(time.received_at);
         if context.not_before.is_none_or(|previous| at > previous) {

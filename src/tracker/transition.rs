@@ -173,10 +173,10 @@ impl Tracker {
     /// Begins another state with a record, which is all that is known of its start.
     fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
         let is_at_once = self.settings.fixed.mode == FeedMode::Event;
-        let tells_time = self.layout.tells_time();
+        let has_times = self.layout.has_times();
         let agent = self.table.get_mut(index);
         agent.forget_start();
-        if !tells_time {
+        if !has_times {
             return;
         }
         agent.open = Some(OpenRecord { time: seen.time, after_gap, new_start: seen.new_start(None) });
@@ -199,7 +199,7 @@ impl Tracker {
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
         }
-        if self.layout.tells_time() {
+        if self.layout.has_times() {
             self.replace_open(index, seen, after_gap);
         }
         if !self.layout.computes_start() {

@@ -157,22 +157,22 @@ impl IntegrationModel {
                     }
                     self.put(published, false);
                 }
-                self.tell_metrics();
+                self.record_counts();
             }
             Update::Restored(agents) => {
                 agents.into_iter().for_each(|published| self.put(published, true));
                 self.is_known = true;
-                self.tell_metrics();
+                self.record_counts();
             }
             Update::Forgotten(agents) => {
                 agents.iter().for_each(|key| self.forget(key));
                 self.forget_users();
-                self.tell_metrics();
+                self.record_counts();
             }
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
                 self.unmapped.prune(&tables);
-                self.tell_metrics();
+                self.record_counts();
             }
             Update::Feed(feed) => self.feed = *feed,
         }
@@ -210,14 +210,14 @@ impl IntegrationModel {
     }
 
     /// Updates what changes with time alone. To be called every few seconds.
-    pub fn tell_times(&self, now: Timestamp) {
+    pub fn record_times(&self, now: Timestamp) {
         if !self.is_known {
             return;
         }
         self.metrics.in_aux(&IN_AUX_OVER.map(|(_, over)| self.in_aux.longer_than(over, now)));
     }
 
-    fn tell_metrics(&self) {
+    fn record_counts(&self) {
         if !self.is_known {
             return;
         }

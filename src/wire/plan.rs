@@ -208,7 +208,7 @@ impl Plan {
     }
 
     /// Whether records say something about time.
-    pub const fn tells_time(&self) -> bool {
+    pub const fn has_times(&self) -> bool {
         self.computes_start || !self.volatile.is_empty()
     }
 

@@ -21,7 +21,7 @@ use support::topic;
 use support::wait::{until_true, within};
 
 /// Memory that the strangers may cost: five connections of each port with a read buffer and a record each, what the worker's
-/// inbox holds, and the allocator's share.
+/// channel holds, and the allocator's share.
 const MOST_GROWTH: u64 = 64 << 20;
 
 /// Bytes of garbage, and bytes one by one, that are enough.

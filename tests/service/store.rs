@@ -46,7 +46,7 @@ fn fill(store: &mut Store) {
             Write::Batch { integration: number, first: 0, count: 3, written_at, content: &first },
             Write::Batch { integration: number, first: 3, count: 2, written_at, content: &second },
             Write::Acknowledged { integration: number, to: 2 },
-            Write::Held { integration: number, at: Some(3) },
+            Write::Paused { integration: number, at: Some(3) },
             Write::Checkpoint {
                 integration: number,
                 covered_to: 5,

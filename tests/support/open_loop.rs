@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rtalink::integration::observers::LatencySink;
+use rtalink::integration::metrics_bridge::LatencySink;
 
 /// Records of a round.
 pub(crate) const RECORDS: usize = 2_000;

@@ -1,13 +1,13 @@
-//! A port without a service: its letters go to whoever has the inbox.
+//! A port without a service: its messages go to whoever has the receiver.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rtalink::integration::worker::INBOX;
-use rtalink::sources::rta::inbox::{self, Inbox};
+use rtalink::integration::worker::WORKER_CHANNEL;
 use rtalink::sources::rta::listener::{self, Feed};
 use rtalink::sources::rta::settings::FeedSettings;
+use rtalink::sources::rta::worker_channel::{self, WorkerReceiver};
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::wire::plan::Plan;
 use tokio::runtime::Runtime;
@@ -18,20 +18,20 @@ pub(crate) struct Port {
     pub(crate) runtime: Runtime,
     pub(crate) metrics: Metrics,
     pub(crate) address: SocketAddr,
-    pub(crate) inbox: Inbox<(), ()>,
+    pub(crate) receiver: WorkerReceiver<(), ()>,
 }
 
 impl Port {
     pub(crate) fn open(plan: Arc<Plan>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let metrics = Metrics::new().unwrap();
-        let (mut outlets, inbox) = inbox::channels(1, INBOX);
-        let outlet = outlets.remove(0);
+        let (mut senders, receiver) = worker_channel::channels(1, WORKER_CHANNEL);
+        let to_worker = senders.remove(0);
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
         let feed = Feed {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
-            outlet,
+            to_worker,
             metrics: FeedMetrics::new(&metrics, &id),
             id,
             stop: CancellationToken::new(),
@@ -43,6 +43,6 @@ impl Port {
             bound.listen().unwrap()
         };
         runtime.spawn(feed.listen(listener));
-        Self { runtime, metrics, address, inbox }
+        Self { runtime, metrics, address, receiver }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rtalink::config::model::Kafka;
 use rtalink::journal::message::{Batch, Message};
-use rtalink::journal::outbox::Limits;
+use rtalink::journal::send_window::Limits;
 use rtalink::journal::store;
 use rtalink::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::kafka::Publisher;

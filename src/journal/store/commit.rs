@@ -90,7 +90,7 @@ pub enum Write<'a> {
         runs: &'a str,
     },
     /// Nothing from this position on is published; absent: everything is.
-    Held {
+    Paused {
         /// Number of the integration.
         integration: StoreNumber,
         /// The position.
@@ -177,7 +177,7 @@ pub(super) fn apply(
             }
             Write::Runs { integration, runs } => meta::set(connection, &meta::runs(integration), runs)?,
             Write::EraseDue => meta::set(connection, meta::ERASE, meta::DUE)?,
-            Write::Held { integration, at } => touched.row(connection, integration)?.held_at = at,
+            Write::Paused { integration, at } => touched.row(connection, integration)?.paused_at = at,
         }
     }
     let mut released = Vec::new();

@@ -53,7 +53,7 @@ fn sample(running: &Path, ended: &Path) -> Content {
         }
         // The last commits are in the WAL only.
         store.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
-        store.commit(&[batch(number, 200, b"last"), Write::Held { integration: number, at: Some(3) }]).unwrap();
+        store.commit(&[batch(number, 200, b"last"), Write::Paused { integration: number, at: Some(3) }]).unwrap();
     }
     let content = content(&mut store).unwrap();
     copy(running);

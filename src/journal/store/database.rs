@@ -85,7 +85,7 @@ pub struct StoredIntegration {
     /// The agents are as they are after all messages below.
     pub covered_to: u64,
     /// Nothing from this position on is published.
-    pub held_at: Option<u64>,
+    pub paused_at: Option<u64>,
     /// Bytes of the contents in the journal.
     pub bytes: u64,
     /// Agents in the table.
@@ -103,7 +103,7 @@ impl From<IntegrationRow> for StoredIntegration {
             next: row.next,
             acknowledged_to: row.acknowledged_to,
             covered_to: row.covered_to,
-            held_at: row.held_at,
+            paused_at: row.paused_at,
             bytes: row.bytes,
             agents: row.agents,
             recovered: row.recovered,
@@ -267,7 +267,7 @@ impl Store {
     }
 
     /// Returns a reader with a connection of its own, for another thread. It must be dropped before
-    /// [`Store::set_aside_and_open`].
+    /// [`Store::quarantine_and_open`].
     ///
     /// # Errors
     /// When it cannot be opened.

@@ -86,7 +86,7 @@ impl Written {
     /// Notes that something was written, committed or not. `is_swept`: by the sweep, which leaves nothing on a page that it
     /// writes.
     pub(super) fn note(&mut self, is_committed: bool, is_swept: bool) {
-        match self.log.look(is_committed) {
+        match self.log.take_written(is_committed) {
             Ok(_) if is_swept => {}
             Ok(pages) => self.pages.extend(pages),
             Err(error) => {

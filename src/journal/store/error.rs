@@ -76,11 +76,11 @@ pub(super) fn not_ours(directory: &Path, why: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incident {
     /// A file was not usable; the store begins anew without it.
-    SetAside {
+    Quarantined {
         /// The file.
         file: PathBuf,
         /// Its new name.
-        aside: PathBuf,
+        kept_as: PathBuf,
         /// What was wrong with it.
         why: String,
     },
@@ -107,7 +107,7 @@ impl Incident {
     /// A label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::SetAside { .. } => "set_aside",
+            Self::Quarantined { .. } => "set_aside",
             Self::RolledBack { .. } => "rolled_back",
             Self::NotWritable { .. } => "not_writable",
         }
@@ -117,12 +117,12 @@ impl Incident {
 impl fmt::Display for Incident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetAside { file, aside, why } => write!(
+            Self::Quarantined { file, kept_as, why } => write!(
                 f,
                 "{} is not usable ({why}) and was renamed to {}: what it held beyond Kafka is lost to the service; check the \
                  disk, and delete the renamed file when nobody needs it",
                 file.display(),
-                aside.display()
+                kept_as.display()
             ),
             Self::RolledBack { found, expected } => write!(
                 f,

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use super::database::BUSY;
 use super::error::StoreError;
 use super::rows::{IntegrationRow, StoreNumber, unsigned};
-use super::{DATABASE, aside, lock, meta, open, schema};
+use super::{DATABASE, lock, meta, open, quarantine, schema};
 
 /// Why a store cannot be inspected.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ pub struct Inspection {
     /// Names and bytes of its files.
     pub files: Vec<(String, u64)>,
     /// Files that were set aside.
-    pub set_aside: Vec<PathBuf>,
+    pub quarantined: Vec<PathBuf>,
     /// What is known of each integration.
     pub integrations: Vec<InspectedIntegration>,
 }
@@ -121,7 +121,7 @@ pub struct InspectedIntegration {
     /// Rows in table `agent`.
     pub agents: u64,
     /// Nothing from here on is published.
-    pub held_at: Option<u64>,
+    pub paused_at: Option<u64>,
     /// The agent table is whole.
     pub recovered: bool,
 }
@@ -152,7 +152,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, InspectError> {
         is_open: holder.is_some(),
         pid: holder.flatten(),
         files,
-        set_aside: aside::list(directory),
+        quarantined: quarantine::list(directory),
         integrations,
     })
 }
@@ -185,7 +185,7 @@ fn integration(connection: &Connection, row: IntegrationRow) -> Result<Inspected
         covered_to: row.covered_to,
         checkpoint_at: row.checkpoint_at,
         agents: unsigned(agents)?,
-        held_at: row.held_at,
+        paused_at: row.paused_at,
         recovered: row.recovered,
     })
 }

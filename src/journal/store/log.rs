@@ -31,17 +31,17 @@ impl Log {
     /// When the log cannot be read.
     pub(super) fn begin(file: PathBuf, committed: u64) -> io::Result<Self> {
         let mut log = Self { file, salt: [0; 8], frames: 0 };
-        log.look(false)?;
+        log.take_written(false)?;
         log.frames = committed;
         Ok(log)
     }
 
-    /// Returns pages that were written since the last look at what is committed. `is_committed`: so are these. Frames of a
+    /// Returns pages that were written since the last call about what is committed. `is_committed`: so are these. Frames of a
     /// transaction that failed are overwritten by the next one, and have to be read again.
     ///
     /// # Errors
     /// When the log cannot be read; then the pages are not known.
-    pub(super) fn look(&mut self, is_committed: bool) -> io::Result<Vec<u32>> {
+    pub(super) fn take_written(&mut self, is_committed: bool) -> io::Result<Vec<u32>> {
         let file = match File::open(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
@@ -105,13 +105,13 @@ mod tests {
         let committed =
             || -> i64 { connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).unwrap() };
         let mut seen = Log::begin(log.clone(), committed().unsigned_abs()).unwrap();
-        assert_eq!(seen.look(true).unwrap(), [0; 0]);
+        assert_eq!(seen.take_written(true).unwrap(), [0; 0]);
         run("BEGIN; UPDATE t SET v = randomblob(3000); ROLLBACK");
-        assert!(seen.look(false).unwrap().len() > 20, "they stand in the log");
+        assert!(seen.take_written(false).unwrap().len() > 20, "they stand in the log");
         let mut begun = Log::begin(log, committed().unsigned_abs()).unwrap();
         run("UPDATE t SET v = randomblob(3000) WHERE rowid = 1");
         for log in [&mut seen, &mut begun] {
-            assert!(!log.look(true).unwrap().is_empty());
+            assert!(!log.take_written(true).unwrap().is_empty());
         }
     }
 }

@@ -17,10 +17,10 @@ use serde::Deserialize;
 
 use crate::time::Timestamp;
 
-use super::aside;
 use super::checksum::Checksum;
 use super::error::{Incident, StoreError};
 use super::meta;
+use super::quarantine;
 use super::rows::{signed, unsigned};
 
 pub(super) const JSON: &str = "mapping-versions.json";
@@ -142,8 +142,8 @@ impl Legacy {
             Self::None => Ok(None),
             Self::Versions(_) => fs::rename(directory.join(JSON), directory.join(MIGRATED)).map(|()| None),
             Self::Broken(why) => {
-                let aside = aside::file(directory, JSON)?;
-                Ok(Some(Incident::SetAside { file: directory.join(JSON), aside, why }))
+                let kept_as = quarantine::file(directory, JSON)?;
+                Ok(Some(Incident::Quarantined { file: directory.join(JSON), kept_as, why }))
             }
         }
     }

@@ -17,7 +17,6 @@
 //! Cost: a commit is one append to the WAL and, with [`Sync::Full`], one `fsync`. Opening reads all of a small file (up to 64
 //! MiB); of a large one it reads everything but the contents of the journal, which are checked as they are read.
 
-mod aside;
 mod checksum;
 mod commit;
 #[cfg(test)]
@@ -34,6 +33,7 @@ mod mapping;
 mod meta;
 mod open;
 mod place;
+mod quarantine;
 mod reader;
 mod rows;
 mod run;
@@ -56,13 +56,13 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use mapping::MappingVersion;
 pub use open::{Opened, open, open_in_memory};
-pub use place::{Finding, look};
+pub use place::{Finding, probe};
 pub use reader::{Reader, Row};
 pub use rows::StoreNumber;
 pub use run::Lineage;
 pub use schema::FORMAT;
 pub use space::Space;
-pub use traces::set_aside_with;
+pub use traces::quarantined_with;
 pub use verify::verify;
 
 /// Where the store is, and how it writes.

@@ -21,7 +21,7 @@ use super::lock::{Counted, Lock, LockError};
 use super::mapping::{self, Legacy};
 use super::rows::IntegrationRow;
 use super::schema::{self, STEPS};
-use super::{DATABASE, Settings, Sync, aside, meta, place};
+use super::{DATABASE, Settings, Sync, meta, place, quarantine};
 
 /// A store, and what happened on the way.
 #[derive(Debug)]
@@ -75,13 +75,13 @@ pub fn open_in_memory(settings: &Settings) -> Result<Opened, OpenError> {
 /// Sets the file in the directory aside and begins a new one.
 pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
-    let aside = match aside::database(directory) {
-        Ok(aside) => aside,
+    let kept_as = match quarantine::database(directory) {
+        Ok(kept_as) => kept_as,
         Err(error) => return in_memory(settings, format!("{why}; the file cannot be renamed: {error}")),
     };
-    let incident = Incident::SetAside { file: directory.join(DATABASE), aside, why: why.to_owned() };
+    let incident = Incident::Quarantined { file: directory.join(DATABASE), kept_as, why: why.to_owned() };
     match load(directory) {
-        Ok(connection) => in_directory(settings, lock, connection, Origin::SetAside, vec![incident]),
+        Ok(connection) => in_directory(settings, lock, connection, Origin::Quarantined, vec![incident]),
         Err(Unusable::Newer(newer)) => Err(newer.refused(directory)),
         Err(Unusable::Damaged(why) | Unusable::NotWritable(why)) => with(in_memory(settings, why), vec![incident]),
     }
@@ -101,7 +101,7 @@ pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, Open
         })
         .and_then(|connection| {
             let place = Place::Memory { uri, settings: settings.clone() };
-            Ok(begin(connection, place, Origin::SetAside, &Legacy::read(&settings.directory))?.0)
+            Ok(begin(connection, place, Origin::Quarantined, &Legacy::read(&settings.directory))?.0)
         });
     match made {
         Ok(store) => Ok(Opened { store, incidents: vec![incident] }),
@@ -116,7 +116,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of [`open`]; in practice none.
-    pub fn set_aside_and_open(self, why: &str) -> Result<Opened, OpenError> {
+    pub fn quarantine_and_open(self, why: &str) -> Result<Opened, OpenError> {
         let Self { connection, place, .. } = self;
         drop(connection);
         match place {
@@ -143,7 +143,7 @@ enum Origin {
     /// From the file that was there; the lock file had counted this.
     Kept(Option<Counted>),
     /// There was one, and it is gone.
-    SetAside,
+    Quarantined,
 }
 
 enum Unusable {
@@ -340,7 +340,7 @@ fn begin(
     };
     let found = commits.unwrap_or(0);
     let (is_replaced, rolled_back) = match origin {
-        Origin::SetAside => (true, None),
+        Origin::Quarantined => (true, None),
         Origin::Kept(counted) => {
             // With no store there, any count is from one that is gone.
             let is_same = |counted: &Counted| commits.is_none() || counted.id == id;

@@ -19,7 +19,7 @@ use super::{DATABASE, lock, space};
 /// The name of the file or folder that a check creates and removes.
 const PROBE: &str = ".writable-";
 
-/// What [`look`] finds.
+/// What [`probe`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The service would refuse to start.
@@ -112,7 +112,7 @@ pub(super) fn not_ours(directory: &Path, error: &io::Error) -> OpenError {
 }
 
 /// Checks whether a store can be opened in `directory`; leaves nothing there.
-pub fn look(directory: &Path) -> Option<Finding> {
+pub fn probe(directory: &Path) -> Option<Finding> {
     let refused = |why: &dyn std::fmt::Display| Finding::Refused(message(directory, &why.to_string()));
     // The part of it that exists: the directory, or the folder in which it would be created.
     let mut there = directory;
@@ -176,7 +176,7 @@ mod tests {
         let long = folder.path().join("x".repeat(300));
         let cases: [PathBuf; 5] = [file.clone(), file.join("data"), loop_.join("data"), long, "/proc/no/such".into()];
         for directory in cases {
-            let found = look(&directory);
+            let found = probe(&directory);
             assert!(
                 matches!(&found, Some(Finding::Refused(why)) if why.contains("cannot be used")),
                 "{directory:?}: {found:?}"
@@ -192,12 +192,12 @@ mod tests {
     fn what_can_be_made_is_found_fit_and_nothing_is_made_by_looking() {
         let folder = TempDir::new().unwrap();
         let directory = folder.path().join("a/b");
-        assert_eq!(look(&directory), None);
+        assert_eq!(probe(&directory), None);
         assert!(!folder.path().join("a").exists());
         let store = open(&settings(&directory)).unwrap().store;
-        assert_eq!(look(&directory), Some(Finding::Held(Some(std::process::id()))));
+        assert_eq!(probe(&directory), Some(Finding::Held(Some(std::process::id()))));
         drop(store);
-        assert_eq!(look(&directory), None);
+        assert_eq!(probe(&directory), None);
     }
 
     /// Returns names and permissions of what is in a folder, and its own.
@@ -232,10 +232,10 @@ mod tests {
         let store = open(&settings(&copied)).unwrap().store;
         assert_eq!(modes(&copied), closed);
         // What is set aside is as private.
-        let aside = store.set_aside_and_open("for a test").unwrap().store;
+        let store = store.quarantine_and_open("for a test").unwrap().store;
         let open_for_others = |mode: &String| !mode.ends_with("600") && mode != "700";
         assert_eq!(modes(&copied).into_iter().filter(open_for_others).collect::<Vec<_>>(), Vec::<String>::new());
-        drop(aside);
+        drop(store);
         // Somebody else's things stay as they are.
         let shared = folder.path().join("shared");
         fs::create_dir(&shared).unwrap();

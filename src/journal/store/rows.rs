@@ -17,7 +17,7 @@ pub(super) struct IntegrationRow {
     pub(super) next: u64,
     pub(super) acknowledged_to: u64,
     pub(super) covered_to: u64,
-    pub(super) held_at: Option<u64>,
+    pub(super) paused_at: Option<u64>,
     pub(super) recovered: bool,
     pub(super) checkpoint_at: Option<Timestamp>,
     /// Rows that the journal has of it, and the bytes of their contents.
@@ -61,7 +61,7 @@ impl IntegrationRow {
             next: count(2)?,
             acknowledged_to: count(3)?,
             covered_to: count(4)?,
-            held_at: row.get::<_, Option<i64>>(5)?.map(|_| count(5)).transpose()?,
+            paused_at: row.get::<_, Option<i64>>(5)?.map(|_| count(5)).transpose()?,
             recovered: row.get(6)?,
             checkpoint_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
             entries: count(8)?,
@@ -87,7 +87,7 @@ impl IntegrationRow {
             .number(signed(self.next)?)
             .number(signed(self.acknowledged_to)?)
             .number(signed(self.covered_to)?)
-            .number(self.held_at.map(signed).transpose()?)
+            .number(self.paused_at.map(signed).transpose()?)
             .number(i64::from(self.recovered))
             .number(self.checkpoint_at.map(Timestamp::as_micros))
             .number(signed(self.entries)?)
@@ -110,7 +110,7 @@ impl IntegrationRow {
             signed(self.next)?,
             signed(self.acknowledged_to)?,
             signed(self.covered_to)?,
-            self.held_at.map(signed).transpose()?,
+            self.paused_at.map(signed).transpose()?,
             self.recovered,
             self.checkpoint_at.map(Timestamp::as_micros),
             signed(self.entries)?,

@@ -124,16 +124,16 @@ pub(super) fn check_pages(connection: &Connection) -> Result<(), StoreError> {
     let pragma = |name: &str| connection.pragma_query_value::<i64, _>(None, name, |row| row.get(0));
     let size = pragma("page_count")?.saturating_mul(pragma("page_size")?);
     if size <= CHECKED_IN_FULL {
-        told(connection, "PRAGMA quick_check(1)")?;
+        check_pragma(connection, "PRAGMA quick_check(1)")?;
         // A quick check does not compare an index with its table.
-        return told(connection, "PRAGMA integrity_check(integration)");
+        return check_pragma(connection, "PRAGMA integrity_check(integration)");
     }
     ["meta", "integration", "mapping", "agent"]
         .iter()
-        .try_for_each(|table| told(connection, &format!("PRAGMA integrity_check({table})")))
+        .try_for_each(|table| check_pragma(connection, &format!("PRAGMA integrity_check({table})")))
 }
 
-fn told(connection: &Connection, pragma: &str) -> Result<(), StoreError> {
+fn check_pragma(connection: &Connection, pragma: &str) -> Result<(), StoreError> {
     let first: String = connection.query_row(pragma, [], |row| row.get(0))?;
     if first == "ok" { Ok(()) } else { Err(StoreError::Corrupt(first.replace('\n', " "))) }
 }

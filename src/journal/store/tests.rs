@@ -78,7 +78,7 @@ fn what_is_committed_is_there_after_reopening() {
                     feed: b"feed",
                     recovered: true,
                 },
-                Write::Held { integration: number, at: Some(12) },
+                Write::Paused { integration: number, at: Some(12) },
             ])
             .unwrap();
         store
@@ -95,7 +95,7 @@ fn what_is_committed_is_there_after_reopening() {
         next: 20,
         acknowledged_to: 0,
         covered_to: 10,
-        held_at: Some(12),
+        paused_at: Some(12),
         bytes: 11,
         agents: 2,
         recovered: true,
@@ -262,8 +262,8 @@ fn is_set_aside(directory: &Path) -> bool {
     store.commit(&[batch(number, next, b"works")]).unwrap();
     drop(store);
     match &*incidents {
-        [Incident::SetAside { file, aside, .. }] => {
-            assert!(file.ends_with(DATABASE) && aside.exists(), "{incidents:?}");
+        [Incident::Quarantined { file, kept_as, .. }] => {
+            assert!(file.ends_with(DATABASE) && kept_as.exists(), "{incidents:?}");
             true
         }
         _ => false,
@@ -288,7 +288,7 @@ fn files_of_others_are_set_aside_and_kept() {
         assert!(is_set_aside(folder.path()), "a folder");
         fs::remove_file(&file).unwrap();
     }
-    assert_eq!(aside::list(folder.path()).len(), 8, "no name was used twice");
+    assert_eq!(quarantine::list(folder.path()).len(), 8, "no name was used twice");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn a_file_that_cannot_be_read_is_not_set_aside() {
     std::os::unix::fs::symlink(&file, &file).unwrap();
     let Opened { store, incidents } = open(&settings(folder.path())).unwrap();
     assert_eq!(incidents.iter().map(Incident::kind).collect::<Vec<_>>(), ["not_writable"]);
-    assert!(!store.is_durable() && aside::list(folder.path()).is_empty());
+    assert!(!store.is_durable() && quarantine::list(folder.path()).is_empty());
 }
 
 #[test]
@@ -386,8 +386,8 @@ fn damage_found_later_is_set_aside_under_the_same_lock() {
     let mut first = store(folder.path());
     first.integration("one").unwrap();
     let id = first.id();
-    let Opened { mut store, incidents } = first.set_aside_and_open("a checksum is wrong").unwrap();
-    assert!(matches!(&*incidents, [Incident::SetAside { why, .. }] if why == "a checksum is wrong"));
+    let Opened { mut store, incidents } = first.quarantine_and_open("a checksum is wrong").unwrap();
+    assert!(matches!(&*incidents, [Incident::Quarantined { why, .. }] if why == "a checksum is wrong"));
     assert_ne!(store.id(), id);
     assert!(matches!(open(&settings(folder.path())), Err(OpenError::Locked { .. })));
     assert!(!store.integration("one").unwrap().recovered);
@@ -416,7 +416,7 @@ fn versions_of_mappings_are_taken_over() {
 
     fs::write(&json, "{").unwrap();
     let Opened { store, incidents } = opened(folder.path());
-    assert!(matches!(&*incidents, [Incident::SetAside { file, aside, .. }] if *file == json && aside.exists()));
+    assert!(matches!(&*incidents, [Incident::Quarantined { file, kept_as, .. }] if *file == json && kept_as.exists()));
     assert_eq!(store.mapping_version("avaya-1").unwrap(), Some((4, 9)));
     assert!(store.least_mapping_version().unwrap() > 1_700_000_000);
 }
@@ -454,7 +454,7 @@ fn the_file_shrinks_after_an_outage() {
         store.commit(&[Write::Acknowledged { integration: number, to: k * 10 }]).unwrap();
     }
     for _ in 0..100 {
-        store.commit(&[Write::Held { integration: number, at: None }]).unwrap();
+        store.commit(&[Write::Paused { integration: number, at: None }]).unwrap();
     }
     drop(store);
     assert!(grown > 30_000_000 && size() < 12_000_000, "{grown} bytes, then {}", size());

@@ -10,17 +10,17 @@ use std::time::Instant;
 
 use memchr::memmem::Finder;
 
-use super::aside;
+use super::quarantine;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 1024 * 1024;
 
 /// Returns files in the store's directory that were set aside and have `text` somewhere in their bytes. Those that cannot be
 /// searched before the deadline are among them.
-pub fn set_aside_with(directory: &Path, text: &str, deadline: Instant) -> Vec<PathBuf> {
+pub fn quarantined_with(directory: &Path, text: &str, deadline: Instant) -> Vec<PathBuf> {
     let finder = Finder::new(text.as_bytes());
     let may_have = |file: &PathBuf| has(file, &finder, deadline).unwrap_or(true);
-    aside::list(directory).into_iter().filter(may_have).collect()
+    quarantine::list(directory).into_iter().filter(may_have).collect()
 }
 
 fn has(file: &Path, finder: &Finder<'_>, deadline: Instant) -> io::Result<bool> {
@@ -62,11 +62,11 @@ mod tests {
         let named = |files: Vec<PathBuf>| -> Vec<String> {
             files.iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect()
         };
-        let found = named(set_aside_with(folder.path(), "301204", soon()));
+        let found = named(quarantined_with(folder.path(), "301204", soon()));
         assert_eq!(found, ["journal.db.corrupt-1", "journal.db.corrupt-2"]);
-        assert_eq!(named(set_aside_with(folder.path(), "4711", soon())), Vec::<String>::new());
+        assert_eq!(named(quarantined_with(folder.path(), "4711", soon())), Vec::<String>::new());
         // There is no time to search more than the first piece.
-        let found = named(set_aside_with(folder.path(), "4711", Instant::now()));
+        let found = named(quarantined_with(folder.path(), "4711", Instant::now()));
         assert_eq!(found, ["journal.db.corrupt-1", "journal.db.corrupt-1-wal", "journal.db.corrupt-2"]);
     }
 }

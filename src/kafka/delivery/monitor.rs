@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::config::model::Kafka;
 use crate::config::topics::Topics;
 use crate::journal::message::Topic;
-use crate::journal::outbox::Acknowledged;
+use crate::journal::send_window::Acknowledged;
 use crate::kafka::client;
 use crate::kafka::diagnosis::{self, Known, Right};
 use crate::kafka::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
@@ -171,7 +171,7 @@ impl Monitor {
     }
 
     /// Sets where to report that a topic is gone, or begins anew.
-    pub(in crate::kafka) fn tell_topics(&self, news: Sender<News>) {
+    pub(in crate::kafka) fn set_keeper(&self, news: Sender<News>) {
         // There is one keeper.
         let _ = self.news.set(news);
     }

@@ -11,7 +11,7 @@ use rdkafka::producer::ProducerContext;
 
 use crate::fail_point;
 use crate::journal::message::Topic;
-use crate::journal::outbox::Outbox;
+use crate::journal::send_window::SendWindow;
 use crate::kafka::observer::Statistics;
 use crate::kafka::{client, diagnosis};
 
@@ -20,7 +20,7 @@ use super::{Failures, Monitor, OnTheWay, Ticket};
 
 /// The callbacks of one producer.
 pub(crate) struct Reports {
-    outbox: Arc<Outbox>,
+    send_window: Arc<SendWindow>,
     monitor: Arc<Monitor>,
     failures: Arc<Failures>,
     /// `Some` in a transaction.
@@ -31,12 +31,12 @@ pub(crate) struct Reports {
 
 impl Reports {
     pub(crate) fn new(
-        outbox: Arc<Outbox>,
+        send_window: Arc<SendWindow>,
         monitor: Arc<Monitor>,
         failures: Arc<Failures>,
         on_the_way: Option<Arc<OnTheWay>>,
     ) -> Self {
-        Self { outbox, monitor, failures, on_the_way, half_of_pair: Mutex::default() }
+        Self { send_window, monitor, failures, on_the_way, half_of_pair: Mutex::default() }
     }
 }
 
@@ -70,13 +70,13 @@ impl ClientContext for Reports {
         drop(half);
         if code != RDKafkaErrorCode::AllBrokersDown && self.failures.has_cause() {
             self.monitor.record_consequence(code, reason);
-            self.outbox.interrupt();
+            self.send_window.interrupt();
             return;
         }
         let topic = self.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
         self.monitor.record_error(code, topic, reason);
         // It may be fatal: the publisher thread asks.
-        self.outbox.interrupt();
+        self.send_window.interrupt();
     }
 }
 
@@ -92,7 +92,7 @@ impl ProducerContext for Reports {
             Ok(_) if self.on_the_way.is_some() => {}
             Ok(_) => {
                 fail_point::reach(fail_point::BEFORE_ACKNOWLEDGE);
-                let done = self.outbox.acknowledge(ticket.position, ticket.topic);
+                let done = self.send_window.acknowledge(ticket.position, ticket.topic);
                 fail_point::reach(fail_point::AFTER_ACKNOWLEDGE);
                 if let Some(done) = done {
                     self.monitor.record_acknowledged([done]);
@@ -107,7 +107,7 @@ impl ProducerContext for Reports {
                     self.monitor.record_error(code, Some(ticket.topic), &error.to_string());
                 }
                 if self.failures.any() {
-                    self.outbox.interrupt();
+                    self.send_window.interrupt();
                 }
             }
         }
@@ -120,7 +120,7 @@ impl ProducerContext for Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::outbox::Limits;
+    use crate::journal::send_window::Limits;
     use crate::kafka::testing::{kafka, recorder};
 
     #[test]
@@ -128,8 +128,8 @@ mod tests {
         let (observer, _seen) = recorder();
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), observer));
         let failures = Arc::new(Failures::default());
-        let outbox = Arc::new(Outbox::new(Limits { messages: 1, bytes: Limits::DEFAULT_BYTES }, 0, 0, None));
-        let reports = Reports::new(outbox, Arc::clone(&monitor), Arc::clone(&failures), None);
+        let send_window = Arc::new(SendWindow::new(Limits { messages: 1, bytes: Limits::DEFAULT_BYTES }, 0, 0, None));
+        let reports = Reports::new(send_window, Arc::clone(&monitor), Arc::clone(&failures), None);
         let error = |code, reason| {
             for _ in 0..2 {
                 reports.error(KafkaError::Global(code), reason); // a pair, as rdkafka does

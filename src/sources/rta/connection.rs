@@ -21,13 +21,13 @@ use crate::time::Timestamp;
 use crate::wire::framing::Framer;
 use crate::wire::plan::Plan;
 
-use super::inbox::{FeedEvent, FromFeed, Letter, Outlet, WorkerGone};
 use super::settings::FeedSettings;
 use super::stream::Stream;
 use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
+use super::worker_channel::{FeedEvent, FromFeed, WorkerGone, WorkerMessage, WorkerSender};
 
-/// Most letters with records that a connection has on their way to the worker: a peer that never stops sending occupies the
-/// inbox no longer than these take.
+/// Most messages with records that a connection has on their way to the worker: a peer that never stops sending occupies the
+/// receiver no longer than these take.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Bytes asked for in one read.
@@ -40,7 +40,7 @@ pub(super) struct Connection<C> {
     pub(super) integration: Arc<str>,
     pub(super) id: ConnectionId,
     pub(super) settings: Arc<ArcSwap<FeedSettings>>,
-    pub(super) outlet: Outlet<C>,
+    pub(super) to_worker: WorkerSender<C>,
     pub(super) close: CancellationToken,
     pub(super) bytes: Counter,
 }
@@ -58,7 +58,7 @@ impl<C> Connection<C> {
     /// Reads until the peer ends, an error occurs, or the worker stops it.
     pub(super) async fn run(self, stream: Stream, peer: Arc<str>) -> Result<Ended, WorkerGone> {
         let close = self.close.clone();
-        self.tell(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
+        self.notify_worker(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
         let mut reader = Reader {
             has_begun: matches!(stream, Stream::Tls(_)),
             stream,
@@ -70,10 +70,10 @@ impl<C> Connection<C> {
         };
         let ended = self.read_all(&mut reader).await;
         if let Some(torn) = reader.framer.finish(&mut reader.buffer) {
-            self.tell(Timestamp::now(), FeedEvent::Torn(torn)).await?;
+            self.notify_worker(Timestamp::now(), FeedEvent::Torn(torn)).await?;
         }
         let ended = ended?;
-        self.tell(Timestamp::now(), FeedEvent::Close).await?;
+        self.notify_worker(Timestamp::now(), FeedEvent::Close).await?;
         Ok(ended)
     }
 
@@ -97,7 +97,7 @@ impl<C> Connection<C> {
                     }
                     self.hand_over(reader, read_at, at).await?;
                 }
-                Ok(Read::Silence) => self.tell(at, FeedEvent::Idle).await?,
+                Ok(Read::Silence) => self.notify_worker(at, FeedEvent::Idle).await?,
                 Err(error) => {
                     tracing::debug!(
                         target: FEED, integration = %self.integration, connection = self.id, %error, "read failed"
@@ -113,7 +113,7 @@ impl<C> Connection<C> {
         while let Some(piece) = reader.framer.next(reader.plan.ends(), &mut reader.buffer) {
             let plan = Arc::clone(&reader.plan);
             let in_flight = Arc::clone(&reader.in_flight).acquire_owned().await.map_err(|_| WorkerGone)?;
-            self.tell(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
+            self.notify_worker(at, FeedEvent::Piece { plan, piece, read_at, in_flight }).await?;
         }
         // Time spent waiting for the worker is not silence of the peer.
         let is_half_read = reader.framer.is_half_read(&reader.buffer);
@@ -121,9 +121,9 @@ impl<C> Connection<C> {
         Ok(())
     }
 
-    async fn tell(&self, at: Timestamp, event: FeedEvent) -> Result<(), WorkerGone> {
+    async fn notify_worker(&self, at: Timestamp, event: FeedEvent) -> Result<(), WorkerGone> {
         let from_feed = FromFeed { connection: self.id, at, event };
-        self.outlet.send(Letter::Feed(from_feed)).await
+        self.to_worker.send(WorkerMessage::Feed(from_feed)).await
     }
 }
 
@@ -136,7 +136,7 @@ struct Reader {
     plan: Arc<Plan>,
     /// Since when there has been nothing to read, while the end of a silence matters.
     silent_since: Option<tokio::time::Instant>,
-    /// Room for letters on their way.
+    /// Room for messages on their way.
     in_flight: Arc<Semaphore>,
 }
 
@@ -207,7 +207,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::inbox::{Received, channels};
+    use super::super::worker_channel::{Received, channels};
     use super::*;
     use crate::wire::layout::builtin;
 
@@ -224,17 +224,17 @@ mod tests {
             peer.write_all(b"a record\n").await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             stream.readable().await.unwrap();
-            let (mut outlets, mut inbox) = channels::<(), ()>(1, 8);
-            let outlet = outlets.remove(0);
+            let (mut senders, mut receiver) = channels::<(), ()>(1, 8);
+            let to_worker = senders.remove(0);
             let settings = Arc::clone(&settings);
             let close = CancellationToken::new();
             close.cancel();
             let connection =
-                Connection { integration: "a".into(), id: 1, settings, outlet, close, bytes: Counter::noop() };
+                Connection { integration: "a".into(), id: 1, settings, to_worker, close, bytes: Counter::noop() };
             assert_eq!(connection.run(Stream::Plain(stream), "peer".into()).await.unwrap(), Ended::Over);
             let mut told = Vec::new();
-            while let Received::Letter(_, Letter::Feed(FromFeed { event, .. })) =
-                inbox.receive(Duration::ZERO, |_| true)
+            while let Received::Message(_, WorkerMessage::Feed(FromFeed { event, .. })) =
+                receiver.receive(Duration::ZERO, |_| true)
             {
                 told.push(event);
             }

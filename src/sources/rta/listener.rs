@@ -24,10 +24,10 @@ use crate::telemetry::targets::FEED;
 
 use super::connection::{Connection, Ended};
 use super::handshakes::Handshakes;
-use super::inbox::Outlet;
 use super::settings::FeedSettings;
 use super::stream::Stream;
 use super::tls::{self, Failure, Tls};
+use super::worker_channel::WorkerSender;
 
 /// Most open connections of one listener; the session keeps at most five of them.
 pub const MAX_CONNECTIONS: usize = 16;
@@ -126,7 +126,7 @@ pub struct Feed<C> {
     /// Settings that can change.
     pub settings: Arc<ArcSwap<FeedSettings>>,
     /// Sends to the worker.
-    pub outlet: Outlet<C>,
+    pub to_worker: WorkerSender<C>,
     /// The feed's metrics.
     pub metrics: FeedMetrics,
     /// Ends the listener and its connections.
@@ -214,7 +214,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
             integration: Arc::clone(&self.id),
             id,
             settings: Arc::clone(&self.settings),
-            outlet: self.outlet.clone(),
+            to_worker: self.to_worker.clone(),
             close: self.stop.child_token(),
             bytes: self.metrics.bytes.clone(),
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtalink::journal::lane::Lane;
 use rtalink::journal::message::{Batch, Message, Route};
-use rtalink::journal::outbox::Limits;
+use rtalink::journal::send_window::Limits;
 use rtalink::journal::store::{self, DATABASE};
 use rtalink::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
 use rusqlite::Connection;

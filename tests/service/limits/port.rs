@@ -1,4 +1,4 @@
-//! A port whose worker does not get on: how many connections, letters and bytes wait for it.
+//! A port whose worker does not get on: how many connections, messages and bytes wait for it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rtalink::integration::worker::INBOX;
-use rtalink::sources::rta::inbox::{self, FeedEvent, FromFeed, Letter, Received};
+use rtalink::integration::worker::WORKER_CHANNEL;
 use rtalink::sources::rta::listener::MAX_CONNECTIONS;
+use rtalink::sources::rta::worker_channel::{self, FeedEvent, FromFeed, Received, WorkerMessage};
 use rtalink::time::Timestamp;
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
@@ -33,10 +33,10 @@ fn metric(port: &Port, series: &str) -> f64 {
     http::series(&port.metrics.render()).get(series).copied().unwrap_or_default()
 }
 
-/// The next letter of a connection; `None` when none comes.
-fn letter(port: &mut Port, patience: Duration) -> Option<FeedEvent> {
-    match port.inbox.receive(patience, |_| true) {
-        Received::Letter(_, Letter::Feed(FromFeed { event, .. })) => Some(event),
+/// The next message of a connection; `None` when none comes.
+fn message(port: &mut Port, patience: Duration) -> Option<FeedEvent> {
+    match port.receiver.receive(patience, |_| true) {
+        Received::Message(_, WorkerMessage::Feed(FromFeed { event, .. })) => Some(event),
         _ => None,
     }
 }
@@ -71,7 +71,7 @@ fn a_port_has_so_many_connections() {
 }
 
 #[test]
-fn who_sends_without_end_has_so_many_letters_on_their_way() {
+fn who_sends_without_end_has_so_many_messages_on_their_way() {
     let mut port = open();
     let mut peer = TcpStream::connect(port.address).unwrap();
     let sent = Arc::new(AtomicU64::new(0));
@@ -84,51 +84,54 @@ fn who_sends_without_end_has_so_many_letters_on_their_way() {
             }
         })
     };
-    assert!(matches!(letter(&mut port, Duration::from_secs(60)), Some(FeedEvent::Open { .. })));
-    let mut letters = Vec::new();
-    while let Some(letter) =
-        letter(&mut port, if letters.len() < MAX_IN_FLIGHT { Duration::from_secs(60) } else { QUIET })
+    assert!(matches!(message(&mut port, Duration::from_secs(60)), Some(FeedEvent::Open { .. })));
+    let mut messages = Vec::new();
+    while let Some(message) =
+        message(&mut port, if messages.len() < MAX_IN_FLIGHT { Duration::from_secs(60) } else { QUIET })
     {
-        letters.push(letter);
+        messages.push(message);
     }
-    assert_eq!(letters.len(), MAX_IN_FLIGHT);
-    let largest = letters.iter().map(|letter| match letter {
+    assert_eq!(messages.len(), MAX_IN_FLIGHT);
+    let largest = messages.iter().map(|message| match message {
         FeedEvent::Piece { piece: Piece::Records(run) | Piece::TooLong(run), .. } => run.bytes.len(),
         other => panic!("{other:?}"),
     });
     let largest = largest.max().unwrap();
     let read = metric(&port, "rtalink_feed_bytes_total{integration=\"a\"}");
-    // What was read and waits: those letters and one read more, each of which the buffer's growth may double.
+    // What was read and waits: those messages and one read more, each of which the buffer's growth may double.
     assert!(read <= ((MAX_IN_FLIGHT + 1) * 2 * 64 * 1024) as f64, "{read} bytes");
     println!(
-        "a peer that has sent {} bytes, limit {MAX_IN_FLIGHT} letters: {} letters, the largest of {largest} bytes; {read} read",
+        "a peer that has sent {} bytes, limit {MAX_IN_FLIGHT} messages: {} messages, the largest of {largest} bytes; {read} read",
         sent.load(Ordering::Relaxed),
-        letters.len(),
+        messages.len(),
     );
-    letters.pop();
-    letters.push(letter(&mut port, Duration::from_secs(60)).unwrap()); // one is done: the next one comes
-    assert!(letter(&mut port, QUIET).is_none());
-    drop((letters, port));
+    messages.pop();
+    messages.push(message(&mut port, Duration::from_secs(60)).unwrap()); // one is done: the next one comes
+    assert!(message(&mut port, QUIET).is_none());
+    drop((messages, port));
     sender.join().unwrap();
 }
 
 #[test]
-fn the_inbox_of_a_worker_has_so_many_letters_of_an_integration() {
-    let (outlets, mut inbox) = inbox::channels::<(), ()>(2, INBOX);
-    let [outlet, other] = &outlets[..] else { panic!("two of them") };
+fn the_channel_of_an_integration_has_so_many_messages() {
+    let (senders, mut receiver) = worker_channel::channels::<(), ()>(2, WORKER_CHANNEL);
+    let [to_worker, other] = &senders[..] else { panic!("two of them") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let letter = || Letter::Feed(FromFeed { connection: 1, at: Timestamp::now(), event: FeedEvent::Idle });
+    let message = || WorkerMessage::Feed(FromFeed { connection: 1, at: Timestamp::now(), event: FeedEvent::Idle });
     runtime.block_on(async {
-        for _ in 0..INBOX {
-            outlet.send(letter()).await.unwrap();
+        for _ in 0..WORKER_CHANNEL {
+            to_worker.send(message()).await.unwrap();
         }
-        let one_more = outlet.send(letter());
+        let one_more = to_worker.send(message());
         tokio::pin!(one_more);
         assert!(tokio::time::timeout(QUIET, &mut one_more).await.is_err(), "the channel is full");
-        other.send(letter()).await.unwrap();
-        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(0, _)));
-        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(1, _)));
+        other.send(message()).await.unwrap();
+        assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::Message(0, _)));
+        assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::Message(1, _)));
         one_more.await.unwrap();
     });
-    println!("{} letters of an integration, limit {INBOX}: the last one waited until one was taken", INBOX + 1);
+    println!(
+        "{} messages of an integration, limit {WORKER_CHANNEL}: the last one waited until one was taken",
+        WORKER_CHANNEL + 1
+    );
 }

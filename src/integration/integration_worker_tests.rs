@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use crate::config;
 use crate::config::mapping as mapping_files;
 use crate::config::model::Config;
-use crate::integration::observers;
+use crate::engine::Finding;
+use crate::integration::metrics_bridge;
 use crate::integration::restore::{self, Restored};
-use crate::journal::outbox::Limits;
+use crate::journal::send_window::Limits;
 use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
 use crate::kafka::Publisher;
 use crate::kafka::observer;
@@ -55,9 +56,9 @@ fn configuration(folder: &Path, activity: &str) -> Config {
     loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems))
 }
 
-/// A worker's charge on a store of its own; dropping it leaves what a kill would.
+/// The worker of an integration on a store of its own; dropping it leaves what a kill would.
 struct Life {
-    charge: Charge,
+    worker: IntegrationWorker,
     plan: Arc<Plan>,
     publisher: Publisher,
     _model: crossbeam_channel::Receiver<(IntegrationIndex, Update)>,
@@ -78,13 +79,13 @@ impl Life {
         let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
         let (checkpoint, last_events) = restored.remove(0).into_engine(&mut engine, None, event_names);
         let (model, updates) = crossbeam_channel::bounded(model::MOST_UPDATES);
-        let mut charge = Charge::new(ChargeParts {
+        let mut worker = IntegrationWorker::new(WorkerParts {
             id: Arc::clone(&id),
             index: IntegrationIndex::after(0),
             engine,
             encoder: Encoder::new(Arc::clone(&id), config.kafka.format),
             publish: publisher.handle(&id).unwrap(),
-            metrics: observers::feed_metrics(&Metrics::new().unwrap(), &id),
+            metrics: metrics_bridge::feed_metrics(&Metrics::new().unwrap(), &id),
             model,
             refused: Arc::default(),
             checkpoint,
@@ -94,33 +95,33 @@ impl Life {
             removed: None,
             event_names,
         });
-        charge.begin();
-        Self { charge, plan, publisher, _model: updates }
+        worker.begin();
+        Self { worker, plan, publisher, _model: updates }
     }
 
     /// Reads a snapshot, with everything that follows from it.
     fn reads(&mut self, rows: &str) {
         self.finds(rows, Timestamp::now());
-        self.charge.conclude(None);
+        self.worker.conclude(None);
     }
 
     /// Reads a snapshot, without anything that follows from it.
     fn finds(&mut self, rows: &str, at: Timestamp) {
-        let at = self.charge.advance(at);
-        if self.charge.engine.session().connections() == 0 {
-            self.charge.engine.open(1, &"peer".into(), at, &mut self.charge.findings);
+        let at = self.worker.pace.advance(at);
+        if self.worker.engine.session().connections() == 0 {
+            self.worker.engine.open(1, &"peer".into(), at, self.worker.findings.found_mut());
         }
         let piece = Piece::Records(Run { bytes: rows.to_owned().into(), offset: 0 });
-        self.charge.engine.receive(1, &self.plan, &piece, at, &mut self.charge.findings);
+        self.worker.engine.receive(1, &self.plan, &piece, at, self.worker.findings.found_mut());
     }
 
     /// Dies with everything that was accepted on disk, and nothing else.
     fn killed(self) {
-        let Self { charge, publisher, .. } = self;
+        let Self { worker, publisher, .. } = self;
         let (written, is_written) = crossbeam_channel::bounded(1);
-        charge.publish.lane().hold(None, Box::new(move || written.send(()).unwrap()));
+        worker.publishing.lane().pause(None, Box::new(move || written.send(()).unwrap()));
         is_written.recv_timeout(Duration::from_secs(60)).unwrap();
-        drop(charge);
+        drop(worker);
         drop(publisher);
     }
 }
@@ -150,7 +151,7 @@ fn two_agents() -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
     life.reads("A|AVAIL\nB|AVAIL\nEND\n");
-    life.charge.end();
+    life.worker.end();
     life.killed();
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
     folder
@@ -164,9 +165,9 @@ fn what_a_closed_journal_has_refused_is_not_in_the_last_checkpoint() {
     // Shutting down takes longer than its grace.
     life.publisher.refuse();
     life.reads("A|ACD\nB|ACD\nEND\n");
-    life.charge.end();
-    assert!(life.charge.standing.is_lost());
-    assert!(life.charge.refused.load(std::sync::atomic::Ordering::Relaxed) > 0, "counted");
+    life.worker.end();
+    assert!(life.worker.publishing.is_lost());
+    assert!(life.worker.publishing.lost() > 0, "counted");
     life.killed();
     assert_eq!(
         remembered(&folder),
@@ -180,7 +181,7 @@ fn what_a_full_journal_keeps_is_not_in_the_first_checkpoint() {
     let folder = two_agents();
     // A mapping has changed meanwhile: both are published anew, and there is no room for that.
     let life = Life::begin(&folder, NO_ROOM, "New", true);
-    assert!(life.charge.standing.is_behind());
+    assert!(life.worker.publishing.is_behind());
     life.killed();
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"], "nobody was told of the new one");
     Life::begin(&folder, ROOM, "New", true).killed();
@@ -191,7 +192,7 @@ fn what_a_full_journal_keeps_is_not_in_the_first_checkpoint() {
 fn names_that_are_to_go_stay_known_until_a_full_journal_takes_that_they_went() {
     let folder = two_agents();
     let life = Life::begin(&folder, NO_ROOM, "Old", false);
-    assert!(life.charge.standing.is_behind());
+    assert!(life.worker.publishing.is_behind());
     life.killed();
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"], "consumers have the names still");
 }
@@ -202,8 +203,8 @@ fn what_a_full_journal_keeps_is_lost_with_what_it_refuses_when_it_is_closed() {
     let mut life = Life::begin(&folder, NO_ROOM, "New", true);
     life.publisher.refuse();
     life.reads("A|ACD\nB|AVAIL\nEND\n");
-    assert!(life.charge.standing.is_lost());
-    life.charge.end();
+    assert!(life.worker.publishing.is_lost());
+    life.worker.end();
     life.killed();
     assert_eq!(remembered(&folder), ["A #1 AVAIL Ada Old", "B #1 AVAIL Bo Old"]);
 }
@@ -216,10 +217,10 @@ fn six_hundred() -> String {
 fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
     let folder = TempDir::new().unwrap();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
-    life.charge.standing = Standing::behind(life.charge.now);
-    life.finds(&six_hundred(), life.charge.now);
+    life.worker.publishing.fall_behind(life.worker.now());
+    life.finds(&six_hundred(), life.worker.now());
     let mut shares = 0;
-    let findings = std::mem::take(&mut life.charge.findings);
+    let findings = std::mem::take(life.worker.findings.found_mut());
     let events: Vec<_> = findings
         .into_iter()
         .filter_map(|finding| match finding {
@@ -228,20 +229,21 @@ fn what_was_kept_is_written_in_shares_and_changes_on_between_them() {
         })
         .collect();
     assert_eq!(events.len(), 600);
-    life.charge.hand_over(Vec::new(), events);
-    life.charge.end_overflow();
-    while life.charge.goes_on() {
+    let (publishing, mut background) = life.worker.publishing_with();
+    publishing.hand_over(Vec::new(), &events, &mut background);
+    publishing.end_overflow(&mut background);
+    while life.worker.goes_on() {
         shares += 1;
-        assert!(life.charge.standing.is_behind(), "no checkpoint before the last share");
+        assert!(life.worker.publishing.is_behind(), "no checkpoint before the last share");
         // The first was written, the last waits.
         if shares == 1 {
             life.reads("000|ACD\n599|ACD\n");
         } else {
-            life.charge.conclude_share(None);
+            life.worker.conclude_share(None);
         }
     }
     assert_eq!(shares, 2);
-    assert!(!life.charge.standing.is_behind());
+    assert!(!life.worker.publishing.is_behind());
     life.killed();
     let remembered = remembered(&folder);
     assert_eq!(remembered.len(), 600);
@@ -263,9 +265,9 @@ fn counted(remembered: &[String]) -> std::collections::BTreeMap<&str, usize> {
 /// Six hundred agents are there, and known to be.
 fn a_crowd(folder: &TempDir) -> (Life, Timestamp) {
     let mut life = Life::begin(folder, ROOM, "Old", true);
-    let begin = life.charge.now;
+    let begin = life.worker.now();
     life.finds(&(six_hundred() + "END\n"), begin);
-    life.charge.conclude(None);
+    life.worker.conclude(None);
     (life, begin)
 }
 
@@ -277,12 +279,12 @@ fn of_a_crowd_that_logs_out_the_store_knows_what_was_handed_over() {
     // Nobody is there; that so many have left is not believed before a later snapshot confirms it.
     for seconds in [10, 20] {
         life.finds("END\n", after(seconds));
-        life.charge.conclude(None);
+        life.worker.conclude(None);
     }
     life.finds("END\n", after(30));
-    life.charge.conclude_share(None);
-    assert!(life.charge.goes_on());
-    assert!(life.charge.standing.accepted(&mut life.charge.engine, &[]).is_none(), "no checkpoint meanwhile");
+    life.worker.conclude_share(None);
+    assert!(life.worker.goes_on());
+    assert!(life.worker.publishing.accepted(&mut life.worker.engine, &[]).is_none(), "no checkpoint meanwhile");
     life.killed();
     let told = remembered(&folder);
     let counts = counted(&told);
@@ -330,9 +332,9 @@ fn of_a_mapping_that_changes_a_crowd_the_store_knows_what_was_handed_over() {
     let (mut life, _) = a_crowd(&folder);
     let config = configuration(folder.path(), "New");
     let tables = MappingTables { version: 2, ..mapping_files::read(&config.integrations[0].mapping).unwrap() };
-    life.charge.set_mapping(Arc::new(tables));
-    assert!(life.charge.goes_on());
-    life.charge.conclude_share(None);
+    life.worker.set_mapping(Arc::new(tables));
+    assert!(life.worker.goes_on());
+    life.worker.conclude_share(None);
     life.killed();
     let told = remembered(&folder);
     let counts = counted(&told);
@@ -344,21 +346,21 @@ fn without_a_feed_the_clock_says_who_is_old_but_not_at_the_first_look() {
     const DAY: Duration = Duration::from_hours(24);
     let folder = two_agents();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
-    let charge = &mut life.charge;
-    let known = |charge: &Charge| charge.engine.tracker().table().iter().count();
-    charge.has_feed = false;
-    charge.ageing = Ageing::later(Some(DAY), charge.now);
-    let start = charge.now;
+    let worker = &mut life.worker;
+    let known = |worker: &IntegrationWorker| worker.engine.tracker().table().iter().count();
+    worker.has_feed = false;
+    worker.retention = Retention::later(Some(DAY), worker.now());
+    let start = worker.now();
     for (hours, expected) in [(0, 2), (1, 2), (23, 2), (26, 0)] {
-        charge.tick(start.plus(Duration::from_hours(hours)));
-        assert_eq!(known(charge), expected, "after {hours} h");
+        worker.tick(start.plus(Duration::from_hours(hours)));
+        assert_eq!(known(worker), expected, "after {hours} h");
     }
     // A clock that is set makes nobody forgotten before the next round is due.
     let folder = two_agents();
     let mut life = Life::begin(&folder, ROOM, "Old", true);
-    life.charge.has_feed = false;
-    life.charge.now = start.plus(100 * DAY);
-    life.charge.ageing = Ageing::later(Some(DAY), life.charge.now);
-    life.charge.tick(start.plus(100 * DAY));
-    assert_eq!(known(&life.charge), 2);
+    life.worker.has_feed = false;
+    life.worker.pace.advance(start.plus(100 * DAY));
+    life.worker.retention = Retention::later(Some(DAY), life.worker.now());
+    life.worker.tick(start.plus(100 * DAY));
+    assert_eq!(known(&life.worker), 2);
 }

@@ -1,13 +1,13 @@
-//! The outbox: the part of an integration's journal that is in memory, and how much of it Kafka has.
+//! The send window: the part of an integration's journal that is in memory, and how much of it Kafka has.
 //!
 //! Purpose: connects the journal, which appends what is safe on disk, with the publisher thread, which takes it from here.
 //!
 //! * every message has a *position*, without holes, in the order of submission, across restarts too;
 //! * a message is retained until each of its topics has acknowledged it, and messages leave from the front only, so
-//!   that [`Outbox::acknowledged_to`] is a prefix: everything below it is in Kafka;
-//! * [`Outbox::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
+//!   that [`SendWindow::acknowledged_to`] is a prefix: everything below it is in Kafka;
+//! * [`SendWindow::rewind`] makes the publisher take again whatever must be sent again after its producer was lost;
 //! * it is a *window*: what does not fit stays on disk only, and the publisher has to fetch it ([`Taken::Behind`]);
-//! * nothing from a *hold* on is given out ([`Outbox::hold`]): the integration is paused.
+//! * nothing from the position of a pause on is given out ([`SendWindow::pause`]): the integration is paused.
 //!
 //! Invariant of order: after a rewind, a message is sent again if it is not acknowledged *or* if an earlier message of
 //! the same key has to be sent again to the same topic. The last copies of a key's messages are therefore always in
@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::message::{Message, Route, Topic};
 
-/// How much an outbox holds in memory.
+/// How much a send window holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Messages.
@@ -66,19 +66,19 @@ impl Outgoing {
     }
 }
 
-/// Why [`Outbox::take`] returned.
+/// Why [`SendWindow::take`] returned.
 #[derive(Debug)]
 pub enum Taken {
     /// The next messages, at least one.
     Messages(Vec<Outgoing>),
     /// What comes next, from this position on, is in the journal and not in memory: fetch it and
-    /// [`Outbox::refill`].
+    /// [`SendWindow::refill`].
     Behind(u64),
-    /// Somebody called [`Outbox::interrupt`]: check other work and call again.
+    /// Somebody called [`SendWindow::interrupt`]: check other work and call again.
     Interrupted,
     /// Everything below the position asked for is acknowledged.
     Reached,
-    /// The end: [`Outbox::stop`] was called.
+    /// The end: [`SendWindow::stop`] was called.
     Stopped,
 }
 
@@ -142,31 +142,31 @@ struct State {
     lost: u64,
     /// Entries that are not acknowledged.
     unsettled: usize,
-    /// What the publisher waits for in [`Outbox::take`].
+    /// What the publisher waits for in [`SendWindow::take`].
     until: u64,
     /// Nothing from this position on is given out.
-    held_at: Option<u64>,
+    paused_at: Option<u64>,
     /// When the oldest message left by an earlier run was written; until something is in memory.
     on_disk_since: Option<Instant>,
-    aside: Option<Arc<Message>>,
+    untracked: Option<Arc<Message>>,
     interrupted: bool,
     is_stopped: bool,
 }
 
 /// The in-memory window of an integration's journal, between the journal and the publisher.
-pub struct Outbox {
+pub struct SendWindow {
     limits: Limits,
     state: Mutex<State>,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
-    /// For [`Outbox::wait_empty`]: nothing is left.
+    /// For [`SendWindow::wait_empty`]: nothing is left.
     empty: Condvar,
     released: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-impl Outbox {
+impl SendWindow {
     /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
-    pub fn new(limits: Limits, first: u64, end: u64, held_at: Option<u64>) -> Self {
+    pub fn new(limits: Limits, first: u64, end: u64, paused_at: Option<u64>) -> Self {
         let state = State {
             entries: VecDeque::new(),
             first,
@@ -176,9 +176,9 @@ impl Outbox {
             lost: 0,
             unsettled: 0,
             until: u64::MAX,
-            held_at,
+            paused_at,
             on_disk_since: None,
-            aside: None,
+            untracked: None,
             interrupted: false,
             is_stopped: false,
         };
@@ -187,7 +187,7 @@ impl Outbox {
     }
 
     /// Sets what is called whenever the position up to which everything is acknowledged has risen. It must not block for long,
-    /// nor call the outbox.
+    /// nor call the send window.
     pub fn when_released(&self, call: Box<dyn Fn() + Send + Sync>) {
         // There is one journal.
         let _ = self.released.set(call);
@@ -237,21 +237,21 @@ impl Outbox {
     }
 
     /// Sends a message once, bypassing the journal; one that still waits is replaced.
-    pub fn send_aside(&self, message: Message) {
-        self.state.lock().aside = Some(Arc::new(message));
+    pub fn send_untracked(&self, message: Message) {
+        self.state.lock().untracked = Some(Arc::new(message));
         self.work.notify_one();
     }
 
-    /// Holds everything from this position on; `None` ends the hold.
-    pub fn hold(&self, at: Option<u64>) {
-        self.state.lock().held_at = at;
+    /// Pauses before this position; `None` resumes.
+    pub fn pause(&self, at: Option<u64>) {
+        self.state.lock().paused_at = at;
         self.work.notify_all();
         self.empty.notify_all();
     }
 
-    /// Returns the position from which it is held.
-    pub fn held_at(&self) -> Option<u64> {
-        self.state.lock().held_at
+    /// Returns the position before which it is paused.
+    pub fn paused_at(&self) -> Option<u64> {
+        self.state.lock().paused_at
     }
 
     /// Returns the position after the last message in the journal.
@@ -264,7 +264,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.until = until;
         loop {
-            if let Some(taken) = state.look(self.limits, most) {
+            if let Some(taken) = state.try_take(self.limits, most) {
                 return taken;
             }
             self.work.wait(&mut state);
@@ -276,7 +276,7 @@ impl Outbox {
     pub(crate) fn try_take(&self, most: usize, until: u64) -> Option<Taken> {
         let mut state = self.state.lock();
         state.until = until;
-        state.look(self.limits, most)
+        state.try_take(self.limits, most)
     }
 
     /// Records that a topic has the message. Returns the message's route when that was the last topic it waited for; unknown
@@ -331,7 +331,7 @@ impl Outbox {
         }
     }
 
-    /// Takes like [`Outbox::take`] without waiting: nothing, if there is nothing.
+    /// Takes like [`SendWindow::take`] without waiting: nothing, if there is nothing.
     pub fn take_ready(&self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut state = self.state.lock();
         if state.is_stopped { Vec::new() } else { state.collect(most, until) }
@@ -392,15 +392,15 @@ impl Outbox {
         duplicates
     }
 
-    /// Wakes the publisher out of [`Outbox::take`].
+    /// Wakes the publisher out of [`SendWindow::take`].
     pub fn interrupt(&self) {
         self.state.lock().interrupted = true;
         self.work.notify_all();
     }
 
-    /// Waits so long on behalf of the publisher; true if the outbox was stopped meanwhile.
+    /// Waits so long on behalf of the publisher; true if the send window was stopped meanwhile.
     #[must_use]
-    pub fn pause(&self, wait: Duration) -> bool {
+    pub fn wait_for(&self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         let mut state = self.state.lock();
         while !state.is_stopped {
@@ -418,7 +418,8 @@ impl Outbox {
         self.empty.notify_all();
     }
 
-    /// Waits until everything that is not held is acknowledged, at most until the deadline. Returns how many messages are left.
+    /// Waits until everything before a pause is acknowledged, at most until the deadline. Returns how many messages are
+    /// left.
     pub fn wait_empty(&self, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         while state.first < state.limit(u64::MAX) && !state.is_stopped {
@@ -498,7 +499,7 @@ impl State {
 
     /// Returns the position where giving out ends.
     fn limit(&self, until: u64) -> u64 {
-        self.held_at.map_or(self.end, |held_at| held_at.min(self.end)).min(until)
+        self.paused_at.map_or(self.end, |paused_at| paused_at.min(self.end)).min(until)
     }
 
     /// Returns the position that must be fetched before anything can go on. The window is refilled when half of it is free.
@@ -511,7 +512,7 @@ impl State {
     }
 
     /// Returns what there is for the publisher, if anything.
-    fn look(&mut self, limits: Limits, most: usize) -> Option<Taken> {
+    fn try_take(&mut self, limits: Limits, most: usize) -> Option<Taken> {
         if self.is_stopped {
             return Some(Taken::Stopped);
         }
@@ -548,8 +549,8 @@ impl State {
 
     fn collect(&mut self, most: usize, until: u64) -> Vec<Outgoing> {
         let mut messages = Vec::new();
-        if self.held_at.is_none()
-            && let Some(message) = self.aside.take()
+        if self.paused_at.is_none()
+            && let Some(message) = self.untracked.take()
         {
             let awaiting = TopicSet::of(message.route);
             messages.push(Outgoing { position: Outgoing::UNTRACKED, message, awaiting });
@@ -569,5 +570,5 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "outbox_tests.rs"]
+#[path = "send_window_tests.rs"]
 mod tests;

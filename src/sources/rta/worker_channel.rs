@@ -3,7 +3,7 @@
 //!
 //! The sending side is asynchronous, the receiving side a plain thread. A full channel makes the connection wait, and a
 //! waiting connection does not read: the back-pressure reaches the socket, and no other integration. The worker takes a
-//! letter of each integration in turn.
+//! message of each integration in turn.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,41 +59,41 @@ pub struct FromFeed {
 
 /// A message on the channel: from a feed, or from the service.
 #[derive(Debug)]
-pub enum Letter<C> {
+pub enum WorkerMessage<C> {
     /// From a connection.
     Feed(FromFeed),
     /// From the service.
     Control(C),
 }
 
-/// Returns a channel of one integration, which holds so many letters.
-pub fn channel<C>(capacity: usize) -> (Outlet<C>, Channel<C>) {
+/// Returns a channel of one integration, which holds so many messages.
+pub fn channel<C>(capacity: usize) -> (WorkerSender<C>, Channel<C>) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     let room = Arc::new(Notify::new());
-    (Outlet { sender, room: Arc::clone(&room) }, Channel { receiver, room, rest: None, has_ended: false })
+    (WorkerSender { sender, room: Arc::clone(&room) }, Channel { receiver, room, rest: None, has_ended: false })
 }
 
-/// Connects one worker with so many integrations, and no more; each channel holds so many letters.
-pub fn channels<C, N>(integrations: usize, capacity: usize) -> (Vec<Outlet<C>>, Inbox<C, N>) {
-    let (outlets, channels) = (0..integrations).map(|_| channel(capacity)).unzip();
-    let (_, inbox) = inbox();
-    (outlets, Inbox { channels, ..inbox })
+/// Connects one worker with so many integrations, and no more; each channel holds so many messages.
+pub fn channels<C, N>(integrations: usize, capacity: usize) -> (Vec<WorkerSender<C>>, WorkerReceiver<C, N>) {
+    let (senders, channels) = (0..integrations).map(|_| channel(capacity)).unzip();
+    let (_, receiver) = receiver();
+    (senders, WorkerReceiver { channels, ..receiver })
 }
 
 /// Returns a worker's side without channels, and the way to give it more: each with what the worker is to know of it.
-pub fn inbox<C, N>() -> (Sender<(Channel<C>, N)>, Inbox<C, N>) {
+pub fn receiver<C, N>() -> (Sender<(Channel<C>, N)>, WorkerReceiver<C, N>) {
     let (sender, newcomers) = crossbeam_channel::bounded(1);
-    (sender, Inbox { channels: Vec::new(), newcomers, takes_more: true, next: 0 })
+    (sender, WorkerReceiver { channels: Vec::new(), newcomers, takes_more: true, next: 0 })
 }
 
 /// The sending side.
 #[derive(Debug)]
-pub struct Outlet<C> {
-    sender: Sender<Letter<C>>,
+pub struct WorkerSender<C> {
+    sender: Sender<WorkerMessage<C>>,
     room: Arc<Notify>,
 }
 
-impl<C> Clone for Outlet<C> {
+impl<C> Clone for WorkerSender<C> {
     fn clone(&self) -> Self {
         Self { sender: self.sender.clone(), room: Arc::clone(&self.room) }
     }
@@ -104,21 +104,21 @@ impl<C> Clone for Outlet<C> {
 #[error("the worker of this integration has ended")]
 pub struct WorkerGone;
 
-impl<C> Outlet<C> {
+impl<C> WorkerSender<C> {
     /// Sends; waits while the channel is full.
     ///
     /// # Errors
     /// When the worker has ended.
-    pub async fn send(&self, letter: Letter<C>) -> Result<(), WorkerGone> {
-        let mut letter = letter;
+    pub async fn send(&self, message: WorkerMessage<C>) -> Result<(), WorkerGone> {
+        let mut message = message;
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             // Registered before the attempt: so room made in between is not missed.
             room.as_mut().enable();
-            letter = match self.sender.try_send(letter) {
+            message = match self.sender.try_send(message) {
                 Ok(()) => return Ok(()),
-                Err(TrySendError::Full(letter)) => letter,
+                Err(TrySendError::Full(message)) => message,
                 Err(TrySendError::Disconnected(_)) => return Err(WorkerGone),
             };
             room.await;
@@ -128,7 +128,7 @@ impl<C> Outlet<C> {
 
 /// The worker's side.
 #[derive(Debug)]
-pub struct Inbox<C, N> {
+pub struct WorkerReceiver<C, N> {
     channels: Vec<Channel<C>>,
     newcomers: Receiver<(Channel<C>, N)>,
     /// More may come.
@@ -140,10 +140,10 @@ pub struct Inbox<C, N> {
 /// The receiving side of an integration's channel.
 #[derive(Debug)]
 pub struct Channel<C> {
-    receiver: Receiver<Letter<C>>,
+    receiver: Receiver<WorkerMessage<C>>,
     room: Arc<Notify>,
-    /// What was left of a letter when its turn was over.
-    rest: Option<Letter<C>>,
+    /// What was left of a message when its turn was over.
+    rest: Option<WorkerMessage<C>>,
     /// No sender is left.
     has_ended: bool,
 }
@@ -151,8 +151,8 @@ pub struct Channel<C> {
 /// What came, or why nothing did.
 #[derive(Debug)]
 pub enum Received<C, N> {
-    /// A letter, with its channel.
-    Letter(usize, Letter<C>),
+    /// A message, with its channel.
+    Message(usize, WorkerMessage<C>),
     /// There is one more channel, the last one.
     Newcomer(N),
     /// The time is up.
@@ -161,8 +161,8 @@ pub enum Received<C, N> {
     Ended,
 }
 
-impl<C, N> Inbox<C, N> {
-    /// Waits for a letter, at most so long. Each channel has its turn, except those for which `may` is false.
+impl<C, N> WorkerReceiver<C, N> {
+    /// Waits for a message, at most so long. Each channel has its turn, except those for which `may` is false.
     pub fn receive(&mut self, at_most: Duration, may: impl Fn(usize) -> bool) -> Received<C, N> {
         let deadline = Instant::now() + at_most;
         let (count, first) = (self.channels.len(), self.next);
@@ -176,9 +176,9 @@ impl<C, N> Inbox<C, N> {
                 Err(TryRecvError::Empty) => {}
             }
             for index in (0..count).map(|offset| (first + offset) % count).filter(|index| may(*index)) {
-                if let Some(letter) = self.take(index) {
+                if let Some(message) = self.take(index) {
                     self.next = (index + 1) % count;
-                    return Received::Letter(index, letter);
+                    return Received::Message(index, message);
                 }
             }
             if !self.takes_more && self.channels.iter().all(|channel| channel.has_ended && channel.rest.is_none()) {
@@ -199,15 +199,15 @@ impl<C, N> Inbox<C, N> {
         }
     }
 
-    fn take(&mut self, index: usize) -> Option<Letter<C>> {
+    fn take(&mut self, index: usize) -> Option<WorkerMessage<C>> {
         let channel = &mut self.channels[index];
         if let Some(rest) = channel.rest.take() {
             return Some(rest);
         }
-        let letter = channel.receiver.try_recv();
-        channel.has_ended = matches!(letter, Err(TryRecvError::Disconnected));
+        let message = channel.receiver.try_recv();
+        channel.has_ended = matches!(message, Err(TryRecvError::Disconnected));
         channel.room.notify_waiters();
-        letter.ok()
+        message.ok()
     }
 
     /// Removes a channel; the last one takes its place. Whoever still sends there learns that nobody is left.
@@ -216,12 +216,12 @@ impl<C, N> Inbox<C, N> {
         self.next = 0;
     }
 
-    /// Puts back what is left of a letter of that channel, whose turn is over: it comes before all that wait there.
-    pub fn put_back(&mut self, index: usize, rest: Letter<C>) {
+    /// Puts back what is left of a message of that channel, whose turn is over: it comes before all that wait there.
+    pub fn put_back(&mut self, index: usize, rest: WorkerMessage<C>) {
         self.channels[index].rest = Some(rest);
     }
 
-    /// Whether something is left of a letter of that channel.
+    /// Whether something is left of a message of that channel.
     pub fn has_rest(&self, index: usize) -> bool {
         self.channels[index].rest.is_some()
     }
@@ -246,84 +246,86 @@ impl<C> Drop for Channel<C> {
 mod tests {
     use super::*;
 
-    fn letters(outlet: &Outlet<u32>, letters: impl IntoIterator<Item = u32>) {
-        letters.into_iter().for_each(|letter| outlet.sender.try_send(Letter::Control(letter)).expect("room"));
+    fn send(to_worker: &WorkerSender<u32>, messages: impl IntoIterator<Item = u32>) {
+        messages
+            .into_iter()
+            .for_each(|message| to_worker.sender.try_send(WorkerMessage::Control(message)).expect("room"));
     }
 
-    fn taken(inbox: &mut Inbox<u32, ()>, may: impl Fn(usize) -> bool) -> Vec<u32> {
-        let next = || match inbox.receive(Duration::ZERO, &may) {
-            Received::Letter(_, Letter::Control(letter)) => Some(letter),
+    fn taken(receiver: &mut WorkerReceiver<u32, ()>, may: impl Fn(usize) -> bool) -> Vec<u32> {
+        let next = || match receiver.receive(Duration::ZERO, &may) {
+            Received::Message(_, WorkerMessage::Control(message)) => Some(message),
             _ => None,
         };
         std::iter::from_fn(next).collect()
     }
 
     #[test]
-    fn each_integration_has_its_turn_and_its_letters_keep_their_order() {
-        let (outlets, mut inbox) = channels(3, 8);
-        letters(&outlets[0], [1, 2, 3, 4]);
-        letters(&outlets[1], [11]);
-        letters(&outlets[2], [21, 22]);
-        assert_eq!(taken(&mut inbox, |_| true), [1, 11, 21, 2, 22, 3, 4]);
+    fn each_integration_has_its_turn_and_its_messages_keep_their_order() {
+        let (senders, mut receiver) = channels(3, 8);
+        send(&senders[0], [1, 2, 3, 4]);
+        send(&senders[1], [11]);
+        send(&senders[2], [21, 22]);
+        assert_eq!(taken(&mut receiver, |_| true), [1, 11, 21, 2, 22, 3, 4]);
     }
 
     #[test]
-    fn what_is_left_of_a_letter_comes_first_when_it_is_its_turn_again() {
-        let (outlets, mut inbox) = channels(2, 8);
-        letters(&outlets[0], [1, 3]);
-        letters(&outlets[1], [11, 12]);
-        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Letter(0, Letter::Control(1))));
-        inbox.put_back(0, Letter::Control(2));
-        assert!(!inbox.is_empty(0));
-        assert_eq!(taken(&mut inbox, |_| true), [11, 2, 12, 3]);
-        assert!(inbox.is_empty(0) && inbox.is_empty(1));
+    fn what_is_left_of_a_message_comes_first_when_it_is_its_turn_again() {
+        let (senders, mut receiver) = channels(2, 8);
+        send(&senders[0], [1, 3]);
+        send(&senders[1], [11, 12]);
+        assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::Message(0, WorkerMessage::Control(1))));
+        receiver.put_back(0, WorkerMessage::Control(2));
+        assert!(!receiver.is_empty(0));
+        assert_eq!(taken(&mut receiver, |_| true), [11, 2, 12, 3]);
+        assert!(receiver.is_empty(0) && receiver.is_empty(1));
     }
 
     #[test]
     fn who_may_not_waits_and_the_others_go_on() {
-        let (outlets, mut inbox) = channels(2, 8);
-        letters(&outlets[0], [1, 2]);
-        letters(&outlets[1], [11, 12]);
-        assert_eq!(taken(&mut inbox, |index| index == 1), [11, 12]);
-        assert!(matches!(inbox.receive(Duration::ZERO, |index| index == 1), Received::TimedOut));
-        assert_eq!(taken(&mut inbox, |_| true), [1, 2]);
+        let (senders, mut receiver) = channels(2, 8);
+        send(&senders[0], [1, 2]);
+        send(&senders[1], [11, 12]);
+        assert_eq!(taken(&mut receiver, |index| index == 1), [11, 12]);
+        assert!(matches!(receiver.receive(Duration::ZERO, |index| index == 1), Received::TimedOut));
+        assert_eq!(taken(&mut receiver, |_| true), [1, 2]);
     }
 
     #[test]
     fn a_channel_can_be_removed_and_another_added_while_the_others_go_on() {
-        let (add, mut inbox) = inbox();
-        let mut outlets = Vec::new();
+        let (add, mut receiver) = receiver();
+        let mut senders = Vec::new();
         for name in ["a", "b", "c"] {
-            let (outlet, channel) = channel(8);
-            outlets.push(outlet);
+            let (to_worker, channel) = channel(8);
+            senders.push(to_worker);
             add.send((channel, name)).unwrap();
-            assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Newcomer(added) if added == name));
+            assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::Newcomer(added) if added == name));
         }
-        letters(&outlets[0], [1]);
-        letters(&outlets[2], [21, 22]);
-        inbox.remove(0);
-        assert!(outlets[0].sender.try_send(Letter::Control(2)).is_err(), "nobody is left");
-        let next = |inbox: &mut Inbox<u32, &str>| match inbox.receive(Duration::ZERO, |_| true) {
-            Received::Letter(index, Letter::Control(letter)) => Some((index, letter)),
+        send(&senders[0], [1]);
+        send(&senders[2], [21, 22]);
+        receiver.remove(0);
+        assert!(senders[0].sender.try_send(WorkerMessage::Control(2)).is_err(), "nobody is left");
+        let next = |receiver: &mut WorkerReceiver<u32, &str>| match receiver.receive(Duration::ZERO, |_| true) {
+            Received::Message(index, WorkerMessage::Control(message)) => Some((index, message)),
             _ => None,
         };
-        assert_eq!(next(&mut inbox), Some((0, 21)), "the last one has taken its place");
-        let (outlet, channel) = channel(8);
+        assert_eq!(next(&mut receiver), Some((0, 21)), "the last one has taken its place");
+        let (to_worker, channel) = channel(8);
         add.send((channel, "d")).unwrap();
-        letters(&outlet, [31]);
-        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::Newcomer("d")));
-        assert_eq!([next(&mut inbox), next(&mut inbox)], [Some((2, 31)), Some((0, 22))]);
-        assert_eq!(next(&mut inbox), None);
+        send(&to_worker, [31]);
+        assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::Newcomer("d")));
+        assert_eq!([next(&mut receiver), next(&mut receiver)], [Some((2, 31)), Some((0, 22))]);
+        assert_eq!(next(&mut receiver), None);
     }
 
     #[test]
     fn it_has_ended_when_nobody_is_left_to_send() {
-        let (mut outlets, mut inbox) = channels(2, 8);
-        letters(&outlets[0], [1]);
-        outlets.remove(1);
-        assert_eq!(taken(&mut inbox, |_| true), [1]);
-        assert!(matches!(inbox.receive(Duration::ZERO, |_| true), Received::TimedOut));
-        outlets.clear();
-        assert!(matches!(inbox.receive(Duration::from_secs(60), |_| true), Received::Ended));
+        let (mut senders, mut receiver) = channels(2, 8);
+        send(&senders[0], [1]);
+        senders.remove(1);
+        assert_eq!(taken(&mut receiver, |_| true), [1]);
+        assert!(matches!(receiver.receive(Duration::ZERO, |_| true), Received::TimedOut));
+        senders.clear();
+        assert!(matches!(receiver.receive(Duration::from_secs(60), |_| true), Received::Ended));
     }
 }

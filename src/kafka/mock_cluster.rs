@@ -1,4 +1,4 @@
-//! The embedded cluster: Kafka inside the process, for `demo` and for trials.
+//! The mock cluster: Kafka inside the process, for `demo` and for trials.
 //!
 //! It is librdkafka's mock cluster: the real protocol on a real socket of 127.0.0.1, so that consumers in other processes can
 //! read from it. Its limits: one broker; nothing is on disk; only the last 100,000 messages or 5 MiB of a partition are kept;
@@ -11,13 +11,13 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::error::KafkaError;
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking;
 
 use super::topics::TopicPlan;
 
-/// Why the embedded cluster did not start.
+/// Why the mock cluster did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
+pub enum MockClusterError {
     /// The mock cluster or one of its topics could not be created.
     #[error("the embedded cluster could not be made: {0}")]
     Cluster(#[from] KafkaError),
@@ -29,24 +29,24 @@ pub enum EmbeddedError {
     Ended,
 }
 
-/// A running embedded cluster; dropping it ends it.
-pub struct Embedded {
+/// A running mock cluster; dropping it ends it.
+pub struct MockCluster {
     servers: String,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Embedded {
+impl MockCluster {
     /// Starts it, with these topics.
     ///
     /// # Errors
     /// When librdkafka cannot create it. It always uses a free port.
-    pub fn start(topics: Vec<TopicPlan>) -> Result<Self, EmbeddedError> {
+    pub fn start(topics: Vec<TopicPlan>) -> Result<Self, MockClusterError> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (report, reported) = crossbeam_channel::bounded(1);
         let thread =
             thread::Builder::new().name("embedded-kafka".to_owned()).spawn(move || own(&topics, &report, &stopped))?;
-        let servers = reported.recv().map_err(|_| EmbeddedError::Ended)??;
+        let servers = reported.recv().map_err(|_| MockClusterError::Ended)??;
         Ok(Self { servers, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -56,7 +56,7 @@ impl Embedded {
     }
 }
 
-impl Drop for Embedded {
+impl Drop for MockCluster {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -66,7 +66,7 @@ impl Drop for Embedded {
 }
 
 fn own(topics: &[TopicPlan], report: &Sender<Result<String, KafkaError>>, stopped: &Receiver<()>) {
-    let cluster = MockCluster::new(1).and_then(|cluster| {
+    let cluster = mocking::MockCluster::new(1).and_then(|cluster| {
         for topic in topics {
             cluster.create_topic(&topic.name, topic.partitions, 1)?;
         }

@@ -43,24 +43,24 @@ impl KafkaFigures {
             metrics.counter(names::KAFKA_ERRORS, &[&kind]).increment(0);
         }
         let figures = Self { metrics: metrics.clone(), statistics: Mutex::default() };
-        figures.tell(&HashMap::new());
+        figures.record(&HashMap::new());
         Arc::new(figures)
     }
 
     fn take(&self, integration: &Arc<str>, statistics: &Statistics) {
         let mut latest = self.statistics.lock();
         latest.insert(Arc::clone(integration), statistics.clone());
-        self.tell(&latest);
+        self.record(&latest);
     }
 
     /// An integration's producer has ended.
     pub fn ended(&self, integration: &Arc<str>) {
         let mut latest = self.statistics.lock();
         latest.remove(integration);
-        self.tell(&latest);
+        self.record(&latest);
     }
 
-    fn tell(&self, latest: &HashMap<Arc<str>, Statistics>) {
+    fn record(&self, latest: &HashMap<Arc<str>, Statistics>) {
         let queued: u64 = latest.values().map(|statistics| statistics.queue_messages).sum();
         #[allow(clippy::cast_precision_loss)] // bounded by the queues
         self.metrics.gauge(names::KAFKA_QUEUE, &[]).set(queued as f64);
@@ -139,7 +139,7 @@ impl StoreObserver for JournalObserver {
 }
 
 /// Logs and counts what happened to the store before it was open.
-pub(crate) fn tell(metrics: &Metrics, incidents: &[Incident]) {
+pub(crate) fn record_incidents(metrics: &Metrics, incidents: &[Incident]) {
     for incident in incidents {
         metrics.counter(names::STORE_ERRORS, &[incident.kind()]).increment(1);
         tracing::error!(target: INTEGRATION, kind = incident.kind(), "{incident}");
