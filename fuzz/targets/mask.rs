@@ -4,7 +4,7 @@
 //! * however the feed is cut, the same comes out;
 //! * unless it says so (`changed`), each line is of the kind that it was, valid where it was valid and about somebody where it was
 //!   about somebody; of a valid record what stays is the same;
-//! * the same twice: somebody's pseudonym is his in all records, and nobody else's.
+//! * the same twice: somebody's pseudonym is theirs in all records, and nobody else's.
 #![no_main]
 
 use std::collections::HashMap;

@@ -87,7 +87,7 @@ impl Pseudonyms {
     fn make(path: &Path) -> Result<Self, KeyError> {
         let mut bytes = [0; KEY_BYTES];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyError::Random)?;
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = hex::encode(bytes);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;

@@ -17,15 +17,8 @@ impl SecretHash {
 
     /// Reads it from 64 hexadecimal digits, as `sha256sum` prints them.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
         let mut hash = [0; 32];
-        if digits.len() != 2 * hash.len() {
-            return None;
-        }
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
+        hex::decode_to_slice(text, &mut hash).ok()?;
         Some(Self(hash))
     }
 

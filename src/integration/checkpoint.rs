@@ -75,9 +75,9 @@ impl Checkpoint {
     /// Returns the ends of a login id's tombstones that Kafka may not have yet, with their ACDs.
     pub(super) fn tombstones(&self, login_id: &str, lane: &Lane) -> impl Iterator<Item = (u32, u64)> {
         let is_done = self.covered_to.min(lane.send_window().acknowledged_to());
-        let of_him =
+        let of_them =
             self.forgotten.iter().filter(move |((_, known), end)| spelling::is_same(known, login_id) && *end > is_done);
-        of_him.map(|((acd, _), end)| (*acd, *end))
+        of_them.map(|((acd, _), end)| (*acd, *end))
     }
 
     /// Time has passed: writes a portion if one is due. `last_event` returns an agent's last message, where it is kept.

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_agent_is_as_the_last_row_has_left_him_with_his_last_event_where_it_is_wanted() {
+    fn each_agent_is_as_the_last_row_has_left_them_with_their_last_event_where_it_is_wanted() {
         let rows = [
             row(0, &[event("7", 1), event("8", 1), event("7", 2)], vec![agent("7", 2), agent("8", 1)]),
             row(3, &[status()], Vec::new()),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_forgotten_is_gone_until_he_comes_again() {
+    fn who_is_forgotten_is_gone_until_they_come_again() {
         let forgotten = |login_id: &str| {
             let who = store::Forgotten { acd: 1, login_id: login_id.to_owned(), at: 1 };
             let tombstone = Message::tombstone(format!("avaya-1/1/{login_id}").into());

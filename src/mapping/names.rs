@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_forgotten_makes_his_name_unique_again() {
+    fn who_is_forgotten_makes_their_name_unique_again() {
         let mut names = NameIndex::default();
         for (agent, login_id, name) in [(0, "1", "Ada"), (1, "2", "Ada"), (2, "3", "Ada"), (3, "4", "Bo")] {
             names.set(agent, &login_id.into(), &name.into());

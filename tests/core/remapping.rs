@@ -209,7 +209,7 @@ fn a_name_that_two_share_stays_nobodys_over_a_restart_and_becomes_somebodys_agai
         assert_eq!(site.remap(is_running, mapping(2, &[("Ada", "E1"), ("Cy", "E3")])), NOTHING, "it is nobody's");
         assert_eq!(site.restart(mapping(2, &[("Ada", "E1"), ("Cy", "E3")])), NOTHING);
         assert_eq!(site.snapshot(&shared), NOTHING);
-        // One of them is called otherwise: it is the other's; his own new name rides along with his next event.
+        // One of them is called otherwise: it is the other's; their own new name rides along with their next event.
         let told = site.snapshot(&[("1", "Ada", "AVAIL"), ("2", "Cy", "AVAIL")]);
         assert_eq!(brief(&told), ["1/1 #2 REMAPPED user E1 activity -"], "{told:?}");
         let told = site.restart(mapping(2, &[("Ada", "E1"), ("Cy", "E3")]));
@@ -219,7 +219,7 @@ fn a_name_that_two_share_stays_nobodys_over_a_restart_and_becomes_somebodys_agai
 }
 
 #[test]
-fn who_is_logged_out_is_told_when_he_comes_back() {
+fn who_is_logged_out_is_told_when_they_come_back() {
     for is_running in [false, true] {
         let mut site = Site::start(tables(IdentifyBy::LoginId, 1, &[], &[]));
         site.snapshot(&AVAIL[..1]);

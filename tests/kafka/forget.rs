@@ -27,8 +27,8 @@ use support::topic::{self, Received};
 use support::wait::{until, until_true, within};
 use support::{http, sections};
 
-/// Login id, name and extension of who is forgotten: bytes that are nowhere by chance.
-const HIM: [&str; 3] = ["xk301204q", "Forgetme Zacharias", "8013267788"];
+/// Login id, name and extension of the person who is forgotten: bytes that are nowhere by chance.
+const PERSON: [&str; 3] = ["xk301204q", "Forgetme Zacharias", "8013267788"];
 const OTHERS: usize = 40;
 
 fn config(servers: &str, topics: &str, delivery: &str, more: &str) -> String {
@@ -55,11 +55,11 @@ fn config(servers: &str, topics: &str, delivery: &str, more: &str) -> String {
     )
 }
 
-/// A snapshot of the others, and of him in that state.
-fn snapshot(feed: &mut TcpStream, others: &str, him: Option<&str>) {
-    let [login_id, name, extension] = HIM;
+/// A snapshot of the others, and of the person in that state, if in any.
+fn snapshot(feed: &mut TcpStream, others: &str, person: Option<&str>) {
+    let [login_id, name, extension] = PERSON;
     let mut lines: Vec<String> = (0..OTHERS).map(|n| format!("other-{n}|{others}|Somebody {n}|70{n:02}")).collect();
-    lines.extend(him.map(|state| format!("{login_id}|{state}|{name}|{extension}")));
+    lines.extend(person.map(|state| format!("{login_id}|{state}|{name}|{extension}")));
     lines.push("END".to_owned());
     send(feed, &lines.iter().map(String::as_str).collect::<Vec<_>>());
 }
@@ -103,7 +103,7 @@ fn in_the_end(messages: &[Received]) -> BTreeMap<String, Option<u64>> {
     last
 }
 
-fn nothing_of_him_is_left(delivery: &str) {
+fn nothing_of_them_is_left(delivery: &str) {
     let topics = unique("forget");
     let servers = Broker::shared().bootstrap();
     let toml = config(servers, &topics, delivery, "");
@@ -111,48 +111,48 @@ fn nothing_of_him_is_left(delivery: &str) {
     let store = service.path("data");
     let mut feed = service.dial();
     let mut records = 0;
-    let mut say = |service: &Running, others: &str, him: Option<&str>| {
-        snapshot(&mut feed, others, him);
-        records += u32::try_from(OTHERS).unwrap() + u32::from(him.is_some());
+    let mut say = |service: &Running, others: &str, person: Option<&str>| {
+        snapshot(&mut feed, others, person);
+        records += u32::try_from(OTHERS).unwrap() + u32::from(person.is_some());
         service.settle(records);
     };
     say(&service, "AVAIL", Some("AVAIL"));
     say(&service, "ACD", Some("ACD"));
     say(&service, "AVAIL", Some("ACD"));
-    assert!(!files_with(&store, &HIM).is_empty(), "he is in the store");
+    assert!(!files_with(&store, &PERSON).is_empty(), "they are in the store");
 
-    let (status, answer) = forget(service.http_address(), HIM[0]);
+    let (status, answer) = forget(service.http_address(), PERSON[0]);
     assert_eq!((status, &answer["inFeed"][0]["acd"]), (409, &1.into()), "{answer}");
     let (status, answer) = forget(service.http_address(), "nobody");
     assert_eq!(status, 404, "{answer}");
     say(&service, "ACD", None);
-    until_true("he has left", || service.events().iter().any(|event| event.cause().as_str_name() == "LOGGED_OUT"));
+    until_true("they have left", || service.events().iter().any(|event| event.cause().as_str_name() == "LOGGED_OUT"));
     let listed = service.get("/api/v1/unmapped").body;
-    assert!(listed.contains(HIM[0]), "{listed}");
+    assert!(listed.contains(PERSON[0]), "{listed}");
 
-    let (status, answer) = forget(service.http_address(), HIM[0]);
+    let (status, answer) = forget(service.http_address(), PERSON[0]);
     assert_eq!(answer["forgotten"], serde_json::json!([{ "integration": "avaya-1", "acd": 1 }]));
     // On a slow machine Kafka takes longer than a request waits.
     assert!([200, 202].contains(&status), "{answer}");
     if status == 202 {
-        until_true("it is done", || forget(service.http_address(), HIM[0]).0 == 404);
+        until_true("it is done", || forget(service.http_address(), PERSON[0]).0 == 404);
     }
-    assert_eq!(files_with(&store, &HIM), Vec::<String>::new(), "while it runs");
+    assert_eq!(files_with(&store, &PERSON), Vec::<String>::new(), "while it runs");
     for page in ["/api/v1/agents", "/api/v1/unmapped", "/api/v1/integrations", "/metrics", "/health/ready"] {
         let body = service.get(page).body;
-        assert!(!HIM.iter().any(|text| body.contains(text)), "{page}: {body}");
+        assert!(!PERSON.iter().any(|text| body.contains(text)), "{page}: {body}");
     }
     assert_eq!(service.metric("rtalink_agents_forgotten_total", "request"), 1.0);
     assert_eq!(service.metric("rtalink_agents", ""), f64::from(u32::try_from(OTHERS).unwrap()));
-    let (status, answer) = forget(service.http_address(), HIM[0]);
+    let (status, answer) = forget(service.http_address(), PERSON[0]);
     assert_eq!(status, 404, "{answer}");
 
     let current = format!("{topics}.current");
-    let key = format!("avaya-1/1/{}", HIM[0]);
+    let key = format!("avaya-1/1/{}", PERSON[0]);
     let messages = topic::read(servers, &current);
-    let his: Vec<_> = messages.iter().filter(|message| message.key == key).collect();
-    assert!(his.last().unwrap().is_tombstone && his.last().unwrap().headers.is_empty(), "{his:?}");
-    assert_eq!(his.iter().filter(|message| message.is_tombstone).count(), 1);
+    let theirs: Vec<_> = messages.iter().filter(|message| message.key == key).collect();
+    assert!(theirs.last().unwrap().is_tombstone && theirs.last().unwrap().headers.is_empty(), "{theirs:?}");
+    assert_eq!(theirs.iter().filter(|message| message.is_tombstone).count(), 1);
     let last = in_the_end(&messages);
     assert_eq!((last.len(), last[&key]), (OTHERS + 1, None));
     assert!(last.iter().all(|(other, sequence)| *other == key || *sequence == Some(4)), "{last:?}");
@@ -164,38 +164,38 @@ fn nothing_of_him_is_left(delivery: &str) {
     });
     let told: Vec<(&str, u32)> = forgets.iter().map(|event| (&*event.target, event.status)).collect();
     assert_eq!(told[..3], [("0 of all", 409), ("0 of all", 404), ("1 of all", 200)]);
-    assert!(forgets.iter().all(|event| !event.target.contains(HIM[0])));
+    assert!(forgets.iter().all(|event| !event.target.contains(PERSON[0])));
 
     drop(feed);
     let (kept, folder) = service.drain();
     assert_eq!(kept, 0);
-    assert_eq!(files_with(&store, &HIM), Vec::<String>::new(), "after its end");
+    assert_eq!(files_with(&store, &PERSON), Vec::<String>::new(), "after its end");
     let service = Running::start_in(folder, &toml);
-    assert_eq!(files_with(&store, &HIM), Vec::<String>::new(), "after a restart");
-    assert!(!service.get("/api/v1/agents").body.contains(HIM[0]));
+    assert_eq!(files_with(&store, &PERSON), Vec::<String>::new(), "after a restart");
+    assert!(!service.get("/api/v1/agents").body.contains(PERSON[0]));
     let mut feed = service.dial();
     snapshot(&mut feed, "AVAIL", Some("AVAIL"));
     let last = until("everybody is back", || {
         let last = in_the_end(&topic::read(servers, &current));
         Some(last).filter(|last| last.values().all(Option::is_some))
     });
-    assert_eq!(last[&key], Some(1), "he begins anew");
+    assert_eq!(last[&key], Some(1), "they begin anew");
     assert!(last.iter().all(|(other, sequence)| *other == key || *sequence == Some(5)), "{last:?}");
 }
 
 #[test]
-fn nothing_of_him_is_left_at_least_once() {
-    nothing_of_him_is_left("at-least-once");
+fn nothing_of_them_is_left_at_least_once() {
+    nothing_of_them_is_left("at-least-once");
 }
 
 #[test]
-fn nothing_of_him_is_left_exactly_once() {
-    nothing_of_him_is_left("exactly-once");
+fn nothing_of_them_is_left_exactly_once() {
+    nothing_of_them_is_left("exactly-once");
 }
 
-/// Asks again until nobody knows him any more: then it is complete.
+/// Asks again until nobody knows them any more: then it is complete.
 fn forget_until_gone(address: SocketAddr, login_id: &str) {
-    until_true("he is forgotten", || match forget(address, login_id) {
+    until_true("they are forgotten", || match forget(address, login_id) {
         (404, _) => true,
         (200 | 202, _) => false,
         (status, answer) => panic!("{status} {answer}"),
@@ -268,7 +268,7 @@ fn killed_anywhere(delivery: &str, points: &[(&str, u32)]) {
     assert_eq!(files_with(&store, &people.iter().map(String::as_str).collect::<Vec<_>>()), Vec::<String>::new());
     let mut feed = TcpStream::connect(process.feed()).unwrap();
     send(&mut feed, &["stays|AVAIL|Somebody|7000", "END"]);
-    until_true("his next event", || {
+    until_true("their next event", || {
         let last = in_the_end(&topic::read(servers, &format!("{topics}.current")));
         last["avaya-1/1/stays"] == Some(3)
     });
@@ -326,13 +326,13 @@ fn later_points() -> Vec<(&'static str, u32)> {
 }
 
 #[test]
-fn killed_anywhere_he_is_not_forgotten_or_will_be_at_least_once() {
+fn killed_anywhere_they_are_not_forgotten_or_will_be_at_least_once() {
     let of_the_delivery = [(fail_point::BEFORE_ACKNOWLEDGE, 1), (fail_point::AFTER_ACKNOWLEDGE, 1)];
     killed_anywhere("at-least-once", &[points(&of_the_delivery), later_points()].concat());
 }
 
 #[test]
-fn killed_anywhere_he_is_not_forgotten_or_will_be_exactly_once() {
+fn killed_anywhere_they_are_not_forgotten_or_will_be_exactly_once() {
     let of_the_delivery = [
         (fail_point::TRANSACTION_SENT, 1),
         (fail_point::BEFORE_TRANSACTION_COMMIT, 2),
@@ -357,7 +357,7 @@ fn while_kafka_is_away_or_publishing_is_paused_it_is_written_down_and_completes_
     assert_eq!(status, 202, "{answer}");
     assert!(answer["waitsFor"].as_str().unwrap().starts_with("publishing is paused: "), "{answer}");
     assert!(!http::get(process.http(), "/api/v1/agents").body.contains(&people[0]), "gone at once from what is shown");
-    assert!(!files_with(&store, &[&people[0]]).is_empty(), "his tombstone waits");
+    assert!(!files_with(&store, &[&people[0]]).is_empty(), "their tombstone waits");
     pause(&process, "resume");
     forget_until_gone(process.http(), &people[0]);
     assert_eq!(files_with(&store, &[&people[0]]), Vec::<String>::new());
@@ -369,10 +369,10 @@ fn while_kafka_is_away_or_publishing_is_paused_it_is_written_down_and_completes_
     drop(process); // killed
     let process = Process::run(&folder, &toml);
     assert!(!http::get(process.http(), "/api/v1/agents").body.contains(&people[1]), "forgotten over the restart");
-    assert!(!files_with(&store, &[&people[1]]).is_empty(), "his tombstone waits");
+    assert!(!files_with(&store, &[&people[1]]).is_empty(), "their tombstone waits");
     broker.start_again();
     // Nobody asks again: it completes itself.
-    until_true("nothing of him is left", || files_with(&store, &[&people[1]]).is_empty());
+    until_true("nothing of them is left", || files_with(&store, &[&people[1]]).is_empty());
     let last = in_the_end(&topic::read(&broker.bootstrap(), "away.current"));
     let told: Vec<_> = last.values().copied().collect();
     assert_eq!(told, [None, None, Some(2)], "{last:?}");
@@ -381,7 +381,7 @@ fn while_kafka_is_away_or_publishing_is_paused_it_is_written_down_and_completes_
 }
 
 #[test]
-fn after_compaction_current_has_nothing_of_him() {
+fn after_compaction_current_has_nothing_of_them() {
     let topics = unique("compacted");
     let broker = Broker::shared();
     let current = format!("{topics}.current");
@@ -399,19 +399,19 @@ fn after_compaction_current_has_nothing_of_him() {
     snapshot(&mut feed, "AVAIL", Some("AVAIL"));
     service.settle(u32::try_from(OTHERS + 1).unwrap());
     snapshot(&mut feed, "AVAIL", None);
-    until_true("he has left", || service.events().iter().any(|event| event.cause().as_str_name() == "LOGGED_OUT"));
-    let (status, answer) = forget(service.http_address(), HIM[0]);
+    until_true("they have left", || service.events().iter().any(|event| event.cause().as_str_name() == "LOGGED_OUT"));
+    let (status, answer) = forget(service.http_address(), PERSON[0]);
     assert!([200, 202].contains(&status), "{answer}");
-    let bytes_of_him = |message: &Received| {
+    let bytes_of_them = |message: &Received| {
         let value = String::from_utf8_lossy(&message.value).into_owned();
-        HIM.iter().any(|text| message.key.contains(text) || value.contains(text))
+        PERSON.iter().any(|text| message.key.contains(text) || value.contains(text))
     };
-    assert!(topic::read(broker.bootstrap(), &current).iter().any(bytes_of_him), "before it is compacted");
+    assert!(topic::read(broker.bootstrap(), &current).iter().any(bytes_of_them), "before it is compacted");
     let mut states = ["ACD", "AVAIL"].into_iter().cycle();
     within(Duration::from_secs(180), "the cleaner has been there twice", || {
         // A segment is closed by what comes after it.
         snapshot(&mut feed, states.next().unwrap(), None);
-        (!topic::read(broker.bootstrap(), &current).iter().any(bytes_of_him)).then_some(())
+        (!topic::read(broker.bootstrap(), &current).iter().any(bytes_of_them)).then_some(())
     });
     let last = in_the_end(&topic::read(broker.bootstrap(), &current));
     assert_eq!(last.len(), OTHERS, "and nobody else");
@@ -566,7 +566,7 @@ fn who_was_not_seen_for_long_is_forgotten_by_itself() {
     assert_eq!((gone.len(), kept.len()), (OLD, OTHERS));
     assert!(gone.iter().all(|(key, _)| key.contains("-zqx")));
 
-    // After a restart too. Whoever is listed is seen by that, and it is of no use that his state has not changed for long.
+    // After a restart too. Whoever is listed is seen by that, and it is of no use that their state has not changed for long.
     drop(feed);
     service.settle_closed();
     let (_, folder) = service.drain();

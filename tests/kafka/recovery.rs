@@ -233,7 +233,7 @@ fn a_topic_that_is_missing_or_empty_is_an_empty_table() {
 }
 
 #[test]
-fn behind_a_tombstone_an_agent_is_nobody_until_he_comes_again() {
+fn behind_a_tombstone_an_agent_is_nobody_until_they_come_again() {
     let broker = Broker::shared();
     let kafka = kafka(broker.bootstrap(), &unique("tombstones"), "protobuf");
     let topic = &kafka.topics[Topic::Current];

@@ -39,7 +39,7 @@ fn config(servers: &str, ids: &[&str]) -> String {
     )
 }
 
-/// The last word on `current` of each agent of an integration: a sequence, or that he is forgotten.
+/// The last word on `current` of each agent of an integration: a sequence, or that they are forgotten.
 fn last_words(servers: &str, integration: &str) -> BTreeMap<String, Option<u64>> {
     let messages = topic::read(servers, CURRENT).into_iter();
     let of_it = messages.filter(|message| message.key.starts_with(&format!("{integration}/")));
@@ -87,7 +87,9 @@ fn what_waits_is_published_and_nobody_is_left_behind() {
 
     let answer = http::try_post(process.http(), "/api/v1/forget", r#"{"loginId": "1"}"#).unwrap();
     assert!(matches!(answer.status, 200 | 202) && answer.body.contains("goes"), "{}", answer.body);
-    until_true("he is forgotten", || left("agents") == Some(2.0) && last_words(&servers, "goes")["goes/1/1"].is_none());
+    until_true("they are forgotten", || {
+        left("agents") == Some(2.0) && last_words(&servers, "goes")["goes/1/1"].is_none()
+    });
     // A reload knows nothing of it.
     process.signal("HUP");
     process.line("reloaded");

@@ -54,10 +54,7 @@ fn spellings(secret: &str) -> Vec<String> {
             text
         })
     };
-    let hex: String = secret.bytes().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    });
+    let hex = hex::encode(secret);
     let mut all = vec![
         secret.to_owned(),
         format!("{secret:?}").trim_matches('"').to_owned(),
@@ -213,10 +210,7 @@ impl Site {
 
 fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap();
-        hex
-    })
+    hex::encode(sha2::Sha256::digest(text))
 }
 
 fn ask(address: SocketAddr, request: &str, token: &str, body: &str) -> String {

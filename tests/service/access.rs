@@ -17,8 +17,7 @@ use support::wait::until_true;
 
 /// A secret as `openssl rand -hex 32` makes it, of its own for each name.
 fn secret(of: &str) -> String {
-    let shown: String = of.bytes().map(|byte| format!("{byte:02x}")).collect();
-    shown.repeat(64).chars().take(64).collect()
+    hex::encode(of).repeat(64).chars().take(64).collect()
 }
 
 const NAMES: [&str; 4] = ["wallboard", "planning", "night-shift", "owner"];

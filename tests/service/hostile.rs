@@ -128,7 +128,7 @@ fn honest_feeds_go_on_among_strangers() {
         INTEGRATIONS.iter().all(|integration| events.get(*integration) == Some(&sent))
     });
     // One more handshake among those that are never finished, by a newcomer who takes over once nothing is on its way from the
-    // connection before. Whoever loses his place to a stranger dials again, as CMS does.
+    // connection before. Whoever loses their place to a stranger dials again, as CMS does.
     until_true("the newcomer is heard", || {
         if let Ok(mut late) = Client::new(&ca).dial(tls, NAME) {
             let _ = late.write_all(b"4712|20\n").and_then(|()| late.flush()); // its place may be gone again

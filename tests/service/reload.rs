@@ -80,7 +80,7 @@ fn a_new_mapping_is_told_for_those_it_changes_and_its_version_survives() {
     let (_, folder) = service.drain();
     fs::write(folder.path().join("users.csv"), USERS).unwrap();
     let service = Running::start_in(folder, &config());
-    // Another content, though an old one. Who is mapped otherwise than he was published is told at once.
+    // Another content, though an old one. Who is mapped otherwise than they were published is told at once.
     assert_eq!(told(&service.events_once(2)), ["2 #4 REMAPPED E2 7 v4", "3 #4 REMAPPED - 9 v4"]);
 }
 

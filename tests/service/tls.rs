@@ -113,7 +113,7 @@ fn a_handshake_that_is_never_finished_ends_in_time() {
         // Closed, with an alert or a reset.
         let _ = stream.read_to_end(&mut rest);
     }
-    // Whoever ends before he has said a word is nobody's fault.
+    // Whoever ends before they have said a word is nobody's fault.
     drop(service.dial());
     let mut feed = Client::new(&ca).dial(service.feed_of("avaya-1"), NAME).unwrap();
     send(&mut feed, 0..10);

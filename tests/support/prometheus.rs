@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -120,8 +121,9 @@ impl Prometheus {
     }
 
     fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Value {
+        let encoded = |value| utf8_percent_encode(value, NON_ALPHANUMERIC);
         let parameters: Vec<String> =
-            parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
+            parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         http::get(self.address, &format!("/api/v1/{what}?{}", parameters.join("&"))).json()
     }
 }
@@ -134,16 +136,4 @@ fn command(folder: &Path) -> Command {
     command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
     command.args(["--web.listen-address=127.0.0.1:0", "--log.level=info"]);
     command
-}
-
-fn percent_encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if plain(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a string");
-        }
-        encoded
-    })
 }

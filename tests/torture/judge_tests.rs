@@ -11,7 +11,7 @@ use crate::support::topic::Received;
 
 const AGENTS: usize = 20;
 const SNAPSHOTS: u64 = 30;
-/// Whose events are spoiled: he has some in a row without a log-out.
+/// Whose events are spoiled: they have some in a row without a log-out.
 const VICTIM: usize = 3;
 
 fn centre() -> Centre {
@@ -61,7 +61,7 @@ fn faults(centre: &Centre, published: &Published, exactly_once: bool) -> String 
         .to_string()
 }
 
-/// Where the victim's events begin, those of agents before him being left out.
+/// Where the victim's events begin, those of agents before it being left out.
 fn of_victim(events: &[Received]) -> usize {
     let key = format!("torture/1/{:06}", 4_711 + VICTIM);
     events.iter().position(|record| record.key == key).unwrap()
@@ -97,7 +97,7 @@ fn what_was_not_read_may_be_unseen() {
     let agent = &centre.agents[VICTIM];
     let at = of_victim(&published.events);
     assert!(agent.history[..3].iter().all(|entry| entry.sight != Sight::LoggedOut));
-    // His second state was never seen: the third follows on the first.
+    // Their second state was never seen: the third follows on the first.
     for topic in [&mut published.events, &mut published.current] {
         let first = topic[at].event();
         topic.remove(at + 1);

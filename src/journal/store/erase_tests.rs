@@ -16,7 +16,7 @@ use crate::journal::store::{AgentRow, Write, schema};
 use super::*;
 
 /// Nobody else has this name, and nothing else that is written looks like it.
-const HIM: &str = "#him#";
+const THEM: &str = "#them#";
 
 fn agent(login_id: &str, bytes: usize) -> AgentRow {
     AgentRow { acd: 1, login_id: login_id.into(), memory: login_id.bytes().cycle().take(bytes).collect() }
@@ -39,18 +39,18 @@ fn play(seed: u64, agents: u32, portion: u32) {
     let integration = store.integration("avaya-1").unwrap().number;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut next = 0;
-    let mut churn = |store: &mut Store, with_him: bool| {
+    let mut churn = |store: &mut Store, with_them: bool| {
         let mut changed: Vec<AgentRow> = (0..random.random_range(1..200))
             .map(|_| agent(&format!("{:05}", random.random_range(0..agents)), size(&mut random)))
             .collect();
-        if with_him {
+        if with_them {
             // All over the table, so that much is copied next to them and of them.
             changed.extend((0..20).map(|number| {
                 let place = random.random_range(0..agents);
-                agent(&format!("{place:05}{HIM}{number}"), size(&mut random))
+                agent(&format!("{place:05}{THEM}{number}"), size(&mut random))
             }));
         }
-        let text = if with_him { HIM } else { "-nobody-" };
+        let text = if with_them { THEM } else { "-nobody-" };
         let content: Vec<u8> = text.bytes().cycle().take(size(&mut random) * 3).collect();
         let gone: Vec<(u32, Arc<str>)> = (0..random.random_range(0..150))
             .map(|_| (1, format!("{:05}", random.random_range(0..agents)).into()))
@@ -76,16 +76,16 @@ fn play(seed: u64, agents: u32, portion: u32) {
     for _ in 0..10 {
         churn(&mut store, false);
     }
-    let mut his: Vec<(u32, Arc<str>)> = Vec::new();
+    let mut theirs: Vec<(u32, Arc<str>)> = Vec::new();
     crate::journal::store::database::agents(&store.connection, integration, &mut |_, login_id, _| {
-        if login_id.contains(HIM) {
-            his.push((1, login_id.into()));
+        if login_id.contains(THEM) {
+            theirs.push((1, login_id.into()));
         }
     })
     .unwrap();
-    assert!(!his.is_empty());
-    store.commit(&[Write::EraseDue, Write::Forgotten { integration, agents: &his }]).unwrap();
-    assert!(!files_with(folder.path(), HIM).is_empty(), "deleted is not erased");
+    assert!(!theirs.is_empty());
+    store.commit(&[Write::EraseDue, Write::Forgotten { integration, agents: &theirs }]).unwrap();
+    assert!(!files_with(folder.path(), THEM).is_empty(), "deleted is not erased");
 
     let mut sweep = Sweep { portion, ..Sweep::default() };
     let mut steps = 0;
@@ -94,7 +94,7 @@ fn play(seed: u64, agents: u32, portion: u32) {
         churn(&mut store, false);
     }
     assert!(steps > 2, "{steps} steps: nothing went on meanwhile");
-    assert_eq!(files_with(folder.path(), HIM), [""; 0]);
+    assert_eq!(files_with(folder.path(), THEM), [""; 0]);
     let told: String = store.connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(told, "ok");
     let before = memories(&store, integration).unwrap();
@@ -102,7 +102,7 @@ fn play(seed: u64, agents: u32, portion: u32) {
     let store = crate::journal::store::tests::store(folder.path());
     schema::check_pages(&store.connection).unwrap();
     assert!(memories(&store, integration).unwrap() == before, "others are missing");
-    assert_eq!(files_with(folder.path(), HIM), [""; 0]);
+    assert_eq!(files_with(folder.path(), THEM), [""; 0]);
 }
 
 /// Returns the number of cases, more with `make torture`'s variable.
@@ -134,13 +134,13 @@ fn largest() {
             let of = portion * 2_000..(portion + 1) * 2_000;
             let bytes = BYTES - usize::try_from(round).unwrap() * 100;
             let agents: Vec<AgentRow> =
-                of.map(|number| agent(&format!("{:06}{HIM}", number * 7 % AGENTS), bytes)).collect();
+                of.map(|number| agent(&format!("{:06}{THEM}", number * 7 % AGENTS), bytes)).collect();
             let write = Write::Checkpoint { integration, covered_to: 0, agents: &agents, feed: b"", recovered: true };
             store.commit(&[write]).unwrap();
         }
     }
-    let him = format!("100007{HIM}");
-    store.commit(&[Write::EraseDue, Write::Forgotten { integration, agents: &[(1, (&*him).into())] }]).unwrap();
+    let one = format!("100007{THEM}");
+    store.commit(&[Write::EraseDue, Write::Forgotten { integration, agents: &[(1, (&*one).into())] }]).unwrap();
     let pages: u32 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     let begin = Instant::now();
     let (mut longest, mut steps) = (Duration::ZERO, 0);
@@ -158,7 +158,7 @@ fn largest() {
     let resident = std::fs::read_to_string("/proc/self/status").unwrap();
     let resident = resident.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
     // Not earlier: this reads the whole file.
-    assert_eq!(files_with(folder.path(), &him), [""; 0]);
+    assert_eq!(files_with(folder.path(), &one), [""; 0]);
     println!(
         "{AGENTS} agents, {} MiB: {took:?} in {steps} steps, the longest {longest:?}, {resident}",
         pages * 4 / 1024

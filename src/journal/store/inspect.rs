@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -244,17 +245,12 @@ impl ReadOnly {
     }
 }
 
+/// What is not written as it is in the path of a URI.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+
 /// The file as SQLite takes it with parameters.
 fn uri(file: &Path, parameters: &str) -> String {
     // A path from the working directory has no authority before it.
     let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
-    let mut uri = "file:".to_owned();
-    for &byte in file.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    uri + parameters
+    format!("file:{}{parameters}", percent_encode(file.as_os_str().as_bytes(), NOT_IN_PATHS))
 }

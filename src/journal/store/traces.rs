@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn somebody_is_found_wherever_he_stands_and_only_in_what_was_set_aside() {
+    fn somebody_is_found_wherever_they_stand_and_only_in_what_was_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
         let across_two_pieces = [&vec![b'.'; PIECE - 3][..], b"301204", &[b'.'; 10]].concat();
