@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use rtalink::config::model::Format;
 use rtalink::mapping::annotate::{Annotation, NoUser};
-use rtalink::mapping::key::Level;
+use rtalink::mapping::key::MatchLevel;
 use rtalink::mapping::tables::{Activity, User};
 use rtalink::contract::{self, v1};
 use rtalink::kafka::encode::Encoder;
@@ -142,7 +142,7 @@ fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
         external_activity: text(u)?,
         activity_base: text(u)?,
         activity: optional(u, activity)?,
-        level: *u.choose(&[Level::Exact, Level::Base, Level::Mode, Level::Default, Level::None])?,
+        level: *u.choose(&[MatchLevel::Exact, MatchLevel::Base, MatchLevel::Mode, MatchLevel::Default, MatchLevel::None])?,
         previous_external_activity: optional(u, text)?,
         previous_activity: optional(u, activity)?,
         activity_since: optional(u, time)?,

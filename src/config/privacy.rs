@@ -4,18 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::integration::WrittenIntegration;
-use super::model::{IdentifyBy, Privacy, Retention};
+use super::model::{IdentifyBy, PrivacyConfig, RetentionConfig};
 use super::problem::Problem;
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::{schema, values};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads `[privacy]`.
-pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> Privacy {
+pub(super) fn read(privacy: &TableReader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> PrivacyConfig {
     let retention = privacy.table("retention", schema::RETENTION);
     let or = |key: &str, default: Duration| retention.or(key, default, at_least_an_hour);
-    let Retention { events, feed_status, dead_letter, audit, captures } = Retention::default();
+    let RetentionConfig { events, feed_status, dead_letter, audit, captures } = RetentionConfig::default();
     let event_names = privacy.or("event_names", true, values::boolean);
     for WrittenIntegration { integration, .. } in integrations {
         if !event_names && integration.mapping.identify_by == IdentifyBy::Name {
@@ -25,11 +25,11 @@ pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenI
             privacy.problems.missing(Problem::error(privacy.origin_of("event_names"), message).hint(hint));
         }
     }
-    Privacy {
+    PrivacyConfig {
         event_names,
         forget_after: privacy.or("forget_after", Some(90 * DAY), or_never),
         captures: privacy.optional("captures", values::path(folder)),
-        retention: Retention {
+        retention: RetentionConfig {
             events: or("events", events),
             feed_status: or("feed_status", feed_status),
             dead_letter: or("dead_letter", dead_letter),

@@ -17,15 +17,15 @@ use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store::{AgentMemory, Batch, Message};
 use crate::fail_point;
 use crate::journal::agents::agents_of;
-use crate::journal::store::{AgentKey, Reader, Store, StoreError, StoredIntegration, Write};
+use crate::journal::store::{AgentKey, Store, StoreError, StoreReader, StoredIntegration, Write};
 use crate::kafka::Publisher;
 use crate::kafka::checkpoint::{self, Ours};
-use crate::kafka::recovery::{self, Progress, RecoveryError};
+use crate::kafka::recovery::{self, RecoveryError, RecoveryProgress};
 use crate::kafka::takeover;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 
-use super::restore::{Forgotten, PORTION, RestoreError, Restored};
+use super::restore::{ForgottenAgent, PORTION, RestoreError, Restored};
 use super::unread::Unread;
 
 /// How long one attempt to read a checkpoint may take.
@@ -203,10 +203,10 @@ fn send_again(
 ///
 /// About agents forgotten after that, Kafka can say nothing.
 fn published(
-    reader: &Reader,
+    reader: &StoreReader,
     stored: &StoredIntegration,
     in_kafka: &[StoredAgent],
-    forgotten: &[Forgotten],
+    forgotten: &[ForgottenAgent],
 ) -> Result<u64, Unread> {
     let void_below: HashMap<(u32, &str), u64> =
         forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
@@ -260,12 +260,12 @@ fn committed(
     }
 }
 
-fn log_progress(progress: Progress) {
+fn log_progress(progress: RecoveryProgress) {
     match progress {
-        Progress::Reading { messages } => {
+        RecoveryProgress::Reading { messages } => {
             tracing::info!(target: INTEGRATION, messages, "reading the agents from Kafka")
         }
-        Progress::Waiting { reason, waited } => {
+        RecoveryProgress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
             tracing::warn!(
                 target: INTEGRATION, reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered"

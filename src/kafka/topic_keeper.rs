@@ -27,7 +27,7 @@ use crate::telemetry::targets::KAFKA;
 use super::client::Quiet;
 use super::comparison::Comparison;
 use super::delivery::Monitor;
-use super::observer::Condition;
+use super::observer::KafkaCondition;
 use super::topics::{self, Admin, TopicsError};
 
 /// The time between two checks.
@@ -43,7 +43,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Why the topics are to be checked ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum TopicNews {
     /// One was not found.
     Missing,
     /// Offsets of `current` have gone back.
@@ -51,7 +51,7 @@ pub(super) enum News {
 }
 
 /// An integration that is notified.
-pub(super) struct Told {
+pub(super) struct NotifiedIntegration {
     pub(super) monitor: Arc<Monitor>,
     pub(super) comparison: Arc<Comparison>,
 }
@@ -60,15 +60,15 @@ pub(super) struct Told {
 pub(super) struct TopicKeeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    news: Sender<News>,
-    told: Arc<Mutex<Vec<Told>>>,
+    news: Sender<TopicNews>,
+    told: Arc<Mutex<Vec<NotifiedIntegration>>>,
 }
 
 impl TopicKeeper {
     pub(super) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (sender, news) = crossbeam_channel::bounded(1);
-        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
+        let told: Arc<Mutex<Vec<NotifiedIntegration>>> = Arc::default();
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let keeper = Keeper {
             servers: servers.to_owned(),
@@ -86,7 +86,7 @@ impl TopicKeeper {
     }
 
     /// Notifies an integration from now on.
-    pub(super) fn add(&self, told: Told) {
+    pub(super) fn add(&self, told: NotifiedIntegration) {
         told.monitor.set_keeper(self.news.clone());
         self.told.lock().push(told);
     }
@@ -111,7 +111,7 @@ struct Keeper {
     kafka: Kafka,
     runtime: Arc<Runtime>,
     stopped: Receiver<()>,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<NotifiedIntegration>>>,
     /// The numbers of partitions at the last check.
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
@@ -122,7 +122,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, news: &Receiver<News>) {
+    fn run(mut self, news: &Receiver<TopicNews>) {
         let mut client = None;
         let mut pace = Pace::default();
         let mut is_begun_anew = false;
@@ -147,7 +147,7 @@ impl Keeper {
             }
             crossbeam_channel::select! {
                 recv(self.stopped) -> _ => return,
-                recv(news) -> news => is_begun_anew |= news == Ok(News::CurrentBegunAnew),
+                recv(news) -> news => is_begun_anew |= news == Ok(TopicNews::CurrentBegunAnew),
                 default(at_most - at_least) => {}
             }
         }
@@ -183,7 +183,7 @@ impl Keeper {
     fn check(
         &mut self,
         client: &AdminClient<Quiet>,
-        news: &Receiver<News>,
+        news: &Receiver<TopicNews>,
         is_begun_anew: &mut bool,
     ) -> Result<(), TopicsError> {
         let (runtime, stopped) = (Arc::clone(&self.runtime), self.stopped.clone());
@@ -221,7 +221,7 @@ impl Keeper {
             Some((_, plan)) => Err(TopicsError::Missing(plan.name.clone())),
         };
         let lasts = holds_up && seen_to.is_err();
-        self.told.lock().iter().for_each(|told| told.monitor.condition(Condition::TopicMissing, lasts));
+        self.told.lock().iter().for_each(|told| told.monitor.condition(KafkaCondition::TopicMissing, lasts));
         seen_to?;
         if !missing.is_empty() {
             for (topic, plan) in &missing {
@@ -269,7 +269,7 @@ impl Keeper {
     fn check_current(
         &mut self,
         admin: &Admin<'_>,
-        news: &Receiver<News>,
+        news: &Receiver<TopicNews>,
         is_begun_anew: &mut bool,
     ) -> Result<(), TopicsError> {
         let topic = &self.kafka.topics.current;
@@ -293,7 +293,7 @@ impl Keeper {
 
 /// Has everything on `current` written again. A producer that noticed that it begins anew has said so by now, and no other
 /// will.
-fn write_all_again(told: &[Told], news: &Receiver<News>) {
+fn write_all_again(told: &[NotifiedIntegration], news: &Receiver<TopicNews>) {
     told.iter().for_each(|told| told.monitor.forget_offsets());
     // What a check has just found is no longer news, whatever it was.
     while news.try_recv().is_ok() {}
@@ -354,14 +354,14 @@ mod tests {
     fn written(noticed_before: usize) -> Vec<usize> {
         let (sender, news) = crossbeam_channel::bounded(1);
         let comparer = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap();
-        let told: Vec<Told> = ["a", "b", "c"]
+        let told: Vec<NotifiedIntegration> = ["a", "b", "c"]
             .into_iter()
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
                 monitor.set_keeper(sender.clone());
                 let comparison = comparer.comparison(KnownAgents::AsKafka);
                 (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
-                Told { monitor, comparison }
+                NotifiedIntegration { monitor, comparison }
             })
             .collect();
         told[..noticed_before].iter().for_each(|told| told.monitor.on_current(0, 0));
@@ -398,13 +398,13 @@ mod tests {
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
         monitor.set_keeper(sender);
         let comparison = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka);
-        let told = [Told { monitor: Arc::clone(&monitor), comparison }];
+        let told = [NotifiedIntegration { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);
         write_all_again(&told, &news);
         monitor.on_current(0, 3);
         monitor.on_current(0, 4);
         assert!(news.is_empty());
         monitor.on_current(0, 0);
-        assert_eq!(news.try_recv(), Ok(News::CurrentBegunAnew));
+        assert_eq!(news.try_recv(), Ok(TopicNews::CurrentBegunAnew));
     }
 }

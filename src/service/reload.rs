@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::{Config, Integration, Kafka, Mapping, Retention};
+use crate::config::model::{Config, Integration, Kafka, Mapping, RetentionConfig};
 use crate::config::problem::{Origin, Problem};
 use crate::integration::mapping_versions::Versions;
 use crate::integration::restore;
@@ -17,11 +17,11 @@ use crate::integration::worker::Control;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
-use crate::tracker::settings::{Fixed, Settings};
+use crate::tracker::settings::{Fixed, TrackerSettings};
 use crate::views::model::{IntegrationIndex, Update};
 
 use super::preparation::{self, Prepared};
-use super::running::{self, Beginning};
+use super::running::{self, StartingIntegration};
 use super::{At, Service, Slot, StartError};
 
 /// How long to wait for the store to answer.
@@ -195,7 +195,7 @@ impl Service {
             }
             feed.tables = Arc::clone(&tables);
         }
-        let Settings { thresholds, .. } = integration.settings;
+        let TrackerSettings { thresholds, .. } = integration.settings;
         *known = integration;
         running.control(Control::Thresholds(thresholds)).await;
         if running.feed.is_some() {
@@ -209,7 +209,7 @@ impl Service {
         for Wanted { index, integration, prepared: Prepared { plan, tls, tables }, bound, .. } in begins {
             let metrics = self.context.feed_metrics(&integration);
             let tables = Arc::new(tables);
-            let beginning = Beginning { integration, index, plan, tls, tables, bound, metrics };
+            let beginning = StartingIntegration { integration, index, plan, tls, tables, bound, metrics };
             self.context.show(&beginning);
             let integration = &beginning.integration;
             let slot = Slot { integration: integration.clone(), at: At::Ended };
@@ -350,7 +350,7 @@ fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     };
     // These two have names of their own. Properties may hold secrets: only their section is named.
     let rest_of =
-        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: Retention::default(), ..kafka.clone() };
+        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: RetentionConfig::default(), ..kafka.clone() };
     compare(rest_of(&running.kafka) != rest_of(&wanted.kafka), "kafka");
     compare(running.kafka.properties != wanted.kafka.properties, "kafka.properties");
     compare(running.http.listen != wanted.http.listen, "http.listen");
