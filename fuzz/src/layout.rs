@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use rtalink::config;
 use rtalink::wire::encoding::Encoding;
 use rtalink::wire::layout::{
-    Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, FieldPlace, Repeat, SkillGroups, builtin,
+    Column, ColumnSpec, ExtraFields, FieldPlace, FieldStyle, Framing, LayoutSpec, Repeat, SkillGroups, builtin,
 };
 use rtalink::wire::states::{Direction, Mode, StateTable};
 use rtalink::wire::words::Words;

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, MappingRows, USERS_HEADER};
+use rtalink::mapping::files::{self, ACTIVITIES_HEADER, MappingRows, RowProblem, USERS_HEADER};
 use rtalink::mapping::key::{self, ActivityKey, MatchLevel};
 use rtalink::mapping::spelling;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
@@ -113,8 +113,11 @@ fn check_activities(file: &[u8]) {
             match first {
                 Some((activity, expected)) => assert_eq!((found.as_ref(), level), (Some(activity), expected)),
                 None => {
-                    let expected =
-                        if key.takes_default() { (Some(default.clone()), MatchLevel::Default) } else { (None, MatchLevel::None) };
+                    let expected = if key.takes_default() {
+                        (Some(default.clone()), MatchLevel::Default)
+                    } else {
+                        (None, MatchLevel::None)
+                    };
                     assert_eq!((found, level), expected);
                     assert_eq!(level == MatchLevel::None, matches!(mode, Mode::Unknown | Mode::Unstaff | Mode::Logoff));
                 }

@@ -15,7 +15,9 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use rtalink::journal::store::{self, AgentRow, MappingVersion, OpenError, Opened, JournalRow, StoreSettings, Store, StoreError, Sync, Write};
+use rtalink::journal::store::{
+    self, AgentRow, JournalRow, MappingVersion, OpenError, Opened, Store, StoreError, StoreSettings, Sync, Write,
+};
 use rtalink::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
@@ -56,7 +58,9 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
             Write::Checkpoint { integration: number, covered_to: 10, agents: &agents, feed: b"feed", recovered: true };
         let writes = [batch(0, &small), batch(10, &large), batch(25, &small), checkpoint];
         store.commit(&writes).unwrap_or_else(|error| panic!("{error}"));
-        store.set_mapping_versions(&[MappingVersion { integration: id.into(), version: 5, content: 6 }]).unwrap_or_else(|error| panic!("{error}"));
+        store
+            .set_mapping_versions(&[MappingVersion { integration: id.into(), version: 5, content: 6 }])
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     let content = content(&mut store).unwrap_or_else(|error| panic!("{error}"));
     let running = files(&folder);

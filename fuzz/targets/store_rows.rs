@@ -15,16 +15,16 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use rtalink::capture::{CaptureEntry, Happening};
-use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
+use rtalink::contract::header;
+use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::engine::Engine;
 use rtalink::engine::replay::Replay;
+use rtalink::journal::message::{Message, Route};
 use rtalink::journal::row;
-use rtalink::journal::message::{Message, Route, };
-use rtalink::contract::header;
-use rtalink::tracker::saved::SavedFeed;
-use rtalink::tracker::settings::{FeedMode, Fixed, TrackerSettings, SnapshotEnd, Thresholds, WhenSilent};
-use rtalink::contract::saved::{self, StoredAgent};
+use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::time::Timestamp;
+use rtalink::tracker::saved::SavedFeed;
+use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 
@@ -103,12 +103,7 @@ fn engine() -> Replay {
     let layout = builtin::get("cisco-icm-20").unwrap_or_else(|| unreachable!("it is built in"));
     let plan = Plan::compile(&layout, "UTC").unwrap_or_else(|error| unreachable!("{error}"));
     let settings = TrackerSettings {
-        fixed: Fixed {
-            acd: 1,
-            details: true,
-            mode: FeedMode::Snapshot,
-            snapshot_end: SnapshotEnd::Idle,
-        },
+        fixed: Fixed { acd: 1, details: true, mode: FeedMode::Snapshot, snapshot_end: SnapshotEnd::Idle },
         thresholds: Thresholds {
             snapshot_idle: Duration::from_millis(500),
             logout_after: 1,

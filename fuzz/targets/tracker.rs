@@ -22,21 +22,21 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use rtalink::config;
-use rtalink::config::model::{Config, Format, Integration};
 use rtalink::capture::{CaptureEntry, Happening};
+use rtalink::config;
+use rtalink::config::mapping as mapping_files;
+use rtalink::config::model::{Config, Format, Integration};
+use rtalink::contract::saved;
+use rtalink::engine::replay::Replay;
+use rtalink::engine::{Engine, Finding};
+use rtalink::kafka::encode::Encoder;
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::engine::{Engine, Finding};
-use rtalink::config::mapping as mapping_files;
-use rtalink::engine::replay::Replay;
-use rtalink::kafka::encode::Encoder;
+use rtalink::time::Timestamp;
 use rtalink::tracker::event::{AgentEvent, Cause};
 use rtalink::tracker::saved::SavedAgent;
-use rtalink::tracker::settings::{FeedMode, Fixed, TrackerSettings, SnapshotEnd, Thresholds, WhenSilent};
-use rtalink::contract::saved;
-use rtalink::time::Timestamp;
+use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
@@ -220,7 +220,11 @@ impl<'a> Player<'a> {
         assert_eq!(event.sequence, before.map_or(0, |before| before.sequence) + 1, "a hole before {event:?}");
         if let Some(Seen { last, .. }) = before {
             let previous = event.previous.as_ref().unwrap_or_else(|| panic!("no previous: {event:?}"));
-            assert_eq!((&previous.state, previous.state_since), (&last.state, last.state_since), "another previous: {event:?}");
+            assert_eq!(
+                (&previous.state, previous.state_since),
+                (&last.state, last.state_since),
+                "another previous: {event:?}"
+            );
         }
         self.seen.insert(key, Seen { sequence: event.sequence, last: event });
     }
