@@ -61,39 +61,39 @@ pub(super) struct TopicKeeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
     news: Sender<TopicNews>,
-    told: Arc<Mutex<Vec<NotifiedIntegration>>>,
+    notified: Arc<Mutex<Vec<NotifiedIntegration>>>,
 }
 
 impl TopicKeeper {
     pub(super) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (sender, news) = crossbeam_channel::bounded(1);
-        let told: Arc<Mutex<Vec<NotifiedIntegration>>> = Arc::default();
+        let notified: Arc<Mutex<Vec<NotifiedIntegration>>> = Arc::default();
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let keeper = Keeper {
             servers: servers.to_owned(),
             kafka: kafka.clone(),
             runtime: Arc::new(runtime),
             stopped,
-            told: Arc::clone(&told),
+            notified: Arc::clone(&notified),
             partitions: HashMap::new(),
             ends: HashMap::new(),
             settings_seen: None,
             last_problem: String::new(),
         };
         let thread = thread::Builder::new().name("topics".to_owned()).spawn(move || keeper.run(&news))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), news: sender, told })
+        Ok(Self { stop: Some(stop), thread: Some(thread), news: sender, notified })
     }
 
     /// Notifies an integration from now on.
-    pub(super) fn add(&self, told: NotifiedIntegration) {
-        told.monitor.set_keeper(self.news.clone());
-        self.told.lock().push(told);
+    pub(super) fn add(&self, notified: NotifiedIntegration) {
+        notified.monitor.set_keeper(self.news.clone());
+        self.notified.lock().push(notified);
     }
 
     /// Ends that.
     pub(super) fn remove(&self, monitor: &Arc<Monitor>) {
-        self.told.lock().retain(|told| !Arc::ptr_eq(&told.monitor, monitor));
+        self.notified.lock().retain(|notified| !Arc::ptr_eq(&notified.monitor, monitor));
     }
 }
 
@@ -111,7 +111,7 @@ struct Keeper {
     kafka: Kafka,
     runtime: Arc<Runtime>,
     stopped: Receiver<()>,
-    told: Arc<Mutex<Vec<NotifiedIntegration>>>,
+    notified: Arc<Mutex<Vec<NotifiedIntegration>>>,
     /// The numbers of partitions at the last check.
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
@@ -221,7 +221,10 @@ impl Keeper {
             Some((_, plan)) => Err(TopicsError::Missing(plan.name.clone())),
         };
         let lasts = holds_up && seen_to.is_err();
-        self.told.lock().iter().for_each(|told| told.monitor.condition(KafkaCondition::TopicMissing, lasts));
+        self.notified
+            .lock()
+            .iter()
+            .for_each(|notified| notified.monitor.condition(KafkaCondition::TopicMissing, lasts));
         seen_to?;
         if !missing.is_empty() {
             for (topic, plan) in &missing {
@@ -285,7 +288,7 @@ impl Keeper {
             tracing::error!(
                 target: KAFKA, topic, "the topic was made anew: every agent's last event is written to it again"
             );
-            write_all_again(&self.told.lock(), news);
+            write_all_again(&self.notified.lock(), news);
         }
         Ok(())
     }
@@ -293,11 +296,11 @@ impl Keeper {
 
 /// Has everything on `current` written again. A producer that noticed that it begins anew has said so by now, and no other
 /// will.
-fn write_all_again(told: &[NotifiedIntegration], news: &Receiver<TopicNews>) {
-    told.iter().for_each(|told| told.monitor.forget_offsets());
+fn write_all_again(notified: &[NotifiedIntegration], news: &Receiver<TopicNews>) {
+    notified.iter().for_each(|notified| notified.monitor.forget_offsets());
     // What a check has just found is no longer news, whatever it was.
     while news.try_recv().is_ok() {}
-    told.iter().for_each(|told| told.comparison.write_all());
+    notified.iter().for_each(|notified| notified.comparison.write_all());
 }
 
 /// How long to wait for the next check.
@@ -354,7 +357,7 @@ mod tests {
     fn written(noticed_before: usize) -> Vec<usize> {
         let (sender, news) = crossbeam_channel::bounded(1);
         let comparer = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap();
-        let told: Vec<NotifiedIntegration> = ["a", "b", "c"]
+        let notified: Vec<NotifiedIntegration> = ["a", "b", "c"]
             .into_iter()
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
@@ -364,21 +367,21 @@ mod tests {
                 NotifiedIntegration { monitor, comparison }
             })
             .collect();
-        told[..noticed_before].iter().for_each(|told| told.monitor.on_current(0, 0));
+        notified[..noticed_before].iter().for_each(|notified| notified.monitor.on_current(0, 0));
         assert_eq!(news.is_empty(), noticed_before == 0);
-        let mut written = vec![0; told.len()];
-        let mut look = || {
-            write_all_again(&told, &news);
-            for (told, written) in told.iter().zip(&mut written) {
-                *written += usize::from(told.comparison.take_again() == Again::All);
+        let mut written = vec![0; notified.len()];
+        let mut check = || {
+            write_all_again(&notified, &news);
+            for (notified, written) in notified.iter().zip(&mut written) {
+                *written += usize::from(notified.comparison.take_again() == Again::All);
             }
         };
-        look();
+        check();
         for partition in 0..3 {
             for offset in 1..4 {
-                told.iter().for_each(|told| told.monitor.on_current(partition, offset));
+                notified.iter().for_each(|notified| notified.monitor.on_current(partition, offset));
                 if news.try_recv().is_ok() {
-                    look();
+                    check();
                 }
             }
         }
@@ -398,9 +401,9 @@ mod tests {
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
         monitor.set_keeper(sender);
         let comparison = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka);
-        let told = [NotifiedIntegration { monitor: Arc::clone(&monitor), comparison }];
+        let notified = [NotifiedIntegration { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);
-        write_all_again(&told, &news);
+        write_all_again(&notified, &news);
         monitor.on_current(0, 3);
         monitor.on_current(0, 4);
         assert!(news.is_empty());
