@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rtalink::config::model::Kafka;
 use rtalink::contract::header;
 use rtalink::journal::message::{Batch, Message, Route};
-use rtalink::journal::send_window::Limits;
+use rtalink::journal::send_window::WindowLimits;
 use rtalink::journal::store::{self, Sync};
 use rtalink::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::kafka::observer::Observer;
@@ -111,12 +111,12 @@ fn publisher(
     sync: Sync,
     observer: Arc<dyn Observer>,
 ) -> (Publisher, PublishHandle) {
-    let mut store = store::open(&store::Settings { directory: store_folder.to_owned(), sync }).unwrap().store;
+    let mut store = store::open(&store::StoreSettings { directory: store_folder.to_owned(), sync }).unwrap().store;
     let stored = store.integration("avaya-1").unwrap();
     let lanes = [LaneStart { integration: "avaya-1".into(), stored, keeps_events: false }];
-    let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
+    let window = WindowLimits { messages: kafka.queue_events, bytes: WindowLimits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
-    let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();
+    let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::UnobservedStore)).unwrap();
     let publisher = Publisher::start(kafka, None, journal, |_| Arc::clone(&observer)).unwrap();
     let handle = publisher.handle("avaya-1").unwrap();
     (publisher, handle)

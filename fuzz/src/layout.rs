@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use rtalink::config;
 use rtalink::wire::encoding::Encoding;
 use rtalink::wire::layout::{
-    Column, ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups, builtin,
+    Column, ColumnSpec, ExtraFields, FieldPlace, FieldStyle, Framing, LayoutSpec, Repeat, SkillGroups, builtin,
 };
 use rtalink::wire::states::{Direction, Mode, StateTable};
 use rtalink::wire::words::Words;
@@ -136,14 +136,14 @@ struct Places {
 }
 
 impl Places {
-    fn place(&mut self, u: &mut Unstructured<'_>) -> Result<Option<Place>> {
+    fn place(&mut self, u: &mut Unstructured<'_>) -> Result<Option<FieldPlace>> {
         if !self.is_fixed {
             return Ok(None);
         }
         let width = u.int_in_range(1..=12)?;
         let at = if u.ratio(1_u8, 8_u8)? { u.int_in_range(0..=20)? } else { self.next };
         self.next = self.next.max(at + width);
-        Ok(Some(Place { at, width }))
+        Ok(Some(FieldPlace { at, width }))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
 
@@ -21,11 +21,11 @@ enum Told<'a> {
 /// From -9999 to 9999, as far as RFC 3339 goes.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-fn check(entry: &Entry, encoding: Encoding) {
+fn check(entry: &CaptureEntry, encoding: Encoding) {
     let line = entry.to_line().unwrap_or_else(|error| panic!("{entry:?} cannot be written: {error}"));
     assert!(!line.contains('\n'), "{line:?} is more than a line");
     // Text that is written is ASCII, which every encoding has.
-    let read = Entry::parse(&line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let read = CaptureEntry::parse(&line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
     assert_eq!(&read, entry, "{line}");
     assert_eq!(read.to_line().ok(), Some(line));
 }
@@ -41,12 +41,12 @@ fn run(input: &[u8]) -> Result<()> {
             Told::Data(bytes) => Happening::Data(bytes.to_vec()),
             Told::Close => Happening::Close,
         };
-        check(&Entry { at, connection, happening }, Encoding::Ascii);
+        check(&CaptureEntry { at, connection, happening }, Encoding::Ascii);
         return Ok(());
     }
     for line in String::from_utf8_lossy(input).lines() {
         for (_, encoding) in Encoding::NAMES {
-            match Entry::parse(line, encoding) {
+            match CaptureEntry::parse(line, encoding) {
                 Ok(entry) => check(&entry, encoding),
                 Err(error) => drop(error.to_string()),
             }

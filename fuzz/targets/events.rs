@@ -11,16 +11,16 @@ use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use rtalink::config::model::Format;
-use rtalink::mapping::annotate::{Annotation, NoUser};
-use rtalink::mapping::key::Level;
-use rtalink::mapping::tables::{Activity, User};
+use rtalink::contract::header;
 use rtalink::contract::{self, v1};
 use rtalink::kafka::encode::Encoder;
-use rtalink::contract::header;
+use rtalink::mapping::annotate::{Annotation, NoUser};
+use rtalink::mapping::key::MatchLevel;
+use rtalink::mapping::tables::{Activity, User};
+use rtalink::time::Timestamp;
 use rtalink::tracker::agent_state::{AgentState, RideAlong, SkillList};
 use rtalink::tracker::event::{AgentEvent, Cause, Evidence, Previous};
 use rtalink::tracker::since::Quality;
-use rtalink::time::Timestamp;
 use rtalink::wire::states::{Direction, Mode};
 
 /// A message with times in it, which others may have written with more or fewer nanoseconds than a second has.
@@ -53,8 +53,8 @@ impl Timed for v1::FeedStatus {
 fn round_trip<M: Timed>(schema: &str, message: &M) {
     // No form: a time beyond the calendar, which only others could have written.
     let Ok(json) = contract::message_to_json(schema, message) else { return };
-    let back: M =
-        contract::from_json(schema, &json).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
+    let back: M = contract::from_json(schema, &json)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&json)));
     let again = contract::message_to_json(schema, &back).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&again));
     assert_eq!(back, message.in_time());
@@ -142,7 +142,13 @@ fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
         external_activity: text(u)?,
         activity_base: text(u)?,
         activity: optional(u, activity)?,
-        level: *u.choose(&[Level::Exact, Level::Base, Level::Mode, Level::Default, Level::None])?,
+        level: *u.choose(&[
+            MatchLevel::Exact,
+            MatchLevel::Base,
+            MatchLevel::Mode,
+            MatchLevel::Default,
+            MatchLevel::None,
+        ])?,
         previous_external_activity: optional(u, text)?,
         previous_activity: optional(u, activity)?,
         activity_since: optional(u, time)?,

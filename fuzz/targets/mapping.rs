@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, Rows, USERS_HEADER};
-use rtalink::mapping::key::{self, ActivityKey, Level};
+use rtalink::mapping::files::{self, ACTIVITIES_HEADER, MappingRows, RowProblem, USERS_HEADER};
+use rtalink::mapping::key::{self, ActivityKey, MatchLevel};
 use rtalink::mapping::spelling;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::tracker::agent_state::{AgentState, SkillList};
@@ -41,8 +41,8 @@ fn check_problems(file: &[u8], problems: &[RowProblem]) {
 /// The same file however its values are written.
 fn check_rows<T: PartialEq + std::fmt::Debug>(
     header: [&str; 3],
-    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
-    read: &Rows<T>,
+    parse: impl Fn(&[u8]) -> Result<MappingRows<T>, Vec<RowProblem>>,
+    read: &MappingRows<T>,
     row: impl Fn((&String, &Arc<T>)) -> [String; 3],
 ) {
     let rows = || read.rows.iter().map(&row);
@@ -113,10 +113,13 @@ fn check_activities(file: &[u8]) {
             match first {
                 Some((activity, expected)) => assert_eq!((found.as_ref(), level), (Some(activity), expected)),
                 None => {
-                    let expected =
-                        if key.takes_default() { (Some(default.clone()), Level::Default) } else { (None, Level::None) };
+                    let expected = if key.takes_default() {
+                        (Some(default.clone()), MatchLevel::Default)
+                    } else {
+                        (None, MatchLevel::None)
+                    };
                     assert_eq!((found, level), expected);
-                    assert_eq!(level == Level::None, matches!(mode, Mode::Unknown | Mode::Unstaff | Mode::Logoff));
+                    assert_eq!(level == MatchLevel::None, matches!(mode, Mode::Unknown | Mode::Unstaff | Mode::Logoff));
                 }
             }
         }

@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use rtalink::capture::{Entry, Happening};
 use rtalink::capture::pseudonym::Pseudonyms;
-use rtalink::capture::pseudonymise::{Counts, Pseudonymiser};
+use rtalink::capture::pseudonymise::{MaskedCounts, Pseudonymiser};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::decode::Decoder;
 use rtalink::wire::framing::Run;
@@ -26,10 +26,10 @@ use rtalink_fuzz::{chunks, feed, layout};
 /// When records count as received.
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
-fn masked(layout: &LayoutSpec, zone: &str, cut: &[&[u8]]) -> (Vec<u8>, Counts) {
+fn masked(layout: &LayoutSpec, zone: &str, cut: &[&[u8]]) -> (Vec<u8>, MaskedCounts) {
     let plan = Plan::compile(layout, zone).unwrap_or_else(|error| panic!("{error}"));
     let mut pseudonymiser = Pseudonymiser::new(plan, Pseudonyms::new(b"fuzz"));
-    let entries = cut.iter().map(|bytes| Entry {
+    let entries = cut.iter().map(|bytes| CaptureEntry {
         at: Timestamp::from_micros(0),
         connection: 0,
         happening: Happening::Data(bytes.to_vec()),

@@ -15,7 +15,9 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use rtalink::journal::store::{self, AgentRow, MappingVersion, OpenError, Opened, Row, Settings, Store, StoreError, Sync, Write};
+use rtalink::journal::store::{
+    self, AgentRow, JournalRow, MappingVersion, OpenError, Opened, Store, StoreError, StoreSettings, Sync, Write,
+};
 use rtalink::time::Timestamp;
 
 const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
@@ -27,7 +29,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// All that a store says.
 #[derive(Debug, PartialEq)]
 struct Content {
-    integrations: Vec<(String, Vec<Row>, Vec<Vec<u8>>)>,
+    integrations: Vec<(String, Vec<JournalRow>, Vec<Vec<u8>>)>,
     mapping: Vec<Option<(u64, u64)>>,
 }
 
@@ -56,7 +58,9 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
             Write::Checkpoint { integration: number, covered_to: 10, agents: &agents, feed: b"feed", recovered: true };
         let writes = [batch(0, &small), batch(10, &large), batch(25, &small), checkpoint];
         store.commit(&writes).unwrap_or_else(|error| panic!("{error}"));
-        store.set_mapping_versions(&[MappingVersion { integration: id.into(), version: 5, content: 6 }]).unwrap_or_else(|error| panic!("{error}"));
+        store
+            .set_mapping_versions(&[MappingVersion { integration: id.into(), version: 5, content: 6 }])
+            .unwrap_or_else(|error| panic!("{error}"));
     }
     let content = content(&mut store).unwrap_or_else(|error| panic!("{error}"));
     let running = files(&folder);
@@ -65,7 +69,7 @@ static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
 });
 
 fn open(folder: &Path) -> std::result::Result<Opened, OpenError> {
-    store::open(&Settings { directory: folder.into(), sync: Sync::Normal })
+    store::open(&StoreSettings { directory: folder.into(), sync: Sync::Normal })
 }
 
 fn files(folder: &Path) -> Files {
@@ -84,9 +88,9 @@ fn content(store: &mut Store) -> std::result::Result<Content, StoreError> {
     for id in IDS {
         let known = store.integration(id)?;
         let reader = store.reader()?;
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<JournalRow> = Vec::new();
         loop {
-            let found = reader.batches(known.number, rows.last().map_or(0, Row::end), usize::MAX)?;
+            let found = reader.batches(known.number, rows.last().map_or(0, JournalRow::end), usize::MAX)?;
             if found.is_empty() {
                 break;
             }

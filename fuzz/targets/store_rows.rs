@@ -14,17 +14,17 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use rtalink::capture::{Entry, Happening};
-use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
+use rtalink::capture::{CaptureEntry, Happening};
+use rtalink::contract::header;
+use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::engine::Engine;
 use rtalink::engine::replay::Replay;
+use rtalink::journal::message::{Message, Route};
 use rtalink::journal::row;
-use rtalink::journal::message::{Message, Route, };
-use rtalink::contract::header;
-use rtalink::tracker::saved::SavedFeed;
-use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
-use rtalink::contract::saved::{self, StoredAgent};
+use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::time::Timestamp;
+use rtalink::tracker::saved::SavedFeed;
+use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 
@@ -102,13 +102,8 @@ fn message(u: &mut Unstructured<'_>) -> Result<Message> {
 fn engine() -> Replay {
     let layout = builtin::get("cisco-icm-20").unwrap_or_else(|| unreachable!("it is built in"));
     let plan = Plan::compile(&layout, "UTC").unwrap_or_else(|error| unreachable!("{error}"));
-    let settings = Settings {
-        fixed: Fixed {
-            acd: 1,
-            details: true,
-            mode: FeedMode::Snapshot,
-            snapshot_end: SnapshotEnd::Idle,
-        },
+    let settings = TrackerSettings {
+        fixed: Fixed { acd: 1, details: true, mode: FeedMode::Snapshot, snapshot_end: SnapshotEnd::Idle },
         thresholds: Thresholds {
             snapshot_idle: Duration::from_millis(500),
             logout_after: 1,
@@ -152,10 +147,10 @@ fn go_on(agents: Vec<StoredAgent>, feed: &SavedFeed) {
             text += "\n";
         }
         let at = begin.plus(Duration::from_secs(3 * round as u64));
-        replay.play(&Entry { at, connection: 0, happening: Happening::Data(text.into_bytes()) }, &mut findings);
+        replay.play(&CaptureEntry { at, connection: 0, happening: Happening::Data(text.into_bytes()) }, &mut findings);
     }
     let at = begin.plus(Duration::from_secs(300));
-    replay.play(&Entry { at, connection: 0, happening: Happening::Close }, &mut findings);
+    replay.play(&CaptureEntry { at, connection: 0, happening: Happening::Close }, &mut findings);
     replay.finish(&mut findings);
     replay.engine_mut().current();
     assert!(!findings.is_empty());

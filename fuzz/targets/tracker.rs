@@ -22,21 +22,21 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config;
+use rtalink::config::mapping as mapping_files;
 use rtalink::config::model::{Config, Format, Integration};
-use rtalink::capture::{Entry, Happening};
+use rtalink::contract::saved;
+use rtalink::engine::replay::Replay;
+use rtalink::engine::{Engine, Finding};
+use rtalink::kafka::encode::Encoder;
 use rtalink::mapping::annotate::Published;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::engine::{Engine, Finding};
-use rtalink::config::mapping as mapping_files;
-use rtalink::engine::replay::Replay;
-use rtalink::kafka::encode::Encoder;
+use rtalink::time::Timestamp;
 use rtalink::tracker::event::{AgentEvent, Cause};
 use rtalink::tracker::saved::SavedAgent;
-use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
-use rtalink::contract::saved;
-use rtalink::time::Timestamp;
+use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
@@ -44,7 +44,7 @@ use rtalink_fuzz::{chunks, feed, layout};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Entry(Entry),
+    Entry(CaptureEntry),
     Mapping(usize),
     Thresholds(Thresholds),
     /// Records cut by another layout, on the connection that speaks.
@@ -55,7 +55,7 @@ enum Step {
 
 /// What is played.
 struct Play {
-    settings: Settings,
+    settings: TrackerSettings,
     plan: Arc<Plan>,
     other: Arc<Plan>,
     mapping: Arc<MappingTables>,
@@ -220,7 +220,11 @@ impl<'a> Player<'a> {
         assert_eq!(event.sequence, before.map_or(0, |before| before.sequence) + 1, "a hole before {event:?}");
         if let Some(Seen { last, .. }) = before {
             let previous = event.previous.as_ref().unwrap_or_else(|| panic!("no previous: {event:?}"));
-            assert_eq!((&previous.state, previous.state_since), (&last.state, last.state_since), "another previous: {event:?}");
+            assert_eq!(
+                (&previous.state, previous.state_since),
+                (&last.state, last.state_since),
+                "another previous: {event:?}"
+            );
         }
         self.seen.insert(key, Seen { sequence: event.sequence, last: event });
     }
@@ -262,13 +266,13 @@ fn settled(saved: &SavedAgent, is_snapshot_mode: bool) -> SavedAgent {
     SavedAgent { last_seen, start: moves(saved.start), state_seen: moves(saved.state_seen), ..saved.clone() }
 }
 
-fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Result<Settings> {
+fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Result<TrackerSettings> {
     let duration = |u: &mut Unstructured<'_>| -> Result<Duration> {
         Ok(Duration::from_millis(*u.choose(&[500, 1, 2_000, 10_000, 30_000, 86_400_000])?))
     };
     let mode = *u.choose(&[FeedMode::Snapshot, FeedMode::Snapshot, FeedMode::Delta, FeedMode::Event])?;
     let end = *u.choose(&[SnapshotEnd::Repeat, SnapshotEnd::Idle, SnapshotEnd::Marker])?;
-    Ok(Settings {
+    Ok(TrackerSettings {
         fixed: Fixed {
             acd: u.int_in_range(1..=2)?,
             details: u.arbitrary()?,
@@ -312,7 +316,7 @@ fn steps(u: &mut Unstructured<'_>, layout: &LayoutSpec, other: &LayoutSpec, plan
         let millis = *u.choose(&[0, 1, 100, 499, 500, 3_000, 3_000, 3_000, 31_000, 3_600_000, 4_000_000_000])?;
         at = at.plus(Duration::from_millis(millis));
         let connection = u64::from(u.ratio(1_u8, 8_u8)?);
-        let entry = |happening| Step::Entry(Entry { at, connection, happening });
+        let entry = |happening| Step::Entry(CaptureEntry { at, connection, happening });
         steps.push(match u.int_in_range(0..=23)? {
             0 => entry(Happening::Open { peer: "10.1.2.3:40000".to_owned() }),
             1 => entry(Happening::Close),
@@ -372,9 +376,9 @@ fn check(play: &Play, u: &mut Unstructured<'_>) -> Result<()> {
     let mut cut = Vec::new();
     for step in &play.steps {
         match step {
-            Step::Entry(Entry { at, connection, happening: Happening::Data(bytes) }) => {
+            Step::Entry(CaptureEntry { at, connection, happening: Happening::Data(bytes) }) => {
                 let pieces = chunks(u, bytes)?.into_iter().map(|piece| Happening::Data(piece.to_vec()));
-                let entry = |happening| Step::Entry(Entry { at: *at, connection: *connection, happening });
+                let entry = |happening| Step::Entry(CaptureEntry { at: *at, connection: *connection, happening });
                 // No bytes at all are heard of, too.
                 if bytes.is_empty() { cut.push(step.clone()) } else { cut.extend(pieces.map(entry)) }
             }
@@ -396,7 +400,7 @@ fn scenario(input: &[u8]) -> Option<Play> {
     let plan = Plan::compile(layout, time_zone).ok()?;
     let entries = capture.lines().filter_map(|line| match line.contains("\"restart\":true") {
         true => Some(Step::Restart),
-        false => Entry::parse(line, layout.encoding).ok().map(Step::Entry),
+        false => CaptureEntry::parse(line, layout.encoding).ok().map(Step::Entry),
     });
     let steps = entries.take(60).collect();
     Some(Play { settings: settings.clone(), other: plan.clone(), plan, mapping: mappings[id].clone(), steps })

@@ -27,7 +27,7 @@ use crate::wire::encoding::Encoding;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CaptureEntry {
     /// When it happened.
     pub at: Timestamp,
     /// Tells twins apart; 0 unless the file says otherwise.
@@ -98,7 +98,7 @@ pub enum CaptureError {
     Happening,
 }
 
-impl Entry {
+impl CaptureEntry {
     /// Reads one line. `text` is encoded to the layout's encoding.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ mod tests {
             r#"{"at":"2026-01-05T08:00:09.000Z","close":true}"#,
         ];
         for line in lines {
-            let entry = Entry::parse(line, Encoding::Utf8).unwrap();
+            let entry = CaptureEntry::parse(line, Encoding::Utf8).unwrap();
             assert_eq!(entry.to_line().unwrap(), line);
         }
     }
@@ -173,9 +173,9 @@ mod tests {
     #[test]
     fn text_takes_the_layouts_encoding() {
         let line = r#"{"at":"2026-01-05T08:00:00Z","text":"Müller"}"#;
-        let entry = Entry::parse(line, Encoding::Iso8859_1).unwrap();
+        let entry = CaptureEntry::parse(line, Encoding::Iso8859_1).unwrap();
         assert_eq!(entry.happening, Happening::Data(b"M\xFCller".to_vec()));
-        assert!(matches!(Entry::parse(line, Encoding::Ascii), Err(CaptureError::Encoding('ü'))));
+        assert!(matches!(CaptureEntry::parse(line, Encoding::Ascii), Err(CaptureError::Encoding('ü'))));
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
             "",
         ];
         for line in cases {
-            assert!(Entry::parse(line, Encoding::Utf8).is_err(), "{line}");
+            assert!(CaptureEntry::parse(line, Encoding::Utf8).is_err(), "{line}");
         }
     }
 }

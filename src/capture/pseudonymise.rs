@@ -17,7 +17,7 @@ use crate::wire::mask::{Masked, Masker, anything};
 use crate::wire::plan::Plan;
 
 use super::pseudonym::Pseudonyms;
-use super::{Entry, Happening};
+use super::{CaptureEntry, Happening};
 
 /// Bytes that may wait for the end of a record.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
@@ -29,7 +29,7 @@ pub struct TooMuchWaits(u64);
 
 /// What became of the lines so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct MaskedCounts {
     /// Valid records, with pseudonyms.
     pub records: u64,
     /// Markers and skipped lines.
@@ -40,7 +40,7 @@ pub struct Counts {
     pub changed: u64,
 }
 
-impl Counts {
+impl MaskedCounts {
     fn add(&mut self, masked: Masked) {
         match masked {
             Masked::Record => self.records += 1,
@@ -66,7 +66,7 @@ struct Stream {
 
 #[derive(Debug)]
 enum Waiting {
-    Ready(Entry),
+    Ready(CaptureEntry),
     Data { at: Timestamp, connection: u64, stream: u64, length: usize },
 }
 
@@ -82,7 +82,7 @@ pub struct Pseudonymiser {
     opened: u64,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
-    counts: Counts,
+    counts: MaskedCounts,
 }
 
 impl Pseudonymiser {
@@ -97,12 +97,12 @@ impl Pseudonymiser {
             opened: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            counts: Counts::default(),
+            counts: MaskedCounts::default(),
         }
     }
 
     /// Returns what became of the lines so far.
-    pub const fn counts(&self) -> Counts {
+    pub const fn counts(&self) -> MaskedCounts {
         self.counts
     }
 
@@ -110,19 +110,19 @@ impl Pseudonymiser {
     ///
     /// # Errors
     /// When too much waits for the end of a record.
-    pub fn push(&mut self, entry: Entry, out: &mut Vec<Entry>) -> Result<(), TooMuchWaits> {
-        let Entry { at, connection, happening } = entry;
+    pub fn push(&mut self, entry: CaptureEntry, out: &mut Vec<CaptureEntry>) -> Result<(), TooMuchWaits> {
+        let CaptureEntry { at, connection, happening } = entry;
         match happening {
             Happening::Open { .. } => {
                 self.end(connection);
                 self.begin(connection);
                 let happening = Happening::Open { peer: String::new() };
-                self.waiting.push_back(Waiting::Ready(Entry { at, connection, happening }));
+                self.waiting.push_back(Waiting::Ready(CaptureEntry { at, connection, happening }));
             }
             Happening::Data(bytes) => self.data(at, connection, &bytes),
             Happening::Close => {
                 self.end(connection);
-                self.waiting.push_back(Waiting::Ready(Entry { at, connection, happening }));
+                self.waiting.push_back(Waiting::Ready(CaptureEntry { at, connection, happening }));
             }
         }
         self.pass_on(out);
@@ -135,7 +135,7 @@ impl Pseudonymiser {
     }
 
     /// Ends the capture: what is left of records becomes filler.
-    pub fn finish(&mut self, out: &mut Vec<Entry>) {
+    pub fn finish(&mut self, out: &mut Vec<CaptureEntry>) {
         let mut open: Vec<u64> = self.open.keys().copied().collect();
         open.sort_unstable();
         open.into_iter().for_each(|connection| self.end(connection));
@@ -202,7 +202,7 @@ impl Pseudonymiser {
     }
 
     /// Passes on what is masked, from the front.
-    fn pass_on(&mut self, out: &mut Vec<Entry>) {
+    fn pass_on(&mut self, out: &mut Vec<CaptureEntry>) {
         while let Some(front) = self.waiting.pop_front() {
             match front {
                 Waiting::Ready(entry) => out.push(entry),
@@ -214,7 +214,7 @@ impl Pseudonymiser {
                     };
                     self.waiting_bytes -= length;
                     let bytes = ready.drain(..length).collect();
-                    out.push(Entry { at, connection, happening: Happening::Data(bytes) });
+                    out.push(CaptureEntry { at, connection, happening: Happening::Data(bytes) });
                 }
             }
         }
@@ -249,7 +249,7 @@ struct Mask<'a> {
     plan: &'a Plan,
     masker: &'a mut Masker,
     pseudonyms: &'a mut Pseudonyms,
-    counts: &'a mut Counts,
+    counts: &'a mut MaskedCounts,
 }
 
 impl Mask<'_> {

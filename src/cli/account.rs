@@ -75,11 +75,11 @@ impl Account {
     }
 
     /// With the figures of what was played.
-    pub(super) fn close(self, replay: &Replay) -> Closed {
+    pub(super) fn close(self, replay: &Replay) -> ClosedAccount {
         let engine = replay.engine();
         let survey = replay.survey();
         let codes = survey.map(|survey| survey.codes()).unwrap_or_default();
-        Closed {
+        ClosedAccount {
             account: self,
             totals: engine.totals(),
             agents: engine.tracker().table().iter().count(),
@@ -92,7 +92,7 @@ impl Account {
 
 /// An account to be shown.
 #[derive(Debug)]
-pub(super) struct Closed {
+pub(super) struct ClosedAccount {
     account: Account,
     totals: Totals,
     agents: usize,
@@ -121,7 +121,7 @@ const fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for ClosedAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { account, totals, agents, logged_in, codes, other_codes } = self;
         let Totals { records, invalid, skipped, markers, complete_snapshots, incomplete_snapshots, .. } = totals;
@@ -185,8 +185,8 @@ mod tests {
         Finding::Snapshot(SnapshotEvent { complete: true, period: millis.map(Duration::from_millis) })
     }
 
-    fn closed(account: Account, totals: Totals) -> Closed {
-        Closed { account, totals, agents: 0, logged_in: 0, codes: Vec::new(), other_codes: 0 }
+    fn closed(account: Account, totals: Totals) -> ClosedAccount {
+        ClosedAccount { account, totals, agents: 0, logged_in: 0, codes: Vec::new(), other_codes: 0 }
     }
 
     #[test]
@@ -233,7 +233,7 @@ statuses   0
             incomplete_snapshots: 1,
             events: 3,
         };
-        let closed = Closed {
+        let closed = ClosedAccount {
             agents: 12,
             logged_in: 11,
             codes: vec![("95".to_owned(), 7), ("\u{1b}".to_owned(), 1)],

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::capture::{Entry, Happening};
+use crate::capture::{CaptureEntry, Happening};
 use crate::config::model::LogFormat;
 use crate::sources::rta::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
@@ -73,11 +73,11 @@ struct Output {
     path: PathBuf,
     lines: Lines,
     written: u64,
-    ready: Vec<Entry>,
+    ready: Vec<CaptureEntry>,
 }
 
 impl Output {
-    fn put(&mut self, entry: Entry) -> anyhow::Result<()> {
+    fn put(&mut self, entry: CaptureEntry) -> anyhow::Result<()> {
         self.lines.push(entry, &mut self.ready)?;
         self.write()
     }
@@ -122,7 +122,7 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
         target: CLI, address = %listener.local_addr()?, file = %output.path.display(), "recording; Ctrl-C ends"
     );
     let stop = on_signal()?;
-    let (entries, mut queue) = mpsc::channel::<Entry>(QUEUE);
+    let (entries, mut queue) = mpsc::channel::<CaptureEntry>(QUEUE);
     let writer = tokio::task::spawn_blocking(move || -> anyhow::Result<Output> {
         while let Some(entry) = queue.blocking_recv() {
             output.put(entry)?;
@@ -170,10 +170,10 @@ async fn follow(
     mut stream: TcpStream,
     peer: SocketAddr,
     connection: u64,
-    entries: &mpsc::Sender<Entry>,
+    entries: &mpsc::Sender<CaptureEntry>,
     stop: &CancellationToken,
-) -> Result<(), mpsc::error::SendError<Entry>> {
-    let entry = |happening| Entry { at: Timestamp::now(), connection, happening };
+) -> Result<(), mpsc::error::SendError<CaptureEntry>> {
+    let entry = |happening| CaptureEntry { at: Timestamp::now(), connection, happening };
     entries.send(entry(Happening::Open { peer: peer.to_string() })).await?;
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::capture::Entry;
+use crate::capture::CaptureEntry;
 use crate::wire::encoding::Encoding;
 
 /// Most bytes of a line of a capture: a read of a connection as base64 takes far less.
@@ -16,7 +16,10 @@ const LONGEST_LINE: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// When there is no such file. Each entry may be an error, with the name of the file and the number of the line.
-pub(super) fn entries(path: &Path, encoding: Encoding) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Entry>>> {
+pub(super) fn entries(
+    path: &Path,
+    encoding: Encoding,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<CaptureEntry>>> {
     let name = path.display().to_string();
     let mut lines = BufReader::new(File::open(path).with_context(|| format!("cannot read {name}"))?);
     let mut bytes = Vec::new();
@@ -28,7 +31,7 @@ pub(super) fn entries(path: &Path, encoding: Encoding) -> anyhow::Result<impl It
             match next(&mut lines, &mut bytes).with_context(|| format!("{name}:{number}")) {
                 Ok(Some("")) => {}
                 Ok(Some(line)) => {
-                    return Some(Entry::parse(line, encoding).with_context(|| format!("{name}:{number}")));
+                    return Some(CaptureEntry::parse(line, encoding).with_context(|| format!("{name}:{number}")));
                 }
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-use crate::capture::Entry;
+use crate::capture::CaptureEntry;
 use crate::capture::pseudonym::Pseudonyms;
 use crate::capture::pseudonymise::Pseudonymiser;
 use crate::service::captures;
@@ -46,7 +46,7 @@ pub(super) enum Lines {
 }
 
 impl Lines {
-    pub(super) fn push(&mut self, entry: Entry, out: &mut Vec<Entry>) -> anyhow::Result<()> {
+    pub(super) fn push(&mut self, entry: CaptureEntry, out: &mut Vec<CaptureEntry>) -> anyhow::Result<()> {
         match self {
             Self::AsTheyCome => out.push(entry),
             Self::Pseudonymised { pseudonymiser, .. } => pseudonymiser.push(entry, out)?,
@@ -54,7 +54,7 @@ impl Lines {
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, out: &mut Vec<Entry>) {
+    pub(super) fn finish(&mut self, out: &mut Vec<CaptureEntry>) {
         if let Self::Pseudonymised { pseudonymiser, .. } = self {
             pseudonymiser.finish(out);
         }

@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use crate::config::Problem;
 
-use super::configuration::{self, Taken};
+use super::configuration::{self, UnavailableAddress};
 use super::output::stdout;
 
 /// Validates a configuration and everything it names: every problem with file, line and a hint.
@@ -24,15 +24,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut loaded = configuration::load(&args.config);
-    let taken = configuration::ports_taken(&loaded).into_iter().map(|Taken { origin, message, is_in_use }| {
-        if is_in_use {
-            let hint = "fine if the service is running; otherwise choose another address or port";
-            Problem::warning(origin, message).hint(hint)
-        } else {
-            let hint = "does this machine have the address, and this user the right to the port (below 1024)?";
-            Problem::error(origin, message).hint(hint)
-        }
-    });
+    let taken =
+        configuration::ports_taken(&loaded).into_iter().map(|UnavailableAddress { origin, message, is_in_use }| {
+            if is_in_use {
+                let hint = "fine if the service is running; otherwise choose another address or port";
+                Problem::warning(origin, message).hint(hint)
+            } else {
+                let hint = "does this machine have the address, and this user the right to the port (below 1024)?";
+                Problem::error(origin, message).hint(hint)
+            }
+        });
     loaded.add(taken);
     let store = configuration::store(&loaded, &args.config);
     loaded.add(store);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use crate::config::mapping as mapping_files;
 use crate::config::model::{Config, Integration, Realtime};
 use crate::config::{self, Loaded, environment};
-use crate::journal::store::{self, Finding};
+use crate::journal::store::{self, ProbeFinding};
 use crate::kafka::properties::{self, Fault};
 use crate::service::{captures, tls_files};
 use crate::sources::rta::listener;
@@ -67,14 +67,14 @@ pub(super) fn store(loaded: &Loaded, path: &Path) -> Option<config::Problem> {
         return Some(config::Problem::warning(origin(), message));
     }
     match store::probe(&store.directory)? {
-        Finding::Refused(why) => Some(config::Problem::error(origin(), format!("[store] {why}"))),
-        Finding::InMemory(why) => {
+        ProbeFinding::Refused(why) => Some(config::Problem::error(origin(), format!("[store] {why}"))),
+        ProbeFinding::InMemory(why) => {
             let message = format!(
                 "[store] the directory {place} takes nothing ({why}): the service would start in memory, not ready"
             );
             Some(config::Problem::warning(origin(), message).hint("make it writable, with room"))
         }
-        Finding::Held(pid) => {
+        ProbeFinding::Held(pid) => {
             let by = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
             let message = format!("[store] the store in {place} is in use by {by}");
             Some(
@@ -108,7 +108,7 @@ pub(super) fn out_of_date_warnings(loaded: &Loaded) -> Vec<config::Problem> {
 pub(super) const RENEW: &str = "peers that look refuse it: renew it and send SIGHUP, or check the clock";
 
 /// An address that nobody can listen on now.
-pub(super) struct Taken {
+pub(super) struct UnavailableAddress {
     pub(super) origin: config::Origin,
     pub(super) message: String,
     /// Another process has it; otherwise this machine or this user cannot have it at all.
@@ -116,11 +116,15 @@ pub(super) struct Taken {
 }
 
 /// Ports that another process has, or that cannot be had.
-pub(super) fn ports_taken(loaded: &Loaded) -> Vec<Taken> {
-    let taken = |port: &config::Port| {
+pub(super) fn ports_taken(loaded: &Loaded) -> Vec<UnavailableAddress> {
+    let taken = |port: &config::ListenAddress| {
         let error = listener::probe(port.address).err()?;
         let message = format!("{}: cannot listen on {}: {error}", port.what, port.address);
-        Some(Taken { origin: port.origin.clone(), message, is_in_use: error.kind() == ErrorKind::AddrInUse })
+        Some(UnavailableAddress {
+            origin: port.origin.clone(),
+            message,
+            is_in_use: error.kind() == ErrorKind::AddrInUse,
+        })
     };
     loaded.ports.iter().filter_map(taken).collect()
 }
@@ -133,7 +137,7 @@ pub(super) fn valid(path: &Path) -> anyhow::Result<Config> {
 /// The configuration for a service that is about to listen: a port in use is an error.
 pub(super) fn for_service(path: &Path) -> Loaded {
     let mut loaded = load(path);
-    let taken = ports_taken(&loaded).into_iter().map(|Taken { origin, message, .. }| {
+    let taken = ports_taken(&loaded).into_iter().map(|UnavailableAddress { origin, message, .. }| {
         let hint = "another process has it, or this machine has no such address: choose another, or stop the other";
         config::Problem::error(origin, message).hint(hint)
     });

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, environment};
 use crate::integration::metrics_bridge::LatencySink;
 use crate::service::{Options, Service};
-use crate::simulate::feed::Feed;
-use crate::simulate::{self, Drive, FeedSettings, SimulateSettings, TruthSink};
+use crate::simulate::feed::SimulatedFeed;
+use crate::simulate::{self, Drive, SimulateSettings, SimulatedFeedSettings, TruthSink};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 use crate::time::Timestamp;
@@ -59,11 +59,11 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
     let stop = on_signal()?;
     let directory = tempfile::Builder::new().prefix("rtalink-demo-").tempdir()?;
     let layout = Arc::new(builtin::get(demo_files::LAYOUT).context("a built-in layout is missing")?);
-    let mut feed = FeedSettings::new(layout);
+    let mut feed = SimulatedFeedSettings::new(layout);
     feed.agents = usize::try_from(args.agents)?;
     feed.refresh = args.refresh;
     feed.drive = Drive::Pace(2.0);
-    let agents = Feed::new(&feed, Timestamp::now())?;
+    let agents = SimulatedFeed::new(&feed, Timestamp::now())?;
     let path = demo_files::write(directory.path(), agents.agents(), args.refresh, args.http)?;
 
     let loaded = config::load(&path, environment::of_process());

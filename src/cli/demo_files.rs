@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::mapping::files::USERS_HEADER;
-use crate::simulate::agent::Agent;
+use crate::simulate::agent::SimulatedAgent;
 
 /// Id of the demo's integration.
 pub(super) const INTEGRATION: &str = "demo";
@@ -32,7 +32,12 @@ AUX,23,Other auxiliary work
 ";
 
 /// Writes everything into `directory`; returns the path of the configuration.
-pub(super) fn write(directory: &Path, agents: &[Agent], refresh: Duration, http: SocketAddr) -> io::Result<PathBuf> {
+pub(super) fn write(
+    directory: &Path,
+    agents: &[SimulatedAgent],
+    refresh: Duration,
+    http: SocketAddr,
+) -> io::Result<PathBuf> {
     let mut users = csv::Writer::from_path(directory.join("users.csv"))?;
     users.write_record(USERS_HEADER)?;
     for (number, agent) in agents.iter().enumerate() {

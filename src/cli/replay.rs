@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::mapping as mapping_files;
-use crate::config::model::{Format, Integration, Privacy, Realtime};
+use crate::config::model::{Format, Integration, PrivacyConfig, Realtime};
 use crate::engine::replay::Replay;
 use crate::engine::{Engine, Finding};
 use crate::kafka::encode::Encoder;
@@ -65,7 +65,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// An engine for the integration, with nothing known.
-pub(super) fn replay(privacy: &Privacy, integration: &Integration, realtime: &Realtime) -> anyhow::Result<Replay> {
+pub(super) fn replay(
+    privacy: &PrivacyConfig,
+    integration: &Integration,
+    realtime: &Realtime,
+) -> anyhow::Result<Replay> {
     let plan = Plan::compile(&privacy.layout(&realtime.layout), &integration.time_zone)?;
     let tables = mapping_files::read(&integration.mapping).map_err(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::model::LogFormat;
-use crate::simulate::{self, Drive, FeedSettings, Scenario, SimulateSettings, TruthSink};
+use crate::simulate::{self, Drive, Scenario, SimulateSettings, SimulatedFeedSettings, TruthSink};
 use crate::telemetry::logs;
 use crate::telemetry::targets::CLI;
 
@@ -74,9 +74,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn feed(args: &Args) -> anyhow::Result<FeedSettings> {
+fn feed(args: &Args) -> anyhow::Result<SimulatedFeedSettings> {
     let (layout, integration) = configuration::layout(&args.layout, args.config.as_deref())?;
-    let mut feed = FeedSettings::new(layout);
+    let mut feed = SimulatedFeedSettings::new(layout);
     if let Some(integration) = integration {
         if integration.settings.thresholds.shortest_refresh_is_too_long_for(args.refresh) {
             let (shortest_refresh, refresh) = (integration.settings.thresholds.shortest_refresh, args.refresh);

@@ -2,18 +2,18 @@
 //! [`super::layout_checks`].
 
 use crate::wire::column::{Column, GroupPart, ValueKind};
-use crate::wire::layout::{ColumnSpec, Place, Repeat, SkillGroups};
+use crate::wire::layout::{ColumnSpec, FieldPlace, Repeat, SkillGroups};
 use crate::wire::moment;
 use crate::wire::record::MOST_SKILLS;
 
 use super::document::{Node, Value};
 use super::problem::Origin;
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::schema;
 use super::values;
 
 /// A column and where it is written.
-pub(super) struct Written {
+pub(super) struct WrittenColumn {
     pub(super) spec: ColumnSpec,
     pub(super) origin: Origin,
     /// `at` or `width` is given, if only one of them.
@@ -23,22 +23,22 @@ pub(super) struct Written {
 /// Groups of skills and where they are written.
 pub(super) struct WrittenSkills {
     pub(super) groups: SkillGroups,
-    pub(super) columns: Vec<Written>,
+    pub(super) columns: Vec<WrittenColumn>,
     pub(super) origin: Origin,
 }
 
 /// One item of `columns`: a name, or a table with `field`.
-pub(super) fn column(slot: Slot<'_>) -> Option<Written> {
+pub(super) fn column(slot: Slot<'_>) -> Option<WrittenColumn> {
     let origin = slot.node.origin.clone();
     let is_name = slot.as_text().is_some_and(|text| !(slot.node.origin.is_variable() && text.starts_with('{')));
     if is_name {
         let column = field(slot)?;
-        return Some(Written { spec: ColumnSpec::plain(column), origin, is_placed: false });
+        return Some(WrittenColumn { spec: ColumnSpec::plain(column), origin, is_placed: false });
     }
     if !matches!(slot.node.value, Value::Table(_) | Value::Text(_)) {
         return slot.wrong("the name of a column, or { field = \"…\" }", None);
     }
-    let table = Reader::open(slot, schema::COLUMN);
+    let table = TableReader::open(slot, schema::COLUMN);
     let column = table.required("field", "\"login_id\", or another column", field);
     let at = table.optional("at", values::integer(0..=usize::MAX));
     let width = table.optional("width", values::integer(1..=usize::MAX));
@@ -48,9 +48,9 @@ pub(super) fn column(slot: Slot<'_>) -> Option<Written> {
     }
     let column = column?;
     let format = table.optional("format", |slot| format(slot, column));
-    let place = at.zip(width).map(|(at, width)| Place { at, width });
+    let place = at.zip(width).map(|(at, width)| FieldPlace { at, width });
     let null = table.or("null", Vec::new(), values::list(values::text));
-    Some(Written { spec: ColumnSpec { column, null, place, format }, origin, is_placed })
+    Some(WrittenColumn { spec: ColumnSpec { column, null, place, format }, origin, is_placed })
 }
 
 fn field(slot: Slot<'_>) -> Option<Column> {
@@ -77,7 +77,7 @@ fn format(slot: Slot<'_>, column: Column) -> Option<String> {
 
 /// `skills = { columns = [...], repeat = ..., empty = ... }`.
 pub(super) fn skills(slot: Slot<'_>) -> Option<WrittenSkills> {
-    let table = Reader::open(slot, schema::SKILLS);
+    let table = TableReader::open(slot, schema::SKILLS);
     let columns = table.required("columns", "[\"skill\", \"level\"]", values::list(column));
     let repeat = table.required("repeat", "20, or \"rest\"", repeat);
     let empty = table.optional("empty", values::text);
@@ -100,7 +100,7 @@ fn repeat(slot: Slot<'_>) -> Option<Repeat> {
     values::integer(1..=MOST_SKILLS)(slot).map(Repeat::Times)
 }
 
-fn check_group(slot: Slot<'_>, columns: &[Written]) {
+fn check_group(slot: Slot<'_>, columns: &[WrittenColumn]) {
     for written in columns {
         let column = written.spec.column;
         if column.properties().in_group.is_none() {

@@ -35,11 +35,11 @@ pub(super) enum Value {
 /// Keys in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<DocumentEntry>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct DocumentEntry {
     pub(super) key: String,
     /// Where the key is written.
     pub(super) origin: Origin,
@@ -47,7 +47,7 @@ pub(super) struct Entry {
 }
 
 impl Table {
-    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+    pub(super) fn get(&self, key: &str) -> Option<&DocumentEntry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
@@ -96,7 +96,7 @@ impl Node {
 const SPOILS_ITS_LINE: [&str; 3] = ["string values must be quoted", "invalid basic string", "invalid literal string"];
 
 /// The content of a text, and what is wrong with its syntax.
-pub(super) struct Parsed {
+pub(super) struct ParsedDocument {
     pub(super) root: Node,
     pub(super) errors: Vec<Problem>,
     /// The first line from which the tree may be guesswork.
@@ -104,7 +104,7 @@ pub(super) struct Parsed {
 }
 
 /// Parses TOML text; `file` is for origins only.
-pub(super) fn parse(text: &str, file: &Arc<Path>) -> Parsed {
+pub(super) fn parse(text: &str, file: &Arc<Path>) -> ParsedDocument {
     let lines = Lines::new(text, file);
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut doubtful_from = usize::MAX;
@@ -129,7 +129,7 @@ pub(super) fn parse(text: &str, file: &Arc<Path>) -> Parsed {
     let file_origin = Origin::File(file.clone());
     let mut root = convert_root(root, &lines);
     root.origin = file_origin;
-    Parsed { root, errors: problems.into_iter().map(|(_, problem)| problem).collect(), doubtful_from }
+    ParsedDocument { root, errors: problems.into_iter().map(|(_, problem)| problem).collect(), doubtful_from }
 }
 
 fn convert_root(root: DeValue<'_>, lines: &Lines<'_>) -> Node {
@@ -151,7 +151,7 @@ fn convert(value: &DeValue<'_>, locate: &dyn Fn(usize) -> Origin, origin: &Origi
             keys.sort_by_key(|(key, _)| key.span().start);
             let entry = |(key, node): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
                 let key: &Spanned<std::borrow::Cow<'_, str>> = key;
-                Entry { key: key.get_ref().to_string(), origin: locate(key.span().start), node: child(node) }
+                DocumentEntry { key: key.get_ref().to_string(), origin: locate(key.span().start), node: child(node) }
             };
             Value::Table(Table { entries: keys.into_iter().map(entry).collect() })
         }

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::document::{Entry, Node, Table, Value};
+use super::document::{DocumentEntry, Node, Table, Value};
 use super::file;
 use super::problem::{Origin, Problem, Problems};
 
@@ -135,14 +135,14 @@ fn place(node: &mut Node, path: &[String], above: &[&str], new: Node) -> Result<
 /// The node of `key`, made if it is not there.
 fn entry<'t>(table: &'t mut Table, key: &str, above: &[&str], origin: &Origin) -> &'t mut Node {
     let is_layout_name = above == ["layout"];
-    let same = |entry: &Entry| {
+    let same = |entry: &DocumentEntry| {
         entry.key == key || (is_layout_name && entry.key.to_lowercase().replace('-', "_") == key.replace('-', "_"))
     };
     let index = table.entries.iter().position(same).unwrap_or_else(|| {
         let is_list = matches!((above, key), ([], "integration") | (["http"], "token"));
         let value = if is_list { Value::List(Vec::new()) } else { Value::Table(Table::default()) };
         let node = Node::new(origin.clone(), value);
-        table.entries.push(Entry { key: key.to_owned(), origin: origin.clone(), node });
+        table.entries.push(DocumentEntry { key: key.to_owned(), origin: origin.clone(), node });
         table.entries.len() - 1
     });
     &mut table.entries[index].node

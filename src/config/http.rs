@@ -10,7 +10,7 @@ use super::document::{Node, Value};
 use super::file;
 use super::model::{Http, Reading, Role, Token};
 use super::problem::Problem;
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::schema::{self, nearest};
 use super::secret::SecretHash;
 use super::values;
@@ -30,7 +30,7 @@ pub const LONGEST_NAME: usize = 64;
 const MAKE_ONE: &str = "make one with `openssl rand -hex 32`";
 
 /// Reads `[http]`.
-pub(super) fn read(http: &Reader<'_>, folder: &Path) -> Http {
+pub(super) fn read(http: &TableReader<'_>, folder: &Path) -> Http {
     let default = SocketAddr::from(([127, 0, 0, 1], 9464));
     let expected = "an IP address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\"";
     let readings = [("open", Reading::Open), ("token", Reading::Token)];
@@ -50,7 +50,7 @@ pub(super) fn read(http: &Reader<'_>, folder: &Path) -> Http {
     }
 }
 
-fn tokens(http: &Reader<'_>, folder: &Path) -> Vec<Token> {
+fn tokens(http: &TableReader<'_>, folder: &Path) -> Vec<Token> {
     let Some(slot) = http.slot("token") else { return Vec::new() };
     let expanded = slot.node.expanded().ok().flatten();
     let nodes: &[Node] = match &expanded.as_ref().unwrap_or(slot.node).value {
@@ -76,7 +76,7 @@ fn tokens(http: &Reader<'_>, folder: &Path) -> Vec<Token> {
             slot.error::<()>("expected a list of tables, [[http.token]]", None);
             continue;
         }
-        let table = Reader::open(slot, schema::TOKEN);
+        let table = TableReader::open(slot, schema::TOKEN);
         let Some(token) = token(&table, folder) else { continue };
         let problem = |key: &str, message: String| table.problems.add(Problem::error(table.origin_of(key), message));
         if tokens.iter().any(|other| other.name == token.name) {
@@ -93,7 +93,7 @@ fn tokens(http: &Reader<'_>, folder: &Path) -> Vec<Token> {
     tokens
 }
 
-fn token(table: &Reader<'_>, folder: &Path) -> Option<Token> {
+fn token(table: &TableReader<'_>, folder: &Path) -> Option<Token> {
     let name = table.required("name", "\"wallboard\"", name);
     let role = table.required("role", "\"viewer\", \"planner\", \"operator\" or \"admin\"", role);
     let keys = ["token_file", "token_sha256", "token"];

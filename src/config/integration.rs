@@ -9,15 +9,15 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::mapping::spelling;
-use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
 
-use super::Port;
+use super::ListenAddress;
 use super::document::Value;
 use super::layout::NamedLayout;
 use super::model::{IdentifyBy, Integration, Mapping, Realtime};
 use super::problem::{Origin, Problem};
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::schema::{self, nearest};
 use super::tls;
 use super::values;
@@ -39,9 +39,9 @@ pub(super) struct WrittenIntegration {
 
 impl WrittenIntegration {
     /// Where its feed listens.
-    pub(super) fn port(&self) -> Option<Port> {
+    pub(super) fn port(&self) -> Option<ListenAddress> {
         let what = format!("integration {:?}", self.integration.id);
-        Some(Port { what, address: self.listen?, origin: self.port_origin.clone() })
+        Some(ListenAddress { what, address: self.listen?, origin: self.port_origin.clone() })
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// Reads one integration.
-pub(super) fn read(table: &Reader<'_>, around: &Surroundings<'_>) -> WrittenIntegration {
+pub(super) fn read(table: &TableReader<'_>, around: &Surroundings<'_>) -> WrittenIntegration {
     let id = table.required("id", "\"avaya-1\"", id).unwrap_or_default();
     table.required("kind", "\"avaya-cms\"", values::choice(&[("avaya-cms", ())]));
     let acd = table.required("acd", "1", values::integer(0..=u32::MAX)).unwrap_or_default();
@@ -101,11 +101,11 @@ fn time_zone(slot: Slot<'_>) -> Option<String> {
     slot.wrong("the IANA name of a time zone, such as \"Europe/Berlin\"", hint)
 }
 
-fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
+fn settings(realtime: &TableReader<'_>, acd: u32, details: bool) -> TrackerSettings {
     let modes = [("snapshot", FeedMode::Snapshot), ("delta", FeedMode::Delta), ("event", FeedMode::Event)];
     let ends = [("repeat", SnapshotEnd::Repeat), ("idle", SnapshotEnd::Idle), ("marker", SnapshotEnd::Marker)];
     let silences = [("stale", WhenSilent::Stale), ("empty", WhenSilent::Empty)];
-    Settings {
+    TrackerSettings {
         fixed: Fixed {
             acd,
             details,
@@ -126,7 +126,7 @@ fn settings(realtime: &Reader<'_>, acd: u32, details: bool) -> Settings {
 }
 
 /// Where one duration makes no sense beside another.
-fn check_durations(realtime: &Reader<'_>, settings: &Settings) {
+fn check_durations(realtime: &TableReader<'_>, settings: &TrackerSettings) {
     let (mode, Thresholds { shortest_refresh, stale_after, .. }) = (settings.fixed.mode, settings.thresholds);
     if mode == FeedMode::Snapshot && shortest_refresh >= stale_after {
         let message = format!(
@@ -141,7 +141,7 @@ fn check_durations(realtime: &Reader<'_>, settings: &Settings) {
 }
 
 /// Where the feed listens, and the whole of it if nothing is wrong.
-fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<SocketAddr>, Option<Realtime>) {
+fn read_realtime(table: &TableReader<'_>, around: &Surroundings<'_>) -> (Option<SocketAddr>, Option<Realtime>) {
     let port = table.required("port", "7001", values::integer(0..=u16::MAX));
     let expected = "an IP address, such as \"0.0.0.0\" or \"::\"";
     let bind = table.or("bind", IpAddr::V4(Ipv4Addr::UNSPECIFIED), values::parsed(expected));
@@ -160,7 +160,7 @@ fn read_realtime(table: &Reader<'_>, around: &Surroundings<'_>) -> (Option<Socke
         forward.error::<()>("forwarding is not available in this version", Some("leave it empty".to_owned()));
     }
     let refresh_after = table.optional("refresh_after", values::positive_duration);
-    let tls = table.optional("tls", |slot| tls::read(&Reader::open(slot, schema::TLS), around.folder));
+    let tls = table.optional("tls", |slot| tls::read(&TableReader::open(slot, schema::TLS), around.folder));
     if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.to_canonical().is_unspecified() {
         let message = format!("anybody who reaches this machine may connect: bind is {bind} and allow is empty");
         let problem = Problem::warning(table.origin_of("allow"), message);
@@ -225,10 +225,10 @@ fn layout(slot: Slot<'_>, around: &Surroundings<'_>) -> Option<(String, Arc<Layo
     slot.error(format!("unknown layout {name:?}"), Some(hint))
 }
 
-fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
+fn mapping(table: &TableReader<'_>, folder: &Path) -> Mapping {
     let identify = [("login_id", IdentifyBy::LoginId), ("name", IdentifyBy::Name)];
     let default_activity = table.optional("default_activity", |slot| {
-        let activity = Reader::open(slot, schema::DEFAULT_ACTIVITY);
+        let activity = TableReader::open(slot, schema::DEFAULT_ACTIVITY);
         let id = activity.required("id", "\"1\"", values::mapping_id);
         let name = activity.required("name", "\"Present\"", values::filled_text);
         id.zip(name.map(|name| spelling::trim(&name).to_owned()))
@@ -243,7 +243,7 @@ fn mapping(table: &Reader<'_>, folder: &Path) -> Mapping {
 
 /// A file that is named must be there; the one of the default is taken if there is anything of its name: what cannot be
 /// read is told by whoever reads it, and is no mapping that nobody wants.
-fn mapping_file(table: &Reader<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
+fn mapping_file(table: &TableReader<'_>, key: &str, folder: &Path) -> Option<PathBuf> {
     let Some(slot) = table.slot(key) else {
         return Some(folder.join(format!("mapping/{key}.csv"))).filter(|file| is_there(file));
     };
@@ -263,7 +263,7 @@ fn is_there(file: &Path) -> bool {
 }
 
 /// What an integration asks of its layout.
-fn check_layout_use(table: &Reader<'_>, integration: &Reader<'_>, read: &Integration) {
+fn check_layout_use(table: &TableReader<'_>, integration: &TableReader<'_>, read: &Integration) {
     let Some(realtime) = &read.realtime else { return };
     let has_column = |wanted| realtime.layout.columns.iter().any(|column| column.column == wanted);
     let name = &realtime.layout_name;

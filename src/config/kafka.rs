@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::document::{Node, Value};
 use super::model::{Bootstrap, Delivery, Format, Kafka};
 use super::problem::{Origin, Problem};
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::schema;
-use super::topics::{Retention, Topic, TopicSpec, Topics};
+use super::topics::{RetentionConfig, Topic, TopicSpec, Topics};
 use super::values;
 
 const ONE_IN_FLIGHT: &str = "a second request could get in ahead of a refused first one, which would then be lost";
@@ -41,7 +41,7 @@ const LONGEST_LINGER: Duration = Duration::from_secs(900);
 pub(super) type PropertyOrigins = BTreeMap<String, Origin>;
 
 /// Reads `[kafka]`.
-pub(super) fn read(kafka: &Reader<'_>, retention: &Retention) -> (Kafka, PropertyOrigins) {
+pub(super) fn read(kafka: &TableReader<'_>, retention: &RetentionConfig) -> (Kafka, PropertyOrigins) {
     let servers = kafka.required("bootstrap_servers", "\"HOST:9092\", or \"embedded\" to try out", bootstrap);
     let bootstrap = servers.unwrap_or(Bootstrap::Embedded);
     let delivery = kafka.or("delivery", Delivery::AtLeastOnce, |slot| delivery(slot, &bootstrap));
@@ -99,7 +99,7 @@ fn delivery(slot: Slot<'_>, bootstrap: &Bootstrap) -> Option<Delivery> {
     Some(delivery)
 }
 
-fn commit_interval(kafka: &Reader<'_>, delivery: Delivery) -> Duration {
+fn commit_interval(kafka: &TableReader<'_>, delivery: Delivery) -> Duration {
     const KEY: &str = "commit_interval";
     if kafka.has(KEY) && delivery == Delivery::AtLeastOnce {
         let problem = Problem::warning(kafka.origin_of(KEY), format!("{KEY}: has no effect"));
@@ -116,7 +116,7 @@ fn linger(slot: Slot<'_>) -> Option<Duration> {
     if linger > LONGEST_LINGER { slot.error("must be at most 15m", None) } else { Some(linger) }
 }
 
-fn topics(topics: &Reader<'_>) -> Topics {
+fn topics(topics: &TableReader<'_>) -> Topics {
     let read = Topics::of(|kind| {
         let TopicSpec { key, default_name, .. } = kind.spec();
         topics.or(key, default_name.to_owned(), topic)
@@ -146,7 +146,7 @@ fn topic(slot: Slot<'_>) -> Option<String> {
     slot.wrong("a topic name: up to 249 letters, digits, dots, underscores and hyphens", None)
 }
 
-fn properties(kafka: &Reader<'_>) -> (BTreeMap<String, String>, PropertyOrigins) {
+fn properties(kafka: &TableReader<'_>) -> (BTreeMap<String, String>, PropertyOrigins) {
     let mut written = BTreeMap::new();
     if let Some(slot) = kafka.slot("properties") {
         collect_properties(slot, "", &mut written);
@@ -161,7 +161,7 @@ fn properties(kafka: &Reader<'_>) -> (BTreeMap<String, String>, PropertyOrigins)
 
 /// Unquoted `a.b = 1` is a table in a table to TOML, and the property `a.b` to us.
 fn collect_properties(slot: Slot<'_>, prefix: &str, properties: &mut BTreeMap<String, (String, Origin)>) {
-    let table = Reader::open_any(slot, "[kafka.properties]");
+    let table = TableReader::open_any(slot, "[kafka.properties]");
     for entry in table.entries() {
         let name = format!("{prefix}{}", entry.key);
         let slot = Slot { node: &entry.node, name: &name, problems: table.problems };

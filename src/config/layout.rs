@@ -8,10 +8,10 @@ use crate::wire::states::{Direction, Mode, StateCode, StateTable};
 use crate::wire::words::Words;
 
 use super::columns;
-use super::document::{Entry, Value};
-use super::layout_checks::{self, Parts};
+use super::document::{DocumentEntry, Value};
+use super::layout_checks::{self, LayoutParts};
 use super::problem::{Origin, Problem};
-use super::reader::{Reader, Slot};
+use super::reader::{Slot, TableReader};
 use super::schema::nearest;
 use super::values;
 
@@ -23,14 +23,14 @@ pub(super) struct NamedLayout {
 }
 
 /// Reads one layout.
-pub(super) fn read(name: &str, layout: &Reader<'_>) -> NamedLayout {
+pub(super) fn read(name: &str, layout: &TableReader<'_>) -> NamedLayout {
     let encoding = layout.or("encoding", Encoding::Utf8, values::choice(&Encoding::NAMES));
     let max_record = layout.or("max_record", DEFAULT_MAX_RECORD, values::size);
     let separator = layout.optional("separator", |slot| separator(slot, encoding));
     let quote = layout.optional("quote", |slot| single_byte(slot, encoding));
     let written = layout.required("columns", "[\"login_id\", \"state\", …]", values::list(columns::column));
     let states = layout.required("states", "\"rta-codes\", \"cms-names\" or a table", states);
-    let parts = Parts {
+    let parts = LayoutParts {
         layout,
         framing: framing(layout, encoding),
         max_record,
@@ -63,7 +63,7 @@ pub(super) fn read(name: &str, layout: &Reader<'_>) -> NamedLayout {
     NamedLayout { name: name.to_owned(), spec: Arc::new(spec) }
 }
 
-fn framing(layout: &Reader<'_>, encoding: Encoding) -> Framing {
+fn framing(layout: &TableReader<'_>, encoding: Encoding) -> Framing {
     let length = layout.optional("record_length", values::size);
     let end = layout.optional("record_end", |slot| record_end(slot, encoding));
     if layout.has("record_length") && layout.has("record_end") {
@@ -133,11 +133,11 @@ fn states(slot: Slot<'_>) -> Option<StateTable> {
         let is_codes = values::choice(&[("rta-codes", true), ("cms-names", false)])(slot)?;
         return Some(if is_codes { StateTable::rta_codes() } else { StateTable::cms_names() });
     }
-    let table = Reader::open_any(slot, "[layout.NAME.states]");
+    let table = TableReader::open_any(slot, "[layout.NAME.states]");
     if table.entries().is_empty() {
         return slot.error("has no rows", Some("write rows like \"32\" = \"ACD:in\"".to_owned()));
     }
-    let row = |entry: &Entry| {
+    let row = |entry: &DocumentEntry| {
         let slot = Slot { node: &entry.node, name: &entry.key, problems: slot.problems };
         Some((entry.key.clone(), state_code(slot)?))
     };
@@ -157,12 +157,12 @@ fn words<T: Copy>(
     meaning: impl Fn(Slot<'_>) -> Option<T>,
 ) -> impl FnOnce(Slot<'_>) -> Option<Words<T>> {
     move |slot| {
-        let table = Reader::open_any(slot, heading);
+        let table = TableReader::open_any(slot, heading);
         let is_table = matches!(slot.node.value, Value::Table(_)) || matches!(slot.node.expanded(), Ok(Some(_)));
         if is_table && table.entries().is_empty() {
             return slot.error("has no rows", Some(format!("write rows like {example}")));
         }
-        let row = |entry: &Entry| {
+        let row = |entry: &DocumentEntry| {
             let slot = Slot { node: &entry.node, name: &entry.key, problems: slot.problems };
             if entry.key.trim().is_empty() {
                 return slot.error("is no word", Some("list it under null if it stands for nothing".to_owned()));
@@ -196,7 +196,7 @@ fn state_code(slot: Slot<'_>) -> Option<StateCode> {
 }
 
 /// Adds a problem where `[layout.NAME]` uses a name that is taken.
-pub(super) fn check_name(name: &str, origin: &Origin, layout: &Reader<'_>) {
+pub(super) fn check_name(name: &str, origin: &Origin, layout: &TableReader<'_>) {
     if crate::wire::layout::builtin::NAMES.contains(&name) {
         let problem = Problem::error(origin.clone(), format!("{name:?} is the name of a built-in layout"));
         layout.problems.add(problem.hint("give yours another name"));

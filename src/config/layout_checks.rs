@@ -1,38 +1,38 @@
 //! Whether the parts of a layout fit together: framing, separator or fixed width, columns, skills.
 
 use crate::wire::column::{Column, Occurs};
-use crate::wire::layout::{ColumnSpec, FieldStyle, Framing, MOST_MAX_RECORD, Place, Repeat, SkillGroups};
+use crate::wire::layout::{ColumnSpec, FieldPlace, FieldStyle, Framing, MOST_MAX_RECORD, Repeat, SkillGroups};
 use crate::wire::plan::MAX_COLUMNS;
 
-use super::columns::{Written, WrittenSkills};
+use super::columns::{WrittenColumn, WrittenSkills};
 use super::problem::{Origin, Problem};
-use super::reader::Reader;
+use super::reader::TableReader;
 
 /// What was read of a layout.
-pub(super) struct Parts<'r> {
-    pub(super) layout: &'r Reader<'r>,
+pub(super) struct LayoutParts<'r> {
+    pub(super) layout: &'r TableReader<'r>,
     pub(super) framing: Framing,
     pub(super) max_record: usize,
     pub(super) separator: Option<FieldStyle>,
     pub(super) quote: Option<u8>,
     /// `None` where they could not be read at all.
-    pub(super) columns: Option<Vec<Written>>,
+    pub(super) columns: Option<Vec<WrittenColumn>>,
     pub(super) skills: Option<WrittenSkills>,
 }
 
-impl Parts<'_> {
+impl LayoutParts<'_> {
     fn error(&self, origin: Origin, message: impl Into<String>, hint: &str) {
         self.layout.problems.add(Problem::error(origin, message).hint(hint));
     }
 
-    fn written(&self) -> &[Written] {
+    fn written(&self) -> &[WrittenColumn] {
         self.columns.as_deref().unwrap_or_default()
     }
 }
 
 /// Adds a problem for everything that does not fit; returns how fields are separated, and the groups of skills with their
 /// place.
-pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
+pub(super) fn check(parts: &LayoutParts<'_>) -> (FieldStyle, Option<SkillGroups>) {
     if parts.columns.is_some() {
         check_occurrences(parts);
     }
@@ -73,7 +73,7 @@ pub(super) fn check(parts: &Parts<'_>) -> (FieldStyle, Option<SkillGroups>) {
     (parts.separator.unwrap_or(FieldStyle::Whitespace), groups)
 }
 
-fn check_occurrences(parts: &Parts<'_>) {
+fn check_occurrences(parts: &LayoutParts<'_>) {
     let columns = parts.written();
     let find = |column| columns.iter().find(|written| written.spec.column == column);
     for required in Column::ALL.into_iter().filter(|column| column.properties().occurs == Occurs::Once) {
@@ -110,7 +110,7 @@ fn check_occurrences(parts: &Parts<'_>) {
 }
 
 /// Separator, quote and record end must differ from each other.
-fn check_bytes(parts: &Parts<'_>) {
+fn check_bytes(parts: &LayoutParts<'_>) {
     let end = match &parts.framing {
         Framing::Terminator(end) => end.as_slice(),
         Framing::Length(_) => &[],
@@ -131,7 +131,7 @@ fn check_bytes(parts: &Parts<'_>) {
     }
 }
 
-fn check_fixed_width(parts: &Parts<'_>) {
+fn check_fixed_width(parts: &LayoutParts<'_>) {
     let fixed = "columns have at and width";
     if parts.layout.has("separator") {
         let message = format!("separator: {fixed} as well");
@@ -179,6 +179,6 @@ fn end_of<'c>(columns: impl IntoIterator<Item = &'c ColumnSpec>) -> usize {
     columns.into_iter().filter_map(|column| column.place).map(end_of_place).max().unwrap_or(0)
 }
 
-fn end_of_place(place: Place) -> usize {
+fn end_of_place(place: FieldPlace) -> usize {
     place.at.saturating_add(place.width)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::mapping::files::{self, RowProblem, Rows};
+use crate::mapping::files::{self, MappingRows, RowProblem};
 use crate::mapping::tables::{Activity, MappingTables};
 
 use super::file;
@@ -54,7 +54,7 @@ pub fn absence(integration: &Integration, configuration: &Path) -> Option<Proble
 
 fn read_file<T>(
     path: Option<&Path>,
-    parse: impl Fn(&[u8]) -> Result<Rows<T>, Vec<RowProblem>>,
+    parse: impl Fn(&[u8]) -> Result<MappingRows<T>, Vec<RowProblem>>,
     problems: &mut Vec<Problem>,
 ) -> HashMap<String, Arc<T>> {
     let Some(path) = path else { return HashMap::new() };
@@ -68,7 +68,7 @@ fn read_file<T>(
     };
     let origin = |row: &RowProblem| Origin::line(path, usize::try_from(row.line).unwrap_or(0));
     match parsed {
-        Ok(Rows { rows, remarks }) => {
+        Ok(MappingRows { rows, remarks }) => {
             problems.extend(remarks.into_iter().map(|remark| Problem::warning(origin(&remark), remark.message)));
             rows
         }

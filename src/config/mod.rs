@@ -45,9 +45,9 @@ use std::sync::Arc;
 use self::document::{Node, Value};
 use self::integration::{Surroundings, WrittenIntegration};
 use self::layout::NamedLayout;
-use self::model::{Config, Log};
+use self::model::{Config, LogConfig};
 use self::problem::Problems;
-use self::reader::{Reader, Slot};
+use self::reader::{Slot, TableReader};
 
 pub use self::problem::{Origin, Problem, Severity};
 
@@ -59,18 +59,18 @@ pub struct Loaded {
     /// In the order of the file, those of the environment last.
     pub problems: Vec<Problem>,
     /// Where the service would listen, as far as that is known whatever else is wrong.
-    pub ports: Vec<Port>,
+    pub ports: Vec<ListenAddress>,
     /// The same as `config`, with stand-ins for what is wrong: to check what it names. `None` where there is no text.
     pub parts: Option<Config>,
     /// Where each property of `[kafka.properties]` is written.
     pub properties: BTreeMap<String, Origin>,
     /// How to log, as far as that is known whatever else is wrong; the default otherwise.
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
+pub struct ListenAddress {
     /// What listens there.
     pub what: String,
     /// The address.
@@ -97,7 +97,7 @@ impl Loaded {
     }
 
     fn new(config: Option<Config>, problems: Vec<Problem>) -> Self {
-        let log = config.as_ref().map_or_else(Log::default, |config| config.log.clone());
+        let log = config.as_ref().map_or_else(LogConfig::default, |config| config.log.clone());
         let (parts, properties) = (config.clone(), BTreeMap::new());
         let mut loaded = Self { config, problems: Vec::new(), ports: Vec::new(), parts, properties, log };
         loaded.add(problems);
@@ -153,15 +153,19 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     Loaded { ports, properties, ..Loaded::new(Some(config), found) }
 }
 
-fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>, kafka::PropertyOrigins) {
-    let root = Reader::open(Slot { node: root, name: "the file", problems }, schema::ROOT);
+fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<ListenAddress>, kafka::PropertyOrigins) {
+    let root = TableReader::open(Slot { node: root, name: "the file", problems }, schema::ROOT);
     let layouts = read_layouts(&root);
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
     let http_table = root.table("http", schema::HTTP);
     let http = http::read(&http_table, folder);
     integration_checks::check(&integrations, http.listen, problems);
-    let mut ports: Vec<Port> = integrations.iter().filter_map(WrittenIntegration::port).collect();
-    ports.push(Port { what: HTTP_PORT.to_owned(), address: http.listen, origin: http_table.origin_of("listen") });
+    let mut ports: Vec<ListenAddress> = integrations.iter().filter_map(WrittenIntegration::port).collect();
+    ports.push(ListenAddress {
+        what: HTTP_PORT.to_owned(),
+        address: http.listen,
+        origin: http_table.origin_of("listen"),
+    });
     let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);
     let (kafka, properties) = kafka::read(&root.table("kafka", schema::KAFKA), &privacy.retention);
     let config = Config {
@@ -177,19 +181,19 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<Port>, 
     (config, ports, properties)
 }
 
-fn read_layouts(root: &Reader<'_>) -> Vec<NamedLayout> {
+fn read_layouts(root: &TableReader<'_>) -> Vec<NamedLayout> {
     let Some(slot) = root.slot("layout") else { return Vec::new() };
-    let named = Reader::open_any(slot, "[layout]");
-    let read = |entry: &document::Entry| {
+    let named = TableReader::open_any(slot, "[layout]");
+    let read = |entry: &document::DocumentEntry| {
         let slot = Slot { node: &entry.node, name: &entry.key, problems: root.problems };
-        let reader = Reader::open_as(slot, schema::LAYOUT, &format!("[layout.{}]", entry.key));
+        let reader = TableReader::open_as(slot, schema::LAYOUT, &format!("[layout.{}]", entry.key));
         layout::check_name(&entry.key, &entry.origin, &reader);
         layout::read(&entry.key, &reader)
     };
     named.entries().iter().map(read).collect()
 }
 
-fn read_integrations(root: &Reader<'_>, around: &Surroundings<'_>) -> Vec<WrittenIntegration> {
+fn read_integrations(root: &TableReader<'_>, around: &Surroundings<'_>) -> Vec<WrittenIntegration> {
     let slot = root.slot("integration");
     let expanded = slot.and_then(|slot| slot.node.expanded().ok().flatten());
     let nodes: &[Node] = match expanded.as_ref().or(slot.map(|slot| slot.node)).map(|node| &node.value) {
@@ -211,7 +215,7 @@ fn read_integrations(root: &Reader<'_>, around: &Surroundings<'_>) -> Vec<Writte
     }
     let read = |node: &Node| {
         let slot = Slot { node, name: "integration", problems: root.problems };
-        integration::read(&Reader::open(slot, schema::INTEGRATION), around)
+        integration::read(&TableReader::open(slot, schema::INTEGRATION), around)
     };
     nodes.iter().map(read).collect()
 }

@@ -12,10 +12,10 @@ use ipnet::IpNet;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use crate::wire::layout::LayoutSpec;
 
-use super::topics::{Retention, Topics};
+use super::topics::{RetentionConfig, Topics};
 
 /// Everything that `--config FILE` says.
 #[derive(Clone, Debug)]
@@ -25,11 +25,11 @@ pub struct Config {
     /// Health, metrics and API.
     pub http: Http,
     /// What the service must remember.
-    pub store: Store,
+    pub store: StoreConfig,
     /// Which personal data there is, and for how long.
-    pub privacy: Privacy,
+    pub privacy: PrivacyConfig,
     /// What is written to stderr.
-    pub log: Log,
+    pub log: LogConfig,
     /// How long shutting down may take.
     pub shutdown_grace: Duration,
     /// One per CMS session.
@@ -58,7 +58,7 @@ pub struct Kafka {
     /// Partitions of a topic that is created.
     pub partitions: i32,
     /// For how long topics that are created keep their messages: `[privacy.retention]`.
-    pub retention: Retention,
+    pub retention: RetentionConfig,
     /// Replication factor of a topic that is created; `None` takes the broker's default.
     pub replication_factor: Option<i32>,
     /// How long the producer waits for more messages of a batch (`linger.ms`).
@@ -189,7 +189,7 @@ pub enum Sync {
 
 /// `[store]`.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct StoreConfig {
     /// Created when missing.
     pub directory: PathBuf,
     /// Bytes that an integration may have in the journal.
@@ -202,14 +202,14 @@ pub struct Store {
 
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
+pub struct LogConfig {
     /// A level (`info`) or the directives of an `EnvFilter` (`info,rtalink::feed=debug`).
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
 }
 
-impl Default for Log {
+impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Text }
     }
@@ -234,7 +234,7 @@ pub struct Integration {
     /// IANA name of the zone of local times in the feed.
     pub time_zone: String,
     /// How records become states.
-    pub settings: Settings,
+    pub settings: TrackerSettings,
     /// Absent where the integration has no real time.
     pub realtime: Option<Realtime>,
     /// Users and activities.
@@ -257,7 +257,7 @@ impl Integration {
             name: id.to_owned(),
             time_zone: "UTC".to_owned(),
             // They are never used to read anything.
-            settings: Settings {
+            settings: TrackerSettings {
                 fixed: Fixed { acd: 0, details: false, mode: FeedMode::Event, snapshot_end: SnapshotEnd::Idle },
                 thresholds: Thresholds {
                     snapshot_idle: Duration::from_secs(1),
@@ -277,7 +277,7 @@ impl Integration {
     }
 }
 
-/// `[integration.realtime]`, less what [`Settings`] holds.
+/// `[integration.realtime]`, less what [`TrackerSettings`] holds.
 #[derive(Clone, Debug)]
 pub struct Realtime {
     /// Where CMS dials in: `bind` and `port`.
@@ -291,12 +291,12 @@ pub struct Realtime {
     /// Time after which the last state of an agent is published again; `None`: never.
     pub refresh_after: Option<Duration>,
     /// TLS on the port; `None`: plain text.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
 }
 
 /// `[integration.realtime.tls]`: PEM files, and how long a handshake may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsConfig {
     /// Ours, with the certificates between it and the CA.
     pub certificate: PathBuf,
     /// Its key.
@@ -322,7 +322,7 @@ pub struct Mapping {
 
 /// `[privacy]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Privacy {
+pub struct PrivacyConfig {
     /// Whether names of agents and employees are in events.
     pub event_names: bool,
     /// Agents who have been logged out for so long are forgotten.
@@ -330,10 +330,10 @@ pub struct Privacy {
     /// Folder of captures.
     pub captures: Option<PathBuf>,
     /// For how long data is kept.
-    pub retention: Retention,
+    pub retention: RetentionConfig,
 }
 
-impl Privacy {
+impl PrivacyConfig {
     /// A layout as the service reads it.
     pub fn layout(&self, written: &Arc<LayoutSpec>) -> Arc<LayoutSpec> {
         if self.event_names { Arc::clone(written) } else { Arc::new(written.without_names()) }

@@ -4,16 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::integration::WrittenIntegration;
-use super::model::{IdentifyBy, Privacy};
+use super::model::{IdentifyBy, PrivacyConfig};
 use super::problem::Problem;
-use super::reader::{Reader, Slot};
-use super::topics::Retention;
+use super::reader::{Slot, TableReader};
+use super::topics::RetentionConfig;
 use super::{schema, values};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Reads `[privacy]`.
-pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> Privacy {
+pub(super) fn read(privacy: &TableReader<'_>, folder: &Path, integrations: &[WrittenIntegration]) -> PrivacyConfig {
     let retention = privacy.table("retention", schema::RETENTION);
     let or = |key: &str, default: Duration| retention.or(key, default, at_least_an_hour);
     let event_names = privacy.or("event_names", true, values::boolean);
@@ -25,11 +25,11 @@ pub(super) fn read(privacy: &Reader<'_>, folder: &Path, integrations: &[WrittenI
             privacy.problems.missing(Problem::error(privacy.origin_of("event_names"), message).hint(hint));
         }
     }
-    Privacy {
+    PrivacyConfig {
         event_names,
         forget_after: privacy.or("forget_after", Some(90 * DAY), or_never),
         captures: privacy.optional("captures", values::path(folder)),
-        retention: Retention::of(or("captures", Retention::default().captures), or),
+        retention: RetentionConfig::of(or("captures", RetentionConfig::default().captures), or),
     }
 }
 

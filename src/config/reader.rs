@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::document::{Entry, Node, Table, Value};
+use super::document::{DocumentEntry, Node, Table, Value};
 use super::problem::{Origin, Problem, Problems};
 use super::schema::{Section, advice};
 
@@ -47,7 +47,7 @@ impl Slot<'_> {
 }
 
 /// One table with the keys that it may have.
-pub(super) struct Reader<'a> {
+pub(super) struct TableReader<'a> {
     pub(super) origin: Origin,
     pub(super) problems: &'a Problems,
     /// Its name in messages.
@@ -55,7 +55,7 @@ pub(super) struct Reader<'a> {
     table: Cow<'a, Table>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TableReader<'a> {
     /// Reads `slot` as a table with the keys of `section`; anything but a table counts as an empty one.
     pub(super) fn open(slot: Slot<'a>, section: Section) -> Self {
         Self::open_as(slot, section, section.heading)
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     /// Does the same for a table that has another name in messages.
     pub(super) fn open_as(slot: Slot<'a>, section: Section, heading: &str) -> Self {
         let reader = Self::open_any(slot, heading);
-        for Entry { key, origin, .. } in &reader.table.entries {
+        for DocumentEntry { key, origin, .. } in &reader.table.entries {
             if !section.keys.contains(&key.as_str()) {
                 let message = format!("unknown key {key:?} in {}", reader.heading);
                 reader.problems.add(Problem::error(origin.clone(), message).hint(advice(key, section)));
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All entries, for tables with keys of any name.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[DocumentEntry] {
         &self.table.entries
     }
 
@@ -145,10 +145,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The table below `key`; an empty one where it is absent.
-    pub(super) fn table<'s>(&'s self, key: &'s str, section: Section) -> Reader<'s> {
+    pub(super) fn table<'s>(&'s self, key: &'s str, section: Section) -> TableReader<'s> {
         match self.slot(key) {
-            Some(slot) => Reader::open(slot, section),
-            None => Reader::absent(self.origin.clone(), self.problems, section),
+            Some(slot) => TableReader::open(slot, section),
+            None => TableReader::absent(self.origin.clone(), self.problems, section),
         }
     }
 }

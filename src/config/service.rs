@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::log_level;
-use super::model::{Log, LogFormat, Store, Sync};
-use super::reader::{Reader, Slot};
+use super::model::{LogConfig, LogFormat, StoreConfig, Sync};
+use super::reader::{Slot, TableReader};
 use super::schema::nearest;
 use super::values;
 
@@ -18,12 +18,12 @@ const SMALLEST_JOURNAL: usize = 1 << 20;
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Reads `[store]`.
-pub(super) fn store(store: &Reader<'_>, folder: &Path) -> Store {
+pub(super) fn store(store: &TableReader<'_>, folder: &Path) -> StoreConfig {
     let journal_max_size = store.or("journal_max_size", DEFAULT_JOURNAL, |slot| {
         let size = values::size(slot)?;
         if size < SMALLEST_JOURNAL { slot.error("must be at least 1MiB", None) } else { Some(size) }
     });
-    Store {
+    StoreConfig {
         directory: store.or("directory", folder.join("data"), values::path(folder)),
         journal_max_size: journal_max_size as u64,
         in_memory: store.or("in_memory", false, values::boolean),
@@ -32,15 +32,15 @@ pub(super) fn store(store: &Reader<'_>, folder: &Path) -> Store {
 }
 
 /// Reads `shutdown_grace`.
-pub(super) fn shutdown_grace(root: &Reader<'_>) -> Duration {
+pub(super) fn shutdown_grace(root: &TableReader<'_>) -> Duration {
     root.or("shutdown_grace", DEFAULT_GRACE, values::duration)
 }
 
 /// Reads `[log]`.
-pub(super) fn log(log: &Reader<'_>) -> Log {
+pub(super) fn log(log: &TableReader<'_>) -> LogConfig {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let default = Log::default();
-    Log {
+    let default = LogConfig::default();
+    LogConfig {
         level: log.or("level", default.level, level),
         format: log.or("format", default.format, values::choice(&formats)),
     }

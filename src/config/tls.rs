@@ -6,15 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::model::Tls;
-use super::reader::{Reader, Slot};
+use super::model::TlsConfig;
+use super::reader::{Slot, TableReader};
 use super::values;
 
 /// Time in which even a slow link completes a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads the table.
-pub(super) fn read(table: &Reader<'_>, folder: &Path) -> Option<Tls> {
+pub(super) fn read(table: &TableReader<'_>, folder: &Path) -> Option<TlsConfig> {
     let certificate = table.required("certificate", "\"tls/rtalink.crt\"", |slot| file(slot, folder));
     let key = table.required("key", "\"tls/rtalink.key\"", |slot| file(slot, folder));
     let has_client_ca = table.has("client_ca");
@@ -24,7 +24,7 @@ pub(super) fn read(table: &Reader<'_>, folder: &Path) -> Option<Tls> {
         // Without its CA anybody could connect to the port.
         return None;
     }
-    Some(Tls { certificate: certificate?, key: key?, client_ca, handshake_timeout })
+    Some(TlsConfig { certificate: certificate?, key: key?, client_ca, handshake_timeout })
 }
 
 fn file(slot: Slot<'_>, folder: &Path) -> Option<PathBuf> {

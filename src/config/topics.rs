@@ -196,13 +196,13 @@ impl Index<Topic> for Topics {
 
 /// `[privacy.retention]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retention {
+pub struct RetentionConfig {
     topics: [Option<Duration>; Topic::ALL.len()],
     /// Of files in [`super::model::Privacy::captures`].
     pub captures: Duration,
 }
 
-impl Retention {
+impl RetentionConfig {
     /// Creates it with what `keeps` returns for each topic that keeps its messages for a while, given its key and default.
     pub(super) fn of(captures: Duration, keeps: impl Fn(&'static str, Duration) -> Duration) -> Self {
         let keep = |topic: Topic| match topic.spec().keeps {
@@ -218,7 +218,7 @@ impl Retention {
     }
 }
 
-impl Default for Retention {
+impl Default for RetentionConfig {
     fn default() -> Self {
         Self::of(14 * DAY, |_, default| default)
     }

@@ -11,7 +11,7 @@ use crate::wire::escape::escape;
 
 /// The parts of a message that a line is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Parts<'a> {
+pub struct MessageParts<'a> {
     /// Kafka headers.
     pub headers: &'a [(String, Vec<u8>)],
     /// Kafka key.
@@ -20,7 +20,7 @@ pub struct Parts<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-impl Parts<'_> {
+impl MessageParts<'_> {
     fn header(&self, name: &str) -> Option<String> {
         let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
         Some(String::from_utf8_lossy(value).into_owned())
@@ -52,7 +52,7 @@ struct UnreadableLine {
 }
 
 /// Returns the line, without its end.
-pub fn json_line(parts: &Parts<'_>) -> String {
+pub fn json_line(parts: &MessageParts<'_>) -> String {
     let Some(value) = parts.value else { return json(&TombstoneLine { forgotten: parts.key }) };
     match parts.header(header::CONTENT_TYPE).as_deref() {
         Some(header::PROTOBUF) => {
@@ -98,7 +98,7 @@ mod tests {
 
     fn line(headers: &[(&str, &str)], value: &[u8]) -> String {
         let headers: Vec<_> = headers.iter().map(|(key, value)| (key.to_string(), value.as_bytes().to_vec())).collect();
-        json_line(&Parts { headers: &headers, key: "avaya-1/1/301204", value: Some(value) })
+        json_line(&MessageParts { headers: &headers, key: "avaya-1/1/301204", value: Some(value) })
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
             line(&[protobuf, (header::SCHEMA, contract::FEED_STATUS)], b"\xff"),
             line(&[protobuf], b""),
             line(&[], b"what"),
-            json_line(&Parts { headers: &[], key: "avaya-1/1/301204", value: None }),
+            json_line(&MessageParts { headers: &[], key: "avaya-1/1/301204", value: None }),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"integration":"avaya-1","kind":"CONNECTED","peer":"","noValidRecord":false}

@@ -23,7 +23,7 @@ use crate::contract::{self, store, v1};
 use crate::mapping::annotate::Published;
 use crate::mapping::tables::Activity;
 use crate::time::Timestamp;
-use crate::tracker::agent::Known;
+use crate::tracker::agent::KnownState;
 use crate::tracker::agent_state::RideAlong;
 use crate::tracker::saved::SavedAgent;
 
@@ -84,12 +84,12 @@ pub(crate) struct Read<'a> {
     /// Header `content-type`.
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    pub(crate) place: Place,
+    pub(crate) place: MessagePlace,
 }
 
 /// Where a message is, and when it was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct MessagePlace {
     pub(crate) partition: i32,
     /// Milliseconds since 1970.
     pub(crate) at: i64,
@@ -109,7 +109,7 @@ pub(crate) struct Differences {
 
 /// The last word on a key.
 struct Word {
-    place: Place,
+    place: MessagePlace,
     /// Among those that are not forgotten.
     highest: u64,
     /// `None`: forgotten.
@@ -226,7 +226,7 @@ impl Feed {
         }
     }
 
-    fn take(&mut self, who: &str, stored: StoredAgent, place: Place) {
+    fn take(&mut self, who: &str, stored: StoredAgent, place: MessagePlace) {
         let sequence = stored.agent.sequence;
         let Some(word) = self.words.get_mut(who) else {
             let is_known = |known: &Sequences| known.get(who).is_some_and(|known| sequence <= *known);
@@ -248,7 +248,7 @@ impl Feed {
         *word = Word { place, highest: word.highest.max(sequence), agent: Some(stored) };
     }
 
-    fn forget(&mut self, who: &str, place: Place) {
+    fn forget(&mut self, who: &str, place: MessagePlace) {
         match self.words.get_mut(who) {
             Some(word) if word.place.is_before(place, || true) => *word = Word { place, highest: 0, agent: None },
             Some(_) => {}
@@ -259,7 +259,7 @@ impl Feed {
     }
 }
 
-impl Place {
+impl MessagePlace {
     /// Whether the message there comes before another, which was read after it. Between two partitions the timestamps decide,
     /// if they differ.
     fn is_before(self, other: Self, otherwise: impl FnOnce() -> bool) -> bool {
@@ -330,7 +330,7 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         return Err(Unreadable::Value);
     };
     let state = agent::from_state(state)?;
-    let known = Known { quality: agent::from_quality(event.since_quality)?, state_since, state };
+    let known = KnownState { quality: agent::from_quality(event.since_quality)?, state_since, state };
     let published = Published {
         user: event.user.map(|user| Arc::new(agent::from_user(user))),
         activity_since: event.activity.is_some().then(|| time(&event.activity_since).unwrap_or(state_since)),

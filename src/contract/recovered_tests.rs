@@ -15,7 +15,7 @@ fn recovered(messages: &str, known: Option<u64>) -> String {
     for message in messages.split(", ") {
         let (place, what) = message.split_once(' ').unwrap();
         let (partition, at) = place.split_once(':').unwrap();
-        let place = Place { partition: partition.parse().unwrap(), at: at.parse().unwrap() };
+        let place = MessagePlace { partition: partition.parse().unwrap(), at: at.parse().unwrap() };
         let value = what.split_once('@').map(|(sequence, observed)| event(sequence, observed));
         let content_type = Some(header::PROTOBUF.as_bytes());
         let read = Read { key: Some(b"avaya-1/1/7"), content_type, value: value.as_deref(), place };
@@ -112,7 +112,7 @@ fn who_had_events_and_is_not_there_is_missing() {
     let mut collector = Collector::beyond(HashMap::from([(wanted, known)]));
     let (value, content_type) = (event("4", "1"), Some(header::PROTOBUF.as_bytes()));
     collector
-        .take(&Read { key: Some(b"avaya-1/1/7"), content_type, value: Some(&value), place: Place::default() })
+        .take(&Read { key: Some(b"avaya-1/1/7"), content_type, value: Some(&value), place: MessagePlace::default() })
         .unwrap();
     let found = collector.differences().remove("avaya-1").unwrap();
     assert_eq!((found.beyond.len(), found.missing), (0, vec![Box::from("1/8")]));

@@ -13,7 +13,7 @@ use prost::Message as _;
 use crate::mapping::annotate::Published;
 use crate::mapping::tables::User;
 use crate::time::Timestamp;
-use crate::tracker::agent::{Known, ToldStart};
+use crate::tracker::agent::{KnownState, ToldStart};
 use crate::tracker::agent_state::RideAlong;
 use crate::tracker::listening::Listening;
 use crate::tracker::saved::{SavedAbsence, SavedAgent, SavedFeed};
@@ -137,7 +137,7 @@ pub fn agent_message(
 pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, UnknownValue> {
     let known = match message.state {
         None => None,
-        Some(state) => Some(Known {
+        Some(state) => Some(KnownState {
             state: agent::from_state(state)?,
             state_since: Timestamp::from_micros(message.since),
             quality: agent::from_quality(message.quality)?,

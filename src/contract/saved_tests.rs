@@ -47,7 +47,7 @@ fn state() -> impl Strategy<Value = AgentState> {
 fn agent() -> impl Strategy<Value = SavedAgent> {
     let quality = prop_oneof![Just(Quality::Exact), Just(Quality::WithinRefresh), Just(Quality::AfterGap)];
     let known = option::of((state(), time(), quality))
-        .prop_map(|known| known.map(|(state, state_since, quality)| Known { state, state_since, quality }));
+        .prop_map(|known| known.map(|(state, state_since, quality)| KnownState { state, state_since, quality }));
     let ride_along =
         (text(), text(), text(), text(), text()).prop_map(|(name, extension, role, location, logout_reason)| {
             RideAlong { name, extension, role, location, logout_reason }
@@ -234,7 +234,7 @@ fn typical(number: usize, skills: usize) -> SavedAgent {
         acd: 1,
         login_id: format!("{number:07}").into(),
         sequence: 4711,
-        known: Some(Known { state, state_since: at, quality: Quality::WithinRefresh }),
+        known: Some(KnownState { state, state_since: at, quality: Quality::WithinRefresh }),
         ride_along: RideAlong { name: Some("Lovelace, Ada".into()), extension, ..RideAlong::default() },
         last_seen: at,
         start: Some(at),

@@ -7,7 +7,7 @@ use crate::tracker::event::{StatusEvent, StatusKind};
 use crate::tracker::status::{FeedFigures, FeedStatus};
 use crate::wire::decode::Identity;
 
-use super::session::{Admission, Closed, ConnectionId, Ended, Successor};
+use super::session::{Admission, ConnectionId, SpeakerClosed, SpeakerEnded, Successor};
 use super::{CloseReason, Engine, Finding};
 
 impl Engine {
@@ -24,7 +24,7 @@ impl Engine {
     /// A connection has ended.
     pub fn close(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
-        let Some(Closed { ended, successor }) = self.session.closed(id, at) else { return };
+        let Some(SpeakerClosed { ended, successor }) = self.session.closed(id, at) else { return };
         self.falls_silent(ended, at, out);
         if let Some(successor) = successor {
             self.follow(&successor, at, out);
@@ -39,7 +39,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn falls_silent(&mut self, ended: Ended, at: Timestamp, out: &mut Vec<Finding>) {
+    pub(super) fn falls_silent(&mut self, ended: SpeakerEnded, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.disconnected(at, &mut self.outputs);
         self.drain(at, out);
         if !ended.is_reported {

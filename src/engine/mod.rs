@@ -75,7 +75,7 @@ use crate::mapping::tables::MappingTables;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::event::Output;
-use crate::tracker::settings::{Settings, Thresholds};
+use crate::tracker::settings::{Thresholds, TrackerSettings};
 use crate::tracker::status::{FeedFigures, Totals};
 use crate::tracker::table::AgentIndex;
 use crate::wire::decode::Decoder;
@@ -121,7 +121,7 @@ pub struct Engine {
 
 impl Engine {
     /// Creates an engine for one integration.
-    pub fn new(settings: Settings, plan: Arc<Plan>, mapping: Arc<MappingTables>) -> Self {
+    pub fn new(settings: TrackerSettings, plan: Arc<Plan>, mapping: Arc<MappingTables>) -> Self {
         Self {
             decoder: Decoder::default(),
             session: Session::new(settings.thresholds.stale_after),

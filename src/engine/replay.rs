@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use crate::capture::{Entry, Happening};
+use crate::capture::{CaptureEntry, Happening};
 use crate::time::Timestamp;
 use crate::wire::framing::{Framer, Piece, Run};
 use crate::wire::plan::Plan;
@@ -67,7 +67,7 @@ impl Replay {
     }
 
     /// Plays one entry. A time before the last one counts as the last one: a capture does not go back.
-    pub fn play(&mut self, entry: &Entry, out: &mut Vec<Finding>) {
+    pub fn play(&mut self, entry: &CaptureEntry, out: &mut Vec<Finding>) {
         let at = self.now.map_or(entry.at, |now| now.max(entry.at));
         let before = out.len();
         self.pass_time(at, out);

@@ -66,7 +66,7 @@ struct Connection {
 
 /// The connection that spoke does so no more.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct SpeakerEnded {
     /// Which.
     pub id: ConnectionId,
     /// Its address and port.
@@ -79,9 +79,9 @@ pub struct Ended {
 
 /// The connection that spoke was closed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Closed {
+pub struct SpeakerClosed {
     /// The connection.
-    pub ended: Ended,
+    pub ended: SpeakerEnded,
     /// The oldest waiting connection, which speaks now.
     pub successor: Option<Successor>,
 }
@@ -101,7 +101,7 @@ pub struct Successor {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Takeover {
     /// The connection that spoke: close it.
-    pub replaced: Option<Ended>,
+    pub replaced: Option<SpeakerEnded>,
     /// The one that speaks now.
     pub successor: Successor,
     /// The third takeover within a minute.
@@ -251,7 +251,7 @@ impl Session {
     }
 
     /// A connection has ended. `Some` if it was the one that spoke.
-    pub fn closed(&mut self, id: ConnectionId, at: Timestamp) -> Option<Closed> {
+    pub fn closed(&mut self, id: ConnectionId, at: Timestamp) -> Option<SpeakerClosed> {
         if !self.speaks(id) {
             self.replaced.retain(|replaced| *replaced != id);
             let waiting = self.waiting.len();
@@ -262,16 +262,16 @@ impl Session {
         let ended = self.speaking.take()?;
         let ended = self.end(ended);
         let successor = self.waiting.pop_front();
-        Some(Closed { ended, successor: successor.map(|successor| self.let_speak(successor, at)) })
+        Some(SpeakerClosed { ended, successor: successor.map(|successor| self.let_speak(successor, at)) })
     }
 
-    fn end(&mut self, connection: Connection) -> Ended {
+    fn end(&mut self, connection: Connection) -> SpeakerEnded {
         let Connection { id, peer, reported_at, has_spoken, .. } = connection;
         if !has_spoken {
             self.probes += 1;
             self.reported_probes.extend(reported_at);
         }
-        Ended { id, peer, is_reported: reported_at.is_some(), has_spoken }
+        SpeakerEnded { id, peer, is_reported: reported_at.is_some(), has_spoken }
     }
 
     fn let_speak(&mut self, mut connection: Connection, at: Timestamp) -> Successor {
@@ -329,7 +329,7 @@ mod tests {
         let mut session = session(&[1, 2]);
         session.bad_record(2, Some(Identity { login_id: "0471", acd: None }));
         let takeover = session.take_over(2, at(2)).unwrap();
-        let replaced = Ended { id: 1, peer: "peer-1".into(), is_reported: true, has_spoken: false };
+        let replaced = SpeakerEnded { id: 1, peer: "peer-1".into(), is_reported: true, has_spoken: false };
         assert_eq!((takeover.replaced, session.probes()), (Some(replaced), 1));
         assert_eq!(takeover.successor.bad_records.len(), 1);
         assert!(session.speaks(2) && !takeover.is_flapping);
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(session.closed(3, at(1)), None);
         session.note_spoken();
         assert!(!session.take_report(at(1)) && session.has_spoken());
-        let Closed { ended, successor } = session.closed(1, at(1)).unwrap();
+        let SpeakerClosed { ended, successor } = session.closed(1, at(1)).unwrap();
         assert_eq!((ended.id, ended.has_spoken, successor.unwrap().id), (1, true, 2));
         assert!(!session.has_spoken() && session.is_reported());
         assert_eq!(session.closed(2, at(1)).unwrap().successor, None);

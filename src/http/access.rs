@@ -71,7 +71,7 @@ pub(super) struct Caller {
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum AccessRefusal {
     /// The request needs a token and has none.
     NoToken {
         /// Why it needs one, and what to do.
@@ -102,7 +102,7 @@ pub(super) fn decide(
     method: &Method,
     route: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Option<Caller>, Refusal> {
+) -> Result<Option<Caller>, AccessRefusal> {
     let peer = peer.ip().to_canonical();
     let needed = needed(method, route);
     let roles = match needed {
@@ -112,13 +112,13 @@ pub(super) fn decide(
         Needed::Reading(roles) | Needed::Writing(roles) => roles,
     };
     if let Some(presented) = headers.get(header::AUTHORIZATION) {
-        let token = known(&http.tokens, presented.as_bytes()).ok_or(Refusal::WrongToken)?;
+        let token = known(&http.tokens, presented.as_bytes()).ok_or(AccessRefusal::WrongToken)?;
         if !roles.contains(&token.role) {
-            return Err(Refusal::Forbidden { name: token.name.clone(), role: token.role, needed: roles });
+            return Err(AccessRefusal::Forbidden { name: token.name.clone(), role: token.role, needed: roles });
         }
         return Ok(Some(Caller { name: token.name.clone(), role: Some(token.role), peer }));
     }
-    let refused = |why| Err(Refusal::NoToken { why });
+    let refused = |why| Err(AccessRefusal::NoToken { why });
     if !peer.is_loopback() {
         return match http.tokens[..] {
             [] => refused("from another machine the API needs a token, and none is configured: add [[http.token]]"),
@@ -211,9 +211,9 @@ mod tests {
         match decide(http, peer, &method.parse().unwrap(), route, &map) {
             Ok(None) => "open".to_owned(),
             Ok(Some(caller)) => format!("ok {}", caller.name),
-            Err(Refusal::NoToken { .. }) => "no token".to_owned(),
-            Err(Refusal::WrongToken) => "wrong token".to_owned(),
-            Err(Refusal::Forbidden { name, .. }) => format!("forbidden {name}"),
+            Err(AccessRefusal::NoToken { .. }) => "no token".to_owned(),
+            Err(AccessRefusal::WrongToken) => "wrong token".to_owned(),
+            Err(AccessRefusal::Forbidden { name, .. }) => format!("forbidden {name}"),
         }
     }
 

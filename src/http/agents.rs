@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::contract;
 use crate::kafka::encode::Encoder;
 use crate::mapping::spelling;
-use crate::views::model::{Entry, IntegrationModel};
+use crate::views::model::{AgentView, IntegrationModel};
 use crate::wire::states::Mode;
 
 use super::{State, not_restored, problem};
@@ -53,7 +53,7 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, query: Result<Query<
     }
 }
 
-type Chosen = Vec<(Arc<str>, Vec<Arc<Entry>>)>;
+type Chosen = Vec<(Arc<str>, Vec<Arc<AgentView>>)>;
 
 enum NotChosen {
     NoSuchIntegration,

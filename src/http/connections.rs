@@ -24,10 +24,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::telemetry::targets::HTTP;
 
-use super::limits::{LARGEST_HEAD, Limits, MOST_HEADERS};
+use super::limits::{HttpLimits, LARGEST_HEAD, MOST_HEADERS};
 use super::places::Places;
-use super::refusals::{Reason, Refusals};
-use super::stream::{Progress, Stream};
+use super::refusals::{RefusalReason, Refusals};
+use super::stream::{PeerSocket, RequestProgress};
 
 /// How long the last answers may take when the service shuts down.
 const END: Duration = Duration::from_secs(2);
@@ -40,16 +40,16 @@ const NO_PLACE: &[u8] =
 
 /// Where a request comes from and how far its connection is.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
+pub(super) struct RequestOrigin {
     pub(super) peer: SocketAddr,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<RequestProgress>,
 }
 
 /// Accepts until it is stopped, then waits for the answers that are on their way.
 pub(super) async fn accept(
     listener: TcpListener,
     routes: Router,
-    limits: Limits,
+    limits: HttpLimits,
     refusals: Arc<Refusals>,
     stop: CancellationToken,
 ) {
@@ -73,16 +73,16 @@ pub(super) async fn accept(
             }
         };
         let ip = peer.ip().to_canonical();
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(RequestProgress::default());
         match places.take(ip, &progress) {
             Ok(place) => {
                 let (routes, refusals, stop) = (routes.clone(), Arc::clone(&refusals), stop.clone());
-                let origin = Origin { peer, progress };
+                let origin = RequestOrigin { peer, progress };
                 connections.spawn(async move {
                     let displaced = place.displaced.clone();
                     let ended = tokio::select! {
                         ended = serve(socket, origin, routes, limits, stop) => ended,
-                        () = displaced.cancelled() => Some(Reason::Displaced),
+                        () = displaced.cancelled() => Some(RefusalReason::Displaced),
                     };
                     if let Some(reason) = ended {
                         refusals.count(reason, ip);
@@ -104,12 +104,12 @@ pub(super) async fn accept(
 /// Serves a connection; returns why we ended it, if we did.
 async fn serve(
     socket: TcpStream,
-    origin: Origin,
+    origin: RequestOrigin,
     routes: Router,
-    limits: Limits,
+    limits: HttpLimits,
     stop: CancellationToken,
-) -> Option<Reason> {
-    let Origin { peer, progress } = origin.clone();
+) -> Option<RefusalReason> {
+    let RequestOrigin { peer, progress } = origin.clone();
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(origin.clone());
@@ -117,7 +117,7 @@ async fn serve(
         async move { answer.await as Result<Response, Infallible> }
     });
     let _ = socket.set_nodelay(true);
-    let stream = TokioIo::new(Stream::new(socket, limits.stall_time, Arc::clone(&progress)));
+    let stream = TokioIo::new(PeerSocket::new(socket, limits.stall_time, Arc::clone(&progress)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
@@ -137,17 +137,17 @@ async fn serve(
             connection.as_mut().graceful_shutdown();
             match tokio::time::timeout(limits.last_answer, connection).await {
                 Ok(ended) => ended,
-                Err(_) => return Some(Reason::TooOld),
+                Err(_) => return Some(RefusalReason::TooOld),
             }
         }
     };
     let error = ended.err()?;
     tracing::debug!(target: HTTP, %peer, %error, "a connection over HTTP has ended");
     match error {
-        _ if progress.is_stalled() => Some(Reason::SlowReader),
-        error if error.is_timeout() => (!progress.is_idle()).then_some(Reason::SlowRequest),
-        error if error.is_parse_too_large() => Some(Reason::HeadTooLarge),
-        error if error.is_parse() => Some(Reason::Malformed),
+        _ if progress.is_stalled() => Some(RefusalReason::SlowReader),
+        error if error.is_timeout() => (!progress.is_idle()).then_some(RefusalReason::SlowRequest),
+        error if error.is_parse_too_large() => Some(RefusalReason::HeadTooLarge),
+        error if error.is_parse() => Some(RefusalReason::Malformed),
         _ => None,
     }
 }

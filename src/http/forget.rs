@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::integration::command::{Command, Forget, Forgotten, Task};
+use crate::integration::command::{Command, Forget, ForgetAnswer, Task};
 use crate::integration::handles::Handles;
 use crate::journal::store;
 use crate::kafka::PublishHandle;
@@ -106,7 +106,7 @@ pub(super) async fn forget(Shared(state): Shared<Arc<State>>, body: Bytes) -> Re
 
 /// How integrations have answered.
 struct Asked {
-    told: Vec<(IntegrationIndex, Forgotten)>,
+    told: Vec<(IntegrationIndex, ForgetAnswer)>,
     /// These have not answered in time. It may be done there meanwhile.
     unanswered: Vec<IntegrationIndex>,
 }
@@ -176,7 +176,7 @@ async fn search_quarantined(state: &State, login_id: String) -> Vec<PathBuf> {
 
 /// Everything that the answer is made of.
 struct Found {
-    told: Vec<(IntegrationIndex, Forgotten)>,
+    told: Vec<(IntegrationIndex, ForgetAnswer)>,
     /// Integrations where it is on disk but not done yet.
     waiting: Vec<IntegrationIndex>,
     /// Integrations that have not answered.
@@ -188,8 +188,8 @@ struct Found {
 
 fn answer(state: &State, ids: &[Arc<str>], wanted: &Wanted, found: &Found) -> Response {
     let Found { told, waiting, unanswered, quarantined, is_perhaps_them } = found;
-    let places = |acds: fn(&Forgotten) -> &Vec<u32>| -> Vec<Value> {
-        let of_one = |(index, found): &(IntegrationIndex, Forgotten)| {
+    let places = |acds: fn(&ForgetAnswer) -> &Vec<u32>| -> Vec<Value> {
+        let of_one = |(index, found): &(IntegrationIndex, ForgetAnswer)| {
             let id = Arc::clone(&ids[index.get()]);
             let place = move |acd: &u32| json!({ "integration": &*id, "acd": acd });
             acds(found).iter().map(place).collect::<Vec<_>>()

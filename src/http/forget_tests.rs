@@ -41,10 +41,10 @@ async fn one_that_hangs_keeps_nobody_else_waiting_and_is_named() {
                 "is-late" => {
                     tokio::spawn(async move {
                         tokio::time::sleep(Duration::from_millis(50)).await;
-                        forget.done.send(Forgotten { acds: vec![2], ..Forgotten::default() }).unwrap();
+                        forget.done.send(ForgetAnswer { acds: vec![2], ..ForgetAnswer::default() }).unwrap();
                     });
                 }
-                _ => forget.done.send(Forgotten { acds: vec![1], ..Forgotten::default() }).unwrap(),
+                _ => forget.done.send(ForgetAnswer { acds: vec![1], ..ForgetAnswer::default() }).unwrap(),
             }
         }
     });

@@ -19,13 +19,13 @@ use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
 use crate::views::model::ReadModel;
 
-use super::access::{self, Caller, Refusal};
+use super::access::{self, AccessRefusal, Caller};
 use super::audit::{Audit, Deed};
-use super::connections::Origin;
-use super::limits::{LARGEST_BODY, Limits};
+use super::connections::RequestOrigin;
+use super::limits::{HttpLimits, LARGEST_BODY};
 use super::places::RequestPlaces;
 use super::readiness::Readiness;
-use super::refusals::{Reason, Refusals};
+use super::refusals::{RefusalReason, Refusals};
 use super::routes::{self, Load};
 use super::stream::Permit;
 use super::{State, problem};
@@ -41,14 +41,14 @@ pub(super) struct Guard {
     audit: Audit,
     readiness: Arc<Readiness>,
     model: ReadModel,
-    limits: Limits,
+    limits: HttpLimits,
     places: Arc<RequestPlaces>,
     watching: Arc<RequestPlaces>,
     tables: Arc<Semaphore>,
 }
 
 impl Guard {
-    pub(super) fn new(state: &State, limits: Limits, refusals: Arc<Refusals>) -> Self {
+    pub(super) fn new(state: &State, limits: HttpLimits, refusals: Arc<Refusals>) -> Self {
         Self {
             access: Arc::clone(&state.access),
             refusals,
@@ -63,8 +63,8 @@ impl Guard {
     }
 
     /// Records a refused change or look at one person, if the caller is known: strangers could fill the topic.
-    fn note_refusal(self: &Arc<Self>, refusal: &Refusal, deed: Option<Deed>, origin: &Origin) {
-        let (Refusal::Forbidden { name, role, .. }, Some(deed)) = (refusal, deed) else { return };
+    fn note_refusal(self: &Arc<Self>, refusal: &AccessRefusal, deed: Option<Deed>, origin: &RequestOrigin) {
+        let (AccessRefusal::Forbidden { name, role, .. }, Some(deed)) = (refusal, deed) else { return };
         if !self.audit.admits_refusal(name, Timestamp::now()) {
             return;
         }
@@ -91,7 +91,7 @@ impl Guard {
 
 /// Lets a request through to its handler, or answers it.
 pub(super) async fn guard(Shared(guard): Shared<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let Some(origin) = request.extensions().get::<Origin>().cloned() else {
+    let Some(origin) = request.extensions().get::<RequestOrigin>().cloned() else {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, "a request from nowhere");
     };
     let (answer, permit) = match pass(&guard, &origin, request, next).await {
@@ -107,11 +107,11 @@ pub(super) async fn guard(Shared(guard): Shared<Arc<Guard>>, request: Request, n
     answer
 }
 
-type Refused = (Option<Reason>, Response);
+type Refused = (Option<RefusalReason>, Response);
 
 async fn pass(
     guard: &Arc<Guard>,
-    origin: &Origin,
+    origin: &RequestOrigin,
     request: Request,
     next: Next,
 ) -> Result<(Response, Permit), Refused> {
@@ -166,7 +166,7 @@ async fn pass(
         Some(answer) => Ok((answer, permit)),
         None => {
             let late = problem(StatusCode::SERVICE_UNAVAILABLE, "the answer takes too long: ask again");
-            Err((Some(Reason::SlowAnswer), late))
+            Err((Some(RefusalReason::SlowAnswer), late))
         }
     }
 }
@@ -177,12 +177,12 @@ const SINGLE: [header::HeaderName; 3] = [header::HOST, header::ORIGIN, header::A
 fn ambiguous(headers: &header::HeaderMap) -> Option<Refused> {
     let twice = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some())?;
     let message = format!("the head has more than one line {twice:?}: send one", twice = twice.as_str());
-    Some((Some(Reason::Malformed), with(problem(StatusCode::BAD_REQUEST, message), header::CONNECTION, "close")))
+    Some((Some(RefusalReason::Malformed), with(problem(StatusCode::BAD_REQUEST, message), header::CONNECTION, "close")))
 }
 
 fn busy() -> Refused {
     let busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many requests at a time: ask again");
-    (Some(Reason::TooManyRequests), with(busy, header::RETRY_AFTER, "1"))
+    (Some(RefusalReason::TooManyRequests), with(busy, header::RETRY_AFTER, "1"))
 }
 
 fn failed(error: &tokio::task::JoinError) -> Response {
@@ -193,7 +193,7 @@ fn failed(error: &tokio::task::JoinError) -> Response {
 async fn whole(body: Body, time: Duration) -> Result<Bytes, Refused> {
     let too_large = || {
         let message = format!("a body has at most {LARGEST_BODY} bytes");
-        (Some(Reason::BodyTooLarge), problem(StatusCode::PAYLOAD_TOO_LARGE, message))
+        (Some(RefusalReason::BodyTooLarge), problem(StatusCode::PAYLOAD_TOO_LARGE, message))
     };
     if body.size_hint().lower() > LARGEST_BODY as u64 {
         return Err(too_large());
@@ -201,7 +201,7 @@ async fn whole(body: Body, time: Duration) -> Result<Bytes, Refused> {
     match within(time, axum::body::to_bytes(body, LARGEST_BODY + 1)).await {
         None => {
             let slow = problem(StatusCode::REQUEST_TIMEOUT, "the body takes too long");
-            Err((Some(Reason::SlowRequest), with(slow, header::CONNECTION, "close")))
+            Err((Some(RefusalReason::SlowRequest), with(slow, header::CONNECTION, "close")))
         }
         Some(Ok(bytes)) if bytes.len() <= LARGEST_BODY => Ok(bytes),
         Some(Ok(_)) => Err(too_large()),
@@ -219,23 +219,23 @@ fn is_over_limit(error: &axum::Error) -> bool {
     causes.into_iter().any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
-fn refused(refusal: Refusal) -> Refused {
+fn refused(refusal: AccessRefusal) -> Refused {
     match refusal {
-        Refusal::NoToken { why } => {
+        AccessRefusal::NoToken { why } => {
             let answer = problem(StatusCode::UNAUTHORIZED, why);
-            (Some(Reason::NoToken), with(answer, header::WWW_AUTHENTICATE, "Bearer realm=\"rtalink\""))
+            (Some(RefusalReason::NoToken), with(answer, header::WWW_AUTHENTICATE, "Bearer realm=\"rtalink\""))
         }
-        Refusal::WrongToken => {
+        AccessRefusal::WrongToken => {
             let answer = problem(StatusCode::UNAUTHORIZED, "this token is not known: see [[http.token]]");
             let scheme = "Bearer realm=\"rtalink\", error=\"invalid_token\"";
-            (Some(Reason::WrongToken), with(answer, header::WWW_AUTHENTICATE, scheme))
+            (Some(RefusalReason::WrongToken), with(answer, header::WWW_AUTHENTICATE, scheme))
         }
-        Refusal::Forbidden { name, role, needed } => {
+        AccessRefusal::Forbidden { name, role, needed } => {
             let needed: Vec<&str> = needed.iter().copied().map(Role::name).collect();
             let message = format!("token {name:?} is {}: this needs {}", role.name(), needed.join(" or "));
             let scheme = "Bearer realm=\"rtalink\", error=\"insufficient_scope\"";
             let answer = problem(StatusCode::FORBIDDEN, message);
-            (Some(Reason::Forbidden), with(answer, header::WWW_AUTHENTICATE, scheme))
+            (Some(RefusalReason::Forbidden), with(answer, header::WWW_AUTHENTICATE, scheme))
         }
     }
 }

@@ -48,7 +48,7 @@ pub const MOST_TABLES: usize = 2;
 
 /// Time limits, and how many there may be at a time.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct HttpLimits {
     /// [`HEAD_TIME`].
     pub head_time: Duration,
     /// [`BODY_TIME`].
@@ -75,7 +75,7 @@ pub struct Limits {
     pub most_tables: usize,
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     /// The limits of the service. A test uses shorter ones.
     fn default() -> Self {
         Self {

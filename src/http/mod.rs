@@ -40,10 +40,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::views::model::ReadModel;
 
 use self::guard::Guard;
-use self::limits::Limits;
+use self::limits::HttpLimits;
 use self::readiness::Readiness;
 use self::refusals::Refusals;
-use self::routes::{ROUTES, Route};
+use self::routes::{HttpRoute, ROUTES};
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -63,10 +63,10 @@ pub struct State {
 }
 
 /// Serves until it is stopped.
-pub async fn serve(listener: TcpListener, state: State, limits: Limits, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, state: State, limits: HttpLimits, stop: CancellationToken) {
     let refusals = Arc::new(Refusals::new(&state.metrics));
     let guard = Arc::new(Guard::new(&state, limits, Arc::clone(&refusals)));
-    let with_route = |router: Router<Arc<State>>, route: &Route| {
+    let with_route = |router: Router<Arc<State>>, route: &HttpRoute| {
         let Ok(method) = MethodFilter::try_from(route.method.clone()) else { return router };
         router.route(route.path, (route.handler)(method))
     };

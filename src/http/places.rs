@@ -13,14 +13,14 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::Limits;
-use super::refusals::Reason;
-use super::stream::Progress;
+use super::limits::HttpLimits;
+use super::refusals::RefusalReason;
+use super::stream::RequestProgress;
 
 /// The places of connections.
 #[derive(Debug)]
 pub(super) struct Places {
-    limits: Limits,
+    limits: HttpLimits,
     taken: Mutex<Taken>,
 }
 
@@ -37,13 +37,13 @@ struct Taken {
 #[derive(Debug)]
 struct Held {
     number: u64,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
     displaced: CancellationToken,
 }
 
 /// A connection's place; given back on drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     places: Arc<Places>,
     address: IpAddr,
     number: u64,
@@ -52,7 +52,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
+    pub(super) fn new(limits: HttpLimits) -> Arc<Self> {
         Arc::new(Self { limits, taken: Mutex::default() })
     }
 
@@ -60,18 +60,22 @@ impl Places {
     ///
     /// # Errors
     /// Why there is no place: all others are being answered.
-    pub(super) fn take(self: &Arc<Self>, ip: IpAddr, progress: &Arc<Progress>) -> Result<Place, Reason> {
+    pub(super) fn take(
+        self: &Arc<Self>,
+        ip: IpAddr,
+        progress: &Arc<RequestProgress>,
+    ) -> Result<ConnectionPlace, RefusalReason> {
         let address = counted_as(ip);
         let mut taken = self.taken.lock();
         if taken.of(address) >= self.limits.most_of_one_address && !taken.displace(address) {
-            return Err(Reason::TooManyOfOneAddress);
+            return Err(RefusalReason::TooManyOfOneAddress);
         }
         if !address.is_loopback() && taken.others >= self.limits.most_connections {
             // From the address that has the most: one with few keeps them.
             let mut addresses: Vec<IpAddr> = taken.by_address.keys().copied().filter(|ip| !ip.is_loopback()).collect();
             addresses.sort_by_key(|address| std::cmp::Reverse(taken.of(*address)));
             if !addresses.into_iter().any(|address| taken.displace(address)) {
-                return Err(Reason::TooManyConnections);
+                return Err(RefusalReason::TooManyConnections);
             }
         }
         taken.others += usize::from(!address.is_loopback());
@@ -80,7 +84,7 @@ impl Places {
         let displaced = CancellationToken::new();
         let held = Held { number, progress: Arc::clone(progress), displaced: displaced.clone() };
         taken.by_address.entry(address).or_default().push(held);
-        Ok(Place { places: Arc::clone(self), address, number, displaced })
+        Ok(ConnectionPlace { places: Arc::clone(self), address, number, displaced })
     }
 }
 
@@ -112,7 +116,7 @@ impl Taken {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         // It is no longer there if its place was taken away.
         drop(self.places.taken.lock().remove(self.address, self.number));
@@ -183,28 +187,28 @@ mod tests {
     }
 
     /// The progress of a connection whose request is being answered.
-    fn answering() -> Arc<Progress> {
-        let progress = Arc::new(Progress::default());
+    fn answering() -> Arc<RequestProgress> {
+        let progress = Arc::new(RequestProgress::default());
         progress.answers();
         progress
     }
 
     #[test]
     fn one_address_cannot_take_the_places_of_others_and_others_not_those_of_this_machine() {
-        let places = Places::new(Limits::default());
+        let places = Places::new(HttpLimits::default());
         let take = |text: &str| places.take(ip(text), &answering());
-        let first: Vec<Place> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
-        assert_eq!(take("10.0.0.1").unwrap_err(), Reason::TooManyOfOneAddress);
-        let network: Vec<Place> =
+        let first: Vec<ConnectionPlace> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
+        assert_eq!(take("10.0.0.1").unwrap_err(), RefusalReason::TooManyOfOneAddress);
+        let network: Vec<ConnectionPlace> =
             (0..MOST_OF_ONE_ADDRESS).map(|host| take(&format!("2001:db8::{host:x}")).unwrap()).collect();
-        assert_eq!(take("2001:db8::ffff:1").unwrap_err(), Reason::TooManyOfOneAddress);
-        let rest: Vec<Place> = (0..MOST_CONNECTIONS - first.len() - network.len())
+        assert_eq!(take("2001:db8::ffff:1").unwrap_err(), RefusalReason::TooManyOfOneAddress);
+        let rest: Vec<ConnectionPlace> = (0..MOST_CONNECTIONS - first.len() - network.len())
             .map(|host| take(&format!("10.0.1.{host}")).unwrap())
             .collect();
-        assert_eq!(take("10.0.2.1").unwrap_err(), Reason::TooManyConnections);
-        let own: Vec<Place> =
+        assert_eq!(take("10.0.2.1").unwrap_err(), RefusalReason::TooManyConnections);
+        let own: Vec<ConnectionPlace> =
             (0..MOST_OF_ONE_ADDRESS).map(|host| take(&format!("127.0.0.{}", host + 1)).unwrap()).collect();
-        assert_eq!(take("::1").unwrap_err(), Reason::TooManyOfOneAddress);
+        assert_eq!(take("::1").unwrap_err(), RefusalReason::TooManyOfOneAddress);
         drop(own);
         drop(first);
         assert!(take("10.0.2.1").is_ok());
@@ -215,13 +219,13 @@ mod tests {
 
     #[test]
     fn who_waits_makes_room_the_longest_first_and_whoever_has_most() {
-        let places = Places::new(Limits::default());
-        let waiting = Arc::new(Progress::default());
+        let places = Places::new(HttpLimits::default());
+        let waiting = Arc::new(RequestProgress::default());
         let take = |text: &str| places.take(ip(text), &waiting);
-        let greedy: Vec<Place> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
+        let greedy: Vec<ConnectionPlace> = (0..MOST_OF_ONE_ADDRESS).map(|_| take("10.0.0.1").unwrap()).collect();
         let more = take("10.0.0.1").unwrap();
         assert!(greedy[0].displaced.is_cancelled() && !greedy[1].displaced.is_cancelled());
-        let others: Vec<Place> =
+        let others: Vec<ConnectionPlace> =
             (greedy.len()..MOST_CONNECTIONS).map(|host| take(&format!("10.0.1.{host}")).unwrap()).collect();
         let newcomer = take("10.0.2.1").unwrap();
         assert!(greedy[1].displaced.is_cancelled(), "the address with the most has to give one");

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::Store;
+use crate::config::model::StoreConfig;
 use crate::integration::handles::Handles;
 use crate::journal::StoreHealth;
 use crate::kafka::PublishHandle;
@@ -72,7 +72,7 @@ impl Sample {
 
 impl Readiness {
     /// Creates it for a service that is starting: not ready, and reported so from now on.
-    pub fn new(store: &Store, metrics: &Metrics, handles: Handles) -> Self {
+    pub fn new(store: &StoreConfig, metrics: &Metrics, handles: Handles) -> Self {
         let directory = (!store.in_memory).then(|| store.directory.clone());
         let gauge = metrics.gauge(names::READY, &[]);
         gauge.set(0.0);

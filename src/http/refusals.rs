@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
-use crate::telemetry::repeats::Repeats;
+use crate::telemetry::repeats::RepeatLimiter;
 use crate::telemetry::targets::HTTP;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Why a connection or a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum RefusalReason {
     NoToken,
     WrongToken,
     Forbidden,
@@ -33,7 +33,7 @@ pub(super) enum Reason {
     TooOld,
 }
 
-impl Reason {
+impl RefusalReason {
     const ALL: [Self; 14] = [
         Self::NoToken,
         Self::WrongToken,
@@ -73,20 +73,20 @@ impl Reason {
 }
 
 /// Counts and logs refusals.
-pub(super) struct Refusals([(Counter, Mutex<Repeats>); Reason::ALL.len()]);
+pub(super) struct Refusals([(Counter, Mutex<RepeatLimiter>); RefusalReason::ALL.len()]);
 
 impl Refusals {
     /// Registers every reason, which is exported from now on.
     pub(super) fn new(metrics: &Metrics) -> Self {
-        Self(Reason::ALL.map(|reason| {
+        Self(RefusalReason::ALL.map(|reason| {
             let counter = metrics.counter(names::HTTP_REFUSED, &[reason.label()]);
             counter.increment(0);
-            (counter, Mutex::new(Repeats::new(EVERY)))
+            (counter, Mutex::new(RepeatLimiter::new(EVERY)))
         }))
     }
 
     /// Counts one more. Nothing of the request is logged but where it comes from.
-    pub(super) fn count(&self, reason: Reason, peer: IpAddr) {
+    pub(super) fn count(&self, reason: RefusalReason, peer: IpAddr) {
         let (counter, repeats) = &self.0[reason as usize];
         counter.increment(1);
         if let Some(more) = repeats.lock().admit(Timestamp::now()) {
@@ -103,12 +103,12 @@ mod tests {
     fn each_reason_has_its_own_counter() {
         let metrics = Metrics::new().unwrap();
         let refusals = Refusals::new(&metrics);
-        for (number, reason) in Reason::ALL.into_iter().enumerate() {
+        for (number, reason) in RefusalReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, number);
             (0..=number).for_each(|_| refusals.count(reason, [10, 1, 2, 3].into()));
         }
         let exposition = metrics.render();
-        for (number, reason) in Reason::ALL.into_iter().enumerate() {
+        for (number, reason) in RefusalReason::ALL.into_iter().enumerate() {
             let line = format!("rtalink_http_refused_total{{reason=\"{}\"}} {}", reason.label(), number + 1);
             assert!(exposition.contains(&line), "{line}");
         }

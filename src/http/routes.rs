@@ -21,7 +21,7 @@ pub(super) enum Load {
 }
 
 /// A route.
-pub(super) struct Route {
+pub(super) struct HttpRoute {
     pub(super) method: Method,
     /// The pattern of its path.
     pub(super) path: &'static str,
@@ -33,8 +33,8 @@ pub(super) struct Route {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 11] = [
-    Route {
+pub(super) static ROUTES: [HttpRoute; 11] = [
+    HttpRoute {
         method: Method::GET,
         path: "/metrics",
         handler: |method| on(method, metrics),
@@ -42,7 +42,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Watching,
         deed: audit::nothing,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/health/live",
         handler: |method| on(method, health::live),
@@ -50,7 +50,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Watching,
         deed: audit::nothing,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/health/ready",
         handler: |method| on(method, health::ready),
@@ -58,7 +58,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Watching,
         deed: audit::nothing,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/api/v1/agents",
         handler: |method| on(method, agents::list),
@@ -66,7 +66,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Table,
         deed: audit::look_at_agent,
     },
-    Route {
+    HttpRoute {
         method: Method::POST,
         path: "/api/v1/forget",
         handler: |method| on(method, forget::forget),
@@ -74,7 +74,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::forget,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/api/v1/integrations",
         handler: |method| on(method, integrations::list),
@@ -82,7 +82,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::nothing,
     },
-    Route {
+    HttpRoute {
         method: Method::POST,
         path: "/api/v1/integrations/{id}/pause",
         handler: |method| on(method, publishing::pause),
@@ -90,7 +90,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::pause,
     },
-    Route {
+    HttpRoute {
         method: Method::POST,
         path: "/api/v1/integrations/{id}/resume",
         handler: |method| on(method, publishing::resume),
@@ -98,7 +98,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::resume,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/api/v1/log-level",
         handler: |method| on(method, log_level::get),
@@ -106,7 +106,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::nothing,
     },
-    Route {
+    HttpRoute {
         method: Method::PUT,
         path: "/api/v1/log-level",
         handler: |method| on(method, log_level::put),
@@ -114,7 +114,7 @@ pub(super) static ROUTES: [Route; 11] = [
         load: Load::Usual,
         deed: audit::log_level,
     },
-    Route {
+    HttpRoute {
         method: Method::GET,
         path: "/api/v1/unmapped",
         handler: |method| on(method, unmapped::list),
@@ -125,7 +125,7 @@ pub(super) static ROUTES: [Route; 11] = [
 ];
 
 /// The route of a request whose path matches that pattern. HEAD is answered as GET is, without the body.
-pub(super) fn find(method: &Method, path: Option<&str>) -> Option<&'static Route> {
+pub(super) fn find(method: &Method, path: Option<&str>) -> Option<&'static HttpRoute> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     ROUTES.iter().find(|route| route.method == *method && Some(route.path) == path)
 }

@@ -36,7 +36,7 @@ enum Phase {
 
 /// The progress of a connection, shared by its socket and the code that answers its requests.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct RequestProgress {
     /// A request has begun and is not answered.
     is_asked: AtomicBool,
     /// At least one request was answered.
@@ -46,7 +46,7 @@ pub(super) struct Progress {
     phase: Mutex<Phase>,
 }
 
-impl Default for Progress {
+impl Default for RequestProgress {
     fn default() -> Self {
         Self {
             is_asked: AtomicBool::default(),
@@ -57,7 +57,7 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
+impl RequestProgress {
     /// A complete request is there, and is going to be answered.
     pub(super) fn answers(&self) {
         *self.phase.lock() = Phase::Works;
@@ -98,17 +98,17 @@ impl Progress {
 }
 
 /// The socket of a connection.
-pub(super) struct Stream {
+pub(super) struct PeerSocket {
     socket: TcpStream,
     /// How long the peer may read nothing.
     patience: Duration,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
     /// Runs while the peer reads nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stream {
-    pub(super) const fn new(socket: TcpStream, patience: Duration, progress: Arc<Progress>) -> Self {
+impl PeerSocket {
+    pub(super) const fn new(socket: TcpStream, patience: Duration, progress: Arc<RequestProgress>) -> Self {
         Self { socket, patience, progress, stall: None }
     }
 
@@ -125,7 +125,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for PeerSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -140,7 +140,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for PeerSocket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.written(context, written)

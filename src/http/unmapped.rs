@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::mapping::annotate::NoUser;
-use crate::mapping::unmapped::{Listed, Seen};
+use crate::mapping::unmapped::{Listed, UnmappedEntry};
 use crate::views::model::IntegrationModel;
 
 use super::{State, not_restored, problem};
@@ -51,7 +51,7 @@ fn entry((id, listed): (Arc<str>, Listed)) -> Value {
     })
 }
 
-fn with_seen(mut entry: Value, seen: Seen) -> Value {
+fn with_seen(mut entry: Value, seen: UnmappedEntry) -> Value {
     entry["firstSeen"] = seen.first_seen.to_string().into();
     entry["lastSeen"] = seen.last_seen.to_string().into();
     entry["count"] = seen.count.into();

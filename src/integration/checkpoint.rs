@@ -28,7 +28,7 @@ const COVER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Writes the agent table to the store in rounds of portions.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct CheckpointWriter {
     due: Timestamp,
     /// Agents of the round that are not written yet.
     waiting: Vec<AgentIndex>,
@@ -43,7 +43,7 @@ pub struct Checkpoint {
     is_recovered: bool,
 }
 
-impl Checkpoint {
+impl CheckpointWriter {
     /// Continues from what the store knows.
     pub(super) fn new(stored: &StoredIntegration, now: Timestamp) -> Self {
         Self {
@@ -136,7 +136,7 @@ impl Checkpoint {
         let mut change = latest.into_changed();
         // Somebody whose forgetting was in a damaged row is known here.
         let is_left_out = |end: u64| {
-            let is_in = |row: &store::Row| row.first < end && end <= row.end();
+            let is_in = |row: &store::JournalRow| row.first < end && end <= row.end();
             self.covered_to < end && end <= last.end() && !rows.iter().any(is_in)
         };
         for (key, _) in self.forgotten.iter().filter(|(_, end)| is_left_out(*end)) {
@@ -196,13 +196,13 @@ mod tests {
     use super::*;
     use crate::contract::store::AgentMemory;
     use crate::journal::message::{Batch, Message};
-    use crate::journal::send_window::Limits;
+    use crate::journal::send_window::WindowLimits;
     use crate::journal::store::{self, Store};
     use crate::journal::testing::damage_rows;
-    use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
+    use crate::journal::{Bounds, Journal, LaneStart, UnobservedStore};
 
     fn open(folder: &TempDir) -> (Store, StoredIntegration) {
-        let settings = store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal };
+        let settings = store::StoreSettings { directory: folder.path().to_owned(), sync: store::Sync::Normal };
         let mut store = store::open(&settings).unwrap().store;
         let stored = store.integration("avaya-1").unwrap();
         (store, stored)
@@ -211,9 +211,9 @@ mod tests {
     fn start(folder: &TempDir) -> (Journal, StoredIntegration) {
         let (store, stored) = open(folder);
         let lane = LaneStart { integration: "avaya-1".into(), stored: stored.clone(), keeps_events: false };
-        let window = Limits { messages: 100, bytes: 100_000 };
+        let window = WindowLimits { messages: 100, bytes: 100_000 };
         let bounds = Bounds { journal_bytes: 1 << 30, window };
-        (Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap(), stored)
+        (Journal::start(store, &[lane], bounds, Arc::new(UnobservedStore)).unwrap(), stored)
     }
 
     fn in_time() -> Instant {
@@ -241,7 +241,7 @@ mod tests {
         damage_rows(folder.path(), [damaged]);
         let (journal, stored) = start(&folder);
         let now = Timestamp::now();
-        let mut checkpoint = Checkpoint::new(&stored, now);
+        let mut checkpoint = CheckpointWriter::new(&stored, now);
         forgotten.into_iter().for_each(|end| checkpoint.forget((1, "agent-0".into()), end));
         let mut at = now;
         for _ in 0..3 {

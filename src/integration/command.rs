@@ -39,12 +39,12 @@ pub struct Forget {
     /// Even where nobody knows them here: then only a tombstone is published. Needs an ACD.
     pub is_unknown_too: bool,
     /// Gets the answer when it has begun, or cannot begin.
-    pub done: oneshot::Sender<Forgotten>,
+    pub done: oneshot::Sender<ForgetAnswer>,
 }
 
 /// The result in one integration.
 #[derive(Debug, Default)]
-pub struct Forgotten {
+pub struct ForgetAnswer {
     /// ACDs on which they are forgotten, now or a short while ago.
     pub acds: Vec<u32>,
     /// How many of them, counted from the first, only now.

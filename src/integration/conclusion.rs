@@ -9,7 +9,7 @@ use crate::mapping::annotate::Annotation;
 use crate::telemetry::targets::AGENTS;
 use crate::tracker::event::AgentEvent;
 use crate::tracker::status::FeedStatus;
-use crate::views::model::{Published, Update};
+use crate::views::model::{AnnotatedEvent, Update};
 
 use super::findings::Portion;
 use super::integration_worker::IntegrationWorker;
@@ -18,7 +18,7 @@ use super::integration_worker::IntegrationWorker;
 #[derive(Default)]
 struct Conclusion {
     messages: Vec<Message>,
-    events: Vec<Published>,
+    events: Vec<AnnotatedEvent>,
     has_status: bool,
 }
 

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::telemetry::metrics::{Condition, FeedMetrics};
+use crate::telemetry::metrics::{FeedCondition, FeedMetrics};
 use crate::tracker::Tracker;
 use crate::tracker::event::StatusKind;
-use crate::tracker::settings::Settings;
+use crate::tracker::settings::TrackerSettings;
 
 /// So many refreshes in a row are convincing.
 const CONVINCING: u8 = 3;
@@ -21,17 +21,17 @@ pub(super) struct Conditions {
 
 impl Conditions {
     /// A refresh has come `period` after the one before. True where that makes it clear that `shortest_refresh` is too long.
-    pub(super) fn refreshed(&mut self, settings: &Settings, period: Duration) -> bool {
+    pub(super) fn refreshed(&mut self, settings: &TrackerSettings, period: Duration) -> bool {
         self.refresh.take(settings.thresholds.shortest_refresh_is_too_long_for(period))
     }
 
     /// Sets the gauges.
     pub(super) fn report(&self, tracker: &Tracker, metrics: &FeedMetrics) {
-        metrics.condition(Condition::NoSnapshot, tracker.has_no_snapshot());
-        metrics.condition(Condition::RepeatedRows, tracker.repeats_rows());
-        metrics.condition(Condition::UnreadableRecords, tracker.is_garbled());
-        metrics.condition(Condition::UnreadableStates, tracker.is_unreadable());
-        metrics.condition(Condition::ShortestRefreshTooLong, self.refresh.is_too_long);
+        metrics.condition(FeedCondition::NoSnapshot, tracker.has_no_snapshot());
+        metrics.condition(FeedCondition::RepeatedRows, tracker.repeats_rows());
+        metrics.condition(FeedCondition::UnreadableRecords, tracker.is_garbled());
+        metrics.condition(FeedCondition::UnreadableStates, tracker.is_unreadable());
+        metrics.condition(FeedCondition::ShortestRefreshTooLong, self.refresh.is_too_long);
     }
 }
 

@@ -17,11 +17,11 @@ use tokio::sync::oneshot;
 
 use crate::contract::store;
 use crate::fail_point;
-use crate::integration::command::{Forget, Forgotten};
+use crate::integration::command::{Forget, ForgetAnswer};
 use crate::journal::message::{Batch, Message};
 use crate::journal::store::AgentKey;
 use crate::mapping::spelling;
-use crate::telemetry::metrics::Forgotten as Cause;
+use crate::telemetry::metrics::ForgetCause;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::views::model::Update;
@@ -51,14 +51,14 @@ impl IntegrationWorker {
         let at = self.pace.advance(Timestamp::now());
         self.conclude(None);
         let Requested { keys, in_feed, forgotten, mut end } = self.requested(&login_id, acd, is_unknown_too);
-        let mut answer = Forgotten { acds: forgotten, in_feed, ..Forgotten::default() };
+        let mut answer = ForgetAnswer { acds: forgotten, in_feed, ..ForgetAnswer::default() };
         let mut asked = Vec::new();
         if !keys.is_empty() {
             match self.forget(keys.clone(), at, true) {
                 Some(until) => {
                     answer.now = keys.len();
                     answer.acds.splice(0..0, keys.iter().map(|(acd, _)| *acd));
-                    self.metrics.forgotten(Cause::Request, answer.now);
+                    self.metrics.forgotten(ForgetCause::Request, answer.now);
                     tracing::info!(
                         target: INTEGRATION, integration = %self.id, count = answer.now, "agents forgotten on request"
                     );
@@ -132,7 +132,7 @@ impl IntegrationWorker {
         let keys: Vec<AgentKey> = old.iter().map(key).collect();
         let count = keys.len();
         if count > 0 && self.forget(keys, at, false).is_some() {
-            self.metrics.forgotten(Cause::Age, count);
+            self.metrics.forgotten(ForgetCause::Age, count);
             self.retention.add(count);
             if count == PORTION {
                 return;

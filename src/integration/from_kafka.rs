@@ -13,19 +13,20 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::{Bootstrap, Config, Delivery, Integration, Kafka};
+use crate::contract::recovered::RecoveredFeed;
 use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store::{AgentMemory, Batch, Message};
 use crate::fail_point;
 use crate::journal::agents::agents_of;
-use crate::journal::store::{AgentKey, Reader, Store, StoreError, StoreNumber, StoredIntegration, Write};
+use crate::journal::store::{AgentKey, Store, StoreError, StoreNumber, StoreReader, StoredIntegration, Write};
 use crate::kafka::Publisher;
 use crate::kafka::checkpoint::{self, Ours};
-use crate::kafka::recovery::{self, Progress, RecoveryError};
+use crate::kafka::recovery::{self, RecoveryError, RecoveryProgress};
 use crate::kafka::takeover;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 
-use super::restore::{Forgotten, PORTION, RestoreError, Restored};
+use super::restore::{ForgottenAgent, PORTION, RestoreError, Restored};
 use super::unread::Unread;
 
 /// How long one attempt to read a checkpoint may take.
@@ -77,47 +78,62 @@ pub(crate) fn read(
     );
     let mut all = Vec::with_capacity(restored.len());
     for (id, restored) in ids.iter().zip(restored) {
-        let Restored { stored, mut agents, forgotten, mut feed, .. } = restored;
-        let mut found = recovered.integrations.remove(id).unwrap_or_default();
-        let position = match config.kafka.delivery {
-            // A store that has lost its last commits must not count positions twice.
-            Delivery::ExactlyOnce => committed(config, id, publisher, &stored, stop)?,
-            Delivery::AtLeastOnce => {
-                published(&with(publisher, |store| store.reader())??, &stored, &found.agents, &forgotten)?
-            }
-        };
-        // Kafka may not have their tombstones yet. An agent who came again after one is somebody else.
-        let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
-        found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
-        let mut last_events: LastEvents = HashMap::new();
-        for found in &mut found.agents {
-            let is_wanted = config.privacy.event_names || !found.has_name();
-            let event = found.last_event.take().filter(|_| is_wanted);
-            last_events.extend(event.map(|event| (key(found), (found.agent.sequence, event))));
-        }
-        // Where both have something, the store may know more: events that Kafka does not have yet.
-        let mut known: HashMap<AgentKey, StoredAgent> = HashMap::new();
-        for agent in found.agents.into_iter().chain(agents.drain(..)) {
-            if known.get(&key(&agent)).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
-                known.insert(key(&agent), agent);
-            }
-        }
-        agents.extend(known.into_values());
-        feed.last_valid = feed.last_valid.max(found.last_valid);
-        let last_events = (config.kafka.delivery == Delivery::AtLeastOnce).then_some(last_events);
-        let proved = Proved { id: Arc::clone(id), number: stored.number, position, last_events };
-        let (stored, agents) = with(publisher, move |store| proved.write(store, agents))??;
-        all.push(Restored {
-            stored,
-            agents,
-            checkpointed: 0,
-            forgotten,
-            feed,
-            is_from_store: false,
-            mapping_version: found.mapping_version,
-        });
+        let found = recovered.integrations.remove(id).unwrap_or_default();
+        all.push(complete(config, id, publisher, restored, found, stop)?);
     }
     Ok(all)
+}
+
+/// Completes what the store knows of an integration by what Kafka has, and writes to the store what that proves.
+fn complete(
+    config: &Config,
+    id: &Arc<str>,
+    publisher: &Publisher,
+    restored: Restored,
+    mut found: RecoveredFeed,
+    stop: &CancellationToken,
+) -> Result<Restored, RestoreError> {
+    let Restored { stored, agents, forgotten, mut feed, .. } = restored;
+    let position = match config.kafka.delivery {
+        // A store that has lost its last commits must not count positions twice.
+        Delivery::ExactlyOnce => committed(config, id, publisher, &stored, stop)?,
+        Delivery::AtLeastOnce => {
+            published(&with(publisher, |store| store.reader())??, &stored, &found.agents, &forgotten)?
+        }
+    };
+    // Kafka may not have their tombstones yet. An agent who came again after one is somebody else.
+    let voided: HashMap<&AgentKey, Timestamp> = forgotten.iter().map(|who| (&who.key, who.at)).collect();
+    found.agents.retain(|found| voided.get(&key(found)).is_none_or(|at| found.agent.last_seen > *at));
+    let last_events = take_last_events(&mut found.agents, config.privacy.event_names);
+    let last_events = (config.kafka.delivery == Delivery::AtLeastOnce).then_some(last_events);
+    let agents = more_advanced(found.agents, agents);
+    feed.last_valid = feed.last_valid.max(found.last_valid);
+    let proved = Proved { id: Arc::clone(id), number: stored.number, position, last_events };
+    let (stored, agents) = with(publisher, move |store| proved.write(store, agents))??;
+    let mapping_version = found.mapping_version;
+    Ok(Restored { stored, agents, checkpointed: 0, forgotten, feed, is_from_store: false, mapping_version })
+}
+
+/// Takes the last event of each agent; without `event_names` only of those who have no name.
+fn take_last_events(agents: &mut [StoredAgent], event_names: bool) -> LastEvents {
+    let mut last_events: LastEvents = HashMap::new();
+    for found in agents {
+        let is_wanted = event_names || !found.has_name();
+        let event = found.last_event.take().filter(|_| is_wanted);
+        last_events.extend(event.map(|event| (key(found), (found.agent.sequence, event))));
+    }
+    last_events
+}
+
+/// Returns each agent once. Where both have something, the store may know more: events that Kafka does not have yet.
+fn more_advanced(in_kafka: Vec<StoredAgent>, in_store: Vec<StoredAgent>) -> Vec<StoredAgent> {
+    let mut known: HashMap<AgentKey, StoredAgent> = HashMap::new();
+    for agent in in_kafka.into_iter().chain(in_store) {
+        if known.get(&key(&agent)).is_none_or(|known| known.agent.sequence <= agent.agent.sequence) {
+            known.insert(key(&agent), agent);
+        }
+    }
+    known.into_values().collect()
 }
 
 /// Does something with the store, and waits for it.
@@ -203,10 +219,10 @@ fn send_again(
 ///
 /// About agents forgotten after that, Kafka can say nothing.
 fn published(
-    reader: &Reader,
+    reader: &StoreReader,
     stored: &StoredIntegration,
     in_kafka: &[StoredAgent],
-    forgotten: &[Forgotten],
+    forgotten: &[ForgottenAgent],
 ) -> Result<u64, Unread> {
     let void_below: HashMap<(u32, &str), u64> =
         forgotten.iter().map(|who| ((who.key.0, &*who.key.1), who.end)).collect();
@@ -260,12 +276,12 @@ fn committed(
     }
 }
 
-fn log_progress(progress: Progress) {
+fn log_progress(progress: RecoveryProgress) {
     match progress {
-        Progress::Reading { messages } => {
+        RecoveryProgress::Reading { messages } => {
             tracing::info!(target: INTEGRATION, messages, "reading the agents from Kafka")
         }
-        Progress::Waiting { reason, waited } => {
+        RecoveryProgress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
             tracing::warn!(
                 target: INTEGRATION, reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered"

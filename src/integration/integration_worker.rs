@@ -26,7 +26,7 @@ use crate::tracker::event::StatusKind;
 use crate::views::model::{IntegrationIndex, Update, Updates};
 use crate::wire::framing::Piece;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::CheckpointWriter;
 use super::findings::Findings;
 use super::pace::Pace;
 use super::publishing::{Background, Publishing, status_now};
@@ -78,7 +78,7 @@ pub struct WorkerParts {
     /// Counts messages that the closed publisher did not take.
     pub refused: Arc<AtomicUsize>,
     /// Writes its agent table to the store.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: CheckpointWriter,
     /// The last event of each agent, where they are written again.
     pub last_events: LastEvents,
     /// Whether CMS can dial in. An integration without a feed reports nothing but that people are forgotten.

@@ -12,12 +12,12 @@ use crate::config::model::Config;
 use crate::engine::Finding;
 use crate::integration::metrics_bridge;
 use crate::integration::restore::{self, Restored};
-use crate::journal::send_window::Limits;
-use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
+use crate::journal::send_window::WindowLimits;
+use crate::journal::{Bounds, Journal, LaneStart, UnobservedStore};
 use crate::kafka::Publisher;
 use crate::kafka::observer;
 use crate::telemetry::metrics::Metrics;
-use crate::tracker::settings::{Fixed, Settings, SnapshotEnd};
+use crate::tracker::settings::{Fixed, SnapshotEnd, TrackerSettings};
 use crate::views::model::{self, IntegrationIndex};
 use crate::wire::framing::{Piece, Run};
 use crate::wire::plan::Plan;
@@ -67,13 +67,15 @@ struct Life {
 impl Life {
     fn begin(folder: &TempDir, journal_bytes: u64, activity: &str, event_names: bool) -> Self {
         let config = configuration(folder.path(), activity);
-        let restore::Opening { store, mut restored, .. } = restore::open(&config).unwrap();
+        let restore::OpenedStore { store, mut restored, .. } = restore::open(&config).unwrap();
         let integration = &config.integrations[0];
         let id = Arc::clone(&integration.id);
         let lane = LaneStart { integration: Arc::clone(&id), stored: restored[0].stored.clone(), keeps_events: false };
-        let window = Limits { messages: 100, bytes: 100_000 };
-        let journal = Journal::start(store, &[lane], Bounds { journal_bytes, window }, Arc::new(Unobserved)).unwrap();
-        let publisher = Publisher::start(&config.kafka, None, journal, |_| Arc::new(observer::Unobserved)).unwrap();
+        let window = WindowLimits { messages: 100, bytes: 100_000 };
+        let journal =
+            Journal::start(store, &[lane], Bounds { journal_bytes, window }, Arc::new(UnobservedStore)).unwrap();
+        let publisher =
+            Publisher::start(&config.kafka, None, journal, |_| Arc::new(observer::UnobservedProducer)).unwrap();
         let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
         let tables = Arc::new(mapping_files::read(&integration.mapping).unwrap());
         let mut engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
@@ -296,7 +298,7 @@ fn what_the_table_knows_already_does_not_wait_for_a_crowd() {
     let folder = TempDir::new().unwrap();
     let config = configuration(folder.path(), "Old");
     let integration = &config.integrations[0];
-    let settings = Settings {
+    let settings = TrackerSettings {
         fixed: Fixed { snapshot_end: SnapshotEnd::Repeat, ..integration.settings.fixed },
         ..integration.settings.clone()
     };

@@ -19,10 +19,10 @@ use crate::contract::saved;
 use crate::journal::lane::Lane;
 use crate::journal::message::{Batch, Message, Route, Topic};
 use crate::journal::row;
-use crate::journal::send_window::{Limits, SendWindow, Taken};
+use crate::journal::send_window::{SendWindow, Taken, WindowLimits};
 use crate::journal::store::MappingVersion;
-use crate::journal::store::{self, AgentRow, Reader, Settings, Store, StoreNumber};
-use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, Unobserved};
+use crate::journal::store::{self, AgentRow, Store, StoreNumber, StoreReader, StoreSettings};
+use crate::journal::{Bounds, Journal, LaneStart, Refused, TableChange, UnobservedStore};
 use crate::time::Timestamp;
 use crate::tracker::agent_state::RideAlong;
 use crate::tracker::saved::SavedAgent;
@@ -101,7 +101,7 @@ struct Model {
     journal: Option<Journal>,
     lane: Lane,
     number: StoreNumber,
-    reader: Reader,
+    reader: StoreReader,
     /// All batches that were accepted, in order.
     batches: Vec<Written>,
     /// Sequences of the agents in memory.
@@ -133,8 +133,8 @@ fn topics(route: Route) -> BTreeSet<usize> {
     route.topics().iter().map(|topic| *topic as usize).collect()
 }
 
-fn settings(folder: &Path) -> Settings {
-    Settings { directory: folder.to_owned(), sync: store::Sync::Normal }
+fn settings(folder: &Path) -> StoreSettings {
+    StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal }
 }
 
 fn saved_of(agent: usize, sequence: u64) -> SavedAgent {
@@ -153,14 +153,14 @@ fn saved_of(agent: usize, sequence: u64) -> SavedAgent {
     }
 }
 
-fn start(folder: &Path) -> (Journal, Lane, super::Restored, Reader) {
+fn start(folder: &Path) -> (Journal, Lane, super::Restored, StoreReader) {
     let store::Opened { mut store, incidents } = store::open(&settings(folder)).unwrap();
     assert_eq!(incidents, []);
     let restored = super::read(&mut store, ID, false).unwrap();
     let reader = store.reader().unwrap();
-    let bounds = Bounds { journal_bytes: JOURNAL_BYTES, window: Limits { messages: WINDOW, bytes: 100_000 } };
+    let bounds = Bounds { journal_bytes: JOURNAL_BYTES, window: WindowLimits { messages: WINDOW, bytes: 100_000 } };
     let lanes = [LaneStart { integration: Arc::from(ID), stored: restored.stored.clone(), keeps_events: false }];
-    let journal = Journal::start(store, &lanes, bounds, Arc::new(Unobserved)).unwrap();
+    let journal = Journal::start(store, &lanes, bounds, Arc::new(UnobservedStore)).unwrap();
     let lane = journal.lanes().next().unwrap().1.clone();
     (journal, lane, restored, reader)
 }
@@ -503,7 +503,14 @@ impl Model {
         self.reopened(folder, journal, lane, restored, reader);
     }
 
-    fn reopened(&mut self, folder: TempDir, journal: Journal, lane: Lane, restored: super::Restored, reader: Reader) {
+    fn reopened(
+        &mut self,
+        folder: TempDir,
+        journal: Journal,
+        lane: Lane,
+        restored: super::Restored,
+        reader: StoreReader,
+    ) {
         let stored = &restored.stored;
         // Positions: what is known to be written is there, and batches are whole.
         assert!(stored.next >= self.written_to && stored.next <= self.next, "{} {}", stored.next, self.written_to);

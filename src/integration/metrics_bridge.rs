@@ -20,7 +20,7 @@ use crate::telemetry::targets::INTEGRATION;
 /// Returns the metrics of an integration, with every possible reason.
 pub(crate) fn feed_metrics(metrics: &Metrics, integration: &Arc<str>) -> FeedMetrics {
     let feed = FeedMetrics::new(metrics, integration);
-    observer::Condition::ALL.iter().for_each(|condition| feed.kafka_condition(condition.label(), false));
+    observer::KafkaCondition::ALL.iter().for_each(|condition| feed.kafka_condition(condition.label(), false));
     feed.expect(listener::REFUSALS.into_iter().chain(CloseReason::ALL.map(CloseReason::label)), &dead_letter::REFUSED);
     feed
 }
@@ -147,11 +147,11 @@ pub(crate) fn record_incidents(metrics: &Metrics, incidents: &[Incident]) {
 }
 
 /// Called with an integration and a latency.
-pub type Sink = dyn Fn(&str, Duration) + Send + Sync;
+pub type LatencyFn = dyn Fn(&str, Duration) + Send + Sync;
 
 /// Takes the integration and the latency of each acknowledged event.
 #[derive(Clone)]
-pub struct LatencySink(pub Arc<Sink>);
+pub struct LatencySink(pub Arc<LatencyFn>);
 
 impl std::fmt::Debug for LatencySink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -179,7 +179,7 @@ impl Observer for ProducerObserver {
         self.kafka.metrics.counter(names::STORE_ERRORS, &[BEHIND_KAFKA]).increment(1);
     }
 
-    fn condition(&self, condition: observer::Condition, lasts: bool) {
+    fn condition(&self, condition: observer::KafkaCondition, lasts: bool) {
         self.feed.kafka_condition(condition.label(), lasts);
     }
 

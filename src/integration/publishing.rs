@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, StatusEvent, StatusKind};
 use crate::tracker::status::FeedStatus;
 use crate::tracker::table::AgentIndex;
-use crate::views::model::Published;
+use crate::views::model::AnnotatedEvent;
 use crate::wire::escape::escape;
 
 use super::refresh::LastEvents;
@@ -176,7 +176,12 @@ impl Publishing {
 
     /// Gives messages to the journal, with the agents as they are after the events; while it has no room, keeps the latest
     /// states.
-    pub(super) fn hand_over(&mut self, messages: Vec<Message>, events: &[Published], background: &mut Background<'_>) {
+    pub(super) fn hand_over(
+        &mut self,
+        messages: Vec<Message>,
+        events: &[AnnotatedEvent],
+        background: &mut Background<'_>,
+    ) {
         if self.standing.is_behind() {
             self.keep(messages, events);
         } else if let Err(messages) = self.submit(messages, events, background) {
@@ -195,7 +200,7 @@ impl Publishing {
     fn submit(
         &mut self,
         messages: Vec<Message>,
-        events: &[Published],
+        events: &[AnnotatedEvent],
         background: &mut Background<'_>,
     ) -> Result<(), Vec<Message>> {
         if messages.is_empty() {
@@ -220,7 +225,7 @@ impl Publishing {
         Ok(())
     }
 
-    fn keep(&mut self, messages: Vec<Message>, events: &[Published]) {
+    fn keep(&mut self, messages: Vec<Message>, events: &[AnnotatedEvent]) {
         let (statuses, others): (Vec<Message>, Vec<Message>) =
             messages.into_iter().partition(|message| message.route == Route::FeedStatus);
         let dead_letters = others.iter().filter(|message| message.route == Route::DeadLetter).count();
@@ -344,7 +349,7 @@ impl Publishing {
 }
 
 /// Returns the agents of these events as they are now, each once.
-fn after_images(engine: &Engine, events: &[Published]) -> Vec<AgentMemory> {
+fn after_images(engine: &Engine, events: &[AnnotatedEvent]) -> Vec<AgentMemory> {
     let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
     agents.sort_unstable();
     agents.dedup();

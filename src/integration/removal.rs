@@ -73,7 +73,7 @@ pub fn remove(config: &Config, id: &str, with_tombstones: bool) -> Result<Remove
     if config.integrations.iter().any(|integration| *integration.id == *id) {
         return Err(RemovalError::Configured(id.to_owned()));
     }
-    let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
+    let settings = store::StoreSettings { directory: config.store.directory.clone(), sync: config.store.sync };
     let Opened { mut store, incidents } = store::open(&settings)?;
     if let Some(incident) = incidents.first() {
         return Err(RemovalError::Unsound(incident.to_string()));

@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 use crate::tracker::listening::Listening;
 use crate::tracker::saved::SavedFeed;
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::CheckpointWriter;
 use super::refresh::LastEvents;
 use super::unread::Unread;
 
@@ -38,7 +38,7 @@ pub(crate) const PORTION: usize = 16 * 1024 * 1024;
 
 /// Somebody who was forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Forgotten {
+pub(crate) struct ForgottenAgent {
     pub(crate) key: AgentKey,
     pub(crate) at: Timestamp,
     /// The position after their tombstone.
@@ -54,7 +54,7 @@ pub(crate) struct Restored {
     /// How many of them, counted from the first, are rows of the table. The others must become rows.
     pub(crate) checkpointed: usize,
     /// Forgotten in the journal after the checkpoint: whatever the table or Kafka has of them from before is void.
-    pub(crate) forgotten: Vec<Forgotten>,
+    pub(crate) forgotten: Vec<ForgottenAgent>,
     pub(crate) feed: SavedFeed,
     /// Kafka was not asked for them.
     pub(crate) is_from_store: bool,
@@ -85,7 +85,7 @@ impl Restored {
         engine: &mut Engine,
         refresh_after: Option<Duration>,
         event_names: bool,
-    ) -> (Checkpoint, LastEvents) {
+    ) -> (CheckpointWriter, LastEvents) {
         let Self { stored, mut agents, mut feed, checkpointed, forgotten, .. } = self;
         // What was written of the feed is some seconds old; what was written of the agents may be newer.
         let seen = agents.iter().filter(|agent| agent.agent.known.is_some()).map(|agent| agent.agent.last_seen).max();
@@ -114,8 +114,8 @@ impl Restored {
             engine.mark_changed(acd, &login_id);
             engine.owe(acd, &login_id);
         }
-        let mut checkpoint = Checkpoint::new(&stored, Timestamp::now());
-        forgotten.into_iter().for_each(|Forgotten { key, end, .. }| checkpoint.forget(key, end));
+        let mut checkpoint = CheckpointWriter::new(&stored, Timestamp::now());
+        forgotten.into_iter().for_each(|ForgottenAgent { key, end, .. }| checkpoint.forget(key, end));
         (checkpoint, last_events)
     }
 }
@@ -152,7 +152,7 @@ fn go_on_in_time(feed: &mut SavedFeed, agents: &mut [StoredAgent]) {
 }
 
 /// The store, and what it knew.
-pub(crate) struct Opening {
+pub(crate) struct OpenedStore {
     pub(crate) store: Store,
     /// Integrations of the store that are not in the configuration; they come after those that are.
     pub(crate) removed: Vec<Integration>,
@@ -183,15 +183,15 @@ pub(crate) enum RestoreError {
 }
 
 /// Opens the store and reads what it has of the configured integrations.
-pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
-    let settings = store::Settings { directory: config.store.directory.clone(), sync: config.store.sync };
+pub(crate) fn open(config: &Config) -> Result<OpenedStore, RestoreError> {
+    let settings = store::StoreSettings { directory: config.store.directory.clone(), sync: config.store.sync };
     let opened = if config.store.in_memory { store::open_in_memory(&settings) } else { store::open(&settings) };
     let Opened { mut store, mut incidents } = opened?;
     fail_point::reach(fail_point::STORE_OPENED);
     let read = read_all(config, &mut store);
     fail_point::reach(fail_point::REPLAYED);
     match read {
-        Ok((restored, removed)) => Ok(Opening { store, removed, restored, incidents }),
+        Ok((restored, removed)) => Ok(OpenedStore { store, removed, restored, incidents }),
         Err(Unread::Newer(why)) => {
             let file = config.store.directory.join(store::DATABASE).display().to_string();
             Err(RestoreError::Newer { file, why })
@@ -204,7 +204,7 @@ pub(crate) fn open(config: &Config) -> Result<Opening, RestoreError> {
             };
             incidents.extend(more);
             let (restored, removed) = read_all(config, &mut store)?;
-            Ok(Opening { store, removed, restored, incidents })
+            Ok(OpenedStore { store, removed, restored, incidents })
         }
     }
 }
@@ -295,12 +295,12 @@ fn replay(
     store: &Store,
     stored: &StoredIntegration,
     keeps_events_of: Option<&str>,
-) -> Result<(Vec<StoredAgent>, Vec<Forgotten>), Unread> {
+) -> Result<(Vec<StoredAgent>, Vec<ForgottenAgent>), Unread> {
     let reader = store.reader()?;
     // Without a table, what is still to be published is known only from the journal's rows.
     let mut position = if stored.recovered { stored.covered_to } else { stored.covered_to.min(stored.acknowledged_to) };
     let mut agents: Vec<StoredAgent> = Vec::new();
-    let mut forgotten: HashMap<AgentKey, (usize, Forgotten)> = HashMap::new();
+    let mut forgotten: HashMap<AgentKey, (usize, ForgottenAgent)> = HashMap::new();
     loop {
         let rows = reader.batches(stored.number, position, PORTION)?;
         let Some(last) = rows.last() else { break };
@@ -309,7 +309,7 @@ fn replay(
             let told = agents_of(row, keeps_events_of)?;
             for who in told.forgotten {
                 let key: AgentKey = (who.acd, who.login_id.into());
-                let who = Forgotten { key: key.clone(), at: Timestamp::from_micros(who.at), end: row.end() };
+                let who = ForgottenAgent { key: key.clone(), at: Timestamp::from_micros(who.at), end: row.end() };
                 forgotten.insert(key, (agents.len(), who));
             }
             for agent in told.agents {

@@ -9,7 +9,7 @@ use crate::kafka::comparison::Again;
 use crate::time::Timestamp;
 use crate::tracker::table::{AgentIndex, AgentTable};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::CheckpointWriter;
 use super::refresh::LastEvents;
 use super::standing::Accepted;
 
@@ -19,14 +19,14 @@ const PORTION: usize = 1_000;
 /// The agents in the store, and those who are to be written again.
 #[derive(Debug)]
 pub(super) struct SavedAgents {
-    checkpoint: Checkpoint,
+    checkpoint: CheckpointWriter,
     last_events: LastEvents,
     to_be_written: VecDeque<AgentIndex>,
 }
 
 impl SavedAgents {
     /// Creates it as it was restored.
-    pub(super) const fn new(checkpoint: Checkpoint, last_events: LastEvents) -> Self {
+    pub(super) const fn new(checkpoint: CheckpointWriter, last_events: LastEvents) -> Self {
         Self { checkpoint, last_events, to_be_written: VecDeque::new() }
     }
 

@@ -9,7 +9,7 @@ use crate::config;
 use crate::config::model::Config;
 use crate::contract::{store as row, v1};
 use crate::integration::restore::{self, RestoreError};
-use crate::journal::store::{self, AgentRow, Incident, Settings, Write};
+use crate::journal::store::{self, AgentRow, Incident, StoreSettings, Write};
 use crate::time::Timestamp;
 
 use super::*;
@@ -45,7 +45,7 @@ fn message(route: i32, header: &str) -> Vec<u8> {
 fn start(agents: &[Vec<u8>], content: &[u8]) -> &'static str {
     let folder = TempDir::new().unwrap();
     let config = configuration(folder.path());
-    let settings = Settings { directory: config.store.directory.clone(), sync: config.store.sync };
+    let settings = StoreSettings { directory: config.store.directory.clone(), sync: config.store.sync };
     let mut store = store::open(&settings).unwrap().store;
     let integration = store.integration("avaya-1").unwrap().number;
     let agents: Vec<AgentRow> = (0..)

@@ -14,11 +14,11 @@ use crate::contract::store;
 
 use super::queue::TableChange;
 use super::row::{self, RowError};
-use super::store::{AgentRow, Row};
+use super::store::{AgentRow, JournalRow};
 
 /// What a row says about agents.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct RowAgents {
     /// Agents forgotten in it: what was known before is void.
     pub(crate) forgotten: Vec<store::Forgotten>,
     /// The agents as they were after it.
@@ -29,16 +29,16 @@ pub(crate) struct Told {
 ///
 /// # Errors
 /// A row that is not a batch, or of a newer version.
-pub(crate) fn agents_of(row: &Row, keeps_events_of: Option<&str>) -> Result<Told, RowError> {
+pub(crate) fn agents_of(row: &JournalRow, keeps_events_of: Option<&str>) -> Result<RowAgents, RowError> {
     let store::Batch { messages, mut agents, forgotten } = store::Batch::decode(&*row.content)?;
     messages.iter().try_for_each(row::check)?;
-    let Some(integration) = keeps_events_of else { return Ok(Told { forgotten, agents }) };
+    let Some(integration) = keeps_events_of else { return Ok(RowAgents { forgotten, agents }) };
     let mut by_key: HashMap<String, store::Message> =
         messages.into_iter().map(|message| (message.key.clone(), message)).collect();
     for agent in &mut agents {
         agent.last_event = by_key.remove(&format!("{integration}/{}/{}", agent.acd, agent.login_id));
     }
-    Ok(Told { forgotten, agents })
+    Ok(RowAgents { forgotten, agents })
 }
 
 /// The agents of several rows, each as they were after the last of these, or that they are forgotten.
@@ -58,8 +58,8 @@ impl<'a> Latest<'a> {
     ///
     /// # Errors
     /// Those of [`agents_of`].
-    pub(crate) fn add(&mut self, row: &Row) -> Result<(), RowError> {
-        let Told { forgotten, agents } = agents_of(row, self.keeps_events_of)?;
+    pub(crate) fn add(&mut self, row: &JournalRow) -> Result<(), RowError> {
+        let RowAgents { forgotten, agents } = agents_of(row, self.keeps_events_of)?;
         self.agents.extend(forgotten.into_iter().map(|who| ((who.acd, who.login_id), None)));
         self.agents.extend(agents.into_iter().map(|agent| ((agent.acd, agent.login_id.clone()), Some(agent))));
         Ok(())
@@ -107,13 +107,18 @@ mod tests {
         Message { route: Route::FeedStatus, key: "avaya-1".into(), ..event("-", 0) }
     }
 
-    fn row(first: u64, messages: &[Message], agents: Vec<store::AgentMemory>) -> Row {
+    fn row(first: u64, messages: &[Message], agents: Vec<store::AgentMemory>) -> JournalRow {
         let content = row::encode(messages, agents);
-        Row { first, count: u32::try_from(messages.len()).unwrap(), written_at: Timestamp::from_micros(1), content }
+        JournalRow {
+            first,
+            count: u32::try_from(messages.len()).unwrap(),
+            written_at: Timestamp::from_micros(1),
+            content,
+        }
     }
 
     /// Returns each agent's login id, sequence, and the value of their last event.
-    fn told(rows: &[Row], keeps_events_of: Option<&str>) -> Vec<String> {
+    fn told(rows: &[JournalRow], keeps_events_of: Option<&str>) -> Vec<String> {
         let mut latest = Latest::new(keeps_events_of);
         rows.iter().for_each(|row| latest.add(row).unwrap());
         let tell = |AgentRow { acd, login_id, memory }: AgentRow| {
@@ -145,7 +150,7 @@ mod tests {
             let who = store::Forgotten { acd: 1, login_id: login_id.to_owned(), at: 1 };
             let tombstone = Message::tombstone(format!("avaya-1/1/{login_id}").into());
             let content = row::encode_with(&[tombstone], Vec::new(), vec![who]);
-            Row { content, ..row(2, &[status()], Vec::new()) }
+            JournalRow { content, ..row(2, &[status()], Vec::new()) }
         };
         let rows = [
             row(0, &[event("7", 1), event("8", 9)], vec![agent("7", 1), agent("8", 9)]),
@@ -163,9 +168,9 @@ mod tests {
         latest.add(&row(0, &[event("7", 1)], vec![agent("7", 1)])).unwrap();
         let unknown = store::Message { route: 99, key: "avaya-1/1/7".to_owned(), ..Default::default() };
         let batch = store::Batch { messages: vec![unknown], agents: vec![agent("7", 2)], forgotten: Vec::new() };
-        let newer = Row { content: batch.encode_to_vec(), ..row(1, &[status()], Vec::new()) };
+        let newer = JournalRow { content: batch.encode_to_vec(), ..row(1, &[status()], Vec::new()) };
         assert!(matches!(latest.add(&newer), Err(RowError::Route { route: 99, .. })));
-        let torn = Row { content: vec![0xff], ..row(1, &[status()], Vec::new()) };
+        let torn = JournalRow { content: vec![0xff], ..row(1, &[status()], Vec::new()) };
         assert!(matches!(latest.add(&torn), Err(RowError::Decode(_))));
         let rows = latest.into_changed().agents;
         assert_eq!(rows.len(), 1);

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::telemetry::repeats::Repeats;
+use crate::telemetry::repeats::RepeatLimiter;
 use crate::time::Timestamp;
 
 use super::queue::Done;
@@ -59,7 +59,7 @@ pub(super) struct Erasing {
     /// Not tried before.
     again_at: Option<Instant>,
     backoff: Duration,
-    told: Repeats,
+    told: RepeatLimiter,
 }
 
 impl Default for Erasing {
@@ -70,7 +70,7 @@ impl Default for Erasing {
             erased_at: None,
             again_at: None,
             backoff: FIRST_BACKOFF,
-            told: Repeats::new(LOG_INTERVAL),
+            told: RepeatLimiter::new(LOG_INTERVAL),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::queue::{
 };
 use super::row;
 use super::send_window::SendWindow;
-use super::store::{Lineage, Reader, Row, StoreError, StoreNumber};
+use super::store::{JournalRow, Lineage, StoreError, StoreNumber, StoreReader};
 
 /// Bytes that are read from the store at a time.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
@@ -40,7 +40,7 @@ pub struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) index: LaneIndex,
     pub(super) number: StoreNumber,
-    pub(super) reader: Arc<Mutex<Reader>>,
+    pub(super) reader: Arc<Mutex<StoreReader>>,
     pub(super) send_window: Arc<SendWindow>,
     pub(super) runs: Arc<Lineage>,
 }
@@ -201,7 +201,7 @@ impl Lane {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn rows(&self, from: u64, most_bytes: usize) -> Result<Vec<JournalRow>, StoreError> {
         self.reader.lock().batches(self.number, from, most_bytes)
     }
 
@@ -209,7 +209,7 @@ impl Lane {
     ///
     /// # Errors
     /// When the journal cannot be read, which says nothing about its content.
-    pub fn sound_rows(&self, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn sound_rows(&self, from: u64, most_bytes: usize) -> Result<Vec<JournalRow>, StoreError> {
         self.reader.lock().sound_batches(self.number, from, most_bytes)
     }
 
@@ -259,7 +259,7 @@ impl Lane {
         if rows.first().is_none_or(|row| row.first > position) {
             return Err(FetchError::Missing { position });
         }
-        for (number, Row { first, content, written_at, .. }) in rows.into_iter().enumerate() {
+        for (number, JournalRow { first, content, written_at, .. }) in rows.into_iter().enumerate() {
             let messages = match row::decode(&content) {
                 Ok((messages, _)) => messages,
                 // Those before it are done; it is the first one the next time.

@@ -6,10 +6,10 @@ use tempfile::TempDir;
 
 use crate::contract::store;
 use crate::journal::message::Message;
-use crate::journal::send_window::{Limits, Taken};
+use crate::journal::send_window::{Taken, WindowLimits};
 use crate::journal::store::{self as files, DATABASE, Store};
 use crate::journal::testing::{batch, damage_rows, event};
-use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
+use crate::journal::{Bounds, Journal, LaneStart, UnobservedStore};
 
 use super::*;
 
@@ -19,7 +19,7 @@ const ROW: usize = 700;
 const PAGE: usize = 4096;
 
 fn open(folder: &TempDir) -> Store {
-    files::open(&files::Settings { directory: folder.path().to_owned(), sync: files::Sync::Normal }).unwrap().store
+    files::open(&files::StoreSettings { directory: folder.path().to_owned(), sync: files::Sync::Normal }).unwrap().store
 }
 
 /// Creates a journal that an earlier run left: as many rows, of one message each with a letter of its own, nothing in Kafka.
@@ -44,8 +44,8 @@ fn start(folder: &TempDir) -> Journal {
 
 fn start_on(store: Store, stored: files::StoredIntegration) -> Journal {
     let lane = LaneStart { integration: "avaya-1".into(), stored, keeps_events: false };
-    let bounds = Bounds { journal_bytes: 1 << 30, window: Limits { messages: 1_000, bytes: 1 << 30 } };
-    Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap()
+    let bounds = Bounds { journal_bytes: 1 << 30, window: WindowLimits { messages: 1_000, bytes: 1 << 30 } };
+    Journal::start(store, &[lane], bounds, Arc::new(UnobservedStore)).unwrap()
 }
 
 /// Returns the pages of the journal's table in the order of its tree, the root first, with how many rows each has.

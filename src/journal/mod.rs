@@ -55,7 +55,7 @@ use self::store::{Store, StoreError};
 use self::writer::{Writer, WrittenLane};
 
 pub use self::queue::{
-    Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, TableChange, Unobserved,
+    Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, TableChange, UnobservedStore,
 };
 
 /// Extra time for its thread beyond the deadline, to report what it could not write.

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
 use super::message::{Batch, Message};
-use super::send_window::Limits;
+use super::send_window::WindowLimits;
 use super::store::{AgentKey, AgentRow, Hurry, Store, StoredIntegration};
 use super::writer::WrittenLane;
 
@@ -36,9 +36,9 @@ pub trait StoreObserver: Send + Sync + 'static {
 
 /// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
+pub struct UnobservedStore;
 
-impl StoreObserver for Unobserved {}
+impl StoreObserver for UnobservedStore {}
 
 /// Bounds of every integration.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub struct Bounds {
     /// Bytes of rows that an integration may have in the store.
     pub journal_bytes: u64,
     /// What is kept in memory of it.
-    pub window: Limits,
+    pub window: WindowLimits,
 }
 
 /// An integration whose journal begins or continues.

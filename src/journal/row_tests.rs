@@ -6,7 +6,7 @@ use crate::config::model::Format;
 use crate::kafka::dead_letter::{dead_letter, refused};
 use crate::kafka::encode::Encoder;
 use crate::mapping::annotate::Annotation;
-use crate::mapping::key::Level;
+use crate::mapping::key::MatchLevel;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
 use crate::tracker::event::{AgentEvent, Cause, Previous};
@@ -127,7 +127,7 @@ fn event(skills: usize) -> (AgentEvent, Annotation) {
         external_activity: "ACD:in".into(),
         activity_base: "ACD:in".into(),
         activity: activity.clone(),
-        level: Level::Exact,
+        level: MatchLevel::Exact,
         previous_external_activity: Some("AVAIL".into()),
         previous_activity: activity,
         activity_since: Some(at),
@@ -141,7 +141,7 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         acd: event.acd,
         login_id: event.login_id.clone(),
         sequence: event.sequence,
-        known: Some(crate::tracker::agent::Known {
+        known: Some(crate::tracker::agent::KnownState {
             state: event.state.clone(),
             state_since: event.state_since,
             quality: event.quality,

@@ -26,7 +26,7 @@ use super::message::{Message, Route, Topic};
 
 /// How much a send window holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct WindowLimits {
     /// Messages.
     pub messages: usize,
     /// Bytes of keys, values and headers, and [`OVERHEAD`] for each message.
@@ -40,7 +40,7 @@ fn size_of(message: &Message) -> usize {
     message.size() + OVERHEAD
 }
 
-impl Limits {
+impl WindowLimits {
     /// The default bound on bytes.
     pub const DEFAULT_BYTES: usize = 32 * 1024 * 1024;
 }
@@ -155,7 +155,7 @@ struct State {
 
 /// The in-memory window of an integration's journal, between the journal and the publisher.
 pub struct SendWindow {
-    limits: Limits,
+    limits: WindowLimits,
     state: Mutex<State>,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
@@ -166,7 +166,7 @@ pub struct SendWindow {
 
 impl SendWindow {
     /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
-    pub fn new(limits: Limits, first: u64, end: u64, paused_at: Option<u64>) -> Self {
+    pub fn new(limits: WindowLimits, first: u64, end: u64, paused_at: Option<u64>) -> Self {
         let state = State {
             entries: VecDeque::new(),
             first,
@@ -503,7 +503,7 @@ impl State {
     }
 
     /// Returns the position that must be fetched before anything can go on. The window is refilled when half of it is free.
-    fn missing(&self, limits: Limits) -> Option<u64> {
+    fn missing(&self, limits: WindowLimits) -> Option<u64> {
         let window_end = self.window_end();
         let is_behind = self.next + self.lost >= window_end && window_end < self.limit(self.until);
         let has_room =
@@ -512,7 +512,7 @@ impl State {
     }
 
     /// Returns what there is for the publisher, if anything.
-    fn try_take(&mut self, limits: Limits, most: usize) -> Option<Taken> {
+    fn try_take(&mut self, limits: WindowLimits, most: usize) -> Option<Taken> {
         if self.is_stopped {
             return Some(Taken::Stopped);
         }

@@ -22,7 +22,7 @@ fn append(send_window: &SendWindow, messages: &[(&str, &str)]) -> u64 {
 }
 
 fn send_window(messages: usize) -> SendWindow {
-    SendWindow::new(Limits { messages, bytes: Limits::DEFAULT_BYTES }, 0, 0, None)
+    SendWindow::new(WindowLimits { messages, bytes: WindowLimits::DEFAULT_BYTES }, 0, 0, None)
 }
 
 fn take(send_window: &SendWindow) -> Vec<(u64, Vec<Topic>)> {
@@ -99,7 +99,7 @@ fn what_does_not_fit_stays_on_disk_and_is_asked_for_when_half_is_free() {
 
 #[test]
 fn the_bound_on_bytes_counts_too_and_a_large_batch_goes_in_alone() {
-    let send_window = SendWindow::new(Limits { messages: 100, bytes: 8 }, 0, 0, None);
+    let send_window = SendWindow::new(WindowLimits { messages: 100, bytes: 8 }, 0, 0, None);
     append(&send_window, &[("key", "longer than eight")]);
     append(&send_window, &[("k", "1")]);
     assert_eq!(take(&send_window), [(0, BOTH.to_vec())]);
@@ -109,7 +109,7 @@ fn the_bound_on_bytes_counts_too_and_a_large_batch_goes_in_alone() {
 
 #[test]
 fn what_a_message_takes_beside_its_bytes_counts_too() {
-    let send_window = SendWindow::new(Limits { messages: 100, bytes: 2 * OVERHEAD + 10 }, 0, 0, None);
+    let send_window = SendWindow::new(WindowLimits { messages: 100, bytes: 2 * OVERHEAD + 10 }, 0, 0, None);
     for number in ["1", "2", "3"] {
         append(&send_window, &[("k", number)]);
     }
@@ -118,7 +118,7 @@ fn what_a_message_takes_beside_its_bytes_counts_too() {
 
 #[test]
 fn it_begins_with_what_an_earlier_run_has_left() {
-    let send_window = SendWindow::new(Limits { messages: 10, bytes: 10_000 }, 7, 9, None);
+    let send_window = SendWindow::new(WindowLimits { messages: 10, bytes: 10_000 }, 7, 9, None);
     assert_eq!((send_window.acknowledged_to(), send_window.pending()), (7, 2));
     append(&send_window, &[("a", "3")]);
     assert!(matches!(send_window.take(100, u64::MAX), Taken::Behind(7)));
@@ -131,7 +131,7 @@ fn it_begins_with_what_an_earlier_run_has_left() {
 
 #[test]
 fn what_is_committed_already_is_never_fetched() {
-    let send_window = SendWindow::new(Limits { messages: 10, bytes: 10_000 }, 7, 12, None);
+    let send_window = SendWindow::new(WindowLimits { messages: 10, bytes: 10_000 }, 7, 12, None);
     assert_eq!(send_window.acknowledge_to(10).len(), 0);
     assert!(matches!(send_window.take(100, u64::MAX), Taken::Behind(10)));
     assert_eq!(send_window.acknowledge_to(100).len(), 0, "more than the journal has");
@@ -191,7 +191,7 @@ fn take_stops_at_a_position_until_everything_below_is_acknowledged() {
 #[test]
 fn what_is_lost_takes_no_room_and_is_passed_over_when_what_is_before_it_has_left() {
     const BACKLOG: u64 = 1 << 40;
-    let send_window = SendWindow::new(Limits { messages: 4, bytes: 1_000 }, 0, BACKLOG + 2, None);
+    let send_window = SendWindow::new(WindowLimits { messages: 4, bytes: 1_000 }, 0, BACKLOG + 2, None);
     send_window.refill(0, vec![event("a", "0"), event("a", "1")], Instant::now());
     assert_eq!(take(&send_window).len(), 2);
     assert_eq!(send_window.lose(BACKLOG), BACKLOG - 2);

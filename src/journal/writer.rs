@@ -14,7 +14,7 @@ use super::agents::Latest;
 use super::erase::Erasing;
 use super::queue::{Item, LaneIndex, Phase, Shared, TableChange};
 use super::send_window::SendWindow;
-use super::store::{Erased, Reader, Released, Store, StoreError, StoreNumber, StoredIntegration, Write};
+use super::store::{Erased, Released, Store, StoreError, StoreNumber, StoreReader, StoredIntegration, Write};
 
 /// How late the store may learn what Kafka has.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(100);
@@ -41,7 +41,7 @@ pub(super) struct WrittenLane {
     pub(super) feed: Vec<u8>,
     /// Whether the messages of last events are remembered too.
     pub(super) keeps_events: bool,
-    pub(super) reader: Arc<Mutex<Reader>>,
+    pub(super) reader: Arc<Mutex<StoreReader>>,
 }
 
 /// Up to where the agent table has what rows say about agents.
@@ -96,7 +96,7 @@ impl WrittenLane {
         integration: Arc<str>,
         stored: &StoredIntegration,
         send_window: Arc<SendWindow>,
-        reader: Arc<Mutex<Reader>>,
+        reader: Arc<Mutex<StoreReader>>,
         keeps_events: bool,
     ) -> Self {
         Self {

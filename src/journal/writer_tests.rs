@@ -6,21 +6,21 @@ use tempfile::TempDir;
 use crate::contract::saved::{self, StoredAgent};
 use crate::contract::store as row;
 use crate::journal::message::{Batch, Message};
-use crate::journal::send_window::Limits;
+use crate::journal::send_window::WindowLimits;
 use crate::journal::store::{self, StoredIntegration};
 use crate::journal::testing::{damage_rows, event};
-use crate::journal::{Bounds, Journal, LaneStart, StoreObserver, Unobserved};
+use crate::journal::{Bounds, Journal, LaneStart, StoreObserver, UnobservedStore};
 
 use super::*;
 
 fn open(folder: &TempDir) -> Store {
-    store::open(&store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal }).unwrap().store
+    store::open(&store::StoreSettings { directory: folder.path().to_owned(), sync: store::Sync::Normal }).unwrap().store
 }
 
 fn start(store: Store, stored: StoredIntegration, keeps_events: bool) -> Journal {
-    let bounds = Bounds { journal_bytes: 1 << 20, window: Limits { messages: 100, bytes: 100_000 } };
+    let bounds = Bounds { journal_bytes: 1 << 20, window: WindowLimits { messages: 100, bytes: 100_000 } };
     let lane = LaneStart { integration: "avaya-1".into(), stored, keeps_events };
-    Journal::start(store, &[lane], bounds, Arc::new(Unobserved)).unwrap()
+    Journal::start(store, &[lane], bounds, Arc::new(UnobservedStore)).unwrap()
 }
 
 /// Submits one event of that agent, and ends the journal with the first attempt; returns how many messages were not written.
@@ -122,7 +122,7 @@ fn each_integration_is_told_by_its_own_bound_and_only_the_bytes_are_added_up() {
     let ids = ["busy", "calm", "idle"];
     let lanes =
         ids.map(|id| LaneStart { integration: id.into(), stored: store.integration(id).unwrap(), keeps_events: false });
-    let bounds = Bounds { journal_bytes: BOUND, window: Limits { messages: 100, bytes: 100_000 } };
+    let bounds = Bounds { journal_bytes: BOUND, window: WindowLimits { messages: 100, bytes: 100_000 } };
     let told = Arc::new(Told::default());
     let journal = Journal::start(store, &lanes, bounds, Arc::clone(&told) as Arc<dyn StoreObserver>).unwrap();
     for ((_, lane), bytes) in journal.lanes().zip([BOUND / 2, BOUND / 4]) {

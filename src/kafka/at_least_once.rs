@@ -10,27 +10,27 @@ use std::time::Duration;
 
 use crate::telemetry::targets::KAFKA;
 
-use super::connection::Connection;
-use super::driver::{Driver, End, Guarantee, Stopped};
+use super::connection::KafkaConnection;
+use super::driver::{Driver, DriverEnd, DriverStopped, Guarantee};
 
 /// The guarantee that every message arrives.
 pub(super) struct AtLeastOnce;
 
 impl Guarantee for AtLeastOnce {
-    fn begin(&mut self, driver: &mut Driver, _: &Connection) -> Result<(), End> {
+    fn begin(&mut self, driver: &mut Driver, _: &KafkaConnection) -> Result<(), DriverEnd> {
         Ok(driver.wait_compared()?)
     }
 
-    fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End> {
+    fn publish(&mut self, driver: &mut Driver, connection: &KafkaConnection) -> Result<(), DriverEnd> {
         let messages = driver.take(connection)?;
         messages.iter().try_for_each(|outgoing| driver.send(connection, outgoing))
     }
 
-    fn close(&mut self, _: &Driver, connection: Connection, _: End) {
+    fn close(&mut self, _: &Driver, connection: KafkaConnection, _: DriverEnd) {
         drop(connection);
     }
 
-    fn prepare_next(&mut self, driver: &mut Driver, _: End, wait: Duration) -> Result<(), Stopped> {
+    fn prepare_next(&mut self, driver: &mut Driver, _: DriverEnd, wait: Duration) -> Result<(), DriverStopped> {
         // Only now: a message that was just given up does not make others go out again.
         let duplicates = driver.send_window.rewind();
         tracing::debug!(target: KAFKA, integration = &*driver.integration, duplicates, ?wait, "new producer");

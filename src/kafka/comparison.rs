@@ -33,7 +33,7 @@ use crate::telemetry::targets::KAFKA;
 
 use super::delivery::Monitor;
 use super::diagnosis::is_for_somebody;
-use super::recovery::{self, Progress, Sequences};
+use super::recovery::{self, RecoveryProgress, Sequences};
 
 /// How often the publisher checks whether it has to stop.
 const STEP: Duration = Duration::from_millis(250);
@@ -416,10 +416,12 @@ impl Waiting {
     }
 }
 
-fn log_progress(progress: Progress) {
+fn log_progress(progress: RecoveryProgress) {
     match progress {
-        Progress::Reading { messages } => tracing::debug!(target: KAFKA, messages, "comparing the store with Kafka"),
-        Progress::Waiting { reason, waited } => {
+        RecoveryProgress::Reading { messages } => {
+            tracing::debug!(target: KAFKA, messages, "comparing the store with Kafka")
+        }
+        RecoveryProgress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
             // That Kafka is away is reported by the producers.
             if is_for_somebody(&reason) {

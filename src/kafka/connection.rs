@@ -30,7 +30,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 const PROBE_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a message was not enqueued.
-pub(super) enum Refusal {
+pub(super) enum SendRefusal {
     /// It has no place in the sequence of messages yet, so that no gap arises.
     TooLarge(RDKafkaErrorCode),
     /// The producer is at its end; why is in its failures.
@@ -40,7 +40,7 @@ pub(super) enum Refusal {
 }
 
 /// A producer of one integration, and what it has reported.
-pub(super) struct Connection {
+pub(super) struct KafkaConnection {
     pub(super) producer: ThreadedProducer<Reports>,
     pub(super) failures: Arc<Failures>,
     /// In transactions: the messages that have not been reported yet.
@@ -49,7 +49,7 @@ pub(super) struct Connection {
     monitor: Arc<Monitor>,
 }
 
-impl Connection {
+impl KafkaConnection {
     /// Creates the producer; Kafka itself need not be reachable.
     ///
     /// # Errors
@@ -81,8 +81,8 @@ impl Connection {
     /// Hands a message over for one of its topics.
     ///
     /// # Errors
-    /// [`Refusal`] says what to do.
-    pub(super) fn enqueue_message(&self, topic: &str, message: &Message, ticket: Ticket) -> Result<(), Refusal> {
+    /// [`SendRefusal`] says what to do.
+    pub(super) fn enqueue_message(&self, topic: &str, message: &Message, ticket: Ticket) -> Result<(), SendRefusal> {
         match message.value() {
             None => self.enqueue_everywhere(topic, &message.key, ticket),
             value => self.enqueue(topic, &message.key, value, &message.headers, ticket),
@@ -93,11 +93,11 @@ impl Connection {
     /// the number of partitions cannot be queried.
     ///
     /// # Errors
-    /// [`Refusal`] says what to do.
-    fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), Refusal> {
+    /// [`SendRefusal`] says what to do.
+    fn enqueue_everywhere(&self, topic: &str, key: &str, ticket: Ticket) -> Result<(), SendRefusal> {
         let partitions = loop {
             if self.failures.any() {
-                return Err(Refusal::Failed);
+                return Err(SendRefusal::Failed);
             }
             let metadata = self.producer.client().fetch_metadata(Some(topic), PROBE_TIMEOUT);
             let found = metadata
@@ -112,7 +112,7 @@ impl Connection {
                 break partition::ever_of(key.as_bytes(), found.partitions().len());
             }
             if self.send_window.wait_for(PROBE_PAUSE) {
-                return Err(Refusal::Stopped);
+                return Err(SendRefusal::Stopped);
             }
         };
         self.send_window.expect_copies(ticket.position, partitions.len());
@@ -122,7 +122,7 @@ impl Connection {
     /// Hands a message over for one topic; blocks while librdkafka's queue is full.
     ///
     /// # Errors
-    /// [`Refusal`] says what to do.
+    /// [`SendRefusal`] says what to do.
     pub(super) fn enqueue(
         &self,
         topic: &str,
@@ -130,7 +130,7 @@ impl Connection {
         value: Option<&[u8]>,
         headers: &[(&'static str, Bytes)],
         ticket: Ticket,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SendRefusal> {
         self.hand_over(topic, None, key, value, headers, ticket)
     }
 
@@ -142,7 +142,7 @@ impl Connection {
         value: Option<&[u8]>,
         headers: &[(&'static str, Bytes)],
         ticket: Ticket,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SendRefusal> {
         let owned_headers = OwnedHeaders::new_with_capacity(headers.len());
         let owned_headers = headers
             .iter()
@@ -159,7 +159,7 @@ impl Connection {
         };
         loop {
             if self.failures.any() {
-                return Err(Refusal::Failed);
+                return Err(SendRefusal::Failed);
             }
             self.on_the_way.iter().for_each(|on_the_way| on_the_way.add());
             fail_point::reach(fail_point::BEFORE_SEND);
@@ -174,16 +174,16 @@ impl Connection {
             match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
                 RDKafkaErrorCode::QueueFull => {
                     if self.send_window.wait_for(QUEUE_FULL_WAIT) {
-                        return Err(Refusal::Stopped);
+                        return Err(SendRefusal::Stopped);
                     }
                     record = returned;
                 }
-                code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(Refusal::TooLarge(code)),
+                code @ RDKafkaErrorCode::MessageSizeTooLarge => return Err(SendRefusal::TooLarge(code)),
                 code => {
                     if self.failures.record(ticket, code) {
                         self.monitor.record_error(code, Some(ticket.topic), &error.to_string());
                     }
-                    return Err(Refusal::Failed);
+                    return Err(SendRefusal::Failed);
                 }
             }
         }

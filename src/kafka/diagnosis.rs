@@ -72,11 +72,11 @@ pub(super) fn refuses(error: &KafkaError) -> bool {
 
 /// The names by which Kafka knows us.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownAs {
     user: Option<String>,
 }
 
-impl Known {
+impl KnownAs {
     /// Takes them from the properties of the configuration.
     pub(super) fn by(properties: &BTreeMap<String, String>) -> Self {
         Self { user: properties.get("sasl.username").cloned() }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_missing_right_is_named_with_the_user_who_lacks_it() {
         let properties = |user: Option<&str>| user.map(|user| ("sasl.username".to_owned(), user.to_owned()));
-        let named = |user, right| Known::by(&properties(user).into_iter().collect()).lacks(right);
+        let named = |user, right| KnownAs::by(&properties(user).into_iter().collect()).lacks(right);
         let lines = [
             named(Some("rtalink"), Right::Write("rta.audit")),
             named(None, Right::Transactions("rtalink-avaya-1")),

@@ -25,7 +25,7 @@ use crate::journal::send_window::{Outgoing, SendWindow, Taken};
 
 use super::at_least_once::AtLeastOnce;
 use super::comparison::Comparison;
-use super::connection::{Connection, Refusal};
+use super::connection::{KafkaConnection, SendRefusal};
 use super::delivery::{Monitor, Ticket};
 use super::exactly_once::ExactlyOnce;
 use super::failure_policy::FailurePolicy;
@@ -35,7 +35,7 @@ pub(super) const TAKE: usize = 256;
 
 /// Why the work with a producer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum DriverEnd {
     /// The send window was stopped.
     Stopped,
     /// Everything that was sent one by one has arrived.
@@ -46,10 +46,10 @@ pub(super) enum End {
 
 /// The send window was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stopped;
+pub(super) struct DriverStopped;
 
-impl From<Stopped> for End {
-    fn from(Stopped: Stopped) -> Self {
+impl From<DriverStopped> for DriverEnd {
+    fn from(DriverStopped: DriverStopped) -> Self {
         Self::Stopped
     }
 }
@@ -59,23 +59,23 @@ pub(super) trait Guarantee: Send {
     /// Does what must precede the first message of a producer.
     ///
     /// # Errors
-    /// [`End`] says why the producer must end.
-    fn begin(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End>;
+    /// [`DriverEnd`] says why the producer must end.
+    fn begin(&mut self, driver: &mut Driver, connection: &KafkaConnection) -> Result<(), DriverEnd>;
 
     /// Publishes the next messages; blocks until there are some. Called again and again.
     ///
     /// # Errors
-    /// [`End`] says why the producer must end.
-    fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End>;
+    /// [`DriverEnd`] says why the producer must end.
+    fn publish(&mut self, driver: &mut Driver, connection: &KafkaConnection) -> Result<(), DriverEnd>;
 
     /// Destroys the producer, which purges it and serves its last reports.
-    fn close(&mut self, driver: &Driver, connection: Connection, end: End);
+    fn close(&mut self, driver: &Driver, connection: KafkaConnection, end: DriverEnd);
 
     /// Prepares for the next producer, which is created after `wait`.
     ///
     /// # Errors
     /// When the send window was stopped.
-    fn prepare_next(&mut self, driver: &mut Driver, end: End, wait: Duration) -> Result<(), Stopped>;
+    fn prepare_next(&mut self, driver: &mut Driver, end: DriverEnd, wait: Duration) -> Result<(), DriverStopped>;
 }
 
 /// What the thread works with, whatever the guarantee.
@@ -128,7 +128,7 @@ pub(super) fn spawn(
 }
 
 impl Driver {
-    fn run(mut self, mut guarantee: Box<dyn Guarantee>, first: Connection) {
+    fn run(mut self, mut guarantee: Box<dyn Guarantee>, first: KafkaConnection) {
         let mut connection = first;
         loop {
             let acknowledged_before = self.send_window.acknowledged_to();
@@ -139,12 +139,12 @@ impl Driver {
                 self.failure_policy.reset_backoff();
             }
             let wait = match end {
-                End::Stopped => return,
-                End::Reached => {
+                DriverEnd::Stopped => return,
+                DriverEnd::Reached => {
                     self.failure_policy.end_single();
                     Duration::ZERO
                 }
-                End::Failed => self.failure_policy.after_failure(failures.take()),
+                DriverEnd::Failed => self.failure_policy.after_failure(failures.take()),
             };
             if guarantee.prepare_next(&mut self, end, wait).is_err() {
                 return;
@@ -155,7 +155,7 @@ impl Driver {
     }
 
     /// Publishes with a producer until it must end.
-    fn publish(&mut self, guarantee: &mut dyn Guarantee, connection: &Connection) -> End {
+    fn publish(&mut self, guarantee: &mut dyn Guarantee, connection: &KafkaConnection) -> DriverEnd {
         if let Err(end) = guarantee.begin(self, connection) {
             return end;
         }
@@ -167,28 +167,28 @@ impl Driver {
     }
 
     /// Waits until Kafka is compared with the store.
-    pub(super) fn wait_compared(&self) -> Result<(), Stopped> {
-        if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(Stopped) }
+    pub(super) fn wait_compared(&self) -> Result<(), DriverStopped> {
+        if self.comparison.wait(|| self.is_stopped()) { Ok(()) } else { Err(DriverStopped) }
     }
 
     /// Takes the next messages from the send window, at least one, and fetches what is not in memory.
-    pub(super) fn take(&self, connection: &Connection) -> Result<Vec<Outgoing>, End> {
+    pub(super) fn take(&self, connection: &KafkaConnection) -> Result<Vec<Outgoing>, DriverEnd> {
         loop {
             if connection.has_failed() {
-                return Err(End::Failed);
+                return Err(DriverEnd::Failed);
             }
             match self.send_window.take(TAKE, self.failure_policy.until()) {
                 Taken::Interrupted => {}
                 Taken::Behind(position) => self.lane.fetch(&self.integration, position),
-                Taken::Reached => return Err(End::Reached),
-                Taken::Stopped => return Err(End::Stopped),
+                Taken::Reached => return Err(DriverEnd::Reached),
+                Taken::Stopped => return Err(DriverEnd::Stopped),
                 Taken::Messages(messages) => return Ok(messages),
             }
         }
     }
 
     /// Sends a message to the topics that lack it.
-    pub(super) fn send(&mut self, connection: &Connection, outgoing: &Outgoing) -> Result<(), End> {
+    pub(super) fn send(&mut self, connection: &KafkaConnection, outgoing: &Outgoing) -> Result<(), DriverEnd> {
         let message = &outgoing.message;
         for topic in outgoing.topics() {
             let code = match self.failure_policy.closed(topic, connection) {
@@ -197,9 +197,9 @@ impl Driver {
                     let ticket = Ticket { position: outgoing.position, topic };
                     match connection.enqueue_message(&self.kafka.topics[topic], message, ticket) {
                         Ok(()) => continue,
-                        Err(Refusal::TooLarge(code)) => code,
-                        Err(Refusal::Failed) => return Err(End::Failed),
-                        Err(Refusal::Stopped) => return Err(End::Stopped),
+                        Err(SendRefusal::TooLarge(code)) => code,
+                        Err(SendRefusal::Failed) => return Err(DriverEnd::Failed),
+                        Err(SendRefusal::Stopped) => return Err(DriverEnd::Stopped),
                     }
                 }
             };
@@ -210,8 +210,8 @@ impl Driver {
     }
 
     /// Waits that long, unless the send window is stopped.
-    pub(super) fn pause(&self, wait: Duration) -> Result<(), Stopped> {
-        if self.send_window.wait_for(wait) { Err(Stopped) } else { Ok(()) }
+    pub(super) fn pause(&self, wait: Duration) -> Result<(), DriverStopped> {
+        if self.send_window.wait_for(wait) { Err(DriverStopped) } else { Ok(()) }
     }
 
     /// Whether the send window was stopped.

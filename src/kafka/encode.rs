@@ -14,7 +14,7 @@ use crate::contract::status;
 use crate::contract::{self, JsonError, agent, v1};
 use crate::journal::message::{Message, Route};
 use crate::mapping::annotate::Annotation;
-use crate::mapping::key::Level;
+use crate::mapping::key::MatchLevel;
 use crate::tracker::event::{AgentEvent, Cause, Evidence};
 use crate::tracker::status::FeedStatus;
 
@@ -149,12 +149,12 @@ const fn cause(cause: Cause) -> v1::cause::Value {
     }
 }
 
-const fn level(level: Level) -> v1::mapped::Level {
+const fn level(level: MatchLevel) -> v1::mapped::Level {
     match level {
-        Level::Exact => v1::mapped::Level::Exact,
-        Level::Base => v1::mapped::Level::Base,
-        Level::Mode => v1::mapped::Level::Mode,
-        Level::Default => v1::mapped::Level::Default,
-        Level::None => v1::mapped::Level::None,
+        MatchLevel::Exact => v1::mapped::Level::Exact,
+        MatchLevel::Base => v1::mapped::Level::Base,
+        MatchLevel::Mode => v1::mapped::Level::Mode,
+        MatchLevel::Default => v1::mapped::Level::Default,
+        MatchLevel::None => v1::mapped::Level::None,
     }
 }

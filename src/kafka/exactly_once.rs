@@ -25,9 +25,9 @@ use crate::journal::message::Topic;
 use crate::journal::send_window::Outgoing;
 use crate::telemetry::targets::KAFKA;
 
-use super::connection::{Connection, Refusal};
+use super::connection::{KafkaConnection, SendRefusal};
 use super::delivery::Ticket;
-use super::driver::{Driver, End, Guarantee, Stopped, TAKE};
+use super::driver::{Driver, DriverEnd, DriverStopped, Guarantee, TAKE};
 use super::ownership::Ownership;
 
 /// Where a transaction ends, whatever still waits.
@@ -60,7 +60,7 @@ impl ExactlyOnce {
     }
 
     /// Waits until the next transaction may begin, or messages fill one.
-    fn gather(&self, driver: &Driver) -> Result<(), Stopped> {
+    fn gather(&self, driver: &Driver) -> Result<(), DriverStopped> {
         let Some(begun) = self.begun else { return Ok(()) };
         let full = FULL_MESSAGES.min(driver.kafka.queue_events / 4 * 3);
         loop {
@@ -73,15 +73,15 @@ impl ExactlyOnce {
     }
 
     /// Ends the transaction with a checkpoint.
-    fn commit(&self, driver: &Driver, connection: &Connection, position: u64) -> Result<(), End> {
+    fn commit(&self, driver: &Driver, connection: &KafkaConnection, position: u64) -> Result<(), DriverEnd> {
         let checkpoint = self.ownership.checkpoint(driver, position);
         let ticket = Ticket { position, topic: Topic::Checkpoint };
         let (name, value) = (&driver.kafka.topics[Topic::Checkpoint], checkpoint.value());
         match connection.enqueue(name, &driver.integration, Some(value.as_bytes()), &checkpoint.headers(), ticket) {
             Ok(()) => {}
-            Err(Refusal::Stopped) => return Err(End::Stopped),
-            Err(Refusal::Failed) => return Err(End::Failed),
-            Err(Refusal::TooLarge(code)) => return Err(failed(driver, connection, code, "checkpoint refused")),
+            Err(SendRefusal::Stopped) => return Err(DriverEnd::Stopped),
+            Err(SendRefusal::Failed) => return Err(DriverEnd::Failed),
+            Err(SendRefusal::TooLarge(code)) => return Err(failed(driver, connection, code, "checkpoint refused")),
         }
         wait_delivered(driver, connection)?;
         fail_point::reach(fail_point::BEFORE_TRANSACTION_COMMIT);
@@ -91,7 +91,7 @@ impl ExactlyOnce {
 
 impl Guarantee for ExactlyOnce {
     /// Shuts out earlier producers, learns what is committed, and commits our claim.
-    fn begin(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End> {
+    fn begin(&mut self, driver: &mut Driver, connection: &KafkaConnection) -> Result<(), DriverEnd> {
         insist(driver, connection, None, || connection.producer.init_transactions(STEP))?;
         let position = self.ownership.learn(driver)?;
         insist(driver, connection, None, || connection.producer.begin_transaction())?;
@@ -101,7 +101,7 @@ impl Guarantee for ExactlyOnce {
     }
 
     /// Makes one transaction of what is in the send window.
-    fn publish(&mut self, driver: &mut Driver, connection: &Connection) -> Result<(), End> {
+    fn publish(&mut self, driver: &mut Driver, connection: &KafkaConnection) -> Result<(), DriverEnd> {
         let mut messages = driver.take(connection)?;
         self.gather(driver)?;
         self.begun = Some(Instant::now());
@@ -129,15 +129,15 @@ impl Guarantee for ExactlyOnce {
     }
 
     /// Aborts the open transaction, and makes the next producer send its messages again.
-    fn close(&mut self, driver: &Driver, connection: Connection, end: End) {
-        self.is_aborted = end != End::Reached && abort(driver, &connection);
+    fn close(&mut self, driver: &Driver, connection: KafkaConnection, end: DriverEnd) {
+        self.is_aborted = end != DriverEnd::Reached && abort(driver, &connection);
         drop(connection);
         driver.send_window.rewind();
     }
 
     /// Waits as long as another store has the integration, if the producer may have been shut out.
-    fn prepare_next(&mut self, driver: &mut Driver, end: End, _: Duration) -> Result<(), Stopped> {
-        if end == End::Failed && !self.is_aborted && self.ownership.can_be_lost() {
+    fn prepare_next(&mut self, driver: &mut Driver, end: DriverEnd, _: Duration) -> Result<(), DriverStopped> {
+        if end == DriverEnd::Failed && !self.is_aborted && self.ownership.can_be_lost() {
             self.ownership.confirm(driver)?;
         }
         Ok(())
@@ -146,17 +146,17 @@ impl Guarantee for ExactlyOnce {
 
 /// Waits until everything sent is reported. The crate's commit would poll for that in steps of 100 ms, even if the last
 /// report came but its event is still being freed.
-fn wait_delivered(driver: &Driver, connection: &Connection) -> Result<(), End> {
+fn wait_delivered(driver: &Driver, connection: &KafkaConnection) -> Result<(), DriverEnd> {
     while !connection.on_the_way.as_ref().is_none_or(|on_the_way| on_the_way.wait_none(STEP)) {
         if connection.has_failed() {
             break;
         }
         if driver.is_stopped() {
-            return Err(End::Stopped);
+            return Err(DriverEnd::Stopped);
         }
     }
     if connection.failures.any() {
-        return Err(End::Failed);
+        return Err(DriverEnd::Failed);
     }
     let reported = Instant::now();
     while connection.producer.in_flight_count() > 0 && reported.elapsed() < STEP {
@@ -166,7 +166,7 @@ fn wait_delivered(driver: &Driver, connection: &Connection) -> Result<(), End> {
 }
 
 /// Aborts the open transaction, if there is one and it can be done soon.
-fn abort(driver: &Driver, connection: &Connection) -> bool {
+fn abort(driver: &Driver, connection: &KafkaConnection) -> bool {
     let begun = Instant::now();
     loop {
         match connection.producer.abort_transaction(STEP) {
@@ -183,10 +183,10 @@ fn abort(driver: &Driver, connection: &Connection) -> bool {
 /// Repeats a call that can be repeated. Most of them continue in the background, and the repetition resumes them.
 fn insist(
     driver: &Driver,
-    connection: &Connection,
+    connection: &KafkaConnection,
     patience: Option<Duration>,
     call: impl Fn() -> KafkaResult<()>,
-) -> Result<(), End> {
+) -> Result<(), DriverEnd> {
     let begun = Instant::now();
     let mut complained = begun;
     loop {
@@ -206,12 +206,12 @@ fn insist(
 }
 
 /// Records that the producer is at its end.
-fn failed(driver: &Driver, connection: &Connection, code: RDKafkaErrorCode, message: &str) -> End {
+fn failed(driver: &Driver, connection: &KafkaConnection, code: RDKafkaErrorCode, message: &str) -> DriverEnd {
     let topic = connection.failures.not_added().filter(|_| code == RDKafkaErrorCode::TopicAuthorizationFailed);
     if connection.failures.record_end(code) {
         driver.monitor.record_error(code, topic, message);
     }
-    End::Failed
+    DriverEnd::Failed
 }
 
 fn is_retriable(error: &KafkaError) -> bool {

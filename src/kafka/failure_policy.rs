@@ -22,7 +22,7 @@ use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
 
 use super::client::{Sizing, producer_settings};
-use super::connection::Connection;
+use super::connection::KafkaConnection;
 use super::dead_letter;
 use super::delivery::{Breakage, FailureList, Monitor, OnTheWay};
 use super::diagnosis::{is_missing, is_refusal};
@@ -100,18 +100,18 @@ impl FailurePolicy {
     ///
     /// # Errors
     /// When librdkafka does not accept the settings.
-    pub(super) fn connect(&self, servers: &str, kafka: &Kafka) -> KafkaResult<Connection> {
+    pub(super) fn connect(&self, servers: &str, kafka: &Kafka) -> KafkaResult<KafkaConnection> {
         let sizing = match self.single_until {
             Some(_) => Sizing::Single,
             None => Sizing::Batches(self.batch_size),
         };
         let settings = producer_settings(servers, kafka, &self.integration, sizing);
         let on_the_way = (kafka.delivery == Delivery::ExactlyOnce).then(|| Arc::new(OnTheWay::default()));
-        Connection::open(&settings, &self.send_window, &self.monitor, on_the_way)
+        KafkaConnection::open(&settings, &self.send_window, &self.monitor, on_the_way)
     }
 
     /// Does the same after a wait, however many attempts it takes; `None` once the send window is stopped.
-    pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<Connection> {
+    pub(super) fn reconnect(&mut self, servers: &str, kafka: &Kafka, mut wait: Duration) -> Option<KafkaConnection> {
         loop {
             if self.send_window.wait_for(wait) {
                 return None;
@@ -205,7 +205,7 @@ impl FailurePolicy {
 
     /// Returns why nothing is sent to a topic at present. Whether a side topic exists is checked before its first message:
     /// librdkafka, and a transaction with it, waits for a missing topic.
-    pub(super) fn closed(&mut self, topic: Topic, connection: &Connection) -> Option<RDKafkaErrorCode> {
+    pub(super) fn closed(&mut self, topic: Topic, connection: &KafkaConnection) -> Option<RDKafkaErrorCode> {
         let side = self.side.iter_mut().find(|side| side.topic == topic)?;
         if let Some((until, code)) = side.closed
             && Instant::now() < until
@@ -290,7 +290,7 @@ impl FailurePolicy {
 }
 
 /// Returns what the broker says about a topic; `None` where it does not answer.
-fn probe(connection: &Connection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
+fn probe(connection: &KafkaConnection, name: &str) -> Option<Result<(), RDKafkaErrorCode>> {
     let metadata = connection.producer.client().fetch_metadata(Some(name), PROBE_TIMEOUT).ok()?;
     let found = metadata.topics().iter().find(|found| found.name() == name)?;
     Some(found.error().map_or(Ok(()), |error| Err(RDKafkaErrorCode::from(error))))

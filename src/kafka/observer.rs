@@ -31,7 +31,7 @@ pub trait Observer: Send + Sync + 'static {
     fn behind(&self) {}
 
     /// Whether that keeps the integration's messages waiting; called when it changes.
-    fn condition(&self, _condition: Condition, _lasts: bool) {}
+    fn condition(&self, _condition: KafkaCondition, _lasts: bool) {}
 
     /// Whether a broker can be reached; called when that changes.
     fn connected(&self, _connected: bool) {}
@@ -39,7 +39,7 @@ pub trait Observer: Send + Sync + 'static {
 
 /// What keeps an integration's messages waiting until somebody fixes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Condition {
+pub enum KafkaCondition {
     /// Another instance publishes for it.
     Superseded,
     /// A topic that it publishes to is not there.
@@ -48,7 +48,7 @@ pub enum Condition {
     TimestampRefused,
 }
 
-impl Condition {
+impl KafkaCondition {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Superseded, Self::TopicMissing, Self::TimestampRefused];
 
@@ -75,9 +75,9 @@ pub fn kinds_of_an_outage() -> [String; 4] {
 
 /// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
+pub struct UnobservedProducer;
 
-impl Observer for Unobserved {}
+impl Observer for UnobservedProducer {}
 
 /// Figures of one producer. Windows are those of the slowest broker where there are several; absent without traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
 
 use super::checkpoint::{self, Checkpoint, Ours, ReadError};
-use super::driver::{Driver, Stopped};
+use super::driver::{Driver, DriverStopped};
 
 /// How many times to check whether the producer that shut us out has committed its claim, which may take long on a busy
 /// machine. A producer that gives up too early shuts the other out, and the first of the two to start would publish.
@@ -50,7 +50,7 @@ impl Ownership {
     }
 
     /// Learns what is committed, when earlier producers are shut out. Returns the position of our claim.
-    pub(super) fn learn(&mut self, driver: &mut Driver) -> Result<u64, Stopped> {
+    pub(super) fn learn(&mut self, driver: &mut Driver) -> Result<u64, DriverStopped> {
         let committed = self.read_checkpoint(driver)?;
         self.found = Some(committed.last.clone());
         let position = driver.send_window.acknowledged_to();
@@ -84,7 +84,7 @@ impl Ownership {
     }
 
     /// Waits as long as another store has the integration. An error once the send window is stopped.
-    pub(super) fn confirm(&mut self, driver: &mut Driver) -> Result<(), Stopped> {
+    pub(super) fn confirm(&mut self, driver: &mut Driver) -> Result<(), DriverStopped> {
         let Some(other) = self.find_other(driver)? else { return Ok(()) };
         let Checkpoint { owner, committed_at, .. } = other;
         tracing::error!(
@@ -107,7 +107,7 @@ impl Ownership {
     }
 
     /// Returns the claim of the producer that shut us out, where it comes in time and is not ours.
-    fn find_other(&self, driver: &mut Driver) -> Result<Option<Checkpoint>, Stopped> {
+    fn find_other(&self, driver: &mut Driver) -> Result<Option<Checkpoint>, DriverStopped> {
         for _ in 0..CLAIM_PROBES {
             driver.pause(CLAIM_WAIT)?;
             let last = self.read_checkpoint(driver)?.last;
@@ -121,7 +121,7 @@ impl Ownership {
     }
 
     /// Reads the last checkpoint, however long it takes. What it says about our journal is acknowledged at once.
-    fn read_checkpoint(&self, driver: &mut Driver) -> Result<checkpoint::Found, Stopped> {
+    fn read_checkpoint(&self, driver: &mut Driver) -> Result<checkpoint::Found, DriverStopped> {
         loop {
             let is_stopped = || driver.is_stopped();
             let ours = self.ours(driver);
@@ -133,7 +133,7 @@ impl Ownership {
                     }
                     return Ok(found);
                 }
-                Err(ReadError::Stopped) => return Err(Stopped),
+                Err(ReadError::Stopped) => return Err(DriverStopped),
                 Err(error) => {
                     let wait = driver.failure_policy.next_backoff();
                     tracing::warn!(

@@ -26,7 +26,7 @@ use super::delivery::Monitor;
 use super::driver::{self, SpawnError};
 use super::mock_cluster::{MockCluster, MockClusterError};
 use super::observer::{KafkaHealth, Observer};
-use super::topic_keeper::{Told, TopicKeeper};
+use super::topic_keeper::{NotifiedIntegration, TopicKeeper};
 use super::topics::plan;
 
 /// How long the store has at shutdown, at least.
@@ -34,7 +34,7 @@ const LAST_WRITE: Duration = Duration::from_millis(500);
 
 /// Why publishing could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum PublisherError {
     /// librdkafka does not accept the settings.
     #[error("kafka settings are not accepted, see kafka.properties: {0}")]
     Settings(KafkaError),
@@ -52,7 +52,7 @@ pub enum StartError {
     Ended,
 }
 
-impl From<SpawnError> for StartError {
+impl From<SpawnError> for PublisherError {
     fn from(error: SpawnError) -> Self {
         match error {
             SpawnError::Settings(error) => Self::Settings(error),
@@ -155,7 +155,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn mock_cluster(kafka: &Kafka) -> Result<Option<MockCluster>, StartError> {
+    pub fn mock_cluster(kafka: &Kafka) -> Result<Option<MockCluster>, PublisherError> {
         match &kafka.bootstrap {
             Bootstrap::Embedded => Ok(Some(MockCluster::start(plan(kafka))?)),
             Bootstrap::Servers(_) => Ok(None),
@@ -172,7 +172,7 @@ impl Publisher {
         mock_cluster: Option<MockCluster>,
         journal: Journal,
         observe: impl Fn(&Arc<str>) -> Arc<dyn Observer>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, PublisherError> {
         let lanes = journal.lanes();
         let publisher = Self::new(kafka, mock_cluster, journal)?;
         for (integration, lane) in lanes {
@@ -185,7 +185,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn new(kafka: &Kafka, mock_cluster: Option<MockCluster>, journal: Journal) -> Result<Self, StartError> {
+    pub fn new(kafka: &Kafka, mock_cluster: Option<MockCluster>, journal: Journal) -> Result<Self, PublisherError> {
         let servers = match (&kafka.bootstrap, &mock_cluster) {
             (_, Some(mock_cluster)) => mock_cluster.bootstrap_servers().to_owned(),
             (Bootstrap::Servers(servers), None) => servers.clone(),
@@ -207,7 +207,7 @@ impl Publisher {
         lane: LaneStart,
         observer: Arc<dyn Observer>,
         known: KnownAgents,
-    ) -> Result<PublishHandle, StartError> {
+    ) -> Result<PublishHandle, PublisherError> {
         let integration = Arc::clone(&lane.integration);
         let lane = self.journal.open(lane)?;
         self.publish(&integration, lane, observer, known)
@@ -219,7 +219,7 @@ impl Publisher {
         lane: Lane,
         observer: Arc<dyn Observer>,
         known: KnownAgents,
-    ) -> Result<PublishHandle, StartError> {
+    ) -> Result<PublishHandle, PublisherError> {
         let monitor = Arc::new(Monitor::new(Arc::clone(integration), &self.kafka, observer));
         let comparison = self.comparer.comparison(match known {
             // A cluster inside the process begins anew with it.
@@ -229,7 +229,7 @@ impl Publisher {
         let owner = self.journal.store_id();
         let thread = driver::spawn(integration, &self.servers, &self.kafka, owner, &lane, &comparison, &monitor)?;
         if let Some(topics) = &self.topics {
-            topics.add(Told { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
+            topics.add(NotifiedIntegration { monitor: Arc::clone(&monitor), comparison: Arc::clone(&comparison) });
         }
         self.comparer.add(Compared {
             integration: Arc::clone(integration),

@@ -23,12 +23,12 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::config::topics::Topic;
 use crate::contract::header;
-use crate::contract::recovered::{Collector, Differences, Place, Read};
+use crate::contract::recovered::{Collector, Differences, MessagePlace, Read};
 use crate::telemetry::targets::KAFKA;
 
 use super::checkpoint::SETTLED_MARGIN;
 use super::client::{self, Quiet, explain, settings};
-use super::diagnosis::{Known, Right, is_about_groups, is_for_somebody, is_missing, refuses};
+use super::diagnosis::{KnownAs, Right, is_about_groups, is_for_somebody, is_missing, refuses};
 
 pub use crate::contract::recovered::{Recovered, RecoveredFeed, Sequences};
 
@@ -48,7 +48,7 @@ const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 
 /// The progress, reported every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum RecoveryProgress {
     /// Messages are coming.
     Reading {
         /// How many so far.
@@ -92,7 +92,7 @@ pub fn read_current(
     wanted: &[Arc<str>],
     patience: Duration,
     stop: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(RecoveryProgress),
 ) -> Result<Recovered, RecoveryError> {
     Ok(read_into(servers, kafka, patience, &|| Collector::new(wanted), stop, progress)?.finish())
 }
@@ -103,7 +103,7 @@ pub(super) fn read_beyond(
     kafka: &Kafka,
     known: &HashMap<Arc<str>, Sequences>,
     stop: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(RecoveryProgress),
 ) -> Result<HashMap<Arc<str>, Differences>, RecoveryError> {
     let collector = || Collector::beyond(known.clone());
     Ok(read_into(servers, kafka, HANGS, &collector, stop, progress)?.differences())
@@ -116,7 +116,7 @@ fn read_into(
     patience: Duration,
     collector: &dyn Fn() -> Collector,
     stop: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(RecoveryProgress),
 ) -> Result<Collector, RecoveryError> {
     let client = |isolation| client(servers, kafka, isolation).map_err(RecoveryError::Settings);
     let mut reading = Reading {
@@ -129,7 +129,7 @@ fn read_into(
         patience,
         reported_at: Instant::now(),
         quiet_since: Instant::now(),
-        known: Known::by(&kafka.properties),
+        known: KnownAs::by(&kafka.properties),
         said: None,
     };
     loop {
@@ -176,12 +176,12 @@ struct Reading<'a> {
     /// What takes the messages of an attempt.
     collector: &'a dyn Fn() -> Collector,
     stop: &'a dyn Fn() -> bool,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut dyn FnMut(RecoveryProgress),
     /// A transaction that is open for longer never ends.
     patience: Duration,
     reported_at: Instant,
     quiet_since: Instant,
-    known: Known,
+    known: KnownAs,
     /// The last reason that was reported ahead of time.
     said: Option<String>,
 }
@@ -290,7 +290,7 @@ impl Reading<'_> {
                         spans.remove(&message.partition());
                     }
                     let messages = collector.messages;
-                    report_progress(self.progress, &mut self.reported_at, || Progress::Reading { messages });
+                    report_progress(self.progress, &mut self.reported_at, || RecoveryProgress::Reading { messages });
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     spans.remove(&partition);
@@ -349,7 +349,7 @@ fn take(
     let headers = message.headers();
     let content_type = headers.and_then(|headers| headers.iter().find(|found| found.key == header::CONTENT_TYPE));
     let content_type = content_type.and_then(|found| found.value);
-    let place = Place { partition: message.partition(), at: message.timestamp().to_millis().unwrap_or(0) };
+    let place = MessagePlace { partition: message.partition(), at: message.timestamp().to_millis().unwrap_or(0) };
     collector.take(&Read { key: message.key(), content_type, value: message.payload(), place })
 }
 
@@ -358,13 +358,17 @@ fn is_gone(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(is_missing)
 }
 
-fn report_progress(progress: &mut dyn FnMut(Progress), reported_at: &mut Instant, what: impl FnOnce() -> Progress) {
+fn report_progress(
+    progress: &mut dyn FnMut(RecoveryProgress),
+    reported_at: &mut Instant,
+    what: impl FnOnce() -> RecoveryProgress,
+) {
     if reported_at.elapsed() >= PROGRESS {
         *reported_at = Instant::now();
         progress(what());
     }
 }
 
-fn waiting(reason: &str, quiet_since: Instant) -> Progress {
-    Progress::Waiting { reason: reason.to_owned(), waited: quiet_since.elapsed() }
+fn waiting(reason: &str, quiet_since: Instant) -> RecoveryProgress {
+    RecoveryProgress::Waiting { reason: reason.to_owned(), waited: quiet_since.elapsed() }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::admin::ConfigResource;
 
-use crate::config::topics::Retention;
+use crate::config::topics::RetentionConfig;
 use crate::journal::message::Topic;
 use crate::telemetry::targets::KAFKA;
 
@@ -20,7 +20,7 @@ const LEAST_SEGMENT: Duration = Duration::from_secs(600);
 const MOST_SEGMENT: Duration = Duration::from_secs(24 * 3600);
 
 /// Returns how long a topic of ours may keep messages; `None` where a later message of the key replaces an earlier one.
-pub(super) fn of(topic: Topic, retention: &Retention) -> Option<Duration> {
+pub(super) fn of(topic: Topic, retention: &RetentionConfig) -> Option<Duration> {
     retention.topic(topic)
 }
 

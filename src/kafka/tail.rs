@@ -12,10 +12,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::contract::lines::{Parts, json_line};
+use crate::contract::lines::{MessageParts, json_line};
 
 use super::client::{self, Quiet, explain, settings};
-use super::diagnosis::{Known, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
+use super::diagnosis::{KnownAs, Right, is_about_groups, is_for_somebody, is_refusal, refuses};
 
 const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 const METADATA_STEP: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ impl Tail {
     ) -> Result<Self, TailError> {
         let because = |reason| TailError::Kafka { servers: servers.to_owned(), reason };
         let failed = |error: KafkaError| because(error.to_string());
-        let known = Known::by(properties);
+        let known = KnownAs::by(properties);
         let mut settings = settings(servers, properties, "rtalink-tail");
         settings
             // librdkafka wants a name even from clients that join no group.
@@ -179,6 +179,6 @@ fn line(message: &BorrowedMessage<'_>) -> Line {
         headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
     });
     let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
-    let json = json_line(&Parts { headers: &headers, key: &key, value: message.payload() });
+    let json = json_line(&MessageParts { headers: &headers, key: &key, value: message.payload() });
     Line { partition: message.partition(), offset: message.offset(), key, json }
 }

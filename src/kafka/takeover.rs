@@ -14,7 +14,7 @@ use crate::config::model::Kafka;
 use crate::telemetry::targets::KAFKA;
 
 use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
-use super::diagnosis::{Known, Right, refuses};
+use super::diagnosis::{KnownAs, Right, refuses};
 
 /// How long one attempt may take; also how long it takes to notice a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub fn take_over(
 ) -> Result<(), TakeoverError> {
     let settings = producer_settings(servers, kafka, integration, Sizing::Batches(None));
     let open = || -> Result<BaseProducer<Quiet>, KafkaError> { client::open(&settings, Quiet::default()) };
-    let known = Known::by(&kafka.properties);
+    let known = KnownAs::by(&kafka.properties);
     let id = transactional_id(integration);
     let mut producer = open()?;
     let mut attempts = 0;

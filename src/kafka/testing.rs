@@ -12,9 +12,9 @@ use rdkafka::producer::DefaultProducerContext;
 use tempfile::TempDir;
 
 use crate::config::model::{Bootstrap, Delivery, Format, Kafka};
-use crate::config::topics::{Retention, Topics};
+use crate::config::topics::{RetentionConfig, Topics};
 use crate::journal::message::{Batch, Message, Route};
-use crate::journal::send_window::Limits;
+use crate::journal::send_window::WindowLimits;
 use crate::journal::store;
 
 use super::observer::Observer;
@@ -31,7 +31,7 @@ pub(super) const LONG: Duration = Duration::from_secs(60);
 
 pub(super) fn kafka(servers: &str) -> Kafka {
     Kafka {
-        retention: Retention::default(),
+        retention: RetentionConfig::default(),
         bootstrap: Bootstrap::Servers(servers.to_owned()),
         format: Format::Json,
         delivery: Delivery::AtLeastOnce,
@@ -61,14 +61,14 @@ pub(super) fn journal(kafka: &Kafka, ids: &[&str]) -> (Journal, TempDir) {
 }
 
 pub(super) fn journal_in(folder: &Path, kafka: &Kafka, ids: &[&str]) -> Journal {
-    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let mut lane =
         |id| LaneStart { integration: Arc::from(id), stored: store.integration(id).unwrap(), keeps_events: false };
     let lanes: Vec<_> = ids.iter().map(|id| lane(*id)).collect();
-    let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
+    let window = WindowLimits { messages: kafka.queue_events, bytes: WindowLimits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
-    Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap()
+    Journal::start(store, &lanes, bounds, Arc::new(journal::UnobservedStore)).unwrap()
 }
 
 /// Batches of ten: `count` events, spread over seven agents.

@@ -15,7 +15,7 @@ use crate::config::model::{Delivery, Kafka};
 use crate::config::topics::Topic;
 
 use super::client::{self, Quiet, Sizing, producer_settings};
-use super::diagnosis::{self, Known, Right};
+use super::diagnosis::{self, KnownAs, Right};
 use super::partition;
 
 const STEP: Duration = Duration::from_millis(100);
@@ -74,7 +74,7 @@ pub fn send(
     // Whether one comes twice makes no difference.
     let kafka = Kafka { delivery: Delivery::AtLeastOnce, ..kafka.clone() };
     let topic = &kafka.topics[Topic::Current];
-    let known = Known::by(&kafka.properties);
+    let known = KnownAs::by(&kafka.properties);
     let explain = |error: &KafkaError| known.explain(error, Right::Write(topic));
     let settings = producer_settings(servers, &kafka, integration, Sizing::Batches(None));
     let producer: BaseProducer<Counting> =

@@ -27,7 +27,7 @@ use crate::telemetry::targets::KAFKA;
 use super::client::Quiet;
 use super::comparison::Comparison;
 use super::delivery::Monitor;
-use super::observer::Condition;
+use super::observer::KafkaCondition;
 use super::topics::{self, Admin, TopicsError};
 
 /// The time between two checks.
@@ -43,7 +43,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Why the topics are to be checked ahead of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum TopicNews {
     /// One was not found.
     Missing,
     /// Offsets of `current` have gone back.
@@ -51,7 +51,7 @@ pub(super) enum News {
 }
 
 /// An integration that is notified.
-pub(super) struct Told {
+pub(super) struct NotifiedIntegration {
     pub(super) monitor: Arc<Monitor>,
     pub(super) comparison: Arc<Comparison>,
 }
@@ -60,40 +60,40 @@ pub(super) struct Told {
 pub(super) struct TopicKeeper {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    news: Sender<News>,
-    told: Arc<Mutex<Vec<Told>>>,
+    news: Sender<TopicNews>,
+    notified: Arc<Mutex<Vec<NotifiedIntegration>>>,
 }
 
 impl TopicKeeper {
     pub(super) fn spawn(servers: &str, kafka: &Kafka) -> std::io::Result<Self> {
         let (stop, stopped) = crossbeam_channel::bounded(0);
         let (sender, news) = crossbeam_channel::bounded(1);
-        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
+        let notified: Arc<Mutex<Vec<NotifiedIntegration>>> = Arc::default();
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let keeper = Keeper {
             servers: servers.to_owned(),
             kafka: kafka.clone(),
             runtime: Arc::new(runtime),
             stopped,
-            told: Arc::clone(&told),
+            notified: Arc::clone(&notified),
             partitions: HashMap::new(),
             ends: HashMap::new(),
             settings_seen: None,
             last_problem: String::new(),
         };
         let thread = thread::Builder::new().name("topics".to_owned()).spawn(move || keeper.run(&news))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), news: sender, told })
+        Ok(Self { stop: Some(stop), thread: Some(thread), news: sender, notified })
     }
 
     /// Notifies an integration from now on.
-    pub(super) fn add(&self, told: Told) {
-        told.monitor.set_keeper(self.news.clone());
-        self.told.lock().push(told);
+    pub(super) fn add(&self, notified: NotifiedIntegration) {
+        notified.monitor.set_keeper(self.news.clone());
+        self.notified.lock().push(notified);
     }
 
     /// Ends that.
     pub(super) fn remove(&self, monitor: &Arc<Monitor>) {
-        self.told.lock().retain(|told| !Arc::ptr_eq(&told.monitor, monitor));
+        self.notified.lock().retain(|notified| !Arc::ptr_eq(&notified.monitor, monitor));
     }
 }
 
@@ -111,7 +111,7 @@ struct Keeper {
     kafka: Kafka,
     runtime: Arc<Runtime>,
     stopped: Receiver<()>,
-    told: Arc<Mutex<Vec<Told>>>,
+    notified: Arc<Mutex<Vec<NotifiedIntegration>>>,
     /// The numbers of partitions at the last check.
     partitions: HashMap<Topic, usize>,
     /// Where the partitions of `current` ended then.
@@ -122,7 +122,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, news: &Receiver<News>) {
+    fn run(mut self, news: &Receiver<TopicNews>) {
         let mut client = None;
         let mut pace = Pace::default();
         let mut is_begun_anew = false;
@@ -147,7 +147,7 @@ impl Keeper {
             }
             crossbeam_channel::select! {
                 recv(self.stopped) -> _ => return,
-                recv(news) -> news => is_begun_anew |= news == Ok(News::CurrentBegunAnew),
+                recv(news) -> news => is_begun_anew |= news == Ok(TopicNews::CurrentBegunAnew),
                 default(at_most - at_least) => {}
             }
         }
@@ -183,7 +183,7 @@ impl Keeper {
     fn check(
         &mut self,
         client: &AdminClient<Quiet>,
-        news: &Receiver<News>,
+        news: &Receiver<TopicNews>,
         is_begun_anew: &mut bool,
     ) -> Result<(), TopicsError> {
         let (runtime, stopped) = (Arc::clone(&self.runtime), self.stopped.clone());
@@ -221,7 +221,10 @@ impl Keeper {
             Some((_, plan)) => Err(TopicsError::Missing(plan.name.clone())),
         };
         let lasts = holds_up && seen_to.is_err();
-        self.told.lock().iter().for_each(|told| told.monitor.condition(Condition::TopicMissing, lasts));
+        self.notified
+            .lock()
+            .iter()
+            .for_each(|notified| notified.monitor.condition(KafkaCondition::TopicMissing, lasts));
         seen_to?;
         if !missing.is_empty() {
             for (topic, plan) in &missing {
@@ -269,7 +272,7 @@ impl Keeper {
     fn check_current(
         &mut self,
         admin: &Admin<'_>,
-        news: &Receiver<News>,
+        news: &Receiver<TopicNews>,
         is_begun_anew: &mut bool,
     ) -> Result<(), TopicsError> {
         let topic = &self.kafka.topics[Topic::Current];
@@ -285,7 +288,7 @@ impl Keeper {
             tracing::error!(
                 target: KAFKA, topic, "the topic was made anew: every agent's last event is written to it again"
             );
-            write_all_again(&self.told.lock(), news);
+            write_all_again(&self.notified.lock(), news);
         }
         Ok(())
     }
@@ -293,11 +296,11 @@ impl Keeper {
 
 /// Has everything on `current` written again. A producer that noticed that it begins anew has said so by now, and no other
 /// will.
-fn write_all_again(told: &[Told], news: &Receiver<News>) {
-    told.iter().for_each(|told| told.monitor.forget_offsets());
+fn write_all_again(notified: &[NotifiedIntegration], news: &Receiver<TopicNews>) {
+    notified.iter().for_each(|notified| notified.monitor.forget_offsets());
     // What a check has just found is no longer news, whatever it was.
     while news.try_recv().is_ok() {}
-    told.iter().for_each(|told| told.comparison.write_all());
+    notified.iter().for_each(|notified| notified.comparison.write_all());
 }
 
 /// How long to wait for the next check.
@@ -354,31 +357,31 @@ mod tests {
     fn written(noticed_before: usize) -> Vec<usize> {
         let (sender, news) = crossbeam_channel::bounded(1);
         let comparer = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap();
-        let told: Vec<Told> = ["a", "b", "c"]
+        let notified: Vec<NotifiedIntegration> = ["a", "b", "c"]
             .into_iter()
             .map(|id| {
                 let monitor = Arc::new(Monitor::new(id.into(), &kafka(""), recorder().0));
                 monitor.set_keeper(sender.clone());
                 let comparison = comparer.comparison(KnownAgents::AsKafka);
                 (0..3).for_each(|partition| monitor.on_current(partition, 1_000));
-                Told { monitor, comparison }
+                NotifiedIntegration { monitor, comparison }
             })
             .collect();
-        told[..noticed_before].iter().for_each(|told| told.monitor.on_current(0, 0));
+        notified[..noticed_before].iter().for_each(|notified| notified.monitor.on_current(0, 0));
         assert_eq!(news.is_empty(), noticed_before == 0);
-        let mut written = vec![0; told.len()];
-        let mut look = || {
-            write_all_again(&told, &news);
-            for (told, written) in told.iter().zip(&mut written) {
-                *written += usize::from(told.comparison.take_again() == Again::All);
+        let mut written = vec![0; notified.len()];
+        let mut check = || {
+            write_all_again(&notified, &news);
+            for (notified, written) in notified.iter().zip(&mut written) {
+                *written += usize::from(notified.comparison.take_again() == Again::All);
             }
         };
-        look();
+        check();
         for partition in 0..3 {
             for offset in 1..4 {
-                told.iter().for_each(|told| told.monitor.on_current(partition, offset));
+                notified.iter().for_each(|notified| notified.monitor.on_current(partition, offset));
                 if news.try_recv().is_ok() {
-                    look();
+                    check();
                 }
             }
         }
@@ -398,13 +401,13 @@ mod tests {
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), recorder().0));
         monitor.set_keeper(sender);
         let comparison = Comparer::spawn("nobody:1", &kafka("nobody:1")).unwrap().comparison(KnownAgents::AsKafka);
-        let told = [Told { monitor: Arc::clone(&monitor), comparison }];
+        let notified = [NotifiedIntegration { monitor: Arc::clone(&monitor), comparison }];
         monitor.on_current(0, 7);
-        write_all_again(&told, &news);
+        write_all_again(&notified, &news);
         monitor.on_current(0, 3);
         monitor.on_current(0, 4);
         assert!(news.is_empty());
         monitor.on_current(0, 0);
-        assert_eq!(news.try_recv(), Ok(News::CurrentBegunAnew));
+        assert_eq!(news.try_recv(), Ok(TopicNews::CurrentBegunAnew));
     }
 }

@@ -19,7 +19,7 @@ use crate::journal::message::Topic;
 use crate::telemetry::targets::KAFKA;
 
 use super::client::{self, Quiet, settings};
-use super::diagnosis::{Known, Right, is_refusal};
+use super::diagnosis::{KnownAs, Right, is_refusal};
 use super::retention;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,7 +149,7 @@ impl Admin<'_> {
 
 pub(super) fn create(admin: &Admin<'_>, kafka: &Kafka, missing: &[&TopicPlan]) -> Result<(), TopicsError> {
     let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|plan| plan.as_new_topic()).collect();
-    let known = Known::by(&kafka.properties);
+    let known = KnownAs::by(&kafka.properties);
     let mut first_failure = None;
     for result in admin.wait(admin.client.create_topics(&new_topics, &options()))? {
         match result {
@@ -205,7 +205,7 @@ fn settings_of(
     match admin.wait(admin.client.describe_configs(&[ResourceSpecifier::Topic(topic)], &options())) {
         // The crate does not report a refusal; but every topic has settings.
         Ok(results) if results.iter().flatten().all(|resource| resource.entries.is_empty()) => {
-            let reason = Known::by(&kafka.properties).lacks(Right::DescribeConfigs(topic));
+            let reason = KnownAs::by(&kafka.properties).lacks(Right::DescribeConfigs(topic));
             tracing::warn!(target: KAFKA, topic, reason, "{unseen}");
             Ok(Vec::new())
         }

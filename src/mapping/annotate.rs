@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Cause};
 use crate::tracker::table::AgentIndex;
 
-use super::key::{ActivityKey, Level};
+use super::key::{ActivityKey, MatchLevel};
 use super::names::NameIndex;
 use super::tables::{Activity, IdentifyBy, MappingTables, User};
 
@@ -35,7 +35,7 @@ pub struct Annotation {
     /// The activity.
     pub activity: Option<Arc<Activity>>,
     /// How it was found.
-    pub level: Level,
+    pub level: MatchLevel,
     /// Activity key of the previous state.
     pub previous_external_activity: Option<Arc<str>>,
     /// Activity of the previous state, as it was published.

@@ -25,7 +25,7 @@ pub struct RowProblem {
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rows<T> {
+pub struct MappingRows<T> {
     /// By external user or activity, in the spelling in which they are looked up.
     pub rows: HashMap<String, Arc<T>>,
     /// What a planner may not have meant, each kind once, with its count and its first line.
@@ -36,7 +36,7 @@ pub struct Rows<T> {
 ///
 /// # Errors
 /// Every problem in it.
-pub fn parse_users(file: &[u8]) -> Result<Rows<User>, Vec<RowProblem>> {
+pub fn parse_users(file: &[u8]) -> Result<MappingRows<User>, Vec<RowProblem>> {
     parse(
         file,
         USERS_HEADER,
@@ -50,7 +50,7 @@ pub fn parse_users(file: &[u8]) -> Result<Rows<User>, Vec<RowProblem>> {
 ///
 /// # Errors
 /// Every problem in it.
-pub fn parse_activities(file: &[u8]) -> Result<Rows<Activity>, Vec<RowProblem>> {
+pub fn parse_activities(file: &[u8]) -> Result<MappingRows<Activity>, Vec<RowProblem>> {
     let activity = |id, name| Activity { activity_id: id, activity_name: name };
     parse(file, ACTIVITIES_HEADER, key::check_spelling, activity, |activity| &activity.activity_id)
 }
@@ -61,7 +61,7 @@ fn parse<T>(
     check_key: impl Fn(&str) -> Result<(), String>,
     make: impl Fn(String, String) -> T,
     id_of: impl Fn(&T) -> &str,
-) -> Result<Rows<T>, Vec<RowProblem>> {
+) -> Result<MappingRows<T>, Vec<RowProblem>> {
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     // With a line break at the end of the file, a quote that is still open there contains one, like every other quote that
     // stays open.
@@ -144,7 +144,7 @@ fn parse<T>(
         let inside = "two blanks in a row, or white space other than blanks";
         format!("{values} of {} with {inside}, which the feed must have too", header[0])
     });
-    Ok(Rows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
+    Ok(MappingRows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
 }
 
 /// Returns the field of a row that has the error; its content may name somebody.
@@ -241,7 +241,7 @@ mod tests {
     fn read(rows: &str) -> Result<(Vec<String>, Vec<String>), Vec<String>> {
         let told = |problems: Vec<RowProblem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
         let file = format!("{}\n{rows}", USERS_HEADER.join(","));
-        let Rows { rows, remarks } = parse_users(file.as_bytes()).map_err(told)?;
+        let MappingRows { rows, remarks } = parse_users(file.as_bytes()).map_err(told)?;
         let row =
             |(external, user): (&String, &Arc<User>)| format!("{external}={}:{}", user.employee_id, user.employee_name);
         let mut rows: Vec<String> = rows.iter().map(row).collect();

@@ -13,7 +13,7 @@ pub const LOGGED_OUT: &str = "LOGGED_OUT";
 
 /// How specific the row was by which an activity was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
+pub enum MatchLevel {
     /// The full key.
     Exact,
     /// The key without split, hold or direction.
@@ -31,7 +31,7 @@ pub enum Level {
 pub struct ActivityKey {
     full: String,
     /// Lengths to try after the full key, longest first.
-    shorter: Vec<(usize, Level)>,
+    shorter: Vec<(usize, MatchLevel)>,
     mode: Mode,
     without_split: usize,
 }
@@ -73,8 +73,8 @@ impl ActivityKey {
             full.push_str("|split=");
             full.push_str(split);
         }
-        let mut shorter: Vec<(usize, Level)> = cuts.into_iter().rev().map(|cut| (cut, Level::Base)).collect();
-        shorter.push((mode_length, Level::Mode));
+        let mut shorter: Vec<(usize, MatchLevel)> = cuts.into_iter().rev().map(|cut| (cut, MatchLevel::Base)).collect();
+        shorter.push((mode_length, MatchLevel::Mode));
         shorter.dedup_by_key(|(cut, _)| *cut);
         shorter.retain(|(cut, _)| *cut < full.len());
         Self { full, shorter, mode: state.mode, without_split }
@@ -91,9 +91,9 @@ impl ActivityKey {
     }
 
     /// The keys to look up, most specific first.
-    pub fn lookups(&self) -> impl Iterator<Item = (&str, Level)> {
+    pub fn lookups(&self) -> impl Iterator<Item = (&str, MatchLevel)> {
         let shorter = self.shorter.iter().map(|(length, level)| (&self.full[..*length], *level));
-        std::iter::once((self.full.as_str(), Level::Exact)).chain(shorter)
+        std::iter::once((self.full.as_str(), MatchLevel::Exact)).chain(shorter)
     }
 
     /// Whether the default activity applies where no row is found. LOGGED_OUT is injixo's own *Offline*, and whether UNKNOWN

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::key::{ActivityKey, Level};
+use super::key::{ActivityKey, MatchLevel};
 use super::spelling;
 
 /// What users are looked up with.
@@ -63,13 +63,13 @@ impl MappingTables {
     }
 
     /// Returns the activity of a key: that of the most specific row, else the default where the key takes it.
-    pub fn activity(&self, key: &ActivityKey) -> (Option<Arc<Activity>>, Level) {
+    pub fn activity(&self, key: &ActivityKey) -> (Option<Arc<Activity>>, MatchLevel) {
         let row = |(key, level)| self.activity_row(key).map(|activity| (Some(activity.clone()), level));
         key.lookups().find_map(row).unwrap_or_else(|| {
             if key.takes_default() {
-                (Some(self.default_activity.clone()), Level::Default)
+                (Some(self.default_activity.clone()), MatchLevel::Default)
             } else {
-                (None, Level::None)
+                (None, MatchLevel::None)
             }
         })
     }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use crate::time::Timestamp;
 
 use super::annotate::{Annotation, NoUser};
-use super::key::{LOGGED_OUT, Level};
+use super::key::{LOGGED_OUT, MatchLevel};
 use super::tables::MappingTables;
 
 /// Most distinct users, and most distinct activities, that are listed; more are counted.
@@ -16,7 +16,7 @@ pub const MAX_LISTED: usize = 10_000;
 
 /// One entry of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct UnmappedEntry {
     /// First event with it.
     pub first_seen: Timestamp,
     /// Last event with it.
@@ -30,23 +30,23 @@ pub struct Seen {
 /// Users and activities without a mapping.
 #[derive(Debug)]
 pub struct Unmapped {
-    users: HashMap<Arc<str>, Seen, FixedState>,
-    activities: HashMap<Arc<str>, Seen, FixedState>,
+    users: HashMap<Arc<str>, UnmappedEntry, FixedState>,
+    activities: HashMap<Arc<str>, UnmappedEntry, FixedState>,
     not_listed: u64,
 }
 
 /// What is listed at a moment.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    users: Vec<(Arc<str>, Seen)>,
-    activities: Vec<(Arc<str>, Seen)>,
+    users: Vec<(Arc<str>, UnmappedEntry)>,
+    activities: Vec<(Arc<str>, UnmappedEntry)>,
     /// Events whose user or activity was not listed because the list is full.
     pub not_listed: u64,
 }
 
 impl Listed {
     /// Users and activity keys, each with the most frequent first.
-    pub fn sorted(mut self) -> [Vec<(Arc<str>, Seen)>; 2] {
+    pub fn sorted(mut self) -> [Vec<(Arc<str>, UnmappedEntry)>; 2] {
         for entries in [&mut self.users, &mut self.activities] {
             entries.sort_unstable_by(|(a, left), (b, right)| right.count.cmp(&left.count).then(a.cmp(b)));
         }
@@ -74,7 +74,7 @@ impl Unmapped {
                 self.users.remove(&annotation.external_user);
             }
         }
-        let is_unmapped = matches!(annotation.level, Level::Default | Level::None);
+        let is_unmapped = matches!(annotation.level, MatchLevel::Default | MatchLevel::None);
         if is_unmapped && *annotation.activity_base != *LOGGED_OUT {
             self.not_listed += note(&mut self.activities, &annotation.activity_base, at, NoUser::Unmapped);
         }
@@ -96,7 +96,7 @@ impl Unmapped {
 
     /// Returns a copy of all of it as it is now, to be shown after the lock is released.
     pub fn listed(&self) -> Listed {
-        let entries = |list: &HashMap<Arc<str>, Seen, FixedState>| {
+        let entries = |list: &HashMap<Arc<str>, UnmappedEntry, FixedState>| {
             list.iter().map(|(key, seen)| (Arc::clone(key), *seen)).collect()
         };
         Listed { users: entries(&self.users), activities: entries(&self.activities), not_listed: self.not_listed }
@@ -113,7 +113,7 @@ impl Unmapped {
     }
 }
 
-fn note(list: &mut HashMap<Arc<str>, Seen, FixedState>, key: &Arc<str>, at: Timestamp, reason: NoUser) -> u64 {
+fn note(list: &mut HashMap<Arc<str>, UnmappedEntry, FixedState>, key: &Arc<str>, at: Timestamp, reason: NoUser) -> u64 {
     if let Some(seen) = list.get_mut(key) {
         seen.last_seen = at;
         seen.count += 1;
@@ -123,6 +123,6 @@ fn note(list: &mut HashMap<Arc<str>, Seen, FixedState>, key: &Arc<str>, at: Time
     if list.len() >= MAX_LISTED {
         return 1;
     }
-    list.insert(key.clone(), Seen { first_seen: at, last_seen: at, count: 1, reason });
+    list.insert(key.clone(), UnmappedEntry { first_seen: at, last_seen: at, count: 1, reason });
     0
 }

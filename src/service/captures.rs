@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::config::model::{Config, Privacy};
+use crate::config::model::{Config, PrivacyConfig};
 use crate::config::problem::{Origin, Problem};
 use crate::telemetry::targets::SERVICE;
 use crate::time::Timestamp;
@@ -80,7 +80,7 @@ fn delete_outdated(folder: &Path, keep: Duration, now: SystemTime) {
 }
 
 /// Deletes what is too old, now and every hour, until it is aborted.
-pub(super) async fn keep_clean(privacy: Privacy) {
+pub(super) async fn keep_clean(privacy: PrivacyConfig) {
     let Some(folder) = privacy.captures else { return };
     let mut hours = tokio::time::interval(INTERVAL);
     loop {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::model::{Config, Http, Integration, Kafka, Log, Mapping, Privacy, Realtime, Store};
+use crate::config::model::{
+    Config, Http, Integration, Kafka, LogConfig, Mapping, PrivacyConfig, Realtime, StoreConfig,
+};
 use crate::config::problem::{Origin, Problem};
-use crate::config::topics::Retention;
+use crate::config::topics::RetentionConfig;
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::{Fixed, Settings};
+use crate::tracker::settings::{Fixed, TrackerSettings};
 use crate::views::model::IntegrationIndex;
 
 use super::{At, Slot};
@@ -70,7 +72,7 @@ fn keys_of_a_start(running: &Integration, wanted: &Integration) -> Vec<String> {
         time_zone: _,
         mapping: _,
         is_removed: _,
-        settings: Settings { fixed: Fixed { acd, details, mode, snapshot_end }, thresholds: _ },
+        settings: TrackerSettings { fixed: Fixed { acd, details, mode, snapshot_end }, thresholds: _ },
         realtime,
     } = running;
     let after = wanted.settings.fixed;
@@ -140,9 +142,9 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     let Config {
         kafka,
         http: Http { listen, metrics: _, loopback: _, tokens: _ },
-        store: Store { directory, journal_max_size, sync, in_memory },
-        privacy: Privacy { event_names, forget_after: _, captures, retention },
-        log: Log { level: _, format },
+        store: StoreConfig { directory, journal_max_size, sync, in_memory },
+        privacy: PrivacyConfig { event_names, forget_after: _, captures, retention },
+        log: LogConfig { level: _, format },
         shutdown_grace,
         // Each for itself.
         integrations: _,
@@ -150,7 +152,7 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
     } = running;
     // These two have names of their own. Properties may hold secrets: only their section is named.
     let rest_of =
-        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: Retention::default(), ..kafka.clone() };
+        |kafka: &Kafka| Kafka { properties: BTreeMap::new(), retention: RetentionConfig::default(), ..kafka.clone() };
     let differ = [
         (rest_of(kafka) != rest_of(&wanted.kafka), "kafka"),
         (kafka.properties != wanted.kafka.properties, "kafka.properties"),

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{FeedMetrics, Metrics};
 use crate::views::model::{IntegrationIndex, Update, Updates};
 
 use super::preparation::{self, Prepared};
-use super::running::Beginning;
+use super::running::StartingIntegration;
 use super::workers::Workers;
 
 /// The ways to the workers of the integrations that are at work.
@@ -31,7 +31,7 @@ pub(super) type WorkerSenders = Arc<RwLock<HashMap<IntegrationIndex, WorkerSende
 
 /// What all integrations share. Everything that can change while they run can change for each of them alone.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(super) struct ServiceContext {
     /// File of the configuration, for messages.
     pub(super) file: PathBuf,
     /// What a restart is needed for: of Kafka, the store and privacy. Its integrations are those of the start.
@@ -56,7 +56,7 @@ pub(super) struct Context {
     pub(super) stop: CancellationToken,
 }
 
-impl Context {
+impl ServiceContext {
     /// Registers the metrics of an integration that begins. Nothing is wrong with the feed of one that is not configured.
     pub(super) fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
         let metrics = if integration.is_removed { &self.unseen } else { &self.metrics };
@@ -70,7 +70,7 @@ impl Context {
     pub(super) fn beginnings(
         &self,
         all: impl Iterator<Item = (Integration, (Prepared, Option<Bound>))>,
-    ) -> Vec<Beginning> {
+    ) -> Vec<StartingIntegration> {
         let begin = |(others, (integration, (prepared, bound))): (usize, (Integration, (Prepared, Option<Bound>)))| {
             let Prepared { plan, tls, tables } = prepared;
             // One that was removed gets no version: should it come back, its mapping is what it was.
@@ -80,7 +80,7 @@ impl Context {
             };
             let metrics = self.feed_metrics(&integration);
             let index = IntegrationIndex::after(others);
-            let beginning = Beginning { integration, index, plan, tls, tables, bound, metrics };
+            let beginning = StartingIntegration { integration, index, plan, tls, tables, bound, metrics };
             self.show(&beginning);
             beginning
         };
@@ -88,8 +88,8 @@ impl Context {
     }
 
     /// Shows an integration in the model as one of which nothing is known yet.
-    pub(super) fn show(&self, beginning: &Beginning) {
-        let Beginning { integration, index, bound, metrics, tables, .. } = beginning;
+    pub(super) fn show(&self, beginning: &StartingIntegration) {
+        let StartingIntegration { integration, index, bound, metrics, tables, .. } = beginning;
         let mut model = preparation::model(integration, metrics, bound.as_ref());
         model.mapping_version = tables.version;
         // The model outlives its senders.

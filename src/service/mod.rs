@@ -36,16 +36,16 @@ use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
 use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
-use crate::integration::restore::{self, Opening, Restored};
-use crate::journal::send_window::Limits;
+use crate::integration::restore::{self, OpenedStore, Restored};
+use crate::journal::send_window::WindowLimits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::views::model::{self, IntegrationIndex, ReadModel};
 
-use self::context::{Context, WorkerSenders};
-use self::running::{Beginning, Running};
+use self::context::{ServiceContext, WorkerSenders};
+use self::running::{Running, StartingIntegration};
 use self::serving::Serving;
 use self::workers::Workers;
 
@@ -102,7 +102,7 @@ type Started = Vec<(IntegrationIndex, Result<Running, StartError>)>;
 /// The running service.
 #[derive(Debug)]
 pub struct Service {
-    context: Arc<Context>,
+    context: Arc<ServiceContext>,
     /// By their places in the model.
     slots: Vec<Slot>,
     /// Starts that wait for Kafka.
@@ -145,7 +145,7 @@ impl Service {
             let config = config.clone();
             tokio::task::spawn_blocking(move || restore::open(&config)).await
         };
-        let Opening { store, removed, restored, incidents } =
+        let OpenedStore { store, removed, restored, incidents } =
             opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         metrics_bridge::record_incidents(&metrics, &incidents);
         let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
@@ -158,7 +158,7 @@ impl Service {
         let journal_observer = Arc::new(JournalObserver::new(&metrics));
         let bounds = Bounds {
             journal_bytes: config.store.journal_max_size,
-            window: Limits { messages: config.kafka.queue_events, bytes: Limits::DEFAULT_BYTES },
+            window: WindowLimits { messages: config.kafka.queue_events, bytes: WindowLimits::DEFAULT_BYTES },
         };
         let journal = Journal::start(store, &[], bounds, Arc::clone(&journal_observer) as Arc<dyn StoreObserver>);
         let journal = journal.map_err(|error| failed(&error))?;
@@ -166,7 +166,7 @@ impl Service {
         let publisher = Publisher::new(&config.kafka, mock_cluster, journal).map_err(|error| failed(&error))?;
         let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
-        let context = Arc::new(Context {
+        let context = Arc::new(ServiceContext {
             unseen: Metrics::new().map_err(|error| failed(&error))?,
             kafka: KafkaFigures::new(&metrics),
             journal: journal_observer,
@@ -217,7 +217,7 @@ impl Service {
     ///
     /// # Errors
     /// The first that could not be started at once; the others are started all the same.
-    async fn start_all(&mut self, all: Vec<(Beginning, Restored)>) -> Result<(), StartError> {
+    async fn start_all(&mut self, all: Vec<(StartingIntegration, Restored)>) -> Result<(), StartError> {
         let kafka = &self.context.config.kafka;
         let (waiting, ready): (Vec<_>, Vec<_>) = all
             .into_iter()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::config::mapping as mapping_files;
-use crate::config::model::{Config, Integration, Privacy, Realtime};
+use crate::config::model::{Config, Integration, PrivacyConfig, Realtime};
 use crate::config::problem::{Origin, Problem};
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::{self, Bound};
@@ -67,7 +67,7 @@ pub(super) fn prepare_all(
 /// Compiles and reads what an integration names.
 pub(super) fn prepare(
     integration: &Integration,
-    privacy: &Privacy,
+    privacy: &PrivacyConfig,
     file: &Path,
     problems: &mut Vec<Problem>,
 ) -> Option<Prepared> {

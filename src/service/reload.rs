@@ -17,12 +17,12 @@ use crate::integration::worker::Control;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
-use crate::tracker::settings::Settings;
+use crate::tracker::settings::TrackerSettings;
 use crate::views::model::{IntegrationIndex, Update};
 
 use super::changes::{self, Change};
 use super::preparation::{self, Prepared};
-use super::running::{self, Beginning};
+use super::running::{self, StartingIntegration};
 use super::{At, Service, Slot, StartError};
 
 /// How long to wait for the store to answer.
@@ -186,7 +186,7 @@ impl Service {
             }
             feed.tables = Arc::clone(&tables);
         }
-        let Settings { thresholds, .. } = integration.settings;
+        let TrackerSettings { thresholds, .. } = integration.settings;
         *known = integration;
         running.control(Control::Thresholds(thresholds)).await;
         if running.feed.is_some() {
@@ -200,7 +200,7 @@ impl Service {
         for Wanted { index, integration, prepared: Prepared { plan, tls, tables }, bound, .. } in begins {
             let metrics = self.context.feed_metrics(&integration);
             let tables = Arc::new(tables);
-            let beginning = Beginning { integration, index, plan, tls, tables, bound, metrics };
+            let beginning = StartingIntegration { integration, index, plan, tls, tables, bound, metrics };
             self.context.show(&beginning);
             let integration = &beginning.integration;
             let slot = Slot { integration: integration.clone(), at: At::Ended };

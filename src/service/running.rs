@@ -26,7 +26,7 @@ use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::Source;
-use crate::sources::rta::listener::{Bound, Feed};
+use crate::sources::rta::listener::{Bound, FeedInputs};
 use crate::sources::rta::settings::FeedSettings;
 use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
 use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
@@ -34,15 +34,15 @@ use crate::telemetry::targets::SERVICE;
 use crate::views::model::{IntegrationIndex, Update};
 use crate::wire::plan::Plan;
 
-use super::context::Context;
+use super::context::ServiceContext;
 use super::preparation;
 use super::tls_files::TlsFiles;
-use super::workers::Place;
+use super::workers::WorkerPlace;
 use super::{StartError, Started};
 
 /// Everything that an integration is started with.
 #[derive(Debug)]
-pub(super) struct Beginning {
+pub(super) struct StartingIntegration {
     pub(super) integration: Integration,
     /// Its place in the model.
     pub(super) index: IntegrationIndex,
@@ -62,7 +62,7 @@ pub(super) struct Running {
     id: Arc<str>,
     index: IntegrationIndex,
     /// Absent where there is neither a feed nor anybody in the store.
-    worker: Option<(WorkerSender<Control>, Place)>,
+    worker: Option<(WorkerSender<Control>, WorkerPlace)>,
     pub(super) feed: Option<RunningFeed>,
 }
 
@@ -99,12 +99,12 @@ impl RunningSource {
     }
 }
 
-impl Beginning {
+impl StartingIntegration {
     /// Starts it with the agents that were restored. Blocks for as long as the store takes.
     ///
     /// # Errors
     /// When the store or a thread fails, or somebody else has taken the port meanwhile. Never because Kafka is away.
-    pub(super) fn start(self, context: &Arc<Context>, restored: Restored) -> Result<Running, StartError> {
+    pub(super) fn start(self, context: &Arc<ServiceContext>, restored: Restored) -> Result<Running, StartError> {
         let Self { integration, index, plan, tls, tables, bound, metrics } = self;
         let failed = |error: &dyn std::fmt::Display| StartError::one(&context.file, error.to_string());
         let id = Arc::clone(&integration.id);
@@ -174,21 +174,23 @@ impl Beginning {
 
 /// Starts integrations whose agents are read from Kafka first, however long that takes, unless it is stopped. Blocks.
 pub(super) fn start_from_kafka(
-    context: &Arc<Context>,
-    waiting: Vec<(Beginning, Restored)>,
+    context: &Arc<ServiceContext>,
+    waiting: Vec<(StartingIntegration, Restored)>,
     stop: &CancellationToken,
 ) -> Started {
-    let (beginnings, restored): (Vec<Beginning>, Vec<Restored>) = waiting.into_iter().unzip();
+    let (beginnings, restored): (Vec<StartingIntegration>, Vec<Restored>) = waiting.into_iter().unzip();
     let ids: Vec<Arc<str>> = beginnings.iter().map(|beginning| Arc::clone(&beginning.integration.id)).collect();
     match from_kafka::read(&context.config, &ids, restored, &context.publisher, stop) {
         Ok(restored) => {
-            let start =
-                |(beginning, restored): (Beginning, Restored)| (beginning.index, beginning.start(context, restored));
+            let start = |(beginning, restored): (StartingIntegration, Restored)| {
+                (beginning.index, beginning.start(context, restored))
+            };
             beginnings.into_iter().zip(restored).map(start).collect()
         }
         Err(error) => {
-            let failed =
-                |beginning: Beginning| (beginning.index, Err(StartError::one(&context.file, error.to_string())));
+            let failed = |beginning: StartingIntegration| {
+                (beginning.index, Err(StartError::one(&context.file, error.to_string())))
+            };
             beginnings.into_iter().map(failed).collect()
         }
     }
@@ -197,7 +199,7 @@ pub(super) fn start_from_kafka(
 /// Returns what the worker owns.
 #[allow(clippy::too_many_arguments)] // all of them are parts of it
 fn integration_worker(
-    context: &Context,
+    context: &ServiceContext,
     integration: &Integration,
     index: IntegrationIndex,
     plan: &Option<Arc<Plan>>,
@@ -242,7 +244,7 @@ impl FeedParts<'_> {
     /// Lets CMS dial in from now on.
     fn listen(
         self,
-        context: &Context,
+        context: &ServiceContext,
         integration: &Integration,
         to_worker: WorkerSender<Control>,
     ) -> std::io::Result<RunningFeed> {
@@ -252,7 +254,7 @@ impl FeedParts<'_> {
         let settings = preparation::feed_settings(integration, realtime, &plan, tls.as_ref());
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let stop = context.stop.child_token();
-        let feed = Feed {
+        let feed = FeedInputs {
             id: Arc::clone(&integration.id),
             settings: Arc::clone(&settings),
             to_worker,
@@ -281,7 +283,7 @@ impl Running {
     }
 
     /// Ends it, while the others run. What Kafka has not acknowledged within `grace` stays in the store.
-    pub(super) async fn end(mut self, context: Arc<Context>, grace: Duration) {
+    pub(super) async fn end(mut self, context: Arc<ServiceContext>, grace: Duration) {
         self.end_feed().await;
         if let Some((to_worker, place)) = self.worker.take() {
             let (done, ended) = tokio::sync::oneshot::channel();

@@ -9,12 +9,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::model::Http;
 use crate::http;
-use crate::http::limits::Limits;
+use crate::http::limits::HttpLimits;
 use crate::http::readiness::Readiness;
 use crate::integration::command::Commands;
 use crate::views::model::ReadModel;
 
-use super::context::Context;
+use super::context::ServiceContext;
 use super::upkeep::Upkeep;
 
 /// HTTP that is served; it ends when this is dropped.
@@ -33,11 +33,11 @@ impl Serving {
     pub(super) fn start(
         listener: TcpListener,
         model: &ReadModel,
-        context: &Context,
+        context: &ServiceContext,
         commands: Commands,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let Context { metrics, config, handles, .. } = context;
+        let ServiceContext { metrics, config, handles, .. } = context;
         let stop = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(&config.store, metrics, handles.clone()));
         let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
@@ -49,7 +49,7 @@ impl Serving {
             access: Arc::clone(&access),
             format: config.kafka.format,
         };
-        let http = tokio::spawn(http::serve(listener, state, Limits::default(), stop.clone()));
+        let http = tokio::spawn(http::serve(listener, state, HttpLimits::default(), stop.clone()));
         tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
         let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
         tokio::spawn(async move { looks.run(looked_until).await });

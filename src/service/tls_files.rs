@@ -56,7 +56,7 @@ pub fn read(integration: &Integration) -> Result<Option<TlsFiles>, Vec<Problem>>
     }
 }
 
-fn does_not_fit(wanted: &model::Tls, error: &TlsError) -> Problem {
+fn does_not_fit(wanted: &model::TlsConfig, error: &TlsError) -> Problem {
     use tokio_rustls::rustls::{Error, InconsistentKeys};
     let at = |file: &Path, message: String| Problem::error(Origin::File(file.into()), message);
     match error {
@@ -110,7 +110,7 @@ pub fn out_of_date(integration: &Integration, now: Timestamp) -> Vec<(Origin, St
 }
 
 /// Returns all certificates that can be read, and their files.
-fn validities(wanted: &model::Tls) -> Vec<(&Path, Read)> {
+fn validities(wanted: &model::TlsConfig) -> Vec<(&Path, Read)> {
     let files = [Some(&wanted.certificate), wanted.client_ca.as_ref()].into_iter().flatten();
     // A file that cannot be read is an error of `read`.
     let of_file = |file| certificates(file, &mut Vec::new()).into_iter().map(move |read| (file, read));

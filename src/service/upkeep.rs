@@ -11,7 +11,7 @@ use metrics::Gauge;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::model::Store;
+use crate::config::model::StoreConfig;
 use crate::journal::store::{self, Space};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
@@ -39,7 +39,7 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Registers what it reports.
-    pub(super) fn new(metrics: &Metrics, model: &ReadModel, store: &Store) -> Self {
+    pub(super) fn new(metrics: &Metrics, model: &ReadModel, store: &StoreConfig) -> Self {
         #[allow(clippy::cast_precision_loss)] // bytes of a disk
         metrics.gauge(names::JOURNAL_MAX_BYTES, &[]).set(store.journal_max_size as f64);
         let upkeep = Self {

@@ -35,7 +35,7 @@ struct Load {
 
 /// Where an integration works.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct WorkerPlace {
     worker: usize,
     has_feed: bool,
 }
@@ -47,12 +47,12 @@ impl Workers {
     }
 
     /// Gives an integration to the thread that has least to do. Blocks until that takes it.
-    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(WorkerSender<Control>, Place)> {
+    pub(super) fn assign(&self, integration: IntegrationWorker) -> io::Result<(WorkerSender<Control>, WorkerPlace)> {
         let has_feed = integration.has_feed();
         let (to_worker, channel) = worker_channel::channel(worker::WORKER_CHANNEL);
         let mut threads = self.threads.lock();
         let loads: Vec<Load> = threads.iter().map(|worker| worker.load).collect();
-        let place = Place { worker: choose(&loads, self.most, has_feed), has_feed };
+        let place = WorkerPlace { worker: choose(&loads, self.most, has_feed), has_feed };
         if place.worker == threads.len() {
             let (add, receiver) = worker_channel::receiver();
             let name = format!("worker-{}", place.worker);
@@ -69,7 +69,7 @@ impl Workers {
     }
 
     /// An integration has ended.
-    pub(super) fn left(&self, place: Place) {
+    pub(super) fn left(&self, place: WorkerPlace) {
         if let Some(worker) = self.threads.lock().get_mut(place.worker) {
             worker.load.all -= 1;
             worker.load.feeds -= usize::from(place.has_feed);

@@ -9,7 +9,7 @@ use crate::wire::states::{Direction, Mode};
 
 /// An agent of the contact centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agent {
+pub struct SimulatedAgent {
     /// Text: leading zeros count.
     pub login_id: Arc<str>,
     /// First and last name.
@@ -23,7 +23,7 @@ pub struct Agent {
     /// In the order of the report; the first is the home split. Never empty.
     pub skills: Vec<Skill>,
     /// What the agent is doing.
-    pub state: AgentState,
+    pub state: SimulatedState,
 }
 
 /// A skill of an agent.
@@ -38,7 +38,7 @@ pub struct Skill {
 
 /// What an agent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AgentState {
+pub struct SimulatedState {
     /// Work mode; [`Mode::Unstaff`] while logged out.
     pub mode: Mode,
     /// Direction of the call.
@@ -53,7 +53,7 @@ pub struct AgentState {
     pub since: Timestamp,
 }
 
-impl AgentState {
+impl SimulatedState {
     /// Returns the state of an agent logged out since then.
     pub const fn logged_out(since: Timestamp) -> Self {
         Self { mode: Mode::Unstaff, direction: Direction::None, on_hold: false, aux_reason: 0, work_split: None, since }

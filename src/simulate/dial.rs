@@ -19,11 +19,11 @@ use tracing::{debug, info, warn};
 use crate::telemetry::targets::SIMULATE;
 
 use super::error::SimulateError;
-use super::feed::{Action, Feed};
-use super::settings::FeedSettings;
+use super::feed::{Action, SimulatedFeed};
+use super::settings::SimulatedFeedSettings;
 use super::sink::Sink;
 pub use super::sink::TruthSink;
-use super::truth::Cause;
+use super::truth::TruthCause;
 use crate::time::Timestamp;
 
 /// Pause after the first failed attempt to connect; doubles up to [`LONGEST_PAUSE`].
@@ -40,7 +40,7 @@ pub struct SimulateSettings {
     /// `host:port`.
     pub target: String,
     /// What to stream.
-    pub feed: FeedSettings,
+    pub feed: SimulatedFeedSettings,
     /// How long, from the first connection on; `None`: until cancelled.
     pub duration: Option<Duration>,
     /// How long to dial in vain before giving up; `None`: for ever.
@@ -51,7 +51,7 @@ pub struct SimulateSettings {
 
 /// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct DialSummary {
     /// Snapshots written.
     pub snapshots: u64,
     /// Valid records in them.
@@ -61,7 +61,7 @@ pub struct Summary {
     /// Bytes written, those of twins included.
     pub bytes: u64,
     /// True transitions by cause.
-    pub transitions: BTreeMap<Cause, u64>,
+    pub transitions: BTreeMap<TruthCause, u64>,
     /// Connections made again after they broke or were dropped.
     pub reconnects: u64,
 }
@@ -70,7 +70,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// Invalid settings, nobody listening within `give_up_after`, or a truth that cannot be written.
-pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Result<Summary, SimulateError> {
+pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Result<DialSummary, SimulateError> {
     settings.feed.renderer()?;
     let mut sink = Sink::open(&settings.truth).await?;
     let mut wire = Wire {
@@ -84,12 +84,12 @@ pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Resul
         reconnects: 0,
     };
     if !wire.dial(0).await? {
-        return Ok(Summary::default());
+        return Ok(DialSummary::default());
     }
     let start = Timestamp::now();
     let begin = Instant::now();
     wire.end = settings.duration.map(|duration| begin + duration);
-    let mut feed = Feed::new(&settings.feed, start)?;
+    let mut feed = SimulatedFeed::new(&settings.feed, start)?;
     let refresh = settings.feed.refresh;
     let mut number = 0_u32;
     loop {
@@ -124,7 +124,7 @@ pub async fn run(settings: SimulateSettings, cancel: CancellationToken) -> Resul
     wire.close_all().await;
     sink.finish().await?;
     let counts = feed.counts();
-    Ok(Summary {
+    Ok(DialSummary {
         snapshots: counts.snapshots,
         records: counts.records,
         garbage_lines: counts.garbage_lines,

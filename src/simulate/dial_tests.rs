@@ -12,12 +12,12 @@ use super::*;
 
 fn settings(target: String, scenario: Scenario, snapshots: u32) -> SimulateSettings {
     let refresh = Duration::from_millis(10);
-    let feed = FeedSettings {
+    let feed = SimulatedFeedSettings {
         agents: 20,
         refresh,
         scenario,
         drive: Drive::Pace(500.0),
-        ..FeedSettings::new(Arc::new(builtin::get("cisco-icm-20").unwrap()))
+        ..SimulatedFeedSettings::new(Arc::new(builtin::get("cisco-icm-20").unwrap()))
     };
     let duration = Some(refresh * snapshots);
     SimulateSettings { target, feed, duration, give_up_after: None, truth: TruthSink::Nowhere }
@@ -64,7 +64,7 @@ async fn snapshots_arrive_as_the_stream_has_them() {
 async fn until_dialled_again(
     scenario: Scenario,
     first: impl AsyncFnOnce(TcpStream) -> Vec<u8>,
-) -> (Vec<u8>, Vec<u8>, Summary) {
+) -> (Vec<u8>, Vec<u8>, DialSummary) {
     let (listener, target) = listen().await;
     let cancel = CancellationToken::new();
     let settings = SimulateSettings { duration: None, ..settings(target, scenario, 0) };

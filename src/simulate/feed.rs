@@ -1,7 +1,7 @@
 //! A feed, refresh by refresh: moves the shift, lets the scenario disturb it, writes the snapshot, keeps the truth.
 //!
 //! Pure. The caller that carries out the [`Action`]s of a refresh reports afterwards whether they arrived
-//! ([`Feed::delivered`], [`Feed::lost`]); only what arrived is true for a listener.
+//! ([`SimulatedFeed::delivered`], [`SimulatedFeed::lost`]); only what arrived is true for a listener.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::time::Timestamp;
 use crate::wire::layout::{Column, LayoutSpec};
 use crate::wire::states::Mode;
 
-use super::agent::{Agent, AgentState};
+use super::agent::{SimulatedAgent, SimulatedState};
 use super::doubt::{Doubt, Doubts};
 use super::error::SimulateError;
 use super::garbage::Garbage;
-use super::render::{Renderer, Snapshot};
+use super::render::{RenderedSnapshot, Renderer};
 use super::scenario::{Refresh, Scenario};
-use super::settings::FeedSettings;
+use super::settings::SimulatedFeedSettings;
 use super::shift::{Shift, ShiftSettings};
 use super::truth::{Sight, Truth, Truths};
 
@@ -46,7 +46,7 @@ pub enum Action {
 
 /// What has been delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct FeedCounts {
     /// Snapshots, including those of a link outage.
     pub snapshots: u64,
     /// Valid records.
@@ -57,7 +57,7 @@ pub struct Counts {
 
 /// A simulated CMS session.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct SimulatedFeed {
     scenario: Scenario,
     logout_rows: bool,
     renderer: Renderer,
@@ -77,7 +77,7 @@ pub struct Feed {
     /// A disconnect within a record waits for a better moment.
     owes_tear: bool,
     staged: Staged,
-    counts: Counts,
+    counts: FeedCounts,
 }
 
 /// What becomes true when the refresh has arrived.
@@ -88,15 +88,15 @@ struct Staged {
     doubt: Doubt,
     torn_before: bool,
     torn_after: bool,
-    counts: Counts,
+    counts: FeedCounts,
 }
 
-impl Feed {
+impl SimulatedFeed {
     /// Creates a feed at the beginning of its shift.
     ///
     /// # Errors
     /// Invalid settings.
-    pub fn new(settings: &FeedSettings, start: Timestamp) -> Result<Self, SimulateError> {
+    pub fn new(settings: &SimulatedFeedSettings, start: Timestamp) -> Result<Self, SimulateError> {
         let renderer = settings.renderer()?;
         let shift = Shift::new(&ShiftSettings {
             agents: settings.agents,
@@ -125,14 +125,14 @@ impl Feed {
             shown: vec![false; settings.agents],
             owes_tear: false,
             staged: Staged::default(),
-            counts: Counts::default(),
+            counts: FeedCounts::default(),
             renderer,
             shift,
         })
     }
 
     /// Returns everybody, logged in or not.
-    pub fn agents(&self) -> &[Agent] {
+    pub fn agents(&self) -> &[SimulatedAgent] {
         self.shift.agents()
     }
 
@@ -142,7 +142,7 @@ impl Feed {
     }
 
     /// Returns what has been delivered.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FeedCounts {
         self.counts
     }
 
@@ -264,16 +264,16 @@ impl Feed {
 
     /// Reports everybody as UNKNOWN, or nothing where that would not be understood.
     fn link_down(&mut self, at: Timestamp) -> Vec<Action> {
-        let shown: Vec<&Agent> =
+        let shown: Vec<&SimulatedAgent> =
             self.shift.agents().iter().zip(&self.shown).filter(|(_, shown)| **shown).map(|(agent, _)| agent).collect();
         if shown.len() < LINK_DOWN_AGENTS || !self.renderer.has_code(Mode::Unknown) {
             return Vec::new();
         }
-        let unknown = |agent: &&Agent| Agent {
-            state: AgentState { mode: Mode::Unknown, ..AgentState::logged_out(at) },
+        let unknown = |agent: &&SimulatedAgent| SimulatedAgent {
+            state: SimulatedState { mode: Mode::Unknown, ..SimulatedState::logged_out(at) },
             ..(*agent).clone()
         };
-        let agents: Vec<Agent> = shown.iter().map(unknown).collect();
+        let agents: Vec<SimulatedAgent> = shown.iter().map(unknown).collect();
         let snapshot = self.renderer.snapshot(&agents, at);
         self.staged.counts.snapshots = 1;
         self.staged.counts.records = snapshot.ends.len() as u64;
@@ -294,7 +294,7 @@ impl Feed {
     }
 
     fn sights(&self) -> Vec<Sight> {
-        let sight = |(index, agent): (usize, &Agent)| match agent.state.is_present() {
+        let sight = |(index, agent): (usize, &SimulatedAgent)| match agent.state.is_present() {
             true if self.hidden[index] == 0 => Sight::Present(self.renderer.visible(agent), agent.state.since),
             false if self.logout_rows && self.shown[index] => Sight::LogoutRow,
             _ => Sight::Absent,
@@ -302,7 +302,7 @@ impl Feed {
         self.shift.agents().iter().enumerate().map(sight).collect()
     }
 
-    fn write(&self, sights: &[Sight], at: Timestamp) -> Snapshot {
+    fn write(&self, sights: &[Sight], at: Timestamp) -> RenderedSnapshot {
         let shown = self.shift.agents().iter().zip(sights).filter(|(_, sight)| **sight != Sight::Absent);
         self.renderer.snapshot(shown.map(|(agent, _)| agent), at)
     }

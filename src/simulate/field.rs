@@ -6,18 +6,18 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 
 use crate::time::Timestamp;
-use crate::wire::layout::{Column, ColumnSpec, FieldStyle, Framing, LayoutSpec, Place};
+use crate::wire::layout::{Column, ColumnSpec, FieldPlace, FieldStyle, Framing, LayoutSpec};
 use crate::wire::states::{Direction, Mode, StateCode};
 use crate::wire::words::Words;
 
-use super::agent::{Agent, Skill};
+use super::agent::{SimulatedAgent, Skill};
 use super::error::SimulateError;
 
 /// A column, ready to be written.
 #[derive(Clone, Debug)]
-pub(super) struct Field {
+pub(super) struct RenderedField {
     pub(super) column: Column,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<FieldPlace>,
     /// How null is written.
     pub(super) null: String,
     /// Everything that is read as null.
@@ -32,8 +32,8 @@ pub(super) struct Field {
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a> {
-    pub(super) agent: &'a Agent,
+pub(super) struct RenderedRow<'a> {
+    pub(super) agent: &'a SimulatedAgent,
     /// The agent's state, spelled and as the layout's table reads it.
     pub(super) code: &'a str,
     pub(super) meaning: StateCode,
@@ -44,7 +44,7 @@ pub(super) struct Row<'a> {
     pub(super) zone: &'a TimeZone,
 }
 
-impl Field {
+impl RenderedField {
     /// Creates the column as that layout writes it; `next` is the one after it.
     pub(super) fn new(spec: &ColumnSpec, next: Option<&ColumnSpec>, layout: &LayoutSpec) -> Self {
         let nulls: Vec<String> = spec.null.iter().chain(&layout.null).cloned().collect();
@@ -102,7 +102,7 @@ impl Field {
     ///
     /// The meaning of the ignored columns of the public Cisco record is not known; they are zero, except the one before the
     /// extension, which is 1 as in that record.
-    pub(super) fn write(&self, row: &Row<'_>, out: &mut String) {
+    pub(super) fn write(&self, row: &RenderedRow<'_>, out: &mut String) {
         let state = &row.agent.state;
         let written = match self.column {
             Column::LoginId => text(out, &row.agent.login_id),

@@ -13,8 +13,8 @@ use crate::wire::encoding::Encoding;
 use crate::wire::layout::{Column, ExtraFields, FieldStyle, Framing, LayoutSpec, Repeat};
 
 use super::doubt::Doubt;
-use super::field::Field;
-use super::render::{Renderer, Snapshot, encode};
+use super::field::RenderedField;
+use super::render::{RenderedSnapshot, Renderer, encode};
 
 /// A login id that no agent of the contact centre has.
 const NOBODY: &str = "999999";
@@ -62,7 +62,7 @@ impl Garbage {
     }
 
     /// Puts garbage between the records of a snapshot: one for each hundred records, and one more.
-    pub(super) fn spread(&self, snapshot: &mut Snapshot, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Doubt {
+    pub(super) fn spread(&self, snapshot: &mut RenderedSnapshot, may_hide_ids: bool, rng: &mut ChaCha8Rng) -> Doubt {
         let mut doubt = Doubt::default();
         let mut bytes = Vec::with_capacity(snapshot.bytes.len() + 1_024);
         let mut ends = Vec::with_capacity(snapshot.ends.len());
@@ -80,13 +80,13 @@ impl Garbage {
             }
         }
         bytes.extend_from_slice(&snapshot.bytes[begin..]);
-        *snapshot = Snapshot { bytes, ends };
+        *snapshot = RenderedSnapshot { bytes, ends };
         doubt
     }
 }
 
 /// Makes a record of nobody in no state, changed by `change`; `None` where the state cannot be null.
-fn stateless(renderer: &Renderer, change: impl Fn(&Field) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+fn stateless(renderer: &Renderer, change: impl Fn(&RenderedField) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let layout = renderer.layout().as_ref();
     let state = renderer.fields().iter().find(|field| field.column == Column::State)?;
     if !state.reads_as_null(&state.null) {
@@ -95,7 +95,7 @@ fn stateless(renderer: &Renderer, change: impl Fn(&Field) -> Option<Vec<u8>>) ->
     Some(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))))
 }
 
-fn plain(layout: &LayoutSpec, field: &Field) -> Vec<u8> {
+fn plain(layout: &LayoutSpec, field: &RenderedField) -> Vec<u8> {
     match field.column {
         Column::LoginId => NOBODY.into(),
         Column::State => encode(layout.encoding, &field.null),
@@ -166,16 +166,17 @@ fn wrong_values(renderer: &Renderer) -> Vec<Vec<u8>> {
     let layout = renderer.layout().as_ref();
     let mut kinds = Vec::new();
     // In a layout with a number, letters in it are enough: the state may be a good one.
-    let is_number = |field: &Field| matches!(field.column, Column::AuxReason | Column::Duration);
+    let is_number = |field: &RenderedField| matches!(field.column, Column::AuxReason | Column::Duration);
     let code = layout.states.rows().iter().find(|(_, code)| !code.mode.is_logged_out());
     if let Some((code, _)) = code.filter(|_| renderer.fields().iter().any(is_number)) {
-        let good_state = |field: &Field| (field.column == Column::State).then(|| encode(layout.encoding, code));
-        let letters = |field: &Field| is_number(field).then(|| b"1x".to_vec());
-        let change = |field: &Field| good_state(field).or_else(|| letters(field));
+        let good_state = |field: &RenderedField| (field.column == Column::State).then(|| encode(layout.encoding, code));
+        let letters = |field: &RenderedField| is_number(field).then(|| b"1x".to_vec());
+        let change = |field: &RenderedField| good_state(field).or_else(|| letters(field));
         kinds.push(record(renderer, |field| change(field).unwrap_or_else(|| plain(layout, field))));
     }
     kinds.extend(stateless(renderer, |_| None));
-    let nul = |field: &Field| matches!(field.column, Column::Name | Column::Extension).then(|| b"\0\0".to_vec());
+    let nul =
+        |field: &RenderedField| matches!(field.column, Column::Name | Column::Extension).then(|| b"\0\0".to_vec());
     kinds.extend(stateless(renderer, nul));
     kinds
 }
@@ -191,7 +192,7 @@ fn impossible_groups(renderer: &Renderer) -> Option<Vec<u8>> {
 }
 
 /// Makes a record without its end; skill groups are filled with zeros.
-fn record(renderer: &Renderer, text: impl Fn(&Field) -> Vec<u8>) -> Vec<u8> {
+fn record(renderer: &Renderer, text: impl Fn(&RenderedField) -> Vec<u8>) -> Vec<u8> {
     let layout = renderer.layout().as_ref();
     let mut line = Vec::new();
     for (index, field) in renderer.fields().iter().enumerate() {

@@ -4,7 +4,7 @@ use rand::SeedableRng;
 
 use crate::time::Timestamp;
 use crate::wire::decode::Decoder;
-use crate::wire::layout::{ColumnSpec, LayoutSpec, Place, builtin};
+use crate::wire::layout::{ColumnSpec, FieldPlace, LayoutSpec, builtin};
 use crate::wire::plan::Plan;
 use crate::wire::states::StateTable;
 
@@ -23,7 +23,7 @@ fn columns(columns: &[Column]) -> LayoutSpec {
 fn fixed_width(framing: Framing) -> LayoutSpec {
     let mut layout = columns(&[Column::LoginId, Column::State, Column::Duration]);
     for (column, (at, width)) in layout.columns.iter_mut().zip([(0, 8), (8, 8), (16, 6)]) {
-        column.place = Some(Place { at, width });
+        column.place = Some(FieldPlace { at, width });
     }
     LayoutSpec { fields: FieldStyle::FixedWidth, framing, max_record: 64, ..layout }
 }
@@ -76,7 +76,8 @@ fn the_doubt_is_of_the_lines_that_were_put_in() {
     let renderer = Renderer::new(Arc::new(layout), 1, "UTC").unwrap();
     let garbage = Garbage::new(&renderer);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let clean = Snapshot { bytes: b"301204|AVAIL|0||1\n".repeat(400), ends: (1..=400).map(|end| end * 18).collect() };
+    let clean =
+        RenderedSnapshot { bytes: b"301204|AVAIL|0||1\n".repeat(400), ends: (1..=400).map(|end| end * 18).collect() };
     for may_hide_ids in [false, true] {
         let mut dirty = clean.clone();
         let doubt = garbage.spread(&mut dirty, may_hide_ids, &mut rng);

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::time::Timestamp;
 
-use super::agent::{Agent, AgentState};
+use super::agent::{SimulatedAgent, SimulatedState};
 use super::behaviour::{Situation, Stage};
 
 /// What holds for every agent of a shift.
@@ -47,7 +47,13 @@ impl Life {
     }
 
     /// Creates a life in the middle of a shift; one that stays never logs out.
-    pub(super) fn mid_shift(agent: &mut Agent, start: Timestamp, stays: bool, rules: &Rules, rng: ChaCha8Rng) -> Self {
+    pub(super) fn mid_shift(
+        agent: &mut SimulatedAgent,
+        start: Timestamp,
+        stays: bool,
+        rules: &Rules,
+        rng: ChaCha8Rng,
+    ) -> Self {
         let mut life = Self { rng, stage: Stage::Off, until: start, shift_end: None, stays };
         let hours_left = life.rng.random_range(0.1..8.0);
         if !stays {
@@ -63,7 +69,7 @@ impl Life {
     }
 
     /// Plays everything that happens to the agent until that time.
-    pub(super) fn live_until(&mut self, agent: &mut Agent, time: Timestamp, rules: &Rules) {
+    pub(super) fn live_until(&mut self, agent: &mut SimulatedAgent, time: Timestamp, rules: &Rules) {
         let before = agent.state;
         while self.until <= time {
             let at = self.until;
@@ -79,7 +85,7 @@ impl Life {
     }
 
     /// Moves on to the next stage that shows as another mode, at that time, without a log-out.
-    pub(super) fn change_mode(&mut self, agent: &mut Agent, at: Timestamp, rules: &Rules) {
+    pub(super) fn change_mode(&mut self, agent: &mut SimulatedAgent, at: Timestamp, rules: &Rules) {
         let before = agent.state.mode;
         while agent.state.mode == before {
             let stage = self.next_stage(agent, at, rules);
@@ -87,7 +93,7 @@ impl Life {
         }
     }
 
-    fn next_stage(&mut self, agent: &Agent, at: Timestamp, rules: &Rules) -> Stage {
+    fn next_stage(&mut self, agent: &SimulatedAgent, at: Timestamp, rules: &Rules) -> Stage {
         let situation = Situation {
             skills: &agent.skills,
             shift_is_over: self.shift_end.is_some_and(|end| end <= at),
@@ -101,12 +107,12 @@ impl Life {
         stage
     }
 
-    fn enter(&mut self, agent: &mut Agent, stage: Stage, at: Timestamp) {
+    fn enter(&mut self, agent: &mut SimulatedAgent, stage: Stage, at: Timestamp) {
         self.stage = stage;
         let (mode, direction, on_hold, aux_reason, work_split) = stage.report();
         let before = agent.state;
         let runs_on = before.mode == mode && before.direction == direction && before.is_present();
         let since = if runs_on { before.since } else { at };
-        agent.state = AgentState { mode, direction, on_hold, aux_reason, work_split, since };
+        agent.state = SimulatedState { mode, direction, on_hold, aux_reason, work_split, since };
     }
 }

@@ -29,10 +29,10 @@ mod stock;
 pub mod stream;
 pub mod truth;
 
-pub use dial::{SimulateSettings, Summary, TruthSink, run};
+pub use dial::{DialSummary, SimulateSettings, TruthSink, run};
 pub use error::SimulateError;
 pub use scenario::Scenario;
-pub use settings::FeedSettings;
+pub use settings::SimulatedFeedSettings;
 pub use shift::Drive;
 pub use stream::stream;
-pub use truth::{Cause, Truth};
+pub use truth::{Truth, TruthCause};

@@ -12,18 +12,18 @@ use crate::wire::encoding::Encoding;
 use crate::wire::layout::{Column, FieldStyle, Framing, LayoutSpec, Repeat};
 use crate::wire::states::{Direction, Mode, StateCode};
 
-use super::agent::{Agent, AgentState, Skill};
+use super::agent::{SimulatedAgent, SimulatedState, Skill};
 use super::error::SimulateError;
-use super::field::{Field, Row};
+use super::field::{RenderedField, RenderedRow};
 use super::spell;
 
 /// Writes records in one layout.
 #[derive(Clone, Debug)]
 pub struct Renderer {
     layout: Arc<LayoutSpec>,
-    fields: Vec<Field>,
+    fields: Vec<RenderedField>,
     /// The fields of one skill group.
-    group: Vec<Field>,
+    group: Vec<RenderedField>,
     /// Width of a group in bytes, with fixed width.
     group_width: usize,
     marker: Option<Vec<u8>>,
@@ -33,7 +33,7 @@ pub struct Renderer {
 
 /// The records of one refresh, marker included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct RenderedSnapshot {
     /// As they go over the wire.
     pub bytes: Vec<u8>,
     /// Where each record ends in them; the marker is not a record.
@@ -67,12 +67,12 @@ impl Renderer {
     pub fn new(layout: Arc<LayoutSpec>, acd: u32, time_zone: &str) -> Result<Self, SimulateError> {
         let zone = TimeZone::get(time_zone)
             .map_err(|error| SimulateError::TimeZone { name: time_zone.to_owned(), message: error.to_string() })?;
-        let fields_of = |columns: &[_]| -> Vec<Field> {
+        let fields_of = |columns: &[_]| -> Vec<RenderedField> {
             let numbered = columns.iter().enumerate();
-            numbered.map(|(index, spec)| Field::new(spec, columns.get(index + 1), &layout)).collect()
+            numbered.map(|(index, spec)| RenderedField::new(spec, columns.get(index + 1), &layout)).collect()
         };
         let fields = fields_of(&layout.columns);
-        fields.iter().try_for_each(Field::check)?;
+        fields.iter().try_for_each(RenderedField::check)?;
         let group = layout.skills.as_ref().map(|groups| fields_of(&groups.columns)).unwrap_or_default();
         let group_width = width(&group);
         let marker = layout.marker.as_deref().and_then(spell::marker).map(|text| encode(layout.encoding, &text));
@@ -86,8 +86,12 @@ impl Renderer {
 
     /// Returns a snapshot of these agents, in order, all of them as they are: a logged-out agent appears only with a log-out
     /// row.
-    pub fn snapshot<'a>(&self, agents: impl IntoIterator<Item = &'a Agent>, at: Timestamp) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+    pub fn snapshot<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a SimulatedAgent>,
+        at: Timestamp,
+    ) -> RenderedSnapshot {
+        let mut snapshot = RenderedSnapshot::default();
         for agent in agents {
             self.records(agent, at, &mut snapshot);
         }
@@ -100,15 +104,15 @@ impl Renderer {
     }
 
     /// Appends the agent's record, or one per skill where the layout has one row per agent and skill.
-    pub fn records(&self, agent: &Agent, at: Timestamp, snapshot: &mut Snapshot) {
+    pub fn records(&self, agent: &SimulatedAgent, at: Timestamp, snapshot: &mut RenderedSnapshot) {
         let (code, meaning) = self.spelled(&agent.state);
-        let row = Row { agent, code, meaning, skill: None, at, acd: self.acd, zone: &self.zone };
-        let mut write = |row: &Row<'_>| {
+        let row = RenderedRow { agent, code, meaning, skill: None, at, acd: self.acd, zone: &self.zone };
+        let mut write = |row: &RenderedRow<'_>| {
             self.record(row, &mut snapshot.bytes);
             snapshot.ends.push(snapshot.bytes.len());
         };
         if self.has_row_per_skill() {
-            agent.skills.iter().for_each(|skill| write(&Row { skill: Some(*skill), ..row }));
+            agent.skills.iter().for_each(|skill| write(&RenderedRow { skill: Some(*skill), ..row }));
         } else {
             write(&row);
         }
@@ -126,14 +130,14 @@ impl Renderer {
 
     /// Whether the layout's table has a code for exactly this mode, or, for log-outs, for one of the two.
     pub fn has_code(&self, mode: Mode) -> bool {
-        let state = AgentState { mode, ..AgentState::logged_out(Timestamp::default()) };
+        let state = SimulatedState { mode, ..SimulatedState::logged_out(Timestamp::default()) };
         let (_, meaning) = self.spelled(&state);
         let listed = self.layout.states.rows().iter().any(|(_, code)| code.mode == mode);
         listed || (mode.is_logged_out() && meaning.mode.is_logged_out())
     }
 
     /// Returns what a listener reads from the agent's record.
-    pub fn visible(&self, agent: &Agent) -> Visible {
+    pub fn visible(&self, agent: &SimulatedAgent) -> Visible {
         let state = &agent.state;
         let (code, meaning) = self.spelled(state);
         let is_listed = self.layout.states.lookup(code.as_bytes()).is_some();
@@ -160,7 +164,7 @@ impl Renderer {
         }
     }
 
-    fn visible_skills(&self, agent: &Agent) -> Vec<Skill> {
+    fn visible_skills(&self, agent: &SimulatedAgent) -> Vec<Skill> {
         let (columns, most) = match &self.layout.skills {
             Some(groups) => match groups.repeat {
                 Repeat::Times(times) => (&self.group, times),
@@ -174,13 +178,13 @@ impl Renderer {
         agent.skills.iter().take(most).map(shown).collect()
     }
 
-    fn spelled(&self, state: &AgentState) -> (&str, StateCode) {
+    fn spelled(&self, state: &SimulatedState) -> (&str, StateCode) {
         let unlisted = StateCode { mode: Mode::Unknown, direction: Direction::None, on_hold: false, aux_reason: None };
         spell::state(&self.layout.states, state).unwrap_or((state.mode.name(), unlisted))
     }
 
     /// Appends one record with its end.
-    fn record(&self, row: &Row<'_>, out: &mut Vec<u8>) {
+    fn record(&self, row: &RenderedRow<'_>, out: &mut Vec<u8>) {
         let begin = out.len();
         let mut text = String::new();
         for (index, field) in self.fields.iter().enumerate() {
@@ -193,7 +197,7 @@ impl Renderer {
         self.end_record(begin, out);
     }
 
-    fn groups(&self, row: &Row<'_>, begin: usize, text: &mut String, out: &mut Vec<u8>) {
+    fn groups(&self, row: &RenderedRow<'_>, begin: usize, text: &mut String, out: &mut Vec<u8>) {
         let Some(groups) = &self.layout.skills else { return };
         let times = match groups.repeat {
             Repeat::Times(times) => times,
@@ -206,7 +210,7 @@ impl Renderer {
                 match (field.column, skill) {
                     (Column::Skill, None) => text.push_str(groups.empty.as_deref().unwrap_or(&field.null)),
                     (Column::Level, None) => text.push('0'),
-                    _ => field.write(&Row { skill, ..*row }, text),
+                    _ => field.write(&RenderedRow { skill, ..*row }, text),
                 }
                 let first = begin + groups.at.unwrap_or(0) + number * self.group_width;
                 self.put(false, field.place.map(|place| first + place.at), field, text, out);
@@ -215,7 +219,7 @@ impl Renderer {
     }
 
     /// Appends a field, or puts it in its place.
-    fn put(&self, is_first: bool, at: Option<usize>, field: &Field, text: &str, out: &mut Vec<u8>) {
+    fn put(&self, is_first: bool, at: Option<usize>, field: &RenderedField, text: &str, out: &mut Vec<u8>) {
         let mut bytes = encode(self.layout.encoding, text);
         if let Framing::Terminator(end) = &self.layout.framing {
             replace(&mut bytes, |byte| end.contains(&byte), b'_');
@@ -280,7 +284,7 @@ impl Renderer {
     }
 
     /// Returns the fields before the skill groups.
-    pub(super) fn fields(&self) -> &[Field] {
+    pub(super) fn fields(&self) -> &[RenderedField] {
         &self.fields
     }
 }
@@ -302,7 +306,7 @@ fn replace(bytes: &mut [u8], is_wrong: impl Fn(u8) -> bool, by: u8) {
 }
 
 /// Returns the bytes from the first place to the end of the last.
-fn width(fields: &[Field]) -> usize {
+fn width(fields: &[RenderedField]) -> usize {
     fields.iter().filter_map(|field| field.place).map(|place| place.at + place.width).max().unwrap_or(0)
 }
 

@@ -1,4 +1,4 @@
-use crate::wire::layout::{ColumnSpec, ExtraFields, Place, SkillGroups, builtin};
+use crate::wire::layout::{ColumnSpec, ExtraFields, FieldPlace, SkillGroups, builtin};
 use crate::wire::states::StateTable;
 use crate::wire::words::Words;
 
@@ -8,19 +8,19 @@ fn at() -> Timestamp {
     Timestamp::parse_rfc3339("2026-07-05T08:00:10.250Z").unwrap()
 }
 
-fn agent() -> Agent {
-    Agent {
+fn agent() -> SimulatedAgent {
+    SimulatedAgent {
         login_id: "301204".into(),
         name: "Jörg \"J\" Müßig|Łuk".into(),
         extension: "801326".into(),
         location: "Leipzig 2",
         role: "TOP",
         skills: vec![Skill { skill: 232, level: 1 }],
-        state: AgentState {
+        state: SimulatedState {
             mode: Mode::Ring,
             work_split: Some(232),
             since: at().minus(std::time::Duration::from_secs(75)),
-            ..AgentState::logged_out(at())
+            ..SimulatedState::logged_out(at())
         },
     }
 }
@@ -52,7 +52,7 @@ fn every_column() -> Vec<ColumnSpec> {
     Column::NAMES.iter().map(|(_, column)| form(*column)).collect()
 }
 
-fn rendered(layout: LayoutSpec, agent: &Agent) -> String {
+fn rendered(layout: LayoutSpec, agent: &SimulatedAgent) -> String {
     let encoding = layout.encoding;
     let renderer = Renderer::new(Arc::new(layout), 3, "Europe/Berlin").unwrap();
     encoding.decode(&renderer.snapshot([agent], at()).bytes).into_owned()
@@ -92,8 +92,10 @@ fn every_column_renders_between_blanks() {
 #[test]
 fn every_column_renders_in_its_place() {
     let width = 20;
-    let place =
-        |(index, spec): (usize, ColumnSpec)| ColumnSpec { place: Some(Place { at: index * width, width }), ..spec };
+    let place = |(index, spec): (usize, ColumnSpec)| ColumnSpec {
+        place: Some(FieldPlace { at: index * width, width }),
+        ..spec
+    };
     let columns: Vec<_> = every_column().into_iter().enumerate().map(place).collect();
     let mut spec = layout(FieldStyle::FixedWidth, columns);
     spec.framing = Framing::Length(400);
@@ -130,7 +132,7 @@ fn every_column_renders_in_its_place() {
 #[test]
 fn fixed_width_never_cuts_a_character() {
     let mut name = ColumnSpec::plain(Column::Name);
-    name.place = Some(Place { at: 0, width: 2 });
+    name.place = Some(FieldPlace { at: 0, width: 2 });
     let mut spec = layout(FieldStyle::FixedWidth, vec![name]);
     spec.encoding = Encoding::Utf8;
     spec.marker = None;
@@ -165,7 +167,7 @@ fn one_row_per_skill_where_skill_is_a_plain_column() {
 #[test]
 fn a_listener_sees_what_the_layout_shows() {
     let mut agent = agent();
-    agent.state = AgentState {
+    agent.state = SimulatedState {
         mode: Mode::Aux,
         direction: Direction::Out,
         on_hold: true,
@@ -202,13 +204,13 @@ fn reasons_and_directions_are_spelled_in_the_words_of_the_site() {
         (6, Direction::None, "AUX|6|\r\n", Some(6), Direction::None),
     ];
     for (aux_reason, direction, text, seen_reason, seen_direction) in cases {
-        agent.state = AgentState { mode: Mode::Aux, direction, aux_reason, ..agent.state };
+        agent.state = SimulatedState { mode: Mode::Aux, direction, aux_reason, ..agent.state };
         assert_eq!(rendered(spec.clone(), &agent), text);
         let seen = Renderer::new(Arc::new(spec.clone()), 1, "UTC").unwrap().visible(&agent);
         assert_eq!((seen.aux_reason, seen.direction), (seen_reason, seen_direction), "{text}");
     }
     spec.fields = FieldStyle::Whitespace;
-    agent.state = AgentState { aux_reason: 3, direction: Direction::In, ..agent.state };
+    agent.state = SimulatedState { aux_reason: 3, direction: Direction::In, ..agent.state };
     assert_eq!(rendered(spec, &agent), "AUX Pause|3 ein\r\n");
 }
 

@@ -9,23 +9,23 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::time::Timestamp;
 
-use super::agent::{Agent, AgentState, Skill};
+use super::agent::{SimulatedAgent, SimulatedState, Skill};
 use super::stock;
 
 /// Makes the agent with that index, logged out; `login_digits` is the most that the login id may have.
-pub(super) fn agent(index: usize, login_digits: usize, rng: &mut ChaCha8Rng, start: Timestamp) -> Agent {
+pub(super) fn agent(index: usize, login_digits: usize, rng: &mut ChaCha8Rng, start: Timestamp) -> SimulatedAgent {
     let login_id = login_id(index, login_digits, rng);
     let first = stock::FIRST_NAMES.choose(rng).copied().unwrap_or_default();
     let last = stock::LAST_NAMES.choose(rng).copied().unwrap_or_default();
     let extension = if index % 17 == 3 { format!("0{}", 1_000 + index) } else { format!("{}", 800_000 + index) };
-    Agent {
+    SimulatedAgent {
         login_id: Arc::from(login_id),
         name: Arc::from(format!("{first} {last}")),
         extension: Arc::from(extension),
         location: stock::LOCATIONS.choose(rng).copied().unwrap_or_default(),
         role: stock::ROLES.choose(rng).copied().unwrap_or_default(),
         skills: skills(rng),
-        state: AgentState::logged_out(start),
+        state: SimulatedState::logged_out(start),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::shift::Opening;
+use super::shift::ShiftOpening;
 
 /// What happens besides an ordinary shift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
@@ -71,10 +71,10 @@ impl Scenario {
     }
 
     /// Returns how the shift begins.
-    pub(super) const fn opening(self) -> Opening {
+    pub(super) const fn opening(self) -> ShiftOpening {
         match self {
-            Self::ShiftStart => Opening::ShiftStart,
-            _ => Opening::MidShift,
+            Self::ShiftStart => ShiftOpening::ShiftStart,
+            _ => ShiftOpening::MidShift,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::tracker::settings::{Settings, SnapshotEnd};
+use crate::tracker::settings::{SnapshotEnd, TrackerSettings};
 use crate::wire::layout::LayoutSpec;
 
 use super::error::SimulateError;
@@ -13,7 +13,7 @@ use super::shift::Drive;
 
 /// What a simulated feed is made from; the same settings and the same start make the same bytes.
 #[derive(Clone, Debug)]
-pub struct FeedSettings {
+pub struct SimulatedFeedSettings {
     /// How records look.
     pub layout: Arc<LayoutSpec>,
     /// Number of agents, logged in or not.
@@ -61,9 +61,9 @@ impl Default for Listener {
     }
 }
 
-impl From<&Settings> for Listener {
+impl From<&TrackerSettings> for Listener {
     /// The integration that will read the feed.
-    fn from(settings: &Settings) -> Self {
+    fn from(settings: &TrackerSettings) -> Self {
         Self {
             details: settings.fixed.details,
             snapshot_end: settings.fixed.snapshot_end,
@@ -73,7 +73,7 @@ impl From<&Settings> for Listener {
     }
 }
 
-impl FeedSettings {
+impl SimulatedFeedSettings {
     /// Returns a feed of that layout with the defaults of the command `simulate`: 500 agents, a refresh of 3 s, an ordinary
     /// shift at the pace of real life.
     pub fn new(layout: Arc<LayoutSpec>) -> Self {

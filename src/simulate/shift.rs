@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::time::Timestamp;
 
-use super::agent::Agent;
+use super::agent::SimulatedAgent;
 use super::life::{Life, Rules};
 use super::roster;
 
@@ -28,7 +28,7 @@ pub enum Drive {
 
 /// How the shift begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum ShiftOpening {
     /// Four of five agents are in the middle of their shift, the others come within four hours.
     MidShift,
     /// Four of five agents log in within the first three minutes, the others within half an hour.
@@ -47,7 +47,7 @@ pub struct ShiftSettings {
     /// What moves agents.
     pub drive: Drive,
     /// How it begins; with [`Drive::ChangeShare`] everybody is there.
-    pub opening: Opening,
+    pub opening: ShiftOpening,
     /// Agents log out for breaks.
     pub breaks_by_logout: bool,
     /// Most characters of a login id; 10 where nothing narrows it.
@@ -60,7 +60,7 @@ pub struct ShiftSettings {
 /// Agents at work.
 #[derive(Clone, Debug)]
 pub struct Shift {
-    agents: Vec<Agent>,
+    agents: Vec<SimulatedAgent>,
     /// One per agent, in the same order.
     lives: Vec<Life>,
     drive: Drive,
@@ -111,7 +111,7 @@ impl Shift {
     }
 
     /// Returns everybody, logged in or not, always in the same order.
-    pub fn agents(&self) -> &[Agent] {
+    pub fn agents(&self) -> &[SimulatedAgent] {
         &self.agents
     }
 
@@ -160,15 +160,21 @@ impl Shift {
 const STAY: usize = 2;
 
 /// Returns the agent's life from where the opening puts them.
-fn open(index: usize, agent: &mut Agent, settings: &ShiftSettings, rules: &Rules, mut rng: ChaCha8Rng) -> Life {
+fn open(
+    index: usize,
+    agent: &mut SimulatedAgent,
+    settings: &ShiftSettings,
+    rules: &Rules,
+    mut rng: ChaCha8Rng,
+) -> Life {
     let stays = index < STAY || matches!(settings.drive, Drive::ChangeShare(_));
     let is_early = index % 5 != 4;
     let login_in = match settings.opening {
         _ if stays => None,
-        Opening::MidShift if is_early => None,
-        Opening::MidShift => Some(0.0..4.0 * 3_600.0),
-        Opening::ShiftStart if is_early => Some(0.0..179.0),
-        Opening::ShiftStart => Some(181.0..1_800.0),
+        ShiftOpening::MidShift if is_early => None,
+        ShiftOpening::MidShift => Some(0.0..4.0 * 3_600.0),
+        ShiftOpening::ShiftStart if is_early => Some(0.0..179.0),
+        ShiftOpening::ShiftStart => Some(181.0..1_800.0),
     };
     match login_in {
         None => Life::mid_shift(agent, settings.start, stays, rules, rng),
@@ -190,7 +196,7 @@ mod tests {
             seed: 7,
             start: Timestamp::from_millis(1_767_600_000_000),
             drive,
-            opening: Opening::MidShift,
+            opening: ShiftOpening::MidShift,
             breaks_by_logout: false,
             login_digits: 10,
             clear_reentry: Duration::from_secs(4),
@@ -205,7 +211,7 @@ mod tests {
     fn at_shift_start_four_of_five_are_logged_in_after_three_minutes() {
         for (pace, three_minutes) in [(1.0, Duration::from_secs(180)), (60.0, Duration::from_secs(3))] {
             let mut settings = settings(500, Drive::Pace(pace));
-            settings.opening = Opening::ShiftStart;
+            settings.opening = ShiftOpening::ShiftStart;
             let mut shift = Shift::new(&settings);
             assert_eq!(present(&shift), STAY);
             shift.advance_to(settings.start.plus(three_minutes));

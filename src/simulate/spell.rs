@@ -4,11 +4,11 @@ use regex::bytes::Regex;
 
 use crate::wire::states::{Mode, StateCode, StateTable};
 
-use super::agent::AgentState;
+use super::agent::SimulatedState;
 
 /// Returns the code that fits best: of those with the same mode the one that agrees in direction, then in hold, then in AUX
 /// reason; the first of equals. A mode that the table lacks is spelled as its nearest relative.
-pub(super) fn state<'t>(table: &'t StateTable, state: &AgentState) -> Option<(&'t str, StateCode)> {
+pub(super) fn state<'t>(table: &'t StateTable, state: &SimulatedState) -> Option<(&'t str, StateCode)> {
     let mut mode = Some(state.mode);
     while let Some(wanted) = mode {
         let stands =
@@ -65,8 +65,8 @@ mod tests {
     use crate::time::Timestamp;
     use crate::wire::states::Direction;
 
-    fn doing(mode: Mode, direction: Direction, on_hold: bool, aux_reason: u32) -> AgentState {
-        AgentState { mode, direction, on_hold, aux_reason, ..AgentState::logged_out(Timestamp::default()) }
+    fn doing(mode: Mode, direction: Direction, on_hold: bool, aux_reason: u32) -> SimulatedState {
+        SimulatedState { mode, direction, on_hold, aux_reason, ..SimulatedState::logged_out(Timestamp::default()) }
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::time::Timestamp;
 
 use super::error::SimulateError;
-use super::feed::{Action, Feed};
-use super::settings::FeedSettings;
-use super::truth::{Cause, Truth};
+use super::feed::{Action, SimulatedFeed};
+use super::settings::SimulatedFeedSettings;
+use super::truth::{Truth, TruthCause};
 
 /// Chunks of a feed; one per refresh, except where nothing comes.
 #[derive(Clone, Debug)]
-pub struct Stream {
-    feed: Feed,
+pub struct SimulatedStream {
+    feed: SimulatedFeed,
     refresh: std::time::Duration,
     next_at: Timestamp,
     left: usize,
@@ -22,18 +22,22 @@ pub struct Stream {
 /// Plays so many refreshes of a feed that begins at that time.
 ///
 /// As an iterator it is one connection of whole records: of twins it has only the bytes of the one that a listener hears, and
-/// no half record at a disconnect. [`Stream::refresh`] has the rest.
+/// no half record at a disconnect. [`SimulatedStream::refresh`] has the rest.
 ///
 /// # Errors
 /// Invalid settings.
-pub fn stream(settings: &FeedSettings, start: Timestamp, snapshots: usize) -> Result<Stream, SimulateError> {
-    let feed = Feed::new(settings, start)?;
-    Ok(Stream { feed, refresh: settings.refresh, next_at: start, left: snapshots, truth: Vec::new() })
+pub fn stream(
+    settings: &SimulatedFeedSettings,
+    start: Timestamp,
+    snapshots: usize,
+) -> Result<SimulatedStream, SimulateError> {
+    let feed = SimulatedFeed::new(settings, start)?;
+    Ok(SimulatedStream { feed, refresh: settings.refresh, next_at: start, left: snapshots, truth: Vec::new() })
 }
 
-impl Stream {
+impl SimulatedStream {
     /// Returns the feed behind the stream: its agents and counts.
-    pub fn feed(&self) -> &Feed {
+    pub fn feed(&self) -> &SimulatedFeed {
         &self.feed
     }
 
@@ -54,12 +58,12 @@ impl Stream {
     }
 
     /// Returns how many there are of each cause.
-    pub fn transitions(&self) -> &BTreeMap<Cause, u64> {
+    pub fn transitions(&self) -> &BTreeMap<TruthCause, u64> {
         self.feed.truths().counts()
     }
 }
 
-impl Iterator for Stream {
+impl Iterator for SimulatedStream {
     type Item = (Timestamp, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {

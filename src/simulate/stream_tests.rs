@@ -13,12 +13,17 @@ use super::*;
 
 const START: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
-fn settings(scenario: Scenario) -> FeedSettings {
+fn settings(scenario: Scenario) -> SimulatedFeedSettings {
     let layout = builtin::get("cisco-icm-20").unwrap();
-    FeedSettings { agents: 200, scenario, drive: Drive::Pace(20.0), ..FeedSettings::new(Arc::new(layout)) }
+    SimulatedFeedSettings {
+        agents: 200,
+        scenario,
+        drive: Drive::Pace(20.0),
+        ..SimulatedFeedSettings::new(Arc::new(layout))
+    }
 }
 
-fn played(settings: &FeedSettings, snapshots: usize) -> (Vec<(Timestamp, Vec<u8>)>, Stream) {
+fn played(settings: &SimulatedFeedSettings, snapshots: usize) -> (Vec<(Timestamp, Vec<u8>)>, SimulatedStream) {
     let mut stream = stream(settings, START, snapshots).unwrap();
     let chunks = stream.by_ref().collect();
     (chunks, stream)
@@ -43,7 +48,7 @@ fn one_seed_makes_one_stream() {
         let (chunks, one) = played(&settings, 30);
         let (same, other) = played(&settings, 30);
         assert!(chunks == same && one.truth() == other.truth(), "{scenario}");
-        let (different, _) = played(&FeedSettings { seed: 2, ..settings }, 30);
+        let (different, _) = played(&SimulatedFeedSettings { seed: 2, ..settings }, 30);
         assert!(chunks != different, "{scenario}");
     }
 }
@@ -60,15 +65,15 @@ fn the_truth_is_what_differs_between_snapshots() {
             let now = read(chunk);
             for (login_id, state) in &now {
                 let cause = match before.get(login_id) {
-                    None if number == 0 => Cause::Observed,
-                    None => Cause::LoggedIn,
-                    Some(known) if known != state => Cause::Changed,
+                    None if number == 0 => TruthCause::Observed,
+                    None => TruthCause::LoggedIn,
+                    Some(known) if known != state => TruthCause::Changed,
                     Some(_) => continue,
                 };
                 expected.insert((*at, login_id.clone(), cause));
             }
             let gone = before.keys().filter(|login_id| !now.contains_key(*login_id));
-            expected.extend(gone.map(|login_id| (*at, login_id.clone(), Cause::LoggedOut)));
+            expected.extend(gone.map(|login_id| (*at, login_id.clone(), TruthCause::LoggedOut)));
             before = now;
         }
         let truth: BTreeSet<_> =
@@ -76,9 +81,9 @@ fn the_truth_is_what_differs_between_snapshots() {
         assert_eq!(truth.len(), stream.truth().len());
         assert_eq!(truth, expected, "{scenario}");
         let of = |cause| stream.transitions().get(&cause).copied().unwrap_or(0);
-        assert!(of(Cause::Changed) > 1_000 && of(Cause::LoggedIn) > 0, "{scenario}");
+        assert!(of(TruthCause::Changed) > 1_000 && of(TruthCause::LoggedIn) > 0, "{scenario}");
         // These are the first three hours of the shift.
-        assert!(of(Cause::LoggedOut) > 0 || scenario == Scenario::ShiftStart, "{scenario}");
+        assert!(of(TruthCause::LoggedOut) > 0 || scenario == Scenario::ShiftStart, "{scenario}");
     }
 }
 
@@ -87,7 +92,7 @@ fn the_exact_share_of_agents_is_in_the_truth() {
     let mut settings = settings(Scenario::Shift);
     settings.drive = Drive::ChangeShare(0.05);
     let (_, stream) = played(&settings, 101);
-    assert_eq!(stream.transitions(), &BTreeMap::from([(Cause::Observed, 200), (Cause::Changed, 1_000)]));
+    assert_eq!(stream.transitions(), &BTreeMap::from([(TruthCause::Observed, 200), (TruthCause::Changed, 1_000)]));
 }
 
 /// Returns a layout with a duration, in which re-entries show.
@@ -103,7 +108,7 @@ fn with_duration() -> LayoutSpec {
 
 #[test]
 fn a_reentry_is_surely_visible_in_the_duration() {
-    let mut settings = FeedSettings { layout: Arc::new(with_duration()), ..settings(Scenario::Shift) };
+    let mut settings = SimulatedFeedSettings { layout: Arc::new(with_duration()), ..settings(Scenario::Shift) };
     settings.refresh = Duration::from_secs(15);
     let (chunks, stream) = played(&settings, 200);
     let mut starts = BTreeMap::new();
@@ -128,7 +133,7 @@ fn a_reentry_is_surely_visible_in_the_duration() {
         }
         starts = now;
     }
-    let truth = stream.truth().iter().filter(|truth| truth.cause == Cause::Reentered);
+    let truth = stream.truth().iter().filter(|truth| truth.cause == TruthCause::Reentered);
     let truth: BTreeSet<_> = truth.map(|truth| (truth.at, truth.login_id.to_string())).collect();
     assert!(truth.len() > 50);
     // The last snapshot has not ended yet, so that what waits for its end is uncertain.
@@ -141,9 +146,10 @@ fn garbage_changes_no_state_and_delays_absences() {
     for layout in [builtin::get("cisco-icm-20").unwrap(), with_duration()] {
         let layout = Arc::new(layout);
         let drive = Drive::Pace(4.0);
-        let clean = FeedSettings { layout: Arc::clone(&layout), drive, ..settings(Scenario::Shift) };
+        let clean = SimulatedFeedSettings { layout: Arc::clone(&layout), drive, ..settings(Scenario::Shift) };
         let (clean_chunks, clean) = played(&clean, 60);
-        let mut dirty = stream(&FeedSettings { layout, drive, ..settings(Scenario::Garbage) }, START, 60).unwrap();
+        let mut dirty =
+            stream(&SimulatedFeedSettings { layout, drive, ..settings(Scenario::Garbage) }, START, 60).unwrap();
         let (mut lines, mut disconnects) = (0, 0);
         while let Some((_, actions)) = dirty.refresh() {
             for action in actions {
@@ -154,13 +160,13 @@ fn garbage_changes_no_state_and_delays_absences() {
             }
         }
         // An absence shows later or not at all; otherwise everybody does the same as without garbage.
-        let states = |stream: &Stream| -> Vec<Truth> {
-            let others = stream.truth().iter().filter(|truth| truth.cause != Cause::LoggedOut).cloned();
-            let first = |cause| if cause == Cause::LoggedIn { Cause::Observed } else { cause };
+        let states = |stream: &SimulatedStream| -> Vec<Truth> {
+            let others = stream.truth().iter().filter(|truth| truth.cause != TruthCause::LoggedOut).cloned();
+            let first = |cause| if cause == TruthCause::LoggedIn { TruthCause::Observed } else { cause };
             others.map(|truth| Truth { cause: first(truth.cause), ..truth }).collect()
         };
-        let logged_out = |stream: &Stream| -> BTreeMap<Arc<str>, Timestamp> {
-            let truths = stream.truth().iter().filter(|truth| truth.cause == Cause::LoggedOut);
+        let logged_out = |stream: &SimulatedStream| -> BTreeMap<Arc<str>, Timestamp> {
+            let truths = stream.truth().iter().filter(|truth| truth.cause == TruthCause::LoggedOut);
             truths.map(|truth| (Arc::clone(&truth.login_id), truth.at)).collect()
         };
         assert!(states(&clean) == states(&dirty));
@@ -188,7 +194,7 @@ fn an_outage_shows_unknown_where_the_layout_can_say_it_and_silence_elsewhere() {
     let (chunks, _) = played(&settings(Scenario::LinkOutage), 12);
     assert_eq!(chunks.len(), 9);
     let layout = Arc::new(with_duration());
-    let (chunks, stream) = played(&FeedSettings { layout, ..settings(Scenario::LinkOutage) }, 12);
+    let (chunks, stream) = played(&SimulatedFeedSettings { layout, ..settings(Scenario::LinkOutage) }, 12);
     assert_eq!(chunks.len(), 11);
     let outage = String::from_utf8(chunks[4].1.clone()).unwrap();
     assert!(outage.lines().count() > 100 && outage.lines().all(|line| line.contains("|UNKNOWN|")));
@@ -197,7 +203,7 @@ fn an_outage_shows_unknown_where_the_layout_can_say_it_and_silence_elsewhere() {
 
 #[test]
 fn a_twin_takes_over_in_the_middle() {
-    let mut feed = Feed::new(&settings(Scenario::TwinTakeover), START).unwrap();
+    let mut feed = SimulatedFeed::new(&settings(Scenario::TwinTakeover), START).unwrap();
     let mut wire = Vec::new();
     for refresh in 0..9 {
         for action in feed.refresh(START.plus(Duration::from_secs(3 * refresh))) {
@@ -235,13 +241,13 @@ fn a_log_out_row_comes_once() {
     settings.logout_rows = true;
     let (chunks, stream) = played(&settings, 100);
     let rows = chunks.iter().flat_map(|(_, chunk)| read(chunk).into_values()).filter(|state| state == "10 ").count();
-    assert_eq!(stream.transitions().get(&Cause::LoggedOut), Some(&(rows as u64)));
+    assert_eq!(stream.transitions().get(&TruthCause::LoggedOut), Some(&(rows as u64)));
 }
 
 #[test]
 fn settings_that_make_no_feed_are_refused() {
-    let none = FeedSettings { agents: 0, ..settings(Scenario::Shift) };
+    let none = SimulatedFeedSettings { agents: 0, ..settings(Scenario::Shift) };
     assert!(matches!(stream(&none, START, 1), Err(SimulateError::NoAgents)));
-    let still = FeedSettings { drive: Drive::Pace(0.0), ..settings(Scenario::Shift) };
+    let still = SimulatedFeedSettings { drive: Drive::Pace(0.0), ..settings(Scenario::Shift) };
     assert!(matches!(stream(&still, START, 1), Err(SimulateError::Drive(_))));
 }

@@ -23,7 +23,7 @@ use super::settings::Listener;
 /// Why a transition is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Cause {
+pub enum TruthCause {
     /// First sight of an agent who was there already.
     Observed,
     /// First sight of an agent who was not there before.
@@ -46,7 +46,7 @@ pub struct Truth {
     #[serde(serialize_with = "display")]
     pub login_id: Arc<str>,
     /// Why.
-    pub cause: Cause,
+    pub cause: TruthCause,
     /// The new mode; UNSTAFF at a log-out.
     #[serde(serialize_with = "display")]
     pub mode: Mode,
@@ -87,7 +87,7 @@ pub struct Truths {
     /// A complete snapshot has proved who is absent.
     has_proof: bool,
     found: Vec<Truth>,
-    counts: BTreeMap<Cause, u64>,
+    counts: BTreeMap<TruthCause, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,13 +132,13 @@ impl Truths {
         let mut waiting = Vec::new();
         for (index, sight) in sights.into_iter().enumerate() {
             let Some((_, known)) = self.known.get(index) else { continue };
-            let first_sight = if self.has_proof { Cause::LoggedIn } else { Cause::Observed };
+            let first_sight = if self.has_proof { TruthCause::LoggedIn } else { TruthCause::Observed };
             let cause = match (known, &sight) {
                 (Known::Never, Sight::Present(..)) => first_sight,
-                (Known::LoggedOut, Sight::Present(..)) => Cause::LoggedIn,
+                (Known::LoggedOut, Sight::Present(..)) => TruthCause::LoggedIn,
                 (Known::LoggedIn { state, since, .. }, Sight::Present(seen, began)) => {
                     if !same_state(state, seen, self.listener.details) {
-                        Cause::Changed
+                        TruthCause::Changed
                     } else {
                         if self.shows_start && began != since {
                             waiting.push(Waiting::Reentered(index, *began));
@@ -147,7 +147,7 @@ impl Truths {
                         continue;
                     }
                 }
-                (Known::LoggedIn { .. }, Sight::LogoutRow) => Cause::LoggedOut,
+                (Known::LoggedIn { .. }, Sight::LogoutRow) => TruthCause::LoggedOut,
                 (Known::LoggedIn { .. }, Sight::Absent) => {
                     waiting.push(Waiting::Absent(index));
                     continue;
@@ -198,7 +198,7 @@ impl Truths {
     }
 
     /// Returns how many transitions have been found of each cause.
-    pub fn counts(&self) -> &BTreeMap<Cause, u64> {
+    pub fn counts(&self) -> &BTreeMap<TruthCause, u64> {
         &self.counts
     }
 
@@ -212,7 +212,7 @@ impl Truths {
                     let Some((_, Known::LoggedIn { state, since, .. })) = self.known.get_mut(index) else { continue };
                     *since = began;
                     let state = state.clone();
-                    self.list(at, index, Cause::Reentered, Some(&state));
+                    self.list(at, index, TruthCause::Reentered, Some(&state));
                 }
                 Waiting::Absent(index) if proves_absence => {
                     let Some((_, Known::LoggedIn { absent, .. })) = self.known.get_mut(index) else { continue };
@@ -235,10 +235,10 @@ impl Truths {
 
     fn log_out(&mut self, at: Timestamp, index: usize) {
         self.known[index].1 = Known::LoggedOut;
-        self.list(at, index, Cause::LoggedOut, None);
+        self.list(at, index, TruthCause::LoggedOut, None);
     }
 
-    fn list(&mut self, at: Timestamp, index: usize, cause: Cause, state: Option<&Visible>) {
+    fn list(&mut self, at: Timestamp, index: usize, cause: TruthCause, state: Option<&Visible>) {
         *self.counts.entry(cause).or_default() += 1;
         self.found.push(Truth {
             at,

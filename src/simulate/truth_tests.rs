@@ -16,7 +16,7 @@ fn seen(mode: Mode, split: u32, since: i64) -> Sight {
 }
 
 /// Plays one agent's sights, 3 s apart; returns what is found as (snapshot, cause).
-fn play(listener: Listener, shows_start: bool, sights: &[Sight], torn_after: &[usize]) -> Vec<(i64, Cause)> {
+fn play(listener: Listener, shows_start: bool, sights: &[Sight], torn_after: &[usize]) -> Vec<(i64, TruthCause)> {
     play_with_doubts(listener, shows_start, sights, torn_after, &[])
 }
 
@@ -27,7 +27,7 @@ fn play_with_doubts(
     sights: &[Sight],
     torn_after: &[usize],
     doubtful: &[usize],
-) -> Vec<(i64, Cause)> {
+) -> Vec<(i64, TruthCause)> {
     let mut truths = Truths::new(listener, shows_start, std::iter::once(Arc::from("004711")));
     for (number, sight) in sights.iter().enumerate() {
         truths.observe(Timestamp::from_millis(3_000 * number as i64), vec![sight.clone()], !doubtful.contains(&number));
@@ -43,13 +43,13 @@ fn absence_logs_out_when_it_is_sure_and_is_dated_to_its_beginning() {
     let avail = || seen(Mode::Avail, 1, 0);
     let sights = [avail(), Sight::Absent, avail(), Sight::Absent, Sight::Absent, Sight::Absent, avail()];
     let marker = Listener { snapshot_end: SnapshotEnd::Marker, ..Listener::default() };
-    let expected = [(0, Cause::Observed), (3, Cause::LoggedOut), (6, Cause::LoggedIn)];
+    let expected = [(0, TruthCause::Observed), (3, TruthCause::LoggedOut), (6, TruthCause::LoggedIn)];
     assert_eq!(play(marker, false, &sights, &[]), expected);
     assert_eq!(play(Listener::default(), false, &sights, &[]), expected);
     // Torn at its beginning, an absence begins with the next complete snapshot.
-    assert_eq!(play(Listener::default(), false, &sights, &[3])[1], (4, Cause::LoggedOut));
+    assert_eq!(play(Listener::default(), false, &sights, &[3])[1], (4, TruthCause::LoggedOut));
     let at_once = Listener { logout_after: 1, ..marker };
-    assert_eq!(play(at_once, false, &sights, &[])[1], (1, Cause::LoggedOut));
+    assert_eq!(play(at_once, false, &sights, &[])[1], (1, TruthCause::LoggedOut));
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn a_snapshot_that_proves_nothing_neither_counts_nor_interrupts() {
     for snapshot_end in [SnapshotEnd::Marker, SnapshotEnd::Repeat] {
         let listener = Listener { snapshot_end, ..Listener::default() };
         let found = |doubtful: &[usize]| play_with_doubts(listener, false, &sights, &[], doubtful);
-        assert_eq!(found(&[]), [(1, Cause::LoggedIn), (2, Cause::LoggedOut), (5, Cause::LoggedIn)]);
-        assert_eq!(found(&[0]), [(1, Cause::Observed), (2, Cause::LoggedOut), (5, Cause::LoggedIn)]);
-        assert_eq!(found(&[2])[1], (3, Cause::LoggedOut));
-        assert_eq!(found(&[3])[1], (2, Cause::LoggedOut));
-        assert_eq!(found(&[2, 3]), [(1, Cause::LoggedIn)]);
+        assert_eq!(found(&[]), [(1, TruthCause::LoggedIn), (2, TruthCause::LoggedOut), (5, TruthCause::LoggedIn)]);
+        assert_eq!(found(&[0]), [(1, TruthCause::Observed), (2, TruthCause::LoggedOut), (5, TruthCause::LoggedIn)]);
+        assert_eq!(found(&[2])[1], (3, TruthCause::LoggedOut));
+        assert_eq!(found(&[3])[1], (2, TruthCause::LoggedOut));
+        assert_eq!(found(&[2, 3]), [(1, TruthCause::LoggedIn)]);
     }
 }
 
@@ -71,18 +71,18 @@ fn a_snapshot_that_proves_nothing_neither_counts_nor_interrupts() {
 fn a_row_logs_out_at_once() {
     let sights = [seen(Mode::Avail, 1, 0), Sight::LogoutRow, Sight::Absent, Sight::Absent];
     let found = play(Listener::default(), false, &sights, &[]);
-    assert_eq!(found, [(0, Cause::Observed), (1, Cause::LoggedOut)]);
+    assert_eq!(found, [(0, TruthCause::Observed), (1, TruthCause::LoggedOut)]);
 }
 
 #[test]
 fn a_state_entered_again_shows_in_its_start_alone() {
     let sights = [seen(Mode::Avail, 1, 0), seen(Mode::Avail, 1, 5), seen(Mode::Avail, 1, 5), seen(Mode::Acd, 1, 8)];
-    let first = (0, Cause::Observed);
-    assert_eq!(play(Listener::default(), false, &sights, &[]), [first, (3, Cause::Changed)]);
+    let first = (0, TruthCause::Observed);
+    assert_eq!(play(Listener::default(), false, &sights, &[]), [first, (3, TruthCause::Changed)]);
     let found = play(Listener::default(), true, &sights, &[]);
-    assert_eq!(found, [first, (1, Cause::Reentered), (3, Cause::Changed)]);
+    assert_eq!(found, [first, (1, TruthCause::Reentered), (3, TruthCause::Changed)]);
     let found = play(Listener::default(), true, &sights, &[1]);
-    assert_eq!(found, [first, (2, Cause::Reentered), (3, Cause::Changed)]);
+    assert_eq!(found, [first, (2, TruthCause::Reentered), (3, TruthCause::Changed)]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn splits_count_with_details_only() {
     let sights = [seen(Mode::Acd, 1, 0), seen(Mode::Acd, 2, 0)];
     assert_eq!(play(Listener::default(), true, &sights, &[]).len(), 1);
     let details = Listener { details: true, ..Listener::default() };
-    assert_eq!(play(details, true, &sights, &[])[1], (1, Cause::Changed));
+    assert_eq!(play(details, true, &sights, &[])[1], (1, TruthCause::Changed));
 }
 
 #[test]

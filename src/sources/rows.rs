@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// What a source has read, and how far.
 #[derive(Clone, Debug)]
-pub struct Rows {
+pub struct SourceRows {
     /// Encoded for their topics, at least one.
     pub messages: Vec<Message>,
     /// Where the source goes on behind them, in its own words.
@@ -30,7 +30,7 @@ pub struct Rows {
 /// The source was stopped, or the journal has ended, before the rows were taken: the cursor still points before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stopped before the rows were taken")]
-pub struct Stopped;
+pub struct SourceStopped;
 
 /// The way of a source with rows into the journal.
 #[derive(Clone, Debug)]
@@ -57,21 +57,21 @@ impl RowsLane {
     /// after the last one: Kafka has them when the lane is acknowledged up to there.
     ///
     /// # Errors
-    /// [`Stopped`].
-    pub async fn hand_over(&self, rows: Rows) -> Result<u64, Stopped> {
-        let Rows { messages, cursor } = rows;
+    /// [`SourceStopped`].
+    pub async fn hand_over(&self, rows: SourceRows) -> Result<u64, SourceStopped> {
+        let SourceRows { messages, cursor } = rows;
         let mut batch = Batch { messages, source: Some(saved::encode_cursor(cursor)), ..Batch::default() };
         loop {
             let lane = self.lane.clone();
             // A slow store makes it wait.
-            let submitted = tokio::task::spawn_blocking(move || lane.submit(batch)).await.map_err(|_| Stopped)?;
+            let submitted = tokio::task::spawn_blocking(move || lane.submit(batch)).await.map_err(|_| SourceStopped)?;
             match submitted {
                 Ok(end) => return Ok(end),
-                Err(Refused::Closed(_)) => return Err(Stopped),
+                Err(Refused::Closed(_)) => return Err(SourceStopped),
                 Err(Refused::Full(refused)) => batch = *refused,
             }
             if self.stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-                return Err(Stopped);
+                return Err(SourceStopped);
             }
         }
     }

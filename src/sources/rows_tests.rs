@@ -7,10 +7,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::journal::lane::history_of;
-use crate::journal::send_window::Limits;
+use crate::journal::send_window::WindowLimits;
 use crate::journal::store::{self, Store};
 use crate::journal::testing::{batch, event};
-use crate::journal::{Bounds, Journal, LaneStart, Unobserved};
+use crate::journal::{Bounds, Journal, LaneStart, UnobservedStore};
 use crate::sources::Source;
 
 const LIVE: &str = "avaya-1";
@@ -18,7 +18,7 @@ const LIVE: &str = "avaya-1";
 const JOURNAL_BYTES: u64 = 20_000;
 
 fn open(folder: &TempDir) -> Store {
-    store::open(&store::Settings { directory: folder.path().to_owned(), sync: store::Sync::Normal }).unwrap().store
+    store::open(&store::StoreSettings { directory: folder.path().to_owned(), sync: store::Sync::Normal }).unwrap().store
 }
 
 /// Returns a journal with the live lane and the history of the same integration, and what the store knew of that.
@@ -32,8 +32,8 @@ fn start(folder: &TempDir) -> (Journal, StoredIntegration) {
         keeps_events: false,
     };
     let lanes = [lane(LIVE, &live), lane(&history_of(LIVE), &history)];
-    let bounds = Bounds { journal_bytes: JOURNAL_BYTES, window: Limits { messages: 1_000, bytes: 1_000_000 } };
-    (Journal::start(store, &lanes, bounds, Arc::new(Unobserved)).unwrap(), history)
+    let bounds = Bounds { journal_bytes: JOURNAL_BYTES, window: WindowLimits { messages: 1_000, bytes: 1_000_000 } };
+    (Journal::start(store, &lanes, bounds, Arc::new(UnobservedStore)).unwrap(), history)
 }
 
 fn lane(journal: &Journal, name: &str) -> Lane {
@@ -63,7 +63,7 @@ impl Source for Counting {
     async fn run(mut self) {
         while self.next < self.most {
             let message = event(1, usize::try_from(self.next).unwrap());
-            let rows = Rows { messages: vec![message], cursor: (self.next + 1).to_be_bytes().to_vec() };
+            let rows = SourceRows { messages: vec![message], cursor: (self.next + 1).to_be_bytes().to_vec() };
             if self.rows.hand_over(rows).await.is_err() {
                 return;
             }

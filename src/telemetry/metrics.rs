@@ -152,7 +152,7 @@ impl Dropped {
 
 /// What can be wrong with a feed for longer than a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum FeedCondition {
     /// Valid records come, but no snapshot ends.
     NoSnapshot,
     /// Refreshes list many agents more than once.
@@ -165,7 +165,7 @@ pub enum Condition {
     ShortestRefreshTooLong,
 }
 
-impl Condition {
+impl FeedCondition {
     const ALL: [Self; 5] = [
         Self::NoSnapshot,
         Self::RepeatedRows,
@@ -187,14 +187,14 @@ impl Condition {
 
 /// Why an agent was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forgotten {
+pub enum ForgetCause {
     /// Somebody asked for it.
     Request,
     /// They were not seen for `privacy.forget_after`.
     Age,
 }
 
-impl Forgotten {
+impl ForgetCause {
     const ALL: [Self; 2] = [Self::Request, Self::Age];
 
     const fn label(self) -> &'static str {
@@ -259,10 +259,10 @@ pub struct FeedMetrics {
     pub oldest: Gauge,
     /// `rtalink_journal_fill_ratio`.
     pub fill_ratio: Gauge,
-    conditions: [Gauge; Condition::ALL.len()],
+    conditions: [Gauge; FeedCondition::ALL.len()],
     dropped: [Counter; Dropped::ALL.len()],
     dead_letters: [Counter; Reason::LABELS.len()],
-    forgotten: [Counter; Forgotten::ALL.len()],
+    forgotten: [Counter; ForgetCause::ALL.len()],
     statuses: [Counter; StatusKind::NAMES.len()],
     events: [Counter; Cause::ALL.len()],
     /// Exported once the agents are known: 0 would say that nobody is there.
@@ -321,10 +321,11 @@ impl FeedMetrics {
             pending: gauge(names::JOURNAL_PENDING),
             oldest: gauge(names::JOURNAL_OLDEST),
             fill_ratio: gauge(names::JOURNAL_FILL_RATIO),
-            conditions: Condition::ALL.map(|condition| metrics.gauge(names::FEED_CONDITION, &[id, condition.label()])),
+            conditions: FeedCondition::ALL
+                .map(|condition| metrics.gauge(names::FEED_CONDITION, &[id, condition.label()])),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
-            forgotten: Forgotten::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
+            forgotten: ForgetCause::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Arc::default(),
@@ -357,7 +358,7 @@ impl FeedMetrics {
     }
 
     /// Sets whether the feed has that condition.
-    pub fn condition(&self, condition: Condition, lasts: bool) {
+    pub fn condition(&self, condition: FeedCondition, lasts: bool) {
         self.conditions[condition as usize].set(if lasts { 1.0 } else { 0.0 });
     }
 
@@ -388,7 +389,7 @@ impl FeedMetrics {
     }
 
     /// Counts agents who were forgotten.
-    pub fn forgotten(&self, cause: Forgotten, count: usize) {
+    pub fn forgotten(&self, cause: ForgetCause, count: usize) {
         self.forgotten[cause as usize].increment(count as u64);
     }
 

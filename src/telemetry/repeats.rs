@@ -20,13 +20,13 @@ pub(super) fn count_suppressed() {
 
 /// Lets one line through per interval.
 #[derive(Debug)]
-pub struct Repeats {
+pub struct RepeatLimiter {
     every: Duration,
     last: Option<Timestamp>,
     suppressed: u64,
 }
 
-impl Repeats {
+impl RepeatLimiter {
     /// Lets one line through per `every`.
     pub const fn new(every: Duration) -> Self {
         Self { every, last: None, suppressed: 0 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn one_line_per_interval_counts_the_others() {
-        let mut repeats = Repeats::new(Duration::from_secs(1));
+        let mut repeats = RepeatLimiter::new(Duration::from_secs(1));
         let before = suppressed_total();
         let admitted: Vec<_> = [0, 10, 999, 1_000, 1_001, 5_000]
             .map(|millis| repeats.admit(Timestamp::from_millis(millis)))

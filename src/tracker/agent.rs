@@ -10,7 +10,7 @@ use crate::wire::unchanged::LastRecord;
 use super::agent_state::{AgentState, RideAlong};
 use super::event::{AgentEvent, Cause};
 use super::held::Held;
-use super::link::Counted;
+use super::link::CountedAs;
 use super::since::{Quality, RecordTime};
 
 /// Number of an agent in its table, from 0.
@@ -18,7 +18,7 @@ pub type AgentIndex = u32;
 
 /// An agent's last state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownState {
     /// The state.
     pub state: AgentState,
     /// Since when.
@@ -27,7 +27,7 @@ pub struct Known {
     pub quality: Quality,
 }
 
-impl Known {
+impl KnownState {
     /// Whether the agent is logged in.
     pub const fn is_logged_in(&self) -> bool {
         !self.state.mode.is_logged_out()
@@ -84,10 +84,10 @@ pub struct Agent {
     /// They are in the list of those who attend.
     pub(super) is_attending: bool,
     /// What the link-down rule counts them as, in mode `delta`.
-    pub(super) counted: Counted,
+    pub(super) counted: CountedAs,
 
     /// `None` until a valid record has been taken.
-    pub known: Option<Known>,
+    pub known: Option<KnownState>,
     /// The sequence of the last event.
     pub sequence: u64,
     /// Text; leading zeros count.
@@ -211,7 +211,7 @@ impl Agent {
             absence: Absence::default(),
             was_absent: false,
             is_attending: false,
-            counted: Counted::default(),
+            counted: CountedAs::default(),
             is_changed: false,
             remembered_start: None,
             gap: 0,
@@ -221,8 +221,14 @@ impl Agent {
     }
 
     /// Returns the event of an agent with that number in the table, in that state: a transition with an unknown previous state.
-    pub(crate) fn event(&self, index: AgentIndex, known: Known, cause: Cause, observed_at: Timestamp) -> AgentEvent {
-        let Known { state, state_since, quality } = known;
+    pub(crate) fn event(
+        &self,
+        index: AgentIndex,
+        known: KnownState,
+        cause: Cause,
+        observed_at: Timestamp,
+    ) -> AgentEvent {
+        let KnownState { state, state_since, quality } = known;
         AgentEvent {
             agent: index,
             acd: self.acd,
@@ -261,7 +267,7 @@ impl Agent {
 
     /// Whether the last known state is a logged-in one.
     pub fn is_logged_in(&self) -> bool {
-        self.known.as_ref().is_some_and(Known::is_logged_in)
+        self.known.as_ref().is_some_and(KnownState::is_logged_in)
     }
 
     /// Returns the last known mode.

@@ -172,7 +172,7 @@ impl RideAlong {
     }
 
     /// Takes over what a record says; a null leaves what was known, except for the log-out reason.
-    pub fn update(&mut self, record: &Record<'_>) -> News {
+    pub fn update(&mut self, record: &Record<'_>) -> RideAlongChange {
         let is_renamed = replace(&mut self.name, record.name);
         let mut is_new = is_renamed;
         is_new |= replace(&mut self.extension, record.extension);
@@ -182,13 +182,13 @@ impl RideAlong {
             is_new |= self.logout_reason.take().is_some();
         }
         is_new |= replace(&mut self.logout_reason, record.logout_reason);
-        News { is_new, is_renamed }
+        RideAlongChange { is_new, is_renamed }
     }
 }
 
 /// What a record has changed in [`RideAlong`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct RideAlongChange {
     /// Anything.
     pub is_new: bool,
     /// The name.

@@ -7,7 +7,7 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::Known;
+use super::agent::KnownState;
 use super::event::{AgentEvent, Cause, Evidence, Previous};
 use super::saved::SavedAgent;
 use super::since::Quality;
@@ -68,7 +68,8 @@ impl Tracker {
     fn put_right(&mut self, index: AgentIndex, theirs: SavedAgent, at: Timestamp) -> Behind {
         self.number_behind(index, theirs.sequence);
         let agent = self.table.get_mut(index);
-        let (Some(Known { state, state_since, quality }), Some(before)) = (agent.known.clone(), theirs.known) else {
+        let (Some(KnownState { state, state_since, quality }), Some(before)) = (agent.known.clone(), theirs.known)
+        else {
             return Behind::Numbered;
         };
         let is_logged_in = agent.is_logged_in();
@@ -82,7 +83,7 @@ impl Tracker {
             (true, true) => Cause::Changed,
         };
         let is_moved = state_since < before.state_since;
-        let known = Known {
+        let known = KnownState {
             state,
             state_since: state_since.max(before.state_since),
             quality: if is_moved { Quality::AfterGap } else { quality },
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
     use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
     use crate::tracker::saved::SavedFeed;
-    use crate::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
+    use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
     use crate::wire::decode::Decoder;
     use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
     use crate::wire::plan::Plan;
@@ -134,7 +135,7 @@ mod tests {
             states: StateTable::cms_names(),
             ..builtin::get("cisco-icm-20").unwrap()
         };
-        let settings = Settings {
+        let settings = TrackerSettings {
             fixed: Fixed { acd: 1, details: false, mode: FeedMode::Delta, snapshot_end: SnapshotEnd::Marker },
             thresholds: Thresholds {
                 snapshot_idle: Duration::from_millis(500),
@@ -166,7 +167,7 @@ mod tests {
                 skills: SkillList::default(),
                 extension: None,
             };
-            Known { state, state_since: at(since.parse().unwrap()), quality: Quality::Exact }
+            KnownState { state, state_since: at(since.parse().unwrap()), quality: Quality::Exact }
         });
         SavedAgent {
             acd: 1,

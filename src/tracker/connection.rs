@@ -8,7 +8,7 @@ use super::table::AgentIndex;
 
 /// What has come on the connection that speaks.
 #[derive(Debug, Default)]
-pub(super) struct Connection {
+pub(super) struct SpeakingConnection {
     has_records: bool,
     last_valid: Option<(AgentIndex, Timestamp)>,
     last_invalid: Option<Timestamp>,
@@ -20,7 +20,7 @@ pub(super) struct Connection {
     owes_marker: bool,
 }
 
-impl Connection {
+impl SpeakingConnection {
     /// A valid record came. Returns the agent of the previous one.
     #[inline]
     pub(super) fn record_came(&mut self, index: AgentIndex, at: Timestamp) -> Option<AgentIndex> {

@@ -16,12 +16,12 @@ pub(super) enum Held {
     /// A state in mode UNKNOWN: at the end of the snapshot it may turn out to be the link.
     Unknown(Box<HeldState>),
     /// Rows of one agent, in one refresh.
-    Rows(Box<Rows>),
+    Rows(Box<MergedRows>),
 }
 
 impl Held {
     /// Returns the rows, if rows wait.
-    pub(super) fn rows(&self) -> Option<&Rows> {
+    pub(super) fn rows(&self) -> Option<&MergedRows> {
         match self {
             Self::Rows(rows) => Some(rows),
             Self::Nothing | Self::Unknown(_) => None,
@@ -50,7 +50,7 @@ impl HeldState {
 
 /// Rows of one agent, merged so far.
 #[derive(Clone, Debug)]
-pub(super) struct Rows {
+pub(super) struct MergedRows {
     winner: HeldState,
     /// Each skill once, in the order of the feed.
     skills: Vec<(Box<str>, Option<u16>)>,
@@ -77,7 +77,7 @@ fn rank(mode: Mode) -> usize {
     PRECEDENCE.iter().position(|listed| *listed == mode).unwrap_or(PRECEDENCE.len())
 }
 
-impl Rows {
+impl MergedRows {
     /// Creates it from the first row, which took so many bytes.
     pub(super) fn first(row: HeldState, bytes: usize) -> Self {
         let level = |level: u16| (level > 0).then_some(level);

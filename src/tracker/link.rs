@@ -18,7 +18,7 @@ const LINK_DOWN_PERCENT: usize = 90;
 
 /// What an agent counts as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum CountedAs {
     /// They are logged out.
     #[default]
     Not,
@@ -34,15 +34,15 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, counted: Counted) {
-        let Counted::As(mode) = counted else { return };
+    fn add(&mut self, counted: CountedAs) {
+        let CountedAs::As(mode) = counted else { return };
         self.total += 1;
         self.unknown += usize::from(mode == LastMode::ListedUnknown);
         self.unlisted += usize::from(mode == LastMode::Unlisted);
     }
 
-    fn take(&mut self, counted: Counted) {
-        let Counted::As(mode) = counted else { return };
+    fn take(&mut self, counted: CountedAs) {
+        let CountedAs::As(mode) = counted else { return };
         self.total -= 1;
         self.unknown -= usize::from(mode == LastMode::ListedUnknown);
         self.unlisted -= usize::from(mode == LastMode::Unlisted);
@@ -98,7 +98,7 @@ impl Link {
         Judged { is_down, goes_down, becomes_unreadable: self.is_unreadable && !was_unreadable }
     }
 
-    fn recount(&mut self, before: Counted, now: Counted) {
+    fn recount(&mut self, before: CountedAs, now: CountedAs) {
         self.counts.take(before);
         self.counts.add(now);
     }
@@ -113,7 +113,7 @@ impl Tracker {
             self.link.counts
         } else {
             let mut counts = Counts::default();
-            snapshot.members.iter().for_each(|index| counts.add(Counted::As(self.table.get(*index).last_mode)));
+            snapshot.members.iter().for_each(|index| counts.add(CountedAs::As(self.table.get(*index).last_mode)));
             counts
         };
         let Judged { is_down, goes_down, becomes_unreadable } = self.link.judge(counts);
@@ -155,7 +155,7 @@ impl Tracker {
             return;
         }
         let agent = self.table.get_mut(index);
-        let counted = if is_logged_in(agent) { Counted::As(agent.last_mode) } else { Counted::Not };
+        let counted = if is_logged_in(agent) { CountedAs::As(agent.last_mode) } else { CountedAs::Not };
         let before = std::mem::replace(&mut agent.counted, counted);
         self.link.recount(before, counted);
     }
@@ -163,7 +163,7 @@ impl Tracker {
     /// The agent is forgotten.
     pub(super) fn discount(&mut self, index: AgentIndex) {
         let before = std::mem::take(&mut self.table.get_mut(index).counted);
-        self.link.recount(before, Counted::Not);
+        self.link.recount(before, CountedAs::Not);
     }
 }
 

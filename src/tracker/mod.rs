@@ -94,7 +94,7 @@ use crate::wire::plan::Plan;
 pub use self::tally::RecordCounts;
 
 use self::blind::Blind;
-use self::connection::Connection;
+use self::connection::SpeakingConnection;
 use self::crowd::Crowd;
 use self::event::Output;
 use self::gap::Gap;
@@ -102,12 +102,12 @@ use self::layout_facts::LayoutFacts;
 use self::link::Link;
 use self::listening::Listening;
 use self::liveness::Liveness;
-use self::news::News;
+use self::news::ChangedAgents;
 use self::presence::Presence;
 use self::repeats::Repeats;
 use self::rhythm::Rhythm;
-use self::settings::{FeedMode, Settings, SnapshotEnd, Thresholds};
-use self::snapshot::{End, Snapshots};
+use self::settings::{FeedMode, SnapshotEnd, Thresholds, TrackerSettings};
+use self::snapshot::{SnapshotEnding, Snapshots};
 use self::strangers::Strangers;
 use self::table::{AgentIndex, AgentTable};
 use self::tally::Tally;
@@ -129,11 +129,11 @@ pub enum NoRoom {
 /// tracker, in the file whose idea it is.
 #[derive(Debug)]
 pub struct Tracker {
-    settings: Settings,
+    settings: TrackerSettings,
     layout: LayoutFacts,
     table: AgentTable,
     strangers: Strangers,
-    connection: Connection,
+    connection: SpeakingConnection,
     liveness: Liveness,
     listening: Listening,
     blind: Blind,
@@ -145,18 +145,18 @@ pub struct Tracker {
     link: Link,
     crowd: Crowd,
     tally: Tally,
-    news: News,
+    news: ChangedAgents,
 }
 
 impl Tracker {
     /// For a feed of the layout `plan`.
-    pub fn new(settings: Settings, plan: &Plan) -> Self {
+    pub fn new(settings: TrackerSettings, plan: &Plan) -> Self {
         Self {
             settings,
             layout: LayoutFacts::of(plan),
             table: AgentTable::default(),
             strangers: Strangers::default(),
-            connection: Connection::default(),
+            connection: SpeakingConnection::default(),
             liveness: Liveness::default(),
             listening: Listening::default(),
             blind: Blind::default(),
@@ -168,7 +168,7 @@ impl Tracker {
             link: Link::default(),
             crowd: Crowd::default(),
             tally: Tally::default(),
-            news: News::default(),
+            news: ChangedAgents::default(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Tracker {
     }
 
     /// How the feed is read.
-    pub const fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &TrackerSettings {
         &self.settings
     }
 
@@ -252,7 +252,7 @@ impl Tracker {
 
     /// Another layout from here on: the open snapshot is cut off and remembered bytes are worth nothing.
     pub fn set_layout(&mut self, plan: &Plan, at: Timestamp, out: &mut Vec<Output>) {
-        self.end_snapshot(End::Incomplete, at, out);
+        self.end_snapshot(SnapshotEnding::Incomplete, at, out);
         self.layout = LayoutFacts::of(plan);
         for index in self.table.indices() {
             let agent = self.table.get_mut(index);
@@ -269,7 +269,7 @@ impl Tracker {
     /// A connection is the one that speaks from now on.
     pub fn connected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
-        self.connection = Connection::default();
+        self.connection = SpeakingConnection::default();
         self.blind.connection_changed();
         self.liveness.connected(at);
     }
@@ -281,7 +281,7 @@ impl Tracker {
     }
 
     fn begin_gap(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.end_snapshot(End::Incomplete, at, out);
+        self.end_snapshot(SnapshotEnding::Incomplete, at, out);
         self.rhythm.interrupt();
         if let Some(last_valid) = self.liveness.last_valid() {
             self.open_gap();
@@ -298,7 +298,7 @@ impl Tracker {
     pub fn idle(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.connection.fall_silent();
         if self.settings.fixed.snapshot_end == SnapshotEnd::Idle {
-            self.end_snapshot(End::Complete, at, out);
+            self.end_snapshot(SnapshotEnding::Complete, at, out);
         }
     }
 
@@ -313,12 +313,12 @@ impl Tracker {
         let is_late = was_owed && !self.snapshots.is_open();
         if ends_snapshots && self.connection.has_records() && !is_late {
             self.snapshots.enter(at, self.gap.is_recent());
-            self.end_snapshot(End::Complete, at, out);
+            self.end_snapshot(SnapshotEnding::Complete, at, out);
         }
     }
 
     /// The input has ended for good (a capture, not a connection).
     pub fn end_of_input(&mut self, at: Timestamp, out: &mut Vec<Output>) {
-        self.end_snapshot(End::OfInput, at, out);
+        self.end_snapshot(SnapshotEnding::OfInput, at, out);
     }
 }

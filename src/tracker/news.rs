@@ -4,13 +4,13 @@ use super::table::{AgentIndex, AgentTable};
 
 /// Agents of whom something is new.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct ChangedAgents {
     /// What is to be saved of them has changed; each once.
     changed: Vec<AgentIndex>,
     renamed: Vec<AgentIndex>,
 }
 
-impl News {
+impl ChangedAgents {
     /// What is to be saved of an agent has changed.
     #[inline]
     pub(super) fn mark_changed(&mut self, index: AgentIndex, table: &mut AgentTable) {

@@ -9,13 +9,13 @@ use crate::wire::states::Mode;
 use super::agent::LastMode;
 use super::agent_state::AgentState;
 use super::event::{Output, StatusEvent, StatusKind};
-use super::held::{Held, HeldState, Rows};
+use super::held::{Held, HeldState, MergedRows};
 use super::settings::{FeedMode, SnapshotEnd};
 use super::since::RecordTime;
-use super::snapshot::End;
+use super::snapshot::SnapshotEnding;
 use super::strangers::Stranger;
 use super::table::AgentIndex;
-use super::transition::{Seen, StartText, Taken};
+use super::transition::{RecordOutcome, SeenTime, StartText};
 use super::{NoRoom, Tracker};
 
 /// What a record is to its snapshot.
@@ -97,13 +97,13 @@ impl Tracker {
         self.enter(index, at, out);
         let after_gap = self.note_taken(index, self.is_first_after_gap(), at);
         if !self.layout.has_times() {
-            self.tally.count(Taken::Same, self.snapshots.open_mut());
+            self.tally.count(RecordOutcome::Same, self.snapshots.open_mut());
             return true;
         }
         let time = RecordTime { received_at: at, times };
         self.tally.note_time(&time);
         let start = if times.state_start.is_some() { StartText::AsBefore } else { StartText::Null };
-        let taken = self.same_state(index, None, &Seen { time, start }, after_gap, out);
+        let taken = self.same_state(index, None, &SeenTime { time, start }, after_gap, out);
         self.tally.count(taken, self.snapshots.open_mut());
         true
     }
@@ -130,7 +130,7 @@ impl Tracker {
         self.note_details(index, record);
         let taken = if self.waits_as_row(index, place) {
             self.hold_row(index, place, record, frame, at);
-            Taken::Undecided
+            RecordOutcome::Undecided
         } else {
             self.take_record(index, decoded, frame, at, out)
         };
@@ -146,7 +146,7 @@ impl Tracker {
         if rows.is_some_and(|rows| !rows.have_room(record, self.settings.fixed.details)) {
             return Err(NoRoom::Rows);
         }
-        let length = length + rows.map_or(0, Rows::bytes);
+        let length = length + rows.map_or(0, MergedRows::bytes);
         if !self.table.has_room(known, length) {
             return Err(NoRoom::Table);
         }
@@ -186,7 +186,7 @@ impl Tracker {
         frame: &[u8],
         at: Timestamp,
         out: &mut Vec<Output>,
-    ) -> Taken {
+    ) -> RecordOutcome {
         let record = &decoded.record;
         let agent = self.table.get_mut(index);
         agent.last_record.remember(frame, decoded);
@@ -194,12 +194,12 @@ impl Tracker {
         let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
         if record.mode == Mode::Unknown && self.settings.fixed.mode != FeedMode::Event && !goes_on {
             self.hold_unknown(index, record, at);
-            return Taken::Undecided;
+            return RecordOutcome::Undecided;
         }
         agent.held = Held::Nothing;
         let time = RecordTime { received_at: at, times: record.times };
         let start = record.state_start_text.map_or(StartText::Null, StartText::Told);
-        self.take(index, state, &Seen { time, start }, self.is_first_after_gap(), out)
+        self.take(index, state, &SeenTime { time, start }, self.is_first_after_gap(), out)
     }
 
     /// Holds a state in mode UNKNOWN until the end of its snapshot.
@@ -245,11 +245,11 @@ impl Tracker {
         };
         let rows = match first {
             Some(first) => {
-                let mut rows = Rows::first(first, 0);
+                let mut rows = MergedRows::first(first, 0);
                 rows.add(record, frame, at, details);
                 rows
             }
-            None => Rows::first(HeldState::of(record, at, details), if details { frame.len() } else { 0 }),
+            None => MergedRows::first(HeldState::of(record, at, details), if details { frame.len() } else { 0 }),
         };
         agent.held = Held::Rows(Box::new(rows));
     }
@@ -297,7 +297,7 @@ impl Tracker {
         let Some(open) = self.snapshots.open_mut() else { return };
         if at.since(open.began_at) >= self.settings.thresholds.shortest_refresh {
             open.ended_after_silence = is_silent;
-            self.end_snapshot(End::Complete, at, out);
+            self.end_snapshot(SnapshotEnding::Complete, at, out);
         }
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::{Agent, Known, OpenRecord, Proven};
+use super::agent::{Agent, KnownState, OpenRecord, Proven};
 use super::event::{Cause, Output};
 use super::settings::FeedMode;
-use super::since::{self, Beginning, Context, Quality, RecordTime};
+use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
 use super::snapshot::Snapshot;
 use super::table::AgentIndex;
-use super::transition::{Seen, StartText, Transition, inferred};
+use super::transition::{SeenTime, StartText, Transition, inferred};
 
 /// A delay of the feed shows in the starts of at least so many agents whose state continues.
 const DELAY_AGENTS: usize = 3;
@@ -86,8 +86,8 @@ impl Tracker {
         }
         let agent = self.table.get_mut(index);
         let Some(known) = agent.known.as_ref().filter(|_| is_reentered) else { return false };
-        let context = Context {
-            beginning: Beginning::Again { delay: judge.delay },
+        let context = BeginningContext {
+            beginning: StateBeginning::Again { delay: judge.delay },
             not_before: Some(known.state_since),
             after_gap,
             observed: false,
@@ -100,7 +100,7 @@ impl Tracker {
         let transition = Transition {
             cause: Cause::Reentered,
             evidence: None,
-            known: Known { state, state_since, quality },
+            known: KnownState { state, state_since, quality },
             after_gap,
             observed_at: time.received_at,
             last_seen,
@@ -138,7 +138,7 @@ impl Tracker {
 
     /// Takes another record of the known state, while the previous one may wait: it replaces that. A waiting re-entry that is
     /// replaced by another record that shows it is not taken: then that one is the first news after a gap.
-    pub(super) fn replace_open(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
+    pub(super) fn replace_open(&mut self, index: AgentIndex, seen: &SeenTime<'_>, after_gap: bool) {
         let (delay, tolerance) = (self.rhythm.delay(), self.settings.thresholds.restart_tolerance);
         let agent = self.table.get_mut(index);
         let waiting = agent.open.take();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::{Absence, Agent, Known, LastMode, Proven, REPEATING, ToldStart};
+use super::agent::{Absence, Agent, KnownState, LastMode, Proven, REPEATING, ToldStart};
 use super::saved::{SavedAbsence, SavedAgent, SavedFeed};
 use super::table::AgentIndex;
 
@@ -43,7 +43,7 @@ impl Tracker {
         let state = known.as_ref().map_or(0, |known| known.state.bytes());
         self.table.note_length(index, login_id.len() + state + ride_along.bytes());
         let was_logged_in = self.table.get(index).is_logged_in();
-        let is_logged_in = known.as_ref().is_some_and(Known::is_logged_in);
+        let is_logged_in = known.as_ref().is_some_and(KnownState::is_logged_in);
         self.table.count_login(was_logged_in, is_logged_in);
         let seen_at = feed.seen_at.filter(|_| is_logged_in && absence.is_none());
         let agent = self.table.get_mut(index);
@@ -170,7 +170,7 @@ impl Tracker {
 
 /// Infers the mode of the last record, which is not remembered. While the link was down it was UNKNOWN for nearly everybody
 /// whose known state differs.
-fn last_mode(known: Option<&Known>, feed: &SavedFeed) -> LastMode {
+fn last_mode(known: Option<&KnownState>, feed: &SavedFeed) -> LastMode {
     match known {
         Some(known) if !known.is_logged_in() => LastMode::Readable,
         _ if feed.link_is_down => LastMode::ListedUnknown,

@@ -1,7 +1,7 @@
 //! Whom complete snapshots list more than once (rule 10).
 
 use super::agent::REPEATING;
-use super::news::News;
+use super::news::ChangedAgents;
 use super::snapshot::Snapshot;
 use super::table::{AgentIndex, AgentTable};
 
@@ -34,7 +34,7 @@ impl Repeats {
     }
 
     /// Notes whom a complete snapshot lists more than once. True where they have become many.
-    pub(super) fn note(&mut self, snapshot: &Snapshot, table: &mut AgentTable, news: &mut News) -> bool {
+    pub(super) fn note(&mut self, snapshot: &Snapshot, table: &mut AgentTable, news: &mut ChangedAgents) -> bool {
         let number = snapshot.number;
         if snapshot.with_further_rows > 0 {
             let is_new = |index: &&AgentIndex| {

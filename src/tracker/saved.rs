@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::agent::{Known, ToldStart};
+use super::agent::{KnownState, ToldStart};
 use super::agent_state::RideAlong;
 use super::listening::Listening;
 
@@ -22,7 +22,7 @@ pub struct SavedAgent {
     /// Of the last event; 0 where none was published.
     pub sequence: u64,
     /// `None` where no valid record has been taken.
-    pub known: Option<Known>,
+    pub known: Option<KnownState>,
     /// Details without influence.
     pub ride_along: RideAlong,
     /// Receipt of the last valid record.

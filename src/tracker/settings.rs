@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How an integration's records become states.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct TrackerSettings {
     /// What makes a feed what it is.
     pub fixed: Fixed,
     /// What can change while a feed is read.

@@ -11,13 +11,13 @@ use crate::time::Timestamp;
 use crate::wire::states::{Direction, Mode};
 
 use super::Tracker;
-use super::agent::{Agent, Known};
+use super::agent::{Agent, KnownState};
 use super::agent_state::{AgentState, SkillList};
 use super::crowd::Fate;
 use super::event::{Cause, Output, StatusEvent, StatusKind};
 use super::settings::{FeedMode, SnapshotEnd, WhenSilent};
 use super::since::Quality;
-use super::snapshot::{End, Snapshot};
+use super::snapshot::{Snapshot, SnapshotEnding};
 use super::table::AgentIndex;
 use super::transition::Transition;
 
@@ -136,7 +136,7 @@ impl Tracker {
                 if let Some(open) = self.snapshots.open_mut() {
                     open.is_cut_by_silence = true;
                 }
-                self.end_snapshot(End::Complete, at, out);
+                self.end_snapshot(SnapshotEnding::Complete, at, out);
             }
             if self.snapshots.is_open() {
                 self.connection.owe_marker();
@@ -152,7 +152,7 @@ impl Tracker {
         if let Some(open) = self.snapshots.open_mut() {
             open.ended_after_silence = true;
         }
-        self.end_snapshot(End::Complete, at, out);
+        self.end_snapshot(SnapshotEnding::Complete, at, out);
         if self.has_crowd() {
             // They are logged out first.
             return;
@@ -198,7 +198,8 @@ impl Tracker {
         agent.seen_before = agent.last_seen;
         let last_seen = agent.last_seen;
         let not_before = agent.known.as_ref().map_or(agent.last_seen, |known| known.state_since);
-        let known = Known { state: lost(), state_since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
+        let known =
+            KnownState { state: lost(), state_since: agent.last_seen.max(not_before), quality: Quality::AfterGap };
         let (cause, observed_at) = (Cause::Changed, now);
         let transition = Transition { cause, evidence: None, known, after_gap: true, observed_at, last_seen };
         self.emit(index, transition, out);

@@ -53,7 +53,7 @@ impl RecordTime {
 
 /// The kind of change whose beginning is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(super) enum StateBeginning {
     /// Nothing was known, or the agent was logged out.
     FirstSight,
     /// Mode or direction are new.
@@ -66,8 +66,8 @@ pub(super) enum Beginning {
 
 /// Why and where a beginning is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Context {
-    pub(super) beginning: Beginning,
+pub(super) struct BeginningContext {
+    pub(super) beginning: StateBeginning,
     /// The beginning of the previous state.
     pub(super) not_before: Option<Timestamp>,
     pub(super) after_gap: bool,
@@ -78,7 +78,7 @@ pub(super) struct Context {
 }
 
 /// Returns since when a state has lasted.
-pub(super) fn state_since(time: &RecordTime, context: &Context) -> (Timestamp, Quality) {
+pub(super) fn state_since(time: &RecordTime, context: &BeginningContext) -> (Timestamp, Quality) {
     let (mut at, mut is_exact) = begun_at(time, context);
     if let Some(not_before) = context.not_before
         && at < not_before
@@ -95,7 +95,7 @@ pub(super) fn state_since(time: &RecordTime, context: &Context) -> (Timestamp, Q
 }
 
 /// Returns what the record says, and whether that is exact.
-fn begun_at(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
+fn begun_at(time: &RecordTime, context: &BeginningContext) -> (Timestamp, bool) {
     if let Some(state_start) = time.times.state_start {
         let at = state_start.min(time.received_at);
         if context.not_before.is_none_or(|previous| at > previous) {
@@ -104,12 +104,13 @@ fn begun_at(time: &RecordTime, context: &Context) -> (Timestamp, bool) {
     }
     let (base, base_is_meant) = time.base();
     let delay = match context.beginning {
-        Beginning::SameMode => return (base, false),
-        Beginning::Again { delay } => delay,
-        Beginning::FirstSight | Beginning::NewMode => Duration::ZERO,
+        StateBeginning::SameMode => return (base, false),
+        StateBeginning::Again { delay } => delay,
+        StateBeginning::FirstSight | StateBeginning::NewMode => Duration::ZERO,
     };
     let Some(duration) = time.times.duration else { return (base, false) };
     // The duration is AUX's, not the reason's: an agent seen for the first time may have changed the reason since.
-    let is_of_the_mode_only = (context.beginning == Beginning::FirstSight || context.after_gap) && context.has_reason;
+    let is_of_the_mode_only =
+        (context.beginning == StateBeginning::FirstSight || context.after_gap) && context.has_reason;
     (base.minus(duration).minus(delay), base_is_meant && !is_of_the_mode_only)
 }

@@ -46,7 +46,7 @@ impl Snapshot {
 
 /// Why a snapshot ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum SnapshotEnding {
     /// It is whole.
     Complete,
     /// Something cut it off.

@@ -4,15 +4,15 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::Known;
+use super::agent::KnownState;
 use super::agent_state::AgentState;
 use super::crowd::Fate;
 use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::{Held, HeldState};
 use super::presence::Absences;
-use super::snapshot::{End, Snapshot};
+use super::snapshot::{Snapshot, SnapshotEnding};
 use super::table::AgentIndex;
-use super::transition::{Seen, StartText, Transition, inferred};
+use super::transition::{SeenTime, StartText, Transition, inferred};
 
 /// Suspect: at least so many log-outs, and more than so many per cent of those logged in.
 const SUSPECT_AGENTS: usize = 10;
@@ -20,17 +20,17 @@ const SUSPECT_PERCENT: usize = 20;
 
 impl Tracker {
     /// Ends the open snapshot, if one is.
-    pub(super) fn end_snapshot(&mut self, end: End, at: Timestamp, out: &mut Vec<Output>) {
+    pub(super) fn end_snapshot(&mut self, end: SnapshotEnding, at: Timestamp, out: &mut Vec<Output>) {
         let Some(snapshot) = self.snapshots.close() else { return };
         let changed_before = self.events_of(out);
         let mut is_down = false;
-        if end == End::Complete {
+        if end == SnapshotEnding::Complete {
             let are_many = self.repeats.note(&snapshot, &mut self.table, &mut self.news);
             if are_many {
                 out.push(status(StatusKind::RepeatedRows, at, 0));
             }
         }
-        if end == End::Incomplete {
+        if end == SnapshotEnding::Incomplete {
             self.drop_what_waited(&snapshot, true);
             out.push(Output::Snapshot(SnapshotEvent { complete: false, period: None }));
         } else if self.link_goes_down(&snapshot, at, out) {
@@ -45,7 +45,7 @@ impl Tracker {
         let events = self.events_of(out) - changed_before;
         self.tally.settle(&snapshot, events);
         self.recount_all(&snapshot.members);
-        if end == End::Complete {
+        if end == SnapshotEnding::Complete {
             self.blind.snapshot_ended();
             let period = self.rhythm.completed(&snapshot, self.settings.thresholds.shortest_refresh);
             out.push(Output::Snapshot(SnapshotEvent { complete: true, period }));
@@ -69,13 +69,13 @@ impl Tracker {
         }
     }
 
-    fn publish_what_waited(&mut self, snapshot: &Snapshot, end: End, at: Timestamp, out: &mut Vec<Output>) {
+    fn publish_what_waited(&mut self, snapshot: &Snapshot, end: SnapshotEnding, at: Timestamp, out: &mut Vec<Output>) {
         if self.link.come_up() {
             out.push(status(StatusKind::LinkUp, at, 0));
         }
         self.publish_held(snapshot, end, out);
         self.publish_reentries(snapshot, out);
-        if end == End::OfInput {
+        if end == SnapshotEnding::OfInput {
             return;
         }
         if self.proves_absence(snapshot) {
@@ -100,7 +100,7 @@ impl Tracker {
             && snapshot.doubtful == 0
     }
 
-    fn publish_held(&mut self, snapshot: &Snapshot, end: End, out: &mut Vec<Output>) {
+    fn publish_held(&mut self, snapshot: &Snapshot, end: SnapshotEnding, out: &mut Vec<Output>) {
         if !snapshot.has_held {
             return;
         }
@@ -109,7 +109,7 @@ impl Tracker {
             match std::mem::take(&mut agent.held) {
                 Held::Nothing => {}
                 Held::Unknown(held) => self.take_held(*index, *held, snapshot, out),
-                Held::Rows(_) if end == End::OfInput || agent.bad_in == snapshot.number => {}
+                Held::Rows(_) if end == SnapshotEnding::OfInput || agent.bad_in == snapshot.number => {}
                 Held::Rows(rows) => {
                     self.take_held(*index, rows.finish(), snapshot, out);
                     // What was last read is a row, not the whole state.
@@ -122,7 +122,7 @@ impl Tracker {
     fn take_held(&mut self, index: AgentIndex, held: HeldState, snapshot: &Snapshot, out: &mut Vec<Output>) {
         let HeldState { state, time, start_text } = held;
         let start = start_text.as_deref().map_or(StartText::Null, StartText::Told);
-        self.take(index, state, &Seen { time, start }, snapshot.first_after_gap, out);
+        self.take(index, state, &SeenTime { time, start }, snapshot.first_after_gap, out);
     }
 
     /// Applies rule 4: who is absent, for how long, and whether that can be trusted.
@@ -162,7 +162,7 @@ impl Tracker {
         let last_seen = agent.last_seen;
         let not_before = agent.known.as_ref().map_or(absence.since, |known| known.state_since);
         let after_gap = absence.began_after_gap || is_first_proof;
-        let known = Known {
+        let known = KnownState {
             state: AgentState::logged_out(""),
             state_since: absence.since.max(not_before),
             quality: inferred(after_gap),

@@ -2,7 +2,7 @@
 
 use super::since::RecordTime;
 use super::snapshot::Snapshot;
-use super::transition::Taken;
+use super::transition::RecordOutcome;
 
 /// How many valid records led to an event, and how many did not. Every valid record is counted once, when it is clear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,11 +45,11 @@ impl Tally {
 
     /// Counts a valid record; what the end of the open snapshot decides is counted then.
     #[inline]
-    pub(super) const fn count(&mut self, taken: Taken, open: Option<&mut Snapshot>) {
+    pub(super) const fn count(&mut self, taken: RecordOutcome, open: Option<&mut Snapshot>) {
         match (taken, open) {
-            (Taken::Event, _) => self.counts.changed += 1,
-            (Taken::Undecided, Some(snapshot)) => snapshot.undecided += 1,
-            (Taken::Same | Taken::Undecided, _) => self.counts.unchanged += 1,
+            (RecordOutcome::Event, _) => self.counts.changed += 1,
+            (RecordOutcome::Undecided, Some(snapshot)) => snapshot.undecided += 1,
+            (RecordOutcome::Same | RecordOutcome::Undecided, _) => self.counts.unchanged += 1,
         }
     }
 

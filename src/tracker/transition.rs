@@ -4,11 +4,11 @@ use crate::time::Timestamp;
 use crate::wire::states::Mode;
 
 use super::Tracker;
-use super::agent::{Agent, Known, OpenRecord, ToldStart};
+use super::agent::{Agent, KnownState, OpenRecord, ToldStart};
 use super::agent_state::AgentState;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
 use super::settings::FeedMode;
-use super::since::{self, Beginning, Context, Quality, RecordTime};
+use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
 use super::table::AgentIndex;
 
 /// A transition that is about to be made.
@@ -16,7 +16,7 @@ use super::table::AgentIndex;
 pub(super) struct Transition {
     pub(super) cause: Cause,
     pub(super) evidence: Option<Evidence>,
-    pub(super) known: Known,
+    pub(super) known: KnownState,
     pub(super) after_gap: bool,
     pub(super) observed_at: Timestamp,
     /// Last record in the state that ends.
@@ -25,12 +25,12 @@ pub(super) struct Transition {
 
 /// What a record says about time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct SeenTime<'a> {
     pub(super) time: RecordTime,
     pub(super) start: StartText<'a>,
 }
 
-impl Seen<'_> {
+impl SeenTime<'_> {
     /// Returns the `state_start`, where its text differs from the known one.
     pub(super) fn new_start(&self, known: Option<&[u8]>) -> Option<Box<ToldStart>> {
         let StartText::Told(text) = self.start else { return None };
@@ -51,7 +51,7 @@ pub(super) enum StartText<'a> {
 
 /// What became of a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum RecordOutcome {
     /// It is an event.
     Event,
     /// It is not an event.
@@ -70,7 +70,7 @@ enum Change {
     /// Nothing was known, and they are logged out.
     FoundLoggedOut,
     /// It is an event.
-    Event(Cause, Beginning),
+    Event(Cause, StateBeginning),
 }
 
 impl Change {
@@ -80,18 +80,18 @@ impl Change {
             let logs_in = state.mode == Mode::Logon || (is_snapshot_mode && agent.was_absent);
             return match (is_logged_out, logs_in) {
                 (true, _) => Self::FoundLoggedOut,
-                (false, true) => Self::Event(Cause::LoggedIn, Beginning::FirstSight),
-                (false, false) => Self::Event(Cause::Observed, Beginning::FirstSight),
+                (false, true) => Self::Event(Cause::LoggedIn, StateBeginning::FirstSight),
+                (false, false) => Self::Event(Cause::Observed, StateBeginning::FirstSight),
             };
         };
         match (known.is_logged_in(), is_logged_out) {
             (false, true) => Self::StillLoggedOut,
             _ if known.state.is_same(state) => Self::Nothing,
-            (false, false) => Self::Event(Cause::LoggedIn, Beginning::FirstSight),
-            (true, true) => Self::Event(Cause::LoggedOut, Beginning::NewMode),
+            (false, false) => Self::Event(Cause::LoggedIn, StateBeginning::FirstSight),
+            (true, true) => Self::Event(Cause::LoggedOut, StateBeginning::NewMode),
             (true, false) => {
                 let is_new_mode = known.state.mode != state.mode || known.state.direction != state.direction;
-                let beginning = if is_new_mode { Beginning::NewMode } else { Beginning::SameMode };
+                let beginning = if is_new_mode { StateBeginning::NewMode } else { StateBeginning::SameMode };
                 let cause = if state.mode == Mode::Logon { Cause::LoggedIn } else { Cause::Changed };
                 Self::Event(cause, beginning)
             }
@@ -130,10 +130,10 @@ impl Tracker {
         &mut self,
         index: AgentIndex,
         state: AgentState,
-        seen: &Seen<'_>,
+        seen: &SeenTime<'_>,
         first_snapshot: bool,
         out: &mut Vec<Output>,
-    ) -> Taken {
+    ) -> RecordOutcome {
         let time = seen.time;
         self.tally.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
@@ -145,12 +145,12 @@ impl Tracker {
             Change::Nothing => return self.same_state(index, Some(state), seen, after_gap, out),
             Change::FoundLoggedOut => {
                 self.remember_logged_out(index, &state, seen);
-                return Taken::Same;
+                return RecordOutcome::Same;
             }
             Change::Event(cause, beginning) => (cause, beginning),
         };
         let not_before = agent.known.as_ref().map(|known| known.state_since);
-        let context = Context {
+        let context = BeginningContext {
             beginning,
             not_before,
             after_gap,
@@ -164,14 +164,14 @@ impl Tracker {
             _ => (state, None),
         };
         self.begin_state(index, seen, after_gap);
-        let known = Known { state, state_since, quality };
+        let known = KnownState { state, state_since, quality };
         let observed_at = time.received_at;
         self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
-        Taken::Event
+        RecordOutcome::Event
     }
 
     /// Begins another state with a record, which is all that is known of its start.
-    fn begin_state(&mut self, index: AgentIndex, seen: &Seen<'_>, after_gap: bool) {
+    fn begin_state(&mut self, index: AgentIndex, seen: &SeenTime<'_>, after_gap: bool) {
         let is_at_once = self.settings.fixed.mode == FeedMode::Event;
         let has_times = self.layout.has_times();
         let agent = self.table.get_mut(index);
@@ -191,10 +191,10 @@ impl Tracker {
         &mut self,
         index: AgentIndex,
         spelled: Option<AgentState>,
-        seen: &Seen<'_>,
+        seen: &SeenTime<'_>,
         after_gap: bool,
         out: &mut Vec<Output>,
-    ) -> Taken {
+    ) -> RecordOutcome {
         let agent = self.table.get_mut(index);
         if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
             agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
@@ -203,20 +203,20 @@ impl Tracker {
             self.replace_open(index, seen, after_gap);
         }
         if !self.layout.computes_start() {
-            return Taken::Same;
+            return RecordOutcome::Same;
         }
         if self.settings.fixed.mode == FeedMode::Event {
             let is_reentered = self.reenter_at_once(index, out);
-            return if is_reentered { Taken::Event } else { Taken::Same };
+            return if is_reentered { RecordOutcome::Event } else { RecordOutcome::Same };
         }
         // Should the snapshot be cut off, it may be all that is known of the start.
         self.note_open(index);
-        if self.table.get(index).is_logged_in() { Taken::Undecided } else { Taken::Same }
+        if self.table.get(index).is_logged_in() { RecordOutcome::Undecided } else { RecordOutcome::Same }
     }
 
-    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, seen: &Seen<'_>) {
-        let context = Context {
-            beginning: Beginning::FirstSight,
+    fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, seen: &SeenTime<'_>) {
+        let context = BeginningContext {
+            beginning: StateBeginning::FirstSight,
             not_before: None,
             after_gap: false,
             observed: true,
@@ -225,7 +225,7 @@ impl Tracker {
         let (state_since, quality) = since::state_since(&seen.time, &context);
         self.begin_state(index, seen, false);
         let agent = self.table.get_mut(index);
-        agent.known = Some(Known { state: AgentState::logged_out(&state.raw_state), state_since, quality });
+        agent.known = Some(KnownState { state: AgentState::logged_out(&state.raw_state), state_since, quality });
         self.mark_changed(index);
     }
 

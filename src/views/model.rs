@@ -50,9 +50,9 @@ pub enum Update {
     /// What it is called by people.
     Name(String),
     /// Events of one batch.
-    Events(Vec<Published>),
+    Events(Vec<AnnotatedEvent>),
     /// Agents as they were remembered at the start.
-    Restored(Vec<Published>),
+    Restored(Vec<AnnotatedEvent>),
     /// Agents who are forgotten.
     Forgotten(Vec<(u32, Arc<str>)>),
     /// Another version of the mapping.
@@ -62,13 +62,13 @@ pub enum Update {
 }
 
 /// An event with its mapping.
-pub type Published = (Box<AgentEvent>, Box<Annotation>);
+pub type AnnotatedEvent = (Box<AgentEvent>, Box<Annotation>);
 
 /// What is known of an agent.
 #[derive(Debug)]
-pub struct Entry {
+pub struct AgentView {
     /// The last event.
-    pub published: Published,
+    pub published: AnnotatedEvent,
     /// Since when the agent has been in AUX, whatever the reason; `None` in other modes.
     pub in_aux_since: Option<Timestamp>,
     /// It is what the store remembered at startup, and not an event of its own.
@@ -100,7 +100,7 @@ pub struct IntegrationModel {
     /// Name of the layout.
     pub layout: String,
     /// Last event of each agent, by ACD and login id.
-    pub agents: BTreeMap<(u32, Arc<str>), Arc<Entry>>,
+    pub agents: BTreeMap<(u32, Arc<str>), Arc<AgentView>>,
     /// The state of the feed.
     pub feed: FeedView,
     /// Users and activities without a mapping.
@@ -178,7 +178,7 @@ impl IntegrationModel {
         }
     }
 
-    fn put(&mut self, published: Published, is_restored: bool) {
+    fn put(&mut self, published: AnnotatedEvent, is_restored: bool) {
         let (event, annotation) = &published;
         self.unmapped.note(annotation, event.observed_at);
         self.count(event.state.mode, 1);
@@ -190,7 +190,7 @@ impl IntegrationModel {
         if let Some((mode, _)) = before {
             self.count(mode, -1);
         }
-        self.agents.insert(key, Arc::new(Entry { published, in_aux_since, is_restored }));
+        self.agents.insert(key, Arc::new(AgentView { published, in_aux_since, is_restored }));
     }
 
     fn forget(&mut self, key: &(u32, Arc<str>)) {
@@ -203,7 +203,7 @@ impl IntegrationModel {
     /// Forgets users who are no longer anybody: names that the agent had before are nobody's either.
     fn forget_users(&mut self) {
         if self.unmapped.counts().0 > 0 {
-            let external_user = |entry: &Arc<Entry>| Arc::clone(&entry.published.1.external_user);
+            let external_user = |entry: &Arc<AgentView>| Arc::clone(&entry.published.1.external_user);
             let known: HashSet<Arc<str>> = self.agents.values().map(external_user).collect();
             self.unmapped.retain_users(|user| known.contains(user));
         }

@@ -11,7 +11,7 @@ use super::column::{Column, GroupPart};
 use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
 use super::fields::{self, Field};
 use super::layout::{ExtraFields, FieldStyle, Repeat};
-use super::moment::Told;
+use super::moment::WrittenTime;
 use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
 use super::reason::Reason;
 use super::record::{LONGEST_VALUE, MOST_SKILLS, RawText, Record, SkillSlot, Skills, Times};
@@ -34,7 +34,7 @@ pub struct Decoded<'a> {
     /// One for each volatile column of the plan.
     pub areas: &'a [Area],
     /// What was given as the state's beginning.
-    pub(super) start: Option<Told>,
+    pub(super) start: Option<WrittenTime>,
 }
 
 /// The agent that a record is about.
@@ -286,7 +286,7 @@ struct Values<'a> {
     direction: Option<Direction>,
     on_hold: Option<bool>,
     times: Times,
-    start: Option<Told>,
+    start: Option<WrittenTime>,
     state_start_text: Option<&'a [u8]>,
 }
 
@@ -307,7 +307,7 @@ impl<'a> Values<'a> {
             return Err(Reason::LongValue(column.column));
         }
         let format = column.format.as_deref();
-        let told = || Told::read(field.bytes, format, &plan.time_zone).ok_or(Reason::BadTime(column.column));
+        let told = || WrittenTime::read(field.bytes, format, &plan.time_zone).ok_or(Reason::BadTime(column.column));
         let number = || small_number(field).ok_or(Reason::BadNumber(column.column));
         match column.column {
             Column::LoginId => self.login_id = Some(field),

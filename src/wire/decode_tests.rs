@@ -1,5 +1,5 @@
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{ColumnSpec, Framing, LayoutSpec, Place, builtin};
+use crate::wire::layout::{ColumnSpec, FieldPlace, Framing, LayoutSpec, builtin};
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn layout(fields: FieldStyle, columns: &str) -> LayoutSpec {
         let (name, place) = text.split_once('@').map_or((text, None), |(name, place)| (name, Some(place)));
         let column = Column::NAMES.into_iter().find(|(known, _)| *known == name).unwrap().1;
         let place = place.and_then(|place| place.split_once('+'));
-        let place = place.map(|(at, width)| Place { at: at.parse().unwrap(), width: width.parse().unwrap() });
+        let place = place.map(|(at, width)| FieldPlace { at: at.parse().unwrap(), width: width.parse().unwrap() });
         ColumnSpec { place, ..ColumnSpec::plain(column) }
     };
     LayoutSpec {

@@ -89,7 +89,7 @@ pub struct ColumnSpec {
     /// Spellings of null, besides those of the layout.
     pub null: Vec<String>,
     /// Place and width in bytes; with [`FieldStyle::FixedWidth`] only, and then always.
-    pub place: Option<Place>,
+    pub place: Option<FieldPlace>,
     /// Format of a time (`%d.%m.%Y %H:%M:%S`), local unless it has an offset, perhaps without a date; without it the column
     /// is UNIX seconds or milliseconds.
     pub format: Option<String>,
@@ -104,7 +104,7 @@ impl ColumnSpec {
 
 /// Where a field of fixed width is, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FieldPlace {
     /// The position of its first byte, from 0.
     pub at: usize,
     /// Number of bytes.

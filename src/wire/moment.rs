@@ -2,8 +2,8 @@
 //!
 //! UNIX times and local times with their offset are instants. A local time without one is in the integration's zone: when
 //! clocks go back, some occur twice; when they go forward, some do not occur. A format may also lack the date. Which moment
-//! is meant can then depend on when the record was received, so a field is read once ([`Told::read`]), and what it said is
-//! resolved for each receipt ([`Told::at`]). Neither allocates where the field is a time.
+//! is meant can then depend on when the record was received, so a field is read once ([`WrittenTime::read`]), and what it
+//! said is resolved for each receipt ([`WrittenTime::at`]). Neither allocates where the field is a time.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
 /// What a field says about a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum WrittenTime {
     /// That instant.
     Instant(Timestamp),
     /// A local time that clocks show twice.
@@ -66,7 +66,7 @@ impl Times {
     }
 }
 
-impl Told {
+impl WrittenTime {
     /// Reads UNIX seconds or milliseconds, or a time of `format`, which is local in `zone` unless it says otherwise.
     pub(super) fn read(bytes: &[u8], format: Option<&str>, zone: &TimeZone) -> Option<Self> {
         match format {
@@ -126,13 +126,13 @@ fn latest_of_day(time: Time, zone: &TimeZone, latest: Timestamp) -> Option<Momen
     let mut date = shown.date().tomorrow().ok()?;
     for _ in 0..4 {
         let local = date.to_datetime(time);
-        match Told::local(local, zone)? {
-            Told::Instant(at) if at <= latest => return Some(Moment::sure(at)),
-            told @ Told::Twice { earlier, .. } if earlier <= latest => {
+        match WrittenTime::local(local, zone)? {
+            WrittenTime::Instant(at) if at <= latest => return Some(Moment::sure(at)),
+            told @ WrittenTime::Twice { earlier, .. } if earlier <= latest => {
                 return Some(told.at(zone, latest.minus(AHEAD)));
             }
             // Clocks have passed it without showing it.
-            Told::Never if local <= shown => return None,
+            WrittenTime::Never if local <= shown => return None,
             _ => date = date.yesterday().ok()?,
         }
     }
@@ -189,9 +189,9 @@ pub fn check_format(format: &str) -> Result<(), String> {
         }
     }
     // Seconds may be left out; everything else has to come back as it was.
-    let read = match Told::of(&told, &TimeZone::UTC) {
-        Some(Told::Instant(at)) => jiff::Timestamp::from_microsecond(at.as_micros()).ok(),
-        Some(Told::OfDay { time, .. }) => {
+    let read = match WrittenTime::of(&told, &TimeZone::UTC) {
+        Some(WrittenTime::Instant(at)) => jiff::Timestamp::from_microsecond(at.as_micros()).ok(),
+        Some(WrittenTime::OfDay { time, .. }) => {
             sample.date().to_datetime(time).to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp())
         }
         _ => None,

@@ -11,7 +11,7 @@ fn at(text: &str) -> Timestamp {
 /// `-` where it is not a time.
 fn shown(text: &str, format: Option<&str>, zone: &str, received_at: &str) -> String {
     let zone = TimeZone::get(zone).unwrap();
-    let Some(told) = Told::read(text.as_bytes(), format, &zone) else { return "-".to_owned() };
+    let Some(told) = WrittenTime::read(text.as_bytes(), format, &zone) else { return "-".to_owned() };
     match told.at(&zone, at(received_at)) {
         Moment { at: None, is_unsure } => format!("never{}", if is_unsure { "?" } else { "" }),
         Moment { at: Some(at), is_unsure } => format!("{}{at}", if is_unsure { "?" } else { "" }),
@@ -176,7 +176,7 @@ proptest! {
         let latest = change + jiff::SignedDuration::from_mins(minutes);
         let time = Time::new(hour, minute, 0, 0).unwrap();
         let received_at = of_jiff(latest).minus(AHEAD);
-        let moment = Told::OfDay { time, offset: None }.at(&zone, received_at);
+        let moment = WrittenTime::OfDay { time, offset: None }.at(&zone, received_at);
         prop_assert_eq!(moment.at, by_walking(time, &zone, latest).map(of_jiff));
         // Twice it occurs only around the change, and then both moments show the same.
         prop_assert!(!moment.is_unsure || moment.at.is_some());

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::column::{Column, GroupPart, Occurs, Volatile};
 use super::encoding::Encoding;
 use super::framing::{Ends, FORM_FEED};
-use super::layout::{ColumnSpec, ExtraFields, FieldStyle, Framing, LayoutSpec, Place, Repeat, SkillGroups};
+use super::layout::{ColumnSpec, ExtraFields, FieldPlace, FieldStyle, Framing, LayoutSpec, Repeat, SkillGroups};
 use super::lines::LinePatterns;
 use super::states::{Direction, StateTable};
 use super::words::Words;
@@ -88,7 +88,7 @@ pub(super) struct PlanColumn {
     pub(super) group_part: GroupPart,
     pub(super) identifies: bool,
     pub(super) null: Spellings,
-    pub(super) place: Place,
+    pub(super) place: FieldPlace,
     pub(super) format: Option<String>,
 }
 
@@ -226,7 +226,7 @@ fn ends(spec: &LayoutSpec) -> Ends {
 
 /// Whether a fixed-width column overlaps another one.
 fn shares_bytes(index: usize, columns: &[PlanColumn], groups: Option<&PlanGroups>) -> bool {
-    let end = |place: Place| place.at.saturating_add(place.width);
+    let end = |place: FieldPlace| place.at.saturating_add(place.width);
     let Some(own) = columns.get(index).map(|column| column.place) else { return false };
     let others = columns.iter().enumerate().filter(|(other, _)| *other != index);
     let mut places = others.map(|(_, column)| column.place);
@@ -253,7 +253,7 @@ impl Compiler<'_> {
             group_part: properties.in_group.unwrap_or(GroupPart::Filling),
             identifies: properties.identifies,
             null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?),
-            place: column.place.unwrap_or(Place { at: 0, width: 0 }),
+            place: column.place.unwrap_or(FieldPlace { at: 0, width: 0 }),
             format: column.format.clone(),
         })
     }

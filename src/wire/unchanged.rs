@@ -18,7 +18,7 @@ use super::cursor::Area;
 use super::decode::Decoded;
 use super::fields;
 use super::layout::FieldStyle;
-use super::moment::Told;
+use super::moment::WrittenTime;
 use super::plan::Plan;
 use super::record::{LONGEST_VALUE, Times};
 
@@ -27,7 +27,7 @@ use super::record::{LONGEST_VALUE, Times};
 pub struct LastRecord {
     bytes: Vec<u8>,
     areas: Vec<Area>,
-    start: Option<Told>,
+    start: Option<WrittenTime>,
     /// The `state_start` was a moment that occurs.
     has_start: bool,
 }
@@ -85,7 +85,7 @@ impl LastRecord {
             match volatile {
                 Volatile::Duration => times.duration = Some(fields::duration(value)?),
                 Volatile::Timestamp => {
-                    let told = Told::read(value, column.format.as_deref(), &plan.time_zone)?;
+                    let told = WrittenTime::read(value, column.format.as_deref(), &plan.time_zone)?;
                     times.set_timestamp(told.at(&plan.time_zone, received_at));
                 }
             }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::wire::decode::Decoder;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{Column, ColumnSpec, ExtraFields, LayoutSpec, Place, Repeat, SkillGroups, builtin};
+use crate::wire::layout::{Column, ColumnSpec, ExtraFields, FieldPlace, LayoutSpec, Repeat, SkillGroups, builtin};
 use crate::wire::record::{RawText, Record};
 use crate::wire::states::StateTable;
 
@@ -19,7 +19,8 @@ fn who_shares_bytes_with_the_clock_is_decoded() {
     let shared = [(0, 4, 8, 4), (0, 4, 3, 4), (2, 4, 0, 4), (4, 4, 4, 4)];
     let cases = [(0, 4, 4, 4, true)].into_iter().chain(shared.map(|(a, b, c, d)| (a, b, c, d, false)));
     for (login_at, login_width, duration_at, duration_width, is_same) in cases {
-        let column = |column, at, width| ColumnSpec { place: Some(Place { at, width }), ..ColumnSpec::plain(column) };
+        let column =
+            |column, at, width| ColumnSpec { place: Some(FieldPlace { at, width }), ..ColumnSpec::plain(column) };
         let skills = (duration_at == 8).then(|| SkillGroups {
             columns: vec![column(Column::Skill, 0, 1)],
             repeat: Repeat::Times(3),
@@ -114,7 +115,7 @@ fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
     let mut reached = 0;
     let columns = columns.into_iter().map(|column| {
         let at = if random.random_bool(0.1) { random.random_range(0..=reached) } else { reached };
-        let place = Place { at, width: random.random_range(1..24) };
+        let place = FieldPlace { at, width: random.random_range(1..24) };
         reached = reached.max(at + place.width);
         let is_time = matches!(column, Column::Timestamp | Column::StateStart);
         ColumnSpec {

@@ -7,7 +7,7 @@ use std::{fs, time::Duration};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config;
 use rtalink::config::mapping as mapping_files;
 use rtalink::config::model::Integration;
@@ -17,7 +17,7 @@ use rtalink::mapping::tables::MappingTables;
 use rtalink::wire::plan::Plan;
 
 /// The captures of all scenarios, each with its integration.
-fn captures() -> Vec<(Integration, Vec<Entry>)> {
+fn captures() -> Vec<(Integration, Vec<CaptureEntry>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();
     let mut captures = Vec::new();
@@ -29,14 +29,15 @@ fn captures() -> Vec<(Integration, Vec<Entry>)> {
         for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "capture")) {
             let text = fs::read_to_string(file).unwrap();
             let lines = text.lines().filter(|line| line.starts_with('{'));
-            captures.push((integration.clone(), lines.map(|line| Entry::parse(line, encoding).unwrap()).collect()));
+            captures
+                .push((integration.clone(), lines.map(|line| CaptureEntry::parse(line, encoding).unwrap()).collect()));
         }
     }
     captures
 }
 
 /// Everything that is found, as text.
-fn play(integration: &Integration, entries: impl IntoIterator<Item = Entry>) -> String {
+fn play(integration: &Integration, entries: impl IntoIterator<Item = CaptureEntry>) -> String {
     let plan = Plan::compile(&integration.realtime.as_ref().unwrap().layout, &integration.time_zone).unwrap();
     let tables = Arc::new(MappingTables { version: 1, ..mapping_files::read(&integration.mapping).unwrap() });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
@@ -49,14 +50,14 @@ fn play(integration: &Integration, entries: impl IntoIterator<Item = Entry>) -> 
 }
 
 /// `entry` in pieces, cut where `cuts` say.
-fn cut(entry: &Entry, cuts: &[usize]) -> Vec<Entry> {
+fn cut(entry: &CaptureEntry, cuts: &[usize]) -> Vec<CaptureEntry> {
     let Happening::Data(bytes) = &entry.happening else { return vec![entry.clone()] };
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
     places
         .windows(2)
-        .map(|ends| Entry { happening: Happening::Data(bytes[ends[0]..ends[1]].to_vec()), ..entry.clone() })
+        .map(|ends| CaptureEntry { happening: Happening::Data(bytes[ends[0]..ends[1]].to_vec()), ..entry.clone() })
         .filter(|piece| piece.happening != Happening::Data(Vec::new()))
         .collect()
 }

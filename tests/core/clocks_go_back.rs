@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config;
 use rtalink::config::mapping as mapping_files;
 use rtalink::engine::replay::Replay;
@@ -113,7 +113,7 @@ fn play(columns: &[&str], format: &str, agents: &[Vec<Stay>], begin: Timestamp) 
     for refresh in 0..REFRESHES {
         let at = begin.plus(REFRESH * refresh);
         let data = rows(agents, at, columns, format).into_bytes();
-        replay.play(&Entry { at, connection: 0, happening: Happening::Data(data) }, &mut findings);
+        replay.play(&CaptureEntry { at, connection: 0, happening: Happening::Data(data) }, &mut findings);
     }
     let event = |finding| if let Finding::Event(event, _) = finding { Some(*event) } else { None };
     findings.into_iter().filter_map(event).collect()

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::contract::v1;
 use rtalink::engine::Finding;
 use rtalink::engine::replay::Replay;
-use rtalink::simulate::feed::{Action, Feed};
+use rtalink::simulate::feed::{Action, SimulatedFeed};
 use rtalink::simulate::settings::Listener;
-use rtalink::simulate::{self, Drive, FeedSettings, Scenario, Truth};
+use rtalink::simulate::{self, Drive, Scenario, SimulatedFeedSettings, Truth};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
@@ -91,9 +91,9 @@ fn config(topic: &str, integrations: &[(String, &str)]) -> String {
     toml
 }
 
-fn feed_of(layout: &str) -> FeedSettings {
+fn feed_of(layout: &str) -> SimulatedFeedSettings {
     let own = || parse(&config("t", &[("any".to_owned(), "timed")]), &folder(&[])).layouts[layout].clone();
-    FeedSettings::new(builtin::get(layout).map_or_else(own, Arc::new))
+    SimulatedFeedSettings::new(builtin::get(layout).map_or_else(own, Arc::new))
 }
 
 fn events(topic: &str) -> Vec<v1::AgentStateEvent> {
@@ -112,7 +112,7 @@ fn a_large_feed_is_published_exactly() {
     let snapshots = size("RTALINK_TEST_SNAPSHOTS", 100);
     let topic = unique("exact");
     let service = Running::start(&config(&topic, &[("large".to_owned(), "cisco-icm-20")]));
-    let settings = FeedSettings { agents, drive: Drive::ChangeShare(0.05), ..feed_of("cisco-icm-20") };
+    let settings = SimulatedFeedSettings { agents, drive: Drive::ChangeShare(0.05), ..feed_of("cisco-icm-20") };
     let mut stream = simulate::stream(&settings, Timestamp::now(), snapshots).unwrap();
     let mut feed = TcpStream::connect(service.feed_of("large")).unwrap();
     for (_, chunk) in stream.by_ref() {
@@ -141,8 +141,8 @@ fn played() -> Vec<(String, Scenario, &'static str)> {
 }
 
 /// A shift begins within three minutes: at this pace within the first ten snapshots.
-fn fast(scenario: Scenario, layout: &str) -> FeedSettings {
-    FeedSettings { agents: AGENTS, refresh: REFRESH, scenario, drive: Drive::Pace(200.0), ..feed_of(layout) }
+fn fast(scenario: Scenario, layout: &str) -> SimulatedFeedSettings {
+    SimulatedFeedSettings { agents: AGENTS, refresh: REFRESH, scenario, drive: Drive::Pace(200.0), ..feed_of(layout) }
 }
 
 /// The machines of a CMS that speak to one integration.
@@ -242,9 +242,9 @@ fn until_due(due: Timestamp) {
 }
 
 /// Plays a feed over real sockets as it is due; what is true of it.
-fn dial(service: &Running, id: &str, settings: &FeedSettings) -> Vec<Truth> {
+fn dial(service: &Running, id: &str, settings: &SimulatedFeedSettings) -> Vec<Truth> {
     let start = Timestamp::now();
-    let mut feed = Feed::new(settings, start).unwrap();
+    let mut feed = SimulatedFeed::new(settings, start).unwrap();
     let open = BTreeMap::new();
     let has_twins = settings.scenario == Scenario::TwinTakeover;
     let mut machines = Machines { service, id, open, speaks: 0, has_twins, written: 0, said_at: Timestamp::default() };
@@ -270,7 +270,7 @@ fn every_scenario_is_published_exactly() {
                 let service = &service;
                 let listener =
                     Listener { restart_tolerance: Duration::from_secs(RESTART_TOLERANCE), ..Listener::default() };
-                let settings = FeedSettings { listener, ..fast(*scenario, layout) };
+                let settings = SimulatedFeedSettings { listener, ..fast(*scenario, layout) };
                 scope.spawn(move || expected(id, &dial(service, id, &settings)))
             })
             .collect();
@@ -291,7 +291,7 @@ fn read_at(number: u32, standstill: u32) -> u32 {
 
 /// Plays a feed into an engine that stands still for so many refreshes again and again, and reads in the order of what
 /// happened; its truth and what was told.
-fn play_offline(id: &str, settings: &FeedSettings, standstill: u32) -> (Steps, Steps) {
+fn play_offline(id: &str, settings: &SimulatedFeedSettings, standstill: u32) -> (Steps, Steps) {
     let start = Timestamp::from_millis(1_767_600_000_000);
     let plan = Plan::compile(&settings.layout, "UTC").unwrap();
     let mut replay = Replay::new(engine(&plan, false), Arc::clone(&plan), Duration::from_millis(500));
@@ -307,7 +307,7 @@ fn play_offline(id: &str, settings: &FeedSettings, standstill: u32) -> (Steps, S
                 Action::Send { connection, bytes, .. } => {
                     if open.insert(connection) {
                         let happening = Happening::Open { peer: format!("10.0.0.{connection}:40000") };
-                        replay.play(&Entry { at, connection: connection.into(), happening }, &mut findings);
+                        replay.play(&CaptureEntry { at, connection: connection.into(), happening }, &mut findings);
                     }
                     (connection, Happening::Data(bytes))
                 }
@@ -316,7 +316,7 @@ fn play_offline(id: &str, settings: &FeedSettings, standstill: u32) -> (Steps, S
                     (connection, Happening::Close)
                 }
             };
-            replay.play(&Entry { at, connection: connection.into(), happening }, &mut findings);
+            replay.play(&CaptureEntry { at, connection: connection.into(), happening }, &mut findings);
         }
     }
     let events = findings.iter().filter_map(|finding| match finding {
@@ -327,7 +327,7 @@ fn play_offline(id: &str, settings: &FeedSettings, standstill: u32) -> (Steps, S
 }
 
 /// Fails unless the engine tells just what is true. How many re-entries there were.
-fn assert_exact(id: &str, settings: &FeedSettings, standstill: u32) -> usize {
+fn assert_exact(id: &str, settings: &SimulatedFeedSettings, standstill: u32) -> usize {
     let (truths, told) = play_offline(id, settings, standstill);
     assert!(truths.len() > AGENTS * 4 / 5);
     let seed = settings.seed;
@@ -339,7 +339,7 @@ fn assert_exact(id: &str, settings: &FeedSettings, standstill: u32) -> usize {
 fn every_scenario_is_tracked_exactly_also_by_a_machine_that_stands_still() {
     for (id, scenario, layout) in played() {
         for (standstill, seed) in [(1, 1), (3, 2), (8, 3)] {
-            assert_exact(&id, &FeedSettings { seed, ..fast(scenario, layout) }, standstill);
+            assert_exact(&id, &SimulatedFeedSettings { seed, ..fast(scenario, layout) }, standstill);
         }
     }
 }
@@ -349,7 +349,7 @@ fn every_scenario_is_tracked_exactly_at_the_pace_of_a_report() {
     let mut reentries = 0;
     for (id, scenario, layout) in played() {
         let (refresh, drive) = (Duration::from_secs(5), Drive::Pace(8.0));
-        reentries += assert_exact(&id, &FeedSettings { refresh, drive, ..fast(scenario, layout) }, 1);
+        reentries += assert_exact(&id, &SimulatedFeedSettings { refresh, drive, ..fast(scenario, layout) }, 1);
     }
     assert!(reentries > 500, "{reentries}");
 }

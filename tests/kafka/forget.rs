@@ -500,7 +500,7 @@ const LONG_AGO: Duration = Duration::from_hours(100 * 24);
 
 /// Adds so many agents to the store who were last seen long ago, each logged in as the others are.
 fn add_old(store: &Path, count: usize) {
-    let settings = store::Settings { directory: store.to_owned(), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: store.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration("avaya-1").unwrap();
     let mut agents = Vec::new();

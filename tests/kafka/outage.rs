@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use rtalink::contract::v1;
-use rtalink::simulate::{self, Drive, FeedSettings};
+use rtalink::simulate::{self, Drive, SimulatedFeedSettings};
 use rtalink::time::Timestamp;
 use rtalink::wire::layout::builtin;
 
@@ -41,7 +41,8 @@ fn an_outage_of_kafka_loses_nothing_and_keeps_the_order() {
     let mut broker = InterruptedBroker::start();
     let service = Running::start(&config(&broker.bootstrap()));
     let layout = Arc::new(builtin::get("cisco-icm-20").unwrap());
-    let settings = FeedSettings { agents: AGENTS, drive: Drive::ChangeShare(0.1), ..FeedSettings::new(layout) };
+    let settings =
+        SimulatedFeedSettings { agents: AGENTS, drive: Drive::ChangeShare(0.1), ..SimulatedFeedSettings::new(layout) };
     let mut stream = simulate::stream(&settings, Timestamp::now(), SNAPSHOTS).unwrap();
     let mut feed = TcpStream::connect(service.feed_of("avaya-1")).unwrap();
     let mut send = |snapshots: usize| {

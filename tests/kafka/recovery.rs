@@ -20,12 +20,12 @@ use rtalink::journal::message::{Message, Route};
 use rtalink::journal::row;
 use rtalink::kafka::encode::Encoder;
 use rtalink::kafka::publisher::Drained;
-use rtalink::kafka::recovery::{Progress, Recovered, RecoveryError, read_current};
+use rtalink::kafka::recovery::{Recovered, RecoveryError, RecoveryProgress, read_current};
 use rtalink::mapping::annotate::{Annotation, NoUser, Published};
-use rtalink::mapping::key::Level;
+use rtalink::mapping::key::MatchLevel;
 use rtalink::mapping::tables::{Activity, User};
 use rtalink::time::Timestamp;
-use rtalink::tracker::agent::Known;
+use rtalink::tracker::agent::KnownState;
 use rtalink::tracker::agent_state::{AgentState, RideAlong, SkillList};
 use rtalink::tracker::event::{AgentEvent, Cause, Previous};
 use rtalink::tracker::saved::SavedAgent;
@@ -96,7 +96,7 @@ fn event(agent: usize, sequence: u64) -> (AgentEvent, Annotation) {
         external_activity: "ACD:in".into(),
         activity_base: "ACD:in".into(),
         activity,
-        level: Level::Exact,
+        level: MatchLevel::Exact,
         previous_external_activity: None,
         previous_activity: None,
         activity_since: (!number.is_multiple_of(4)).then(|| at.minus(Duration::from_secs(60))),
@@ -113,7 +113,7 @@ fn expected(agent: usize, sequence: u64) -> StoredAgent {
             acd: 1,
             login_id: event.login_id,
             sequence,
-            known: Some(Known { state: event.state, state_since: event.state_since, quality: event.quality }),
+            known: Some(KnownState { state: event.state, state_since: event.state_since, quality: event.quality }),
             ride_along: event.ride_along,
             last_seen: event.observed_at,
             start: None,
@@ -448,7 +448,7 @@ fn a_hundred_thousand_agents_take_seconds_and_an_outage_is_waited_out() {
             })
         });
         let progress = hears.recv_timeout(LONG).unwrap();
-        assert!(matches!(progress, Progress::Waiting { .. }), "{progress:?}");
+        assert!(matches!(progress, RecoveryProgress::Waiting { .. }), "{progress:?}");
         broker.start_again();
         recovering.join().unwrap().unwrap()
     });

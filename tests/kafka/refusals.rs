@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rtalink::journal::message::{Message, Route};
-use rtalink::kafka::observer::{Condition, Observer};
+use rtalink::kafka::observer::{KafkaCondition, Observer};
 use rtalink::kafka::publisher::Drained;
 
 use crate::support;
@@ -75,10 +75,10 @@ fn a_message_that_is_too_large_becomes_a_dead_letter_and_stops_nobody() {
 }
 
 #[derive(Default)]
-struct Told(Mutex<Vec<(Condition, bool)>>);
+struct Told(Mutex<Vec<(KafkaCondition, bool)>>);
 
 impl Observer for Told {
-    fn condition(&self, condition: Condition, lasts: bool) {
+    fn condition(&self, condition: KafkaCondition, lasts: bool) {
         self.0.lock().push((condition, lasts));
     }
 }
@@ -104,6 +104,6 @@ fn that_the_clocks_differ_is_said_and_everything_waits() {
         error.message.contains("message.timestamp.after.max.ms") && error.message.contains("set the clock"),
         "{error:?}"
     );
-    assert_eq!(told.0.lock().first(), Some(&(Condition::TimestampRefused, true)));
+    assert_eq!(told.0.lock().first(), Some(&(KafkaCondition::TimestampRefused, true)));
     assert_eq!(handle.pending(), 1);
 }

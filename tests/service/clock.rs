@@ -40,7 +40,7 @@ fn before() -> TempDir {
 
 /// As if the clock had been so far ahead. Returns since when the agents are in their states, and the last record.
 fn move_ahead(folder: &Path, by: Duration) -> (Timestamp, Timestamp) {
-    let settings = store::Settings { directory: folder.join("data"), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: folder.join("data"), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration("avaya-1").unwrap();
     let mut feed = saved::decode_feed(&stored.feed).unwrap();

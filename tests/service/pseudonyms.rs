@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rtalink::capture::pseudonym::Pseudonyms;
-use rtalink::capture::pseudonymise::{Counts, Pseudonymiser};
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::pseudonymise::{MaskedCounts, Pseudonymiser};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config::{self, model::Config};
 use rtalink::contract::v1;
 use rtalink::engine::replay::Replay;
@@ -22,7 +22,7 @@ use crate::support::{bytes, player};
 
 const KEY: &[u8] = b"the key of these tests";
 
-fn pseudonymised(plan: &Arc<Plan>, entries: &[Entry]) -> (Vec<Entry>, Counts) {
+fn pseudonymised(plan: &Arc<Plan>, entries: &[CaptureEntry]) -> (Vec<CaptureEntry>, MaskedCounts) {
     let mut pseudonymiser = Pseudonymiser::new(Arc::clone(plan), Pseudonyms::new(KEY));
     let mut out = Vec::new();
     for entry in entries {
@@ -33,7 +33,7 @@ fn pseudonymised(plan: &Arc<Plan>, entries: &[Entry]) -> (Vec<Entry>, Counts) {
 }
 
 /// What an integration of that name publishes; nobody is mapped.
-fn events(config: &Config, id: &str, plan: &Arc<Plan>, entries: &[Entry]) -> Vec<v1::AgentStateEvent> {
+fn events(config: &Config, id: &str, plan: &Arc<Plan>, entries: &[CaptureEntry]) -> Vec<v1::AgentStateEvent> {
     let integration = config.integrations.iter().find(|integration| *integration.id == *id).unwrap();
     let tables = MappingTables {
         version: 1,
@@ -83,7 +83,7 @@ fn anonymous(event: &v1::AgentStateEvent) -> v1::AgentStateEvent {
 fn a_replay_gives_the_same_events_of_others() {
     let config = player::load_config();
     let mut seen = 0;
-    let mut total = Counts::default();
+    let mut total = MaskedCounts::default();
     for (name, path) in player::scenarios() {
         let (id, _) = name.split_once('/').unwrap();
         let realtime = config.integrations.iter().find(|integration| *integration.id == *id).unwrap();
@@ -91,7 +91,8 @@ fn a_replay_gives_the_same_events_of_others() {
         let plan = Plan::compile(layout, &realtime.time_zone).unwrap();
         let text = fs::read_to_string(path).unwrap();
         let lines = player::lines(&text).filter(|line| !line.contains("\"restart\":true"));
-        let entries: Vec<Entry> = lines.map(|line| Entry::parse(line, layout.encoding).unwrap()).collect();
+        let entries: Vec<CaptureEntry> =
+            lines.map(|line| CaptureEntry::parse(line, layout.encoding).unwrap()).collect();
         let (others, counts) = pseudonymised(&plan, &entries);
         assert_eq!(counts.changed, 0, "{name}");
         assert_eq!(shape(&others), shape(&entries), "{name}: times and lengths");
@@ -116,7 +117,7 @@ fn a_replay_gives_the_same_events_of_others() {
 }
 
 /// Times, kinds and lengths.
-fn shape(entries: &[Entry]) -> Vec<(Timestamp, u64, usize)> {
+fn shape(entries: &[CaptureEntry]) -> Vec<(Timestamp, u64, usize)> {
     let length = |happening: &Happening| if let Happening::Data(bytes) = happening { bytes.len() } else { 0 };
     entries.iter().map(|entry| (entry.at, entry.connection, length(&entry.happening))).collect()
 }
@@ -130,13 +131,17 @@ fn config_of(layout: &str) -> String {
 }
 
 /// The bytes in chunks of `length`.
-fn chunks(bytes: &[u8], length: usize) -> Vec<Entry> {
+fn chunks(bytes: &[u8], length: usize) -> Vec<CaptureEntry> {
     let at = Timestamp::parse_rfc3339("2026-01-05T08:00:00Z").unwrap();
-    bytes.chunks(length).map(|chunk| Entry { at, connection: 0, happening: Happening::Data(chunk.to_vec()) }).collect()
+    bytes
+        .chunks(length)
+        .map(|chunk| CaptureEntry { at, connection: 0, happening: Happening::Data(chunk.to_vec()) })
+        .collect()
 }
 
-fn joined(entries: &[Entry]) -> Vec<u8> {
-    let data = |entry: &Entry| if let Happening::Data(bytes) = &entry.happening { bytes.clone() } else { Vec::new() };
+fn joined(entries: &[CaptureEntry]) -> Vec<u8> {
+    let data =
+        |entry: &CaptureEntry| if let Happening::Data(bytes) = &entry.happening { bytes.clone() } else { Vec::new() };
     entries.iter().flat_map(data).collect()
 }
 
@@ -276,9 +281,9 @@ fn where_a_connection_came_from_is_left_out() {
     let config = player::load_config();
     let plan = Plan::compile(&config.integrations[0].realtime.as_ref().unwrap().layout, "UTC").unwrap();
     let at = Timestamp::parse_rfc3339("2026-01-05T08:00:00Z").unwrap();
-    let open = Entry { at, connection: 0, happening: Happening::Open { peer: "10.1.2.3:40000".to_owned() } };
+    let open = CaptureEntry { at, connection: 0, happening: Happening::Open { peer: "10.1.2.3:40000".to_owned() } };
     let (others, _) = pseudonymised(&plan, &[open]);
-    assert_eq!(others, [Entry { at, connection: 0, happening: Happening::Open { peer: String::new() } }]);
+    assert_eq!(others, [CaptureEntry { at, connection: 0, happening: Happening::Open { peer: String::new() } }]);
 }
 
 #[test]
@@ -287,7 +292,7 @@ fn so_much_waits_behind_half_a_record() {
     let plan = Plan::compile(&rtalink::wire::layout::builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
     let mut pseudonymiser = Pseudonymiser::new(plan, Pseudonyms::new(KEY));
     let mut push = |connection, bytes: Vec<u8>| {
-        let entry = Entry { at: Timestamp::from_millis(0), connection, happening: Happening::Data(bytes) };
+        let entry = CaptureEntry { at: Timestamp::from_millis(0), connection, happening: Happening::Data(bytes) };
         pseudonymiser.push(entry, &mut Vec::new())
     };
     push(1, b"301204 20".to_vec()).unwrap();

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use prost::Message as _;
 use rtalink::contract::store::{AgentMemory, Batch, FeedMemory, Message};
-use rtalink::journal::store::{AgentRow, Settings, Store, Sync, Write, open};
+use rtalink::journal::store::{AgentRow, Store, StoreSettings, Sync, Write, open};
 use rtalink::time::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ use crate::support;
 use support::process::output;
 
 fn store(directory: &Path) -> Store {
-    let opened = open(&Settings { directory: directory.into(), sync: Sync::Normal }).unwrap();
+    let opened = open(&StoreSettings { directory: directory.into(), sync: Sync::Normal }).unwrap();
     assert_eq!(opened.incidents, []);
     opened.store
 }

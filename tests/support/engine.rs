@@ -9,13 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtalink::engine::Engine;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::tracker::settings::{FeedMode, Fixed, Settings, SnapshotEnd, Thresholds, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
 /// An engine that has seen nothing: snapshots that end with a repeat, nobody mapped.
 pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
-    let settings = Settings {
+    let settings = TrackerSettings {
         fixed: Fixed { acd: 1, details, mode: FeedMode::Snapshot, snapshot_end: SnapshotEnd::Repeat },
         thresholds: Thresholds {
             snapshot_idle: Duration::from_millis(500),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config::mapping as mapping_files;
 use rtalink::config::model::Integration;
 use rtalink::config::{self, model::Config};
@@ -73,7 +73,7 @@ impl<'a> Player<'a> {
 
     pub(crate) fn play(&mut self, line: &str) {
         let encoding = self.integration.realtime.as_ref().unwrap().layout.encoding;
-        let parse = |line: &str| Entry::parse(line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let parse = |line: &str| CaptureEntry::parse(line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
         if line.contains(RESTART) {
             let at = parse(&line.replace(RESTART, "\"close\":true")).at;
             self.pass_time(at);
@@ -85,7 +85,7 @@ impl<'a> Player<'a> {
         self.play_entry(&entry);
     }
 
-    fn play_entry(&mut self, entry: &Entry) {
+    fn play_entry(&mut self, entry: &CaptureEntry) {
         let mut findings = Vec::new();
         self.replay.play(entry, &mut findings);
         self.conclude(findings);
@@ -113,7 +113,7 @@ impl<'a> Player<'a> {
         let speaks = |player: &Self| player.engine().session().peer().cloned();
         let speaking = speaks(self);
         for connection in std::mem::take(&mut self.connections).into_iter().rev() {
-            self.play_entry(&Entry { at, connection, happening: Happening::Close });
+            self.play_entry(&CaptureEntry { at, connection, happening: Happening::Close });
         }
         assert!(speaking.is_none() || speaks(self).is_none());
         self.look_around(at);

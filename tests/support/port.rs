@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rtalink::integration::worker::WORKER_CHANNEL;
-use rtalink::sources::rta::listener::{self, Feed};
+use rtalink::sources::rta::listener::{self, FeedInputs};
 use rtalink::sources::rta::settings::FeedSettings;
 use rtalink::sources::rta::worker_channel::{self, WorkerReceiver};
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
@@ -29,7 +29,7 @@ impl Port {
         let to_worker = senders.remove(0);
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
-        let feed = Feed {
+        let feed = FeedInputs {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             to_worker,
             metrics: FeedMetrics::new(&metrics, &id),

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use rtalink::config::model::Kafka;
 use rtalink::journal::message::{Batch, Message};
-use rtalink::journal::send_window::Limits;
+use rtalink::journal::send_window::WindowLimits;
 use rtalink::journal::store;
 use rtalink::journal::{self, Bounds, Journal, LaneStart};
 use rtalink::kafka::Publisher;
-use rtalink::kafka::observer::{Observer, Unobserved};
+use rtalink::kafka::observer::{Observer, UnobservedProducer};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -40,29 +40,29 @@ pub(crate) fn publisher(kafka: &Kafka, integration: &str) -> (Publisher, TempDir
 
 /// Starts it on a store that may have been used before.
 pub(crate) fn publisher_in(folder: &Path, kafka: &Kafka, integration: &str) -> Publisher {
-    observed_in(folder, kafka, integration, Arc::new(Unobserved))
+    observed_in(folder, kafka, integration, Arc::new(UnobservedProducer))
 }
 
 /// The same with somebody who looks on.
 pub(crate) fn observed_in(folder: &Path, kafka: &Kafka, integration: &str, observer: Arc<dyn Observer>) -> Publisher {
-    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration(integration).unwrap();
     let lanes = [LaneStart { integration: integration.into(), stored, keeps_events: false }];
-    let window = Limits { messages: kafka.queue_events, bytes: Limits::DEFAULT_BYTES };
+    let window = WindowLimits { messages: kafka.queue_events, bytes: WindowLimits::DEFAULT_BYTES };
     let bounds = Bounds { journal_bytes: 1 << 30, window };
-    let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::Unobserved)).unwrap();
+    let journal = Journal::start(store, &lanes, bounds, Arc::new(journal::UnobservedStore)).unwrap();
     Publisher::start(kafka, None, journal, |_| Arc::clone(&observer)).unwrap()
 }
 
 /// Id of the store in a folder that nobody uses at the moment.
 pub(crate) fn store_id(folder: &Path) -> Uuid {
-    store::open(&store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal }).unwrap().store.id()
+    store::open(&store::StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal }).unwrap().store.id()
 }
 
 /// The same, and the runs that have counted the journal of an integration, as text.
 pub(crate) fn runs(folder: &Path, integration: &str) -> (Uuid, String) {
-    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let number = store.integration(integration).unwrap().number;
     (store.id(), store.lineage(number).to_string())

@@ -1,7 +1,7 @@
 //! `[layout.NAME]`.
 
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{FieldStyle, Framing, LayoutSpec, Place};
+use crate::wire::layout::{FieldPlace, FieldStyle, Framing, LayoutSpec};
 use crate::wire::states::Mode;
 
 use super::*;
@@ -297,6 +297,6 @@ fn a_layout_as_it_is_written() {
          skills = { columns = [{ field = \"skill\", at = 0, width = 4 }, { field = \"-\", at = 4, width = 1 }], repeat = \"rest\" }",
     );
     assert_eq!((fixed.fields, fixed.framing), (FieldStyle::FixedWidth, Framing::Length(64)));
-    assert_eq!(fixed.columns[1].place, Some(Place { at: 8, width: 6 }));
+    assert_eq!(fixed.columns[1].place, Some(FieldPlace { at: 8, width: 6 }));
     assert_eq!(fixed.skills.unwrap().at, Some(14));
 }

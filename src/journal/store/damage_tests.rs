@@ -13,7 +13,7 @@ use super::*;
 /// All that a store says.
 #[derive(Debug, PartialEq)]
 struct Content {
-    integrations: Vec<(StoredIntegration, Vec<Row>, Vec<Vec<u8>>)>,
+    integrations: Vec<(StoredIntegration, Vec<JournalRow>, Vec<Vec<u8>>)>,
     mapping: Vec<Option<(u64, u64)>>,
 }
 

@@ -16,14 +16,14 @@ use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
 use super::commit::{self, Released, Write};
-use super::erase::Written;
+use super::erase::WrittenPages;
 use super::error::StoreError;
-use super::lock::{Counted, Lock};
+use super::lock::{CommitCount, Lock};
 use super::mapping::MappingVersion;
-use super::reader::Reader;
+use super::reader::StoreReader;
 use super::rows::{self, IntegrationRow, StoreNumber};
 use super::run::Lineage;
-use super::{DATABASE, Settings, mapping, meta, space};
+use super::{DATABASE, StoreSettings, mapping, meta, space};
 
 /// How long a statement waits for another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
@@ -36,11 +36,11 @@ pub const MOST_LOG: u64 = 32 * 1024 * 1024;
 
 /// Where the database is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum StoreLocation {
     /// In the directory; the lock is held as long.
-    Directory { settings: Settings, lock: Lock },
+    Directory { settings: StoreSettings, lock: Lock },
     /// In memory, under this name for other connections of the process.
-    Memory { uri: String, settings: Settings },
+    Memory { uri: String, settings: StoreSettings },
 }
 
 /// Ends the waiting of a store for other programs that have its file.
@@ -63,14 +63,14 @@ impl Hurry {
 pub struct Store {
     // The order matters: the connection is closed before the lock is released.
     pub(super) connection: Connection,
-    pub(super) place: Place,
+    pub(super) place: StoreLocation,
     pub(super) id: Uuid,
     /// The id of this opening.
     pub(super) run: Uuid,
     pub(super) commits: u64,
     pub(super) hurry: Hurry,
     /// `Some` while a sweep is in progress.
-    pub(super) written: Option<Written>,
+    pub(super) written: Option<WrittenPages>,
 }
 
 /// What is known of an integration.
@@ -125,7 +125,7 @@ impl Store {
 
     /// False: it lives in memory, because the directory cannot be written.
     pub fn is_durable(&self) -> bool {
-        matches!(self.place, Place::Directory { .. })
+        matches!(self.place, StoreLocation::Directory { .. })
     }
 
     /// Returns the ids of all integrations that have a row.
@@ -256,13 +256,13 @@ impl Store {
     /// Returns an error while the disk has so little room that the journal must not grow. Deleting from it is still possible.
     pub fn shortage(&self) -> Option<StoreError> {
         match &self.place {
-            Place::Directory { settings, .. } => {
+            StoreLocation::Directory { settings, .. } => {
                 let pragma = |name: &str| self.connection.query_row(name, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
                 let inside =
                     || pragma("PRAGMA freelist_count").saturating_mul(pragma("PRAGMA page_size")).unsigned_abs();
                 space::shortage(&settings.directory, inside).map(StoreError::Full)
             }
-            Place::Memory { .. } => None,
+            StoreLocation::Memory { .. } => None,
         }
     }
 
@@ -271,14 +271,16 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn reader(&self) -> Result<Reader, StoreError> {
+    pub fn reader(&self) -> Result<StoreReader, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &self.place {
-            Place::Directory { settings, .. } => Connection::open_with_flags(settings.directory.join(DATABASE), flags)?,
-            Place::Memory { uri, .. } => Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?,
+            StoreLocation::Directory { settings, .. } => {
+                Connection::open_with_flags(settings.directory.join(DATABASE), flags)?
+            }
+            StoreLocation::Memory { uri, .. } => Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?,
         };
         connection.busy_timeout(BUSY)?;
-        Ok(Reader { connection })
+        Ok(StoreReader { connection })
     }
 
     /// Returns the version of an integration's mapping and the digest of its content.
@@ -343,8 +345,8 @@ impl Store {
         transaction.commit()?;
         fail_point::reach(fail_point::AFTER_STORE_COMMIT);
         self.commits = commits;
-        if let Place::Directory { lock, .. } = &self.place {
-            lock.count(Counted { id: self.id, commits });
+        if let StoreLocation::Directory { lock, .. } = &self.place {
+            lock.count(CommitCount { id: self.id, commits });
         }
         Ok(result)
     }
@@ -379,8 +381,8 @@ impl Store {
 
     pub(super) fn wal(&self) -> Option<PathBuf> {
         match &self.place {
-            Place::Directory { settings, .. } => Some(log(&settings.directory)),
-            Place::Memory { .. } => None,
+            StoreLocation::Directory { settings, .. } => Some(log(&settings.directory)),
+            StoreLocation::Memory { .. } => None,
         }
     }
 }

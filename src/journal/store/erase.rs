@@ -26,9 +26,9 @@ use crate::telemetry::targets::JOURNAL;
 
 use super::database::Store;
 use super::error::StoreError;
-use super::log::Log;
+use super::log::WriteAheadLog;
 use super::meta;
-use super::scrub::{self, Format};
+use super::scrub::{self, PageFormat};
 
 /// Pages that are looked at in one transaction: 2 MiB.
 const PORTION: u32 = 512;
@@ -67,18 +67,18 @@ impl Default for Sweep {
 
 /// What was written while a sweep is in progress.
 #[derive(Debug)]
-pub(super) struct Written {
-    log: Log,
+pub(super) struct WrittenPages {
+    log: WriteAheadLog,
     pages: BTreeSet<u32>,
     /// The log could not be read: what else was written is unknown.
     is_unknown: bool,
 }
 
-impl Written {
+impl WrittenPages {
     fn since_now(log: PathBuf, connection: &Connection) -> Result<Self, StoreError> {
         // A checkpoint, however far it gets, says how many frames of the log are committed.
         let committed: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?;
-        let log = Log::begin(log, u64::try_from(committed).unwrap_or(0))
+        let log = WriteAheadLog::begin(log, u64::try_from(committed).unwrap_or(0))
             .map_err(|error| StoreError::Io(error.to_string()))?;
         Ok(Self { log, pages: BTreeSet::new(), is_unknown: false })
     }
@@ -115,7 +115,7 @@ impl Store {
         if sweep.next == 1 || self.written.as_ref().is_none_or(|written| written.is_unknown) {
             fail_point::reach(fail_point::BEFORE_ERASE);
             sweep.next = 1;
-            self.written = Some(Written::since_now(log, &self.connection)?);
+            self.written = Some(WrittenPages::since_now(log, &self.connection)?);
         }
         let pages: u32 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let again = self.written.as_ref().map(|written| written.pages.clone()).unwrap_or_default();
@@ -176,7 +176,7 @@ enum Use {
 
 /// The pages of a database, within a transaction.
 struct Pages<'a> {
-    format: Format,
+    format: PageFormat,
     count: u32,
     /// Free pages that list others.
     lists: HashSet<u32>,
@@ -190,7 +190,7 @@ impl<'a> Pages<'a> {
     fn of(connection: &'a Connection) -> Result<Self, StoreError> {
         let count = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let mut pages = Self {
-            format: Format { page: 0, usable: 0 },
+            format: PageFormat { page: 0, usable: 0 },
             count,
             lists: HashSet::new(),
             map: RefCell::default(),
@@ -199,7 +199,7 @@ impl<'a> Pages<'a> {
         };
         let header = pages.read(1)?;
         let reserved: usize = header.get(20).copied().unwrap_or_default().into();
-        pages.format = Format { page: header.len(), usable: header.len().saturating_sub(reserved) };
+        pages.format = PageFormat { page: header.len(), usable: header.len().saturating_sub(reserved) };
         if scrub::number32(&header, 52)? == 0 {
             return Err(StoreError::Other("its file does not say what its pages are for".to_owned()));
         }

@@ -14,7 +14,7 @@ use super::*;
 fn figures() {
     for sync in [Sync::Full, Sync::Normal] {
         let folder = TempDir::new_in("target").unwrap();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
+        let mut store = open(&StoreSettings { directory: folder.path().into(), sync }).unwrap().store;
         let number = store.integration("one").unwrap().number;
         let content: Vec<u8> = (0..64 * 1024_u32).map(|k| k.to_le_bytes()[0]).collect();
         let mut times: Vec<_> = (0..1_000)
@@ -60,7 +60,7 @@ fn figures() {
         println!("{sync:?}: check of pages {:?}", begin.elapsed());
         drop(store);
         let begin = Instant::now();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
+        let mut store = open(&StoreSettings { directory: folder.path().into(), sync }).unwrap().store;
         let size = fs::metadata(folder.path().join(DATABASE)).unwrap().len();
         println!("{sync:?}: open {:?}, {size} bytes", begin.elapsed());
         let content = vec![1; 1024 * 1024];
@@ -69,7 +69,7 @@ fn figures() {
         }
         drop(store);
         let begin = Instant::now();
-        let mut store = open(&Settings { directory: folder.path().into(), sync }).unwrap().store;
+        let mut store = open(&StoreSettings { directory: folder.path().into(), sync }).unwrap().store;
         println!("{sync:?}: open with 512 MiB in the journal {:?}", begin.elapsed());
         let begin = Instant::now();
         store.integration("one").unwrap();

@@ -26,7 +26,7 @@ const COUNT_LENGTH: usize = 128;
 
 /// Commits that a store had when the line was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct CommitCount {
     pub(super) id: Uuid,
     pub(super) commits: u64,
 }
@@ -67,12 +67,12 @@ impl Lock {
         Ok(Self { file })
     }
 
-    pub(super) fn counted(&self) -> Option<Counted> {
+    pub(super) fn counted(&self) -> Option<CommitCount> {
         counted(&self.file)
     }
 
     /// Writes the count. It is only an aid: the store works even if it cannot be written.
-    pub(super) fn count(&self, counted: Counted) {
+    pub(super) fn count(&self, counted: CommitCount) {
         let text = format!("commits {:020} of {}", counted.commits, counted.id);
         let line = format!("{text} check {:08x}\n", Checksum::default().bytes(text.as_bytes()).finish());
         if let Err(error) = self.file.write_all_at(line.as_bytes(), COUNT_OFFSET) {
@@ -91,7 +91,7 @@ pub(super) fn holder(directory: &Path) -> Option<Option<u32>> {
 }
 
 /// Returns what the lock file in `directory` counts.
-pub(super) fn counted_in(directory: &Path) -> Option<Counted> {
+pub(super) fn counted_in(directory: &Path) -> Option<CommitCount> {
     counted(&File::open(directory.join(FILE)).ok()?)
 }
 
@@ -99,14 +99,14 @@ fn pid(file: &File) -> Option<u32> {
     line(file, 0, 32)?.strip_prefix("pid ")?.trim().parse().ok()
 }
 
-fn counted(file: &File) -> Option<Counted> {
+fn counted(file: &File) -> Option<CommitCount> {
     let line = line(file, COUNT_OFFSET, COUNT_LENGTH)?;
     let (text, check) = line.split_once(" check ")?;
     if i64::from_str_radix(check, 16).ok()? != Checksum::default().bytes(text.as_bytes()).finish() {
         return None;
     }
     let (commits, id) = text.strip_prefix("commits ")?.split_once(" of ")?;
-    Some(Counted { id: id.parse().ok()?, commits: commits.parse().ok()? })
+    Some(CommitCount { id: id.parse().ok()?, commits: commits.parse().ok()? })
 }
 
 fn line(file: &File, offset: u64, length: usize) -> Option<String> {

@@ -18,13 +18,13 @@ const FRAME_HEADER: u64 = 24;
 
 /// How far the log has been read.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct WriteAheadLog {
     file: PathBuf,
     salt: [u8; 8],
     frames: u64,
 }
 
-impl Log {
+impl WriteAheadLog {
     /// Begins at a point where so many frames are committed.
     ///
     /// # Errors
@@ -104,11 +104,11 @@ mod tests {
         let log = folder.path().join("a.db-wal");
         let committed =
             || -> i64 { connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1)).unwrap() };
-        let mut seen = Log::begin(log.clone(), committed().unsigned_abs()).unwrap();
+        let mut seen = WriteAheadLog::begin(log.clone(), committed().unsigned_abs()).unwrap();
         assert_eq!(seen.take_written(true).unwrap(), [0; 0]);
         run("BEGIN; UPDATE t SET v = randomblob(3000); ROLLBACK");
         assert!(seen.take_written(false).unwrap().len() > 20, "they stand in the log");
-        let mut begun = Log::begin(log, committed().unsigned_abs()).unwrap();
+        let mut begun = WriteAheadLog::begin(log, committed().unsigned_abs()).unwrap();
         run("UPDATE t SET v = randomblob(3000) WHERE rowid = 1");
         for log in [&mut seen, &mut begun] {
             assert!(!log.take_written(true).unwrap().is_empty());

@@ -56,8 +56,8 @@ pub use error::{Incident, OpenError, StoreError};
 pub use inspect::{InspectError, InspectedIntegration, Inspection, inspect};
 pub use mapping::MappingVersion;
 pub use open::{Opened, open, open_in_memory};
-pub use place::{Finding, probe};
-pub use reader::{Reader, Row};
+pub use place::{ProbeFinding, probe};
+pub use reader::{JournalRow, StoreReader};
 pub use rows::StoreNumber;
 pub use run::Lineage;
 pub use schema::FORMAT;
@@ -67,7 +67,7 @@ pub use verify::verify;
 
 /// Where the store is, and how it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct StoreSettings {
     /// Created when missing.
     pub directory: PathBuf,
     /// What a commit survives.

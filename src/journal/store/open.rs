@@ -15,13 +15,13 @@ use uuid::Uuid;
 use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
-use super::database::{BUSY, Hurry, Place, Store};
+use super::database::{BUSY, Hurry, Store, StoreLocation};
 use super::error::{Incident, OpenError, StoreError};
-use super::lock::{Counted, Lock, LockError};
+use super::lock::{CommitCount, Lock, LockError};
 use super::mapping::{self, Legacy};
 use super::rows::IntegrationRow;
 use super::schema::{self, STEPS};
-use super::{DATABASE, Settings, Sync, meta, place, quarantine};
+use super::{DATABASE, StoreSettings, Sync, meta, place, quarantine};
 
 /// A store, and what happened on the way.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Opened {
 /// # Errors
 /// [`OpenError::Locked`] while another process has it, [`OpenError::Newer`] for a file of a newer program,
 /// [`OpenError::NotOurs`] where the directory cannot be created or is not ours.
-pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
+pub fn open(settings: &StoreSettings) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
     let refused = |error: &io::Error| place::is_not_ours(error).then(|| place::not_ours(directory, error));
     if let Err(error) = place::make(directory) {
@@ -68,12 +68,12 @@ pub fn open(settings: &Settings) -> Result<Opened, OpenError> {
 ///
 /// # Errors
 /// [`OpenError::NoMemory`].
-pub fn open_in_memory(settings: &Settings) -> Result<Opened, OpenError> {
+pub fn open_in_memory(settings: &StoreSettings) -> Result<Opened, OpenError> {
     Ok(Opened { incidents: Vec::new(), ..in_memory(settings, String::new())? })
 }
 
 /// Sets the file in the directory aside and begins a new one.
-pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened, OpenError> {
+pub(super) fn anew(settings: &StoreSettings, lock: Lock, why: &str) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
     let kept_as = match quarantine::database(directory) {
         Ok(kept_as) => kept_as,
@@ -88,7 +88,7 @@ pub(super) fn anew(settings: &Settings, lock: Lock, why: &str) -> Result<Opened,
 }
 
 /// Opens a store in memory, for as long as the process lives.
-pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, OpenError> {
+pub(super) fn in_memory(settings: &StoreSettings, why: String) -> Result<Opened, OpenError> {
     let incident = Incident::NotWritable { directory: settings.directory.clone(), why };
     // Connections of this process share a database with such a name. SQLite bounds it to 1 GiB: beyond that it is full.
     let uri = format!("file:/rtalink-{}?vfs=memdb", process_unique());
@@ -100,7 +100,7 @@ pub(super) fn in_memory(settings: &Settings, why: String) -> Result<Opened, Open
             Ok(connection)
         })
         .and_then(|connection| {
-            let place = Place::Memory { uri, settings: settings.clone() };
+            let place = StoreLocation::Memory { uri, settings: settings.clone() };
             Ok(begin(connection, place, Origin::Quarantined, &Legacy::read(&settings.directory))?.0)
         });
     match made {
@@ -120,8 +120,8 @@ impl Store {
         let Self { connection, place, .. } = self;
         drop(connection);
         match place {
-            Place::Directory { settings, lock } => anew(&settings, lock, why),
-            Place::Memory { settings, .. } => in_memory(&settings, why.to_owned()),
+            StoreLocation::Directory { settings, lock } => anew(&settings, lock, why),
+            StoreLocation::Memory { settings, .. } => in_memory(&settings, why.to_owned()),
         }
     }
 
@@ -133,7 +133,7 @@ impl Store {
     pub fn leave_and_open_in_memory(self, why: &str) -> Result<Opened, OpenError> {
         let Self { connection, place, .. } = self;
         drop(connection);
-        let (Place::Directory { settings, .. } | Place::Memory { settings, .. }) = place;
+        let (StoreLocation::Directory { settings, .. } | StoreLocation::Memory { settings, .. }) = place;
         in_memory(&settings, why.to_owned())
     }
 }
@@ -141,7 +141,7 @@ impl Store {
 /// Where the content of a connection comes from.
 enum Origin {
     /// From the file that was there; the lock file had counted this.
-    Kept(Option<Counted>),
+    Kept(Option<CommitCount>),
     /// There was one, and it is gone.
     Quarantined,
 }
@@ -205,7 +205,7 @@ fn with(opened: Result<Opened, OpenError>, mut before: Vec<Incident>) -> Result<
 ///
 /// # Errors
 /// When the file cannot be read, which says nothing about its content.
-pub(super) fn damage(directory: &Path, counted: Option<Counted>) -> io::Result<Option<String>> {
+pub(super) fn damage(directory: &Path, counted: Option<CommitCount>) -> io::Result<Option<String>> {
     let damaged = |why: &str| Ok(Some(why.to_owned()));
     let mut header = Vec::new();
     match File::open(directory.join(DATABASE)).and_then(|file| file.take(100).read_to_end(&mut header)) {
@@ -284,7 +284,7 @@ fn newer_contents(connection: &Connection) -> Option<Newer> {
 }
 
 fn in_directory(
-    settings: &Settings,
+    settings: &StoreSettings,
     lock: Lock,
     connection: Connection,
     origin: Origin,
@@ -292,7 +292,7 @@ fn in_directory(
 ) -> Result<Opened, OpenError> {
     let directory = &settings.directory;
     let legacy = Legacy::read(directory);
-    let place = Place::Directory { settings: settings.clone(), lock };
+    let place = StoreLocation::Directory { settings: settings.clone(), lock };
     let begun = configure(&connection, settings.sync).and_then(|()| begin(connection, place, origin, &legacy));
     let store = match begun {
         Ok((store, incident)) => {
@@ -326,7 +326,7 @@ fn configure(connection: &Connection, sync: Sync) -> Result<(), StoreError> {
 /// Makes the first commit on a connection.
 fn begin(
     connection: Connection,
-    place: Place,
+    place: StoreLocation,
     origin: Origin,
     legacy: &Legacy,
 ) -> Result<(Store, Option<Incident>), StoreError> {
@@ -343,7 +343,7 @@ fn begin(
         Origin::Quarantined => (true, None),
         Origin::Kept(counted) => {
             // With no store there, any count is from one that is gone.
-            let is_same = |counted: &Counted| commits.is_none() || counted.id == id;
+            let is_same = |counted: &CommitCount| commits.is_none() || counted.id == id;
             let expected = counted.filter(is_same).map(|counted| counted.commits).filter(|&commits| commits > found);
             (false, expected.map(|expected| Incident::RolledBack { found, expected }))
         }

@@ -21,7 +21,7 @@ const PROBE: &str = ".writable-";
 
 /// What [`probe`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ProbeFinding {
     /// The service would refuse to start.
     Refused(String),
     /// It would start with a store in memory, not ready.
@@ -112,8 +112,8 @@ pub(super) fn not_ours(directory: &Path, error: &io::Error) -> OpenError {
 }
 
 /// Checks whether a store can be opened in `directory`; leaves nothing there.
-pub fn probe(directory: &Path) -> Option<Finding> {
-    let refused = |why: &dyn std::fmt::Display| Finding::Refused(message(directory, &why.to_string()));
+pub fn probe(directory: &Path) -> Option<ProbeFinding> {
+    let refused = |why: &dyn std::fmt::Display| ProbeFinding::Refused(message(directory, &why.to_string()));
     // The part of it that exists: the directory, or the folder in which it would be created.
     let mut there = directory;
     while let Err(error) = there.symlink_metadata() {
@@ -141,16 +141,16 @@ pub fn probe(directory: &Path) -> Option<Finding> {
     let written = tried.and_then(|()| if database.exists() { Ok(writable()?) } else { Ok(()) });
     match written {
         Err(error) if is_not_ours(&error) => return Some(refused(&error)),
-        Err(error) => return Some(Finding::InMemory(error.to_string())),
+        Err(error) => return Some(ProbeFinding::InMemory(error.to_string())),
         Ok(()) => {}
     }
     if let Some(pid) = lock::holder(directory) {
-        return Some(Finding::Held(pid));
+        return Some(ProbeFinding::Held(pid));
     }
     if let Err(error @ InspectError::Newer { .. }) = inspect::ReadOnly::open(directory) {
-        return Some(Finding::Refused(error.to_string()));
+        return Some(ProbeFinding::Refused(error.to_string()));
     }
-    space::shortage(there, || 0).map(Finding::InMemory)
+    space::shortage(there, || 0).map(ProbeFinding::InMemory)
 }
 
 #[cfg(test)]
@@ -160,10 +160,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::journal::store::{Opened, Settings, Sync, open, open_in_memory};
+    use crate::journal::store::{Opened, StoreSettings, Sync, open, open_in_memory};
 
-    fn settings(directory: &Path) -> Settings {
-        Settings { directory: directory.into(), sync: Sync::Normal }
+    fn settings(directory: &Path) -> StoreSettings {
+        StoreSettings { directory: directory.into(), sync: Sync::Normal }
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         for directory in cases {
             let found = probe(&directory);
             assert!(
-                matches!(&found, Some(Finding::Refused(why)) if why.contains("cannot be used")),
+                matches!(&found, Some(ProbeFinding::Refused(why)) if why.contains("cannot be used")),
                 "{directory:?}: {found:?}"
             );
             let refused = open(&settings(&directory));
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(probe(&directory), None);
         assert!(!folder.path().join("a").exists());
         let store = open(&settings(&directory)).unwrap().store;
-        assert_eq!(probe(&directory), Some(Finding::Held(Some(std::process::id()))));
+        assert_eq!(probe(&directory), Some(ProbeFinding::Held(Some(std::process::id()))));
         drop(store);
         assert_eq!(probe(&directory), None);
     }

@@ -12,13 +12,13 @@ use super::rows::{self, StoreNumber, signed, unsigned};
 
 /// Reads rows of the journal; see [`super::Store::reader`].
 #[derive(Debug)]
-pub struct Reader {
+pub struct StoreReader {
     pub(super) connection: Connection,
 }
 
 /// A row of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct JournalRow {
     /// Position of its first message.
     pub first: u64,
     /// Messages in it.
@@ -29,20 +29,25 @@ pub struct Row {
     pub content: Vec<u8>,
 }
 
-impl Row {
+impl JournalRow {
     /// The position after its last message.
     pub fn end(&self) -> u64 {
         self.first.saturating_add(self.count.into())
     }
 }
 
-impl Reader {
+impl StoreReader {
     /// Rows that end after position `from`, in order: as many as fit into `most_bytes`, but at least one if there is one.
     /// They end before a row that is not as it was written.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the first one is not as it was written.
-    pub fn batches(&self, integration: StoreNumber, from: u64, most_bytes: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn batches(
+        &self,
+        integration: StoreNumber,
+        from: u64,
+        most_bytes: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
         let mut found = Vec::new();
         let mut bytes = 0_usize;
         let visited = visit(&self.connection, integration, from, &mut |row| {
@@ -68,7 +73,7 @@ impl Reader {
         integration: StoreNumber,
         from: u64,
         most_bytes: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<JournalRow>, StoreError> {
         let mut from = from;
         loop {
             match self.batches(integration, from, most_bytes) {
@@ -98,7 +103,7 @@ pub(super) fn visit(
     connection: &Connection,
     integration: StoreNumber,
     from: u64,
-    take: &mut dyn FnMut(Row) -> bool,
+    take: &mut dyn FnMut(JournalRow) -> bool,
 ) -> Result<(), StoreError> {
     // A row that begins before `from` may end after it: there is at most one, the last that begins there.
     let mut statement = connection.prepare(
@@ -116,8 +121,12 @@ pub(super) fn visit(
             return Err(StoreError::Corrupt(format!("table journal: the checksum of position {first} is wrong")));
         }
         let count = u32::try_from(count).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let row =
-            Row { first: unsigned(first)?, count, written_at: Timestamp::from_micros(at), content: content.into() };
+        let row = JournalRow {
+            first: unsigned(first)?,
+            count,
+            written_at: Timestamp::from_micros(at),
+            content: content.into(),
+        };
         if row.first < end {
             return Err(StoreError::Corrupt(format!("table journal: position {first} stands in two rows")));
         }

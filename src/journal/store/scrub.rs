@@ -11,7 +11,7 @@ use super::error::StoreError;
 
 /// The layout of a file's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Format {
+pub(super) struct PageFormat {
     /// Bytes of a page.
     pub(super) page: usize,
     /// Bytes of it that SQLite uses.
@@ -27,7 +27,7 @@ const BLOCK_HEADER: usize = 4;
 
 /// A content that does not fit on its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Overflow {
+pub(super) struct OverflowPages {
     /// Bytes on overflow pages.
     pub(super) bytes: usize,
     /// The first of these pages.
@@ -38,7 +38,7 @@ pub(super) struct Overflow {
 struct Cell {
     at: usize,
     length: usize,
-    overflow: Option<Overflow>,
+    overflow: Option<OverflowPages>,
 }
 
 fn wrong(what: &str) -> StoreError {
@@ -132,7 +132,7 @@ impl Kind {
         end += local;
         let mut overflow = None;
         if local < content {
-            overflow = Some(Overflow { bytes: content - local, first: number32(page, end)? });
+            overflow = Some(OverflowPages { bytes: content - local, first: number32(page, end)? });
             end += NEXT;
         }
         Ok(Cell { at, length: (end - at).max(SHORTEST_CELL), overflow })
@@ -148,13 +148,13 @@ fn cells(page: &[u8], usable: usize) -> Result<Vec<Cell>, StoreError> {
 }
 
 /// Returns the contents of a tree's page that continue elsewhere.
-pub(super) fn overflows(page: &[u8], format: Format) -> Result<Vec<Overflow>, StoreError> {
+pub(super) fn overflows(page: &[u8], format: PageFormat) -> Result<Vec<OverflowPages>, StoreError> {
     Ok(cells(page, format.usable)?.into_iter().filter_map(|cell| cell.overflow).collect())
 }
 
 /// Zeroes what a tree's page does not use. True if that was anything.
-pub(super) fn tree(page: &mut [u8], format: Format) -> Result<bool, StoreError> {
-    let Format { usable, .. } = format;
+pub(super) fn tree(page: &mut [u8], format: PageFormat) -> Result<bool, StoreError> {
+    let PageFormat { usable, .. } = format;
     let kind = Kind::of(page)?;
     let pointers_end = kind.header() + 2 * number16(page, 3)?;
     // What is used: from where to where.
@@ -196,14 +196,14 @@ pub(super) fn behind(page: &mut [u8], at: usize) -> Result<bool, StoreError> {
 }
 
 /// Returns how many bytes are used of the last page of such an overflow, which is the `pages`-th.
-pub(super) fn used_of_last(overflow: Overflow, pages: usize, format: Format) -> Result<usize, StoreError> {
+pub(super) fn used_of_last(overflow: OverflowPages, pages: usize, format: PageFormat) -> Result<usize, StoreError> {
     let full = (pages - 1) * (format.usable - NEXT);
     let rest = overflow.bytes.checked_sub(full).filter(|rest| (1..=format.usable - NEXT).contains(rest));
     rest.map(|rest| NEXT + rest).ok_or_else(|| wrong("a content has another length than its pages"))
 }
 
 /// Returns how many bytes are used of a page that lists free pages.
-pub(super) fn used_of_list(page: &[u8], format: Format) -> Result<usize, StoreError> {
+pub(super) fn used_of_list(page: &[u8], format: PageFormat) -> Result<usize, StoreError> {
     let count = usize::try_from(number32(page, 4)?).unwrap_or(usize::MAX);
     let used = count.saturating_mul(4).saturating_add(8);
     if used <= format.usable { Ok(used) } else { Err(wrong("it lists more free pages than it can")) }

@@ -16,8 +16,8 @@ use super::*;
 
 pub(super) const AT: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
-pub(super) fn settings(directory: &Path) -> Settings {
-    Settings { directory: directory.into(), sync: Sync::Normal }
+pub(super) fn settings(directory: &Path) -> StoreSettings {
+    StoreSettings { directory: directory.into(), sync: Sync::Normal }
 }
 
 fn opened(directory: &Path) -> Opened {
@@ -40,11 +40,11 @@ pub(super) fn batch(integration: StoreNumber, first: u64, content: &[u8]) -> Wri
     Write::Batch { integration, first, count: 10, written_at: AT, content }
 }
 
-pub(super) fn contents(store: &Store, number: StoreNumber) -> Result<Vec<Row>, StoreError> {
+pub(super) fn contents(store: &Store, number: StoreNumber) -> Result<Vec<JournalRow>, StoreError> {
     let reader = store.reader()?;
-    let mut contents: Vec<Row> = Vec::new();
+    let mut contents: Vec<JournalRow> = Vec::new();
     loop {
-        let rows = reader.batches(number, contents.last().map_or(0, Row::end), usize::MAX)?;
+        let rows = reader.batches(number, contents.last().map_or(0, JournalRow::end), usize::MAX)?;
         if rows.is_empty() {
             return Ok(contents);
         }
@@ -104,7 +104,7 @@ fn what_is_committed_is_there_after_reopening() {
     assert_eq!(known, expected);
     assert_eq!(memories(&store, known.number).unwrap(), [agent(1).memory, agent(2).memory]);
     let rows = contents(&store, known.number).unwrap();
-    let row = |first, content: &[u8]| Row { first, count: 10, written_at: AT, content: content.into() };
+    let row = |first, content: &[u8]| JournalRow { first, count: 10, written_at: AT, content: content.into() };
     assert_eq!(rows, [row(0, b"first"), row(10, b"second")]);
     assert_eq!(store.mapping_version("avaya-1").unwrap(), Some((7, u64::MAX)));
     assert_eq!(store.mapping_version("avaya-2").unwrap(), None);
@@ -181,7 +181,7 @@ fn a_full_disk_loses_nothing() {
 fn both_sides_can_go_to_a_thread() {
     fn is_send<T: Send>() {}
     is_send::<Store>();
-    is_send::<Reader>();
+    is_send::<StoreReader>();
 }
 
 /// Rows that end after a position, bounded by bytes.

@@ -12,7 +12,7 @@ use crate::contract::store::{AgentMemory, Batch, FeedMemory};
 
 use super::error::StoreError;
 use super::inspect::{InspectError, ReadOnly};
-use super::reader::Row;
+use super::reader::JournalRow;
 use super::rows::IntegrationRow;
 use super::schema::{self, STEPS};
 use super::{database, lock, mapping, meta, reader};
@@ -103,7 +103,7 @@ fn integration(connection: &Connection, row: &IntegrationRow, findings: &mut Fin
     findings.0.extend(told);
 }
 
-fn content(id: &str, row: &Row) -> Option<String> {
+fn content(id: &str, row: &JournalRow) -> Option<String> {
     match Batch::decode(&*row.content) {
         Ok(batch) if batch.messages.len() as u64 == u64::from(row.count) => None,
         Ok(batch) => {

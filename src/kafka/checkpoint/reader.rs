@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::config::model::Kafka;
 use crate::config::topics::Topic;
 use crate::kafka::client::{self, Quiet, settings};
-use crate::kafka::diagnosis::{Known, Right, is_about_groups};
+use crate::kafka::diagnosis::{KnownAs, Right, is_about_groups};
 use crate::kafka::partition;
 
 use super::{Checkpoint, Found, Ours, ReadError};
@@ -26,17 +26,17 @@ const OPEN_WAIT: Duration = Duration::from_millis(10);
 const SPANS: [i64; 3] = [1_000, 50_000, i64::MAX];
 
 /// Reads the topic once.
-pub(super) struct Reader<'a> {
+pub(super) struct CheckpointReader<'a> {
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
     topic: &'a str,
-    known: Known,
+    known: KnownAs,
     begun: Instant,
     timeout: Duration,
     is_stopped: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> CheckpointReader<'a> {
     /// Creates the clients; Kafka itself need not be reachable.
     pub(super) fn open(
         servers: &str,
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
             committed: consumer(servers, &kafka.properties, "read_committed").map_err(failed)?,
             uncommitted: consumer(servers, &kafka.properties, "read_uncommitted").map_err(failed)?,
             topic,
-            known: Known::by(&kafka.properties),
+            known: KnownAs::by(&kafka.properties),
             begun: Instant::now(),
             timeout,
             is_stopped,

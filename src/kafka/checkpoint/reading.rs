@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::model::Kafka;
 use crate::kafka::client;
 
-use super::reader::Reader;
+use super::reader::CheckpointReader;
 use super::{Checkpoint, Ours};
 
 /// How much longer than a transaction may last to wait for an open one.
@@ -98,7 +98,7 @@ pub fn read(
     integration: &str,
     timeout: Duration,
 ) -> Result<Option<Checkpoint>, ReadError> {
-    let reader = Reader::open(servers, kafka, timeout, &|| false)?;
+    let reader = CheckpointReader::open(servers, kafka, timeout, &|| false)?;
     Ok(reader.find(integration, None, false)?.last)
 }
 
@@ -117,10 +117,10 @@ pub(in crate::kafka) fn read_settled(
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Found, ReadError> {
     let patience = client::longest_transaction(kafka) + SETTLED_MARGIN;
-    let reader = Reader::open(servers, kafka, patience, is_stopped)?;
+    let reader = CheckpointReader::open(servers, kafka, patience, is_stopped)?;
     match reader.find(integration, Some(ours), true) {
         Err(ReadError::Unsettled { topic, waited }) => {
-            let reader = Reader::open(servers, kafka, patience, is_stopped)?;
+            let reader = CheckpointReader::open(servers, kafka, patience, is_stopped)?;
             reader.hanging(integration, ours)?.ok_or(ReadError::Unsettled { topic, waited })
         }
         found => found,

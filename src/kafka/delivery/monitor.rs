@@ -1,7 +1,7 @@
 //! The health of Kafka as one integration's producers see it, kept when they are replaced.
 //!
 //! Policy: every error is counted, repeats are logged once a minute, and the last cause stays in the health body. What is wrong
-//! for longer than a moment is a [`Condition`]. Cost: at most two locks per report of a success.
+//! for longer than a moment is a [`KafkaCondition`]. Cost: at most two locks per report of a success.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use crate::config::topics::Topics;
 use crate::journal::message::Topic;
 use crate::journal::send_window::Acknowledged;
 use crate::kafka::client;
-use crate::kafka::diagnosis::{self, Known, Right};
-use crate::kafka::observer::{Condition, KafkaHealth, LastError, Observer, Statistics};
-use crate::kafka::topic_keeper::News;
-use crate::telemetry::repeats::Repeats;
+use crate::kafka::diagnosis::{self, KnownAs, Right};
+use crate::kafka::observer::{KafkaCondition, KafkaHealth, LastError, Observer, Statistics};
+use crate::kafka::topic_keeper::TopicNews;
+use crate::telemetry::repeats::RepeatLimiter;
 use crate::telemetry::targets::KAFKA;
 use crate::time::Timestamp;
 
@@ -34,18 +34,18 @@ pub(crate) struct Monitor {
     observer: Arc<dyn Observer>,
     health: Mutex<KafkaHealth>,
     /// By kind and topic.
-    logged: Mutex<HashMap<(i32, Option<Topic>), Repeats>>,
+    logged: Mutex<HashMap<(i32, Option<Topic>), RepeatLimiter>>,
     claim: AtomicBool,
-    known: Known,
+    known: KnownAs,
     topics: Topics,
     /// Why the last connection ended.
     no_connection: Mutex<Option<String>>,
     /// What is wrong for longer than a moment.
-    conditions: Mutex<HashSet<Condition>>,
+    conditions: Mutex<HashSet<KafkaCondition>>,
     /// One of these, as a flag that is checked for every message.
     refuses_time: AtomicBool,
     /// For the thread that looks after the topics.
-    news: OnceLock<Sender<News>>,
+    news: OnceLock<Sender<TopicNews>>,
     /// The last offset of each partition of `current`.
     offsets: Mutex<HashMap<i32, i64>>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Monitor {
 impl Monitor {
     pub(crate) fn new(integration: Arc<str>, kafka: &Kafka, observer: Arc<dyn Observer>) -> Self {
         Self {
-            known: Known::by(&kafka.properties),
+            known: KnownAs::by(&kafka.properties),
             topics: kafka.topics.clone(),
             no_connection: Mutex::default(),
             conditions: Mutex::default(),
@@ -113,7 +113,7 @@ impl Monitor {
         let kind = format!("{code:?}");
         self.observer.kafka_error(&kind);
         if diagnosis::is_missing(code) {
-            self.report(News::Missing);
+            self.report(TopicNews::Missing);
         }
         if code == RDKafkaErrorCode::InvalidTimestamp {
             self.set_refuses_time(true);
@@ -123,7 +123,10 @@ impl Monitor {
         }
         let admitted = {
             let mut logged = self.logged.lock();
-            logged.entry((code as i32, topic)).or_insert_with(|| Repeats::new(LOG_INTERVAL)).admit(Timestamp::now())
+            logged
+                .entry((code as i32, topic))
+                .or_insert_with(|| RepeatLimiter::new(LOG_INTERVAL))
+                .admit(Timestamp::now())
         };
         if let Some(suppressed) = admitted {
             let integration = &*self.integration;
@@ -153,11 +156,11 @@ impl Monitor {
     pub(crate) fn set_superseded_by(&self, owner: Option<Uuid>) {
         self.health.lock().superseded_by = owner;
         self.claim.store(false, Ordering::Release);
-        self.condition(Condition::Superseded, owner.is_some());
+        self.condition(KafkaCondition::Superseded, owner.is_some());
     }
 
     /// Sets whether that condition lasts.
-    pub(in crate::kafka) fn condition(&self, condition: Condition, lasts: bool) {
+    pub(in crate::kafka) fn condition(&self, condition: KafkaCondition, lasts: bool) {
         let mut conditions = self.conditions.lock();
         let is_news = if lasts { conditions.insert(condition) } else { conditions.remove(&condition) };
         if is_news {
@@ -167,16 +170,16 @@ impl Monitor {
 
     fn set_refuses_time(&self, refuses: bool) {
         self.refuses_time.store(refuses, Ordering::Relaxed);
-        self.condition(Condition::TimestampRefused, refuses);
+        self.condition(KafkaCondition::TimestampRefused, refuses);
     }
 
     /// Sets where to report that a topic is gone, or begins anew.
-    pub(in crate::kafka) fn set_keeper(&self, news: Sender<News>) {
+    pub(in crate::kafka) fn set_keeper(&self, news: Sender<TopicNews>) {
         // There is one keeper.
         let _ = self.news.set(news);
     }
 
-    fn report(&self, news: News) {
+    fn report(&self, news: TopicNews) {
         // One waiting message is enough.
         if let Some(keeper) = self.news.get() {
             let _ = keeper.try_send(news);
@@ -193,7 +196,7 @@ impl Monitor {
         if before.is_some_and(|before| offset <= before) {
             offsets.clear();
             // Within the lock: after the offsets are forgotten nothing is reported about earlier ones.
-            self.report(News::CurrentBegunAnew);
+            self.report(TopicNews::CurrentBegunAnew);
         }
     }
 

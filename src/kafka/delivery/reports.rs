@@ -120,7 +120,7 @@ impl ProducerContext for Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::send_window::Limits;
+    use crate::journal::send_window::WindowLimits;
     use crate::kafka::testing::{kafka, recorder};
 
     #[test]
@@ -128,7 +128,8 @@ mod tests {
         let (observer, _seen) = recorder();
         let monitor = Arc::new(Monitor::new("a".into(), &kafka(""), observer));
         let failures = Arc::new(Failures::default());
-        let send_window = Arc::new(SendWindow::new(Limits { messages: 1, bytes: Limits::DEFAULT_BYTES }, 0, 0, None));
+        let send_window =
+            Arc::new(SendWindow::new(WindowLimits { messages: 1, bytes: WindowLimits::DEFAULT_BYTES }, 0, 0, None));
         let reports = Reports::new(send_window, Arc::clone(&monitor), Arc::clone(&failures), None);
         let error = |code, reason| {
             for _ in 0..2 {

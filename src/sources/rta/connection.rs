@@ -22,7 +22,7 @@ use crate::wire::framing::Framer;
 use crate::wire::plan::Plan;
 
 use super::settings::FeedSettings;
-use super::stream::Stream;
+use super::stream::FeedStream;
 use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
 use super::worker_channel::{FeedEvent, FromFeed, WorkerGone, WorkerMessage, WorkerSender};
 
@@ -35,7 +35,7 @@ const READ_SIZE: usize = 64 * 1024;
 
 /// A connection that has been accepted.
 #[derive(Debug)]
-pub(super) struct Connection<C> {
+pub(super) struct FeedConnection<C> {
     /// Of the integration, for logs.
     pub(super) integration: Arc<str>,
     pub(super) id: ConnectionId,
@@ -47,20 +47,20 @@ pub(super) struct Connection<C> {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum ConnectionEnd {
     /// By the peer, an error, or the worker.
     Over,
     /// The peer wants TLS, which is not spoken here.
     SpeaksTls,
 }
 
-impl<C> Connection<C> {
+impl<C> FeedConnection<C> {
     /// Reads until the peer ends, an error occurs, or the worker stops it.
-    pub(super) async fn run(self, stream: Stream, peer: Arc<str>) -> Result<Ended, WorkerGone> {
+    pub(super) async fn run(self, stream: FeedStream, peer: Arc<str>) -> Result<ConnectionEnd, WorkerGone> {
         let close = self.close.clone();
         self.notify_worker(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
         let mut reader = Reader {
-            has_begun: matches!(stream, Stream::Tls(_)),
+            has_begun: matches!(stream, FeedStream::Tls(_)),
             stream,
             buffer: BytesMut::new(),
             framer: Framer::default(),
@@ -77,23 +77,23 @@ impl<C> Connection<C> {
         Ok(ended)
     }
 
-    async fn read_all(&self, reader: &mut Reader) -> Result<Ended, WorkerGone> {
+    async fn read_all(&self, reader: &mut Reader) -> Result<ConnectionEnd, WorkerGone> {
         loop {
             let read = tokio::select! {
                 // Nothing more is taken then, even if there is something.
                 biased;
-                () = self.close.cancelled() => return Ok(Ended::Over),
+                () = self.close.cancelled() => return Ok(ConnectionEnd::Over),
                 read = reader.read(&self.settings) => read,
             };
             let (read_at, at) = (Instant::now(), Timestamp::now());
             match read {
-                Ok(Read::Bytes(0)) => return Ok(Ended::Over),
+                Ok(Read::Bytes(0)) => return Ok(ConnectionEnd::Over),
                 Ok(Read::Bytes(count)) => {
                     self.bytes.increment(count as u64);
                     match reader.begin() {
                         Beginning::Text => {}
                         Beginning::Open => continue,
-                        Beginning::Tls => return Ok(Ended::SpeaksTls),
+                        Beginning::Tls => return Ok(ConnectionEnd::SpeaksTls),
                     }
                     self.hand_over(reader, read_at, at).await?;
                 }
@@ -102,7 +102,7 @@ impl<C> Connection<C> {
                     tracing::debug!(
                         target: FEED, integration = %self.integration, connection = self.id, %error, "read failed"
                     );
-                    return Ok(Ended::Over);
+                    return Ok(ConnectionEnd::Over);
                 }
             }
         }
@@ -128,7 +128,7 @@ impl<C> Connection<C> {
 }
 
 struct Reader {
-    stream: Stream,
+    stream: FeedStream,
     /// Whether it is known that the input is not a TLS handshake.
     has_begun: bool,
     buffer: BytesMut,
@@ -230,8 +230,8 @@ mod tests {
             let close = CancellationToken::new();
             close.cancel();
             let connection =
-                Connection { integration: "a".into(), id: 1, settings, to_worker, close, bytes: Counter::noop() };
-            assert_eq!(connection.run(Stream::Plain(stream), "peer".into()).await.unwrap(), Ended::Over);
+                FeedConnection { integration: "a".into(), id: 1, settings, to_worker, close, bytes: Counter::noop() };
+            assert_eq!(connection.run(FeedStream::Plain(stream), "peer".into()).await.unwrap(), ConnectionEnd::Over);
             let mut told = Vec::new();
             while let Received::Message(_, WorkerMessage::Feed(FromFeed { event, .. })) =
                 receiver.receive(Duration::ZERO, |_| true)

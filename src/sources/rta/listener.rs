@@ -22,10 +22,10 @@ use crate::sources::Source;
 use crate::telemetry::metrics::FeedMetrics;
 use crate::telemetry::targets::FEED;
 
-use super::connection::{Connection, Ended};
+use super::connection::{ConnectionEnd, FeedConnection};
 use super::handshakes::Handshakes;
 use super::settings::FeedSettings;
-use super::stream::Stream;
+use super::stream::FeedStream;
 use super::tls::{self, Failure, Tls};
 use super::worker_channel::WorkerSender;
 
@@ -120,7 +120,7 @@ fn take(address: SocketAddr) -> io::Result<Bound> {
 
 /// A bound port with all that its connections need.
 #[derive(Debug)]
-pub struct Feed<C> {
+pub struct FeedInputs<C> {
     /// Its id, for logs.
     pub id: Arc<str>,
     /// Settings that can change.
@@ -135,22 +135,22 @@ pub struct Feed<C> {
 
 /// A feed whose port can be dialled.
 #[derive(Debug)]
-pub struct Port<C> {
-    feed: Feed<C>,
+pub struct FeedPort<C> {
+    feed: FeedInputs<C>,
     listener: TcpListener,
 }
 
-impl<C> Feed<C> {
+impl<C> FeedInputs<C> {
     /// Lets CMS dial in from now on: it is accepted once this runs.
     ///
     /// # Errors
     /// When another process listens there already.
-    pub fn build(self, bound: Bound) -> io::Result<Port<C>> {
-        Ok(Port { feed: self, listener: bound.listen()? })
+    pub fn build(self, bound: Bound) -> io::Result<FeedPort<C>> {
+        Ok(FeedPort { feed: self, listener: bound.listen()? })
     }
 }
 
-impl<C: Send + Sync + 'static> Source for Port<C> {
+impl<C: Send + Sync + 'static> Source for FeedPort<C> {
     async fn run(self) {
         self.feed.listen(self.listener).await;
     }
@@ -159,7 +159,7 @@ impl<C: Send + Sync + 'static> Source for Port<C> {
 /// Numbers of connections, unique in the process.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
-impl<C: Send + Sync + 'static> Feed<C> {
+impl<C: Send + Sync + 'static> FeedInputs<C> {
     /// Accepts until it is stopped; returns when the last connection has ended.
     pub async fn listen(self, listener: TcpListener) {
         let connections = TaskTracker::new();
@@ -210,7 +210,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
         }
         let id: ConnectionId = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(target: FEED, integration = %self.id, connection = id, %peer, "accepted");
-        let connection = Connection {
+        let connection = FeedConnection {
             integration: Arc::clone(&self.id),
             id,
             settings: Arc::clone(&self.settings),
@@ -220,7 +220,7 @@ impl<C: Send + Sync + 'static> Feed<C> {
         };
         let Some(tls) = settings.tls.clone() else {
             let Some(place) = refusals.place(places) else { return };
-            connections.spawn(read(connection, Stream::Plain(stream), refusals, place));
+            connections.spawn(read(connection, FeedStream::Plain(stream), refusals, place));
             return;
         };
         let gives_way = handshakes.begin(id);
@@ -247,10 +247,10 @@ impl<C: Send + Sync + 'static> Feed<C> {
     }
 }
 
-async fn shake_hands(tls: &Tls, stream: TcpStream, gives_way: &CancellationToken) -> Result<Stream, Failure> {
+async fn shake_hands(tls: &Tls, stream: TcpStream, gives_way: &CancellationToken) -> Result<FeedStream, Failure> {
     tokio::select! {
         () = gives_way.cancelled() => Err(Failure::Displaced),
-        shaken = tls.accept(stream) => shaken.map(Stream::Tls),
+        shaken = tls.accept(stream) => shaken.map(FeedStream::Tls),
     }
 }
 
@@ -259,11 +259,11 @@ const SPEAKS_TLS: &str =
     "it speaks TLS, and this port plain text: configure [integration.realtime.tls], or let CMS dial without TLS";
 
 /// Reads a connection to its end; its place is free afterwards.
-async fn read<C>(connection: Connection<C>, stream: Stream, refusals: Refusals, place: OwnedSemaphorePermit) {
+async fn read<C>(connection: FeedConnection<C>, stream: FeedStream, refusals: Refusals, place: OwnedSemaphorePermit) {
     let (id, peer) = (connection.id, refusals.peer.to_string().into());
     match connection.run(stream, peer).await {
-        Ok(Ended::Over) => {}
-        Ok(Ended::SpeaksTls) => refusals.refuse(tls::UNEXPECTED, SPEAKS_TLS),
+        Ok(ConnectionEnd::Over) => {}
+        Ok(ConnectionEnd::SpeaksTls) => refusals.refuse(tls::UNEXPECTED, SPEAKS_TLS),
         Err(error) => tracing::debug!(target: FEED, connection = id, %error, "connection given up"),
     }
     drop(place);

@@ -9,14 +9,14 @@ use tokio_rustls::server::TlsStream;
 
 /// A connection that can be read.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum FeedStream {
     /// As it came.
     Plain(TcpStream),
     /// After its handshake.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Stream {
+impl FeedStream {
     /// Appends whatever has come to `buffer`; returns 0 at the end. Loses nothing when it is cancelled.
     pub(super) async fn read_buf(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
 
@@ -115,7 +115,7 @@ impl Capture {
     }
 
     /// What the step is in a capture; a restart is none.
-    pub(crate) fn entry(&self, step: &Step) -> Option<Entry> {
+    pub(crate) fn entry(&self, step: &Step) -> Option<CaptureEntry> {
         let happening = match &step.act {
             Act::Open(peer) => Happening::Open { peer: peer.clone() },
             Act::Close | Act::Break => Happening::Close,
@@ -123,7 +123,7 @@ impl Capture {
             Act::Bytes(bytes) => Happening::Data(bytes.clone()),
             Act::Restart => return None,
         };
-        Some(Entry { at: step.at, connection: step.connection, happening })
+        Some(CaptureEntry { at: step.at, connection: step.connection, happening })
     }
 
     /// For people, and for `rtalink replay`.

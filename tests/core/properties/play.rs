@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rtalink::capture::{Entry, Happening};
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::contract::saved;
 use rtalink::engine::replay::Replay;
 use rtalink::engine::{Engine, Finding};
@@ -61,7 +61,7 @@ impl Process<'_> {
 
     fn restart(&mut self, at: Timestamp, out: &mut Vec<Finding>) {
         // Time passes up to here, with all that is due.
-        self.replay.play(&Entry { at, connection: u64::MAX, happening: Happening::Close }, out);
+        self.replay.play(&CaptureEntry { at, connection: u64::MAX, happening: Happening::Close }, out);
         self.note_changes();
         let engine = self.replay.engine();
         let feed = saved::decode_feed(&saved::encode_feed(&engine.saved_feed()));

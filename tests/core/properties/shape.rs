@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtalink::config;
 use rtalink::mapping::files;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::tracker::settings::Settings;
+use rtalink::tracker::settings::TrackerSettings;
 use rtalink::wire::column::{Column, ValueKind};
 use rtalink::wire::plan::Plan;
 
@@ -161,7 +161,7 @@ static ACTIVITIES: LazyLock<HashMap<String, Arc<Activity>>> = LazyLock::new(|| {
 #[derive(Clone)]
 pub(crate) struct Compiled {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: TrackerSettings,
     pub(crate) mapping: Arc<MappingTables>,
 }
 

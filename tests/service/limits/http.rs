@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rtalink::config::model::{Format, Http, Reading, Store, Sync};
+use rtalink::config::model::{Format, Http, Reading, StoreConfig, Sync};
 use rtalink::http::limits::{
-    Limits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_REQUESTS_OF_ONE_ADDRESS, MOST_TABLES, MOST_WATCHING,
+    HttpLimits, MOST_CONNECTIONS, MOST_REQUESTS, MOST_REQUESTS_OF_ONE_ADDRESS, MOST_TABLES, MOST_WATCHING,
 };
 use rtalink::http::readiness::Readiness;
 use rtalink::http::{self, State};
@@ -34,14 +34,14 @@ struct Served {
     _stop: DropGuard,
 }
 
-fn serve(limits: Limits) -> Served {
+fn serve(limits: HttpLimits) -> Served {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let metrics = Metrics::new().unwrap();
     let id: Arc<str> = "a".into();
     let feed = FeedMetrics::new(&metrics, &id);
     let (model, _, _) = model::start(vec![IntegrationModel::new(id, "A".to_owned(), feed)]).unwrap();
     let directory = std::env::temp_dir();
-    let store = Store { directory, journal_max_size: 1 << 20, sync: Sync::Normal, in_memory: true };
+    let store = StoreConfig { directory, journal_max_size: 1 << 20, sync: Sync::Normal, in_memory: true };
     let readiness = Arc::new(Readiness::new(&store, &metrics, Handles::default()));
     readiness.all_is_there();
     let (commands, commanded) = mpsc::channel(COMMANDS);
@@ -85,7 +85,7 @@ const PAUSE: &[u8] = b"POST /api/v1/integrations/a/pause HTTP/1.1\r\nHost: local
 #[test]
 fn an_answer_takes_so_long() {
     let limit = Duration::from_millis(100);
-    let served = serve(Limits { answer_time: limit, ..Limits::default() });
+    let served = serve(HttpLimits { answer_time: limit, ..HttpLimits::default() });
     let mut stream = served.connect(served.address.ip());
     stream
         .write_all(&[PAUSE, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat())
@@ -99,7 +99,7 @@ fn an_answer_takes_so_long() {
 
 #[test]
 fn a_login_id_has_so_many_characters() {
-    let served = serve(Limits::default());
+    let served = serve(HttpLimits::default());
     for length in [0, 257] {
         let body = format!(r#"{{"loginId": "{}"}}"#, "ü".repeat(length));
         let answer = client::try_post(served.address, "/api/v1/forget", &body).unwrap();
@@ -111,10 +111,10 @@ fn a_login_id_has_so_many_characters() {
 
 #[test]
 fn a_connection_gets_so_old() {
-    let limits = Limits {
+    let limits = HttpLimits {
         longest_connection: Duration::from_millis(100),
         last_answer: Duration::from_millis(100),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let served = serve(limits);
     // One that is answered ends in peace, one that waits for an answer is ended.
@@ -136,8 +136,11 @@ const COMMANDS: usize = 16;
 #[test]
 fn so_many_requests_to_pause_wait() {
     // Nobody carries anything out.
-    let served =
-        serve(Limits { most_requests: 2 * COMMANDS, most_requests_of_one_address: 2 * COMMANDS, ..Limits::default() });
+    let served = serve(HttpLimits {
+        most_requests: 2 * COMMANDS,
+        most_requests_of_one_address: 2 * COMMANDS,
+        ..HttpLimits::default()
+    });
     let mut asked: Vec<TcpStream> = (0..=COMMANDS).map(|_| served.connect(served.address.ip())).collect();
     let request = String::from_utf8_lossy(PAUSE).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
     asked.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
@@ -162,8 +165,11 @@ fn other_machines_have_so_many_connections_and_this_one_has_its_own() {
         println!("skipped: this machine has no address but loopback");
         return;
     };
-    let limits =
-        Limits { most_of_one_address: MOST_CONNECTIONS + 10, head_time: Duration::from_secs(600), ..Limits::default() };
+    let limits = HttpLimits {
+        most_of_one_address: MOST_CONNECTIONS + 10,
+        head_time: Duration::from_secs(600),
+        ..HttpLimits::default()
+    };
     let served = serve(limits);
     let mut open: Vec<TcpStream> = (0..MOST_CONNECTIONS).map(|_| served.connect(own)).collect();
     // This machine takes none of theirs, and one more of theirs takes that of the one that has waited longest.
@@ -189,7 +195,7 @@ fn asks_and_waits(served: &Served) -> TcpStream {
 
 #[test]
 fn so_many_requests_are_answered_at_a_time() {
-    let beside = |limits: Limits, most: usize| {
+    let beside = |limits: HttpLimits, most: usize| {
         let served = serve(limits);
         let waiting: Vec<TcpStream> = (0..most).map(|_| asks_and_waits(&served)).collect();
         until_true("all places are taken", || client::get(served.address, "/api/v1/integrations").status == 503);
@@ -200,16 +206,16 @@ fn so_many_requests_are_answered_at_a_time() {
         }
         drop(waiting);
     };
-    beside(Limits { most_requests_of_one_address: MOST_REQUESTS, ..Limits::default() }, MOST_REQUESTS);
+    beside(HttpLimits { most_requests_of_one_address: MOST_REQUESTS, ..HttpLimits::default() }, MOST_REQUESTS);
     println!("{} requests, limit {MOST_REQUESTS}: 503, too_many_requests", MOST_REQUESTS + 1);
     let of_one = MOST_REQUESTS_OF_ONE_ADDRESS;
-    beside(Limits::default(), of_one);
+    beside(HttpLimits::default(), of_one);
     println!("{} requests of one address, limit {of_one}: 503, too_many_requests", of_one + 1);
 }
 
 #[test]
 fn so_many_watch_at_a_time() {
-    let served = serve(Limits { most_watching: 0, ..Limits::default() });
+    let served = serve(HttpLimits { most_watching: 0, ..HttpLimits::default() });
     assert_eq!(client::get(served.address, "/metrics").status, 503);
     assert_eq!(served.refused("too_many_requests"), 1.0);
     assert_eq!(client::get(served.address, "/api/v1/integrations").status, 200);
@@ -218,8 +224,11 @@ fn so_many_watch_at_a_time() {
 
 #[test]
 fn who_says_half_of_something_keeps_nobody_out() {
-    let served =
-        serve(Limits { body_time: Duration::from_secs(600), head_time: Duration::from_secs(600), ..Limits::default() });
+    let served = serve(HttpLimits {
+        body_time: Duration::from_secs(600),
+        head_time: Duration::from_secs(600),
+        ..HttpLimits::default()
+    });
     let halves: [&[u8]; 3] = [
         b"",
         b"GET /metrics HTTP/1.1\r\nHost: local",

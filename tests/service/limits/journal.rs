@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rtalink::journal::lane::Lane;
 use rtalink::journal::message::{Batch, Message, Route};
-use rtalink::journal::send_window::Limits;
+use rtalink::journal::send_window::WindowLimits;
 use rtalink::journal::store::{self, DATABASE};
-use rtalink::journal::{Bounds, Journal, LaneStart, Refused, Unobserved};
+use rtalink::journal::{Bounds, Journal, LaneStart, Refused, UnobservedStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -29,12 +29,12 @@ const PAYLOAD: usize = 64 * 1024;
 
 /// A journal of one integration that may have so many bytes in the store; Kafka takes nothing.
 fn start(folder: &Path, journal_bytes: u64) -> Journal {
-    let settings = store::Settings { directory: folder.to_owned(), sync: store::Sync::Normal };
+    let settings = store::StoreSettings { directory: folder.to_owned(), sync: store::Sync::Normal };
     let mut store = store::open(&settings).unwrap().store;
     let stored = store.integration("a").unwrap();
     let lane = LaneStart { integration: "a".into(), stored, keeps_events: false };
-    let window = Limits { messages: 10, bytes: 1 << 20 };
-    Journal::start(store, &[lane], Bounds { journal_bytes, window }, Arc::new(Unobserved)).unwrap()
+    let window = WindowLimits { messages: 10, bytes: 1 << 20 };
+    Journal::start(store, &[lane], Bounds { journal_bytes, window }, Arc::new(UnobservedStore)).unwrap()
 }
 
 fn submit(lane: &Lane, is_urgent: bool) -> Result<(), Refused> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rtalink::engine::{Engine, Finding};
 use rtalink::mapping::annotate::{Annotation, NoUser};
-use rtalink::mapping::key::Level;
+use rtalink::mapping::key::MatchLevel;
 use rtalink::mapping::unmapped::{MAX_LISTED, Unmapped};
 use rtalink::telemetry::metrics::{FeedMetrics, Metrics};
 use rtalink::time::Timestamp;
@@ -209,7 +209,7 @@ fn so_many_unmapped_users_and_activities_are_listed() {
         external_activity: "".into(),
         activity_base: format!("UNKNOWN:{number}").into(),
         activity: None,
-        level: Level::None,
+        level: MatchLevel::None,
         previous_external_activity: None,
         previous_activity: None,
         activity_since: None,
