@@ -4,7 +4,8 @@ use tokio::sync::mpsc;
 
 use crate::config;
 use crate::http::readiness::Readiness;
-use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::telemetry::feed_metrics::FeedMetrics;
+use crate::telemetry::metrics::Metrics;
 use crate::views::model::{self, IntegrationModel};
 
 use super::*;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::telemetry::metrics::{FeedCondition, FeedMetrics};
+use crate::telemetry::feed_metrics::{FeedCondition, FeedMetrics};
 use crate::tracker::Tracker;
 use crate::tracker::event::StatusKind;
 use crate::tracker::settings::TrackerSettings;

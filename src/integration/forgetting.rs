@@ -21,7 +21,7 @@ use crate::integration::command::{Forget, ForgetAnswer};
 use crate::journal::message::{Batch, Message};
 use crate::journal::store::AgentKey;
 use crate::mapping::spelling;
-use crate::telemetry::metrics::ForgetCause;
+use crate::telemetry::feed_metrics::ForgetCause;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::views::model::Update;

@@ -19,7 +19,7 @@ use crate::kafka::PublishHandle;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::worker_channel::{FeedEvent, FromFeed};
-use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
+use crate::telemetry::feed_metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::event::StatusKind;

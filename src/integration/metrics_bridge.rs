@@ -13,7 +13,8 @@ use crate::journal::{self, StoreObserver};
 use crate::kafka::dead_letter;
 use crate::kafka::observer::{self, Observer, Statistics, Window};
 use crate::sources::rta::listener;
-use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::telemetry::feed_metrics::FeedMetrics;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names::{self, Metric};
 use crate::telemetry::targets::INTEGRATION;
 

@@ -21,7 +21,7 @@ use crate::kafka::PublishHandle;
 use crate::kafka::dead_letter::{self, Limiter};
 use crate::kafka::encode::Encoder;
 use crate::mapping::annotate::Annotation;
-use crate::telemetry::metrics::{Dropped, FeedMetrics};
+use crate::telemetry::feed_metrics::{Dropped, FeedMetrics};
 use crate::telemetry::targets::{AGENTS, INTEGRATION};
 use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, StatusEvent, StatusKind};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::session::ConnectionId;
 use crate::engine::{CloseReason, Engine};
-use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;

@@ -33,6 +33,7 @@ pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod watch;
+mod window_state;
 mod writer;
 
 use std::collections::BTreeMap;

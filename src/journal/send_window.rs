@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::message::{Message, Route, Topic};
+use super::window_state::{State, TopicSet};
 
 /// How much a send window holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct WindowLimits {
 /// Memory that a message takes in addition to its bytes.
 pub const OVERHEAD: usize = 256;
 
-fn size_of(message: &Message) -> usize {
+pub(super) fn size_of(message: &Message) -> usize {
     message.size() + OVERHEAD
 }
 
@@ -52,7 +53,7 @@ pub struct Outgoing {
     pub position: u64,
     /// The message.
     pub message: Arc<Message>,
-    awaiting: TopicSet,
+    pub(super) awaiting: TopicSet,
 }
 
 impl Outgoing {
@@ -89,68 +90,6 @@ pub struct Acknowledged {
     pub route: Route,
     /// When its bytes were read from the socket.
     pub read_at: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TopicSet(u8);
-
-impl TopicSet {
-    const EMPTY: Self = Self(0);
-
-    fn of(route: Route) -> Self {
-        Self(route.topics().iter().fold(0, |bits, topic| bits | Self::bit(*topic)))
-    }
-
-    const fn bit(topic: Topic) -> u8 {
-        1 << topic as u8
-    }
-
-    const fn contains(self, topic: Topic) -> bool {
-        self.0 & Self::bit(topic) != 0
-    }
-
-    const fn insert(&mut self, topic: Topic) {
-        self.0 |= Self::bit(topic);
-    }
-
-    const fn remove(&mut self, topic: Topic) {
-        self.0 &= !Self::bit(topic);
-    }
-}
-
-struct Entry {
-    message: Arc<Message>,
-    size: usize,
-    submitted_at: Instant,
-    awaiting: TopicSet,
-    /// For a message that goes to several partitions: how many acknowledgements are awaited.
-    copies: usize,
-    /// All topics have acknowledged it once; after a rewind it may nevertheless await some again.
-    settled: bool,
-}
-
-struct State {
-    entries: VecDeque<Entry>,
-    /// Position of the first entry.
-    first: u64,
-    /// Position that is taken next.
-    next: u64,
-    /// Position after the last message in the journal.
-    end: u64,
-    bytes: usize,
-    /// How many positions after the last entry are given up: nothing is added until the entries before them have left.
-    lost: u64,
-    /// Entries that are not acknowledged.
-    unsettled: usize,
-    /// What the publisher waits for in [`SendWindow::take`].
-    until: u64,
-    /// Nothing from this position on is given out.
-    paused_at: Option<u64>,
-    /// When the oldest message left by an earlier run was written; until something is in memory.
-    on_disk_since: Option<Instant>,
-    untracked: Option<Arc<Message>>,
-    interrupted: bool,
-    is_stopped: bool,
 }
 
 /// The in-memory window of an integration's journal, between the journal and the publisher.
@@ -471,101 +410,6 @@ impl SendWindow {
         if state.first >= state.until || state.missing(self.limits).is_some() {
             self.work.notify_all();
         }
-    }
-}
-
-impl Entry {
-    /// Settles an entry that awaits nothing any more; returns its acknowledgement the first time.
-    fn settle(&mut self) -> Option<Acknowledged> {
-        let is_first = !std::mem::replace(&mut self.settled, true);
-        is_first.then_some(Acknowledged { route: self.message.route, read_at: self.message.read_at })
-    }
-}
-
-impl State {
-    fn entry(&mut self, position: u64) -> Option<&mut Entry> {
-        let index = position.checked_sub(self.first)?;
-        self.entries.get_mut(usize::try_from(index).ok()?)
-    }
-
-    fn window_end(&self) -> u64 {
-        self.first + self.entries.len() as u64 + self.lost
-    }
-
-    fn pending(&self) -> usize {
-        let on_disk = self.end.saturating_sub(self.window_end());
-        self.unsettled + usize::try_from(on_disk).unwrap_or(usize::MAX)
-    }
-
-    /// Returns the position where giving out ends.
-    fn limit(&self, until: u64) -> u64 {
-        self.paused_at.map_or(self.end, |paused_at| paused_at.min(self.end)).min(until)
-    }
-
-    /// Returns the position that must be fetched before anything can go on. The window is refilled when half of it is free.
-    fn missing(&self, limits: WindowLimits) -> Option<u64> {
-        let window_end = self.window_end();
-        let is_behind = self.next + self.lost >= window_end && window_end < self.limit(self.until);
-        let has_room =
-            self.entries.is_empty() || (self.entries.len() <= limits.messages / 2 && self.bytes <= limits.bytes / 2);
-        (is_behind && has_room && self.lost == 0).then_some(window_end)
-    }
-
-    /// Returns what there is for the publisher, if anything.
-    fn try_take(&mut self, limits: WindowLimits, most: usize) -> Option<Taken> {
-        if self.is_stopped {
-            return Some(Taken::Stopped);
-        }
-        if std::mem::take(&mut self.interrupted) {
-            return Some(Taken::Interrupted);
-        }
-        if self.first >= self.until {
-            return Some(Taken::Reached);
-        }
-        let messages = self.collect(most, self.until);
-        if !messages.is_empty() {
-            return Some(Taken::Messages(messages));
-        }
-        self.missing(limits).map(Taken::Behind)
-    }
-
-    fn extend(&mut self, messages: impl IntoIterator<Item = Message>, written_at: Instant) {
-        for message in messages {
-            let size = size_of(&message);
-            let awaiting = TopicSet::of(message.route);
-            self.bytes += size;
-            self.unsettled += 1;
-            let message = Arc::new(message);
-            self.entries.push_back(Entry {
-                message,
-                size,
-                submitted_at: written_at,
-                awaiting,
-                copies: 0,
-                settled: false,
-            });
-        }
-    }
-
-    fn collect(&mut self, most: usize, until: u64) -> Vec<Outgoing> {
-        let mut messages = Vec::new();
-        if self.paused_at.is_none()
-            && let Some(message) = self.untracked.take()
-        {
-            let awaiting = TopicSet::of(message.route);
-            messages.push(Outgoing { position: Outgoing::UNTRACKED, message, awaiting });
-        }
-        let until = self.limit(until);
-        while messages.len() < most && self.next < until {
-            let position = self.next;
-            let Some(entry) = self.entry(position) else { break };
-            if entry.awaiting != TopicSet::EMPTY {
-                let (message, awaiting) = (Arc::clone(&entry.message), entry.awaiting);
-                messages.push(Outgoing { position, message, awaiting });
-            }
-            self.next += 1;
-        }
-        messages
     }
 }
 

@@ -19,7 +19,8 @@ use crate::integration::worker::Control;
 use crate::kafka::Publisher;
 use crate::sources::rta::listener::Bound;
 use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
-use crate::telemetry::metrics::{FeedMetrics, Metrics};
+use crate::telemetry::feed_metrics::FeedMetrics;
+use crate::telemetry::metrics::Metrics;
 use crate::views::model::{IntegrationIndex, Update, Updates};
 
 use super::preparation::{self, Prepared};

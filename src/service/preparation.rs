@@ -14,7 +14,7 @@ use crate::config::problem::{Origin, Problem};
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::{self, Bound};
 use crate::sources::rta::settings::FeedSettings;
-use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::tracker::settings::SnapshotEnd;
 use crate::views::model::IntegrationModel;
 use crate::wire::layout::builtin;

@@ -29,7 +29,7 @@ use crate::sources::Source;
 use crate::sources::rta::listener::{Bound, FeedInputs};
 use crate::sources::rta::settings::FeedSettings;
 use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
-use crate::telemetry::metrics::{FeedMetrics, RemovedMetrics};
+use crate::telemetry::feed_metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::SERVICE;
 use crate::views::model::{IntegrationIndex, Update};
 use crate::wire::plan::Plan;

@@ -1,6 +1,7 @@
 //! What the service reports about itself: metrics and logs.
 
 mod bounded;
+pub mod feed_metrics;
 pub mod logs;
 pub mod metrics;
 pub mod names;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::mapping::annotate::Annotation;
 use crate::mapping::tables::MappingTables;
 use crate::mapping::unmapped::Unmapped;
-use crate::telemetry::metrics::{FeedMetrics, IN_AUX_OVER};
+use crate::telemetry::feed_metrics::{FeedMetrics, IN_AUX_OVER};
 use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Cause};
 use crate::tracker::status::{FeedFigures, FeedStatus};

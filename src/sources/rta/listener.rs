@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::session::ConnectionId;
 use crate::sources::Source;
-use crate::telemetry::metrics::FeedMetrics;
+use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::telemetry::targets::FEED;
 
 use super::connection::{ConnectionEnd, FeedConnection};
