@@ -91,7 +91,6 @@ impl Topic {
                 is_partitioned: false,
                 gives_way: GivesWay::WhenMissing,
                 argument: Some("feed-status"),
-                ..events
             },
             Self::DeadLetter => TopicSpec {
                 key: "dead_letter",
@@ -114,7 +113,6 @@ impl Topic {
                 is_partitioned: false,
                 gives_way: GivesWay::WhenClosed,
                 argument: Some("audit"),
-                ..events
             },
         }
     }

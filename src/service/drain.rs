@@ -31,7 +31,7 @@ impl Service {
                     started.unwrap_or_default().into_iter().filter_map(|(index, running)| Some((index, running.ok()?)));
                 for (index, running) in running {
                     if let Some(slot) = slots.get_mut(index.get()) {
-                        slot.at = At::Running(running);
+                        slot.at = At::Running(Box::new(running));
                     }
                 }
             }

@@ -91,7 +91,7 @@ enum At {
     /// Its agents are being read from Kafka.
     Starting,
     /// It is at work.
-    Running(Running),
+    Running(Box<Running>),
     /// It could not be started, or nothing of it is left.
     Ended,
 }
@@ -251,7 +251,7 @@ impl Service {
         let slot = self.slots.get_mut(index.get())?;
         match started {
             Ok(running) => {
-                slot.at = At::Running(running);
+                slot.at = At::Running(Box::new(running));
                 None
             }
             Err(error) => {
@@ -315,7 +315,7 @@ impl Service {
 
     fn running(&self) -> impl Iterator<Item = (&Integration, &Running)> {
         self.slots.iter().filter_map(|slot| match &slot.at {
-            At::Running(running) => Some((&slot.integration, running)),
+            At::Running(running) => Some((&slot.integration, &**running)),
             At::Starting | At::Ended => None,
         })
     }

@@ -32,6 +32,9 @@ pub(super) struct Prepared {
     pub(super) tables: MappingTables,
 }
 
+/// What is started: each integration with its port, and where HTTP is served.
+pub(super) type AllPrepared = (Vec<(Prepared, Option<Bound>)>, TcpListener);
+
 /// Prepares every integration, and takes all ports.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub(super) fn prepare_all(
     config: &Config,
     integrations: &[Integration],
     file: &Path,
-) -> Result<(Vec<(Prepared, Option<Bound>)>, TcpListener), Vec<Problem>> {
+) -> Result<AllPrepared, Vec<Problem>> {
     let mut problems = Vec::new();
     let prepared: Vec<_> =
         integrations.iter().map(|integration| prepare(integration, &config.privacy, file, &mut problems)).collect();

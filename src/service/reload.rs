@@ -208,7 +208,7 @@ impl Service {
                 Some(known) => *known = slot,
                 None => self.slots.push(slot),
             }
-            let (id, keeps_events) = (Arc::clone(&integration.id), restore::keeps_events(&integration));
+            let (id, keeps_events) = (Arc::clone(&integration.id), restore::keeps_events(integration));
             let read = self.context.publisher.with_store(move |store| restore::read(store, &id, keeps_events));
             let read = tokio::task::spawn_blocking(move || read.recv()).await;
             let failed = |error: &dyn std::fmt::Display| {

@@ -3,12 +3,11 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use crate::integration::integration_worker::IntegrationWorker;
 use crate::integration::worker::{self, Control};
-use crate::sources::rta::worker_channel::{self, Channel, WorkerSender};
+use crate::sources::rta::worker_channel::{self, Newcomers, WorkerSender};
 
 /// The threads.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub(super) struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    add: Sender<(Channel<Control>, Box<IntegrationWorker>)>,
+    add: Newcomers<Control, Box<IntegrationWorker>>,
     load: Load,
     thread: JoinHandle<()>,
 }

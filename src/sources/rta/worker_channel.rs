@@ -80,8 +80,11 @@ pub fn channels<C, N>(integrations: usize, capacity: usize) -> (Vec<WorkerSender
     (senders, WorkerReceiver { channels, ..receiver })
 }
 
-/// Returns a worker's side without channels, and the way to give it more: each with what the worker is to know of it.
-pub fn receiver<C, N>() -> (Sender<(Channel<C>, N)>, WorkerReceiver<C, N>) {
+/// Gives a worker more channels, each with what the worker is to know of it.
+pub type Newcomers<C, N> = Sender<(Channel<C>, N)>;
+
+/// Returns a worker's side without channels, and the way to give it more.
+pub fn receiver<C, N>() -> (Newcomers<C, N>, WorkerReceiver<C, N>) {
     let (sender, newcomers) = crossbeam_channel::bounded(1);
     (sender, WorkerReceiver { channels: Vec::new(), newcomers, takes_more: true, next: 0 })
 }
