@@ -156,7 +156,7 @@ fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
 
     use super::*;
 
@@ -187,6 +187,8 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         let endless = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // What comes before the request is no answer to it.
+            let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         });
