@@ -39,11 +39,11 @@ if ! [ -e "$work/unnamed" ]; then
     # The core without anything else: what it lacks it cannot import.
     part core tests --no-default-features --lib --test core
     part unit tests --lib --bins
-    # These two wait for brokers most of the time.
+    # These wait most of the time: for timers, for files, for brokers.
     threads=$(($(nproc) + 1))
-    for binary in service cli docs; do
-        part "$binary" tests --test "$binary"
-    done
+    part service tests --test service -- --test-threads=$threads
+    part cli tests --test cli
+    part docs tests --test docs
     part kafka tests --test kafka -- --test-threads=$((threads + 1))
     part torture tests --test torture -- --test-threads=$threads
     part doc cargo test --locked --doc
