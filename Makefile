@@ -38,6 +38,11 @@ test: tools fmt-check clippy deny ## everything CI runs; the last line is "N pas
 torture: tools-java ## kills and outages under load, full size, at most 80 minutes; TORTURE=--release for what users run
 	RTALINK_TORTURE=full cargo test --locked $(TORTURE) --test torture -- --test-threads=1
 
+.PHONY: takeover
+takeover: tools-java ## the store of an older program, RTALINK_BEFORE=PATH, is taken over
+	@test -x "$${RTALINK_BEFORE:-}" || { echo 'RTALINK_BEFORE: expected the program of an older version' >&2; exit 1; }
+	cargo test --locked --test torture takeover
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for a minute, and more properties; FUZZ='600 tracker' PROPERTIES=2000 SEED=1 for other arguments
 	fuzz/run.sh $(FUZZ)

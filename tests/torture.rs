@@ -40,6 +40,8 @@ mod scenario;
 mod scene;
 #[path = "torture/store_faults.rs"]
 mod store_faults;
+#[path = "torture/takeover.rs"]
+mod takeover;
 #[path = "torture/topics.rs"]
 mod topics;
 
@@ -124,7 +126,7 @@ const MEDIUM: &str = "journal_max_size = \"8MiB\"";
 const NONE: Size = Size { agents: 0, ..BUSY };
 
 /// In small and in full, per name and delivery.
-const SCENARIOS: [Scenario; 42] = [
+const SCENARIOS: [Scenario; 44] = [
     scenario("kills", Delivery::AtLeastOnce, 1, Breaks::Kills, often(5, 100)),
     scenario("kills", Delivery::ExactlyOnce, 2, Breaks::Kills, often(5, 100)),
     // In small, `kafka_outage.rs` has it, and of others that are alike for both deliveries one is played.
@@ -174,6 +176,8 @@ const SCENARIOS: [Scenario; 42] = [
         .with_store(NORMAL),
     scenario("changes", Delivery::AtLeastOnce, 41, Breaks::Changes, often(1, 10)),
     scenario("changes", Delivery::ExactlyOnce, 42, Breaks::Changes, often(1, 10)).with_store(NORMAL),
+    scenario("takeover", Delivery::AtLeastOnce, 43, Breaks::Takeover, often(2, 2)).with_grace("2s"),
+    scenario("takeover", Delivery::ExactlyOnce, 44, Breaks::Takeover, often(2, 2)).with_store(NORMAL).with_grace("2s"),
 ];
 
 const fn often(short: u32, full: u32) -> [Size; 2] {
@@ -213,6 +217,9 @@ fn play(name: &str, delivery: Delivery) {
         return;
     }
     assert!(is_time_left(), "no time was left for {name} {}", delivery.name());
+    if scenario.breaks == Breaks::Takeover {
+        return takeover::takeover(scenario);
+    }
     let mut scene = Scene::start(scenario);
     match scenario.breaks {
         Breaks::FailPoints => return fail_points::play(scene),
@@ -520,4 +527,14 @@ fn changes_at_least_once() {
 #[test]
 fn changes_exactly_once() {
     play("changes", Delivery::ExactlyOnce);
+}
+
+#[test]
+fn takeover_at_least_once() {
+    play("takeover", Delivery::AtLeastOnce);
+}
+
+#[test]
+fn takeover_exactly_once() {
+    play("takeover", Delivery::ExactlyOnce);
 }

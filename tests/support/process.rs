@@ -1,5 +1,6 @@
 //! `rtalink` as a process of its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
@@ -14,9 +15,14 @@ use tempfile::TempDir;
 
 use super::wait::{until, until_true};
 
-/// The binary, ready for arguments. Variables of this process that would change its configuration are kept from it.
+/// The binary, ready for arguments.
 pub(crate) fn rtalink() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rtalink"));
+    program(env!("CARGO_BIN_EXE_rtalink"))
+}
+
+/// One of any version. Variables of this process that would change its configuration are kept from it.
+pub(crate) fn program(file: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(file);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RTALINK__")) {
         command.env_remove(name);
     }

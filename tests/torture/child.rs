@@ -33,8 +33,17 @@ pub(crate) struct Rtalink {
 impl Rtalink {
     /// Starts it in `folder`, where its configuration is.
     pub(crate) fn start(folder: &Path, http: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(rtalink(), folder, http, environment)
+    }
+
+    /// The same with the program of another version.
+    pub(crate) fn start_with(
+        mut command: Command,
+        folder: &Path,
+        http: SocketAddr,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(folder.join(LOG)).expect("a log");
-        let mut command = rtalink();
         command.args(["run", "--config"]).arg(folder.join(CONFIG)).envs(environment.iter().copied());
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
         Self { child: command.spawn().expect("the binary starts"), http }
@@ -164,6 +173,14 @@ pub(crate) fn panics(folder: &Path) -> usize {
 pub(crate) fn note(folder: &Path, line: &str) {
     let mut log = OpenOptions::new().append(true).open(folder.join(LOG)).expect("a log");
     writeln!(log, "{line}").expect("a log");
+}
+
+/// What `rtalink check` says of the configuration, which has to be valid.
+pub(crate) fn check(folder: &Path) -> String {
+    let output = rtalink().args(["check", "--config"]).arg(folder.join(CONFIG)).output().expect("the binary starts");
+    let told = [output.stdout, output.stderr].map(|told| String::from_utf8_lossy(&told).into_owned()).concat();
+    assert!(output.status.success(), "check, {}:\n{told}", output.status);
+    told
 }
 
 /// Another process with the same configuration but its own ports, which is to end by itself: its exit code, and what it

@@ -78,6 +78,8 @@ pub(crate) enum Breaks {
     RemovedIntegration,
     /// Another integration comes, changes and goes.
     Changes,
+    /// What an older program has left behind is taken over.
+    Takeover,
     /// Nothing.
     Nothing,
 }

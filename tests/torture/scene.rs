@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
@@ -22,6 +22,7 @@ use super::judge::{Expected, Losses, Published, Verdict, judge};
 use super::scenario::{Breaks, Delivery, Scenario, Size, is_full};
 use crate::support::faulty_disk::FaultyDisk;
 use crate::support::kafka::{Broker, InterruptedBroker, free_port, unique};
+use crate::support::process::{program, rtalink};
 use crate::support::sections;
 use crate::support::topic::{self, Received};
 use crate::support::wait::within;
@@ -43,6 +44,8 @@ pub(crate) struct Scene {
     scenario: Scenario,
     pub(crate) size: Size,
     rtalink: Option<Rtalink>,
+    /// What is started instead of the program that is tested.
+    pub(crate) program: Option<PathBuf>,
     /// Under its store, where the scenario needs one that hangs.
     disk: Option<FaultyDisk>,
     pub(crate) cms: Cms,
@@ -97,6 +100,7 @@ impl Scene {
             scenario,
             size,
             rtalink: None,
+            program: None,
             disk: (scenario.breaks == Breaks::HungDisk).then(FaultyDisk::new),
             cms,
             kafka,
@@ -116,17 +120,22 @@ impl Scene {
         }
     }
 
+    fn started_with(&self, environment: &[(&str, &str)]) -> Rtalink {
+        let command = self.program.as_ref().map_or_else(rtalink, program);
+        Rtalink::start_with(command, self.path(), self.http, environment)
+    }
+
     /// Starts rtalink and waits until it is ready.
     pub(crate) fn live(&mut self) {
         let environment = self.disk.as_ref().map(FaultyDisk::environment);
-        let rtalink = Rtalink::start(self.path(), self.http, environment.as_ref().map_or(&[], |two| &two[..]));
+        let rtalink = self.started_with(environment.as_ref().map_or(&[], |two| &two[..]));
         self.rtalink = Some(rtalink.ready(self.path()));
         self.lives += 1;
     }
 
     /// The same with these variables.
     pub(crate) fn live_with(&mut self, environment: &[(&str, &str)]) {
-        let rtalink = Rtalink::start(self.path(), self.http, environment);
+        let rtalink = self.started_with(environment);
         self.rtalink = Some(rtalink.ready(self.path()));
         self.lives += 1;
     }
@@ -176,7 +185,7 @@ impl Scene {
 
     /// Starts rtalink and waits until CMS can dial in, where the store keeps it from being ready.
     pub(crate) fn live_unready(&mut self) {
-        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        let rtalink = self.started_with(&[]);
         self.rtalink = Some(rtalink.listening(self.path()));
         self.lives += 1;
     }
@@ -185,7 +194,7 @@ impl Scene {
     pub(crate) fn die_at(&mut self, point: &str, count: u32) {
         let at = format!("{point}:{count}");
         let connections = self.cms.progress().connections;
-        let rtalink = Rtalink::start(self.path(), self.http, &[("RTALINK_FAIL_POINT", &at)]);
+        let rtalink = self.started_with(&[("RTALINK_FAIL_POINT", &at)]);
         let died = rtalink.dies(POINT_REACHED);
         let snapshots = died.unwrap_or_else(|| panic!("{}: {at} was not reached in {POINT_REACHED:?}", self.name()));
         self.lives += 1;
@@ -237,7 +246,7 @@ impl Scene {
 
     /// A life that ends before it is ready, or soon after.
     pub(crate) fn die_young(&mut self, most: Duration) {
-        let rtalink = Rtalink::start(self.path(), self.http, &[]);
+        let rtalink = self.started_with(&[]);
         self.lives += 1;
         self.moment(most);
         rtalink.kill();
@@ -284,10 +293,15 @@ impl Scene {
 
     /// Waits until nothing changes any more, and all that is known is acknowledged.
     pub(crate) fn settle(&mut self) {
+        self.be_still();
+        within(SETTLED, "everything acknowledged", || (self.life().pending() == 0).then_some(()));
+    }
+
+    /// Waits until nothing changes any more, and what did is read.
+    pub(crate) fn be_still(&self) {
         let still = self.cms.be_still() + STILL;
-        within(SETTLED, "the last snapshots read and everything acknowledged", || {
-            let snapshots = self.life().snapshots();
-            (self.cms.progress().first + snapshots > still && self.life().pending() == 0).then_some(())
+        within(SETTLED, "the last snapshots read", || {
+            (self.cms.progress().first + self.life().snapshots() > still).then_some(())
         });
     }
 
