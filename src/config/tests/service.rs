@@ -22,7 +22,7 @@ fn defaults_are_those_of_the_example() {
     let integration = &config.integrations[0];
     assert_eq!((&*integration.id, integration.name.as_str(), integration.time_zone.as_str()), ("a", "a", "UTC"));
     insta::assert_debug_snapshot!(integration.settings, @r"
-    Settings {
+    TrackerSettings {
         fixed: Fixed {
             acd: 1,
             details: false,
