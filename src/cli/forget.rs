@@ -4,7 +4,6 @@ use std::io::{ErrorKind, Write as _};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::Request;
 use serde_json::{Value, json};
 
 use super::forget_offline;
@@ -46,13 +45,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(acd) = acd {
         body["acd"] = (*acd).into();
     }
-    const PATH: &str = "/api/v1/forget";
+    const REQUEST: &str = "POST /api/v1/forget";
     let body = body.to_string();
-    let (http, answer) = target.ask(Request::post(PATH), body.clone(), PATIENCE)?;
+    let (http, answer) = target.ask_with(REQUEST, &body, PATIENCE)?;
     let answer = match (answer, target.config()) {
         (Ok(answer), _) => answer,
         (Err(error), Some(file)) if error.kind() == ErrorKind::ConnectionRefused => {
-            forget_offline::ask(file, Request::post(PATH), body, PATIENCE)?
+            forget_offline::ask(file, REQUEST, &body, PATIENCE)?
         }
         (Err(error), _) => {
             let hint = "if it does not run, give --config FILE instead";

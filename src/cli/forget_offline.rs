@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::http::request::Builder;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Asks a service that exists for that alone.
-pub(super) fn ask(file: &Path, request: Builder, body: String, patience: Duration) -> anyhow::Result<Answer> {
+pub(super) fn ask(file: &Path, request: &str, body: &str, patience: Duration) -> anyhow::Result<Answer> {
     let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let config = alone(configuration::valid(file)?, &secret);
     logs::start("warn", LogFormat::Text)?;

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use hyper::Request;
 use serde_json::Value;
 
 use super::output::stdout;
@@ -36,7 +35,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (path, well) = if args.live { ("/health/live", "live") } else { ("/health/ready", "ready") };
-    let (address, answer) = args.target.ask(Request::get(path), String::new(), args.timeout)?;
+    let (address, answer) = args.target.ask(&format!("GET {path}"), args.timeout)?;
     let Answer { status, body } = answer.with_context(|| format!("not {well}: no answer from rtalink at {address}"))?;
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     // Somebody else may have the port.

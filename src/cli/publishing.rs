@@ -4,7 +4,6 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::Request;
 use serde_json::Value;
 
 use super::output::stdout;
@@ -57,7 +56,7 @@ fn ask(one: &One, what: &str) -> anyhow::Result<()> {
         bail!("{integration:?} is no id of an integration: lower-case letters, digits and hyphens");
     }
     let path = format!("/api/v1/integrations/{integration}/{what}");
-    let (http, answer) = target.ask(Request::post(path), String::new(), PATIENCE)?;
+    let (http, answer) = target.ask(&format!("POST {path}"), PATIENCE)?;
     let Answer { status, body } = answer.with_context(|| format!("no answer from rtalink at {http} (--http ADDR)"))?;
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,18 +1,11 @@
-//! One request to a running service, on a connection of its own.
+//! One request to a running service: HTTP/1.1, the connection closed behind it.
 
-use std::error::Error as _;
-use std::io::{Error, ErrorKind, Result};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, HOST};
-use hyper::http::request::Builder;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::config::{self, environment};
 
@@ -66,11 +59,16 @@ impl Target {
         checked(&String::from_utf8_lossy(&bytes), &file.display().to_string()).map(Some)
     }
 
-    /// A request to the service, whose address comes with the answer.
-    pub(super) fn ask(
+    /// A request without a body, such as `GET /metrics`, to the service, whose address comes with the answer.
+    pub(super) fn ask(&self, request: &str, patience: Duration) -> anyhow::Result<(String, Result<Answer>)> {
+        self.ask_with(request, "", patience)
+    }
+
+    /// The same with a body.
+    pub(super) fn ask_with(
         &self,
-        request: Builder,
-        body: String,
+        request: &str,
+        body: &str,
         patience: Duration,
     ) -> anyhow::Result<(String, Result<Answer>)> {
         let (address, secret) = (self.address()?, self.secret()?);
@@ -98,40 +96,49 @@ pub(super) struct Answer {
 /// All of it within `patience`.
 pub(super) fn ask(
     address: &str,
-    request: Builder,
-    body: String,
+    request: &str,
+    body: &str,
     secret: Option<&str>,
     patience: Duration,
 ) -> Result<Answer> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = async { tokio::time::timeout(patience, exchange(address, request, body, secret)).await };
-    runtime.block_on(answer).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-}
-
-async fn exchange(address: &str, mut request: Builder, body: String, secret: Option<&str>) -> Result<Answer> {
-    let stream = TcpStream::connect(&*reachable(resolved(address)?)).await?;
-    request = request.header(HOST, stream.peer_addr()?.to_string());
-    if let Some(secret) = secret {
-        request = request.header(AUTHORIZATION, format!("Bearer {secret}"));
+    let deadline = Instant::now() + patience;
+    let left = || match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(Error::from(ErrorKind::TimedOut)),
+        left => Ok(left),
+    };
+    let mut stream = None;
+    for address in reachable(resolved(address)?) {
+        stream = Some(TcpStream::connect_timeout(&address, left()?));
+        if matches!(stream, Some(Ok(_))) {
+            break;
+        }
     }
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
-    tokio::spawn(connection);
-    let answer = sender.send_request(request.body(body).map_err(Error::other)?).await.map_err(failure)?;
-    let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await.map_err(|error| {
-        let message = || format!("the answer has more than {} KiB: this is no rtalink", LARGEST_ANSWER / 1024);
-        error.downcast().map_or_else(|_| Error::new(ErrorKind::InvalidData, message()), |error| failure(*error))
-    })?;
-    Ok(Answer { status, body: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
-}
-
-/// What the system says, if it is the connection that failed.
-fn failure(error: hyper::Error) -> Error {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<Error>());
-    cause.map_or_else(
-        || Error::new(ErrorKind::InvalidData, "not an answer in HTTP"),
-        |cause| not_our_pipe(Error::new(cause.kind(), cause.to_string())),
-    )
+    let mut stream = stream.unwrap_or_else(|| Err(ErrorKind::AddrNotAvailable.into()))?;
+    stream.set_write_timeout(Some(left()?))?;
+    let token = secret.map(|secret| format!("Authorization: Bearer {secret}\r\n")).unwrap_or_default();
+    let host = stream.peer_addr()?;
+    let length = body.len();
+    let head =
+        format!("{request} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).map_err(not_our_pipe)?;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 8 * 1024];
+    while bytes.len() < LARGEST_ANSWER {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // What a read says when its time is over depends on the system.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error),
+        }
+    }
+    if bytes.len() >= LARGEST_ANSWER {
+        let message = format!("the answer has more than {} KiB: this is no rtalink", LARGEST_ANSWER / 1024);
+        return Err(Error::new(ErrorKind::InvalidData, message));
+    }
+    parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| Error::new(ErrorKind::InvalidData, "not an answer in HTTP"))
 }
 
 /// A broken pipe of standard output is no failure of a command; one to the service is.
@@ -154,10 +161,14 @@ fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     ips.into_iter().map(|ip| SocketAddr::new(ip, address.port())).collect()
 }
 
+fn parse(answer: &str) -> Option<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, body: body.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-
     use super::*;
 
     #[test]
@@ -182,17 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_has_a_status_and_a_body() {
+        let answer = parse("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+        assert_eq!((answer.status, &*answer.body), (404, "{}"));
+        assert!(parse("SSH-2.0-OpenSSH\r\n\r\n").is_none());
+        assert!(parse("HTTP/1.1 200 OK\r\n").is_none());
+    }
+
+    #[test]
     fn an_answer_without_end_is_given_up() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let endless = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            // What comes before the request is no answer to it.
-            let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
         });
-        let error = ask(&address, Builder::new(), String::new(), None, Duration::from_secs(30)).unwrap_err();
+        let error = ask(&address, "GET /", "", None, Duration::from_secs(30)).unwrap_err();
         println!("an answer without end, limit {LARGEST_ANSWER} bytes: {error}");
         assert_eq!(error.to_string(), "the answer has more than 1024 KiB: this is no rtalink");
         endless.join().unwrap();
