@@ -125,6 +125,45 @@ fn it_has_the_c_libraries_in_the_versions_that_they_say_themselves() {
     assert_eq!(names, functions.map(|(name, _)| name));
 }
 
+/// The crates that are compiled with these features, each with its own, such as `zstd-sys default,legacy`.
+fn compiled(features: &[&str], edges: &str) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(["tree", "--locked", "--prefix", "none", "--format", "{p}|{f}", "--edges", edges]);
+    let output = command.args(features).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let short = |line: &str| {
+        let (package, features) = line.trim_end_matches(" (*)").split_once('|').unwrap();
+        format!("{} {features}", package.split(' ').next().unwrap())
+    };
+    tree.lines().filter(|line| !line.is_empty()).map(short).collect()
+}
+
+#[test]
+fn features_say_which_c_libraries_are_built() {
+    // What compiles C, or asks the distribution for it.
+    let c = |crates: BTreeSet<String>| -> Vec<String> {
+        let is_of_c = |line: &String| {
+            let name = line.split(' ').next().unwrap();
+            name != "linux-raw-sys"
+                && (name.ends_with("-sys") || ["cc", "cmake", "openssl-src", "pkg-config"].contains(&name))
+        };
+        crates.into_iter().filter(is_of_c).collect()
+    };
+    let has = |crates: &[String], name: &str| crates.iter().any(|line| line.split(' ').next() == Some(name));
+    let with = |crates: &[String], name: &str, feature: &str| {
+        let line = crates.iter().find(|line| line.split(' ').next() == Some(name)).unwrap();
+        line.split([' ', ',']).any(|part| part == feature)
+    };
+    assert_eq!(c(compiled(&["--no-default-features"], "normal,build,dev")), [""; 0], "the core is without C");
+    let released = c(compiled(&[], "normal,build"));
+    assert!(has(&released, "openssl-src") && with(&released, "libz-sys", "static"), "{released:?}");
+    assert!(!with(&released, "zstd-sys", "pkg-config") && with(&released, "libsqlite3-sys", "bundled"), "{released:?}");
+    let trial = c(compiled(&["--no-default-features", "--features", "system-libraries"], "normal,build"));
+    assert!(!has(&trial, "openssl-src") && !with(&trial, "libz-sys", "static"), "{trial:?}");
+    assert!(with(&trial, "zstd-sys", "pkg-config") && with(&trial, "libsqlite3-sys", "bundled"), "{trial:?}");
+}
+
 #[test]
 fn everything_is_needed_by_something() {
     let bom = parsed();
