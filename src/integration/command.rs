@@ -1,10 +1,41 @@
 //! What a worker can be asked to do with an integration while it runs, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::mapping::tables::MappingTables;
+use crate::tracker::settings::Thresholds;
 use crate::views::model::IntegrationIndex;
+
+/// What the service sends to a worker about one of its integrations.
+#[derive(Debug)]
+pub enum Control {
+    /// Another version of an integration's mapping.
+    Mapping(Arc<MappingTables>),
+    /// Other thresholds.
+    Thresholds(Thresholds),
+    /// Stops publishing or resumes it; reports when that is on disk.
+    Publishing {
+        /// Whether it is to stop.
+        pause: bool,
+        /// Notified when it is done; `false`: it was so before.
+        done: oneshot::Sender<bool>,
+    },
+    /// Forgets somebody.
+    Forget(Forget),
+    /// How long after they were last seen agents are forgotten.
+    ForgetAfter(Option<Duration>),
+    /// Not everything that was found, or kept while the journal was full, has been handed over. Sent by the worker to itself,
+    /// so that others have their turn in between.
+    GoOn,
+    /// All messages that will ever come are before this one: the integration ends, and the worker goes on with the others.
+    Stop {
+        /// Notified when everything is handed over that can be.
+        done: oneshot::Sender<()>,
+    },
+}
 
 /// What a request asks for, of the integration with that position in the model.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::engine::{Engine, Finding};
 use crate::tracker::table::AgentIndex;
 
-use super::worker::SHARE_FINDINGS;
+use super::pace::SHARE_FINDINGS;
 
 /// What was found, or still has to be found, and is not concluded yet.
 #[derive(Clone, Copy, Debug)]

@@ -27,14 +27,15 @@ use crate::views::model::{IntegrationIndex, Update, Updates};
 use crate::wire::framing::Piece;
 
 use super::checkpoint::CheckpointWriter;
+use super::command::Control;
 use super::findings::Findings;
 use super::pace::Pace;
+use super::pace::{SHARE, SHARE_FINDINGS, TICK};
 use super::publishing::{Background, Publishing, status_now};
 use super::refresh::LastEvents;
 use super::reporting::Reporting;
 use super::retention::Retention;
 use super::saved_agents::SavedAgents;
-use super::worker::{Control, SHARE, SHARE_FINDINGS, TICK};
 
 /// While messages wait for Kafka for longer than this, nothing is written again.
 const REFRESH_WAIT: Duration = Duration::from_secs(10);

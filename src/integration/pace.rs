@@ -5,7 +5,17 @@
 
 use std::time::{Duration, Instant};
 
+use crate::engine::Share;
 use crate::time::Timestamp;
+
+/// How long an integration may keep its worker busy before the others have their turn.
+const SHARE_TIME: Duration = Duration::from_millis(2);
+/// How much may be found, and handed over, in that turn.
+pub(super) const SHARE_FINDINGS: usize = 256;
+pub(super) const SHARE: Share = Share { time: SHARE_TIME, findings: SHARE_FINDINGS };
+
+/// Longest time without a look at the timers and gauges.
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// Messages that arrive later than this after their time show that the worker is behind.
 const BEHIND: Duration = Duration::from_millis(50);

@@ -30,9 +30,9 @@ use crate::tracker::table::AgentIndex;
 use crate::views::model::AnnotatedEvent;
 use crate::wire::escape::escape;
 
+use super::pace::SHARE_FINDINGS;
 use super::refresh::LastEvents;
 use super::standing::{Accepted, Standing};
-use super::worker::SHARE_FINDINGS;
 
 /// What an integration publishes with.
 #[derive(Debug)]

@@ -10,63 +10,21 @@
 //! or while no process ran, makes timers late by a factor of two at most until it has caught up. Messages carry times of the
 //! same clock, but may come out of order: the time that is passed to an engine never goes back either (`pace`).
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use crate::engine::Share;
-use crate::integration::command::Forget;
-use crate::mapping::tables::MappingTables;
 use crate::sources::rta::worker_channel::{Received, WorkerMessage, WorkerReceiver};
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::{ClockNews, Timestamp};
-use crate::tracker::settings::Thresholds;
 
+use super::command::Control;
 use super::integration_worker::IntegrationWorker;
+use super::pace::TICK;
 
 /// Messages of an integration that may wait for its worker.
 pub const WORKER_CHANNEL: usize = 64;
 
-/// How long an integration may keep its worker busy before the others have their turn.
-const SHARE_TIME: Duration = Duration::from_millis(2);
-/// How much may be found, and handed over, in that turn.
-pub(super) const SHARE_FINDINGS: usize = 256;
-pub(super) const SHARE: Share = Share { time: SHARE_TIME, findings: SHARE_FINDINGS };
-
 /// How often to check for room where an integration's part of the journal has none.
 const NO_ROOM: Duration = Duration::from_millis(5);
-
-/// Longest time without a look at the timers and gauges.
-pub(super) const TICK: Duration = Duration::from_secs(1);
-
-/// What the service sends to a worker about one of its integrations.
-#[derive(Debug)]
-pub enum Control {
-    /// Another version of an integration's mapping.
-    Mapping(Arc<MappingTables>),
-    /// Other thresholds.
-    Thresholds(Thresholds),
-    /// Stops publishing or resumes it; reports when that is on disk.
-    Publishing {
-        /// Whether it is to stop.
-        pause: bool,
-        /// Notified when it is done; `false`: it was so before.
-        done: oneshot::Sender<bool>,
-    },
-    /// Forgets somebody.
-    Forget(Forget),
-    /// How long after they were last seen agents are forgotten.
-    ForgetAfter(Option<Duration>),
-    /// Not everything that was found, or kept while the journal was full, has been handed over. Sent by the worker to itself,
-    /// so that others have their turn in between.
-    GoOn,
-    /// All messages that will ever come are before this one: the integration ends, and the worker goes on with the others.
-    Stop {
-        /// Notified when everything is handed over that can be.
-        done: oneshot::Sender<()>,
-    },
-}
 
 /// The integrations of a worker, each with a channel.
 struct Worker {

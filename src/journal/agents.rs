@@ -12,9 +12,17 @@ use prost::Message as _;
 
 use crate::contract::store;
 
-use super::queue::TableChange;
 use super::row::{self, RowError};
-use super::store::{AgentRow, JournalRow};
+use super::store::{AgentKey, AgentRow, JournalRow};
+
+/// What a checkpoint does to the agent table.
+#[derive(Debug, Default)]
+pub struct TableChange {
+    /// Removed, where present.
+    pub forgotten: Vec<AgentKey>,
+    /// Added or replaced.
+    pub agents: Vec<AgentRow>,
+}
 
 /// What a row says about agents.
 #[derive(Debug, Default)]

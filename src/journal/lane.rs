@@ -12,10 +12,9 @@ use parking_lot::Mutex;
 use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
+use super::agents::TableChange;
 use super::message::Batch;
-use super::queue::{
-    Done, Item, LaneIndex, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth, TableChange,
-};
+use super::queue::{Done, Item, LaneIndex, NEWER, Phase, QUEUE_BYTES, Queue, RESERVE, Refused, Shared, StoreHealth};
 use super::row;
 use super::send_window::SendWindow;
 use super::store::{JournalRow, Lineage, StoreError, StoreNumber, StoreReader};

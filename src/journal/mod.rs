@@ -35,6 +35,7 @@ pub(crate) mod testing;
 mod watch;
 mod window_state;
 mod writer;
+mod written_lane;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,11 +54,11 @@ use self::lane::{Lane, instant_of};
 use self::queue::{Item, LaneQueue, Phase, Shared};
 use self::send_window::SendWindow;
 use self::store::{Store, StoreError};
-use self::writer::{Writer, WrittenLane};
+use self::writer::Writer;
+use self::written_lane::WrittenLane;
 
-pub use self::queue::{
-    Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, TableChange, UnobservedStore,
-};
+pub use self::agents::TableChange;
+pub use self::queue::{Bounds, Done, LaneStart, Refused, StoreHealth, StoreObserver, TROUBLES, UnobservedStore};
 
 /// Extra time for its thread beyond the deadline, to report what it could not write.
 const LAST_WORD: Duration = Duration::from_millis(500);

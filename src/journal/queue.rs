@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
+use super::agents::TableChange;
 use super::message::{Batch, Message};
 use super::send_window::WindowLimits;
-use super::store::{AgentKey, AgentRow, Hurry, Store, StoredIntegration};
-use super::writer::WrittenLane;
+use super::store::{Hurry, Store, StoredIntegration};
+use super::written_lane::WrittenLane;
 
 /// What an integration may have in the queue, in bytes of rows.
 pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
@@ -78,15 +79,6 @@ pub struct StoreHealth {
     pub is_durable: bool,
     /// What is wrong with it at the moment.
     pub trouble: Option<String>,
-}
-
-/// What a checkpoint does to the agent table.
-#[derive(Debug, Default)]
-pub struct TableChange {
-    /// Removed, where present.
-    pub forgotten: Vec<AgentKey>,
-    /// Added or replaced.
-    pub agents: Vec<AgentRow>,
 }
 
 /// Called when something is on disk.

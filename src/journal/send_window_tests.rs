@@ -3,6 +3,7 @@ use std::sync::mpsc;
 use bytes::Bytes;
 
 use super::*;
+use crate::journal::message::Route;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -5,7 +5,73 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::message::{Message, Route, Topic};
-use super::send_window::{Acknowledged, Outgoing, Taken, WindowLimits, size_of};
+
+/// How much a send window holds in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of keys, values and headers, and [`OVERHEAD`] for each message.
+    pub bytes: usize,
+}
+
+/// Memory that a message takes in addition to its bytes.
+pub const OVERHEAD: usize = 256;
+
+pub(super) fn size_of(message: &Message) -> usize {
+    message.size() + OVERHEAD
+}
+
+impl WindowLimits {
+    /// The default bound on bytes.
+    pub const DEFAULT_BYTES: usize = 32 * 1024 * 1024;
+}
+
+/// A message on its way, as the publisher takes it.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Its position.
+    pub position: u64,
+    /// The message.
+    pub message: Arc<Message>,
+    pub(super) awaiting: TopicSet,
+}
+
+impl Outgoing {
+    /// Position of a message that is sent once and not tracked: a heartbeat.
+    pub const UNTRACKED: u64 = u64::MAX >> 3;
+
+    /// Returns the topics that it must be sent to now.
+    pub fn topics(&self) -> impl Iterator<Item = Topic> + use<> {
+        let awaiting = self.awaiting;
+        Topic::ALL.into_iter().filter(move |topic| awaiting.contains(*topic))
+    }
+}
+
+/// Why [`SendWindow::take`] returned.
+#[derive(Debug)]
+pub enum Taken {
+    /// The next messages, at least one.
+    Messages(Vec<Outgoing>),
+    /// What comes next, from this position on, is in the journal and not in memory: fetch it and
+    /// [`SendWindow::refill`].
+    Behind(u64),
+    /// Somebody called [`SendWindow::interrupt`]: check other work and call again.
+    Interrupted,
+    /// Everything below the position asked for is acknowledged.
+    Reached,
+    /// The end: [`SendWindow::stop`] was called.
+    Stopped,
+}
+
+/// A message whose last topic has acknowledged it, for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Where it went.
+    pub route: Route,
+    /// When its bytes were read from the socket.
+    pub read_at: Option<Instant>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TopicSet(u8);

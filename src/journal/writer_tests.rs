@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::contract::saved::{self, StoredAgent};

@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::model::{Config, Integration};
-use crate::integration::command::{Command, Task};
+use crate::integration::command::{Command, Control, Task};
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::Versions;
 use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
-use crate::integration::worker::Control;
 use crate::kafka::Publisher;
 use crate::sources::rta::listener::Bound;
 use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::integration::worker::Control;
+use crate::integration::command::Control;
 use crate::join;
 use crate::kafka::publisher::Drained;
 use crate::sources::rta::worker_channel::WorkerMessage;

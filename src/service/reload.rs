@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
+use crate::integration::command::Control;
 use crate::integration::mapping_versions::Versions;
 use crate::integration::restore;
-use crate::integration::worker::Control;
 use crate::mapping::tables::MappingTables;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;

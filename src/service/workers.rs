@@ -5,8 +5,9 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
+use crate::integration::command::Control;
 use crate::integration::integration_worker::IntegrationWorker;
-use crate::integration::worker::{self, Control};
+use crate::integration::worker;
 use crate::sources::rta::worker_channel::{self, Newcomers, WorkerSender};
 
 /// The threads.
