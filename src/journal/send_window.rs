@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::message::{Message, Topic};
-use super::window_state::{State, TopicSet, size_of};
+use super::window_state::{TopicSet, WindowState, size_of};
 
 pub use super::window_state::{Acknowledged, OVERHEAD, Outgoing, Taken, WindowLimits};
 
 /// The in-memory window of an integration's journal, between the journal and the publisher.
 pub struct SendWindow {
     limits: WindowLimits,
-    state: Mutex<State>,
+    state: Mutex<WindowState>,
     /// For the publisher: there is something to take, or to look at.
     work: Condvar,
     /// For [`SendWindow::wait_empty`]: nothing is left.
@@ -41,7 +41,7 @@ pub struct SendWindow {
 impl SendWindow {
     /// Creates the window of a journal that holds the positions from `first`, the first that is not acknowledged, to `end`.
     pub fn new(limits: WindowLimits, first: u64, end: u64, paused_at: Option<u64>) -> Self {
-        let state = State {
+        let state = WindowState {
             entries: VecDeque::new(),
             first,
             next: first,
@@ -323,7 +323,7 @@ impl SendWindow {
     }
 
     /// Removes what is acknowledged at the front.
-    fn release(&self, state: &mut State) {
+    fn release(&self, state: &mut WindowState) {
         let before = state.first;
         while let Some(entry) = state.entries.pop_front_if(|entry| entry.awaiting == TopicSet::EMPTY) {
             state.bytes -= entry.size;

@@ -111,7 +111,7 @@ pub(super) struct Entry {
     pub(super) settled: bool,
 }
 
-pub(super) struct State {
+pub(super) struct WindowState {
     pub(super) entries: VecDeque<Entry>,
     /// Position of the first entry.
     pub(super) first: u64,
@@ -143,7 +143,7 @@ impl Entry {
     }
 }
 
-impl State {
+impl WindowState {
     pub(super) fn entry(&mut self, position: u64) -> Option<&mut Entry> {
         let index = position.checked_sub(self.first)?;
         self.entries.get_mut(usize::try_from(index).ok()?)
