@@ -3,11 +3,11 @@
 //! The format is described in `docs/capture.md`. Chunks are as they were received; a record may be split anywhere.
 //!
 //! ```
-//! use rtalink::capture::{Entry, Happening};
+//! use rtalink::capture::{CaptureEntry, Happening};
 //! use rtalink::wire::encoding::Encoding;
 //!
 //! let line = r#"{"at":"2026-01-05T08:00:00.120Z","text":"301204 20 0\n"}"#;
-//! let entry = Entry::parse(line, Encoding::Utf8)?;
+//! let entry = CaptureEntry::parse(line, Encoding::Utf8)?;
 //! assert_eq!(entry.happening, Happening::Data(b"301204 20 0\n".to_vec()));
 //! assert_eq!(entry.to_line()?, line);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
