@@ -173,8 +173,7 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
-            self.invalid(id, plan, frame, reason, at, out);
+        if !self.is_valid(id, plan, frame, at, out) {
             return;
         }
         self.report_speaker(at, out);
@@ -191,8 +190,7 @@ impl Engine {
         at: Timestamp,
         out: &mut Vec<Finding>,
     ) {
-        if let Err(reason) = self.decoder.decode(plan, frame.bytes, at) {
-            self.invalid(id, plan, frame, reason, at, out);
+        if !self.is_valid(id, plan, frame, at, out) {
             return;
         }
         let Some(takeover) = self.session.take_over(id, at) else { return };
@@ -206,6 +204,19 @@ impl Engine {
             self.status(StatusKind::Flapping, Some(takeover.successor.peer), at, out);
         }
         self.record(id, plan, frame, at, out);
+    }
+
+    /// Whether a record can be decoded; where it cannot, that is counted.
+    fn is_valid(
+        &mut self,
+        id: ConnectionId,
+        plan: &Plan,
+        frame: Frame<'_>,
+        at: Timestamp,
+        out: &mut Vec<Finding>,
+    ) -> bool {
+        let decoded = self.decoder.decode(plan, frame.bytes, at).err();
+        decoded.inspect(|reason| self.invalid(id, plan, frame, *reason, at, out)).is_none()
     }
 
     fn invalid(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use foldhash::fast::FixedState;
+use parking_lot::Mutex;
 
 use crate::config::model::Config;
 use crate::journal::store::{MappingVersion, Store, StoreError};
@@ -46,38 +47,42 @@ impl Versions {
         }
     }
 
-    /// Gives `tables` of that integration their version: the previous one if they say the same, else a new one.
-    pub fn assign(&mut self, integration: &Arc<str>, tables: MappingTables) -> Arc<MappingTables> {
-        let content = content(&tables);
+    /// Returns the version of a mapping of that integration: the previous one if it says the same, else a new one.
+    pub fn assign(&mut self, integration: &Arc<str>, mapping: Content) -> u64 {
+        let Content { now: content, before } = mapping;
         let version = match self.known.get(integration) {
-            Some(known) if known.content == content || known.content == content_before(&tables) => known.version,
+            Some(known) if known.content == content || known.content == before => known.version,
             Some(known) => self.least.max(known.version + 1),
             None => self.least,
         };
         let known = MappingVersion { integration: Arc::clone(integration), version, content };
         self.known.insert(Arc::clone(integration), known);
-        Arc::new(MappingTables { version, ..tables })
+        version
     }
 
-    /// Returns the same tables with a version beyond `published`, where theirs is not: another machine has counted further.
-    pub fn beyond(
-        &mut self,
-        integration: &Arc<str>,
-        published: u64,
-        tables: &Arc<MappingTables>,
-    ) -> Arc<MappingTables> {
-        match self.known.get_mut(integration) {
-            Some(known) if known.version <= published => {
-                known.version = published + 1;
-                Arc::new(MappingTables { version: known.version, ..MappingTables::clone(tables) })
-            }
-            _ => Arc::clone(tables),
-        }
+    /// Goes beyond `published`, where the version of that integration is not: another machine has counted further. Returns
+    /// the new version.
+    pub fn go_beyond(&mut self, integration: &str, published: u64) -> Option<u64> {
+        let known = self.known.get_mut(integration).filter(|known| known.version <= published)?;
+        known.version = published + 1;
+        Some(known.version)
     }
 
-    /// Returns all of them.
-    pub fn all(&self) -> Vec<MappingVersion> {
-        self.known.values().cloned().collect()
+    /// Changes versions that are shared. What cannot be written down is not changed.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn change<R>(
+        shared: &Mutex<Self>,
+        store: &mut Store,
+        change: impl FnOnce(&mut Self, &Store) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let mut shared = shared.lock();
+        let mut changed = shared.clone();
+        let outcome = change(&mut changed, store)?;
+        changed.save(store)?;
+        *shared = changed;
+        Ok(outcome)
     }
 
     /// Writes down those that the store does not have.
@@ -92,6 +97,21 @@ impl Versions {
             }
         }
         if changed.is_empty() { Ok(()) } else { store.set_mapping_versions(&changed) }
+    }
+}
+
+/// What a mapping says, as a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    now: u64,
+    /// As stores of 0.1.0 have it.
+    before: u64,
+}
+
+impl Content {
+    /// Returns the digest of these tables, whatever their version.
+    pub fn of(tables: &MappingTables) -> Self {
+        Self { now: content(tables), before: content_before(tables) }
     }
 }
 
@@ -178,8 +198,8 @@ mod tests {
         };
         for (before, expected) in [(content(&tables()), 7), (content_before(&tables()), 7), (4711, 8)] {
             let mut versions = known(before);
-            assert_eq!(versions.assign(&integration, tables()).version, expected);
-            assert_eq!(versions.all()[0].content, content(&tables()), "it is written down anew");
+            assert_eq!(versions.assign(&integration, Content::of(&tables())), expected);
+            assert_eq!(versions.known[&integration].content, content(&tables()), "it is written down anew");
         }
     }
 }

@@ -59,7 +59,11 @@ impl Lane {
         let Batch { messages, agents, forgotten, source, is_urgent } = batch;
         let forgets = !forgotten.is_empty();
         let carries_agents = forgets || !agents.is_empty();
-        let content = row::encode_with(&messages, agents, forgotten);
+        // Without messages there is no row: only the source has got further.
+        let content = match messages.is_empty() {
+            true => Vec::new(),
+            false => row::encode_with(&messages, agents, forgotten),
+        };
         let refused = |messages, source| Box::new(Batch { messages, source, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();
         let reserve = if is_urgent { RESERVE } else { 0 };
@@ -112,6 +116,16 @@ impl Lane {
         let bounds = self.shared.bounds.journal_bytes;
         let room = (bounds / 10).max(ROOM).min(bounds / 2);
         !queue.is_in_trouble() && lane.stored <= bounds - room && lane.queued <= QUEUE_BYTES / 2
+    }
+
+    /// Waits until every batch that it took is on disk, at most until the deadline.
+    pub(crate) fn wait_written(&self, deadline: Instant) {
+        let mut queue = self.shared.queue.lock();
+        while queue.lane(self.index).queued > 0 {
+            if self.shared.room.wait_until(&mut queue, deadline).timed_out() {
+                return;
+            }
+        }
     }
 
     /// Whether less than half of its space in the store is used.

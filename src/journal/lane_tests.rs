@@ -136,6 +136,23 @@ fn a_look_for_the_next_row_that_fails_gives_nothing_up() {
 }
 
 #[test]
+fn a_lane_waits_for_its_own_batches_only() {
+    let folder = TempDir::new().unwrap();
+    let journal = start(&folder);
+    let lane = journal.lanes().next().unwrap().1;
+    lane.submit(batch(vec![event(1, 0)])).unwrap();
+    lane.wait_written(Instant::now() + Duration::from_secs(60));
+    assert_eq!(lane.send_window().pending(), 1);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let work = journal.with_store(move |_| released.recv());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    lane.wait_written(deadline);
+    assert!(Instant::now() < deadline, "what else the journal has to do is not waited for");
+    release.send(()).unwrap();
+    work.recv().unwrap().unwrap();
+}
+
+#[test]
 fn what_a_newer_version_has_written_waits_for_it() {
     let folder = TempDir::new().unwrap();
     let mut store = open(&folder);

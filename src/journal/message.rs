@@ -76,7 +76,7 @@ impl Message {
 /// What a worker hands over at a time, all of one integration and in order.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// In the order in which they are to be published.
+    /// In the order in which they are to be published. None where nothing but `source` has changed.
     pub messages: Vec<Message>,
     /// Agents as they are after these messages, each once: what a restart needs to know if it finds them.
     pub agents: Vec<crate::contract::store::AgentMemory>,

@@ -142,7 +142,9 @@ impl Writer {
                         writes.push(Write::EraseDue);
                     }
                     let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-                    writes.push(Write::Batch { integration, first: *first, count, written_at, content });
+                    if count > 0 {
+                        writes.push(Write::Batch { integration, first: *first, count, written_at, content });
+                    }
                     let Some(to) = coverage.append(first + u64::from(count), *carries_agents) else { continue };
                     Write::Covered { integration, to }
                 }

@@ -248,7 +248,7 @@ impl Publisher {
     pub fn close(&self, integration: &str, deadline: Instant) -> usize {
         let Some(mut way) = self.ways.lock().remove(integration) else { return 0 };
         let send_window = way.handle.lane.send_window();
-        self.journal.wait_written(deadline);
+        way.handle.lane.wait_written(deadline);
         send_window.wait_empty(deadline);
         send_window.stop();
         if let Some(topics) = &self.topics {

@@ -46,54 +46,42 @@ pub(super) struct ServiceContext {
     pub(super) senders: WorkerSenders,
     pub(super) workers: Workers,
     pub(super) updates: Updates,
-    pub(super) versions: Mutex<Versions>,
+    /// Of the mappings. Changed where the store is at hand, so that none is in force that is not written down.
+    pub(super) versions: Arc<Mutex<Versions>>,
     /// Messages that nobody took at the end.
     pub(super) refused: Arc<AtomicUsize>,
     pub(super) latencies: Option<LatencySink>,
     /// How long after they were last seen agents are forgotten; changes with a reload.
     pub(super) forget_after: Mutex<Option<Duration>>,
-    /// Ends the feeds, and starts that wait.
+    /// Ends the feeds.
     pub(super) stop: CancellationToken,
 }
 
 impl ServiceContext {
+    /// Returns what an integration is started with, and shows it in the model as one of which nothing is known yet.
+    pub(super) fn starting(
+        &self,
+        integration: Integration,
+        index: IntegrationIndex,
+        prepared: Prepared,
+        bound: Option<Bound>,
+    ) -> StartingIntegration {
+        let Prepared { plan, tls, tables } = prepared;
+        let metrics = self.feed_metrics(&integration);
+        let mut model = preparation::model(&integration, &metrics, bound.as_ref());
+        model.mapping_version = tables.version;
+        // The model outlives its senders.
+        let _ = self.updates.send((index, Update::Begin(Box::new(model))));
+        StartingIntegration { integration, index, plan, tls, tables: Arc::new(tables), bound, metrics }
+    }
+
     /// Registers the metrics of an integration that begins. Nothing is wrong with the feed of one that is not configured.
-    pub(super) fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
+    fn feed_metrics(&self, integration: &Integration) -> FeedMetrics {
         let metrics = if integration.is_removed { &self.unseen } else { &self.metrics };
         self.metrics.set_removed(&integration.id, integration.is_removed);
         let feed = metrics_bridge::feed_metrics(metrics, &integration.id);
         self.journal.add(&integration.id, &feed);
         feed
-    }
-
-    /// Returns what integrations are started with, in the order of their places, and shows them in the model.
-    pub(super) fn beginnings(
-        &self,
-        all: impl Iterator<Item = (Integration, (Prepared, Option<Bound>))>,
-    ) -> Vec<StartingIntegration> {
-        let begin = |(others, (integration, (prepared, bound))): (usize, (Integration, (Prepared, Option<Bound>)))| {
-            let Prepared { plan, tls, tables } = prepared;
-            // One that was removed gets no version: should it come back, its mapping is what it was.
-            let tables = match integration.is_removed {
-                true => Arc::new(tables),
-                false => self.versions.lock().assign(&integration.id, tables),
-            };
-            let metrics = self.feed_metrics(&integration);
-            let index = IntegrationIndex::after(others);
-            let beginning = StartingIntegration { integration, index, plan, tls, tables, bound, metrics };
-            self.show(&beginning);
-            beginning
-        };
-        all.enumerate().map(begin).collect()
-    }
-
-    /// Shows an integration in the model as one of which nothing is known yet.
-    pub(super) fn show(&self, beginning: &StartingIntegration) {
-        let StartingIntegration { integration, index, bound, metrics, tables, .. } = beginning;
-        let mut model = preparation::model(integration, metrics, bound.as_ref());
-        model.mapping_version = tables.version;
-        // The model outlives its senders.
-        let _ = self.updates.send((*index, Update::Begin(Box::new(model))));
     }
 }
 

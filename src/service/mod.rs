@@ -34,7 +34,7 @@ use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
 use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
-use crate::integration::mapping_versions::Versions;
+use crate::integration::mapping_versions::{Content, Versions};
 use crate::integration::metrics_bridge::{self, JournalObserver, KafkaFigures, LatencySink};
 use crate::integration::restore::{self, OpenedStore, Restored};
 use crate::journal::send_window::WindowLimits;
@@ -45,6 +45,7 @@ use crate::telemetry::names;
 use crate::views::model::{self, IntegrationIndex, ReadModel};
 
 use self::context::{ServiceContext, WorkerSenders};
+use self::preparation::Prepared;
 use self::running::{Running, StartingIntegration};
 use self::serving::Serving;
 use self::workers::Workers;
@@ -145,13 +146,21 @@ impl Service {
             let config = config.clone();
             tokio::task::spawn_blocking(move || restore::open(&config)).await
         };
-        let OpenedStore { store, removed, restored, incidents } =
+        let OpenedStore { mut store, removed, restored, incidents } =
             opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         metrics_bridge::record_incidents(&metrics, &incidents);
-        let versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
+        let mut versions = Versions::load(&store, &config).map_err(|error| failed(&error))?;
         // Those behind the configured ones are looked after until nothing of them is left.
         let integrations: Vec<Integration> = config.integrations.iter().cloned().chain(removed).collect();
-        let (prepared, http_listener) = preparation::prepare_all(&config, &integrations, &file).map_err(StartError)?;
+        let (mut prepared, http_listener) =
+            preparation::prepare_all(&config, &integrations, &file).map_err(StartError)?;
+        for (integration, (Prepared { tables, .. }, _)) in integrations.iter().zip(&mut prepared) {
+            // One that was removed gets no version: should it come back, its mapping is what it was.
+            if !integration.is_removed {
+                tables.version = versions.assign(&integration.id, Content::of(tables));
+            }
+        }
+        versions.save(&mut store).map_err(|error| failed(&error))?;
 
         let reload_refused = metrics.gauge(names::RELOAD_REFUSED, &[]);
         reload_refused.set(0.0);
@@ -175,7 +184,7 @@ impl Service {
             senders: WorkerSenders::default(),
             workers: Workers::new(),
             updates,
-            versions: Mutex::new(versions),
+            versions: Arc::new(Mutex::new(versions)),
             refused: Arc::new(AtomicUsize::new(0)),
             latencies: options.latencies,
             forget_after: Mutex::new(config.privacy.forget_after),
@@ -184,8 +193,11 @@ impl Service {
             metrics,
             config,
         });
-        let beginnings = context.beginnings(integrations.iter().cloned().zip(prepared));
-        model.has(beginnings.len()).await;
+        let starting = |(others, (integration, (prepared, bound))): (usize, (&Integration, _))| {
+            context.starting(integration.clone(), IntegrationIndex::after(others), prepared, bound)
+        };
+        let all: Vec<StartingIntegration> = integrations.iter().zip(prepared).enumerate().map(starting).collect();
+        model.has(all.len()).await;
         let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
         let serving = Serving::start(http_listener, &model, &context, commands);
         let serving = serving.map_err(|error| StartError::one(&context.file, error.to_string()))?;
@@ -207,7 +219,7 @@ impl Service {
             _stop_when_dropped: [stop_feeds.drop_guard(), stop.drop_guard()],
             context,
         };
-        service.start_all(beginnings.into_iter().zip(restored).collect()).await?;
+        service.start_all(all.into_iter().zip(restored).collect()).await?;
         service.check_all_there().await;
         Ok(service)
     }
@@ -221,29 +233,24 @@ impl Service {
         let kafka = &self.context.config.kafka;
         let (waiting, ready): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|(beginning, restored)| from_kafka::is_needed(kafka, &beginning.integration, restored));
-        let mut first_failure = Ok(());
-        for (beginning, restored) in ready {
-            let (index, context) = (beginning.index, Arc::clone(&self.context));
-            let started = tokio::task::spawn_blocking(move || beginning.start(&context, restored)).await;
+            .partition(|(starting, restored)| from_kafka::is_needed(kafka, &starting.integration, restored));
+        let mut failures = Vec::new();
+        for (starting, restored) in ready {
+            let (index, context) = (starting.index, Arc::clone(&self.context));
+            let started = tokio::task::spawn_blocking(move || starting.start(&context, restored)).await;
             let started = started.unwrap_or_else(|error| Err(StartError::one(&self.context.file, error.to_string())));
-            let is_first = first_failure.is_ok();
-            if let Some(failure) = self.started(index, started)
-                && is_first
-            {
-                first_failure = Err(failure);
-            }
+            failures.extend(self.started(index, started));
         }
         if !waiting.is_empty() {
-            for (beginning, _) in &waiting {
-                if let Some(slot) = self.slots.get_mut(beginning.index.get()) {
+            for (starting, _) in &waiting {
+                if let Some(slot) = self.slots.get_mut(starting.index.get()) {
                     slot.at = At::Starting;
                 }
             }
             let (context, stop) = (Arc::clone(&self.context), self.stop_starts.clone());
             self.starts.spawn_blocking(move || running::start_from_kafka(&context, waiting, &stop));
         }
-        first_failure
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Takes the outcome of a start; returns why it has failed.

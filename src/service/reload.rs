@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
 use crate::integration::command::Control;
-use crate::integration::mapping_versions::Versions;
-use crate::integration::restore;
-use crate::mapping::tables::MappingTables;
+use crate::integration::mapping_versions::{Content, Versions};
+use crate::integration::restore::{self, Restored};
+use crate::journal::store::StoreError;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
 use crate::tracker::settings::TrackerSettings;
@@ -22,7 +22,7 @@ use crate::views::model::{IntegrationIndex, Update};
 
 use super::changes::{self, Change};
 use super::preparation::{self, Prepared};
-use super::running::{self, StartingIntegration};
+use super::running;
 use super::{At, Service, Slot, StartError};
 
 /// How long to wait for the store to answer.
@@ -61,8 +61,7 @@ impl Service {
         let mut reloaded =
             Reloaded { needs_restart: changes::needs_restart(&self.context.config, &config), ..Reloaded::default() };
         let mut wanted = self.prepare_all(&config, file)?;
-        let versions = self.assign(&mut wanted, file).await?;
-        *self.context.versions.lock() = versions;
+        self.assign(&mut wanted, file).await?;
         self.serving.change_access(&config.http);
         *self.context.forget_after.lock() = config.privacy.forget_after;
         // Starts that wait are begun anew with what is wanted now.
@@ -129,37 +128,31 @@ impl Service {
     }
 
     /// Gives the mappings their versions, and writes these down.
-    async fn assign(&self, wanted: &mut [Wanted], file: &Path) -> Result<Versions, Vec<Problem>> {
-        let ids: Vec<Arc<str>> = wanted.iter().map(|one| Arc::clone(&one.integration.id)).collect();
-        let mut versions = self.context.versions.lock().clone();
-        for one in wanted.iter_mut() {
-            one.prepared.tables.version = 0;
-        }
-        let tables: Vec<(Arc<str>, MappingTables)> = wanted
-            .iter()
-            .filter(|one| !one.integration.is_removed)
-            .map(|one| (Arc::clone(&one.integration.id), one.prepared.tables.clone()))
-            .collect();
-        let written = self.context.publisher.with_store(move |store| {
-            for id in &ids {
-                versions.learn(id, store.mapping_version(id)?);
-            }
-            let assigned: Vec<u64> =
-                tables.into_iter().map(|(id, tables)| versions.assign(&id, tables).version).collect();
-            versions.save(store).map(|()| (versions, assigned))
+    async fn assign(&self, wanted: &mut [Wanted], file: &Path) -> Result<(), Vec<Problem>> {
+        let mut configured: Vec<&mut Wanted> = wanted.iter_mut().filter(|one| !one.integration.is_removed).collect();
+        let content = |one: &&mut Wanted| (Arc::clone(&one.integration.id), Content::of(&one.prepared.tables));
+        let contents: Vec<(Arc<str>, Content)> = configured.iter().map(content).collect();
+        let versions = Arc::clone(&self.context.versions);
+        let assigned = self.context.publisher.with_store(move |store| {
+            Versions::change(&versions, store, |versions, store| {
+                let assign = |(id, content): (Arc<str>, Content)| {
+                    versions.learn(&id, store.mapping_version(&id)?);
+                    Ok(versions.assign(&id, content))
+                };
+                contents.into_iter().map(assign).collect::<Result<Vec<u64>, StoreError>>()
+            })
         });
         let refused = |why: &dyn std::fmt::Display| {
             let message = format!("the versions of the mappings cannot be written down: {why}");
             vec![Problem::error(Origin::File(file.into()), message)]
         };
-        let written = tokio::task::spawn_blocking(move || written.recv_timeout(STORE_PATIENCE)).await;
-        let (versions, assigned) = written
+        let assigned = tokio::task::spawn_blocking(move || assigned.recv_timeout(STORE_PATIENCE)).await;
+        let assigned = assigned
             .map_err(|error| refused(&error))?
             .map_err(|_| refused(&"the store does not answer"))?
             .map_err(|error| refused(&error))?;
-        let configured = wanted.iter_mut().filter(|one| !one.integration.is_removed);
-        configured.zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
-        Ok(versions)
+        configured.iter_mut().zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
+        Ok(())
     }
 
     /// Changes an integration whose feed goes on.
@@ -196,47 +189,32 @@ impl Service {
 
     /// Starts integrations that are new or have ended.
     async fn begin_all(&mut self, begins: Vec<Wanted>) {
-        let mut waiting = Vec::new();
-        for Wanted { index, integration, prepared: Prepared { plan, tls, tables }, bound, .. } in begins {
-            let metrics = self.context.feed_metrics(&integration);
-            let tables = Arc::new(tables);
-            let beginning = StartingIntegration { integration, index, plan, tls, tables, bound, metrics };
-            self.context.show(&beginning);
-            let integration = &beginning.integration;
+        let mut all = Vec::new();
+        for Wanted { index, integration, prepared, bound, .. } in begins {
             let slot = Slot { integration: integration.clone(), at: At::Ended };
             match self.slots.get_mut(index.get()) {
                 Some(known) => *known = slot,
                 None => self.slots.push(slot),
             }
-            let (id, keeps_events) = (Arc::clone(&integration.id), restore::keeps_events(integration));
-            let read = self.context.publisher.with_store(move |store| restore::read(store, &id, keeps_events));
-            let read = tokio::task::spawn_blocking(move || read.recv()).await;
-            let failed = |error: &dyn std::fmt::Display| {
-                running::log_failure(&integration.id, &StartError::one(&self.context.file, error.to_string()));
-            };
-            let restored = match read {
-                Ok(Ok(Ok(restored))) => restored,
-                Ok(Ok(Err(unread))) => {
-                    failed(&unread);
-                    continue;
-                }
-                Ok(Err(ended)) => {
-                    failed(&ended);
-                    continue;
-                }
-                Err(ended) => {
-                    failed(&ended);
-                    continue;
-                }
-            };
-            if integration.is_removed && !restored.has_something() {
-                continue;
+            let starting = self.context.starting(integration, index, prepared, bound);
+            match self.read(&starting.integration).await {
+                Ok(restored) if starting.integration.is_removed && !restored.has_something() => {}
+                Ok(restored) => all.push((starting, restored)),
+                Err(error) => running::log_failure(&starting.integration.id, &error),
             }
-            waiting.push((beginning, restored));
         }
-        if let Err(error) = self.start_all(waiting).await {
+        if let Err(error) = self.start_all(all).await {
             running::log_failure("", &error);
         }
+    }
+
+    /// Reads what the store has of an integration.
+    async fn read(&self, integration: &Integration) -> Result<Restored, StartError> {
+        let failed = |error: &dyn std::fmt::Display| StartError::one(&self.context.file, error.to_string());
+        let (id, keeps_events) = (Arc::clone(&integration.id), restore::keeps_events(integration));
+        let read = self.context.publisher.with_store(move |store| restore::read(store, &id, keeps_events));
+        let read = tokio::task::spawn_blocking(move || read.recv()).await;
+        read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
     /// Tells the workers after how long people are forgotten.

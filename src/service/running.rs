@@ -13,15 +13,17 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::model::{Integration, Realtime};
+use crate::config::model::Integration;
 use crate::config::problem::Problem;
 use crate::engine::Engine;
 use crate::integration::command::Control;
 use crate::integration::from_kafka;
 use crate::integration::integration_worker::{IntegrationWorker, WorkerParts};
+use crate::integration::mapping_versions::Versions;
 use crate::integration::metrics_bridge::ProducerObserver;
 use crate::integration::restore::{self, Restored};
 use crate::journal::LaneStart;
+use crate::kafka::PublishHandle;
 use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
@@ -104,62 +106,31 @@ impl StartingIntegration {
     ///
     /// # Errors
     /// When the store or a thread fails, or somebody else has taken the port meanwhile. Never because Kafka is away.
-    pub(super) fn start(self, context: &Arc<ServiceContext>, restored: Restored) -> Result<Running, StartError> {
-        let Self { integration, index, plan, tls, tables, bound, metrics } = self;
-        let failed = |error: &dyn std::fmt::Display| StartError::one(&context.file, error.to_string());
-        let id = Arc::clone(&integration.id);
-        let tables = {
-            let mut versions = context.versions.lock();
-            let beyond = versions.beyond(&id, restored.mapping_version, &tables);
-            let known = versions.clone();
-            drop(versions);
-            let saved = context.publisher.with_store(move |store| known.save(store)).recv();
-            saved.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-            beyond
-        };
-        // The model outlives its senders.
-        let _ = context.updates.send((index, Update::Mapping(Arc::clone(&tables))));
+    pub(super) fn start(mut self, context: &Arc<ServiceContext>, restored: Restored) -> Result<Running, StartError> {
+        self.go_beyond(restored.mapping_version, context)?;
         // What has no feed and nobody in the store needs no worker.
-        let has_worker = plan.is_some() || restored.has_something();
+        let has_worker = self.plan.is_some() || restored.has_something();
         let known = match restored.sequences() {
             _ if !has_worker => KnownAgents::Nobody,
             Some(sequences) => KnownAgents::Sequences(sequences),
             None => KnownAgents::AsKafka,
         };
+        let (id, index) = (Arc::clone(&self.integration.id), self.index);
         let lane = LaneStart {
             integration: Arc::clone(&id),
             stored: restored.stored.clone(),
-            keeps_events: restore::keeps_events(&integration),
+            keeps_events: restore::keeps_events(&self.integration),
         };
         let observer = ProducerObserver {
             integration: Arc::clone(&id),
-            feed: metrics.clone(),
+            feed: self.metrics.clone(),
             kafka: Arc::clone(&context.kafka),
             latencies: context.latencies.clone(),
         };
-        let handle = context.publisher.open(lane, Arc::new(observer), known).map_err(|error| failed(&error))?;
+        let handle = context.publisher.open(lane, Arc::new(observer), known);
+        let handle = handle.map_err(|error| StartError::one(&context.file, error.to_string()))?;
         let mut running = Running { id, index, worker: None, feed: None };
-        let at_work = || {
-            if !has_worker {
-                return Ok(());
-            }
-            let worker =
-                integration_worker(context, &integration, index, &plan, &tables, &metrics, handle.clone(), restored);
-            let Some(worker) = worker else { return Ok(()) };
-            let (to_worker, place) = context.workers.assign(worker).map_err(|error| failed(&error))?;
-            running.worker = Some((to_worker.clone(), place));
-            let (Some(realtime), Some(plan)) = (&integration.realtime, plan) else { return Ok(()) };
-            let bound = match bound {
-                Some(bound) => bound,
-                None => preparation::bind(realtime.listen, &integration.id, &context.file)
-                    .map_err(|problem| StartError(vec![problem]))?,
-            };
-            let parts = FeedParts { realtime, plan, tls, tables, bound, metrics };
-            running.feed = Some(parts.listen(context, &integration, to_worker).map_err(|error| failed(&error))?);
-            Ok(())
-        };
-        let outcome = at_work();
-        if let Err(error) = outcome {
+        if has_worker && let Err(error) = self.put_to_work(context, handle.clone(), restored, &mut running) {
             // Nothing of it stays behind.
             tokio::runtime::Handle::current().block_on(running.end(Arc::clone(context), Duration::ZERO));
             return Err(error);
@@ -170,88 +141,47 @@ impl StartingIntegration {
         context.handles.insert(index, handle);
         Ok(running)
     }
-}
 
-/// Starts integrations whose agents are read from Kafka first, however long that takes, unless it is stopped. Blocks.
-pub(super) fn start_from_kafka(
-    context: &Arc<ServiceContext>,
-    waiting: Vec<(StartingIntegration, Restored)>,
-    stop: &CancellationToken,
-) -> Started {
-    let (beginnings, restored): (Vec<StartingIntegration>, Vec<Restored>) = waiting.into_iter().unzip();
-    let ids: Vec<Arc<str>> = beginnings.iter().map(|beginning| Arc::clone(&beginning.integration.id)).collect();
-    match from_kafka::read(&context.config, &ids, restored, &context.publisher, stop) {
-        Ok(restored) => {
-            let start = |(beginning, restored): (StartingIntegration, Restored)| {
-                (beginning.index, beginning.start(context, restored))
-            };
-            beginnings.into_iter().zip(restored).map(start).collect()
+    /// Gives the mapping a version beyond that of anything published before.
+    fn go_beyond(&mut self, published: u64, context: &ServiceContext) -> Result<(), StartError> {
+        if published == 0 {
+            return Ok(());
         }
-        Err(error) => {
-            let failed = |beginning: StartingIntegration| {
-                (beginning.index, Err(StartError::one(&context.file, error.to_string())))
-            };
-            beginnings.into_iter().map(failed).collect()
+        let failed = |error: &dyn std::fmt::Display| StartError::one(&context.file, error.to_string());
+        let (id, versions) = (Arc::clone(&self.integration.id), Arc::clone(&context.versions));
+        let changed = context.publisher.with_store(move |store| {
+            Versions::change(&versions, store, |versions, _| Ok(versions.go_beyond(&id, published)))
+        });
+        if let Some(version) = changed.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))? {
+            self.tables = Arc::new(MappingTables { version, ..MappingTables::clone(&self.tables) });
+            // The model outlives its senders.
+            let _ = context.updates.send((self.index, Update::Mapping(Arc::clone(&self.tables))));
         }
+        Ok(())
     }
-}
 
-/// Returns what the worker owns.
-#[allow(clippy::too_many_arguments)] // all of them are parts of it
-fn integration_worker(
-    context: &ServiceContext,
-    integration: &Integration,
-    index: IntegrationIndex,
-    plan: &Option<Arc<Plan>>,
-    tables: &Arc<MappingTables>,
-    metrics: &FeedMetrics,
-    publish: crate::kafka::PublishHandle,
-    restored: Restored,
-) -> Option<IntegrationWorker> {
-    let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
-    let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
-    let event_names = context.config.privacy.event_names;
-    let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
-    let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
-    Some(IntegrationWorker::new(WorkerParts {
-        id: Arc::clone(&integration.id),
-        index,
-        engine,
-        encoder: Encoder::new(Arc::clone(&integration.id), context.config.kafka.format),
-        publish,
-        metrics: metrics.clone(),
-        model: context.updates.clone(),
-        refused: Arc::clone(&context.refused),
-        checkpoint,
-        last_events,
-        has_feed: plan.is_some(),
-        removed: integration.is_removed.then(|| RemovedMetrics::new(&context.metrics, &integration.id)),
-        forget_after: *context.forget_after.lock(),
-        event_names,
-    }))
-}
-
-struct FeedParts<'a> {
-    realtime: &'a Realtime,
-    plan: Arc<Plan>,
-    tls: Option<TlsFiles>,
-    tables: Arc<MappingTables>,
-    bound: Bound,
-    metrics: FeedMetrics,
-}
-
-impl FeedParts<'_> {
-    /// Lets CMS dial in from now on.
-    fn listen(
+    /// Gives it to a worker, and lets CMS dial in from then on.
+    fn put_to_work(
         self,
         context: &ServiceContext,
-        integration: &Integration,
-        to_worker: WorkerSender<Control>,
-    ) -> std::io::Result<RunningFeed> {
-        let Self { realtime, plan, tls, tables, bound, metrics } = self;
+        publish: PublishHandle,
+        restored: Restored,
+        running: &mut Running,
+    ) -> Result<(), StartError> {
+        let failed = |error: std::io::Error| StartError::one(&context.file, error.to_string());
+        let Some(worker) = self.worker(context, publish, restored) else { return Ok(()) };
+        let (to_worker, place) = context.workers.assign(worker).map_err(failed)?;
+        running.worker = Some((to_worker.clone(), place));
+        let Self { integration, plan: Some(plan), tls, tables, bound, metrics, .. } = self else { return Ok(()) };
+        let Some(realtime) = &integration.realtime else { return Ok(()) };
+        let bound = match bound {
+            Some(bound) => bound,
+            None => preparation::bind(realtime.listen, &integration.id, &context.file)
+                .map_err(|problem| StartError(vec![problem]))?,
+        };
         let address = bound.local_addr().ok();
         metrics.tls_expires(tls.as_ref().map(|files| files.expires));
-        let settings = preparation::feed_settings(integration, realtime, &plan, tls.as_ref());
+        let settings = preparation::feed_settings(&integration, realtime, &plan, tls.as_ref());
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let stop = context.stop.child_token();
         let feed = FeedInputs {
@@ -261,8 +191,64 @@ impl FeedParts<'_> {
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
-        let source = RunningSource::spawn(feed.build(bound)?, stop);
-        Ok(RunningFeed { settings, metrics, tables, address, source })
+        let source = RunningSource::spawn(feed.build(bound).map_err(failed)?, stop);
+        running.feed = Some(RunningFeed { settings, metrics, tables, address, source });
+        Ok(())
+    }
+
+    /// Returns what the worker owns.
+    fn worker(
+        &self,
+        context: &ServiceContext,
+        publish: PublishHandle,
+        restored: Restored,
+    ) -> Option<IntegrationWorker> {
+        let Self { integration, index, plan, tables, metrics, .. } = self;
+        let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
+        let mut engine = Engine::new(integration.settings.clone(), read_by, Arc::clone(tables));
+        let event_names = context.config.privacy.event_names;
+        let refresh_after = integration.realtime.as_ref().and_then(|realtime| realtime.refresh_after);
+        let (checkpoint, last_events) = restored.into_engine(&mut engine, refresh_after, event_names);
+        Some(IntegrationWorker::new(WorkerParts {
+            id: Arc::clone(&integration.id),
+            index: *index,
+            engine,
+            encoder: Encoder::new(Arc::clone(&integration.id), context.config.kafka.format),
+            publish,
+            metrics: metrics.clone(),
+            model: context.updates.clone(),
+            refused: Arc::clone(&context.refused),
+            checkpoint,
+            last_events,
+            has_feed: plan.is_some(),
+            removed: integration.is_removed.then(|| RemovedMetrics::new(&context.metrics, &integration.id)),
+            forget_after: *context.forget_after.lock(),
+            event_names,
+        }))
+    }
+}
+
+/// Starts integrations whose agents are read from Kafka first, however long that takes, unless it is stopped. Blocks.
+pub(super) fn start_from_kafka(
+    context: &Arc<ServiceContext>,
+    waiting: Vec<(StartingIntegration, Restored)>,
+    stop: &CancellationToken,
+) -> Started {
+    let (all, restored): (Vec<StartingIntegration>, Vec<Restored>) = waiting.into_iter().unzip();
+    let ids: Vec<Arc<str>> = all.iter().map(|starting| Arc::clone(&starting.integration.id)).collect();
+    match from_kafka::read(&context.config, &ids, restored, &context.publisher, stop) {
+        Ok(restored) => {
+            let start = |(starting, restored): (StartingIntegration, Restored)| {
+                (starting.index, starting.start(context, restored))
+            };
+            all.into_iter().zip(restored).map(start).collect()
+        }
+        Err(error) => {
+            let failed = |starting: StartingIntegration| {
+                (starting.index, Err(StartError::one(&context.file, error.to_string())))
+            };
+            all.into_iter().map(failed).collect()
+        }
     }
 }
 

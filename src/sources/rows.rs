@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// What a source has read, and how far.
 #[derive(Clone, Debug)]
 pub struct SourceRows {
-    /// Encoded for their topics, at least one.
+    /// Encoded for their topics. None where there was nothing to read up to the cursor.
     pub messages: Vec<Message>,
     /// Where the source goes on behind them, in its own words.
     pub cursor: Vec<u8>,

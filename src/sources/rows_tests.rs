@@ -104,6 +104,19 @@ async fn a_source_goes_on_where_its_last_rows_on_disk_end_however_often_the_proc
 }
 
 #[tokio::test]
+async fn a_source_that_finds_nothing_gets_further_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let (journal, _) = start(&folder);
+    let rows = RowsLane::new(lane(&journal, &history_of(LIVE)), CancellationToken::new());
+    let cursor = |cursor: &[u8]| SourceRows { messages: Vec::new(), cursor: cursor.to_vec() };
+    rows.hand_over(cursor(b"first")).await.unwrap();
+    assert_eq!(rows.hand_over(cursor(b"second")).await, Ok(0));
+    assert_eq!(journal.finish(in_time()), 0, "the store takes it");
+    let stored = open(&folder).integration(&history_of(LIVE)).unwrap();
+    assert_eq!((stored.next, RowsLane::cursor(&stored).unwrap().as_slice()), (0, b"second".as_slice()));
+}
+
+#[tokio::test]
 async fn rows_leave_as_soon_as_kafka_has_them() {
     let folder = TempDir::new().unwrap();
     let (journal, stored) = start(&folder);

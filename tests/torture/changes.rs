@@ -10,7 +10,7 @@ use super::cms::Cms;
 use super::judge::{Expected, Losses, Published, judge};
 use super::repeat;
 use super::scenario::Delivery;
-use super::scene::{Scene, say};
+use super::scene::{Scene, integration, say};
 use crate::support::kafka::free_port;
 use crate::support::wait::within;
 
@@ -45,23 +45,7 @@ impl Other {
 
     /// Its sections of the configuration.
     fn sections(&self, more: &str) -> String {
-        format!(
-            r#"
-[[integration]]
-id = "{}"
-kind = "avaya-cms"
-acd = 1
-details = true
-[integration.realtime]
-port = {}
-bind = "127.0.0.1"
-layout = "torture"
-snapshot_end = "marker"
-{more}
-"#,
-            self.id,
-            self.feed.port()
-        )
+        integration(self.id, self.feed, more)
     }
 
     /// Waits until a connection after the last one is read.

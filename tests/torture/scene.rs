@@ -505,8 +505,20 @@ partitions = 3
 {}
 [http]
 listen = "{http}"
+{}{LAYOUT}"#,
+        scenario.grace,
+        scenario.delivery.name(),
+        scenario.store,
+        integration("torture", feed, ""),
+    )
+}
+
+/// Returns the sections of one integration.
+pub(crate) fn integration(id: &str, feed: SocketAddr, realtime: &str) -> String {
+    format!(
+        r#"
 [[integration]]
-id = "torture"
+id = "{id}"
 kind = "avaya-cms"
 acd = 1
 details = true
@@ -515,10 +527,8 @@ port = {}
 bind = "127.0.0.1"
 layout = "torture"
 snapshot_end = "marker"
-{LAYOUT}"#,
-        scenario.grace,
-        scenario.delivery.name(),
-        scenario.store,
+{realtime}
+"#,
         feed.port(),
     )
 }
