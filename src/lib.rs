@@ -62,6 +62,7 @@ pub mod engine;
 pub mod fail_point;
 #[cfg(feature = "service")]
 pub mod http;
+pub mod inspect;
 #[cfg(feature = "service")]
 pub mod integration;
 #[cfg(feature = "service")]
@@ -73,7 +74,7 @@ pub mod kafka;
 pub mod mapping;
 #[cfg(feature = "service")]
 pub mod service;
-#[cfg(feature = "service")]
+#[cfg(any(feature = "service", test))]
 pub mod simulate;
 #[cfg(feature = "service")]
 pub mod sources;

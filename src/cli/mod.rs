@@ -14,6 +14,7 @@ mod demo_files;
 mod forget;
 mod forget_offline;
 mod health;
+mod inspect;
 mod output;
 mod publishing;
 mod remote;
@@ -50,6 +51,7 @@ enum Command {
     Decode(decode::Args),
     Replay(replay::Args),
     Capture(capture::Args),
+    Inspect(inspect::Args),
     Simulate(simulate::Args),
     Tail(tail::Args),
     Health(health::Args),
@@ -72,6 +74,7 @@ impl Cli {
             Command::Decode(args) => decode::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Capture(args) => capture::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
             Command::Health(args) => health::run(&args),

@@ -18,6 +18,7 @@ use super::error::SimulateError;
 use super::garbage::Garbage;
 use super::render::{RenderedSnapshot, Renderer};
 use super::scenario::{Refresh, Scenario};
+use super::script::Script;
 use super::settings::SimulatedFeedSettings;
 use super::shift::{Shift, ShiftSettings};
 use super::truth::{Sight, Truth, Truths};
@@ -60,6 +61,7 @@ pub struct FeedCounts {
 pub struct SimulatedFeed {
     scenario: Scenario,
     logout_rows: bool,
+    script: Option<Script>,
     renderer: Renderer,
     shift: Shift,
     truths: Truths,
@@ -114,6 +116,7 @@ impl SimulatedFeed {
         Ok(Self {
             scenario: settings.scenario,
             logout_rows: settings.logout_rows && renderer.has_code(Mode::Unstaff),
+            script: settings.script.clone(),
             truths: Truths::new(settings.listener, renderer.shows_start(), login_ids),
             garbage: Garbage::new(&renderer),
             doubts: Doubts::default(),
@@ -195,6 +198,9 @@ impl SimulatedFeed {
 
     fn snapshot(&mut self, refresh: Refresh, at: Timestamp) -> Vec<Action> {
         self.shift.advance_to(at);
+        if let Some(script) = &self.script {
+            self.shift.direct_last(|agent| script.play(agent, at));
+        }
         if self.scenario == Scenario::Reskill {
             self.reskill();
         }
@@ -304,7 +310,7 @@ impl SimulatedFeed {
 
     fn write(&self, sights: &[Sight], at: Timestamp) -> RenderedSnapshot {
         let shown = self.shift.agents().iter().zip(sights).filter(|(_, sight)| **sight != Sight::Absent);
-        self.renderer.snapshot(shown.map(|(agent, _)| agent), at)
+        self.renderer.headed_snapshot(shown.map(|(agent, _)| agent), at, self.counts.snapshots == 0)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::wire::words::Words;
 
 use super::agent::{SimulatedAgent, Skill};
 use super::error::SimulateError;
+use super::manner::DurationForm;
 
 /// A column, ready to be written.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct RenderedField {
     /// Everything that is read as null.
     nulls: Vec<String>,
     format: Option<String>,
+    /// How a duration is spelled.
+    pub(super) durations: DurationForm,
     /// The site's words for values of this column, as far as they can be written.
     aux_reasons: Words<u32>,
     directions: Words<Direction>,
@@ -71,6 +74,7 @@ impl RenderedField {
             null,
             nulls,
             format: spec.format.clone(),
+            durations: DurationForm::default(),
             aux_reasons,
             directions,
             precedes_extension: next.is_some_and(|next| next.column == Column::Extension),
@@ -115,7 +119,7 @@ impl RenderedField {
             },
             Column::WorkSplit => state.work_split.is_some_and(|split| number(out, split)),
             Column::Extension => text(out, &row.agent.extension),
-            Column::Duration => number(out, row.at.since(state.since).as_secs()),
+            Column::Duration => self.durations.write(row.at.since(state.since).as_secs(), out),
             Column::Timestamp => self.time(row.at, row.zone, out),
             Column::StateStart => self.time(state.since, row.zone, out),
             Column::Acd => number(out, row.acd),

@@ -15,6 +15,7 @@ use crate::wire::states::{Direction, Mode, StateCode};
 use super::agent::{SimulatedAgent, SimulatedState, Skill};
 use super::error::SimulateError;
 use super::field::{RenderedField, RenderedRow};
+use super::manner::Manner;
 use super::spell;
 
 /// Writes records in one layout.
@@ -27,6 +28,7 @@ pub struct Renderer {
     /// Width of a group in bytes, with fixed width.
     group_width: usize,
     marker: Option<Vec<u8>>,
+    manner: Manner,
     zone: TimeZone,
     acd: u32,
 }
@@ -76,7 +78,15 @@ impl Renderer {
         let group = layout.skills.as_ref().map(|groups| fields_of(&groups.columns)).unwrap_or_default();
         let group_width = width(&group);
         let marker = layout.marker.as_deref().and_then(spell::marker).map(|text| encode(layout.encoding, &text));
-        Ok(Self { fields, group, group_width, marker, zone, acd, layout })
+        Ok(Self { fields, group, group_width, marker, manner: Manner::default(), zone, acd, layout })
+    }
+
+    /// Returns the same, printed in that manner.
+    #[must_use]
+    pub fn in_manner(mut self, manner: &Manner) -> Self {
+        self.fields.iter_mut().for_each(|field| field.durations = manner.durations);
+        self.manner = manner.clone();
+        self
     }
 
     /// Returns the layout that is written.
@@ -92,15 +102,43 @@ impl Renderer {
         at: Timestamp,
     ) -> RenderedSnapshot {
         let mut snapshot = RenderedSnapshot::default();
+        self.append_records(agents, at, &mut snapshot);
+        snapshot
+    }
+
+    /// Returns the same with the lines that come before the records; `is_first`: no snapshot has been sent yet.
+    pub fn headed_snapshot<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a SimulatedAgent>,
+        at: Timestamp,
+        is_first: bool,
+    ) -> RenderedSnapshot {
+        let mut snapshot = RenderedSnapshot::default();
+        if is_first || !self.manner.headers_once {
+            for line in self.manner.header_lines(at) {
+                let begin = snapshot.bytes.len();
+                snapshot.bytes.extend(encode(self.layout.encoding, &line));
+                self.end_record(begin, &mut snapshot.bytes);
+            }
+        }
+        self.append_records(agents, at, &mut snapshot);
+        snapshot
+    }
+
+    fn append_records<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a SimulatedAgent>,
+        at: Timestamp,
+        snapshot: &mut RenderedSnapshot,
+    ) {
         for agent in agents {
-            self.records(agent, at, &mut snapshot);
+            self.records(agent, at, snapshot);
         }
         if let Some(marker) = &self.marker {
             let begin = snapshot.bytes.len();
             snapshot.bytes.extend_from_slice(marker);
             self.end_record(begin, &mut snapshot.bytes);
         }
-        snapshot
     }
 
     /// Appends the agent's record, or one per skill where the layout has one row per agent and skill.
@@ -252,7 +290,9 @@ impl Renderer {
     }
 
     fn put_quoted(&self, bytes: &[u8], separator: u8, out: &mut Vec<u8>) {
-        let needing = self.layout.quote.filter(|quote| bytes.contains(quote) || bytes.contains(&separator));
+        let needs = |quote: &u8| bytes.contains(quote) || bytes.contains(&separator);
+        let is_asked_for = self.manner.quotes_all && !bytes.is_empty();
+        let needing = self.layout.quote.filter(|quote| is_asked_for || needs(quote));
         let Some(quote) = needing else {
             out.extend_from_slice(bytes);
             return;
@@ -278,7 +318,16 @@ impl Renderer {
     /// Ends the record that begins there.
     pub(super) fn end_record(&self, begin: usize, out: &mut Vec<u8>) {
         match &self.layout.framing {
-            Framing::Terminator(end) => out.extend_from_slice(end),
+            Framing::Terminator(end) => {
+                if self.manner.trims && self.layout.fields == FieldStyle::FixedWidth {
+                    let blanks = out[begin..].iter().rev().take_while(|byte| **byte == b' ').count();
+                    out.truncate(out.len() - blanks);
+                }
+                if self.manner.with_cr && end.first() == Some(&b'\n') {
+                    out.push(b'\r');
+                }
+                out.extend_from_slice(end);
+            }
             Framing::Length(length) => out.resize(begin + length, b' '),
         }
     }

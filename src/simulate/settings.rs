@@ -7,8 +7,10 @@ use crate::tracker::settings::{SnapshotEnd, TrackerSettings};
 use crate::wire::layout::LayoutSpec;
 
 use super::error::SimulateError;
+use super::manner::Manner;
 use super::render::Renderer;
 use super::scenario::Scenario;
+use super::script::Script;
 use super::shift::Drive;
 
 /// What a simulated feed is made from; the same settings and the same start make the same bytes.
@@ -16,6 +18,8 @@ use super::shift::Drive;
 pub struct SimulatedFeedSettings {
     /// How records look.
     pub layout: Arc<LayoutSpec>,
+    /// How the report is printed, beyond the layout.
+    pub manner: Manner,
     /// Number of agents, logged in or not.
     pub agents: usize,
     /// Time from one snapshot to the next.
@@ -32,6 +36,8 @@ pub struct SimulatedFeedSettings {
     pub time_zone: String,
     /// Whether a log-out is reported as a row once, where the layout has a code for it, before the agent is absent.
     pub logout_rows: bool,
+    /// What the last agent of the roster does on purpose, instead of working.
+    pub script: Option<Script>,
     /// How the listener reads the feed; only the truth depends on it.
     pub listener: Listener,
 }
@@ -79,6 +85,7 @@ impl SimulatedFeedSettings {
     pub fn new(layout: Arc<LayoutSpec>) -> Self {
         Self {
             layout,
+            manner: Manner::default(),
             agents: 500,
             refresh: Duration::from_secs(3),
             seed: 1,
@@ -87,6 +94,7 @@ impl SimulatedFeedSettings {
             acd: 1,
             time_zone: "UTC".to_owned(),
             logout_rows: false,
+            script: None,
             listener: Listener::default(),
         }
     }
@@ -109,6 +117,7 @@ impl SimulatedFeedSettings {
         if !is_sound {
             return Err(SimulateError::Drive(self.drive));
         }
-        Renderer::new(Arc::clone(&self.layout), self.acd, &self.time_zone)
+        let renderer = Renderer::new(Arc::clone(&self.layout), self.acd, &self.time_zone)?;
+        Ok(renderer.in_manner(&self.manner))
     }
 }

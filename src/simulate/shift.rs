@@ -131,6 +131,13 @@ impl Shift {
         self.now = time;
     }
 
+    /// Lets `direct` say what the last agent of the roster is doing.
+    pub(super) fn direct_last(&mut self, direct: impl FnOnce(&mut SimulatedAgent)) {
+        if let Some(agent) = self.agents.last_mut() {
+            direct(agent);
+        }
+    }
+
     /// Gives the agent other skills; the current call continues.
     pub fn reskill(&mut self, index: usize) {
         if let (Some(agent), Some(life)) = (self.agents.get_mut(index), self.lives.get_mut(index)) {

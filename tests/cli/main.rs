@@ -7,3 +7,4 @@ mod support;
 mod captures;
 mod commands;
 mod decode;
+mod inspect;

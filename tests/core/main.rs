@@ -6,6 +6,7 @@ mod support;
 mod allocations;
 mod chunking;
 mod clocks_go_back;
+mod inspect;
 mod properties;
 mod remapping;
 mod scenarios;

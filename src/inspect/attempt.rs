@@ -1,0 +1,501 @@
+//! One attempt to read the feed: with one way to take records apart, everything else follows.
+//!
+//! Records, agents and snapshots, skills, times, the state, the other columns, in this order: each step uses what is known by
+//! then. The result is a layout; how much of the feed it can read decides between attempts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::wire::column::Column;
+use crate::wire::encoding::Encoding;
+use crate::wire::layout::{
+    ColumnSpec, DEFAULT_MAX_RECORD, ExtraFields, FieldPlace, FieldStyle, Framing, LayoutSpec, Repeat, SkillGroups,
+};
+use crate::wire::plan::Plan;
+use crate::wire::states::{Mode, StateTable};
+use crate::wire::words::Words;
+
+use super::class::{Shape, is_null};
+use super::columns::{self, Guess, OwnWords};
+use super::feed::{Feed, Line};
+use super::finding::Finding;
+use super::fixed;
+use super::lines::{self, OtherLines, Role};
+use super::profile::{Profile, values};
+use super::skills::{self, Groups};
+use super::state::{self, Meaning, StateGuess};
+use super::steps::{self, Seen, Step};
+use super::style::Style;
+use super::table::{self, Table};
+use super::times::{self, TimeColumn, TimeKind};
+use super::words;
+
+/// Below this a guess is a remark, not a column.
+pub(super) const SURE_ENOUGH: f64 = 0.5;
+
+/// What is the same in all attempts.
+pub(super) struct Given<'g> {
+    pub(super) feed: &'g Feed,
+    pub(super) lines: &'g [Line<'g>],
+    pub(super) framing: &'g Framing,
+    pub(super) encoding: Encoding,
+    pub(super) steps: &'g [Step],
+}
+
+/// What came of an attempt.
+pub(super) struct Attempt<'g> {
+    pub(super) style: Finding<Style>,
+    pub(super) table: Table<'g>,
+    pub(super) others: Vec<OtherLines>,
+    pub(super) profiles: HashMap<usize, Profile>,
+    pub(super) login: Option<Guess>,
+    pub(super) state: Option<StateGuess>,
+    pub(super) guesses: Vec<Guess>,
+    pub(super) groups: Option<Groups>,
+    pub(super) words: OwnWords,
+    /// Minutes ahead of UTC of local times.
+    pub(super) zone: Option<i64>,
+    pub(super) seen: Vec<(steps::Action, Option<steps::Action>, Option<Vec<String>>)>,
+    /// How many columns there are before the groups.
+    pub(super) width: usize,
+    pub(super) spec: Option<LayoutSpec>,
+    /// How good it is; of several attempts the best one counts.
+    pub(super) score: f64,
+}
+
+/// Makes the attempt.
+pub(super) fn make<'g>(given: &Given<'g>, style: Finding<Style>) -> Attempt<'g> {
+    let Finding { value: mut taken_apart, confidence, evidence } = style;
+    let is_fixed = taken_apart.fields == FieldStyle::FixedWidth;
+    let mut reading = Reading::of(given, &taken_apart);
+    if is_fixed {
+        // Who a record is about says which columns change, and that where others begin.
+        for _ in 0..2 {
+            let records: Vec<&[u8]> = reading.table.rows.iter().map(|row| row.line.bytes).collect();
+            let agents: Vec<usize> = reading.table.rows.iter().map(|row| row.agent).collect();
+            let places = fixed::places(&records, reading.login.is_some().then_some(agents.as_slice()));
+            if places == taken_apart.places || places.is_empty() {
+                break;
+            }
+            taken_apart = Style::fixed(places);
+            reading = Reading::of(given, &taken_apart);
+        }
+    }
+    let mut attempt = understand(given, reading, &taken_apart);
+    attempt.style = Finding::sure(taken_apart, confidence, evidence);
+    attempt
+}
+
+/// The feed as a table, and who its records are about.
+struct Reading<'g> {
+    table: Table<'g>,
+    others: Vec<OtherLines>,
+    login: Option<Guess>,
+    titles: HashMap<usize, Column>,
+}
+
+impl<'g> Reading<'g> {
+    fn of(given: &Given<'g>, style: &Style) -> Self {
+        let is_record = lines::records(given.lines, style);
+        let others = lines::others(given.lines, &is_record, given.feed.has_times());
+        let rows = given.lines.iter().zip(&is_record).filter(|(_, is_record)| **is_record);
+        let mut table = Table::new(rows.map(|(line, _)| (*line, style.cells(line.bytes))));
+        let titles = titles(given, style, &is_record);
+        let login = login(&table, given.steps, &titles);
+        if let Some(login) = &login {
+            table.identify(login.index, &boundaries(given, &is_record, &others));
+        }
+        Self { table, others, login, titles }
+    }
+}
+
+/// Returns the titles of columns, from the header line that has most of them.
+fn titles(given: &Given<'_>, style: &Style, is_record: &[bool]) -> HashMap<usize, Column> {
+    let headers = given.lines.iter().zip(is_record).filter(|(_, is_record)| !**is_record).take(50);
+    let of_line = |line: &Line<'_>| -> HashMap<usize, Column> {
+        let cells = style.cells(line.bytes);
+        let named = cells
+            .iter()
+            .enumerate()
+            .filter_map(|(index, cell)| Some((index, words::title(&given.encoding.decode(cell))?)));
+        named.collect()
+    };
+    let best = headers.map(|(line, _)| of_line(line)).max_by_key(HashMap::len).unwrap_or_default();
+    if best.len() >= 2 { best } else { HashMap::new() }
+}
+
+/// Returns where markers are: the lines that end snapshots.
+fn boundaries(given: &Given<'_>, is_record: &[bool], others: &[OtherLines]) -> Vec<(usize, u64)> {
+    let marker = others.iter().find(|other| other.role == Role::Marker);
+    let Some(expression) = marker.and_then(|marker| crate::wire::lines::expression(&marker.pattern).ok()) else {
+        return Vec::new();
+    };
+    let lines =
+        given.lines.iter().zip(is_record).filter(|(line, is_record)| !**is_record && expression.is_match(line.bytes));
+    lines.map(|(line, _)| (line.connection, line.offset)).collect()
+}
+
+/// Finds the column of login ids.
+fn login(table: &Table<'_>, steps: &[Step], titles: &HashMap<usize, Column>) -> Option<Guess> {
+    if let Some(step) = steps.first() {
+        let ids: Vec<&[u8]> = steps.iter().map(|step| step.login_id.as_bytes()).collect();
+        let has_all = |column: &usize| ids.iter().all(|id| table.column(*column).any(|value| value == *id));
+        let mut having: Vec<usize> = (0..table.width).filter(has_all).collect();
+        let identities = table::identities(table);
+        let regular = |column: &usize| identities.iter().find(|found| found.0 == *column).map_or(0.0, |found| found.1);
+        having.sort_by(|one, other| regular(other).total_cmp(&regular(one)));
+        if let Some(column) = having.first() {
+            let evidence = format!("has {:?}, who took the steps", step.login_id);
+            return Some(Guess::new(*column, Column::LoginId, 0.99, evidence));
+        }
+    }
+    let found = table::identities(table);
+    let best = found.first()?.1;
+    let good: Vec<&(usize, f64, usize)> =
+        found.iter().filter(|found| found.1 >= 0.85 * best && found.1 > 0.25).collect();
+    let most = found.first()?.2;
+    let complete = good.iter().filter(|found| found.2 * 10 >= most * 9);
+    let liking = |column: usize| -> f64 {
+        let values = table.column(column).take(500);
+        let is_id = |value: &[u8]| value.len() <= 20 && !value.contains(&b' ') && !value.contains(&b',');
+        let has_digits = |value: &[u8]| value.iter().any(u8::is_ascii_digit);
+        let (mut ids, mut with_digits, mut all) = (0.0, 0.0, 0.0);
+        for value in values {
+            all += 1.0;
+            ids += f64::from(is_id(value));
+            with_digits += f64::from(has_digits(value));
+        }
+        let named = match titles.get(&column) {
+            Some(Column::LoginId) => 2.0,
+            Some(Column::Name | Column::Extension) => -2.0,
+            _ => 0.0,
+        };
+        (ids + with_digits) / f64::max(all, 1.0) + named
+    };
+    let scored = complete.map(|found| (liking(found.0), found));
+    let (_, (column, regular, distinct)) =
+        scored.reduce(|best, other| if other.0 > best.0 + 0.05 { other } else { best })?;
+    let named = if titles.get(column) == Some(&Column::LoginId) { "; the header calls it so" } else { "" };
+    let rivals = good.iter().filter(|found| found.0 != *column && found.2 * 10 >= most * 9).count();
+    let first = if rivals > 0 && named.is_empty() { "; others identify agents too, and it comes first" } else { "" };
+    let evidence = format!("{distinct} values that come back in the same rounds{named}{first}");
+    let confidence = if rivals > 0 && named.is_empty() { 0.8 } else { 0.95 } * regular.max(0.5);
+    Some(Guess::new(*column, Column::LoginId, confidence, evidence))
+}
+
+/// Finds out what the columns are, and writes the layout.
+fn understand<'g>(given: &Given<'g>, reading: Reading<'g>, style: &Style) -> Attempt<'g> {
+    let Reading { table, others, login, titles } = reading;
+    let decode = |bytes: &[u8]| given.encoding.decode(bytes).into_owned();
+    let is_fixed = style.fields == FieldStyle::FixedWidth;
+    let after_login = login.as_ref().map_or(1, |login| {
+        if is_fixed { style.places.get(login.index).map_or(1, |place| place.at + 1) } else { login.index + 1 }
+    });
+    let groups = login.as_ref().and_then(|_| skills::groups(&table, style, after_login));
+    let width = match &groups {
+        Some(groups) if is_fixed => style.places.iter().filter(|place| place.at < groups.at).count(),
+        Some(groups) => groups.at,
+        None => table.rows.iter().map(|row| row.cells.len()).min().unwrap_or(0).max(if is_fixed {
+            style.places.len()
+        } else {
+            0
+        }),
+    };
+    let profiles: HashMap<usize, Profile> =
+        (0..width).map(|column| (column, Profile::of(&table, column, decode))).collect();
+    let seen: Vec<Seen<'_>> =
+        login.as_ref().map(|login| steps::seen(&table, login.index, given.steps)).unwrap_or_default();
+    let free = |taken: &[usize]| -> Vec<usize> { (0..width).filter(|column| !taken.contains(column)).collect() };
+    let mut taken: Vec<usize> = login.iter().map(|login| login.index).collect();
+    let skill_rows = skills::rows(&table, &free(&taken));
+    taken.extend(skill_rows.iter().flat_map(|rows| [Some(rows.skill), rows.level]).flatten());
+    let told_times = times::find(&table, &free(&taken));
+    taken.extend(told_times.iter().map(|time| time.column));
+    let state = {
+        let titled = titles.iter().find(|(_, column)| **column == Column::State).map(|(index, _)| *index);
+        let known = state::Known {
+            table: &table,
+            profiles: &profiles,
+            times: &told_times,
+            seen: &seen,
+            titled,
+            decode: &decode,
+        };
+        login.as_ref().and_then(|_| state::find(&known, &free(&taken)))
+    };
+    taken.extend(state.iter().map(|state| state.column));
+    let known = columns::Known {
+        table: &table,
+        profiles: &profiles,
+        state: state.as_ref(),
+        groups: groups.as_ref(),
+        skill_row: skill_rows.as_ref().map(|rows| rows.skill),
+        style,
+        seen: &seen,
+        titles: &titles,
+        decode: &decode,
+    };
+    let (mut guesses, own_words) = columns::find(&known, &free(&taken));
+    let (of_times, zone) = time_guesses(&table, told_times);
+    guesses.extend(of_times);
+    guesses.extend(
+        skill_rows
+            .iter()
+            .flat_map(|rows| {
+                let skill = Guess::new(rows.skill, Column::Skill, 0.95, rows.evidence.clone());
+                let level = rows
+                    .level
+                    .map(|level| Guess::new(level, Column::Level, 0.9, "1 to 99, one for each agent and skill"));
+                [Some(skill), level]
+            })
+            .flatten(),
+    );
+    let has_reason = guesses.iter().any(|guess| guess.column == Column::AuxReason && guess.confidence >= SURE_ENOUGH);
+    let state = state.map(|state| StateGuess { meaning: columns::without_columns(state.meaning, has_reason), ..state });
+    let seen = seen.iter().map(|seen| {
+        let cells = seen.cells.as_ref().map(|cells| cells.iter().map(|cell| decode(cell)).collect());
+        (seen.action, seen.previous, cells)
+    });
+    let seen = seen.collect();
+    let mut attempt = Attempt {
+        style: Finding::sure(style.clone(), 0.0, ""),
+        table,
+        others,
+        profiles,
+        login,
+        state,
+        guesses,
+        groups,
+        words: own_words,
+        zone,
+        seen,
+        width,
+        spec: None,
+        score: 0.0,
+    };
+    attempt.spec = attempt.layout(given, style);
+    attempt.score = attempt.rate(given);
+    attempt
+}
+
+/// Makes guesses of the columns that tell time: of each kind the best one.
+fn time_guesses(table: &Table<'_>, told: Vec<TimeColumn>) -> (Vec<Guess>, Option<i64>) {
+    let mut guesses: Vec<Guess> = Vec::new();
+    let mut zone = None;
+    for time in told {
+        let (column, format, minutes) = match time.kind {
+            TimeKind::Duration => (Column::Duration, None, None),
+            // Nothing of ours: the time since the log-in.
+            TimeKind::LongDuration => (Column::Ignored, None, None),
+            TimeKind::Timestamp(format, minutes) => (Column::Timestamp, format, minutes),
+            TimeKind::StateStart(format, minutes) => (Column::StateStart, format, minutes),
+        };
+        let rival = guesses.iter().position(|guess| guess.column == column && column != Column::Ignored);
+        if let Some(rival) = rival {
+            if guesses[rival].confidence >= time.confidence {
+                continue;
+            }
+            guesses.remove(rival);
+        }
+        zone = zone.or(minutes);
+        let mut guess = Guess::new(time.column, column, time.confidence, time.evidence);
+        guess.format = format;
+        let can_be_read = |value: &[u8]| match column {
+            Column::Duration => times::seconds(value).is_some(),
+            _ => value.len() >= 4,
+        };
+        let nulls = values(table, time.column).into_iter().map(|(value, _)| value);
+        let nulls = nulls.filter(|value| (is_null(value) || *value == b"0") && !can_be_read(value));
+        guess.null = nulls
+            .filter(|value| !matches!(*value, b"" | b"N/A"))
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect();
+        guesses.push(guess);
+    }
+    (guesses, zone)
+}
+
+impl Attempt<'_> {
+    /// Returns what a column is taken for, if that is sure enough.
+    pub(super) fn column(&self, index: usize) -> Option<&Guess> {
+        let login = self.login.as_ref().filter(|login| login.index == index);
+        login.or_else(|| self.guesses.iter().find(|guess| guess.index == index && guess.confidence >= SURE_ENOUGH))
+    }
+
+    /// Writes the layout; `None` where login id or state are not found.
+    fn layout(&self, given: &Given<'_>, style: &Style) -> Option<LayoutSpec> {
+        let state = self.state.as_ref()?;
+        self.login.as_ref()?;
+        let is_fixed = style.fields == FieldStyle::FixedWidth;
+        let groups_at = self.groups.as_ref().filter(|_| is_fixed).map(|groups| groups.at);
+        let place = |index: usize| -> Option<FieldPlace> {
+            let place = *style.places.get(index)?;
+            let end = groups_at.map_or(place.at + place.width, |at| at.min(place.at + place.width));
+            Some(FieldPlace { width: end.saturating_sub(place.at).max(1), ..place })
+        };
+        let mut columns = Vec::new();
+        for index in 0..self.width {
+            let guess = self.column(index);
+            let column =
+                if index == state.column { Column::State } else { guess.map_or(Column::Ignored, |guess| guess.column) };
+            if is_fixed && column == Column::Ignored {
+                continue;
+            }
+            columns.push(ColumnSpec {
+                column,
+                null: guess.map(|guess| guess.null.clone()).unwrap_or_default(),
+                place: if is_fixed { place(index) } else { None },
+                format: guess.and_then(|guess| guess.format.clone()),
+            });
+        }
+        let states = match &state.meaning {
+            Meaning::RtaCodes => StateTable::rta_codes(),
+            Meaning::CmsNames => StateTable::cms_names(),
+            Meaning::Own(rows) => {
+                let rows = rows.iter().filter(|row| row.source.is_some() || row.code.mode != Mode::Unknown);
+                let mut rows: Vec<_> =
+                    rows.map(|row| (given.encoding.decode(&row.value).into_owned(), row.code)).collect();
+                if rows.is_empty() {
+                    // A table needs a row; the codes are listed as unknown.
+                    let unknown = self.unknown_state(given)?;
+                    rows.push(unknown);
+                }
+                StateTable::new(rows)
+            }
+        };
+        let longest = given.lines.iter().map(|line| line.bytes.len()).max().unwrap_or(0);
+        let patterns =
+            |role: Role| self.others.iter().filter(move |other| other.role == role).map(|other| other.pattern.clone());
+        let (skills, extra_fields) = self.skills(is_fixed);
+        Some(LayoutSpec {
+            encoding: given.encoding,
+            framing: given.framing.clone(),
+            max_record: if longest > DEFAULT_MAX_RECORD {
+                longest.next_multiple_of(1_024) * 2
+            } else {
+                DEFAULT_MAX_RECORD
+            },
+            fields: style.fields,
+            quote: style.quote,
+            skip: patterns(Role::Header).collect(),
+            marker: patterns(Role::Marker).next(),
+            columns,
+            skills,
+            states,
+            aux_reasons: Words::new(self.words.aux_reasons.iter().cloned()),
+            directions: Words::new(self.words.directions.iter().cloned()),
+            null: vec![String::new(), "N/A".to_owned()],
+            extra_fields,
+        })
+    }
+
+    fn unknown_state(&self, given: &Given<'_>) -> Option<(String, crate::wire::states::StateCode)> {
+        let Meaning::Own(rows) = &self.state.as_ref()?.meaning else { return None };
+        rows.first().map(|row| (given.encoding.decode(&row.value).into_owned(), row.code))
+    }
+
+    fn skills(&self, is_fixed: bool) -> (Option<SkillGroups>, ExtraFields) {
+        let Some(groups) = &self.groups else {
+            let counts: Vec<usize> = self.table.rows.iter().map(|row| row.cells.len()).collect();
+            let varies = counts.iter().any(|count| *count != self.width);
+            // With fixed width, columns that nobody needs are left out.
+            let last = self.width.checked_sub(1);
+            let ends_unread = last.is_some_and(|last| {
+                self.column(last).is_none_or(|guess| guess.column == Column::Ignored)
+                    && self.state.as_ref().is_none_or(|state| state.column != last)
+            });
+            let is_more = if is_fixed { ends_unread } else { varies };
+            return (None, if is_more { ExtraFields::Ignore } else { ExtraFields::Error });
+        };
+        let at = |place: FieldPlace| is_fixed.then_some(place);
+        // `empty` is one spelling; a level beside an empty skill must be nothing too.
+        let empty = groups.empty.iter().find(|empty| !is_null(empty.as_bytes())).or_else(|| groups.empty.first());
+        let other_nulls = |spellings: &[String]| -> Vec<String> {
+            let others = spellings.iter().filter(|null| !matches!(null.as_str(), "" | "N/A"));
+            others.cloned().collect()
+        };
+        let mut skill_nulls = other_nulls(&groups.empty);
+        skill_nulls.retain(|null| Some(null) != empty);
+        let mut level_nulls = other_nulls(&groups.empty_levels);
+        level_nulls.retain(|null| Some(null) != empty);
+        let skill = ColumnSpec { place: at(groups.skill), null: skill_nulls, ..ColumnSpec::plain(Column::Skill) };
+        let level = groups.level.map(|level| ColumnSpec {
+            place: at(level),
+            null: level_nulls,
+            ..ColumnSpec::plain(Column::Level)
+        });
+        let columns: Vec<ColumnSpec> = if is_fixed {
+            [Some(skill), level].into_iter().flatten().collect()
+        } else {
+            let part = |part: usize| {
+                if part == groups.skill.at {
+                    skill.clone()
+                } else {
+                    let is_level = groups.level.is_some_and(|level| level.at == part);
+                    level.clone().filter(|_| is_level).unwrap_or_else(|| ColumnSpec::plain(Column::Ignored))
+                }
+            };
+            (0..groups.width).map(part).collect()
+        };
+        let is_exact = groups.is_constant && !is_fixed;
+        let repeat = if is_exact { Repeat::Times(groups.most) } else { Repeat::Rest };
+        let has_more = is_exact && self.table.width > groups.at + groups.most * groups.width;
+        let spec = SkillGroups { columns, repeat, empty: empty.cloned(), at: is_fixed.then_some(groups.at) };
+        (Some(spec), if has_more { ExtraFields::Ignore } else { ExtraFields::Error })
+    }
+
+    /// How much is understood: how many lines the layout reads, and how sure the columns are.
+    fn rate(&self, given: &Given<'_>) -> f64 {
+        let records = self.table.rows.len() as f64 / given.lines.len().clamp(1, table::SAMPLE) as f64;
+        let login = self.login.as_ref().map_or(0.0, |login| login.confidence);
+        let state = self.state.as_ref().map_or(0.0, |state| state.confidence);
+        // Taken apart at the wrong places, few columns make sense.
+        let named: Vec<f64> =
+            self.guesses.iter().filter(|guess| guess.column != Column::Ignored).map(|guess| guess.confidence).collect();
+        let understood = (named.iter().sum::<f64>() + login + state) / self.width.max(2) as f64;
+        let columns =
+            3.0 * understood + 0.2 * named.iter().filter(|confidence| **confidence >= SURE_ENOUGH).count() as f64;
+        let groups = self.groups.as_ref().map_or(0.0, |groups| groups.confidence);
+        let reads = self
+            .spec
+            .as_ref()
+            .and_then(|spec| Plan::compile(spec, "UTC").ok())
+            .map_or(0.0, |plan| share_read(given, &plan));
+        let mixed = self.mixed_columns();
+        records + 2.0 * login + 2.0 * state + columns + groups + 4.0 * reads - 2.0 * mixed
+    }
+
+    /// Share of the columns whose values are of different kinds, which happens where records are taken apart at the wrong places.
+    fn mixed_columns(&self) -> f64 {
+        let mut mixed = 0;
+        for index in 0..self.width {
+            let mut shapes: HashMap<Shape, usize> = HashMap::new();
+            for (value, count) in values(&self.table, index) {
+                let shape = match Shape::of(value) {
+                    Shape::Time => Shape::Number,
+                    shape => shape,
+                };
+                *shapes.entry(shape).or_default() += count;
+            }
+            shapes.remove(&Shape::Null);
+            let all: usize = shapes.values().sum();
+            let most = shapes.values().max().copied().unwrap_or(0);
+            mixed += usize::from(most * 20 < all * 19);
+        }
+        mixed as f64 / self.width.max(1) as f64
+    }
+}
+
+/// Share of the lines that the plan decodes or skips.
+fn share_read(given: &Given<'_>, plan: &Arc<Plan>) -> f64 {
+    let mut decoder = crate::wire::decode::Decoder::default();
+    let step = (given.lines.len() / 3_000).max(1);
+    let (mut read, mut all) = (0_u32, 0_u32);
+    for line in given.lines.iter().step_by(step) {
+        all += 1;
+        let is_record = plan.lines().classify(line.bytes) == crate::wire::lines::LineKind::Record;
+        let at = line.at.unwrap_or(crate::time::Timestamp::from_millis(0));
+        read += u32::from(!is_record || decoder.decode(plan, line.bytes, at).is_ok());
+    }
+    f64::from(read) / f64::from(all.max(1))
+}

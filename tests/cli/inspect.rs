@@ -1,0 +1,96 @@
+//! `rtalink inspect`, and the captures that `rtalink simulate --output` writes for it.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::process::rtalink;
+
+/// Runs the command in a folder; returns stdout, stderr and the exit code.
+fn run(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
+    let mut command = rtalink();
+    command.current_dir(folder).args(arguments);
+    let ended = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(ended.stdout), text(ended.stderr), ended.status.code())
+}
+
+fn recorded(layout: &str, seed: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let arguments =
+        ["simulate", "--layout", layout, "--seed", seed, "--agents", "30", "--refresh", "5s", "--duration", "5m"];
+    let files = ["--output", "feed.capture", "--steps", "steps.csv"];
+    let (summary, told, code) = run(folder.path(), &[&arguments[..], &files].concat());
+    assert_eq!(code, Some(0), "{told}");
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["snapshots"], 60);
+    folder
+}
+
+#[test]
+fn a_layout_that_is_found_reads_its_capture() {
+    for layout in ["cisco-icm-20", "random"] {
+        let folder = recorded(layout, "3");
+        let arguments =
+            ["inspect", "feed.capture", "--steps", "steps.csv", "--name", "acme", "--layout-file", "acme.toml"];
+        let (report, told, code) = run(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(report.contains("login_id") && !report.contains("[layout.acme]"), "{report}");
+        let integration = "[kafka]\nbootstrap_servers = \"k:9092\"\n[[integration]]\nid = \"a\"\nkind = \"avaya-cms\"\nacd = 1\n\
+             [integration.realtime]\nport = 7001\nbind = \"127.0.0.1\"\nlayout = \"acme\"\n";
+        let layout = fs::read_to_string(folder.path().join("acme.toml")).unwrap();
+        fs::write(folder.path().join("rtalink.toml"), format!("{integration}{layout}")).unwrap();
+        let replay = ["replay", "--config", "rtalink.toml", "--integration", "a", "feed.capture"];
+        let (events, told, code) = run(folder.path(), &replay);
+        assert_eq!(code, Some(0), "{told}\n{layout}");
+        assert!(told.contains(", 0 invalid\n") && events.lines().count() > 100, "{told}");
+    }
+}
+
+#[test]
+fn raw_bytes_are_inspected_too_and_programs_get_json() {
+    let folder = TempDir::new().unwrap();
+    let feed = "4711|ACD|12\n4712|AVAIL|7\n4711|ACD|15\n4712|AUX|2\n4711|ACW|1\n4712|AUX|5\n";
+    fs::write(folder.path().join("feed.bin"), feed).unwrap();
+    let (json, told, code) = run(folder.path(), &["inspect", "feed.bin", "--json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let found: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(found["fields"]["value"]["separator"], "|");
+    assert_eq!(found["columns"][0]["field"], "login_id");
+    assert_eq!(found["columns"][1]["field"], "state");
+    assert_eq!(found["stateTable"], "cms-names");
+    assert_eq!(found["fit"]["valid"], 6);
+    assert!(found["layout"].as_str().unwrap().starts_with("# Guessed"));
+}
+
+#[test]
+fn what_is_no_feed_is_told() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("empty"), "").unwrap();
+    fs::write(folder.path().join("steps.csv"), "time,login_id,step\n2026-01-05T08:00:00Z,1,lunch\n").unwrap();
+    fs::write(folder.path().join("feed"), "4711|ACD|12\n").unwrap();
+    let cases: [(&[&str], &str); 3] = [
+        (&["inspect", "empty"], "the feed has no bytes"),
+        (&["inspect", "nowhere"], "cannot read nowhere"),
+        (&["inspect", "feed", "--steps", "steps.csv"], "line 2: unknown step \"lunch\""),
+    ];
+    for (arguments, message) in cases {
+        let (_, told, code) = run(folder.path(), arguments);
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert!(told.contains(message), "{told}");
+    }
+}
+
+#[test]
+fn a_layout_is_printed_as_configuration() {
+    let folder = TempDir::new().unwrap();
+    let (random, _, code) = run(folder.path(), &["simulate", "--layout", "random", "--seed", "7", "--print-layout"]);
+    assert_eq!(code, Some(0));
+    assert!(random.contains("[layout.random-7]") && random.contains("\"login_id\""), "{random}");
+    let (cisco, _, _) = run(folder.path(), &["simulate", "--layout", "cisco-icm-20", "--print-layout"]);
+    let expected = "[layout.cisco-icm-20]\nseparator = \"whitespace\"\ncolumns = [\n  \"login_id\",\n  \"state\",\n";
+    assert!(cisco.starts_with(expected), "{cisco}");
+}
