@@ -395,9 +395,11 @@ mod tests {
         places(&records, agents).iter().map(|place| place.at).collect()
     }
 
+    type Case<'a> = (&'a [&'a str], Option<&'a [usize]>, &'a [usize]);
+
     #[test]
     fn columns_begin_where_something_changes() {
-        let cases: [(&[&str], Option<&[usize]>, &[usize]); 6] = [
+        let cases: [Case<'_>; 6] = [
             // Gaps.
             (&["301204  32  232", "301205  50  7", "4711    20  77"], None, &[0, 8, 12]),
             // Digits stop, and more records have something.

@@ -299,9 +299,11 @@ mod tests {
         }
     }
 
+    type Case<'a> = (&'a [&'a [u8]], &'a [&'a [u8]], &'a str);
+
     #[test]
     fn patterns_do_not_match_records() {
-        let cases: [(&[&[u8]], &[&[u8]], &str); 4] = [
+        let cases: [Case<'_>; 4] = [
             (&[b"END"], &[b"301"], "^END$"),
             (&[b"end 17", b"end 18"], &[b"301"], "^end"),
             (&[b"3 rows", b"4 rows"], &[b"3 ACD"], "^[0-9]+ rows$"),

@@ -284,9 +284,11 @@ mod tests {
         }
     }
 
+    type Case<'a> = (&'a [usize], Option<(usize, usize, usize)>);
+
     #[test]
     fn numbers_of_fields_may_grow_in_steps() {
-        let cases: [(&[usize], Option<(usize, usize, usize)>); 5] = [
+        let cases: [Case<'_>; 5] = [
             (&[3, 8, 10, 8, 12, 14, 3, 10, 8], Some((8, 14, 2))),
             (&[9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 3], Some((9, 9, 0))),
             (&[5, 7, 9, 7, 11], Some((5, 11, 2))),

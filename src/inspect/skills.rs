@@ -471,10 +471,12 @@ mod tests {
         table
     }
 
+    type Case<'a> = (&'a [&'a str], usize, usize, bool, Option<usize>, &'a [&'a str]);
+
     #[test]
     fn groups_are_found_behind_the_columns() {
         let pipe = Style::separated(b'|', None);
-        let cases: [(&[&str], usize, usize, bool, Option<usize>, &[&str]); 3] = [
+        let cases: [Case<'_>; 3] = [
             (
                 &["1|20|232|1|240|2|0|0", "2|30|240|1|0|0|0|0", "3|20|301|1|232|1|240|3", "1|30|232|1|240|2|0|0"],
                 2,

@@ -309,11 +309,13 @@ fn two_hundred_random_layouts_are_found_again() {
     assert!(share(&|o| o.with.whole, &every) >= 0.98);
 }
 
+type Case<'a> = (&'a str, &'a dyn Fn(&RandomLayout) -> bool);
+
 #[test]
 fn at_least_a_third_of_the_layouts_is_difficult() {
     let drawn: Vec<RandomLayout> = (1..=1_000).map(RandomLayout::draw).collect();
     let share = |holds: &dyn Fn(&RandomLayout) -> bool| drawn.iter().filter(|random| holds(random)).count();
-    let cases: [(&str, &dyn Fn(&RandomLayout) -> bool); 3] = [
+    let cases: [Case<'_>; 3] = [
         ("fixed width", &|random| random.spec.fields == FieldStyle::FixedWidth),
         ("states of its own", &|random| !random.has_builtin_states),
         ("groups of skills", &|random| random.spec.skills.is_some()),
