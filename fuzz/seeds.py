@@ -29,7 +29,7 @@ def seeds(root: Path):
     """Pairs of a target and the content of a seed."""
     for layout in sorted((root / "tests/decode").glob("*.toml")):
         feed = unescaped(layout.with_suffix(".input").read_text())
-        for target in ("framing", "decode", "mask"):
+        for target in ("framing", "decode", "mask", "inspect"):
             yield target, layout.read_bytes() + b"\0" + feed
         around = "[kafka]\nbootstrap_servers = 'embedded'\n[[integration]]\nid = 'a'\nkind = 'avaya-cms'\nacd = 1\n"
         realtime = "[integration.realtime]\nport = 7001\nlayout = 'case'\nsnapshot_end = 'idle'\n[layout.case]\n"
@@ -61,7 +61,7 @@ def main() -> None:
         counts[target] = counts.get(target, 0) + 1
         (folder / target).mkdir(parents=True, exist_ok=True)
         (folder / target / f"{counts[target]:03}").write_bytes(content)
-    for target in ("framing", "decode", "mask", "config", "tracker", "capture", "mapping", "events"):
+    for target in ("framing", "decode", "mask", "inspect", "config", "tracker", "capture", "mapping", "events"):
         if counts.get(target, 0) == 0:
             sys.exit(f"no seed for {target}: where have the fixtures gone?")
 

@@ -8,12 +8,8 @@ use std::sync::Arc;
 
 use crate::wire::column::Column;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{
-    ColumnSpec, DEFAULT_MAX_RECORD, ExtraFields, FieldPlace, FieldStyle, Framing, LayoutSpec, Repeat, SkillGroups,
-};
+use crate::wire::layout::{FieldStyle, Framing, LayoutSpec};
 use crate::wire::plan::Plan;
-use crate::wire::states::{Mode, StateTable};
-use crate::wire::words::Words;
 
 use super::class::{Shape, is_null};
 use super::columns::{self, Guess, OwnWords};
@@ -21,9 +17,10 @@ use super::feed::{Feed, Line};
 use super::finding::Finding;
 use super::fixed;
 use super::lines::{self, OtherLines, Role};
+use super::login;
 use super::profile::{Profile, values};
 use super::skills::{self, Groups};
-use super::state::{self, Meaning, StateGuess};
+use super::state::{self, StateGuess};
 use super::steps::{self, Seen, Step};
 use super::style::Style;
 use super::table::{self, Table};
@@ -101,7 +98,7 @@ impl<'g> Reading<'g> {
         let rows = given.lines.iter().zip(&is_record).filter(|(_, is_record)| **is_record);
         let mut table = Table::new(rows.map(|(line, _)| (*line, style.cells(line.bytes))));
         let titles = titles(given, style, &is_record);
-        let login = login(&table, given.steps, &titles);
+        let login = login::find(&table, given.steps, &titles);
         if let Some(login) = &login {
             table.identify(login.index, &boundaries(given, &is_record, &others));
         }
@@ -133,54 +130,6 @@ fn boundaries(given: &Given<'_>, is_record: &[bool], others: &[OtherLines]) -> V
     let lines =
         given.lines.iter().zip(is_record).filter(|(line, is_record)| !**is_record && expression.is_match(line.bytes));
     lines.map(|(line, _)| (line.connection, line.offset)).collect()
-}
-
-/// Finds the column of login ids.
-fn login(table: &Table<'_>, steps: &[Step], titles: &HashMap<usize, Column>) -> Option<Guess> {
-    if let Some(step) = steps.first() {
-        let ids: Vec<&[u8]> = steps.iter().map(|step| step.login_id.as_bytes()).collect();
-        let has_all = |column: &usize| ids.iter().all(|id| table.column(*column).any(|value| value == *id));
-        let mut having: Vec<usize> = (0..table.width).filter(has_all).collect();
-        let identities = table::identities(table);
-        let regular = |column: &usize| identities.iter().find(|found| found.0 == *column).map_or(0.0, |found| found.1);
-        having.sort_by(|one, other| regular(other).total_cmp(&regular(one)));
-        if let Some(column) = having.first() {
-            let evidence = format!("has {:?}, who took the steps", step.login_id);
-            return Some(Guess::new(*column, Column::LoginId, 0.99, evidence));
-        }
-    }
-    let found = table::identities(table);
-    let best = found.first()?.1;
-    let good: Vec<&(usize, f64, usize)> =
-        found.iter().filter(|found| found.1 >= 0.85 * best && found.1 > 0.25).collect();
-    let most = found.first()?.2;
-    let complete = good.iter().filter(|found| found.2 * 10 >= most * 9);
-    let liking = |column: usize| -> f64 {
-        let values = table.column(column).take(500);
-        let is_id = |value: &[u8]| value.len() <= 20 && !value.contains(&b' ') && !value.contains(&b',');
-        let has_digits = |value: &[u8]| value.iter().any(u8::is_ascii_digit);
-        let (mut ids, mut with_digits, mut all) = (0.0, 0.0, 0.0);
-        for value in values {
-            all += 1.0;
-            ids += f64::from(is_id(value));
-            with_digits += f64::from(has_digits(value));
-        }
-        let named = match titles.get(&column) {
-            Some(Column::LoginId) => 2.0,
-            Some(Column::Name | Column::Extension) => -2.0,
-            _ => 0.0,
-        };
-        (ids + with_digits) / f64::max(all, 1.0) + named
-    };
-    let scored = complete.map(|found| (liking(found.0), found));
-    let (_, (column, regular, distinct)) =
-        scored.reduce(|best, other| if other.0 > best.0 + 0.05 { other } else { best })?;
-    let named = if titles.get(column) == Some(&Column::LoginId) { "; the header calls it so" } else { "" };
-    let rivals = good.iter().filter(|found| found.0 != *column && found.2 * 10 >= most * 9).count();
-    let first = if rivals > 0 && named.is_empty() { "; others identify agents too, and it comes first" } else { "" };
-    let evidence = format!("{distinct} values that come back in the same rounds{named}{first}");
-    let confidence = if rivals > 0 && named.is_empty() { 0.8 } else { 0.95 } * regular.max(0.5);
-    Some(Guess::new(*column, Column::LoginId, confidence, evidence))
 }
 
 /// Finds out what the columns are, and writes the layout.
@@ -320,128 +269,6 @@ impl Attempt<'_> {
     pub(super) fn column(&self, index: usize) -> Option<&Guess> {
         let login = self.login.as_ref().filter(|login| login.index == index);
         login.or_else(|| self.guesses.iter().find(|guess| guess.index == index && guess.confidence >= SURE_ENOUGH))
-    }
-
-    /// Writes the layout; `None` where login id or state are not found.
-    fn layout(&self, given: &Given<'_>, style: &Style) -> Option<LayoutSpec> {
-        let state = self.state.as_ref()?;
-        self.login.as_ref()?;
-        let is_fixed = style.fields == FieldStyle::FixedWidth;
-        let groups_at = self.groups.as_ref().filter(|_| is_fixed).map(|groups| groups.at);
-        let place = |index: usize| -> Option<FieldPlace> {
-            let place = *style.places.get(index)?;
-            let end = groups_at.map_or(place.at + place.width, |at| at.min(place.at + place.width));
-            Some(FieldPlace { width: end.saturating_sub(place.at).max(1), ..place })
-        };
-        let mut columns = Vec::new();
-        for index in 0..self.width {
-            let guess = self.column(index);
-            let column =
-                if index == state.column { Column::State } else { guess.map_or(Column::Ignored, |guess| guess.column) };
-            if is_fixed && column == Column::Ignored {
-                continue;
-            }
-            columns.push(ColumnSpec {
-                column,
-                null: guess.map(|guess| guess.null.clone()).unwrap_or_default(),
-                place: if is_fixed { place(index) } else { None },
-                format: guess.and_then(|guess| guess.format.clone()),
-            });
-        }
-        let states = match &state.meaning {
-            Meaning::RtaCodes => StateTable::rta_codes(),
-            Meaning::CmsNames => StateTable::cms_names(),
-            Meaning::Own(rows) => {
-                let rows = rows.iter().filter(|row| row.source.is_some() || row.code.mode != Mode::Unknown);
-                let mut rows: Vec<_> =
-                    rows.map(|row| (given.encoding.decode(&row.value).into_owned(), row.code)).collect();
-                if rows.is_empty() {
-                    // A table needs a row; the codes are listed as unknown.
-                    let unknown = self.unknown_state(given)?;
-                    rows.push(unknown);
-                }
-                StateTable::new(rows)
-            }
-        };
-        let longest = given.lines.iter().map(|line| line.bytes.len()).max().unwrap_or(0);
-        let patterns =
-            |role: Role| self.others.iter().filter(move |other| other.role == role).map(|other| other.pattern.clone());
-        let (skills, extra_fields) = self.skills(is_fixed);
-        Some(LayoutSpec {
-            encoding: given.encoding,
-            framing: given.framing.clone(),
-            max_record: if longest > DEFAULT_MAX_RECORD {
-                longest.next_multiple_of(1_024) * 2
-            } else {
-                DEFAULT_MAX_RECORD
-            },
-            fields: style.fields,
-            quote: style.quote,
-            skip: patterns(Role::Header).collect(),
-            marker: patterns(Role::Marker).next(),
-            columns,
-            skills,
-            states,
-            aux_reasons: Words::new(self.words.aux_reasons.iter().cloned()),
-            directions: Words::new(self.words.directions.iter().cloned()),
-            null: vec![String::new(), "N/A".to_owned()],
-            extra_fields,
-        })
-    }
-
-    fn unknown_state(&self, given: &Given<'_>) -> Option<(String, crate::wire::states::StateCode)> {
-        let Meaning::Own(rows) = &self.state.as_ref()?.meaning else { return None };
-        rows.first().map(|row| (given.encoding.decode(&row.value).into_owned(), row.code))
-    }
-
-    fn skills(&self, is_fixed: bool) -> (Option<SkillGroups>, ExtraFields) {
-        let Some(groups) = &self.groups else {
-            let counts: Vec<usize> = self.table.rows.iter().map(|row| row.cells.len()).collect();
-            let varies = counts.iter().any(|count| *count != self.width);
-            // With fixed width, columns that nobody needs are left out.
-            let last = self.width.checked_sub(1);
-            let ends_unread = last.is_some_and(|last| {
-                self.column(last).is_none_or(|guess| guess.column == Column::Ignored)
-                    && self.state.as_ref().is_none_or(|state| state.column != last)
-            });
-            let is_more = if is_fixed { ends_unread } else { varies };
-            return (None, if is_more { ExtraFields::Ignore } else { ExtraFields::Error });
-        };
-        let at = |place: FieldPlace| is_fixed.then_some(place);
-        // `empty` is one spelling; a level beside an empty skill must be nothing too.
-        let empty = groups.empty.iter().find(|empty| !is_null(empty.as_bytes())).or_else(|| groups.empty.first());
-        let other_nulls = |spellings: &[String]| -> Vec<String> {
-            let others = spellings.iter().filter(|null| !matches!(null.as_str(), "" | "N/A"));
-            others.cloned().collect()
-        };
-        let mut skill_nulls = other_nulls(&groups.empty);
-        skill_nulls.retain(|null| Some(null) != empty);
-        let mut level_nulls = other_nulls(&groups.empty_levels);
-        level_nulls.retain(|null| Some(null) != empty);
-        let skill = ColumnSpec { place: at(groups.skill), null: skill_nulls, ..ColumnSpec::plain(Column::Skill) };
-        let level = groups.level.map(|level| ColumnSpec {
-            place: at(level),
-            null: level_nulls,
-            ..ColumnSpec::plain(Column::Level)
-        });
-        let columns: Vec<ColumnSpec> = if is_fixed {
-            [Some(skill), level].into_iter().flatten().collect()
-        } else {
-            let part = |part: usize| {
-                if part == groups.skill.at {
-                    skill.clone()
-                } else {
-                    let is_level = groups.level.is_some_and(|level| level.at == part);
-                    level.clone().filter(|_| is_level).unwrap_or_else(|| ColumnSpec::plain(Column::Ignored))
-                }
-            };
-            (0..groups.width).map(part).collect()
-        };
-        let is_exact = groups.is_constant && !is_fixed;
-        let repeat = if is_exact { Repeat::Times(groups.most) } else { Repeat::Rest };
-        let has_more = is_exact && self.table.width > groups.at + groups.most * groups.width;
-        let spec = SkillGroups { columns, repeat, empty: empty.cloned(), at: is_fixed.then_some(groups.at) };
-        (Some(spec), if has_more { ExtraFields::Ignore } else { ExtraFields::Error })
     }
 
     /// How much is understood: how many lines the layout reads, and how sure the columns are.

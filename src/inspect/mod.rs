@@ -25,6 +25,7 @@
 //! ```
 
 mod attempt;
+mod by_steps;
 mod class;
 mod columns;
 mod encoding;
@@ -33,7 +34,9 @@ mod finding;
 mod fit;
 mod fixed;
 mod framing;
+mod layout;
 mod lines;
+mod login;
 mod print;
 mod profile;
 mod report;
@@ -47,6 +50,7 @@ mod table;
 pub mod text;
 mod times;
 mod words;
+mod work;
 
 pub use feed::Feed;
 pub use finding::Finding;

@@ -1,8 +1,11 @@
 //! Layouts drawn at random, found again from their feeds alone: how often, and where not.
 //!
 //! A feed of ten minutes is recorded, inspected, and decoded twice, with the layout that it was written in and with the one
-//! that was found. Both must say the same of every record. `cargo test --lib two_hundred -- --ignored --nocapture` prints the
-//! table of 200 seeds and every miss with its reason.
+//! that was found. Both must say the same of every record. For the table of 200 seeds, and every miss with its reason:
+//!
+//! ```text
+//! cargo test --release --no-default-features --lib two_hundred -- --ignored --nocapture
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -289,7 +292,7 @@ fn twenty_random_layouts_are_found_again() {
 }
 
 #[test]
-#[ignore = "minutes: cargo test --lib two_hundred -- --ignored --nocapture"]
+#[ignore = "minutes: cargo test --no-default-features --lib two_hundred -- --ignored --nocapture"]
 fn two_hundred_random_layouts_are_found_again() {
     let seeds = std::env::var("RTALINK_LAYOUTS").ok().and_then(|range| {
         let (from, to) = range.split_once("..")?;
@@ -338,7 +341,7 @@ fn random_layouts_are_legal_and_are_read_as_they_are_written() {
     }
 }
 
-/// For whoever looks into one seed: `RTALINK_LAYOUTS=17..18 cargo test --lib one_by_one -- --ignored --nocapture`.
+/// For whoever looks into one seed: `RTALINK_LAYOUTS=17..18 cargo test --no-default-features --lib one_by_one -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints what is asked for"]
 fn one_by_one() {

@@ -508,6 +508,7 @@ pub(super) fn direction_words(words: [&str; 2]) -> Words<Direction> {
     Words::new([(inward.to_owned(), Direction::In), (outward.to_owned(), Direction::Out)])
 }
 
-#[cfg(test)]
+// In the build of the core alone, which is the quicker one: once is enough for what takes a minute.
+#[cfg(all(test, not(feature = "service")))]
 #[path = "inspect_tests.rs"]
 mod tests;

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Executions of each target, about ten seconds: counted, so that every run is the same one, however fast the machine is.
-const EXECUTIONS: [(&str, &[&str]); 3] = [
+const EXECUTIONS: [(&str, &[&str]); 4] = [
+    ("150", &["inspect"]),
     ("4000", &["tracker", "store_file", "config"]),
     ("16000", &["framing", "decode", "mask"]),
     ("60000", &["capture", "mapping", "store_rows", "events"]),
