@@ -190,7 +190,10 @@ impl<'a> Facts<'a> {
         // Words that have nothing in common are columns of their own: a name, a place.
         let is_rare = words.len() < 8 && (are_numbers(words) || common > 0);
         let is_known = is_rare || (common > 0 && (fewer < 16 || common * 8 >= fewer));
-        is_known && are_numbers(&self.values) == are_numbers(words)
+        // What stands in front of the groups may be small enough for a skill, but hardly for a level too.
+        let are_levels = |values: &HashSet<&[u8]>| values.iter().all(|value| is_level(value));
+        let is_as_small = !are_levels(words) || are_levels(&self.values);
+        is_known && is_as_small && are_numbers(&self.values) == are_numbers(words)
     }
 }
 

@@ -143,8 +143,10 @@ fn split(known: &Known<'_, '_>, index: usize, profile: &Profile, states: &InStat
     let is_idle_empty = states.available > 0 && states.filled_available * 3 <= states.available;
     let on_calls = states.on_calls as f64 / filled.max(1) as f64;
     let looks_so = profile.distinct > 2 && profile.longest <= 40;
+    // A site may have a single split.
+    let is_single = profile.distinct == 2 && profile.longest >= 2 && is_idle_empty && on_calls > 0.5;
     if let Some(share) = of_skills.filter(|share| *share > 0.9)
-        && looks_so
+        && (looks_so || is_single)
     {
         let idle = if is_idle_empty { ", and nothing while available" } else { "" };
         let evidence = format!("in {:.0} % one of the agent's skills{idle}", share * 100.0);
