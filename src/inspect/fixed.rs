@@ -140,7 +140,7 @@ fn without_compact_times(places: Vec<FieldPlace>, records: &[&[u8]]) -> Vec<Fiel
         let are_longer = |length: usize| {
             let longer = values.iter().filter(|value| value.len() > length).count();
             longer * 10 >= values.len() * 9
-                && values.iter().all(|value| value.iter().take(length + 1).all(u8::is_ascii_digit))
+                && values.iter().all(|value| value.iter().take(length).all(u8::is_ascii_digit))
         };
         let first = values.first().copied().unwrap_or_default();
         let begin_alike = values.iter().all(|value| value.get(..4) == first.get(..4));

@@ -128,8 +128,8 @@ impl Action {
             Self::Available => code(Mode::Avail, Direction::None),
             Self::Ring => code(Mode::Ring, Direction::None),
             Self::CallIn => code(Mode::Acd, Direction::In),
-            // A held call with nothing else active.
-            Self::Hold => StateCode { on_hold: true, ..code(Mode::Other, Direction::None) },
+            // A held call with nothing else active. The mode is that of dialling too, so it does not say that a call is held.
+            Self::Hold => code(Mode::Other, Direction::None),
             Self::CallOut => StateCode { on_hold: previous == Some(Self::Hold), ..code(Mode::Aux, Direction::Out) },
             Self::Acw => code(Mode::Acw, Direction::None),
             Self::DirectCall => code(Mode::Dacd, Direction::In),

@@ -98,6 +98,7 @@ fn fields(record: &crate::wire::record::Record<'_>) -> Vec<(&'static str, String
         ("state", record.raw_state.text().into_owned()),
         ("mode", record.mode.to_string()),
         ("direction", record.direction.name().to_owned()),
+        ("hold", (record.on_hold == Some(true)).to_string()),
         ("reason", format!("{:?}", record.aux_reason.filter(|_| is_aux))),
         ("split", format!("{:?}", record.work_split.map(|split| split.text().into_owned()))),
         ("skills", format!("{skills:?}")),
