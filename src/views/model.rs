@@ -107,6 +107,8 @@ pub struct IntegrationModel {
     pub unmapped: Unmapped,
     /// The version of the mapping in force.
     pub mapping_version: u64,
+    /// The last event of any agent since the start.
+    pub last_event: Option<Arc<AgentView>>,
     /// It is no longer in the configuration: what is left of it waits for Kafka, or to be forgotten.
     pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
@@ -130,6 +132,7 @@ impl IntegrationModel {
             feed: FeedView::default(),
             unmapped: Unmapped::default(),
             mapping_version: 0,
+            last_event: None,
             is_removed: false,
             causes: [0; Cause::ALL.len()],
             is_known: false,
@@ -143,6 +146,11 @@ impl IntegrationModel {
     /// there is nothing to restore.
     pub fn is_known(&self) -> bool {
         self.is_known || self.listen.is_none()
+    }
+
+    /// Returns how many agents are in each mode, by their last events.
+    pub fn agents_by_mode(&self) -> impl Iterator<Item = (Mode, usize)> {
+        Mode::ALL.into_iter().zip(self.counts)
     }
 
     /// Takes news.
@@ -190,11 +198,16 @@ impl IntegrationModel {
         if let Some((mode, _)) = before {
             self.count(mode, -1);
         }
-        self.agents.insert(key, Arc::new(AgentView { published, in_aux_since, is_restored }));
+        let view = Arc::new(AgentView { published, in_aux_since, is_restored });
+        if !is_restored {
+            self.last_event = Some(Arc::clone(&view));
+        }
+        self.agents.insert(key, view);
     }
 
     fn forget(&mut self, key: &(u32, Arc<str>)) {
         let Some(entry) = self.agents.remove(key) else { return };
+        self.last_event.take_if(|last| Arc::ptr_eq(last, &entry));
         let (event, _) = &entry.published;
         self.count(event.state.mode, -1);
         self.in_aux.replace(entry.in_aux_since, None);
