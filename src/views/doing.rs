@@ -82,7 +82,7 @@ impl Doing {
     /// Returns what the agent of an event is doing since.
     pub(super) fn of(event: &AgentEvent, annotation: &Annotation) -> Self {
         let state = &event.state;
-        let reason = (state.mode == Mode::Aux).then(|| match state.aux_reason {
+        let reason = (state.mode == Mode::Aux).then_some(match state.aux_reason {
             Some(number) if number <= MOST_REASON => Reason::Number(number),
             Some(_) => Reason::Above,
             None => Reason::Unknown,
