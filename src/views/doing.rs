@@ -19,6 +19,9 @@ pub(super) const MOST_REASON: u32 = 99;
 /// Most activities with a series of their own.
 pub(super) const MOST_ACTIVITIES: usize = 200;
 
+/// The id of what is none of the mapping's activities.
+const NO_ID: &str = "-";
+
 /// What one agent is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Doing {
@@ -158,10 +161,10 @@ impl DoingsShown {
             let (id, name) = shown.texts();
             metrics.by_activity(id, name, count);
         }
-        metrics.by_activity("", "unmapped", unmapped);
+        metrics.by_activity(NO_ID, "unmapped", unmapped);
         self.others |= others > 0;
         if self.others {
-            metrics.by_activity("", "other", others);
+            metrics.by_activity(NO_ID, "other", others);
         }
     }
 

@@ -59,7 +59,7 @@ fn a_series_that_nobody_is_in_any_more_goes_to_0() {
     place.doings.replace(Some(&above), Some(&above));
     assert_eq!(place.told("rtalink_agents_by_aux_reason"), ["reason=\"2\"} 0", "reason=\"above\"} 1"]);
     let activities = [
-        "activity_id=\"\",activity=\"unmapped\"} 0",
+        "activity_id=\"-\",activity=\"unmapped\"} 0",
         "activity_id=\"id of Break\",activity=\"Break\"} 1",
         "activity_id=\"id of Call\",activity=\"Call\"} 1",
     ];
@@ -83,7 +83,7 @@ fn there_are_no_more_series_of_activities_than_there_may_be_and_nobody_is_left_o
     let told = place.told("rtalink_agents_by_activity");
     assert_eq!(told.len(), MOST_ACTIVITIES + 2);
     let others = told.iter().filter(|series| !series.ends_with("} 0"));
-    let expected = ["activity_id=\"\",activity=\"other\"} 1", "activity_id=\"\",activity=\"unmapped\"} 1"];
+    let expected = ["activity_id=\"-\",activity=\"other\"} 1", "activity_id=\"-\",activity=\"unmapped\"} 1"];
     assert_eq!(others.collect::<Vec<_>>(), expected);
     assert_eq!(place.told("rtalink_agents_by_aux_reason"), ["reason=\"unknown\"} 1"]);
 }

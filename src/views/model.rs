@@ -187,6 +187,7 @@ impl IntegrationModel {
                 agents.into_iter().for_each(|published| self.put(published, true));
                 self.is_known = true;
                 self.record_counts();
+                self.shown.lock().tell(&self.doings, &self.metrics);
             }
             Update::Forgotten(agents) => {
                 agents.iter().for_each(|key| self.forget(key));
