@@ -536,7 +536,8 @@ fn every_expression_of_the_dashboards_gives_data() {
 
     let cms = fresh.cms("a", |step| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        Step::Send("no|such|record\n".to_owned() + &snapshot(step, 0..TEAM).replace("|\n", &format!("|{now}\n")))
+        let team = snapshot(step, 0..TEAM).replace("1019|A", "1019|P").replace("|\n", &format!("|{now}\n"));
+        Step::Send("no|such|record\n".to_owned() + &team)
     });
     cms.fault(true);
     scraped(20);
@@ -547,10 +548,49 @@ fn every_expression_of_the_dashboards_gives_data() {
     assert_eq!(prometheus.failed_rules(), Vec::<String>::new());
     leave_for_a_look(&prometheus);
 
+    let is_lost = |expression: &Expression| {
+        expression.place.contains(PICTURE_COMPLETE) || expression.place.ends_with("annotation \"Feed lost\"")
+    };
+    let before = unix_millis();
     drop(cms);
-    until_true("what is for trouble shows it", || {
-        failures(&prometheus, |expression| !is_for_trouble(expression)).is_empty()
+    until_true("what is for a loss shows it", || failures(&prometheus, |expression| !is_lost(expression)).is_empty());
+    let after = unix_millis();
+    // All others are absent.
+    let again = fresh.cms("a", |step| Step::Send(snapshot(step, 0..2)));
+    until_true("CMS is back", || marks(&prometheus, "Feed back").len() == 1);
+    again.fault(true);
+    for what in ["pause", "resume"] {
+        let path = format!("/api/v1/integrations/a/{what}");
+        assert_eq!(http::post(fresh.process.http(), &path).status, 200, "{what}");
+    }
+    until_true("each kind of mark is there", || {
+        failures(&prometheus, |expression| expression.kind != Kind::Annotation).is_empty()
     });
+    // A mark for each change, and at its time, however often it was asked for meanwhile.
+    let lost = marks(&prometheus, "Feed lost");
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(lost[0] >= before && lost[0] <= after, "{before} {lost:?} {after}");
+    let both = marks(&prometheus, "Publishing paused, resumed");
+    assert!(both.len() == 2 && both.iter().all(|at| *at >= after), "{both:?}");
+}
+
+fn unix_millis() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3
+}
+
+/// The times of the marks of that name that Grafana would show, in milliseconds: the values of all steps, each once per series.
+fn marks(prometheus: &Prometheus, name: &str) -> Vec<f64> {
+    let all = expressions::of_dashboards(RATE_INTERVAL);
+    let place = format!("annotation {name:?}");
+    let mark = all.iter().find(|expression| expression.place.ends_with(&place)).unwrap();
+    let now = unix_millis() / 1e3;
+    let mut times: Vec<f64> = Vec::new();
+    for mut values in prometheus.query_range(&mark.text, now - 60.0, now) {
+        values.dedup();
+        times.extend(values);
+    }
+    times.sort_by(f64::total_cmp);
+    times
 }
 
 /// `target/tmp/observed`, for whoever wants to look: which alerts fired where, every expression with how much it gave, a

@@ -57,7 +57,7 @@ pub(super) fn ask(file: &Path, request: &str, body: &str, patience: Duration) ->
 
 /// Nobody else can reach it.
 fn alone(mut config: Config, secret: &str) -> Config {
-    config.http.listen = ANYWHERE;
+    config.http.listen = ANYWHERE.into();
     config.http.metrics = Reading::Token;
     config.http.loopback = Reading::Token;
     config.http.tokens =

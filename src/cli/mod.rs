@@ -10,7 +10,6 @@ mod check;
 mod configuration;
 mod decode;
 mod demo;
-mod demo_files;
 mod forget;
 mod forget_offline;
 mod health;

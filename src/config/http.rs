@@ -3,11 +3,11 @@
 //! A secret is hashed as soon as it is read, and no message ever quotes one: not a wrong one, not one of a wrong type.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use super::document::{Node, Value};
 use super::file;
+use super::http_address::HttpAddress;
 use super::model::{Http, Reading, Role, Token};
 use super::problem::Problem;
 use super::reader::{Slot, TableReader};
@@ -31,12 +31,12 @@ const MAKE_ONE: &str = "make one with `openssl rand -hex 32`";
 
 /// Reads `[http]`.
 pub(super) fn read(http: &TableReader<'_>, folder: &Path) -> Http {
-    let default = SocketAddr::from(([127, 0, 0, 1], 9464));
-    let expected = "an IP address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\"";
+    let expected =
+        "an IP address and a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\", or \"localhost:9464\" for both";
     let readings = [("open", Reading::Open), ("token", Reading::Token)];
-    let listen = http.or("listen", default, values::parsed(expected));
+    let listen = http.or("listen", HttpAddress::DEFAULT, values::parsed(expected));
     let tokens = tokens(http, folder);
-    if !listen.ip().is_loopback() && !http.has("token") {
+    if !listen.first().ip().is_loopback() && !http.has("token") {
         let message = format!("listen: {listen} is not loopback, and there is no token");
         let problem = Problem::warning(http.origin_of("listen"), message);
         let hint = "other machines get /metrics and /health only: add [[http.token]] for those who need more";

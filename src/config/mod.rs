@@ -20,6 +20,7 @@ pub mod topics;
 mod columns;
 mod document;
 pub mod http;
+pub mod http_address;
 mod integration;
 mod integration_checks;
 mod kafka;
@@ -159,11 +160,11 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<ListenA
     let integrations = read_integrations(&root, &Surroundings { folder, layouts: &layouts });
     let http_table = root.table("http", schema::HTTP);
     let http = http::read(&http_table, folder);
-    integration_checks::check(&integrations, http.listen, problems);
+    integration_checks::check(&integrations, http.listen.first(), problems);
     let mut ports: Vec<ListenAddress> = integrations.iter().filter_map(WrittenIntegration::port).collect();
     ports.push(ListenAddress {
         what: HTTP_PORT.to_owned(),
-        address: http.listen,
+        address: http.listen.first(),
         origin: http_table.origin_of("listen"),
     });
     let privacy = privacy::read(&root.table("privacy", schema::PRIVACY), folder, &integrations);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::http_address::HttpAddress;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
@@ -116,8 +117,8 @@ pub enum Format {
 /// `[http]`.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Address to serve on.
-    pub listen: SocketAddr,
+    /// Where to serve.
+    pub listen: HttpAddress,
     /// Who may read `/metrics`.
     pub metrics: Reading,
     /// Whether this machine may read the API without a token.

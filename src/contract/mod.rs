@@ -121,6 +121,11 @@ pub fn from_json<M: Message + Default>(schema: &str, json: &[u8]) -> Result<M, J
     message.transcode_to().map_err(|source| JsonError::Decode { schema: schema.to_owned(), source })
 }
 
+/// Returns the descriptors of everything that is published or stored.
+pub fn descriptors() -> &'static DescriptorPool {
+    &POOL
+}
+
 fn descriptor(schema: &str) -> Result<MessageDescriptor, JsonError> {
     POOL.get_message_by_name(schema).ok_or_else(|| JsonError::UnknownSchema(schema.to_owned()))
 }

@@ -184,6 +184,7 @@ fn is_of_another_page(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::http_address::HttpAddress;
 
     const SECRETS: [&str; 4] = ["viewer-secret", "planner-secret", "operator-secret", "admin-secret"];
 
@@ -194,7 +195,7 @@ mod tests {
             hash: SecretHash::of(secret.as_bytes()),
         };
         let tokens = if with_tokens { Role::ALL.into_iter().zip(SECRETS).map(token).collect() } else { Vec::new() };
-        Http { listen: ([127, 0, 0, 1], 0).into(), metrics, loopback, tokens }
+        Http { listen: HttpAddress::Localhost(0), metrics, loopback, tokens }
     }
 
     /// `ok NAME`, or the kind of the refusal. Headers are `name: value`.

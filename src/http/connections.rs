@@ -5,9 +5,11 @@
 //! file descriptors left) are waited out.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -47,7 +49,7 @@ pub(super) struct RequestOrigin {
 
 /// Accepts until it is stopped, then waits for the answers that are on their way.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listeners: &[TcpListener],
     routes: Router,
     limits: HttpLimits,
     refusals: Arc<Refusals>,
@@ -59,7 +61,7 @@ pub(super) async fn accept(
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = next(listeners) => accepted,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -99,6 +101,15 @@ pub(super) async fn accept(
     }
     connections.close();
     connections.wait().await;
+}
+
+/// The next connection to any of them; the first is asked first.
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|context| {
+        let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
+        accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// Serves a connection; returns why we ended it, if we did.

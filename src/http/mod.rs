@@ -1,4 +1,4 @@
-//! Health, metrics and the API, on one address; loopback unless configured otherwise.
+//! Health, metrics and the API, on one port; loopback unless configured otherwise.
 //!
 //! Reads only the read model of the pipeline. An expensive request gets its own thread, so that a scrape never waits for it.
 //! [`guard`] runs before every handler; [`access`] decides who may ask, and [`limits`] bounds what a peer may use of the
@@ -62,8 +62,8 @@ pub struct State {
     pub format: Format,
 }
 
-/// Serves until it is stopped.
-pub async fn serve(listener: TcpListener, state: State, limits: HttpLimits, stop: CancellationToken) {
+/// Serves on all of these addresses until it is stopped.
+pub async fn serve(listeners: Vec<TcpListener>, state: State, limits: HttpLimits, stop: CancellationToken) {
     let refusals = Arc::new(Refusals::new(&state.metrics));
     let guard = Arc::new(Guard::new(&state, limits, Arc::clone(&refusals)));
     let with_route = |router: Router<Arc<State>>, route: &HttpRoute| {
@@ -76,7 +76,7 @@ pub async fn serve(listener: TcpListener, state: State, limits: HttpLimits, stop
         .fallback(not_found)
         .layer(axum::middleware::from_fn_with_state(guard, guard::guard))
         .with_state(Arc::new(state));
-    connections::accept(listener, routes, limits, refusals, stop).await;
+    connections::accept(&listeners, routes, limits, refusals, stop).await;
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {

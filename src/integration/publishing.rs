@@ -319,7 +319,7 @@ impl Publishing {
         tracing::warn!(
             target: INTEGRATION, integration = %self.id, kept, %gap_from, %gap_to, "the journal has room again: latest states published"
         );
-        self.metrics.status(status.event.kind);
+        self.metrics.status(&status);
         let message = self.status_message(&status);
         self.submit_urgent(message.into_iter().collect());
     }

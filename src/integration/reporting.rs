@@ -81,7 +81,7 @@ impl Reporting {
 
     /// Logs and counts a feed status, which is shown from now on.
     pub(super) fn note_status(&mut self, status: &FeedStatus) {
-        self.metrics.status(status.event.kind);
+        self.metrics.status(status);
         self.log_status(status);
         self.staleness.status(status);
         self.view.status = Some(status.clone());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::config::http_address::HttpAddress;
 use crate::config::mapping as mapping_files;
 use crate::config::model::{Config, Integration, PrivacyConfig, Realtime};
 use crate::config::problem::{Origin, Problem};
@@ -33,7 +34,7 @@ pub(super) struct Prepared {
 }
 
 /// What is started: each integration with its port, and where HTTP is served.
-pub(super) type AllPrepared = (Vec<(Prepared, Option<Bound>)>, TcpListener);
+pub(super) type AllPrepared = (Vec<(Prepared, Option<Bound>)>, Vec<TcpListener>);
 
 /// Prepares every integration, and takes all ports.
 ///
@@ -48,9 +49,8 @@ pub(super) fn prepare_all(
     let prepared: Vec<_> =
         integrations.iter().map(|integration| prepare(integration, &config.privacy, file, &mut problems)).collect();
     let bound: Vec<_> = integrations.iter().map(|integration| bind_for(integration, file)).collect();
-    let http = listener::bind(config.http.listen)
-        .and_then(Bound::listen)
-        .map_err(|error| port_problem(file, "[http]", config.http.listen, &error));
+    let http =
+        listen_for_http(config.http.listen).map_err(|(address, error)| port_problem(file, "[http]", address, &error));
     let mut all = Vec::new();
     for one in prepared.into_iter().zip(bound) {
         match one {
@@ -64,6 +64,24 @@ pub(super) fn prepare_all(
             problems.extend(http.err());
             Err(problems)
         }
+    }
+}
+
+/// Listens where HTTP is served.
+///
+/// # Errors
+/// The address that cannot be taken, and why.
+fn listen_for_http(wanted: HttpAddress) -> Result<Vec<TcpListener>, (SocketAddr, std::io::Error)> {
+    let listen = |address| listener::bind(address).and_then(Bound::listen).map_err(|error| (address, error));
+    let first = listen(wanted.first())?;
+    if !wanted.is_localhost() {
+        return Ok(vec![first]);
+    }
+    let taken = first.local_addr().map_err(|error| (wanted.first(), error))?;
+    match listen(HttpAddress::beside(taken)) {
+        Ok(beside) => Ok(vec![first, beside]),
+        Err((_, error)) if listener::is_without_ipv6(&error) => Ok(vec![first]),
+        Err(failed) => Err(failed),
     }
 }
 

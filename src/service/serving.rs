@@ -31,12 +31,13 @@ pub(super) struct Serving {
 impl Serving {
     /// Starts serving, not ready yet.
     pub(super) fn start(
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         model: &ReadModel,
         context: &ServiceContext,
         commands: Commands,
     ) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
+        let first = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+        let address = first.local_addr()?;
         let ServiceContext { metrics, config, handles, .. } = context;
         let stop = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(&config.store, metrics, handles.clone()));
@@ -49,7 +50,7 @@ impl Serving {
             access: Arc::clone(&access),
             format: config.kafka.format,
         };
-        let http = tokio::spawn(http::serve(listener, state, HttpLimits::default(), stop.clone()));
+        let http = tokio::spawn(http::serve(listeners, state, HttpLimits::default(), stop.clone()));
         tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
         let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
         tokio::spawn(async move { looks.run(looked_until).await });

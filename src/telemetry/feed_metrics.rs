@@ -8,6 +8,7 @@ use metrics::{Counter, Gauge, Histogram};
 use crate::mapping::unmapped::Unmapped;
 use crate::time::Timestamp;
 use crate::tracker::event::{Cause, StatusKind};
+use crate::tracker::status::FeedStatus;
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 
@@ -155,6 +156,7 @@ pub struct FeedMetrics {
     dead_letters: [Counter; Reason::LABELS.len()],
     forgotten: [Counter; ForgetCause::ALL.len()],
     statuses: [Counter; StatusKind::NAMES.len()],
+    status_times: [Gauge; StatusKind::NAMES.len()],
     events: [Counter; Cause::ALL.len()],
     /// Exported once the agents are known: 0 would say that nobody is there.
     agents: Arc<OnceLock<AgentGauges>>,
@@ -218,6 +220,7 @@ impl FeedMetrics {
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
             forgotten: ForgetCause::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
+            status_times: StatusKind::NAMES.map(|kind| metrics.gauge(names::FEED_STATUS_AT, &[id, kind])),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Arc::default(),
             metrics: metrics.clone(),
@@ -237,9 +240,16 @@ impl FeedMetrics {
         increment(&Reason::LABELS, &self.dead_letters, reason.label());
     }
 
-    /// Counts a feed status.
-    pub fn status(&self, kind: StatusKind) {
+    /// Counts a feed status, and notes when it was, except of a connection that never said anything: nothing has changed.
+    pub fn status(&self, status: &FeedStatus) {
+        let kind = status.event.kind;
         increment(&StatusKind::NAMES, &self.statuses, kind.name());
+        let position = StatusKind::NAMES.iter().position(|name| *name == kind.name());
+        if let Some(gauge) = position.and_then(|position| self.status_times.get(position))
+            && !status.no_valid_record
+        {
+            gauge.set(seconds(status.event.at));
+        }
     }
 
     /// Sets how many agents were logged in when the current silence of the feed began; `None` while there is none.
@@ -330,6 +340,20 @@ impl FeedMetrics {
         }
     }
 
+    /// Sets how many agents are in AUX for that reason; exported from the first call on.
+    pub fn in_aux_by_reason(&self, reason: &str, count: usize) {
+        let gauge = self.metrics.gauge(names::AGENTS_BY_AUX_REASON, &[&self.integration, reason]);
+        #[allow(clippy::cast_precision_loss)] // agents of one site
+        gauge.set(count as f64);
+    }
+
+    /// Sets how many agents are in that activity; exported from the first call on.
+    pub fn by_activity(&self, id: &str, name: &str, count: usize) {
+        let gauge = self.metrics.gauge(names::AGENTS_BY_ACTIVITY, &[&self.integration, id, name]);
+        #[allow(clippy::cast_precision_loss)] // agents of one site
+        gauge.set(count as f64);
+    }
+
     /// Sets how many users and activities are unmapped.
     pub fn unmapped(&self, unmapped: &Unmapped) {
         let (users, activities) = unmapped.counts();
@@ -365,6 +389,12 @@ impl RemovedMetrics {
     }
 }
 
+/// A time as Prometheus has it.
+#[allow(clippy::cast_precision_loss)] // milliseconds fit until long after 9999
+fn seconds(at: Timestamp) -> f64 {
+    at.as_millis() as f64 / 1e3
+}
+
 /// Counts one more of that name; a name that is not among them is not counted, which a test rules out.
 fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
     let position = names.iter().position(|name| *name == wanted);
@@ -376,6 +406,8 @@ fn increment(names: &[&str], counters: &[Counter], wanted: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tracker::event::StatusEvent;
+    use crate::tracker::status::FeedFigures;
     use crate::wire::layout::Column;
 
     fn of(exposition: &str, name: &str) -> Vec<(String, f64)> {
@@ -424,13 +456,26 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let feed = FeedMetrics::new(&metrics, &"a".into());
         reasons.into_iter().for_each(|reason| feed.dead_letter(reason));
-        kinds.into_iter().for_each(|kind| feed.status(kind));
-        feed.status(StatusKind::Heartbeat);
+        let status = |kind, at, no_valid_record| FeedStatus {
+            event: StatusEvent { kind, at, affected: 0 },
+            figures: FeedFigures::default(),
+            no_valid_record,
+        };
+        let now = Timestamp::from_millis(1_767_600_000_125);
+        kinds.into_iter().for_each(|kind| feed.status(&status(kind, now, false)));
+        feed.status(&status(StatusKind::Heartbeat, now, false));
         let exposition = metrics.render();
         for (name, count) in [(names::DEAD_LETTERS.name, reasons.len()), (names::FEED_STATUS.name, kinds.len())] {
             let counted = of(&exposition, name);
             assert_eq!(counted.len(), count, "{name}");
             assert!(counted.iter().all(|(_, value)| *value == 1.0), "{counted:?}");
         }
+        let times = of(&exposition, names::FEED_STATUS_AT.name);
+        assert_eq!(times.len(), kinds.len());
+        assert!(times.iter().all(|(_, at)| *at == 1_767_600_000.125), "{times:?}");
+        // A port scan takes nothing away.
+        feed.status(&status(StatusKind::Disconnected, Timestamp::from_millis(1_767_600_009_000), true));
+        let after = of(&metrics.render(), names::FEED_STATUS_AT.name);
+        assert!(after.iter().all(|series| times.contains(series)), "{after:?}");
     }
 }

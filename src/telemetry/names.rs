@@ -61,6 +61,8 @@ metrics! {
         "Local times of the feed that do not occur in its zone.";
     FEED_STATUS = "rtalink_feed_status_total", Counter, ["integration", "kind"],
         "Feed statuses by kind, heartbeats left out.";
+    FEED_STATUS_AT = "rtalink_feed_status_timestamp_seconds", Gauge, ["integration", "kind"],
+        "UNIX time of the last feed status of that kind, heartbeats and ends of probes left out; 0 before the first.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],
         "Connections closed by rtalink.";
     FEED_PROBES = "rtalink_feed_probes_total", Counter, ["integration"],
@@ -70,6 +72,10 @@ metrics! {
     AGENTS = "rtalink_agents", Gauge, ["integration", "mode"], "Agents by their last known work mode.";
     AGENTS_IN_AUX = "rtalink_agents_in_aux", Gauge, ["integration", "over"],
         "Logged-in agents whose mode AUX began more than that ago: over 15m, 30m, 1h.";
+    AGENTS_BY_AUX_REASON = "rtalink_agents_by_aux_reason", Gauge, ["integration", "reason"],
+        "Agents in AUX by reason: 0 to 99, above, unknown.";
+    AGENTS_BY_ACTIVITY = "rtalink_agents_by_activity", Gauge, ["integration", "activity_id", "activity"],
+        "Agents by the activity that they are mapped to; unmapped for those logged in without one.";
     AGENTS_FORGOTTEN = "rtalink_agents_forgotten_total", Counter, ["integration", "cause"],
         "Agents who were forgotten: request (rtalink forget), age (privacy.forget_after).";
     EVENTS = "rtalink_events_total", Counter, ["integration", "cause"], "Agent state events by cause.";

@@ -2,5 +2,6 @@
 //!
 //! Nothing here reaches into a worker's tables. A view is as old as the last update that it has taken.
 
+mod doing;
 mod in_aux;
 pub mod model;

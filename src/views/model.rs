@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
 use crate::mapping::annotate::Annotation;
@@ -20,6 +20,7 @@ use crate::tracker::event::{AgentEvent, Cause};
 use crate::tracker::status::{FeedFigures, FeedStatus};
 use crate::wire::states::Mode;
 
+use super::doing::{Doing, Doings, DoingsShown};
 use super::in_aux::{self, InAux};
 
 /// Updates that may wait for the model before a worker waits. One may have all events of a read in it.
@@ -75,6 +76,13 @@ pub struct AgentView {
     pub is_restored: bool,
 }
 
+impl AgentView {
+    fn doing(&self) -> Doing {
+        let (event, annotation) = &self.published;
+        Doing::of(event, annotation)
+    }
+}
+
 /// The state of a feed, as of its last news.
 #[derive(Clone, Debug, Default)]
 pub struct FeedView {
@@ -107,6 +115,8 @@ pub struct IntegrationModel {
     pub unmapped: Unmapped,
     /// The version of the mapping in force.
     pub mapping_version: u64,
+    /// The last event of any agent since the start.
+    pub last_event: Option<Arc<AgentView>>,
     /// It is no longer in the configuration: what is left of it waits for Kafka, or to be forgotten.
     pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
@@ -115,6 +125,9 @@ pub struct IntegrationModel {
     is_known: bool,
     counts: [usize; Mode::ALL.len()],
     in_aux: InAux,
+    doings: Doings,
+    /// Only those who tell of it change it.
+    shown: Mutex<DoingsShown>,
     metrics: FeedMetrics,
 }
 
@@ -130,11 +143,14 @@ impl IntegrationModel {
             feed: FeedView::default(),
             unmapped: Unmapped::default(),
             mapping_version: 0,
+            last_event: None,
             is_removed: false,
             causes: [0; Cause::ALL.len()],
             is_known: false,
             counts: [0; Mode::ALL.len()],
             in_aux: InAux::default(),
+            doings: Doings::default(),
+            shown: Mutex::default(),
             metrics,
         }
     }
@@ -145,10 +161,18 @@ impl IntegrationModel {
         self.is_known || self.listen.is_none()
     }
 
+    /// Returns how many agents are in each mode, by their last events.
+    pub fn agents_by_mode(&self) -> impl Iterator<Item = (Mode, usize)> {
+        Mode::ALL.into_iter().zip(self.counts)
+    }
+
     /// Takes news.
     pub(crate) fn apply(&mut self, update: Update) {
         match update {
-            Update::Begin(model) => *self = *model,
+            Update::Begin(model) => {
+                let shown = std::mem::take(&mut self.shown);
+                *self = Self { shown, ..*model };
+            }
             Update::Name(name) => self.name = name,
             Update::Events(events) => {
                 for published in events {
@@ -163,6 +187,7 @@ impl IntegrationModel {
                 agents.into_iter().for_each(|published| self.put(published, true));
                 self.is_known = true;
                 self.record_counts();
+                self.shown.lock().tell(&self.doings, &self.metrics);
             }
             Update::Forgotten(agents) => {
                 agents.iter().for_each(|key| self.forget(key));
@@ -187,17 +212,25 @@ impl IntegrationModel {
         let was_in_aux_since = before.and_then(|(_, since)| since);
         let in_aux_since = in_aux::since(event, was_in_aux_since);
         self.in_aux.replace(was_in_aux_since, in_aux_since);
+        let was_doing = self.agents.get(&key).map(|before| before.doing());
+        self.doings.replace(was_doing.as_ref(), Some(&Doing::of(event, annotation)));
         if let Some((mode, _)) = before {
             self.count(mode, -1);
         }
-        self.agents.insert(key, Arc::new(AgentView { published, in_aux_since, is_restored }));
+        let view = Arc::new(AgentView { published, in_aux_since, is_restored });
+        if !is_restored {
+            self.last_event = Some(Arc::clone(&view));
+        }
+        self.agents.insert(key, view);
     }
 
     fn forget(&mut self, key: &(u32, Arc<str>)) {
         let Some(entry) = self.agents.remove(key) else { return };
+        self.last_event.take_if(|last| Arc::ptr_eq(last, &entry));
         let (event, _) = &entry.published;
         self.count(event.state.mode, -1);
         self.in_aux.replace(entry.in_aux_since, None);
+        self.doings.replace(Some(&entry.doing()), None);
     }
 
     /// Forgets users who are no longer anybody: names that the agent had before are nobody's either.
@@ -209,11 +242,12 @@ impl IntegrationModel {
         }
     }
 
-    /// Updates what changes with time alone. To be called every few seconds.
+    /// Updates figures that are not worth an update with every event, or change with time alone. To be called every few seconds.
     pub fn record_times(&self, now: Timestamp) {
         if !self.is_known {
             return;
         }
+        self.shown.lock().tell(&self.doings, &self.metrics);
         self.metrics.in_aux(&IN_AUX_OVER.map(|(_, over)| self.in_aux.longer_than(over, now)));
     }
 

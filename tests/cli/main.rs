@@ -7,4 +7,5 @@ mod support;
 mod captures;
 mod commands;
 mod decode;
+mod demo;
 mod inspect;

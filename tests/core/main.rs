@@ -6,6 +6,7 @@ mod support;
 mod allocations;
 mod chunking;
 mod clocks_go_back;
+mod contract;
 mod inspect;
 mod properties;
 mod remapping;

@@ -5,9 +5,15 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rtalink::journal::limits::WAITING_BYTES;
+use rtalink::mapping::files::USERS_HEADER;
+use rtalink::simulate::SimulatedFeedSettings;
+use rtalink::simulate::feed::SimulatedFeed;
+use rtalink::time::Timestamp;
+use rtalink::wire::layout::builtin;
 use serde_json::{Value, json};
 
 use crate::support;
@@ -105,14 +111,69 @@ fn the_limits_of_memory_have_room_for_what_waits() {
     );
 }
 
+/// Other machines reach the feed, where somebody says at which address, and nothing else.
 #[test]
-fn only_the_feed_is_open_to_other_machines() {
+fn only_the_feed_can_be_opened_to_other_machines() {
     let compose = compose();
     let services = compose["services"].as_object().unwrap();
     let ports = services.values().filter_map(|service| service["ports"].as_array()).flatten().map(text_of);
-    let (local, open): (Vec<String>, Vec<String>) = ports.partition(|port| port.starts_with("127.0.0.1:"));
-    assert_eq!(open, [format!("${{RTALINK_FEED_ADDRESS:-0.0.0.0}}:{FEED}:{FEED}")]);
+    let (local, others): (Vec<String>, Vec<String>) = ports.partition(|port| port.starts_with("127.0.0.1:"));
+    assert_eq!(others, [format!("${{RTALINK_FEED_ADDRESS:-127.0.0.1}}:{FEED}:{FEED}")]);
     assert!(local.contains(&format!("127.0.0.1:{HTTP}:{HTTP}")), "{local:?}");
+}
+
+/// Two builds at once of the same image are twice the work, and which of them gets the name is left to chance.
+#[test]
+fn an_image_is_built_by_one_service_and_the_others_wait_for_it() {
+    let compose = compose();
+    let services = compose["services"].as_object().unwrap();
+    let builders: Vec<&String> =
+        services.iter().filter(|(_, service)| !service["build"].is_null()).map(|(name, _)| name).collect();
+    assert_eq!(builders, ["rtalink"]);
+    let users: Vec<&String> = services
+        .iter()
+        .filter(|(name, service)| *name != "rtalink" && service["image"] == services["rtalink"]["image"])
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(users, ["cms"]);
+    assert_eq!(services["cms"]["pull_policy"], "never");
+    assert!(services["cms"]["depends_on"]["rtalink"].is_object());
+}
+
+/// An engine refuses more CPUs than the machine has.
+#[test]
+fn the_composition_starts_on_a_machine_with_one_cpu() {
+    for (name, service) in compose()["services"].as_object().unwrap() {
+        let cpus = text_of(&service["deploy"]["resources"]["limits"]["cpus"]);
+        let default = cpus.split_once(":-").map_or(cpus.as_str(), |(_, default)| default.trim_end_matches('}'));
+        assert!(default.parse::<f64>().unwrap() <= 1.0, "{name}: {cpus}");
+    }
+}
+
+/// Everybody whom the simulated CMS of the composition ever sends is somebody, and nobody else is.
+///
+/// RTALINK_WRITE=1 writes the file anew.
+#[test]
+fn the_people_of_the_composition_are_those_of_its_cms() {
+    let command = compose()["services"]["cms"]["command"].as_array().unwrap().iter().map(text_of).collect::<Vec<_>>();
+    let option = |name: &str| command.iter().skip_while(|word| *word != name).nth(1).cloned();
+    assert_eq!((option("--seed"), option("--scenario")), (None, None), "the people depend on these");
+    let layout = Arc::new(builtin::get(&option("--layout").unwrap()).unwrap());
+    let mut settings = SimulatedFeedSettings::new(layout);
+    settings.agents = option("--agents").unwrap().parse().unwrap();
+    let feed = SimulatedFeed::new(&settings, Timestamp::from_millis(0)).unwrap();
+
+    let mut expected = csv::Writer::from_writer(Vec::new());
+    expected.write_record(USERS_HEADER).unwrap();
+    for (number, agent) in (10_001..).zip(feed.agents()) {
+        expected.write_record([&*agent.login_id, &number.to_string(), &*agent.name]).unwrap();
+    }
+    let expected = String::from_utf8(expected.into_inner().unwrap()).unwrap();
+    let file = "deploy/mapping/users.csv";
+    if std::env::var_os("RTALINK_WRITE").is_some() {
+        fs::write(root().join(file), &expected).unwrap();
+    }
+    assert!(text(file) == expected, "{file} is not what the simulated CMS sends: RTALINK_WRITE=1 writes it anew");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regex::Regex;
+use rtalink::tracker::event::StatusKind;
 use serde_json::Value;
 use support::prometheus::Prometheus;
 use support::python::python;
@@ -139,8 +140,29 @@ fn they_can_be_imported_anywhere_and_lead_to_each_other() {
             assert!(uids.contains(&target) && target != text(&dashboard, "/uid"), "{name}: {target}");
             assert_eq!((&link["includeVars"], &link["keepTime"]), (&Value::Bool(true), &Value::Bool(true)), "{name}");
         }
-        assert_eq!(list(&dashboard, "/annotations/list").len(), 2, "{name}");
+        let marks: Vec<&str> = list(&dashboard, "/annotations/list").iter().map(|mark| text(mark, "/name")).collect();
+        assert_eq!(marks, ["Feed lost", "Feed back", "Feed doubtful", "Publishing paused, resumed"], "{name}");
     }
+}
+
+/// A mark says what happened: what is only doubtful or held back is no loss of the feed. Each kind of status has one mark.
+#[test]
+fn marks_say_what_happened_and_when() {
+    let kind = Regex::new(r#"kind=~"([A-Z_|]+)""#).unwrap();
+    let (_, dashboard) = dashboards().next().unwrap();
+    let mut marked = BTreeMap::new();
+    for mark in list(&dashboard, "/annotations/list") {
+        assert_eq!(mark["useValueForTime"], true, "{mark}");
+        for kind in kind.captures(text(mark, "/target/expr")).unwrap()[1].split('|') {
+            assert_eq!(marked.insert(kind.to_owned(), text(mark, "/name")), None, "{kind}");
+        }
+    }
+    for (kind, mark) in &marked {
+        let is_lost = ["DISCONNECTED", "STALE", "LINK_DOWN"].contains(&kind.as_str());
+        assert_eq!(*mark == "Feed lost", is_lost, "{kind}: {mark}");
+    }
+    let known = StatusKind::NAMES.into_iter().filter(|kind| *kind != "CONNECTED");
+    assert_eq!(marked.keys().map(String::as_str).collect::<BTreeSet<_>>(), known.collect());
 }
 
 /// Metrics without the label `integration`.

@@ -262,8 +262,10 @@ class Drawing:
             expression = filled(annotation["target"]["expr"], self.values)
             times, found = self.source.over(expression, self.begin, self.end, int(annotation["target"]["interval"][:-1]))
             for _, values in found:
-                for at, value in zip(times, values):
-                    if not math.isnan(value) and at >= self.begin:
+                # As Grafana does with values that are times.
+                moments = {value / 1000 for value in values if not math.isnan(value)}
+                for at in moments:
+                    if self.begin <= at <= self.end:
                         axes.axvline(self.date(at), color=annotation["iconColor"], linewidth=1, linestyle=(0, (3, 3)))
                         axes.plot([self.date(at)], [0], marker="^", color=annotation["iconColor"], markersize=6,
                                   transform=axes.get_xaxis_transform(), clip_on=False)

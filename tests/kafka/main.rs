@@ -7,6 +7,7 @@ mod support;
 mod end_to_end;
 mod exactly_once;
 mod exactness;
+mod examples;
 mod forget;
 mod new_machine;
 mod outage;

@@ -190,8 +190,13 @@ fn a_new_machine_is_not_ready_from_its_first_scrape_until_kafka_is_there() {
     }
     let integration = &support::http::get(http, "/api/v1/integrations").json()["integrations"][0];
     assert!(integration["agents"].is_null() && integration["agentsLoggedIn"].is_null(), "{integration}");
-    let of_agents =
-        ["rtalink_agents{", "rtalink_agents_in_aux{", "rtalink_unmapped_users{", "rtalink_unmapped_activities{"];
+    let of_agents = [
+        "rtalink_agents{",
+        "rtalink_agents_in_aux{",
+        "rtalink_agents_by_activity{",
+        "rtalink_unmapped_users{",
+        "rtalink_unmapped_activities{",
+    ];
     let told = |name: &str| support::http::get(http, "/metrics").body.lines().any(|line| line.starts_with(name));
     assert!(!of_agents.into_iter().any(told));
     let health = support::http::get(http, "/health/ready");

@@ -93,6 +93,17 @@ impl Prometheus {
         })
     }
 
+    /// What an expression gives each second between two UNIX times: the values of each series.
+    pub(crate) fn query_range(&self, expression: &str, begin: f64, end: f64) -> Vec<Vec<f64>> {
+        let (begin, end) = (begin.to_string(), end.to_string());
+        let parameters = [("query", expression), ("start", &begin), ("end", &end), ("step", "1")];
+        let answer = self.ask("query_range", &parameters);
+        assert_eq!(answer["status"], "success", "{answer}");
+        let number = |point: &Value| point[1].as_str().and_then(|text| text.parse().ok());
+        let values = |series: &Value| series["values"].as_array().into_iter().flatten().filter_map(number).collect();
+        answer["data"]["result"].as_array().into_iter().flatten().map(values).collect()
+    }
+
     /// Alerts that fire now, by their labels.
     pub(crate) fn firing(&self) -> Vec<Sample> {
         self.query("ALERTS{alertstate=\"firing\"}").expect("Prometheus knows its alerts")

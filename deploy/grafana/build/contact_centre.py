@@ -6,7 +6,7 @@ reason no figure is a sum over several feeds: one that is silent would make agen
 
 from colours import BAD, GOOD, GREEN, MODE_CODES, MODE_COLOURS, MODES, ORANGE, PINK, QUIET, RED, SKY, WARN, YELLOW
 from dashboard import CONTACT_CENTRE, SERVICE, dashboard
-from expressions import LIVE, feed, live_agents
+from expressions import LIVE, feed, live, live_agents
 from panels import graph, lay_out, row, stat, steps, target, targets, words
 
 NO_DATA = "No data from CMS"
@@ -74,6 +74,31 @@ AGENTS = graph(
     stacked=True,
     steps_only=True,
     legend="list",
+    decimals=0,
+)
+
+REASONS = graph(
+    "In AUX by reason",
+    "How many agents are in AUX for which reason, one on top of the other. The numbers are those of CMS; 0 is its default reason, and "
+    "unknown that of a feed that tells none.",
+    [target(live("rtalink_agents_by_aux_reason", "reason"), "reason {{reason}}")],
+    "short",
+    NO_DATA,
+    stacked=True,
+    steps_only=True,
+    decimals=0,
+)
+
+ACTIVITIES = graph(
+    "Agents by activity",
+    "How many agents are in which activity of yours, one on top of the other, as your schedule sees them. Unmapped: there is no "
+    "activity for what CMS says of them.",
+    [target(live("rtalink_agents_by_activity", "activity"), "{{activity}}")],
+    "short",
+    NO_DATA,
+    colours={"unmapped": RED, "other": QUIET},
+    stacked=True,
+    steps_only=True,
     decimals=0,
 )
 
@@ -163,6 +188,7 @@ DASHBOARD = dashboard(
             "$integration",
             (4, [(4, panel) for panel in NOW]),
             (10, [(24, AGENTS)]),
+            (9, [(12, ACTIVITIES), (12, REASONS)]),
             (8, [(6, LONG_AUX), (6, LOGINS), (6, CHANGES), (6, UNMAPPED)]),
             repeat="integration",
         ),

@@ -1,15 +1,18 @@
 """What both dashboards share: variables, annotations, links."""
 
-from colours import BAD, GOOD
+from colours import BAD, GOOD, QUIET, WARN
 from expressions import feed
-from panels import DATASOURCE
+from panels import DATASOURCE, MIN_INTERVAL
 
 # uid, title: what links and other people's bookmarks hang on.
 SERVICE = ("rtalink-service", "rtalink: Service")
 CONTACT_CENTRE = ("rtalink-contact-centre", "rtalink: Contact centre")
 
-LOST = "DISCONNECTED|STALE|LINK_DOWN|SUSPECT|UNREADABLE|NO_SNAPSHOT|REPEATED_ROWS|FLAPPING|PAUSED"
-BACK = "CONNECTED|RESTORED|LINK_UP|RESUMED"
+# Nothing is known of anybody from then on. CONNECTED is missing below: the first whole snapshot says that the feed is back.
+LOST = "DISCONNECTED|STALE|LINK_DOWN"
+BACK = "RESTORED|LINK_UP"
+DOUBTFUL = "SUSPECT|UNREADABLE|NO_SNAPSHOT|REPEATED_ROWS|FLAPPING"
+HELD_BACK = "PAUSED|RESUMED"
 
 
 def _query_variable(name, label, description, query):
@@ -62,10 +65,13 @@ def _variables():
     ]
 
 
-def _annotation(name, colour, kinds):
-    statuses = feed("rtalink_feed_status_total", f'kind=~"{kinds}"')
-    # Asked once a minute, over somewhat more: a change between the last scrape of one minute and the first of the next is in
-    # neither of two that only touch.
+def _annotation(name, colour, kinds, by, title):
+    """Marks at the times of feed statuses of those kinds: the value is the time.
+
+    A time is asked for until ten minutes after it, so that it is in some step of any range, and not for ever. Grafana takes equal
+    times for one mark.
+    """
+    times = feed("rtalink_feed_status_timestamp_seconds", f'kind=~"{kinds}"')
     return {
         "name": name,
         "datasource": DATASOURCE,
@@ -73,15 +79,26 @@ def _annotation(name, colour, kinds):
         "hide": False,
         "iconColor": colour,
         "target": {
-            "expr": f"sum by (integration, kind) (increase({statuses}[90s])) > 0",
-            "interval": "60s",
+            "expr": f"1000 * (max by ({by}) ({times}) > time() - 600)",
+            "interval": MIN_INTERVAL,
             "refId": "Anno",
         },
-        "titleFormat": "{{integration}}: {{kind}}",
+        "titleFormat": title,
         "textFormat": "",
-        "tagKeys": "integration,kind",
-        "useValueForTime": False,
+        "tagKeys": by.replace(" ", ""),
+        "useValueForTime": True,
     }
+
+
+_KIND = "{{integration}}: {{kind}}"
+
+ANNOTATIONS = [
+    _annotation("Feed lost", BAD, LOST, "integration, kind", _KIND),
+    # Both kinds are said of the same moment.
+    _annotation("Feed back", GOOD, BACK, "integration", "{{integration}}: back"),
+    _annotation("Feed doubtful", WARN, DOUBTFUL, "integration, kind", _KIND),
+    _annotation("Publishing paused, resumed", QUIET, HELD_BACK, "integration, kind", _KIND),
+]
 
 
 def _link(uid, title, tooltip):
@@ -119,7 +136,7 @@ def dashboard(itself, description, span, link, panels):
         "timepicker": {"refresh_intervals": ["5s", "10s", "30s", "1m", "5m"]},
         "timezone": "browser",
         "weekStart": "",
-        "annotations": {"list": [_annotation("Feed lost", BAD, LOST), _annotation("Feed back", GOOD, BACK)]},
+        "annotations": {"list": ANNOTATIONS},
         "links": [_link(other_uid, other_title.removeprefix("rtalink: "), tooltip)],
         "templating": {"list": _variables()},
         "panels": panels,

@@ -54,6 +54,11 @@ def quantile(q, bucket, *labels):
     return f"histogram_quantile({q}, sum by ({group}) (rate({bucket}[$__rate_interval]))) >= 0"
 
 
+def live(metric, label):
+    """How many agents of live feeds, by that label."""
+    return f"sum by ({label}) ({feed(metric)} and on (instance, integration) {LIVE})"
+
+
 def live_agents(modes):
     """How many agents of live feeds are in those modes. A feed that is not live has no figure, rather than an old one."""
     agents = feed("rtalink_agents", modes)

@@ -126,7 +126,7 @@ fn syntax_errors_have_a_place_and_do_not_hide_the_rest() {
     error: r.toml:3:10: format: expected "protobuf" or "json", found "jsn"
       hint: did you mean "json"?
     error: r.toml:4:1: duplicate key "format"
-    error: r.toml:6:10: listen: expected an IP address and a port, such as "127.0.0.1:9464" or "[::1]:9464", found 1
+    error: r.toml:6:10: listen: expected an IP address and a port, such as "127.0.0.1:9464" or "[::1]:9464", or "localhost:9464" for both, found 1
     "#);
     let unclosed = "[kafka]\nfrmat = \"json\"\nbootstrap_servers = \"k\n[http]\nlistn = 1\n";
     insta::assert_snapshot!(report(unclosed, &[]), @r#"

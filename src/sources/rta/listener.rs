@@ -102,8 +102,10 @@ pub fn probe(address: SocketAddr) -> io::Result<()> {
     bind(address)?.0.listen(1)
 }
 
-fn is_without_ipv6(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+/// Whether that is so because the machine has no IPv6: none at all, or no address of it.
+pub fn is_without_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error())
 }
 
 fn take(address: SocketAddr) -> io::Result<Bound> {

@@ -47,7 +47,7 @@ fn serve(limits: HttpLimits) -> Served {
     readiness.all_is_there();
     let (commands, commanded) = mpsc::channel(COMMANDS);
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
-    let access = Http { listen, metrics: Reading::Open, loopback: Reading::Open, tokens: Vec::new() };
+    let access = Http { listen: listen.into(), metrics: Reading::Open, loopback: Reading::Open, tokens: Vec::new() };
     let state = State {
         model,
         metrics: metrics.clone(),
@@ -59,7 +59,7 @@ fn serve(limits: HttpLimits) -> Served {
     let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
     let stop = CancellationToken::new();
-    runtime.spawn(http::serve(listener, state, limits, stop.clone()));
+    runtime.spawn(http::serve(vec![listener], state, limits, stop.clone()));
     Served { _runtime: runtime, metrics, address, _commands: commanded, _stop: stop.drop_guard() }
 }
 

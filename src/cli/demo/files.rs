@@ -2,19 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::http_address::HttpAddress;
 use crate::mapping::files::USERS_HEADER;
 use crate::simulate::agent::SimulatedAgent;
 
 /// Id of the demo's integration.
-pub(super) const INTEGRATION: &str = "demo";
+const INTEGRATION: &str = "demo";
 /// Its layout.
 pub(super) const LAYOUT: &str = "cisco-icm-20";
 
-/// One agent in so many is left out of the users file, so that `/api/v1/unmapped` has something to show.
+/// One agent in so many, who is there from the beginning, is left out of the users file, so that `/api/v1/unmapped` has
+/// something to show.
 const UNMAPPED_EVERY: usize = 50;
 
 const ACTIVITIES: &str = "\
@@ -28,7 +29,10 @@ AVAIL,13,Available
 AUX:1,20,Break
 AUX:2,21,Lunch
 AUX:3,22,Training
-AUX,23,Other auxiliary work
+AUX:4,23,Meeting
+AUX:5,24,Coaching
+AUX:6,25,Back office
+AUX,26,Other auxiliary work
 ";
 
 /// Writes everything into `directory`; returns the path of the configuration.
@@ -36,12 +40,12 @@ pub(super) fn write(
     directory: &Path,
     agents: &[SimulatedAgent],
     refresh: Duration,
-    http: SocketAddr,
+    http: HttpAddress,
 ) -> io::Result<PathBuf> {
     let mut users = csv::Writer::from_path(directory.join("users.csv"))?;
     users.write_record(USERS_HEADER)?;
     for (number, agent) in agents.iter().enumerate() {
-        if number % UNMAPPED_EVERY != UNMAPPED_EVERY - 1 {
+        if number % UNMAPPED_EVERY != UNMAPPED_EVERY / 2 {
             users.write_record([&*agent.login_id, &(1_000 + number).to_string(), &*agent.name])?;
         }
     }
