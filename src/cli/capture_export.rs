@@ -4,8 +4,9 @@
 //! open waits in memory: at most [`MOST_WAITING`].
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -31,7 +32,7 @@ const MOST_WAITING: usize = 64 * 1024 * 1024;
 pub(super) struct Args {
     /// The capture; - for stdin.
     capture: PathBuf,
-    /// File to write, which must not exist; stdout unless given.
+    /// File to write, which must not exist, for its owner alone; stdout unless given.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Only this connection, counted from 1 in the order in which they were opened.
@@ -54,9 +55,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         bail!("{} is no capture: its first line is no JSON object with \"at\"", input.name);
     }
     let out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(BufWriter::new(
-            File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?,
-        )),
+        Some(path) => {
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            Box::new(BufWriter::new(file.with_context(|| format!("cannot create {}", path.display()))?))
+        }
         None => Box::new(stdout()),
     };
     let mut export = Export::new(out, args.connection);

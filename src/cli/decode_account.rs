@@ -199,3 +199,50 @@ impl fmt::Display for DecodeAccount {
         paragraph(f, "times", times_line(self.impossible_times))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::wire::decode::Decoder;
+    use crate::wire::layout::builtin;
+    use crate::wire::plan::Plan;
+
+    #[test]
+    fn so_many_login_ids_are_told_apart() {
+        let settings = config::least().config.unwrap().integrations[0].settings.clone();
+        let mut account = DecodeAccount::new(&settings, Reading::File);
+        let plan = Plan::compile(&builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
+        let (mut decoder, mut snapshot) = (Decoder::default(), OpenSnapshot::default());
+        for agent in 0..=MOST_AGENTS {
+            let frame = format!("{agent} 20 0 0 0 0 0 1 1{}", " 0 0".repeat(20));
+            let decoded = decoder.decode(&plan, frame.as_bytes(), Timestamp::from_millis(0)).unwrap();
+            account.record(&mut snapshot, &decoded.record, None);
+            if agent == 9 {
+                assert_eq!(account.agents_line(), "10");
+            }
+        }
+        assert_eq!((account.agents_line(), account.valid), (format!("{MOST_AGENTS} or more"), MOST_AGENTS as u64 + 1));
+        println!("{} login ids, limit {MOST_AGENTS}: {}", MOST_AGENTS + 1, account.agents_line());
+    }
+
+    #[test]
+    fn live_bytes_tell_a_period_and_a_file_that_is_piped_does_not() {
+        let settings = config::least().config.unwrap().integrations[0].settings.clone();
+        let plan = Plan::compile(&builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
+        for (between, expected) in
+            [(3_000, "2 complete, one every 3s; 1 without an end"), (40, "2 complete; 1 without an end")]
+        {
+            let mut account = DecodeAccount::new(&settings, Reading::Stdin);
+            let (mut decoder, mut snapshot) = (Decoder::default(), OpenSnapshot::default());
+            for refresh in 0..3 {
+                let at = Timestamp::from_millis(between * refresh);
+                let frame = format!("1 20 0 0 0 0 0 1 1{}", " 0 0".repeat(20));
+                let decoded = decoder.decode(&plan, frame.as_bytes(), at).unwrap();
+                account.record(&mut snapshot, &decoded.record, Some(at));
+            }
+            account.end_of_connection(&mut snapshot);
+            assert_eq!(account.snapshots_line(), expected);
+        }
+    }
+}

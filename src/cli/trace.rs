@@ -45,7 +45,7 @@ const fn is_zero(value: &u64) -> bool {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Told<'a> {
-    Record(RecordLine<'a>),
+    Record(Box<RecordLine<'a>>),
     Invalid(ErrorLine),
     Marker(String),
     Skipped(String),
@@ -101,7 +101,7 @@ impl Trace {
                     return Ok(());
                 }
                 self.has_agent = true;
-                Told::Record(RecordLine::new(&decoded.record, *offset))
+                Told::Record(Box::new(RecordLine::new(&decoded.record, *offset)))
             }
             LineKind::Marker | LineKind::Skipped if self.agent.is_some() => return Ok(()),
             LineKind::Marker => Told::Marker(escape(bytes)),

@@ -7,4 +7,6 @@ mod support;
 mod captures;
 mod commands;
 mod decode;
+mod exports;
+mod first_look;
 mod inspect;
