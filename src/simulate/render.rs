@@ -330,7 +330,7 @@ impl Renderer {
     pub(super) fn end_record(&self, begin: usize, out: &mut Vec<u8>) {
         match &self.layout.framing {
             Framing::Terminator(end) => {
-                if self.manner.trims && self.layout.fields == FieldStyle::FixedWidth {
+                if self.manner.trims && self.layout.fields.is_fixed() {
                     let blanks = out[begin..].iter().rev().take_while(|byte| **byte == b' ').count();
                     out.truncate(out.len() - blanks);
                 }
