@@ -71,7 +71,7 @@ pub fn record(u: &mut Unstructured<'_>, layout: &LayoutSpec) -> Result<Vec<u8>> 
             for column in &groups.columns {
                 group.push((column, field(u, layout, column.column, None)?));
             }
-            if layout.fields == FieldStyle::FixedWidth {
+            if layout.fields.is_fixed() {
                 let base = at + number * width;
                 group.iter().for_each(|(column, value)| put(&mut record, base, column, value));
             } else {
@@ -141,14 +141,14 @@ fn put(record: &mut Vec<u8>, base: usize, column: &ColumnSpec, value: &[u8]) {
 fn gap(u: &mut Unstructured<'_>, layout: &LayoutSpec) -> Result<Vec<u8>> {
     Ok(match layout.fields {
         FieldStyle::Separator(byte) => vec![byte],
-        FieldStyle::Whitespace | FieldStyle::FixedWidth => (*u.choose(&[" ", " ", "  ", "\t", " \t "])?).into(),
+        FieldStyle::Whitespace | FieldStyle::FixedWidth | FieldStyle::FixedCharacters => (*u.choose(&[" ", " ", "  ", "\t", " \t "])?).into(),
     })
 }
 
 fn join(u: &mut Unstructured<'_>, layout: &LayoutSpec, fields: Vec<(&ColumnSpec, Vec<u8>)>) -> Result<Vec<u8>> {
     let mut record = Vec::new();
     for (number, (column, value)) in fields.into_iter().enumerate() {
-        if layout.fields == FieldStyle::FixedWidth {
+        if layout.fields.is_fixed() {
             put(&mut record, 0, column, &value);
             continue;
         }

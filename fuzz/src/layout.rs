@@ -49,13 +49,14 @@ pub fn arbitrary(u: &mut Unstructured<'_>) -> Result<LayoutSpec> {
     if u.ratio(1_u8, 16_u8)? {
         return Ok(builtin::get(u.choose(&builtin::NAMES)?).unwrap_or_else(|| unreachable!("a name of theirs")));
     }
-    let fields = match u.int_in_range(0..=3)? {
+    let fields = match u.int_in_range(0..=4)? {
         0 => FieldStyle::Whitespace,
         1 => FieldStyle::FixedWidth,
+        4 => FieldStyle::FixedCharacters,
         2 => FieldStyle::Separator(*u.choose(b"|;,\t :\xA7\x0C")?),
         _ => FieldStyle::Separator(u.arbitrary()?),
     };
-    let is_fixed = fields == FieldStyle::FixedWidth;
+    let is_fixed = fields.is_fixed();
     let max_record = if u.ratio(1_u8, 4_u8)? { u.int_in_range(1..=64)? } else { 4 * 1024 };
     let framing = framing(u, max_record)?;
     let taken = |byte: u8| {

@@ -1,7 +1,7 @@
 //! Capture files: any line.
 //!
 //! * no line brings the parser down;
-//! * what it reads, written and read again, is the same, and the second writing is the first;
+//! * what it reads, written and read again, is the same, and the second writing is the first, in every encoding;
 //! * every entry can be written: whatever a feed sends and whoever sends it.
 #![no_main]
 
@@ -13,7 +13,7 @@ use rtalink::wire::encoding::Encoding;
 
 #[derive(Arbitrary, Debug)]
 enum Told<'a> {
-    Open(&'a str),
+    Open(&'a str, Option<u8>),
     Data(&'a [u8]),
     Close,
 }
@@ -21,13 +21,19 @@ enum Told<'a> {
 /// From -9999 to 9999, as far as RFC 3339 goes.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
-fn check(entry: &CaptureEntry, encoding: Encoding) {
+fn check(entry: &CaptureEntry) {
+    for (name, encoding) in Encoding::NAMES {
+        let line = entry.to_line_in(encoding).unwrap_or_else(|error| panic!("{entry:?} cannot be written: {error}"));
+        assert!(!line.contains('\n'), "{line:?} is more than a line");
+        let read = CaptureEntry::parse(&line, encoding).unwrap_or_else(|error| panic!("{name} {line}: {error}"));
+        assert_eq!(&read, entry, "{name} {line}");
+        assert_eq!(read.to_line_in(encoding).ok(), Some(line));
+    }
+    // ASCII reads alike in all of them.
     let line = entry.to_line().unwrap_or_else(|error| panic!("{entry:?} cannot be written: {error}"));
-    assert!(!line.contains('\n'), "{line:?} is more than a line");
-    // Text that is written is ASCII, which every encoding has.
-    let read = CaptureEntry::parse(&line, encoding).unwrap_or_else(|error| panic!("{line}: {error}"));
-    assert_eq!(&read, entry, "{line}");
-    assert_eq!(read.to_line().ok(), Some(line));
+    for (name, encoding) in Encoding::NAMES {
+        assert_eq!(CaptureEntry::parse(&line, encoding).ok().as_ref(), Some(entry), "{name} {line}");
+    }
 }
 
 fn run(input: &[u8]) -> Result<()> {
@@ -37,17 +43,20 @@ fn run(input: &[u8]) -> Result<()> {
         let at = Timestamp::from_micros(u.int_in_range(TIMES)?);
         let connection = u.arbitrary()?;
         let happening = match u.arbitrary()? {
-            Told::Open(peer) => Happening::Open { peer: peer.to_owned() },
+            Told::Open(peer, encoding) => {
+                let encoding = encoding.and_then(|number| Encoding::NAMES.get(usize::from(number)));
+                Happening::Open { peer: peer.to_owned(), encoding: encoding.map(|(_, encoding)| *encoding) }
+            }
             Told::Data(bytes) => Happening::Data(bytes.to_vec()),
             Told::Close => Happening::Close,
         };
-        check(&CaptureEntry { at, connection, happening }, Encoding::Ascii);
+        check(&CaptureEntry { at, connection, happening });
         return Ok(());
     }
     for line in String::from_utf8_lossy(input).lines() {
         for (_, encoding) in Encoding::NAMES {
             match CaptureEntry::parse(line, encoding) {
-                Ok(entry) => check(&entry, encoding),
+                Ok(entry) => check(&entry),
                 Err(error) => drop(error.to_string()),
             }
         }

@@ -318,7 +318,7 @@ fn steps(u: &mut Unstructured<'_>, layout: &LayoutSpec, other: &LayoutSpec, plan
         let connection = u64::from(u.ratio(1_u8, 8_u8)?);
         let entry = |happening| Step::Entry(CaptureEntry { at, connection, happening });
         steps.push(match u.int_in_range(0..=23)? {
-            0 => entry(Happening::Open { peer: "10.1.2.3:40000".to_owned() }),
+            0 => entry(Happening::Open { peer: "10.1.2.3:40000".to_owned(), encoding: None }),
             1 => entry(Happening::Close),
             2 => Step::Mapping(u.choose_index(MAPPINGS.len())?),
             3 => Step::Thresholds(settings(u, layout, plan)?.thresholds),

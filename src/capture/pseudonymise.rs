@@ -113,10 +113,10 @@ impl Pseudonymiser {
     pub fn push(&mut self, entry: CaptureEntry, out: &mut Vec<CaptureEntry>) -> Result<(), TooMuchWaits> {
         let CaptureEntry { at, connection, happening } = entry;
         match happening {
-            Happening::Open { .. } => {
+            Happening::Open { encoding, .. } => {
                 self.end(connection);
                 self.begin(connection);
-                let happening = Happening::Open { peer: String::new() };
+                let happening = Happening::Open { peer: String::new(), encoding };
                 self.waiting.push_back(Waiting::Ready(CaptureEntry { at, connection, happening }));
             }
             Happening::Data(bytes) => self.data(at, connection, &bytes),

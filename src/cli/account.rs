@@ -5,37 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use crate::engine::replay::Replay;
+use crate::engine::survey::UnlistedCodes;
 use crate::engine::{DeadLetter, Finding};
-use crate::time::Timestamp;
 use crate::tracker::event::{Cause, StatusKind};
 use crate::tracker::status::Totals;
-use crate::wire::escape::escape;
-use crate::wire::reason::Reason;
 
-/// Records that are invalid for one reason.
-#[derive(Debug)]
-struct Invalid {
-    reason: Reason,
-    count: u64,
-    offset: u64,
-    received_at: Timestamp,
-}
+use super::paragraphs::{InvalidRecords, Periods, codes_line, paragraph, plural, times_line};
 
 /// Adds up what the engine finds.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    /// In the order of their first records. Reasons are few.
-    invalid: Vec<Invalid>,
+    invalid: InvalidRecords,
     causes: [u64; Cause::ALL.len()],
     statuses: BTreeMap<&'static str, u64>,
-    /// How often the feed took so many milliseconds for a snapshot. At most a day: longer is no period.
-    periods: BTreeMap<u64, u64>,
+    periods: Periods,
 }
-
-const LONGEST: Duration = Duration::from_hours(24);
 
 impl Account {
     /// Takes a finding in.
@@ -43,49 +29,28 @@ impl Account {
         match finding {
             Finding::Event(event, _) => self.causes[event.cause as usize] += 1,
             Finding::Status(status) => *self.statuses.entry(status.event.kind.name()).or_default() += 1,
-            Finding::DeadLetter(letter) => self.add_invalid(letter),
-            Finding::Snapshot(snapshot) => {
-                let period = snapshot.period.filter(|period| *period <= LONGEST);
-                let millis = period.and_then(|period| u64::try_from(period.as_millis()).ok());
-                // What was read at one moment says nothing of how often the report runs.
-                if let Some(millis) = millis.filter(|millis| *millis > 0) {
-                    *self.periods.entry(millis).or_default() += 1;
-                }
+            Finding::DeadLetter(DeadLetter { reason, offset, received_at, .. }) => {
+                self.invalid.add(*reason, *offset, Some(*received_at));
             }
+            Finding::Snapshot(snapshot) => snapshot.period.into_iter().for_each(|period| self.periods.add(period)),
             Finding::Close(..) | Finding::Probe(_) => {}
         }
-    }
-
-    fn add_invalid(&mut self, letter: &DeadLetter) {
-        let DeadLetter { reason, offset, received_at, .. } = *letter;
-        match self.invalid.iter_mut().find(|invalid| invalid.reason == reason) {
-            Some(invalid) => invalid.count += 1,
-            None => self.invalid.push(Invalid { reason, count: 1, offset, received_at }),
-        }
-    }
-
-    fn median_period(&self) -> Option<Duration> {
-        let middle = self.periods.values().sum::<u64>().div_ceil(2);
-        let mut seen = 0;
-        let reaches_middle = |(_, count): &(&u64, &u64)| {
-            seen += **count;
-            seen >= middle
-        };
-        self.periods.iter().find(reaches_middle).map(|(millis, _)| Duration::from_millis(*millis))
     }
 
     /// With the figures of what was played.
     pub(super) fn close(self, replay: &Replay) -> ClosedAccount {
         let engine = replay.engine();
-        let survey = replay.survey();
-        let codes = survey.map(|survey| survey.codes()).unwrap_or_default();
+        let unlisted = replay.survey().map(|survey| survey.codes());
+        let codes = unlisted.map(UnlistedCodes::by_frequency).unwrap_or_default();
         ClosedAccount {
             account: self,
             totals: engine.totals(),
             agents: engine.tracker().table().iter().count(),
             logged_in: engine.figures().logged_in,
             codes: codes.into_iter().map(|(code, count)| (code.to_owned(), count)).collect(),
-            other_codes: survey.map_or(0, |survey| survey.other_codes()),
+            other_codes: unlisted.map_or(0, UnlistedCodes::other_codes),
+            unread: replay.unread().bytes,
+            refused: replay.unread().connections,
         }
     }
 }
@@ -99,13 +64,26 @@ pub(super) struct ClosedAccount {
     logged_in: u32,
     codes: Vec<(String, u64)>,
     other_codes: u64,
+    /// Bytes of connections that the engine had closed.
+    unread: u64,
+    /// How many connections that were.
+    refused: u64,
 }
 
-/// A title in front of the first line of a paragraph, blanks in front of the others.
-fn paragraph(f: &mut fmt::Formatter<'_>, title: &str, lines: impl IntoIterator<Item = String>) -> fmt::Result {
-    lines.into_iter().enumerate().try_for_each(|(number, line)| {
-        let title = if number == 0 { title } else { "" };
-        writeln!(f, "{title:<11}{line}")
+impl ClosedAccount {
+    /// Records that are not valid.
+    pub(super) const fn invalid(&self) -> u64 {
+        self.totals.invalid
+    }
+}
+
+/// The service would not have read them either: it closes connections that bring nothing valid.
+fn unread_line(bytes: u64, connections: u64) -> Option<String> {
+    let (s, has) = (plural(connections), if connections == 1 { "was" } else { "were" });
+    (bytes > 0).then(|| {
+        format!(
+            "{bytes} bytes of {connections} connection{s} that {has} closed before: replaced, or without a valid record"
+        )
     })
 }
 
@@ -117,21 +95,18 @@ fn by_name<'a>(counts: impl Iterator<Item = (&'a str, u64)> + Clone) -> String {
     if parts.is_empty() { "0".to_owned() } else { format!("{sum}: {}", parts.join(", ")) }
 }
 
-const fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
 impl fmt::Display for ClosedAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { account, totals, agents, logged_in, codes, other_codes } = self;
+        let Self { account, totals, agents, logged_in, codes, other_codes, unread, refused } = self;
         let Totals { records, invalid, skipped, markers, complete_snapshots, incomplete_snapshots, .. } = totals;
         let impossible_times = &totals.impossible_times;
         let all = records.all() + invalid;
         let (changed, unchanged) = (records.changed, records.unchanged);
         paragraph(f, "records", [format!("{all}: {changed} changed, {unchanged} unchanged, {invalid} invalid")])?;
-        paragraph(f, "invalid", account.invalid.iter().map(Invalid::to_string))?;
+        paragraph(f, "invalid", account.invalid.lines())?;
+        paragraph(f, "unread", unread_line(*unread, *refused))?;
         paragraph(f, "lines", [format!("{skipped} skipped, {markers} marker{}", plural(*markers))])?;
-        let period = account.median_period().map_or(String::new(), |period| format!(", one every {period:?}"));
+        let period = account.periods.median().map_or(String::new(), |period| format!(", one every {period:?}"));
         let snapshots = format!("{complete_snapshots} complete{period}; {incomplete_snapshots} cut off");
         paragraph(f, "snapshots", [snapshots])?;
         paragraph(f, "agents", [format!("{agents}, {logged_in} of them logged in at the end")])?;
@@ -140,36 +115,22 @@ impl fmt::Display for ClosedAccount {
         let statuses = StatusKind::NAMES.into_iter();
         let statuses = statuses.map(|name| (name, account.statuses.get(name).copied().unwrap_or(0)));
         paragraph(f, "statuses", [by_name(statuses)])?;
-        let codes = codes.iter().map(|(code, count)| format!("{count} of \"{}\"", escape(code.as_bytes())));
-        let other_codes = (*other_codes > 0).then(|| format!("{other_codes} of others"));
-        let codes: Vec<String> = codes.chain(other_codes).collect();
-        let codes =
-            (!codes.is_empty()).then(|| format!("records with codes that are not in the table: {}", codes.join(", ")));
-        paragraph(f, "codes", codes)?;
-        let times = (*impossible_times > 0).then(|| {
-            let verb = if *impossible_times == 1 { "does" } else { "do" };
-            let s = plural(*impossible_times);
-            format!("{impossible_times} local time{s} that {verb} not occur: is time_zone right?")
-        });
-        paragraph(f, "times", times)
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, count, offset, received_at } = self;
-        let label = reason.label();
-        write!(f, "{count} {label} ({reason}), the first at offset {offset}, read at {received_at}")
+        paragraph(f, "codes", codes_line(codes.iter().map(|(code, count)| (code.as_str(), *count)), *other_codes))?;
+        paragraph(f, "times", times_line(*impossible_times))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::time::Timestamp;
     use crate::tracker::RecordCounts;
     use crate::tracker::event::{SnapshotEvent, StatusEvent};
     use crate::tracker::status::{FeedFigures, FeedStatus};
     use crate::wire::layout::Column;
+    use crate::wire::reason::Reason;
 
     fn letter(reason: Reason, offset: u64) -> Finding {
         let received_at = Timestamp::parse_rfc3339("2026-01-05T08:00:00.120Z").unwrap();
@@ -186,7 +147,16 @@ mod tests {
     }
 
     fn closed(account: Account, totals: Totals) -> ClosedAccount {
-        ClosedAccount { account, totals, agents: 0, logged_in: 0, codes: Vec::new(), other_codes: 0 }
+        ClosedAccount {
+            account,
+            totals,
+            agents: 0,
+            logged_in: 0,
+            codes: Vec::new(),
+            other_codes: 0,
+            unread: 0,
+            refused: 0,
+        }
     }
 
     #[test]
@@ -238,19 +208,22 @@ statuses   0
             logged_in: 11,
             codes: vec![("95".to_owned(), 7), ("\u{1b}".to_owned(), 1)],
             other_codes: 4,
+            unread: 312,
+            refused: 1,
             ..closed(account, totals)
         };
         let expected = "\
 records    20: 3 changed, 14 unchanged, 3 invalid
 invalid    2 too_few_fields (fewer fields than the layout has), the first at offset 120, read at 2026-01-05T08:00:00.120Z
            1 missing_value (state is empty), the first at offset 300, read at 2026-01-05T08:00:00.120Z
+unread     312 bytes of 1 connection that was closed before: replaced, or without a valid record
 lines      2 skipped, 1 marker
 snapshots  5 complete, one every 3.12s; 1 cut off
 agents     12, 11 of them logged in at the end
 events     3: 1 OBSERVED, 2 CHANGED
 statuses   3: 2 CONNECTED, 1 DISCONNECTED
 codes      records with codes that are not in the table: 7 of \"95\", 1 of \"\\x1b\", 4 of others
-times      2 local times that do not occur: is time_zone right?
+times      2 local times that do not occur: is the time zone right?
 ";
         assert_eq!(closed.to_string(), expected);
     }

@@ -1,4 +1,4 @@
-//! `rtalink capture`: records a feed, or replaces the people in a record of one.
+//! `rtalink capture`: records a feed, replaces the people in a record of one, or gives its bytes back.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -18,10 +18,12 @@ use crate::sources::rta::listener::{Bound, MAX_CONNECTIONS, bind};
 use crate::telemetry::logs;
 use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
+use crate::wire::encoding::Encoding;
 
-use super::capture_lines;
-use super::capture_output::{self, Lines, Whose};
+use super::capture_live::Live;
+use super::capture_output::{self, Form, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
+use super::{capture_export, capture_lines};
 
 /// Chunks that may wait for the disk before the sockets wait.
 const QUEUE: usize = 256;
@@ -32,9 +34,13 @@ const QUEUE: usize = 256;
 /// login ids, names and extensions by a key, as they come or, with --input, in a capture that exists.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20"
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20\n  rtalink capture export monday.capture --output monday.bin"
 )]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Address and port that CMS dials.
     #[arg(long, value_name = "ADDR", required_unless_present = "input")]
     listen: Option<SocketAddr>,
@@ -51,16 +57,24 @@ pub(super) struct Args {
     whose: Whose,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Export(capture_export::Args),
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(Command::Export(args)) = &args.command {
+        return capture_export::run(args);
+    }
     logs::start("info", LogFormat::Text)?;
-    let lines = args.whose.lines()?;
+    let Form { lines, text, ends } = args.whose.form()?;
     let (file, path) = capture_output::create(&args.whose, args.output.as_deref(), args.append)?;
-    let mut output = Output { file: BufWriter::new(file), path, lines, written: 0, ready: Vec::new() };
+    let mut output = Output { file: BufWriter::new(file), path, lines, text, written: 0, ready: Vec::new() };
     if let Some(input) = &args.input {
         output.copy(input)?;
         output.finish()?;
     } else if let Some(listen) = args.listen {
-        output = runtime()?.block_on(record(listen, output))?;
+        output = runtime()?.block_on(record(listen, output, Live::new(ends)))?;
     }
     let (path, written) = (output.path.display(), output.written);
     writeln!(stdout(), "{path}: {written} line(s){}", output.lines.summary())?;
@@ -72,6 +86,8 @@ struct Output {
     file: BufWriter<File>,
     path: PathBuf,
     lines: Lines,
+    /// What is text in this encoding is written as text.
+    text: Encoding,
     written: u64,
     ready: Vec<CaptureEntry>,
 }
@@ -83,8 +99,11 @@ impl Output {
     }
 
     fn write(&mut self) -> anyhow::Result<()> {
-        for entry in self.ready.drain(..) {
-            writeln!(self.file, "{}", entry.to_line()?).with_context(|| cannot_write(&self.path))?;
+        for mut entry in self.ready.drain(..) {
+            if let Happening::Open { encoding, .. } = &mut entry.happening {
+                *encoding = Some(self.text);
+            }
+            writeln!(self.file, "{}", entry.to_line_in(self.text)?).with_context(|| cannot_write(&self.path))?;
             self.written += 1;
         }
         Ok(())
@@ -114,7 +133,7 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output> {
+async fn record(listen: SocketAddr, mut output: Output, live: Live) -> anyhow::Result<Output> {
     let listener = bind(listen)
         .and_then(Bound::listen)
         .with_context(|| format!("cannot listen on {listen}: choose another port"))?;
@@ -123,8 +142,10 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
     );
     let stop = on_signal()?;
     let (entries, mut queue) = mpsc::channel::<CaptureEntry>(QUEUE);
+    let live = live.start();
     let writer = tokio::task::spawn_blocking(move || -> anyhow::Result<Output> {
         while let Some(entry) = queue.blocking_recv() {
+            live.take(&entry);
             output.put(entry)?;
             if queue.is_empty() {
                 output.flush()?;
@@ -174,7 +195,7 @@ async fn follow(
     stop: &CancellationToken,
 ) -> Result<(), mpsc::error::SendError<CaptureEntry>> {
     let entry = |happening| CaptureEntry { at: Timestamp::now(), connection, happening };
-    entries.send(entry(Happening::Open { peer: peer.to_string() })).await?;
+    entries.send(entry(Happening::Open { peer: peer.to_string(), encoding: None })).await?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = tokio::select! {

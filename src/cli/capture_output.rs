@@ -10,33 +10,40 @@ use anyhow::{Context as _, bail};
 use crate::capture::CaptureEntry;
 use crate::capture::pseudonym::Pseudonyms;
 use crate::capture::pseudonymise::Pseudonymiser;
+use crate::config::model::Integration;
 use crate::service::captures;
 use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::LayoutSpec;
+use crate::wire::framing::Ends;
+use crate::wire::layout::{Framing, LayoutSpec, MOST_MAX_RECORD};
 use crate::wire::plan::Plan;
 
 use super::configuration;
+use super::layout_choice::{self, LayoutChoice};
 
 /// Whose feed it is, and what becomes of the people in it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Whose {
-    /// Configuration with the layout, and with the folder for captures.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Id of the integration whose feed it is.
-    #[arg(long, value_name = "ID", requires = "config", conflicts_with = "layout")]
-    integration: Option<String>,
-    /// Instead: built-in layout, or one of the configuration.
-    #[arg(long, value_name = "NAME")]
-    layout: Option<String>,
+    #[command(flatten)]
+    which: LayoutChoice,
+    /// Encoding of the feed: chunks that are text in it are written as text. Unless given, the layout's; UTF-8 without a layout.
+    #[arg(long, value_name = "NAME", value_parser = layout_choice::encoding)]
+    encoding: Option<Encoding>,
     /// Replace login ids, names, extensions and locations by pseudonyms, and what is not known by filler.
     #[arg(long, requires = "key_file")]
     pseudonymise: bool,
     /// Key of the pseudonyms; made where it is missing. The same key gives the same person the same pseudonym.
     #[arg(long, value_name = "FILE", requires = "pseudonymise")]
     key_file: Option<PathBuf>,
+}
+
+/// How entries become lines of a file, and which bytes are text in it.
+pub(super) struct Form {
+    pub(super) lines: Lines,
+    pub(super) text: Encoding,
+    /// How the feed ends its lines, to count them.
+    pub(super) ends: Ends,
 }
 
 /// How entries become lines.
@@ -80,11 +87,29 @@ impl Lines {
 }
 
 impl Whose {
-    pub(super) fn lines(&self) -> anyhow::Result<Lines> {
+    /// What the options say of the file.
+    pub(super) fn form(&self) -> anyhow::Result<Form> {
+        let layout = self.which.layout()?;
+        let spec = layout.as_ref().map(|(spec, _)| spec);
+        let text = self.encoding.or(spec.map(|spec| spec.encoding)).unwrap_or(Encoding::Utf8);
+        let ends = spec.map_or_else(
+            || Ends::new(Framing::Terminator(b"\n".to_vec()), MOST_MAX_RECORD),
+            |spec| Ends::new(spec.framing.clone(), spec.max_record),
+        );
+        Ok(Form { lines: self.lines(layout)?, text, ends })
+    }
+
+    fn lines(&self, layout: Option<(Arc<LayoutSpec>, Option<Integration>)>) -> anyhow::Result<Lines> {
         let Some(key_file) = self.key_file.as_ref().filter(|_| self.pseudonymise) else {
             return Ok(Lines::AsTheyCome);
         };
-        let (layout, time_zone) = self.layout()?;
+        let Some((layout, integration)) = layout else {
+            bail!(
+                "--pseudonymise needs the layout: --config FILE with --integration ID, --layout NAME or --layout-file FILE"
+            )
+        };
+        // Times stay as they are, in whatever zone.
+        let time_zone = integration.map_or_else(|| "UTC".to_owned(), |integration| integration.time_zone);
         let plan = Plan::compile(&layout, &time_zone)?;
         let (pseudonyms, is_new) =
             Pseudonyms::from_file(key_file).with_context(|| format!("key file {}", key_file.display()))?;
@@ -95,19 +120,6 @@ impl Whose {
         }
         let encoding = layout.encoding;
         Ok(Lines::Pseudonymised { pseudonymiser: Box::new(Pseudonymiser::new(plan, pseudonyms)), encoding })
-    }
-
-    /// The layout, and the zone of its times.
-    fn layout(&self) -> anyhow::Result<(Arc<LayoutSpec>, String)> {
-        if let (Some(file), Some(id)) = (&self.config, &self.integration) {
-            let (_, integration, realtime) = configuration::integration(file, id)?;
-            return Ok((realtime.layout, integration.time_zone));
-        }
-        let Some(name) = &self.layout else {
-            bail!("--pseudonymise needs the layout: --config FILE with --integration ID, or --layout NAME")
-        };
-        let (layout, integration) = configuration::layout(name, self.config.as_deref())?;
-        Ok((layout, integration.map_or_else(|| "UTC".to_owned(), |integration| integration.time_zone)))
     }
 }
 
@@ -128,10 +140,10 @@ pub(super) fn create(whose: &Whose, output: Option<&Path>, append: bool) -> anyh
 
 fn in_folder(whose: &Whose) -> anyhow::Result<PathBuf> {
     let folder =
-        whose.config.as_deref().map(configuration::valid).transpose()?.and_then(|config| config.privacy.captures);
+        whose.which.config.as_deref().map(configuration::valid).transpose()?.and_then(|config| config.privacy.captures);
     let folder = folder.context("no --output, and [privacy] of the configuration has no captures")?;
     let integration =
-        whose.integration.as_deref().context("without --output, --integration ID is needed for the name")?;
+        whose.which.integration.as_deref().context("without --output, --integration ID is needed for the name")?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -1,185 +1,223 @@
-//! `rtalink decode`: raw feed bytes to one JSON line per record.
+//! `rtalink decode`: a feed to one JSON line per record.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::BytesMut;
-use serde::Serialize;
+use clap::ArgGroup;
 
+use crate::capture::Happening;
 use crate::time::Timestamp;
+use crate::tracker::settings::SnapshotEnd;
 use crate::wire::decode::Decoder;
-use crate::wire::escape::escape;
-use crate::wire::framing::{Frame, Framer, Piece};
+use crate::wire::framing::{Frame, Framer, Piece, Run};
 use crate::wire::layout::Framing;
 use crate::wire::lines::LineKind;
 use crate::wire::plan::Plan;
 use crate::wire::reason::Reason;
-use crate::wire::record::{RawText, Record};
 
+use super::capture_lines;
+use super::decode_account::{DecodeAccount, OpenSnapshot, Reading};
+use super::feed_input::FeedInput;
+use super::layout_choice::{self, FeedOptions, LayoutChoice};
 use super::output::stdout;
-use super::{OneIntegration, configuration};
+use super::record_lines::{ErrorLine, RecordLine};
 
-/// Turns raw feed bytes into one JSON line per record, stateless, with all columns.
+/// Turns raw feed bytes, or a capture, into one JSON line per record, stateless, with all columns.
 ///
-/// A bad record gives {"error": …, "offset": …, "raw": …} and decoding goes on. Which moment a local time is can depend on
-/// when it is received, if it occurs twice or has no date: here it counts as received when decoding begins.
+/// A bad record gives {"error": …, "offset": …, "raw": …} and decoding goes on. What was read, and what became of it, is told on
+/// stderr. Which moment a local time is can depend on when it is received, if it occurs twice or has no date: in a capture that
+/// is known, raw bytes count as received when decoding begins.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  nc -l 7001 | rtalink decode --config rtalink.toml --integration avaya-1")]
+#[command(
+    group = ArgGroup::new("which").args(["integration", "layout", "layout_file"]).required(true).multiple(true),
+    after_help = "Example:\n  nc -l 7001 | rtalink decode --config rtalink.toml --integration avaya-1\n  rtalink decode --layout-file acme.toml monday.capture"
+)]
 pub(super) struct Args {
     #[command(flatten)]
-    which: OneIntegration,
-    /// File with the bytes; stdin if not given.
+    which: LayoutChoice,
+    /// A capture, or a file with raw bytes; stdin if not given, or -.
     input: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RecordLine<'a> {
-    login_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agent_name: Option<String>,
-    mode: &'static str,
-    direction: &'static str,
-    raw_state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aux_reason: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_hold: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    work_split: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extension: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timestamp: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_start: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acd: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logout_reason: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    skills: Vec<SkillLine>,
-    offset: u64,
-}
-
-#[derive(Serialize)]
-struct SkillLine {
-    skill: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<u16>,
-}
-
-#[derive(Serialize)]
-struct ErrorLine {
-    error: String,
-    offset: u64,
-    raw: String,
+    /// Without an integration: the IANA zone of local times in the feed; UTC unless given.
+    #[arg(long, value_name = "ZONE", conflicts_with = "integration", value_parser = layout_choice::time_zone)]
+    time_zone: Option<String>,
+    /// Without an integration: what ends a snapshot, for the account; repeat, idle or marker. Unless given, marker if the layout
+    /// has one, idle if it has one row per agent and skill, else repeat.
+    #[arg(long, value_name = "END", conflicts_with = "integration", value_parser = layout_choice::snapshot_end)]
+    snapshot_end: Option<SnapshotEnd>,
+    /// Exit with 1 if a record is invalid.
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let (_, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
+    let options =
+        FeedOptions { time_zone: args.time_zone.clone(), snapshot_end: args.snapshot_end, ..FeedOptions::default() };
+    let (_, integration, realtime) = args.which.feed(&options)?;
     let plan = Plan::compile(&realtime.layout, &integration.time_zone)?;
-    let mut input: Box<dyn Read> = match &args.input {
-        Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
-        None => Box::new(std::io::stdin().lock()),
+    let mut input = FeedInput::open(args.input.as_deref())?;
+    let is_capture = input.is_capture()?;
+    let reading = match (is_capture, input.is_stdin) {
+        (true, _) => Reading::Capture,
+        (false, true) => Reading::Stdin,
+        (false, false) => Reading::File,
+    };
+    let mut lines = Lines {
+        plan,
+        decoder: Decoder::default(),
+        account: DecodeAccount::new(&integration.settings, reading),
+        out: stdout(),
     };
     let is_fixed_length = matches!(realtime.layout.framing, Framing::Length(_));
-    let mut lines = Lines { plan: &plan, decoder: Decoder::default(), received_at: Timestamp::now(), out: stdout() };
-    let mut framer = Framer::default();
-    let mut buffer = BytesMut::new();
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        let count = input.read(&mut chunk).context("cannot read the input")?;
-        if count == 0 {
-            break;
-        }
-        buffer.extend_from_slice(&chunk[..count]);
-        while let Some(piece) = framer.next(plan.ends(), &mut buffer) {
-            match piece {
-                Piece::Records(run) => plan.ends().records(&run).try_for_each(|frame| lines.frame(frame))?,
-                Piece::TooLong(run) => lines.error(Reason::TooLong, run.offset, &run.bytes)?,
-            }
-        }
-        lines.out.flush()?;
-    }
-    if let Some(rest) = framer.finish(&mut buffer) {
-        let bytes = rest.bytes.strip_suffix(b"\r").unwrap_or(&rest.bytes);
-        if is_fixed_length {
-            lines.error(Reason::Truncated, rest.offset, bytes)?;
-        } else {
-            lines.frame(Frame { bytes, offset: rest.offset, too_long: false })?;
-        }
+    if is_capture {
+        lines.capture(input, realtime.layout.encoding)?;
+    } else {
+        lines.raw(input, is_fixed_length)?;
     }
     lines.out.flush()?;
-    Ok(())
+    eprint!("{}", lines.account);
+    match lines.account.invalid() {
+        invalid @ 1.. if args.strict => bail!("{invalid} invalid record(s), and --strict is given"),
+        _ => Ok(()),
+    }
 }
 
-struct Lines<'a, W> {
-    plan: &'a Plan,
-    decoder: Decoder,
+/// The bytes of a connection.
+#[derive(Default)]
+struct Stream {
+    framer: Framer,
+    buffer: BytesMut,
+    snapshot: OpenSnapshot,
+}
+
+/// When bytes were received.
+#[derive(Clone, Copy)]
+struct Receipt {
+    /// For local times.
     received_at: Timestamp,
+    /// By the clock of who read them; as good as `received_at` in a capture only.
+    read_at: Option<Timestamp>,
+}
+
+struct Lines<W> {
+    plan: Arc<Plan>,
+    decoder: Decoder,
+    account: DecodeAccount,
     out: W,
 }
 
-impl<W: Write> Lines<'_, W> {
-    fn frame(&mut self, frame: Frame<'_>) -> anyhow::Result<()> {
-        if frame.too_long {
-            return self.error(Reason::TooLong, frame.offset, frame.bytes);
-        }
-        if self.plan.lines().classify(frame.bytes) != LineKind::Record {
-            return Ok(());
-        }
-        match self.decoder.decode(self.plan, frame.bytes, self.received_at) {
-            Ok(decoded) => {
-                serde_json::to_writer(&mut self.out, &record_line(&decoded.record, frame.offset))
-                    .map_err(std::io::Error::from)?;
-                self.out.write_all(b"\n")?;
-                Ok(())
+impl<W: Write> Lines<W> {
+    /// Bytes as they came, from a file or live.
+    fn raw(&mut self, mut input: FeedInput, is_fixed_length: bool) -> anyhow::Result<()> {
+        let received_at = Timestamp::now();
+        let mut stream = Stream::default();
+        loop {
+            let bytes = input.bytes.fill_buf().context("cannot read the input")?;
+            let count = bytes.len();
+            if count == 0 {
+                break;
             }
-            Err(reason) => self.error(reason, frame.offset, frame.bytes),
+            let read_at = input.is_stdin.then(Timestamp::now);
+            self.receive(&mut stream, bytes, Receipt { received_at, read_at })?;
+            input.bytes.consume(count);
+            self.out.flush()?;
         }
+        let read_at = input.is_stdin.then(Timestamp::now);
+        let receipt = Receipt { received_at, read_at };
+        if let Some(rest) = stream.framer.finish(&mut stream.buffer) {
+            let bytes = rest.bytes.strip_suffix(b"\r").unwrap_or(&rest.bytes);
+            if is_fixed_length {
+                self.error(Reason::Truncated, rest.offset, bytes, receipt)?;
+            } else {
+                self.frame(&mut stream.snapshot, Frame { bytes, offset: rest.offset, too_long: false }, receipt)?;
+            }
+        }
+        self.account.end_of_connection(&mut stream.snapshot);
+        Ok(())
     }
 
-    fn error(&mut self, reason: Reason, offset: u64, raw: &[u8]) -> anyhow::Result<()> {
-        let line = ErrorLine { error: format!("{}: {reason}", reason.label()), offset, raw: escape(raw) };
-        serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
-        self.out.write_all(b"\n")?;
+    /// All connections of a capture, as they come.
+    fn capture(&mut self, input: FeedInput, encoding: crate::wire::encoding::Encoding) -> anyhow::Result<()> {
+        let mut streams: BTreeMap<u64, Stream> = BTreeMap::new();
+        let mut last = Timestamp::default();
+        for entry in capture_lines::entries_of(input, Some(encoding)) {
+            let entry = entry?;
+            last = last.max(entry.at);
+            match &entry.happening {
+                Happening::Open { .. } | Happening::Close => {
+                    if let Some(stream) = streams.remove(&entry.connection) {
+                        self.close(stream, last)?;
+                    }
+                }
+                Happening::Data(bytes) => {
+                    let receipt = Receipt { received_at: last, read_at: Some(last) };
+                    self.receive(streams.entry(entry.connection).or_default(), bytes, receipt)?;
+                }
+            }
+        }
+        streams.into_values().try_for_each(|stream| self.close(stream, last))
+    }
+
+    /// Half a record at the end of a connection is invalid, as it is for the service.
+    fn close(&mut self, mut stream: Stream, at: Timestamp) -> anyhow::Result<()> {
+        if let Some(Run { bytes, offset }) = stream.framer.finish(&mut stream.buffer) {
+            self.error(Reason::Truncated, offset, &bytes, Receipt { received_at: at, read_at: Some(at) })?;
+        }
+        self.account.end_of_connection(&mut stream.snapshot);
         Ok(())
+    }
+
+    fn receive(&mut self, stream: &mut Stream, bytes: &[u8], receipt: Receipt) -> anyhow::Result<()> {
+        stream.buffer.extend_from_slice(bytes);
+        let plan = Arc::clone(&self.plan);
+        while let Some(piece) = stream.framer.next(plan.ends(), &mut stream.buffer) {
+            match piece {
+                Piece::Records(run) => {
+                    plan.ends().records(&run).try_for_each(|frame| self.frame(&mut stream.snapshot, frame, receipt))?;
+                }
+                Piece::TooLong(run) => self.error(Reason::TooLong, run.offset, &run.bytes, receipt)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, snapshot: &mut OpenSnapshot, frame: Frame<'_>, receipt: Receipt) -> anyhow::Result<()> {
+        if frame.too_long {
+            return self.error(Reason::TooLong, frame.offset, frame.bytes, receipt);
+        }
+        match self.plan.lines().classify(frame.bytes) {
+            LineKind::Record => {}
+            LineKind::Marker => {
+                self.account.marker(snapshot, receipt.read_at);
+                return Ok(());
+            }
+            LineKind::Skipped => {
+                self.account.skipped();
+                return Ok(());
+            }
+        }
+        let reason = match self.decoder.decode(&self.plan, frame.bytes, receipt.received_at) {
+            Ok(decoded) => {
+                self.account.record(snapshot, &decoded.record, receipt.read_at);
+                put(&mut self.out, &RecordLine::new(&decoded.record, frame.offset))?;
+                return Ok(());
+            }
+            Err(reason) => reason,
+        };
+        self.error(reason, frame.offset, frame.bytes, receipt)
+    }
+
+    fn error(&mut self, reason: Reason, offset: u64, raw: &[u8], receipt: Receipt) -> anyhow::Result<()> {
+        self.account.invalid_record(reason, offset, receipt.read_at);
+        put(&mut self.out, &ErrorLine::new(reason, offset, raw))
     }
 }
 
-fn record_line<'a>(record: &Record<'a>, offset: u64) -> RecordLine<'a> {
-    let text = |raw: Option<RawText<'_>>| raw.map(|raw| raw.text().into_owned());
-    RecordLine {
-        login_id: record.login_id,
-        agent_name: text(record.name),
-        mode: record.mode.name(),
-        direction: record.direction.name(),
-        raw_state: record.raw_state.text().into_owned(),
-        aux_reason: record.aux_reason,
-        on_hold: record.on_hold,
-        work_split: text(record.work_split),
-        extension: text(record.extension),
-        duration_seconds: record.times.duration.map(|duration| duration.as_secs()),
-        timestamp: record.times.timestamp.map(|at| at.to_string()),
-        state_start: record.times.state_start.map(|at| at.to_string()),
-        acd: record.acd,
-        role: text(record.role),
-        location: text(record.location),
-        logout_reason: text(record.logout_reason),
-        skills: record
-            .skills
-            .iter()
-            .map(|skill| SkillLine { skill: skill.skill.text().into_owned(), level: skill.level })
-            .collect(),
-        offset,
-    }
+fn put(out: &mut impl Write, line: &impl serde::Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
+    out.write_all(b"\n")?;
+    Ok(())
 }

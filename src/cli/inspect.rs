@@ -1,17 +1,18 @@
 //! `rtalink inspect`: finds the layout of a recorded feed.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use crate::capture::{CaptureEntry, Happening};
+use crate::capture::Happening;
 use crate::inspect::{self, Feed, Inspection, Step};
 use crate::wire::encoding::Encoding;
 
 use super::capture_lines;
+use super::feed_input::FeedInput;
 use super::output::stdout;
 
 /// Bytes of a feed that are enough: more would only take longer.
@@ -27,7 +28,7 @@ const ENOUGH: usize = 64 * 1024 * 1024;
     after_help = "Example:\n  rtalink inspect monday.capture --steps steps.csv --layout-file acme.toml\n\nSteps are a CSV file with the header time,login_id,step. Times are RFC 3339; steps are login, aux 1 (or another\nnumber), available, ring, call in, hold, call out, acw, direct call, direct acw and logout."
 )]
 pub(super) struct Args {
-    /// A capture, or the bytes of a feed as they came.
+    /// A capture, or the bytes of a feed as they came; - for stdin.
     capture: PathBuf,
     /// What an agent did on purpose, and when.
     #[arg(long, value_name = "FILE")]
@@ -85,28 +86,18 @@ fn steps(path: &Path) -> anyhow::Result<Vec<Step>> {
 
 /// Reads a capture, or raw bytes: the first line that is not empty tells which.
 fn read(path: &Path) -> anyhow::Result<Feed> {
-    let cannot_read = || format!("cannot read {}", path.display());
-    let mut file = BufReader::new(File::open(path).with_context(cannot_read)?);
-    let mut first = Vec::new();
-    while first.trim_ascii().is_empty() {
-        first.clear();
-        if file.by_ref().take(1024 * 1024).read_until(b'\n', &mut first).with_context(cannot_read)? == 0 {
-            break;
-        }
-    }
-    let is_capture =
-        std::str::from_utf8(&first).is_ok_and(|line| CaptureEntry::parse(line.trim(), Encoding::Utf8).is_ok());
-    if !is_capture {
+    let mut input = FeedInput::open(Some(path))?;
+    if !input.is_capture()? {
         let mut bytes = Vec::new();
         let most = u64::try_from(ENOUGH)? + 1;
-        File::open(path).with_context(cannot_read)?.take(most).read_to_end(&mut bytes).with_context(cannot_read)?;
+        input.bytes.take(most).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", input.name))?;
         tell_of_more(bytes.len() > ENOUGH);
         bytes.truncate(ENOUGH);
         return Ok(Feed::raw(&bytes));
     }
     let mut feed = Feed::default();
     let mut taken = 0;
-    for entry in capture_lines::entries(path, Encoding::Utf8)? {
+    for entry in capture_lines::entries_of(input, Some(Encoding::Utf8)) {
         let entry = entry?;
         if let Happening::Data(bytes) = &entry.happening {
             taken += bytes.len();

@@ -4,18 +4,25 @@
 
 mod account;
 mod capture;
+mod capture_export;
 mod capture_lines;
+mod capture_live;
 mod capture_output;
 mod check;
 mod configuration;
 mod decode;
+mod decode_account;
 mod demo;
+mod feed_input;
 mod forget;
 mod forget_offline;
 mod health;
 mod inspect;
+mod layout_choice;
 mod output;
+mod paragraphs;
 mod publishing;
+mod record_lines;
 mod remote;
 mod replay;
 mod run;
@@ -23,8 +30,8 @@ mod simulate;
 mod store;
 mod summary;
 mod tail;
+mod trace;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -88,17 +95,6 @@ impl Cli {
             result => result,
         }
     }
-}
-
-/// `--config` and `--integration`.
-#[derive(Debug, clap::Args)]
-struct OneIntegration {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Id of the integration.
-    #[arg(long, value_name = "ID")]
-    integration: String,
 }
 
 /// `500ms`, `3s`, `15m`, `1h`.

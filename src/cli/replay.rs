@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::bail;
+use clap::ArgGroup;
+
 use crate::config::mapping as mapping_files;
 use crate::config::model::{Format, Integration, PrivacyConfig, Realtime};
 use crate::engine::replay::Replay;
@@ -11,41 +14,79 @@ use crate::engine::{Engine, Finding};
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::time::Timestamp;
+use crate::tracker::settings::{FeedMode, SnapshotEnd};
 use crate::wire::plan::Plan;
 
 use super::account::Account;
+use super::capture_lines;
+use super::layout_choice::{self, FeedOptions, LayoutChoice};
 use super::output::stdout;
 use super::summary::Summary;
-use super::{OneIntegration, capture_lines, configuration};
+use super::trace::Trace;
 
 /// Plays a capture through decode, track and map, offline: one JSON line per agent event.
 ///
 /// Deterministic: timers run on the capture's time, and the mapping has version 1. What was read, and what became of it, is
-/// told on stderr.
+/// told on stderr. Without a configuration nobody is mapped, and what it would say of the feed can be given: --acd, --time-zone,
+/// --mode, --snapshot-end.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  rtalink replay --config rtalink.toml --integration avaya-1 monday.capture")]
+#[command(
+    group = ArgGroup::new("which").args(["integration", "layout", "layout_file"]).required(true).multiple(true),
+    after_help = "Example:\n  rtalink replay --config rtalink.toml --integration avaya-1 monday.capture\n  rtalink replay --layout-file acme.toml --trace --agent 301204 monday.capture"
+)]
 pub(super) struct Args {
     #[command(flatten)]
-    which: OneIntegration,
-    /// The capture.
+    which: LayoutChoice,
+    /// The capture; - for stdin.
     capture: PathBuf,
+    /// Without an integration: the ACD number in events; 1 unless given.
+    #[arg(long, value_name = "N", conflicts_with = "integration")]
+    acd: Option<u32>,
+    /// Without an integration: the IANA zone of local times in the feed; UTC unless given.
+    #[arg(long, value_name = "ZONE", conflicts_with = "integration", value_parser = layout_choice::time_zone)]
+    time_zone: Option<String>,
+    /// Without an integration: snapshot, delta or event; snapshot unless given.
+    #[arg(long, value_name = "MODE", conflicts_with = "integration", value_parser = layout_choice::mode)]
+    mode: Option<FeedMode>,
+    /// Without an integration: repeat, idle or marker; unless given, marker if the layout has one, idle if it has one row per agent
+    /// and skill, else repeat.
+    #[arg(long, value_name = "END", conflicts_with = "integration", value_parser = layout_choice::snapshot_end)]
+    snapshot_end: Option<SnapshotEnd>,
     /// Print minutes per agent, mode and reason instead of events.
     #[arg(long)]
     summary: bool,
     /// Print feed statuses too, among the events: lines with a `kind`.
     #[arg(long, conflicts_with = "summary")]
     statuses: bool,
+    /// Print what came in among what came out of it: records, ends of snapshots, feed statuses and events.
+    #[arg(long, conflicts_with_all = ["summary", "statuses"])]
+    trace: bool,
+    /// With --trace: only the records and events of this agent.
+    #[arg(long, value_name = "LOGIN", requires = "trace")]
+    agent: Option<String>,
+    /// Exit with 1 if a record is invalid.
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let (config, integration, realtime) = configuration::integration(&args.which.config, &args.which.integration)?;
+    let options = FeedOptions {
+        acd: args.acd,
+        time_zone: args.time_zone.clone(),
+        mode: args.mode,
+        snapshot_end: args.snapshot_end,
+    };
+    let (config, integration, realtime) = args.which.feed(&options)?;
     let mut replay = replay(&config.privacy, &integration, &realtime)?.with_survey();
-    let encoder = Encoder::new(Arc::clone(&integration.id), Format::Json);
+    if args.trace {
+        replay = replay.with_trace();
+    }
     let entries = capture_lines::entries(&args.capture, realtime.layout.encoding)?;
     let mut sink = Sink {
-        encoder,
+        encoder: Encoder::new(Arc::clone(&integration.id), Format::Json),
         summary: args.summary.then(Summary::default),
         statuses: args.statuses,
+        trace: args.trace.then(|| Trace::new(Arc::clone(replay.plan()), args.agent.clone())),
         account: Account::default(),
         out: stdout(),
     };
@@ -55,13 +96,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let entry = entry?;
         last = last.max(Some(entry.at));
         replay.play(&entry, &mut findings);
-        sink.put(&mut findings)?;
+        sink.put(&mut findings, &mut replay)?;
     }
     replay.finish(&mut findings);
-    sink.put(&mut findings)?;
-    let account = sink.finish(last)?;
-    eprint!("{}", account.close(&replay));
-    Ok(())
+    sink.put(&mut findings, &mut replay)?;
+    let account = sink.finish(last)?.close(&replay);
+    eprint!("{account}");
+    match account.invalid() {
+        invalid @ 1.. if args.strict => bail!("{invalid} invalid record(s), and --strict is given"),
+        _ => Ok(()),
+    }
 }
 
 /// An engine for the integration, with nothing known.
@@ -84,14 +128,18 @@ struct Sink<W> {
     encoder: Encoder,
     summary: Option<Summary>,
     statuses: bool,
+    trace: Option<Trace>,
     account: Account,
     out: W,
 }
 
 impl<W: Write> Sink<W> {
-    fn put(&mut self, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+    fn put(&mut self, findings: &mut Vec<Finding>, replay: &mut Replay) -> anyhow::Result<()> {
+        findings.iter().for_each(|finding| self.account.add(finding));
+        if let Some(trace) = &mut self.trace {
+            return trace.write(replay.take_trace(), findings, &self.encoder, &mut self.out);
+        }
         for finding in findings.drain(..) {
-            self.account.add(&finding);
             let message = match (finding, &mut self.summary) {
                 (Finding::Event(event, _), Some(summary)) => {
                     summary.add(&event);
@@ -112,6 +160,9 @@ impl<W: Write> Sink<W> {
             summary.write(end, &mut self.out)?;
         }
         self.out.flush()?;
+        if let Some(trace) = &self.trace {
+            trace.report();
+        }
         Ok(self.account)
     }
 }

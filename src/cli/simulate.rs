@@ -129,7 +129,7 @@ fn record(
     let cannot_write = || format!("cannot write {}", output.display());
     while let Some(entries) = recording.refresh() {
         for entry in entries {
-            writeln!(file, "{}", entry.to_line()?).with_context(cannot_write)?;
+            writeln!(file, "{}", entry.to_line_in(feed.layout.encoding)?).with_context(cannot_write)?;
         }
     }
     file.flush().with_context(cannot_write)?;

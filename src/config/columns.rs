@@ -44,7 +44,10 @@ pub(super) fn column(slot: Slot<'_>) -> Option<WrittenColumn> {
     let width = table.optional("width", values::integer(1..=usize::MAX));
     let is_placed = table.has("at") || table.has("width");
     if table.has("at") != table.has("width") {
-        slot.error::<()>("at and width go together", Some("give both, in bytes".to_owned()));
+        slot.error::<()>(
+            "at and width go together",
+            Some("give both, in bytes or, with width_in, in characters".to_owned()),
+        );
     }
     let column = column?;
     let format = table.optional("format", |slot| format(slot, column));

@@ -27,6 +27,7 @@ pub(super) fn read(name: &str, layout: &TableReader<'_>) -> NamedLayout {
     let encoding = layout.or("encoding", Encoding::Utf8, values::choice(&Encoding::NAMES));
     let max_record = layout.or("max_record", DEFAULT_MAX_RECORD, values::size);
     let separator = layout.optional("separator", |slot| separator(slot, encoding));
+    let widths = [("bytes", FieldStyle::FixedWidth), ("characters", FieldStyle::FixedCharacters)];
     let quote = layout.optional("quote", |slot| single_byte(slot, encoding));
     let written = layout.required("columns", "[\"login_id\", \"state\", …]", values::list(columns::column));
     let states = layout.required("states", "\"rta-codes\", \"cms-names\" or a table", states);
@@ -35,6 +36,8 @@ pub(super) fn read(name: &str, layout: &TableReader<'_>) -> NamedLayout {
         framing: framing(layout, encoding),
         max_record,
         separator,
+        fixed: layout.or("width_in", FieldStyle::FixedWidth, values::choice(&widths)),
+        encoding,
         quote,
         columns: written,
         skills: layout.optional("skills", columns::skills),

@@ -1,6 +1,7 @@
 //! Whether the parts of a layout fit together: framing, separator or fixed width, columns, skills.
 
 use crate::wire::column::{Column, Occurs};
+use crate::wire::encoding::Encoding;
 use crate::wire::layout::{ColumnSpec, FieldPlace, FieldStyle, Framing, MOST_MAX_RECORD, Repeat, SkillGroups};
 use crate::wire::plan::MAX_COLUMNS;
 
@@ -14,6 +15,9 @@ pub(super) struct LayoutParts<'r> {
     pub(super) framing: Framing,
     pub(super) max_record: usize,
     pub(super) separator: Option<FieldStyle>,
+    /// How columns that have a place have it.
+    pub(super) fixed: FieldStyle,
+    pub(super) encoding: Encoding,
     pub(super) quote: Option<u8>,
     /// `None` where they could not be read at all.
     pub(super) columns: Option<Vec<WrittenColumn>>,
@@ -59,7 +63,11 @@ pub(super) fn check(parts: &LayoutParts<'_>) -> (FieldStyle, Option<SkillGroups>
     if is_fixed {
         check_fixed_width(parts);
         let end = end_of(parts.written().iter().map(|column| &column.spec));
-        return (FieldStyle::FixedWidth, groups.map(|groups| SkillGroups { at: groups.at.or(Some(end)), ..groups }));
+        return (parts.fixed, groups.map(|groups| SkillGroups { at: groups.at.or(Some(end)), ..groups }));
+    }
+    if parts.layout.has("width_in") && parts.columns.is_some() {
+        let message = "width_in: no column has at and width";
+        parts.error(parts.layout.origin_of("width_in"), message, "remove it, or give every column its at and width");
     }
     if !parts.layout.has("separator") && parts.columns.is_some() {
         let problem = Problem::error(parts.layout.origin.clone(), "nothing tells fields apart");
@@ -141,6 +149,15 @@ fn check_fixed_width(parts: &LayoutParts<'_>) {
         let message = format!("quote: has no meaning where {fixed}");
         parts.error(parts.layout.origin_of("quote"), message, "remove it");
     }
+    if parts.fixed == FieldStyle::FixedCharacters
+        && parts.encoding == Encoding::Utf8
+        && matches!(parts.framing, Framing::Length(_))
+    {
+        let message = "width_in: record_length counts bytes, and in utf-8 a character may take several";
+        let hint = "records of so many characters need a record_end";
+        parts.error(parts.layout.origin_of("width_in"), message, hint);
+    }
+    let unit = if parts.fixed == FieldStyle::FixedCharacters { "character" } else { "byte" };
     let in_skills = parts.skills.iter().flat_map(|skills| &skills.columns);
     for written in parts.written().iter().chain(in_skills).filter(|column| !column.is_placed) {
         let message = format!("column {:?} has no place, but others do", written.spec.column.name());
@@ -155,7 +172,7 @@ fn check_fixed_width(parts: &LayoutParts<'_>) {
         let end = written.spec.place.map_or(0, end_of_place);
         if end > limit {
             let message = format!(
-                "column {:?} ends at byte {end}, beyond {limit_name}, {limit} bytes",
+                "column {:?} ends at {unit} {end}, beyond {limit_name}, {limit} bytes",
                 written.spec.column.name()
             );
             parts.error(written.origin.clone(), message, "places count from 0");
@@ -169,7 +186,7 @@ fn check_fixed_width(parts: &LayoutParts<'_>) {
     };
     let end = end_of(&groups.columns).saturating_mul(repeat).saturating_add(at);
     if end > limit {
-        let message = format!("skills: the groups end at byte {end}, beyond {limit_name}, {limit} bytes");
+        let message = format!("skills: the groups end at {unit} {end}, beyond {limit_name}, {limit} bytes");
         let hint = "a group is as wide as its columns reach, and follows the one before it at once";
         parts.error(origin.clone(), message, hint);
     }

@@ -43,6 +43,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::wire::layout::LayoutSpec;
+
 use self::document::{Node, Value};
 use self::integration::{Surroundings, WrittenIntegration};
 use self::layout::NamedLayout;
@@ -106,29 +108,62 @@ impl Loaded {
     }
 }
 
+/// Layouts alone, of a file that need not be a whole configuration.
+#[derive(Clone, Debug)]
+pub struct LoadedLayouts {
+    /// By name; there exactly when no problem is an error.
+    pub layouts: Option<BTreeMap<String, Arc<LayoutSpec>>>,
+    /// In the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the tables `[layout.NAME]` of the file at `path`. Other tables of a configuration are not looked into, and may be
+/// there or not; the environment does not count.
+pub fn load_layouts(path: &Path) -> LoadedLayouts {
+    let failed = |problem| LoadedLayouts { layouts: None, problems: vec![problem] };
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(problem) => return failed(problem),
+    };
+    let file: Arc<Path> = path.into();
+    let parsed = document::parse(&text, &file);
+    let problems = Problems::new(!parsed.errors.is_empty());
+    let root = TableReader::open(Slot { node: &parsed.root, name: "the file", problems: &problems }, schema::ROOT);
+    let layouts = read_layouts(&root);
+    let mut found = problems.into_vec();
+    found.extend(parsed.errors);
+    found.sort_by(|a, b| a.origin.cmp(&b.origin));
+    let is_sound = !found.iter().any(Problem::is_error);
+    let layouts = is_sound.then(|| layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect());
+    LoadedLayouts { layouts, problems: found }
+}
+
+/// Returns a configuration that says no more than it must: one integration, with the defaults of everything.
+pub fn least() -> Loaded {
+    const LEAST: &str = "[kafka]\nbootstrap_servers = \"embedded\"\n[[integration]]\nid = \"feed\"\nkind = \"avaya-cms\"\n\
+                         acd = 1\nrealtime = { port = 7001, bind = \"127.0.0.1\", layout = \"cisco-icm-20\" }\n";
+    parse(LEAST, Path::new(""), [])
+}
+
 /// Reads the file at `path`, lays `environment` over it (see [`environment::of_process`]) and validates the result.
 pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
-    let origin = || Origin::File(path.into());
     let environment: Vec<(String, String)> = environment.into_iter().collect();
-    // In a container the environment may say how to log a missing file.
-    let unreadable =
-        |problem| Loaded { log: parse("", path, environment.clone()).log, ..Loaded::new(None, vec![problem]) };
-    let bytes = match file::read(path, file::LARGEST_CONFIGURATION) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let problem = Problem::error(origin(), format!("cannot read the configuration: {error}"));
-            return unreadable(problem);
-        }
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, environment.clone()),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
-            let problem = Problem::error(Origin::line(path, line), "not valid TOML: the file must be UTF-8");
-            unreadable(problem)
-        }
+    match read_text(path) {
+        Ok(text) => parse(&text, path, environment),
+        // In a container the environment may say how to log a missing file.
+        Err(problem) => Loaded { log: parse("", path, environment).log, ..Loaded::new(None, vec![problem]) },
     }
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let bytes = file::read(path, file::LARGEST_CONFIGURATION).map_err(|error| {
+        Problem::error(Origin::File(path.into()), format!("cannot read the configuration: {error}"))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
+        Problem::error(Origin::line(path, line), "not valid TOML: the file must be UTF-8")
+    })
 }
 
 /// Does the same for a given text; `path` is the file named in problems, and its folder the base of relative paths.

@@ -95,6 +95,7 @@ pub(super) const LAYOUT: Section = Section {
         "record_length",
         "max_record",
         "separator",
+        "width_in",
         "quote",
         "skip",
         "marker",

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::capture::{CaptureEntry, Happening};
 use crate::time::Timestamp;
 use crate::wire::framing::{Framer, Piece, Run};
+use crate::wire::lines::LineKind;
 use crate::wire::plan::Plan;
 
 use super::session::ConnectionId;
@@ -25,6 +26,41 @@ struct Connection {
     idle_at: Option<Timestamp>,
     /// The engine has closed it: what the capture has after that would not have been read.
     is_closed: bool,
+    /// There was something after that.
+    has_unread: bool,
+}
+
+/// What came on connections that the engine had closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Bytes.
+    pub bytes: u64,
+    /// Connections that they came on.
+    pub connections: u64,
+}
+
+/// What was given to the engine between two findings, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracePoint {
+    /// How many findings of the same call came before.
+    pub before: usize,
+    /// The time of what follows.
+    pub at: Timestamp,
+    /// The line that the engine was given; `None`: time passed, or a connection came or went.
+    pub line: Option<TracedLine>,
+}
+
+/// A line of a connection that is listened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedLine {
+    /// The number of the connection in the capture.
+    pub connection: u64,
+    /// Distance from the beginning of the connection, in bytes.
+    pub offset: u64,
+    /// Without its end.
+    pub bytes: Bytes,
+    /// What the layout takes it for.
+    pub kind: LineKind,
 }
 
 /// Plays entries into an engine, in the order of the file.
@@ -37,12 +73,24 @@ pub struct Replay {
     opened: ConnectionId,
     now: Option<Timestamp>,
     survey: Option<Survey>,
+    trace: Option<Vec<TracePoint>>,
+    unread: Unread,
 }
 
 impl Replay {
     /// Plays into an engine that has seen nothing yet.
     pub fn new(engine: Engine, plan: Arc<Plan>, snapshot_idle: Duration) -> Self {
-        Self { engine, plan, snapshot_idle, connections: HashMap::new(), opened: 0, now: None, survey: None }
+        Self {
+            engine,
+            plan,
+            snapshot_idle,
+            connections: HashMap::new(),
+            opened: 0,
+            now: None,
+            survey: None,
+            trace: None,
+            unread: Unread::default(),
+        }
     }
 
     /// Also surveys what records say beyond their events.
@@ -51,9 +99,37 @@ impl Replay {
         Self { survey: Some(Survey::default()), ..self }
     }
 
+    /// Also notes every line, for [`Self::take_trace`]. The findings are the same.
+    #[must_use]
+    pub fn with_trace(self) -> Self {
+        Self { trace: Some(Vec::new()), ..self }
+    }
+
+    /// Takes what was noted since the last time, in order. Points refer to the findings of one call, into an empty list: take
+    /// them after each.
+    pub fn take_trace(&mut self) -> Vec<TracePoint> {
+        self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Returns what was not read because its connection was closed before.
+    pub const fn unread(&self) -> Unread {
+        self.unread
+    }
+
+    fn note(&mut self, at: Timestamp, out: &[Finding], line: Option<TracedLine>) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(TracePoint { before: out.len(), at, line });
+        }
+    }
+
     /// Returns what the survey has found, where there is one.
     pub const fn survey(&self) -> Option<&Survey> {
         self.survey.as_ref()
+    }
+
+    /// The compiled layout.
+    pub const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// The engine, for its figures.
@@ -72,8 +148,9 @@ impl Replay {
         let before = out.len();
         self.pass_time(at, out);
         self.now = Some(at);
+        self.note(at, out, None);
         match &entry.happening {
-            Happening::Open { peer } => {
+            Happening::Open { peer, .. } => {
                 self.close(entry.connection, at, out);
                 self.open(entry.connection, peer, at, out);
             }
@@ -110,6 +187,7 @@ impl Replay {
     /// The capture has ended: half a record is invalid, what waited is published.
     pub fn finish(&mut self, out: &mut Vec<Finding>) {
         let Some(at) = self.now else { return };
+        self.note(at, out, None);
         let mut open: Vec<&mut Connection> = self.connections.values_mut().collect();
         open.sort_unstable_by_key(|connection| connection.id);
         for connection in open {
@@ -130,11 +208,13 @@ impl Replay {
             let Some(due) = [idle_at, tick_at].into_iter().flatten().min().filter(|due| *due <= until) else { return };
             // A disconnect may make something due at an earlier time: it still does not come before the disconnect.
             let at = self.now.map_or(due, |now| now.max(due));
+            let idle = idle.filter(|_| idle_at == Some(due)).map(|connection| {
+                connection.idle_at = None;
+                connection.id
+            });
+            self.note(at, out, None);
             match idle {
-                Some(connection) if idle_at == Some(due) => {
-                    connection.idle_at = None;
-                    self.engine.idle(connection.id, at, out);
-                }
+                Some(id) => self.engine.idle(id, at, out),
                 _ => self.engine.tick(at, out),
             }
         }
@@ -143,16 +223,26 @@ impl Replay {
     fn open(&mut self, number: u64, peer: &str, at: Timestamp, out: &mut Vec<Finding>) {
         self.opened += 1;
         let id = self.opened;
-        let connection =
-            Connection { id, framer: Framer::default(), buffer: BytesMut::new(), idle_at: None, is_closed: false };
+        let connection = Connection {
+            id,
+            framer: Framer::default(),
+            buffer: BytesMut::new(),
+            idle_at: None,
+            is_closed: false,
+            has_unread: false,
+        };
         self.connections.insert(number, connection);
         self.engine.open(id, &peer.into(), at, out);
     }
 
     fn receive(&mut self, number: u64, bytes: &[u8], at: Timestamp, out: &mut Vec<Finding>) {
-        let Some(connection) = self.connections.get_mut(&number).filter(|connection| !connection.is_closed) else {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if connection.is_closed {
+            self.unread.bytes += bytes.len() as u64;
+            self.unread.connections += u64::from(!connection.has_unread);
+            connection.has_unread = true;
             return;
-        };
+        }
         connection.buffer.extend_from_slice(bytes);
         let id = connection.id;
         let mut pieces = Vec::new();
@@ -169,8 +259,8 @@ impl Replay {
             {
                 plan.ends().records(run).for_each(|frame| survey.count(&plan, frame.bytes, at));
             }
-            if self.engine.session().waits(id) {
-                self.receive_one_by_one(id, &plan, &piece, at, out);
+            if self.engine.session().waits(id) || self.trace.is_some() {
+                self.receive_one_by_one((number, id), &plan, &piece, at, out);
             } else {
                 self.engine.receive(id, &plan, &piece, at, out);
             }
@@ -181,7 +271,7 @@ impl Replay {
     /// one, however the bytes were read.
     fn receive_one_by_one(
         &mut self,
-        id: ConnectionId,
+        (number, id): (u64, ConnectionId),
         plan: &Arc<Plan>,
         piece: &Piece,
         at: Timestamp,
@@ -194,7 +284,13 @@ impl Replay {
         };
         let mut records = plan.ends().records(run);
         let mut begin = run.offset;
-        while records.next().is_some() {
+        while let Some(frame) = records.next() {
+            let session = self.engine.session();
+            if self.trace.is_some() && (session.speaks(id) || session.waits(id)) && !frame.too_long {
+                let kind = plan.lines().classify(frame.bytes);
+                let bytes = run.bytes.slice_ref(frame.bytes);
+                self.note(at, out, Some(TracedLine { connection: number, offset: frame.offset, bytes, kind }));
+            }
             let end = records.offset();
             let place = |offset: u64| usize::try_from(offset - run.offset).unwrap_or(usize::MAX).min(run.bytes.len());
             let record = Run { bytes: run.bytes.slice(place(begin)..place(end)), offset: begin };

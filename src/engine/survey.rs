@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use crate::wire::decode::Decoder;
 use crate::wire::lines::LineKind;
 use crate::wire::plan::Plan;
+use crate::wire::record::Record;
 
 /// Most distinct codes that are listed; records with others are counted together.
 pub const MOST_CODES: usize = 20;
@@ -17,6 +18,12 @@ pub const MOST_CODES: usize = 20;
 #[derive(Debug, Default)]
 pub struct Survey {
     decoder: Decoder,
+    codes: UnlistedCodes,
+}
+
+/// Codes that the table of states does not have.
+#[derive(Debug, Default)]
+pub struct UnlistedCodes {
     codes: BTreeMap<String, u64>,
     other_codes: u64,
 }
@@ -27,11 +34,24 @@ impl Survey {
         if plan.lines().classify(frame) != LineKind::Record {
             return;
         }
-        let Ok(decoded) = self.decoder.decode(plan, frame, received_at) else { return };
-        if decoded.record.recognised {
+        if let Ok(decoded) = self.decoder.decode(plan, frame, received_at) {
+            self.codes.take(&decoded.record);
+        }
+    }
+
+    /// Returns the codes that were found missing from the table of states.
+    pub const fn codes(&self) -> &UnlistedCodes {
+        &self.codes
+    }
+}
+
+impl UnlistedCodes {
+    /// Counts the code of a record, if the table does not have it.
+    pub fn take(&mut self, record: &Record<'_>) {
+        if record.recognised {
             return;
         }
-        let code = decoded.record.raw_state.text();
+        let code = record.raw_state.text();
         if let Some(count) = self.codes.get_mut(&*code) {
             *count += 1;
         } else if self.codes.len() < MOST_CODES {
@@ -41,8 +61,8 @@ impl Survey {
         }
     }
 
-    /// Returns the codes missing from the table of states, with their numbers of records; the most frequent first.
-    pub fn codes(&self) -> Vec<(&str, u64)> {
+    /// Returns the codes with their numbers of records; the most frequent first.
+    pub fn by_frequency(&self) -> Vec<(&str, u64)> {
         let mut codes: Vec<(&str, u64)> = self.codes.iter().map(|(code, count)| (code.as_str(), *count)).collect();
         codes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         codes
@@ -69,13 +89,16 @@ mod tests {
                 let line = format!("301204 {code} 0 0 0 0 0 1 801326{}", " 0 0".repeat(20));
                 survey.count(&plan, line.as_bytes(), Timestamp::from_millis(0));
             }
-            survey
+            survey.codes
         };
         let few = survey(&["95", "20", "96", "96", "x\0"].map(str::to_owned));
-        assert_eq!((few.codes(), few.other_codes()), (vec![("96", 2), ("95", 1)], 0));
+        assert_eq!((few.by_frequency(), few.other_codes()), (vec![("96", 2), ("95", 1)], 0));
         let many: Vec<String> = (0..MOST_CODES + 2).chain([0]).map(|code| (1_000 + code).to_string()).collect();
         let many = survey(&many);
-        assert_eq!((many.codes().len(), many.codes()[0], many.other_codes()), (MOST_CODES, ("1000", 2), 2));
+        assert_eq!(
+            (many.by_frequency().len(), many.by_frequency()[0], many.other_codes()),
+            (MOST_CODES, ("1000", 2), 2)
+        );
         println!("{} codes, limit {MOST_CODES}: {} records are counted together", MOST_CODES + 2, many.other_codes());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::wire::column::Column;
 use crate::wire::encoding::Encoding;
-use crate::wire::layout::{FieldStyle, Framing, LayoutSpec};
+use crate::wire::layout::{Framing, LayoutSpec};
 use crate::wire::plan::Plan;
 
 use super::class::{Shape, is_null};
@@ -63,7 +63,7 @@ pub(super) struct Attempt<'g> {
 /// Makes the attempt.
 pub(super) fn make<'g>(given: &Given<'g>, style: Finding<Style>) -> Attempt<'g> {
     let Finding { value: mut taken_apart, confidence, evidence } = style;
-    let is_fixed = taken_apart.fields == FieldStyle::FixedWidth;
+    let is_fixed = taken_apart.fields.is_fixed();
     let mut reading = Reading::of(given, &taken_apart);
     if is_fixed {
         // Who a record is about says which columns change, and that where others begin.
@@ -136,7 +136,7 @@ fn boundaries(given: &Given<'_>, is_record: &[bool], others: &[OtherLines]) -> V
 fn understand<'g>(given: &Given<'g>, reading: Reading<'g>, style: &Style) -> Attempt<'g> {
     let Reading { table, others, login, titles } = reading;
     let decode = |bytes: &[u8]| given.encoding.decode(bytes).into_owned();
-    let is_fixed = style.fields == FieldStyle::FixedWidth;
+    let is_fixed = style.fields.is_fixed();
     let after_login = login.as_ref().map_or(1, |login| {
         if is_fixed { style.places.get(login.index).map_or(1, |place| place.at + 1) } else { login.index + 1 }
     });

@@ -1,9 +1,7 @@
 //! The layout that an attempt comes to: what is sure enough of it, as configuration has it.
 
 use crate::wire::column::Column;
-use crate::wire::layout::{
-    ColumnSpec, DEFAULT_MAX_RECORD, ExtraFields, FieldPlace, FieldStyle, LayoutSpec, Repeat, SkillGroups,
-};
+use crate::wire::layout::{ColumnSpec, DEFAULT_MAX_RECORD, ExtraFields, FieldPlace, LayoutSpec, Repeat, SkillGroups};
 use crate::wire::states::{Mode, StateCode, StateTable};
 use crate::wire::words::Words;
 
@@ -18,7 +16,7 @@ impl Attempt<'_> {
     pub(super) fn layout(&self, given: &Given<'_>, style: &Style) -> Option<LayoutSpec> {
         let state = self.state.as_ref()?;
         self.login.as_ref()?;
-        let is_fixed = style.fields == FieldStyle::FixedWidth;
+        let is_fixed = style.fields.is_fixed();
         let groups_at = self.groups.as_ref().filter(|_| is_fixed).map(|groups| groups.at);
         let place = |index: usize| -> Option<FieldPlace> {
             let place = *style.places.get(index)?;

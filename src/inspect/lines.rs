@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::wire::layout::FieldStyle;
 use crate::wire::lines::expression;
 
 use super::class::Shape;
@@ -48,7 +47,7 @@ pub(super) fn records(lines: &[Line<'_>], style: &Style) -> Vec<bool> {
         .zip(lines)
         .map(|(row, line)| counts.has(row.len()) && !line.bytes.trim_ascii().is_empty())
         .collect();
-    let columns = if style.fields == FieldStyle::FixedWidth { style.places.len() } else { counts.least };
+    let columns = if style.fields.is_fixed() { style.places.len() } else { counts.least };
     let kinds: Vec<Option<Kind>> = (0..columns).map(|column| Kind::of(&rows, &fits, column)).collect();
     let with_digits = share(lines.iter().zip(&fits).filter(|(_, fits)| **fits).map(|(line, _)| has_digit(line.bytes)));
     let is_record = |((row, line), fits): ((&Vec<&[u8]>, &Line<'_>), &bool)| {

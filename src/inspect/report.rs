@@ -198,7 +198,7 @@ fn style_report(style: &Style, decode: &dyn Fn(&[u8]) -> String) -> StyleReport 
     match style.fields {
         FieldStyle::Separator(byte) => StyleReport { kind: "separator", separator: Some(decode(&[byte])), quote },
         FieldStyle::Whitespace => StyleReport { kind: "whitespace", separator: None, quote },
-        FieldStyle::FixedWidth => StyleReport { kind: "fixed", separator: None, quote },
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => StyleReport { kind: "fixed", separator: None, quote },
     }
 }
 
@@ -244,7 +244,7 @@ fn described(profile: &Profile) -> String {
 
 fn skills(best: &Attempt<'_>) -> Option<SkillsReport> {
     let groups = best.groups.as_ref()?;
-    let is_fixed = best.style.value.fields == FieldStyle::FixedWidth;
+    let is_fixed = best.style.value.fields.is_fixed();
     Some(SkillsReport {
         at: if is_fixed { groups.at } else { groups.at + 1 },
         width: groups.width,
@@ -332,7 +332,7 @@ fn remarks(
     if encoding.confidence < 0.9 {
         head.push(format!("encoding: {}", encoding.evidence));
     }
-    let is_fixed = best.style.value.fields == FieldStyle::FixedWidth;
+    let is_fixed = best.style.value.fields.is_fixed();
     let remark = |column: &ColumnReport| {
         if column.in_layout {
             return if column.confidence < 0.9 {

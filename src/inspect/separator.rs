@@ -109,7 +109,7 @@ const fn usual(fields: FieldStyle) -> f64 {
         FieldStyle::Whitespace => 0.85,
         FieldStyle::Separator(b' ') => 0.8,
         FieldStyle::Separator(b':' | b'/' | b'=') => 0.6,
-        FieldStyle::Separator(_) | FieldStyle::FixedWidth => 0.4,
+        FieldStyle::Separator(_) | FieldStyle::FixedWidth | FieldStyle::FixedCharacters => 0.4,
     }
 }
 
@@ -117,7 +117,7 @@ fn candidate(lines: &[&[u8]], fields: FieldStyle, quote: Option<u8>) -> Option<C
     let style = match fields {
         FieldStyle::Separator(byte) => Style::separated(byte, quote),
         FieldStyle::Whitespace => Style::whitespace(quote),
-        FieldStyle::FixedWidth => return None,
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => return None,
     };
     let rows: Vec<Vec<&[u8]>> = lines.iter().map(|line| style.cells(line)).collect();
     let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
@@ -158,7 +158,7 @@ fn candidate(lines: &[&[u8]], fields: FieldStyle, quote: Option<u8>) -> Option<C
         FieldStyle::Whitespace => "blanks".to_owned(),
         FieldStyle::Separator(byte) if byte.is_ascii_graphic() => format!("{:?}", char::from(byte)),
         FieldStyle::Separator(byte) => format!("0x{byte:02x}"),
-        FieldStyle::FixedWidth => String::new(),
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => String::new(),
     };
     let number = match counts.step {
         0 => format!("{} fields", counts.least),

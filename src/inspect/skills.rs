@@ -52,7 +52,7 @@ pub(super) fn groups(table: &Table<'_>, style: &Style, from: usize) -> Option<Gr
         return None;
     }
     match style.fields {
-        FieldStyle::FixedWidth => placed(table, style, from),
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => placed(table, style, from),
         FieldStyle::Whitespace => separated(table, from).filter(|groups| !are_loose_words(table, groups)),
         FieldStyle::Separator(_) => separated(table, from),
     }

@@ -36,7 +36,8 @@ impl Style {
                 cells.retain(|cell| !cell.is_empty());
                 cells
             }
-            FieldStyle::FixedWidth => {
+            // Places are looked for in bytes.
+            FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
                 let cell = |place: &FieldPlace| {
                     let from = place.at.min(line.len());
                     let to = (place.at + place.width).min(line.len());

@@ -48,6 +48,7 @@ pub fn layout(name: &str, spec: &LayoutSpec, remarks: &Remarks) -> String {
         }
         FieldStyle::Whitespace => line_of(&mut out, format_args!("separator = \"whitespace\"")),
         FieldStyle::FixedWidth => {}
+        FieldStyle::FixedCharacters => line_of(&mut out, format_args!("width_in = \"characters\"")),
     }
     if let Some(quote) = spec.quote {
         line_of(&mut out, format_args!("quote = {}", quoted(&spec.encoding.decode(&[quote]))));

@@ -60,6 +60,7 @@ impl RenderedField {
                 FieldStyle::Whitespace => !bytes.iter().any(|byte| matches!(byte, b' ' | b'\t')),
                 FieldStyle::Separator(separator) => !bytes.contains(&separator),
                 FieldStyle::FixedWidth => spec.place.is_none_or(|place| bytes.len() <= place.width),
+                FieldStyle::FixedCharacters => spec.place.is_none_or(|place| word.chars().count() <= place.width),
             };
             let is_plain = !layout.quote.is_some_and(|quote| bytes.contains(&quote))
                 && !matches!(&layout.framing, Framing::Terminator(end) if end.iter().any(|byte| bytes.contains(byte)));

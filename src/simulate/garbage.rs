@@ -115,7 +115,7 @@ struct Kind {
 fn kinds(renderer: &Renderer) -> Vec<Kind> {
     let layout = renderer.layout().as_ref();
     let has_length = matches!(layout.framing, Framing::Length(_));
-    let is_fixed_width = layout.fields == FieldStyle::FixedWidth;
+    let is_fixed_width = layout.fields.is_fixed();
     let all_columns = keeps_login_id(layout);
     let mut kinds: Vec<Kind> = wrong_values(renderer)
         .into_iter()
@@ -157,7 +157,7 @@ fn columns_of_identity(layout: &LayoutSpec) -> impl Iterator<Item = usize> {
 fn keeps_login_id(layout: &LayoutSpec) -> bool {
     let is_last = columns_of_identity(layout).any(|position| position + 1 == layout.columns.len());
     let has_groups = layout.skills.as_ref().is_some_and(|groups| matches!(groups.repeat, Repeat::Times(1..)));
-    let ends_by_place = layout.fields == FieldStyle::FixedWidth || matches!(layout.framing, Framing::Length(_));
+    let ends_by_place = layout.fields.is_fixed() || matches!(layout.framing, Framing::Length(_));
     !is_last || has_groups || ends_by_place
 }
 
@@ -225,7 +225,7 @@ fn separator(layout: &LayoutSpec) -> Option<u8> {
     match layout.fields {
         FieldStyle::Separator(separator) => Some(separator),
         FieldStyle::Whitespace => Some(b' '),
-        FieldStyle::FixedWidth => None,
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => None,
     }
 }
 

@@ -246,7 +246,7 @@ fn told(outcomes: &[Outcome]) -> String {
     };
     let every = |_: &Outcome| true;
     let builtin = |outcome: &Outcome| outcome.random.has_builtin_states;
-    row("drawn: fixed width", &|o| o.random.spec.fields == FieldStyle::FixedWidth, &every);
+    row("drawn: fixed width", &|o| o.random.spec.fields.is_fixed(), &every);
     row("drawn: states of the site's own", &|o| !o.random.has_builtin_states, &every);
     row("drawn: groups of skills", &|o| o.random.spec.skills.is_some(), &every);
     row("drawn: text beyond ASCII", &|o| o.has_other_letters, &every);
@@ -320,7 +320,7 @@ fn at_least_a_third_of_the_layouts_is_difficult() {
     let drawn: Vec<RandomLayout> = (1..=1_000).map(RandomLayout::draw).collect();
     let share = |holds: &dyn Fn(&RandomLayout) -> bool| drawn.iter().filter(|random| holds(random)).count();
     let cases: [Case<'_>; 3] = [
-        ("fixed width", &|random| random.spec.fields == FieldStyle::FixedWidth),
+        ("fixed width", &|random| random.spec.fields.is_fixed()),
         ("states of its own", &|random| !random.has_builtin_states),
         ("groups of skills", &|random| random.spec.skills.is_some()),
     ];

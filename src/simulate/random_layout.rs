@@ -146,7 +146,7 @@ impl Draw {
             extra_fields: ExtraFields::Error,
         };
         let mut manner = manner;
-        if fields == FieldStyle::FixedWidth {
+        if fields.is_fixed() {
             self.place(&mut spec, &manner, own.as_ref());
         }
         self.framing(&mut spec, &mut manner);
@@ -199,7 +199,7 @@ impl Draw {
     }
 
     fn quote(&mut self, fields: FieldStyle) -> Option<u8> {
-        let can_quote = fields != FieldStyle::FixedWidth;
+        let can_quote = !fields.is_fixed();
         (can_quote && self.chance(30)).then(|| self.one_of(b"\"\"\"'", b'"'))
     }
 
@@ -276,7 +276,7 @@ impl Draw {
                 let can_be_written = |format: &&&str| match fields {
                     FieldStyle::Separator(separator) => !format.as_bytes().contains(&separator) && separator != b':',
                     FieldStyle::Whitespace => !format.contains(' '),
-                    FieldStyle::FixedWidth => true,
+                    FieldStyle::FixedWidth | FieldStyle::FixedCharacters => true,
                 };
                 let possible: Vec<&str> = FORMATS.iter().filter(can_be_written).copied().collect();
                 spec.format = possible.choose(&mut self.rng).map(|format| (*format).to_owned());
@@ -297,11 +297,11 @@ impl Draw {
                 columns.swap(0, 1);
             }
         }
-        if fields != FieldStyle::FixedWidth && self.chance(15) {
+        if !fields.is_fixed() && self.chance(15) {
             columns.push(plain(Column::Ignored));
         }
         let repeat = if is_constant { Repeat::Times(self.one_of(&[8, 10, 20], 10)) } else { Repeat::Rest };
-        let is_blank = nulls.iter().any(|null| null.is_empty()) && fields != FieldStyle::FixedWidth && self.chance(30);
+        let is_blank = nulls.iter().any(|null| null.is_empty()) && !fields.is_fixed() && self.chance(30);
         let empty = is_constant.then(|| if is_blank { String::new() } else { "0".to_owned() });
         if is_blank {
             // An empty skill has level 0 beside it.
@@ -372,7 +372,7 @@ impl Draw {
     }
 
     fn framing(&mut self, spec: &mut LayoutSpec, manner: &mut Manner) {
-        let is_fixed = spec.fields == FieldStyle::FixedWidth;
+        let is_fixed = spec.fields.is_fixed();
         if self.chance(if is_fixed { 25 } else { 4 }) {
             let length = if is_fixed { end_of(spec) + self.rng.random_range(0..8) } else { 600 };
             spec.framing = Framing::Length(length);
@@ -467,7 +467,7 @@ impl Draw {
                 joined.join(&char::from(separator).to_string())
             }
             FieldStyle::Whitespace => titles.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(" "),
-            FieldStyle::FixedWidth => {
+            FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
                 let mut line = String::new();
                 for (text, place) in titles {
                     let Some(place) = place else { continue };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::capture::{CaptureEntry, Happening};
 use crate::time::Timestamp;
+use crate::wire::encoding::Encoding;
 
 use super::error::SimulateError;
 use super::feed::{Action, FeedCounts};
@@ -25,6 +26,8 @@ const PEER: &str = "192.0.2.1:40000";
 pub struct Recording {
     stream: SimulatedStream,
     open: Vec<u32>,
+    /// Of the text in what is sent.
+    encoding: Encoding,
     bytes: u64,
 }
 
@@ -36,7 +39,7 @@ impl Recording {
     pub fn new(settings: &SimulatedFeedSettings, start: Timestamp, duration: Duration) -> Result<Self, SimulateError> {
         let refreshes = duration.as_nanos().div_ceil(settings.refresh.as_nanos().max(1));
         let stream = stream(settings, start, usize::try_from(refreshes).unwrap_or(usize::MAX))?;
-        Ok(Self { stream, open: Vec::new(), bytes: 0 })
+        Ok(Self { stream, open: Vec::new(), encoding: settings.layout.encoding, bytes: 0 })
     }
 
     /// Returns what has been recorded.
@@ -79,7 +82,7 @@ impl Recording {
         let mut at = at;
         if !self.open.contains(&connection) {
             self.open.push(connection);
-            let happening = Happening::Open { peer: PEER.to_owned() };
+            let happening = Happening::Open { peer: PEER.to_owned(), encoding: Some(self.encoding) };
             entries.push(CaptureEntry { at, connection: connection.into(), happening });
         }
         for chunk in bytes.chunks(CHUNK) {

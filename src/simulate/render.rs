@@ -25,7 +25,7 @@ pub struct Renderer {
     fields: Vec<RenderedField>,
     /// The fields of one skill group.
     group: Vec<RenderedField>,
-    /// Width of a group in bytes, with fixed width.
+    /// Width of a group, with fixed width.
     group_width: usize,
     marker: Option<Vec<u8>>,
     manner: Manner,
@@ -229,7 +229,7 @@ impl Renderer {
             text.clear();
             field.write(row, &mut text);
             let at = field.place.map(|place| begin + place.at);
-            self.put(index == 0, at, field, &text, out);
+            self.put((index == 0, begin), at, field, &text, out);
         }
         self.groups(row, begin, &mut text, out);
         self.end_record(begin, out);
@@ -251,13 +251,20 @@ impl Renderer {
                     _ => field.write(&RenderedRow { skill, ..*row }, text),
                 }
                 let first = begin + groups.at.unwrap_or(0) + number * self.group_width;
-                self.put(false, field.place.map(|place| first + place.at), field, text, out);
+                self.put((false, begin), field.place.map(|place| first + place.at), field, text, out);
             }
         }
     }
 
-    /// Appends a field, or puts it in its place.
-    fn put(&self, is_first: bool, at: Option<usize>, field: &RenderedField, text: &str, out: &mut Vec<u8>) {
+    /// Appends a field, or puts it in its place. It may be the first of the record, which begins there.
+    fn put(
+        &self,
+        (is_first, begin): (bool, usize),
+        at: Option<usize>,
+        field: &RenderedField,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) {
         let mut bytes = encode(self.layout.encoding, text);
         if let Framing::Terminator(end) = &self.layout.framing {
             replace(&mut bytes, |byte| end.contains(&byte), b'_');
@@ -269,6 +276,10 @@ impl Renderer {
                 bytes.resize(place.width, b' ');
                 out.resize(out.len().max(at + place.width), b' ');
                 out[at..at + place.width].copy_from_slice(&bytes);
+            }
+            FieldStyle::FixedCharacters => {
+                let Some((at, place)) = at.zip(field.place) else { return };
+                put_characters(self.layout.encoding, (begin, at - begin), place.width, &bytes, out);
             }
             FieldStyle::Separator(separator) => {
                 if !is_first {
@@ -319,7 +330,7 @@ impl Renderer {
     pub(super) fn end_record(&self, begin: usize, out: &mut Vec<u8>) {
         match &self.layout.framing {
             Framing::Terminator(end) => {
-                if self.manner.trims && self.layout.fields == FieldStyle::FixedWidth {
+                if self.manner.trims && self.layout.fields.is_fixed() {
                     let blanks = out[begin..].iter().rev().take_while(|byte| **byte == b' ').count();
                     out.truncate(out.len() - blanks);
                 }
@@ -348,6 +359,16 @@ pub(super) fn encode(encoding: Encoding, text: &str) -> Vec<u8> {
         let one = |c: char| encoding.encode(c.encode_utf8(&mut utf8)).unwrap_or_else(|_| vec![b'?']);
         text.chars().flat_map(one).collect()
     })
+}
+
+/// Puts a field at a place in characters of the record that begins there.
+fn put_characters(encoding: Encoding, (begin, at): (usize, usize), width: usize, field: &[u8], out: &mut Vec<u8>) {
+    let mut record: Vec<char> = encoding.decode(&out[begin..]).chars().collect();
+    record.resize(record.len().max(at + width), ' ');
+    let padded = encoding.decode(field).chars().chain(std::iter::repeat(' ')).take(width).collect::<Vec<char>>();
+    record[at..at + width].copy_from_slice(&padded);
+    out.truncate(begin);
+    out.extend(encode(encoding, &record.into_iter().collect::<String>()));
 }
 
 fn replace(bytes: &mut [u8], is_wrong: impl Fn(u8) -> bool, by: u8) {

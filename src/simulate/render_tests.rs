@@ -140,6 +140,23 @@ fn fixed_width_never_cuts_a_character() {
 }
 
 #[test]
+fn places_in_characters_do_not_shift() {
+    let place = |column, at, width| ColumnSpec { place: Some(FieldPlace { at, width }), ..ColumnSpec::plain(column) };
+    let columns = vec![place(Column::Name, 0, 5), place(Column::LoginId, 5, 8), place(Column::Extension, 14, 7)];
+    let mut spec = layout(FieldStyle::FixedCharacters, columns);
+    spec.marker = None;
+    for (encoding, record) in [
+        (Encoding::Utf8, &b"J\xC3\xB6rg 301204   801326 \r\n"[..]),
+        (Encoding::Iso8859_1, b"J\xF6rg 301204   801326 \r\n"),
+    ] {
+        spec.encoding = encoding;
+        let renderer = Renderer::new(Arc::new(spec.clone()), 1, "UTC").unwrap();
+        let bytes = renderer.snapshot([&agent()], Timestamp::default()).bytes;
+        assert_eq!(bytes.escape_ascii().to_string(), record.escape_ascii().to_string());
+    }
+}
+
+#[test]
 fn groups_are_filled_or_end_with_the_skills() {
     let mut agent = agent();
     agent.skills.push(Skill { skill: 101, level: 52 });

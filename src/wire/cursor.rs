@@ -165,7 +165,19 @@ impl<'a> Fields<'a> for BlankSeparated<'a> {
     }
 }
 
-/// Every column has its place.
+/// Returns the field that has these bytes for its place.
+#[inline]
+fn placed(bytes: &[u8], quote: Option<u8>) -> Field<'_> {
+    let bytes = trim(bytes);
+    match (quote, bytes) {
+        (Some(quote), [first, inner @ .., last]) if *first == quote && *last == quote => {
+            Field { bytes: inner, doubled: inner.windows(2).any(|pair| pair == [quote, quote]) }
+        }
+        _ => Field::plain(bytes),
+    }
+}
+
+/// Every column has its place, in bytes.
 pub(super) struct FixedWidth<'a> {
     frame: &'a [u8],
     quote: Option<u8>,
@@ -196,15 +208,8 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
         // In a shorter line the missing columns are empty.
         let from = from.min(self.frame.len());
         let to = to.min(self.frame.len());
-        let bytes = trim(&self.frame[from..to]);
-        let field = match (self.quote, bytes) {
-            (Some(quote), [first, inner @ .., last]) if *first == quote && *last == quote => {
-                Field { bytes: inner, doubled: inner.windows(2).any(|pair| pair == [quote, quote]) }
-            }
-            _ => Field::plain(bytes),
-        };
         self.last = area(from, to);
-        Ok(field)
+        Ok(placed(&self.frame[from..to], self.quote))
     }
 
     fn last_area(&self) -> Area {
@@ -227,5 +232,103 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
 
     fn has_more(&self) -> bool {
         !trim(self.frame.get(self.reached..).unwrap_or_default()).is_empty()
+    }
+}
+
+/// Every column has its place, in characters of UTF-8.
+///
+/// A frame that is ASCII is left to [`FixedWidth`]. Bytes that are not UTF-8 have places, too: each that does not continue a
+/// character is one. So a place does not depend on what follows it.
+pub(super) struct FixedCharacters<'a> {
+    frame: &'a [u8],
+    quote: Option<u8>,
+    /// First character of the group being read; of the record before the first group.
+    base: usize,
+    /// First character after the columns read so far.
+    reached: usize,
+    /// Where a character is known to begin: most columns follow each other.
+    known: Character,
+    last: Area,
+}
+
+/// A character of a frame.
+#[derive(Clone, Copy)]
+struct Character {
+    number: usize,
+    at: usize,
+}
+
+impl Character {
+    const FIRST: Self = Self { number: 0, at: 0 };
+
+    /// Returns the character of that number, or the end of the frame.
+    fn find(self, frame: &[u8], number: usize) -> Self {
+        let mut found = if number < self.number { Self::FIRST } else { self };
+        while found.number < number && found.at < frame.len() {
+            let expected = continuations(frame[found.at]);
+            let rest = frame[found.at + 1..].iter().take(expected);
+            found.at += 1 + rest.take_while(|byte| matches!(byte, 0x80..=0xbf)).count();
+            found.number += 1;
+        }
+        found
+    }
+}
+
+/// Returns how many bytes follow the first one of a character.
+const fn continuations(first: u8) -> usize {
+    match first {
+        0xc2..=0xdf => 1,
+        0xe0..=0xef => 2,
+        0xf0..=0xf4 => 3,
+        _ => 0,
+    }
+}
+
+impl<'a> FixedCharacters<'a> {
+    pub(super) const fn new(frame: &'a [u8], quote: Option<u8>) -> Self {
+        Self { frame, quote, base: 0, reached: 0, known: Character::FIRST, last: area(0, 0) }
+    }
+
+    fn byte_of(&mut self, character: usize) -> usize {
+        self.known = self.known.find(self.frame, character);
+        self.known.at
+    }
+}
+
+impl<'a> Fields<'a> for FixedCharacters<'a> {
+    fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
+    fn next(&mut self, column: &PlanColumn) -> Result<Field<'a>, Reason> {
+        let from = self.base + column.place.at;
+        let to = from + column.place.width;
+        self.reached = self.reached.max(to);
+        let (from, to) = (self.byte_of(from), self.byte_of(to));
+        self.last = area(from, to);
+        Ok(placed(&self.frame[from..to], self.quote))
+    }
+
+    fn last_area(&self) -> Area {
+        self.last
+    }
+
+    fn enter_group(&mut self, groups: &PlanGroups, number: usize) -> bool {
+        self.base = groups.at + number * groups.width;
+        groups.width > 0 && self.byte_of(self.base) < trim_end(self.frame).len()
+    }
+
+    fn is_cut_off(&self) -> bool {
+        false
+    }
+
+    fn field_is_whole(&self, column: &PlanColumn) -> bool {
+        let end = column.place.at + column.place.width;
+        self.known.find(self.frame, end).number == end
+    }
+
+    fn has_more(&self) -> bool {
+        let from = self.known.find(self.frame, self.reached).at;
+        !trim(&self.frame[from..]).is_empty()
     }
 }

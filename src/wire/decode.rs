@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::time::Timestamp;
 
 use super::column::{Column, GroupPart};
-use super::cursor::{Area, BlankSeparated, Fields, FixedWidth, Separated, area};
+use super::cursor::{Area, BlankSeparated, Fields, FixedCharacters, FixedWidth, Separated, area};
 use super::fields::{self, Field};
 use super::layout::{ExtraFields, FieldStyle, Repeat};
 use super::moment::WrittenTime;
@@ -71,7 +71,12 @@ impl Decoder {
                 self.read(plan, Separated::new(frame, separator, plan.quote), received_at)?
             }
             FieldStyle::Whitespace => self.read(plan, BlankSeparated::new(frame, plan.quote), received_at)?,
-            FieldStyle::FixedWidth => self.read(plan, FixedWidth::new(frame, plan.quote), received_at)?,
+            FieldStyle::FixedCharacters if !frame.is_ascii() => {
+                self.read(plan, FixedCharacters::new(frame, plan.quote), received_at)?
+            }
+            FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
+                self.read(plan, FixedWidth::new(frame, plan.quote), received_at)?
+            }
         };
         let login_id = values.login_id.ok_or(Reason::Missing(Column::LoginId))?;
         let login_id = login_text(&mut self.login_id, plan, login_id)?;
@@ -112,7 +117,12 @@ impl Decoder {
         let (login_id, acd) = match plan.style {
             FieldStyle::Separator(separator) => identity(plan, Separated::new(frame, separator, plan.quote), whole)?,
             FieldStyle::Whitespace => identity(plan, BlankSeparated::new(frame, plan.quote), whole)?,
-            FieldStyle::FixedWidth => identity(plan, FixedWidth::new(frame, plan.quote), whole)?,
+            FieldStyle::FixedCharacters if !frame.is_ascii() => {
+                identity(plan, FixedCharacters::new(frame, plan.quote), whole)?
+            }
+            FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
+                identity(plan, FixedWidth::new(frame, plan.quote), whole)?
+            }
         };
         let login_id = login_text(&mut self.login_id, plan, login_id).ok()?;
         Some(Identity { login_id, acd })

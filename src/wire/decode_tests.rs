@@ -16,7 +16,7 @@ fn layout(fields: FieldStyle, columns: &str) -> LayoutSpec {
         fields,
         columns: columns.split(' ').map(column).collect(),
         skills: None,
-        quote: (fields != FieldStyle::FixedWidth).then_some(b'\''),
+        quote: (!fields.is_fixed()).then_some(b'\''),
         ..builtin::get("cisco-icm-20").unwrap()
     }
 }
@@ -95,6 +95,42 @@ fn a_character_that_its_place_cuts_belongs_to_nobody() {
     assert_eq!(identified(&layout, "1\u{fc}20".as_bytes()), None);
     let latin = LayoutSpec { encoding: Encoding::Iso8859_1, ..layout };
     assert_eq!(identified(&latin, b"1\xFC 20"), Some(("1ü".to_owned(), None)));
+}
+
+#[test]
+fn places_in_characters_do_not_shift() {
+    let layout = LayoutSpec {
+        extra_fields: ExtraFields::Error,
+        ..layout(FieldStyle::FixedCharacters, "name@0+8 login_id@8+4 state@12+2")
+    };
+    let read = |layout: &LayoutSpec, frame: &[u8]| {
+        let plan = Plan::compile(layout, "UTC").unwrap();
+        let mut decoder = Decoder::default();
+        let decoded = decoder.decode(&plan, frame, Timestamp::from_millis(0)).map(|decoded| decoded.record);
+        decoded.map(|record| (record.name.unwrap().text().into_owned(), record.login_id.to_owned(), record.mode))
+    };
+    let expected = |name: &str| Ok((name.to_owned(), "4711".to_owned(), Mode::Avail));
+    for name in ["Muller", "Müller", "Öztürk-ß", "日本", "𝒙", "e\u{301}"] {
+        let padding = " ".repeat(8 - name.chars().count());
+        let frame = format!("{name}{padding}471120");
+        assert_eq!(read(&layout, frame.as_bytes()), expected(name), "{name}");
+        assert_eq!(read(&layout, format!("{frame} \t").as_bytes()), expected(name), "blanks at the end");
+        assert_eq!(read(&layout, format!("{frame} ü").as_bytes()), Err(Reason::TooManyFields));
+        // Whom half a record is about does not depend on what is missing.
+        let who = (0..=frame.len()).map(|length| identified(&layout, &frame.as_bytes()[..length]));
+        let first = frame.find("4711").unwrap() + 4;
+        assert!(who.enumerate().all(|(length, who)| who.is_some() == (length >= first)), "{name}");
+        // In bytes it shifts with each of them.
+        let bytes = LayoutSpec { fields: FieldStyle::FixedWidth, ..layout.clone() };
+        assert_eq!(read(&bytes, frame.as_bytes()) == expected(name), name.is_ascii(), "{name}");
+    }
+    // Where a character is a byte, both are the same; and what is no character at all is one.
+    let latin = LayoutSpec { encoding: Encoding::Iso8859_1, ..layout.clone() };
+    assert_eq!(read(&latin, b"M\xFCller  471120"), expected("Müller"));
+    assert_eq!(identified(&layout, b"M\xFCller  471120").map(|(login_id, _)| login_id).as_deref(), Some("4711"));
+    let of_length = LayoutSpec { framing: Framing::Length(14), ..layout.clone() };
+    assert!(Plan::compile(&of_length, "UTC").is_err());
+    assert!(Plan::compile(&LayoutSpec { encoding: Encoding::Iso8859_1, ..of_length }, "UTC").is_ok());
 }
 
 #[test]

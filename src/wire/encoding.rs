@@ -43,6 +43,23 @@ impl Encoding {
         ("windows-1252", Self::Windows1252),
     ];
 
+    /// Returns the encoding that configuration calls so.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, encoding)| encoding)
+    }
+
+    /// Returns the name that configuration has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ascii => "ascii",
+            Self::Utf8 => "utf-8",
+            Self::Iso8859_1 => "iso-8859-1",
+            Self::Iso8859_9 => "iso-8859-9",
+            Self::Iso8859_15 => "iso-8859-15",
+            Self::Windows1252 => "windows-1252",
+        }
+    }
+
     /// Whether all of `bytes` can be decoded.
     pub fn validate(self, bytes: &[u8]) -> bool {
         if bytes.is_ascii() {
@@ -133,6 +150,14 @@ mod tests {
             assert_eq!(encoding.decode(bytes), text, "{encoding:?}");
             assert_eq!(encoding.encode(text).as_deref(), Ok(bytes), "{encoding:?}");
         }
+    }
+
+    #[test]
+    fn each_encoding_has_its_name() {
+        for (name, encoding) in Encoding::NAMES {
+            assert_eq!((encoding.name(), Encoding::by_name(name)), (name, Some(encoding)));
+        }
+        assert_eq!(Encoding::by_name("latin-1"), None);
     }
 
     #[test]

@@ -79,6 +79,15 @@ pub enum FieldStyle {
     Whitespace,
     /// Every column has its place, in bytes.
     FixedWidth,
+    /// Every column has its place, in characters (Unicode code points).
+    FixedCharacters,
+}
+
+impl FieldStyle {
+    /// Whether every column has its place.
+    pub const fn is_fixed(self) -> bool {
+        matches!(self, Self::FixedWidth | Self::FixedCharacters)
+    }
 }
 
 /// One column.
@@ -88,7 +97,7 @@ pub struct ColumnSpec {
     pub column: Column,
     /// Spellings of null, besides those of the layout.
     pub null: Vec<String>,
-    /// Place and width in bytes; with [`FieldStyle::FixedWidth`] only, and then always.
+    /// Place and width; with [`FieldStyle::FixedWidth`] or [`FieldStyle::FixedCharacters`] only, and then always.
     pub place: Option<FieldPlace>,
     /// Format of a time (`%d.%m.%Y %H:%M:%S`), local unless it has an offset, perhaps without a date; without it the column
     /// is UNIX seconds or milliseconds.
@@ -102,12 +111,12 @@ impl ColumnSpec {
     }
 }
 
-/// Where a field of fixed width is, in bytes.
+/// Where a field of fixed width is, in bytes or in characters as the layout's [`FieldStyle`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldPlace {
-    /// The position of its first byte, from 0.
+    /// The position of its first one, from 0.
     pub at: usize,
-    /// Number of bytes.
+    /// How many there are.
     pub width: usize,
 }
 
@@ -115,13 +124,13 @@ pub struct FieldPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkillGroups {
     /// Skill, Level or Ignored, in the order of a group; exactly one Skill. With fixed width each has its place
-    /// relative to the group's first byte.
+    /// relative to the beginning of the group.
     pub columns: Vec<ColumnSpec>,
     /// How many groups there are.
     pub repeat: Repeat,
     /// Spelling of the skill in an empty group, which is skipped.
     pub empty: Option<String>,
-    /// With fixed width: byte at which the first group begins.
+    /// With fixed width: where the first group begins.
     pub at: Option<usize>,
 }
 

@@ -16,7 +16,7 @@ use std::ops::Range;
 use crate::time::Timestamp;
 
 use super::column::{Column, Privacy};
-use super::cursor::{BlankSeparated, Fields, FixedWidth, Separated};
+use super::cursor::{BlankSeparated, Fields, FixedCharacters, FixedWidth, Separated};
 use super::decode::{Decoder, Identity};
 use super::encoding::Encoding;
 use super::fields::{Field, is_blank};
@@ -83,7 +83,7 @@ impl Masker {
             masked[place.range.clone()].copy_from_slice(&frame[place.range.clone()]);
         }
         for place in places.iter().filter(|place| !stays(plan, frame, place)) {
-            put_pseudonym(&mut masked, frame, place, replace);
+            put_pseudonym(plan, &mut masked, frame, place, replace);
         }
         let login = login_of(plan, frame, &masked, &places, replace);
         let is_as_it_was = is_framed(plan, &masked)
@@ -111,7 +111,7 @@ impl Masker {
             }
         }
         for place in places.iter().filter(|place| identity.is_some() && place.column.column == Column::LoginId) {
-            put_pseudonym(&mut masked, frame, place, replace);
+            put_pseudonym(plan, &mut masked, frame, place, replace);
         }
         let login = login_of(plan, frame, &masked, &places, replace);
         let expected = identity.map(|acd| (login, acd));
@@ -156,23 +156,48 @@ pub fn anything(plan: &Plan, length: usize) -> Vec<u8> {
     if is_framed(plan, &filled) { filled } else { vec![b'0'; length] }
 }
 
-fn put_pseudonym(masked: &mut [u8], frame: &[u8], place: &Place<'_>, replace: &mut impl Replace) {
-    if let Some(pseudonym) = pseudonym(place, &frame[place.range.clone()], replace) {
+fn put_pseudonym(plan: &Plan, masked: &mut [u8], frame: &[u8], place: &Place<'_>, replace: &mut impl Replace) {
+    if let Some(pseudonym) = pseudonym(plan, place, &frame[place.range.clone()], replace) {
         masked[place.range.clone()].copy_from_slice(&pseudonym);
     }
 }
 
 /// Returns what `bytes` become in that place; `None` where there is nobody, or the column is about nobody.
-fn pseudonym(place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Option<Vec<u8>> {
+fn pseudonym(plan: &Plan, place: &Place<'_>, bytes: &[u8], replace: &mut impl Replace) -> Option<Vec<u8>> {
     if place.is_nothing || bytes.is_empty() {
         return None;
     }
     let column = place.column.column;
-    match column.properties().privacy {
-        Privacy::Id => Some(replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate))),
+    let mut pseudonym = match column.properties().privacy {
+        Privacy::Id => replace.same_shape(column, bytes, &|candidate| !place.column.null.has(candidate)),
         // A code that the table does not have: two of them must not become one.
-        Privacy::Name | Privacy::Place | Privacy::StateCode => Some(replace.letters(column, bytes)),
-        Privacy::Nobody | Privacy::Unknown => None,
+        Privacy::Name | Privacy::Place | Privacy::StateCode => replace.letters(column, bytes),
+        Privacy::Nobody | Privacy::Unknown => return None,
+    };
+    keep_characters(plan, bytes, &mut pseudonym);
+    Some(pseudonym)
+}
+
+/// Where places are in characters, there must be as many as there were: one of several bytes becomes another of as many.
+fn keep_characters(plan: &Plan, before: &[u8], masked: &mut [u8]) {
+    if plan.style != FieldStyle::FixedCharacters {
+        return;
+    }
+    let mut at = 0;
+    for chunk in before.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let other = match character.len_utf8() {
+                2 => "ø",
+                3 => "々",
+                4 => "𝒙",
+                _ => "",
+            };
+            if let Some(masked) = masked.get_mut(at..at + other.len()) {
+                masked.copy_from_slice(other.as_bytes());
+            }
+            at += character.len_utf8();
+        }
+        at += chunk.invalid().len();
     }
 }
 
@@ -189,7 +214,7 @@ fn login_of(
     let has_doubled =
         |bytes: &[u8]| plan.quote.is_some_and(|quote| bytes.windows(2).any(|pair| pair == [quote, quote]));
     let [before, after] = [frame, masked].map(|bytes| &bytes[place.range.clone()]);
-    if has_doubled(before) || has_doubled(after) || pseudonym(place, before, replace).as_deref() != Some(after) {
+    if has_doubled(before) || has_doubled(after) || pseudonym(plan, place, before, replace).as_deref() != Some(after) {
         return None;
     }
     Some(plan.encoding.decode(after).into_owned())
@@ -218,7 +243,8 @@ fn places<'a>(plan: &'a Plan, frame: &[u8]) -> Vec<Place<'a>> {
     match plan.style {
         FieldStyle::Separator(separator) => walk(plan, Separated::new(frame, separator, plan.quote)),
         FieldStyle::Whitespace => walk(plan, BlankSeparated::new(frame, plan.quote)),
-        FieldStyle::FixedWidth => walk(plan, FixedWidth::new(frame, plan.quote)),
+        FieldStyle::FixedCharacters if !frame.is_ascii() => walk(plan, FixedCharacters::new(frame, plan.quote)),
+        FieldStyle::FixedWidth | FieldStyle::FixedCharacters => walk(plan, FixedWidth::new(frame, plan.quote)),
     }
 }
 
@@ -266,7 +292,10 @@ fn walk<'a, 'f>(plan: &'a Plan, mut fields: impl Fields<'f>) -> Vec<Place<'a>> {
 
 /// Makes every digit a 0 and every letter an x; what separates fields stays.
 fn filler(plan: &Plan, frame: &[u8]) -> Vec<u8> {
-    frame.iter().map(|byte| if parts_fields(plan, *byte) { *byte } else { fill(*byte) }).collect()
+    let mut filled: Vec<u8> =
+        frame.iter().map(|byte| if parts_fields(plan, *byte) { *byte } else { fill(*byte) }).collect();
+    keep_characters(plan, frame, &mut filled);
+    filled
 }
 
 fn parts_fields(plan: &Plan, byte: u8) -> bool {
@@ -286,7 +315,10 @@ const fn fill(byte: u8) -> u8 {
 fn undecodable(plan: &Plan, frame: &[u8]) -> Vec<u8> {
     let wrong = if plan.encoding == Encoding::Windows1252 { 0x81 } else { 0xff };
     let filled = filler(plan, frame);
-    frame.iter().zip(filled).map(|(byte, filled)| if byte.is_ascii() { filled } else { wrong }).collect()
+    let mut filled: Vec<u8> =
+        frame.iter().zip(filled).map(|(byte, filled)| if byte.is_ascii() { filled } else { wrong }).collect();
+    keep_characters(plan, frame, &mut filled);
+    filled
 }
 
 /// Returns filler, except for the bytes without which the line would be of another kind: what the layout's own pattern

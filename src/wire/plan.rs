@@ -47,6 +47,9 @@ pub enum PlanError {
     /// An empty terminator or a record of no length.
     #[error("a record needs an end or a length")]
     NoEnd,
+    /// Records of one length in bytes, and columns at places in characters of which some take several.
+    #[error("a record's length counts bytes, its places characters: in this encoding that may differ")]
+    LengthOfCharacters,
     /// An IANA zone that the bundled database does not have.
     #[error("unknown time zone {0:?}")]
     TimeZone(String),
@@ -98,7 +101,7 @@ pub(super) struct PlanGroups {
     pub(super) columns: Vec<PlanColumn>,
     pub(super) repeat: Repeat,
     pub(super) empty: Option<Box<[u8]>>,
-    /// Fixed width only: first byte of the first group, and bytes per group.
+    /// Fixed width only: where the first group begins, and how wide a group is.
     pub(super) at: usize,
     pub(super) width: usize,
 }
@@ -141,6 +144,12 @@ impl Plan {
         if matches!(&spec.framing, Framing::Length(0)) || spec.framing == Framing::Terminator(Vec::new()) {
             return Err(PlanError::NoEnd);
         }
+        if spec.fields == FieldStyle::FixedCharacters
+            && spec.encoding == Encoding::Utf8
+            && matches!(&spec.framing, Framing::Length(_))
+        {
+            return Err(PlanError::LengthOfCharacters);
+        }
         let compiler = Compiler { spec };
         let columns = spec.columns.iter().map(|column| compiler.column(column)).collect::<Result<Vec<_>, _>>()?;
         let position = |wanted| columns.iter().position(|column| column.column == wanted);
@@ -167,9 +176,9 @@ impl Plan {
         let groups = spec.skills.as_ref().map(|groups| compiler.groups(groups, end_of_columns)).transpose()?;
         Ok(Arc::new(Self {
             encoding: spec.encoding,
-            style: spec.fields,
+            style: style(spec),
             quote: spec.quote,
-            shares_volatile_bytes: spec.fields == FieldStyle::FixedWidth
+            shares_volatile_bytes: spec.fields.is_fixed()
                 && volatile.iter().any(|(index, _)| shares_bytes(*index, &columns, groups.as_ref())),
             groups,
             states: spec.states.clone(),
@@ -218,6 +227,14 @@ impl Plan {
     }
 }
 
+/// In all encodings but UTF-8 a character is a byte.
+fn style(spec: &LayoutSpec) -> FieldStyle {
+    match spec.fields {
+        FieldStyle::FixedCharacters if spec.encoding != Encoding::Utf8 => FieldStyle::FixedWidth,
+        style => style,
+    }
+}
+
 fn ends(spec: &LayoutSpec) -> Ends {
     let ends = Ends::new(spec.framing.clone(), spec.max_record);
     let has_meaning = spec.fields == FieldStyle::Separator(FORM_FEED) || spec.quote == Some(FORM_FEED);
@@ -240,7 +257,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn column(&self, column: &ColumnSpec) -> Result<PlanColumn, PlanError> {
-        let is_fixed = self.spec.fields == FieldStyle::FixedWidth;
+        let is_fixed = self.spec.fields.is_fixed();
         if column.place.is_some() != is_fixed {
             return Err(PlanError::Place(column.column));
         }

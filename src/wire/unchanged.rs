@@ -72,6 +72,14 @@ impl LastRecord {
                 FieldStyle::Separator(separator) => rest.iter().position(|byte| *byte == separator),
                 FieldStyle::Whitespace => rest.iter().position(|byte| fields::is_blank(*byte)),
                 FieldStyle::FixedWidth => Some((kept - area.from as usize).min(rest.len())),
+                FieldStyle::FixedCharacters => {
+                    // As many bytes are as many characters only where both are ASCII; the value is looked at below.
+                    let before = self.bytes.get(area.from as usize..kept)?;
+                    if !before.is_ascii() {
+                        return None;
+                    }
+                    Some(before.len().min(rest.len()))
+                }
             };
             let (bytes, after) = rest.split_at(length.unwrap_or(rest.len()));
             rest = after;

@@ -46,6 +46,35 @@ fn who_shares_bytes_with_the_clock_is_decoded() {
     }
 }
 
+/// A null of two bytes and one character is as wide as one digit: what has as many bytes is wider.
+#[test]
+fn bytes_are_no_characters() {
+    let column = |column, at, width| ColumnSpec {
+        null: vec!["ä".to_owned()],
+        place: Some(FieldPlace { at, width }),
+        ..ColumnSpec::plain(column)
+    };
+    let layout = LayoutSpec {
+        fields: FieldStyle::FixedCharacters,
+        columns: vec![column(Column::LoginId, 0, 4), column(Column::Duration, 4, 1), column(Column::State, 5, 2)],
+        skills: None,
+        extra_fields: ExtraFields::Ignore,
+        ..builtin::get("cisco-icm-20").unwrap()
+    };
+    let plan = Plan::compile(&layout, "UTC").unwrap();
+    let mut decoder = Decoder::default();
+    let mut last = LastRecord::default();
+    let mut same = |remembered: &str, frame: &str| {
+        last.remember(remembered.as_bytes(), &decoder.decode(&plan, remembered.as_bytes(), AT).unwrap());
+        last.times_if_same(&plan, frame.as_bytes(), AT).map(|times| times.duration.map(|duration| duration.as_secs()))
+    };
+    // 20 in the one is 12 in the other.
+    assert_eq!(same("4711ä20", "47111220"), None);
+    assert_eq!(same("4711520", "4711620"), Some(Some(6)));
+    assert_eq!(same("4711520", "4711ä20"), None);
+    assert_eq!(same("ü711520", "ü711620"), Some(Some(6)), "before the clock anything may be");
+}
+
 #[test]
 fn a_quoted_duration_is_not_read_with_its_quotes() {
     // A digit for a quote: odd, but allowed.
@@ -89,9 +118,10 @@ fn one_of<T: Copy>(random: &mut ChaCha8Rng, all: &[T]) -> T {
 
 fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
     let separators = [b'|', b',', b'\t', b' '].map(FieldStyle::Separator);
-    let fields = match random.random_range(0..3) {
+    let fields = match random.random_range(0..4) {
         0 => FieldStyle::Whitespace,
         1 => FieldStyle::FixedWidth,
+        2 => FieldStyle::FixedCharacters,
         _ => one_of(random, &separators),
     };
     let others =
@@ -111,7 +141,7 @@ fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
         Some("%s"),
         Some("%T%z"),
     ];
-    let nulls: [&[&str]; 4] = [&["", "N/A"], &["0"], &["", ":45", "0"], &[]];
+    let nulls: [&[&str]; 5] = [&["", "N/A"], &["0"], &["", ":45", "0"], &[], &["", "ä"]];
     let mut reached = 0;
     let columns = columns.into_iter().map(|column| {
         let at = if random.random_bool(0.1) { random.random_range(0..=reached) } else { reached };
@@ -120,16 +150,22 @@ fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
         let is_time = matches!(column, Column::Timestamp | Column::StateStart);
         ColumnSpec {
             null: one_of(random, &nulls).iter().map(|null| (*null).to_owned()).collect(),
-            place: (fields == FieldStyle::FixedWidth).then_some(place),
+            place: fields.is_fixed().then_some(place),
             format: one_of(random, &formats).filter(|_| is_time).map(str::to_owned),
             ..ColumnSpec::plain(column)
         }
     });
+    let columns: Vec<ColumnSpec> = columns.collect();
+    let nulls_are_ascii = columns.iter().flat_map(|column| &column.null).all(|null| null.is_ascii());
     LayoutSpec {
-        columns: columns.collect(),
+        columns,
         fields,
-        encoding: one_of(random, &[Encoding::Utf8, Encoding::Iso8859_1, Encoding::Ascii]),
-        quote: one_of(random, &[None, Some(b'"'), Some(b'0')]).filter(|_| fields != FieldStyle::FixedWidth),
+        encoding: if nulls_are_ascii {
+            one_of(random, &[Encoding::Utf8, Encoding::Iso8859_1, Encoding::Ascii])
+        } else {
+            Encoding::Utf8
+        },
+        quote: one_of(random, &[None, Some(b'"'), Some(b'0')]).filter(|_| !fields.is_fixed()),
         skills: None,
         states: StateTable::cms_names(),
         null: vec![String::new()],
@@ -141,7 +177,11 @@ fn some_layout(random: &mut ChaCha8Rng) -> LayoutSpec {
 /// Returns a value of the column as of about that time.
 fn some_value(random: &mut ChaCha8Rng, column: &ColumnSpec, zone: &TimeZone, at: Timestamp) -> Vec<u8> {
     if random.random_bool(0.03) {
-        return one_of(random, &[&b""[..], b"N/A", b"0", b"\xfc", b"\0", b"\"1\"", b"x\"", b"99:99", b"  "]).to_vec();
+        return one_of(
+            random,
+            &[&b""[..], b"N/A", b"0", b"\xfc", b"\0", b"\"1\"", b"x\"", b"99:99", b"  ", b"\xc3\xa4"],
+        )
+        .to_vec();
     }
     let text = match column.column {
         Column::LoginId => one_of(random, &["4711", "0471"]).to_owned(),

@@ -8,4 +8,6 @@ mod captures;
 mod commands;
 mod decode;
 mod demo;
+mod exports;
+mod first_look;
 mod inspect;

@@ -306,7 +306,7 @@ fn play_offline(id: &str, settings: &SimulatedFeedSettings, standstill: u32) -> 
             let (connection, happening) = match action {
                 Action::Send { connection, bytes, .. } => {
                     if open.insert(connection) {
-                        let happening = Happening::Open { peer: format!("10.0.0.{connection}:40000") };
+                        let happening = Happening::Open { peer: format!("10.0.0.{connection}:40000"), encoding: None };
                         replay.play(&CaptureEntry { at, connection: connection.into(), happening }, &mut findings);
                     }
                     (connection, Happening::Data(bytes))

@@ -281,9 +281,16 @@ fn where_a_connection_came_from_is_left_out() {
     let config = player::load_config();
     let plan = Plan::compile(&config.integrations[0].realtime.as_ref().unwrap().layout, "UTC").unwrap();
     let at = Timestamp::parse_rfc3339("2026-01-05T08:00:00Z").unwrap();
-    let open = CaptureEntry { at, connection: 0, happening: Happening::Open { peer: "10.1.2.3:40000".to_owned() } };
+    let open = CaptureEntry {
+        at,
+        connection: 0,
+        happening: Happening::Open { peer: "10.1.2.3:40000".to_owned(), encoding: None },
+    };
     let (others, _) = pseudonymised(&plan, &[open]);
-    assert_eq!(others, [CaptureEntry { at, connection: 0, happening: Happening::Open { peer: String::new() } }]);
+    assert_eq!(
+        others,
+        [CaptureEntry { at, connection: 0, happening: Happening::Open { peer: String::new(), encoding: None } }]
+    );
 }
 
 #[test]

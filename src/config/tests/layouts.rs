@@ -133,6 +133,22 @@ fn parts_that_do_not_fit() {
         (fixed("separator = \"|\""), &["separator: columns have at and width as well"]),
         (fixed("quote = \"'\""), &["quote: has no meaning where columns have at and width"]),
         (fixed("record_length = 13"), &[]),
+        (fixed("width_in = \"characters\""), &[]),
+        (fixed("width_in = \"bytes\"\nrecord_length = 13"), &[]),
+        (fixed("width_in = \"character\""), &["hint: did you mean \"characters\"?", "width_in: expected"]),
+        (
+            fixed("width_in = \"characters\"\nrecord_length = 13"),
+            &[
+                "width_in: record_length counts bytes, and in utf-8 a character may take several",
+                "hint: records of so many",
+            ],
+        ),
+        (fixed("width_in = \"characters\"\nrecord_length = 13\nencoding = \"iso-8859-1\""), &[]),
+        (
+            fixed("width_in = \"characters\"\nmax_record = 12"),
+            &["column \"state\" ends at character 13, beyond max_record, 12 bytes"],
+        ),
+        (separated("width_in = \"characters\""), &["width_in: no column has at and width"]),
         (fixed("record_length = 12"), &["column \"state\" ends at byte 13, beyond record_length, 12 bytes"]),
         (fixed("max_record = 12"), &["column \"state\" ends at byte 13, beyond max_record, 12 bytes"]),
         (
@@ -299,4 +315,9 @@ fn a_layout_as_it_is_written() {
     assert_eq!((fixed.fields, fixed.framing), (FieldStyle::FixedWidth, Framing::Length(64)));
     assert_eq!(fixed.columns[1].place, Some(FieldPlace { at: 8, width: 6 }));
     assert_eq!(fixed.skills.unwrap().at, Some(14));
+    let characters = spec(
+        "width_in = \"characters\"\nstates = \"rta-codes\"\n\
+         columns = [{ field = \"login_id\", at = 0, width = 10 }, { field = \"state\", at = 8, width = 6 }]",
+    );
+    assert_eq!(characters.fields, FieldStyle::FixedCharacters);
 }

@@ -117,7 +117,7 @@ impl Capture {
     /// What the step is in a capture; a restart is none.
     pub(crate) fn entry(&self, step: &Step) -> Option<CaptureEntry> {
         let happening = match &step.act {
-            Act::Open(peer) => Happening::Open { peer: peer.clone() },
+            Act::Open(peer) => Happening::Open { peer: peer.clone(), encoding: None },
             Act::Close | Act::Break => Happening::Close,
             Act::Send(pieces) => Happening::Data(pieces.iter().flat_map(|piece| self.bytes(piece)).collect()),
             Act::Bytes(bytes) => Happening::Data(bytes.clone()),
