@@ -54,12 +54,8 @@ fn kafka(handles: &Handles, reads_errors: bool) -> Value {
     let handles = handles.all();
     let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
     let pending: usize = handles.iter().map(PublishHandle::pending).sum();
-    let Some(health) = health else { return json!({ "state": WAITING, "pendingMessages": pending }) };
-    let state = match &health {
-        KafkaHealth { superseded_by: Some(_), .. } => SUPERSEDED,
-        KafkaHealth { connected: true, .. } => CONNECTED,
-        _ => WAITING,
-    };
+    let state = kafka_state(health.as_ref());
+    let Some(health) = health else { return json!({ "state": state, "pendingMessages": pending }) };
     let mut told = json!({
         "state": state,
         "connected": health.connected,
@@ -76,6 +72,15 @@ fn kafka(handles: &Handles, reads_errors: bool) -> Value {
         );
     }
     told
+}
+
+/// Returns the state of Kafka in the words for everybody.
+pub(super) const fn kafka_state(health: Option<&KafkaHealth>) -> &'static str {
+    match health {
+        Some(KafkaHealth { superseded_by: Some(_), .. }) => SUPERSEDED,
+        Some(KafkaHealth { connected: true, .. }) => CONNECTED,
+        _ => WAITING,
+    }
 }
 
 /// What everybody may know of Kafka; `docs/http.md` lists them.

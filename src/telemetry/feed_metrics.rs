@@ -13,6 +13,7 @@ use crate::wire::states::Mode;
 
 use super::metrics::Metrics;
 use super::names;
+use super::tally::{Tallied, Tallies};
 
 /// `rtalink_agents_in_aux`: for more than how long, by label.
 pub const IN_AUX_OVER: [(&str, Duration); 3] =
@@ -57,7 +58,8 @@ pub enum FeedCondition {
 }
 
 impl FeedCondition {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::NoSnapshot,
         Self::RepeatedRows,
         Self::UnreadableRecords,
@@ -65,7 +67,8 @@ impl FeedCondition {
         Self::ShortestRefreshTooLong,
     ];
 
-    const fn label(self) -> &'static str {
+    /// A label for metrics.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::NoSnapshot => "no_snapshot",
             Self::RepeatedRows => "repeated_rows",
@@ -158,6 +161,7 @@ pub struct FeedMetrics {
     events: [Counter; Cause::ALL.len()],
     /// Exported once the agents are known: 0 would say that nobody is there.
     agents: Arc<OnceLock<AgentGauges>>,
+    tallies: Arc<Tallies>,
 }
 
 /// Gauges about the agents of an integration.
@@ -220,6 +224,7 @@ impl FeedMetrics {
             statuses: StatusKind::NAMES.map(|kind| counter(names::FEED_STATUS, kind)),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Arc::default(),
+            tallies: Arc::default(),
             metrics: metrics.clone(),
             integration: Arc::clone(integration),
         }
@@ -234,6 +239,7 @@ impl FeedMetrics {
 
     /// Counts an invalid record.
     pub fn dead_letter(&self, reason: Reason) {
+        self.tallies.unreadable(reason.label());
         increment(&Reason::LABELS, &self.dead_letters, reason.label());
     }
 
@@ -271,6 +277,7 @@ impl FeedMetrics {
 
     /// Counts a message that Kafka will never accept.
     pub fn undeliverable(&self, reason: &str) {
+        self.tallies.unreadable(reason);
         self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);
     }
 
@@ -286,6 +293,7 @@ impl FeedMetrics {
 
     /// Counts a connection that was closed.
     pub fn refused(&self, reason: &str) {
+        self.tallies.refused(reason);
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
     }
 
@@ -294,6 +302,12 @@ impl FeedMetrics {
         #[allow(clippy::cast_precision_loss)] // seconds
         let seconds = at.map_or(f64::NAN, |at| (at.as_millis() / 1_000) as f64);
         self.tls_expiry.set(seconds);
+        self.tallies.certificate_expires(at);
+    }
+
+    /// Returns what was refused so far, and until when the port's certificate can be used.
+    pub fn tallied(&self) -> Tallied {
+        self.tallies.read()
     }
 
     /// Sets the skew of the feed's clock; exported once there is one.

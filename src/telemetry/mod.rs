@@ -8,4 +8,5 @@ pub mod names;
 mod panics;
 mod process;
 pub mod repeats;
+pub mod tally;
 pub mod targets;

@@ -229,6 +229,7 @@ fn pages(outputs: &mut Outputs, place: &str, address: SocketAddr) {
         "GET /health/ready",
         "GET /metrics",
         "GET /api/v1/integrations",
+        "GET /api/v1/status",
         "GET /api/v1/agents",
         "GET /api/v1/agents?login_id=1",
         "GET /api/v1/unmapped",

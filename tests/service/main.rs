@@ -16,6 +16,7 @@ mod logs;
 mod metrics_page;
 mod pseudonyms;
 mod reload;
+mod status;
 mod store;
 mod stunnel;
 mod tls;
