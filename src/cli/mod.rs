@@ -22,6 +22,7 @@ mod replay;
 mod run;
 mod simulate;
 mod status;
+mod status_bundle;
 mod status_screen;
 mod store;
 mod summary;

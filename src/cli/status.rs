@@ -1,6 +1,7 @@
 //! `rtalink status`: how a running service is doing, on one screen, and what to do next.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,7 @@ use crate::views::status::Status;
 
 use super::output::stdout;
 use super::remote::{Answer, Target};
-use super::status_screen;
+use super::{status_bundle, status_screen};
 
 /// How long an answer may take: the service gives itself so long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,7 +22,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// Exits 0 when that could be shown, whatever it is; with --check 1 where something has to be done now.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  rtalink status\n  rtalink status --json | jq .next.advice\n  rtalink status --check"
+    after_help = "Examples:\n  rtalink status\n  rtalink status --json | jq .next.advice\n  rtalink status --check\n  rtalink status --bundle rtalink.tar.gz"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -29,6 +30,10 @@ pub(super) struct Args {
     /// Prints the document of /api/v1/status instead.
     #[arg(long)]
     json: bool,
+    /// Writes an archive (.tar.gz) for somebody who is to help: status, health, metrics, configuration without secrets, the
+    /// last lines of the log, and what could not be read. Nobody is named in it.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    bundle: Option<PathBuf>,
     /// Exits 1 where something has to be done now, for scripts and schedulers.
     #[arg(long)]
     check: bool,
@@ -37,6 +42,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let body = fetched(&args.target, "/api/v1/status")?;
     let status: Status = serde_json::from_str(&body).context("the answer is no status of rtalink")?;
+    if let Some(file) = &args.bundle {
+        status_bundle::write(&args.target, file, status.clone())?;
+        return verdict(args, &status);
+    }
     let mut out = stdout();
     if args.json {
         let document: Value = serde_json::from_str(&body)?;
@@ -45,6 +54,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         write!(out, "{}", status_screen::screen(&status, shows_colours()))?;
     }
     out.flush()?;
+    verdict(args, &status)
+}
+
+/// The failure that `--check` asks for.
+fn verdict(args: &Args, status: &Status) -> anyhow::Result<()> {
     if args.check && status.next.urgency == Urgency::Now {
         bail!("{}: {}", status.next.state, status.next.advice);
     }

@@ -21,6 +21,7 @@ mod refusals;
 mod routes;
 mod status;
 mod stream;
+mod support;
 mod unmapped;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::access::{ADMIN, EVERYBODY, Needed, OPERATING, PLANNING};
 use super::audit::{self, Deed};
-use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, status, unmapped};
+use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, status, support, unmapped};
 
 /// What a request takes of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct HttpRoute {
 }
 
 /// All of them.
-pub(super) static ROUTES: [HttpRoute; 12] = [
+pub(super) static ROUTES: [HttpRoute; 14] = [
     HttpRoute {
         method: Method::GET,
         path: "/metrics",
@@ -67,6 +67,14 @@ pub(super) static ROUTES: [HttpRoute; 12] = [
         deed: audit::look_at_agent,
     },
     HttpRoute {
+        method: Method::GET,
+        path: "/api/v1/configuration",
+        handler: |method| on(method, support::configuration),
+        needs: Needed::Reading(OPERATING),
+        load: Load::Usual,
+        deed: audit::nothing,
+    },
+    HttpRoute {
         method: Method::POST,
         path: "/api/v1/forget",
         handler: |method| on(method, forget::forget),
@@ -97,6 +105,14 @@ pub(super) static ROUTES: [HttpRoute; 12] = [
         needs: Needed::Writing(OPERATING),
         load: Load::Usual,
         deed: audit::resume,
+    },
+    HttpRoute {
+        method: Method::GET,
+        path: "/api/v1/log",
+        handler: |method| on(method, support::log),
+        needs: Needed::Reading(OPERATING),
+        load: Load::Usual,
+        deed: audit::nothing,
     },
     HttpRoute {
         method: Method::GET,

@@ -177,8 +177,10 @@ impl Service {
         let publisher = Publisher::new(&config.kafka, mock_cluster, journal).map_err(|error| failed(&error))?;
         let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
+        let view = ServiceView::new(Timestamp::now(), config.store.journal_max_size);
+        view.set_configuration(config.redacted.clone());
         let context = Arc::new(ServiceContext {
-            view: ServiceView::new(Timestamp::now(), config.store.journal_max_size),
+            view,
             unseen: Metrics::new().map_err(|error| failed(&error))?,
             kafka: KafkaFigures::new(&metrics),
             journal: journal_observer,

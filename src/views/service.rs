@@ -1,4 +1,4 @@
-//! What is shown of the service as a whole: since when it runs, how its last reload went, the room on its disk, and what its
+//! What is shown of the service as a whole: since when it runs, its configuration, how its last reload went, the room on its disk, and what its
 //! start waits for.
 //!
 //! Written by those who find it out, read by requests; each is a small value under a lock that nobody holds for long.
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::config::redacted::Redacted;
 use crate::time::Timestamp;
 
 /// The facts; cheap to clone, all clones are the same.
@@ -18,6 +19,7 @@ pub struct ServiceView(Arc<Facts>);
 struct Facts {
     started_at: Timestamp,
     journal_max_size: u64,
+    configuration: Mutex<Arc<Redacted>>,
     /// When the last reload was refused; `None` where it was not.
     reload_refused_at: Mutex<Option<Timestamp>>,
     disk: Mutex<DiskView>,
@@ -51,6 +53,7 @@ impl ServiceView {
         Self(Arc::new(Facts {
             started_at,
             journal_max_size,
+            configuration: Mutex::default(),
             reload_refused_at: Mutex::default(),
             disk: Mutex::default(),
             starts: Mutex::default(),
@@ -65,6 +68,17 @@ impl ServiceView {
     /// Returns the bytes that an integration may have in the journal.
     pub fn journal_max_size(&self) -> u64 {
         self.0.journal_max_size
+    }
+
+    /// Sets the configuration that was read last. What the former ones withheld is withheld from now on too.
+    pub fn set_configuration(&self, configuration: Redacted) {
+        let mut held = self.0.configuration.lock();
+        *held = Arc::new(configuration.after(&held));
+    }
+
+    /// Returns the configuration that was read last, as it may be handed to others.
+    pub fn configuration(&self) -> Arc<Redacted> {
+        Arc::clone(&self.0.configuration.lock())
     }
 
     /// Sets whether the last reload was refused, which it was at `at`.

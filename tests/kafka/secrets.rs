@@ -234,6 +234,8 @@ fn pages(outputs: &mut Outputs, place: &str, address: SocketAddr) {
         "GET /api/v1/agents?login_id=1",
         "GET /api/v1/unmapped",
         "GET /api/v1/log-level",
+        "GET /api/v1/log",
+        "GET /api/v1/configuration",
         "GET /api/v1/nothing",
         "POST /api/v1/integrations/avaya-1/pause",
         "POST /api/v1/integrations/avaya-1/resume",
