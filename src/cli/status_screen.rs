@@ -10,7 +10,7 @@ use crate::views::status::{IntegrationStatus, Status};
 /// Characters of a line.
 const WIDTH: usize = 80;
 /// Findings beside the next one that are shown in words.
-const MOST_FINDINGS: usize = 3;
+const SHOWN_FINDINGS: usize = 3;
 /// Before what is said of an integration.
 const LABEL: usize = 12;
 
@@ -106,12 +106,12 @@ impl Screen {
             self.wrapped("", 5, &status.next.runbook);
         }
         let others = status.findings.len().saturating_sub(1);
-        for finding in status.findings.iter().skip(1).take(MOST_FINDINGS) {
+        for finding in status.findings.iter().skip(1).take(SHOWN_FINDINGS) {
             let label = self.coloured(finding.urgency, "then:");
             self.wrapped(&label, "then:".len(), &finding.advice);
         }
-        if others > MOST_FINDINGS {
-            let _ = writeln!(self.text, "      and {} more: --json has all of them", others - MOST_FINDINGS);
+        if others > SHOWN_FINDINGS {
+            let _ = writeln!(self.text, "      and {} more: --json has all of them", others - SHOWN_FINDINGS);
         }
     }
 
