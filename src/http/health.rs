@@ -43,6 +43,14 @@ pub(super) async fn ready(
         "agentTable": if is_recovered { "complete" } else { "being recovered" },
         "kafka": kafka(state.readiness.handles(), reads_errors),
     });
+    if let Some(awaited) = state.service.awaited() {
+        body["waitsSince"] = awaited.since.to_string().into();
+        // The store does not know the agents, and Kafka has not told them.
+        body["waitsFor"] = "Kafka".into();
+        if reads_errors {
+            body["kafka"]["waitingFor"] = awaited.reason.into();
+        }
+    }
     if reads_errors && let Some(said) = said {
         body["storeError"] = said.into();
     }

@@ -438,7 +438,7 @@ fn reasons(one: &IntegrationStatus) -> String {
 
 /// The end of a sentence: without its own full stop, and no longer than fits.
 fn one_line(text: &str) -> String {
-    const LONGEST: usize = 160;
+    const LONGEST: usize = 300;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches('.');
     if line.chars().count() <= LONGEST {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -52,6 +52,11 @@ fn status(http: SocketAddr, arguments: &[&str]) -> (i32, String, String) {
     let output = command.args(["status", "--http", &http.to_string()]).args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The document, once what is next to do is this.
@@ -161,8 +166,7 @@ fn what_operators_do_and_what_is_refused_is_told() {
 
 #[test]
 fn where_nothing_answers_the_message_says_what_to_try() {
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_port();
     let (code, screen, said) = status(free, &[]);
     assert_eq!((code, screen.as_str()), (1, ""));
     let expected =
@@ -171,4 +175,58 @@ fn where_nothing_answers_the_message_says_what_to_try() {
     assert_eq!(said.lines().count(), 1, "{said}");
     let wrong = rtalink().args(["status", "--bogus"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn a_first_start_without_kafka_says_at_once_what_it_waits_for() {
+    for delivery in ["at-least-once", "exactly-once"] {
+        let folder = folder(&[("users.csv", USERS)]);
+        // The port is in no line before the service has started.
+        let http = free_port();
+        let toml = config("127.0.0.1:1", "")
+            .replace("partitions = 1", &format!("partitions = 1\ndelivery = \"{delivery}\""))
+            .replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{http}\""));
+        fs::write(folder.path().join("rtalink.toml"), toml).unwrap();
+        let mut command = rtalink();
+        command.args(["run", "--config"]).arg(folder.path().join("rtalink.toml"));
+        let process = Process::spawn(command);
+        process.line("reading them from Kafka");
+        let told = until("the reason", || {
+            let health = get(http, "/health/ready");
+            assert_eq!((health.status, &health.json()["waitsFor"]), (503, &json!("Kafka")), "{}", health.body);
+            let reason = health.json()["kafka"]["waitingFor"].as_str().unwrap().to_owned();
+            Some(reason).filter(|reason| reason.contains("Connection refused"))
+        });
+        let log = process.line("CMS cannot dial in");
+        assert!(log.contains(" WARN ") && log.contains("Connection refused"), "{log}");
+        assert!(!log.contains("waited_s=10"), "{log}");
+        let errors = || -> f64 {
+            let series = support::http::series(&get(http, "/metrics").body);
+            series
+                .iter()
+                .filter(|(name, _)| name.starts_with("rtalink_kafka_errors_total"))
+                .map(|(_, value)| value)
+                .sum()
+        };
+        assert!(errors() > 0.0, "{told}");
+
+        let output = rtalink().args(["health", "--http", &http.to_string()]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("agent table: being recovered; ") && said.contains("; waits for Kafka ("), "{said}");
+        assert!(said.contains("Connection refused"), "{said}");
+        let next = until_next(http, "KAFKA_AWAITED");
+        assert!(next["next"]["advice"].as_str().unwrap().contains("Connection refused"), "{next:#}");
+        assert_eq!(next["integrations"][0]["started"], false);
+        // A stranger learns what it waits for, and not what Kafka says.
+        let mut stranger = TcpStream::connect(http).unwrap();
+        write!(stranger, "GET /health/ready HTTP/1.0\r\nHost: {http}\r\nX-Forwarded-For: 10.1.2.3\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stranger.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\"waitsFor\":\"Kafka\"") && !answer.contains("waitingFor"), "{answer}");
+        // A client that only asks has no figures for anybody, which come every five seconds.
+        until("some more attempts", || Some(()).filter(|()| errors() > 5.5));
+        assert_eq!(process.count("Client stats"), 0);
+        let (code, _, log) = process.terminate();
+        assert_eq!(code, Some(0), "{}", log.join("\n"));
+    }
 }
