@@ -55,13 +55,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// What is not as it has to be, in one line.
 fn missing(answer: &Value) -> String {
+    let kafka = answer.pointer("/kafka/waitingFor").and_then(Value::as_str);
+    let awaited = answer.get("waitsFor").and_then(Value::as_str).map(|awaited| {
+        let why = kafka.map(|why| format!(" ({why})")).unwrap_or_default();
+        format!("waits for {awaited}{why}")
+    });
     let parts = PARTS.iter().filter_map(|(field, name, good)| {
         let said = answer.get(field)?.as_str()?;
         let why = answer.get(format!("{field}Error")).and_then(Value::as_str);
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         (!good.contains(&said)).then(|| format!("{name}: {said}{why}"))
     });
-    parts.collect::<Vec<_>>().join("; ").replace('\n', " ")
+    parts.chain(awaited).collect::<Vec<_>>().join("; ").replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -81,6 +86,11 @@ mod tests {
                 json!({ "agentTable": "complete", "listeners": "bound", "store": "no", "storeError": "the disk is\nfull" }),
                 "store: no (the disk is full)",
             ),
+            (
+                json!({ "agentTable": "being recovered", "waitsFor": "Kafka", "kafka": { "waitingFor": "no\nbroker" } }),
+                "agent table: being recovered; waits for Kafka (no broker)",
+            ),
+            (json!({ "waitsFor": "Kafka", "kafka": {} }), "waits for Kafka"),
         ];
         for (answer, expected) in cases {
             assert_eq!(missing(&answer), expected);

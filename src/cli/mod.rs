@@ -27,6 +27,9 @@ mod remote;
 mod replay;
 mod run;
 mod simulate;
+mod status;
+mod status_bundle;
+mod status_screen;
 mod store;
 mod summary;
 mod tail;
@@ -61,6 +64,7 @@ enum Command {
     Simulate(simulate::Args),
     Tail(tail::Args),
     Health(health::Args),
+    Status(status::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Forget(forget::Args),
@@ -84,6 +88,7 @@ impl Cli {
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
             Command::Health(args) => health::run(&args),
+            Command::Status(args) => status::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Forget(args) => forget::run(&args),

@@ -29,6 +29,7 @@ mod layout_checks;
 pub mod log_level;
 pub mod mapping;
 mod reader;
+pub mod redacted;
 pub mod secret;
 mod service;
 mod tls;
@@ -51,6 +52,7 @@ use self::layout::NamedLayout;
 use self::model::{Config, LogConfig};
 use self::problem::Problems;
 use self::reader::{Slot, TableReader};
+use self::redacted::Redacted;
 
 pub use self::problem::{Origin, Problem, Severity};
 
@@ -173,7 +175,8 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut parsed = document::parse(text, &file);
     let problems = Problems::new(!parsed.errors.is_empty());
     environment::overlay(&mut parsed.root, environment, folder, &problems);
-    let (config, ports, properties) = read(&parsed.root, folder, &problems);
+    let (mut config, ports, properties) = read(&parsed.root, folder, &problems);
+    config.redacted = redacted::of(&parsed.root);
 
     let is_certain = |problem: &Problem| match &problem.origin {
         Origin::Place { line, .. } => {
@@ -212,6 +215,7 @@ fn read(root: &Node, folder: &Path, problems: &Problems) -> (Config, Vec<ListenA
         privacy,
         shutdown_grace: service::shutdown_grace(&root),
         integrations: integrations.into_iter().map(|written| written.integration).collect(),
+        redacted: Redacted::default(),
         layouts: layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect(),
     };
     (config, ports, properties)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::http_address::HttpAddress;
+use super::redacted::Redacted;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
@@ -37,6 +38,8 @@ pub struct Config {
     pub integrations: Vec<Integration>,
     /// `[layout.NAME]`, for lookups by name; integrations carry their own.
     pub layouts: BTreeMap<String, Arc<LayoutSpec>>,
+    /// What was written, as it may be handed to others.
+    pub redacted: Redacted,
 }
 
 /// `[kafka]`.

@@ -214,6 +214,11 @@ impl Session {
         self.speaking.as_ref().map(|connection| &connection.peer)
     }
 
+    /// When the connection that speaks was opened.
+    pub fn peer_since(&self) -> Option<Timestamp> {
+        self.speaking.as_ref().map(|connection| connection.opened_at)
+    }
+
     /// How many are open.
     pub fn connections(&self) -> usize {
         usize::from(self.speaking.is_some()) + self.waiting.len()

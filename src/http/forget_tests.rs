@@ -6,7 +6,9 @@ use crate::config;
 use crate::http::readiness::Readiness;
 use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::telemetry::metrics::Metrics;
+use crate::time::Timestamp;
 use crate::views::model::{self, IntegrationModel};
+use crate::views::service::ServiceView;
 
 use super::*;
 
@@ -21,6 +23,7 @@ fn state(commands: mpsc::Sender<Command>) -> State {
         |id: &str| IntegrationModel::new(id.into(), String::new(), FeedMetrics::new(&metrics, &id.into()));
     let (model, _, _) = model::start(INTEGRATIONS.map(integration).into()).unwrap();
     State {
+        service: ServiceView::new(Timestamp::now(), 0),
         model,
         readiness: Arc::new(Readiness::new(&config.store, &metrics, Handles::default())),
         metrics,

@@ -43,6 +43,14 @@ pub(super) async fn ready(
         "agentTable": if is_recovered { "complete" } else { "being recovered" },
         "kafka": kafka(state.readiness.handles(), reads_errors),
     });
+    if let Some(awaited) = state.service.awaited() {
+        body["waitsSince"] = awaited.since.to_string().into();
+        // The store does not know the agents, and Kafka has not told them.
+        body["waitsFor"] = "Kafka".into();
+        if reads_errors {
+            body["kafka"]["waitingFor"] = awaited.reason.into();
+        }
+    }
     if reads_errors && let Some(said) = said {
         body["storeError"] = said.into();
     }
@@ -54,12 +62,8 @@ fn kafka(handles: &Handles, reads_errors: bool) -> Value {
     let handles = handles.all();
     let health = handles.iter().map(PublishHandle::health).reduce(KafkaHealth::merge);
     let pending: usize = handles.iter().map(PublishHandle::pending).sum();
-    let Some(health) = health else { return json!({ "state": WAITING, "pendingMessages": pending }) };
-    let state = match &health {
-        KafkaHealth { superseded_by: Some(_), .. } => SUPERSEDED,
-        KafkaHealth { connected: true, .. } => CONNECTED,
-        _ => WAITING,
-    };
+    let state = kafka_state(health.as_ref());
+    let Some(health) = health else { return json!({ "state": state, "pendingMessages": pending }) };
     let mut told = json!({
         "state": state,
         "connected": health.connected,
@@ -76,6 +80,15 @@ fn kafka(handles: &Handles, reads_errors: bool) -> Value {
         );
     }
     told
+}
+
+/// Returns the state of Kafka in the words for everybody.
+pub(super) const fn kafka_state(health: Option<&KafkaHealth>) -> &'static str {
+    match health {
+        Some(KafkaHealth { superseded_by: Some(_), .. }) => SUPERSEDED,
+        Some(KafkaHealth { connected: true, .. }) => CONNECTED,
+        _ => WAITING,
+    }
 }
 
 /// What everybody may know of Kafka; `docs/http.md` lists them.

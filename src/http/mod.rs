@@ -19,7 +19,9 @@ mod publishing;
 pub mod readiness;
 mod refusals;
 mod routes;
+mod status;
 mod stream;
+mod support;
 mod unmapped;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::config::model::{Format, Http};
 use crate::integration::command::Commands;
 use crate::telemetry::metrics::Metrics;
 use crate::views::model::ReadModel;
+use crate::views::service::ServiceView;
 
 use self::guard::Guard;
 use self::limits::HttpLimits;
@@ -54,6 +57,8 @@ pub struct State {
     pub metrics: Metrics,
     /// Whether CMS can dial in, the state of the store, and the ways to Kafka.
     pub readiness: Arc<Readiness>,
+    /// What is known of the service as a whole.
+    pub service: ServiceView,
     /// Sends what a request asks for to the tasks that carry it out.
     pub commands: Commands,
     /// Who may do what; changes with a reload.

@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::access::{ADMIN, EVERYBODY, Needed, OPERATING, PLANNING};
 use super::audit::{self, Deed};
-use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, unmapped};
+use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, status, support, unmapped};
 
 /// What a request takes of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct HttpRoute {
 }
 
 /// All of them.
-pub(super) static ROUTES: [HttpRoute; 11] = [
+pub(super) static ROUTES: [HttpRoute; 14] = [
     HttpRoute {
         method: Method::GET,
         path: "/metrics",
@@ -65,6 +65,14 @@ pub(super) static ROUTES: [HttpRoute; 11] = [
         needs: Needed::Reading(PLANNING),
         load: Load::Table,
         deed: audit::look_at_agent,
+    },
+    HttpRoute {
+        method: Method::GET,
+        path: "/api/v1/configuration",
+        handler: |method| on(method, support::configuration),
+        needs: Needed::Reading(OPERATING),
+        load: Load::Usual,
+        deed: audit::nothing,
     },
     HttpRoute {
         method: Method::POST,
@@ -100,6 +108,14 @@ pub(super) static ROUTES: [HttpRoute; 11] = [
     },
     HttpRoute {
         method: Method::GET,
+        path: "/api/v1/log",
+        handler: |method| on(method, support::log),
+        needs: Needed::Reading(OPERATING),
+        load: Load::Usual,
+        deed: audit::nothing,
+    },
+    HttpRoute {
+        method: Method::GET,
         path: "/api/v1/log-level",
         handler: |method| on(method, log_level::get),
         needs: Needed::Reading(OPERATING),
@@ -113,6 +129,14 @@ pub(super) static ROUTES: [HttpRoute; 11] = [
         needs: Needed::Writing(OPERATING),
         load: Load::Usual,
         deed: audit::log_level,
+    },
+    HttpRoute {
+        method: Method::GET,
+        path: "/api/v1/status",
+        handler: |method| on(method, status::show),
+        needs: Needed::Reading(EVERYBODY),
+        load: Load::Usual,
+        deed: audit::nothing,
     },
     HttpRoute {
         method: Method::GET,

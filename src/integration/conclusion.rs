@@ -58,6 +58,7 @@ impl IntegrationWorker {
         if !events.is_empty() {
             self.reporting.update_model(Update::Events(events));
         }
+        self.reporting.note_journal(self.publishing.is_behind());
         self.reporting.report(&self.engine, has_findings, has_status);
     }
 

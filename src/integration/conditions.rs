@@ -25,13 +25,19 @@ impl Conditions {
         self.refresh.take(settings.thresholds.shortest_refresh_is_too_long_for(period))
     }
 
-    /// Sets the gauges.
-    pub(super) fn report(&self, tracker: &Tracker, metrics: &FeedMetrics) {
-        metrics.condition(FeedCondition::NoSnapshot, tracker.has_no_snapshot());
-        metrics.condition(FeedCondition::RepeatedRows, tracker.repeats_rows());
-        metrics.condition(FeedCondition::UnreadableRecords, tracker.is_garbled());
-        metrics.condition(FeedCondition::UnreadableStates, tracker.is_unreadable());
-        metrics.condition(FeedCondition::ShortestRefreshTooLong, self.refresh.is_too_long);
+    /// Sets the gauges; returns what lasts, in the order of [`FeedCondition::ALL`].
+    pub(super) fn report(&self, tracker: &Tracker, metrics: &FeedMetrics) -> [bool; FeedCondition::ALL.len()] {
+        FeedCondition::ALL.map(|condition| {
+            let lasts = match condition {
+                FeedCondition::NoSnapshot => tracker.has_no_snapshot(),
+                FeedCondition::RepeatedRows => tracker.repeats_rows(),
+                FeedCondition::UnreadableRecords => tracker.is_garbled(),
+                FeedCondition::UnreadableStates => tracker.is_unreadable(),
+                FeedCondition::ShortestRefreshTooLong => self.refresh.is_too_long,
+            };
+            metrics.condition(condition, lasts);
+            lasts
+        })
     }
 }
 

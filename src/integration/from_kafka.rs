@@ -21,12 +21,13 @@ use crate::journal::agents::agents_of;
 use crate::journal::store::{AgentKey, Store, StoreError, StoreNumber, StoreReader, StoredIntegration, Write};
 use crate::kafka::Publisher;
 use crate::kafka::checkpoint::{self, Ours};
-use crate::kafka::recovery::{self, RecoveryError, RecoveryProgress};
+use crate::kafka::recovery::{self, RecoveryError};
 use crate::kafka::takeover;
 use crate::telemetry::targets::INTEGRATION;
 use crate::time::Timestamp;
 
 use super::restore::{ForgottenAgent, PORTION, RestoreError, Restored};
+use super::start_wait::StartWait;
 use super::unread::Unread;
 
 /// How long one attempt to read a checkpoint may take.
@@ -55,6 +56,7 @@ pub(crate) fn read(
     ids: &[Arc<str>],
     restored: Vec<Restored>,
     publisher: &Publisher,
+    wait: &StartWait<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<Restored>, RestoreError> {
     let servers = publisher.bootstrap_servers();
@@ -64,11 +66,14 @@ pub(crate) fn read(
     let begin = Instant::now();
     if config.kafka.delivery == Delivery::ExactlyOnce {
         for id in ids {
-            takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled())?;
+            let mut failed = |kind: &str, reason: &str| wait.failed(kind, reason);
+            takeover::take_over(servers, &config.kafka, id, &|| stop.is_cancelled(), &mut failed)?;
         }
     }
     let (patience, stopped) = (recovery::patience(&config.kafka), || stop.is_cancelled());
-    let mut recovered = recovery::read_current(servers, &config.kafka, ids, patience, &stopped, &mut log_progress)?;
+    let mut recovered = recovery::read_current(servers, &config.kafka, ids, patience, &stopped, &mut |progress| {
+        wait.progress(progress)
+    })?;
     fail_point::reach(fail_point::KAFKA_READ);
     tracing::info!(
         target: INTEGRATION, messages = recovered.messages,
@@ -79,7 +84,7 @@ pub(crate) fn read(
     let mut all = Vec::with_capacity(restored.len());
     for (id, restored) in ids.iter().zip(restored) {
         let found = recovered.integrations.remove(id).unwrap_or_default();
-        all.push(complete(config, id, publisher, restored, found, stop)?);
+        all.push(complete(config, id, publisher, restored, found, wait, stop)?);
     }
     Ok(all)
 }
@@ -91,12 +96,13 @@ fn complete(
     publisher: &Publisher,
     restored: Restored,
     mut found: RecoveredFeed,
+    wait: &StartWait<'_>,
     stop: &CancellationToken,
 ) -> Result<Restored, RestoreError> {
     let Restored { stored, agents, forgotten, mut feed, .. } = restored;
     let position = match config.kafka.delivery {
         // A store that has lost its last commits must not count positions twice.
-        Delivery::ExactlyOnce => committed(config, id, publisher, &stored, stop)?,
+        Delivery::ExactlyOnce => committed(config, id, publisher, &stored, wait, stop)?,
         Delivery::AtLeastOnce => {
             published(&with(publisher, |store| store.reader())??, &stored, &found.agents, &forgotten)?
         }
@@ -255,6 +261,7 @@ fn committed(
     integration: &str,
     publisher: &Publisher,
     stored: &StoredIntegration,
+    wait: &StartWait<'_>,
     stop: &CancellationToken,
 ) -> Result<u64, RestoreError> {
     // Positions that are used again after a loss of commits belong to this run.
@@ -266,26 +273,13 @@ fn committed(
         match checkpoint::read(publisher.bootstrap_servers(), &config.kafka, integration, CHECKPOINT_PATIENCE) {
             Ok(found) => return Ok(found.and_then(|found| ours.committed(&found)).unwrap_or_default()),
             Err(error) => {
+                wait.waits_for(&error.to_string());
                 tracing::warn!(target: INTEGRATION, integration, %error, "no checkpoint yet, will be tried again")
             }
         }
         let _ = crossbeam_channel::after(CHECKPOINT_AGAIN).recv();
         if stop.is_cancelled() {
             return Err(RecoveryError::Stopped.into());
-        }
-    }
-}
-
-fn log_progress(progress: RecoveryProgress) {
-    match progress {
-        RecoveryProgress::Reading { messages } => {
-            tracing::info!(target: INTEGRATION, messages, "reading the agents from Kafka")
-        }
-        RecoveryProgress::Waiting { reason, waited } => {
-            let waited_s = waited.as_secs();
-            tracing::warn!(
-                target: INTEGRATION, reason, waited_s, "no agents yet: CMS cannot dial in until Kafka has answered"
-            );
         }
     }
 }

@@ -61,6 +61,11 @@ impl KafkaFigures {
         self.record(&latest);
     }
 
+    /// Kafka has failed for somebody who has no producer yet.
+    pub fn failed(&self, kind: &str) {
+        self.metrics.counter(names::KAFKA_ERRORS, &[kind]).increment(1);
+    }
+
     fn record(&self, latest: &HashMap<Arc<str>, Statistics>) {
         let queued: u64 = latest.values().map(|statistics| statistics.queue_messages).sum();
         #[allow(clippy::cast_precision_loss)] // bounded by the queues
@@ -173,7 +178,7 @@ impl Observer for ProducerObserver {
     }
 
     fn kafka_error(&self, kind: &str) {
-        self.kafka.metrics.counter(names::KAFKA_ERRORS, &[kind]).increment(1);
+        self.kafka.failed(kind);
     }
 
     fn behind(&self) {

@@ -36,5 +36,6 @@ mod retention;
 mod saved_agents;
 mod staleness;
 mod standing;
+pub(crate) mod start_wait;
 mod unread;
 pub mod worker;

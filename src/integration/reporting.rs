@@ -84,6 +84,13 @@ impl Reporting {
         self.metrics.status(status);
         self.log_status(status);
         self.staleness.status(status);
+        let at = Some(status.event.at);
+        match status.event.kind {
+            StatusKind::Disconnected => self.view.disconnected_at = at,
+            StatusKind::Suspect => self.view.suspect_at = at,
+            StatusKind::Flapping => self.view.flapping_at = at,
+            _ => {}
+        }
         self.view.status = Some(status.clone());
     }
 
@@ -93,7 +100,7 @@ impl Reporting {
         let affected = status.event.affected;
         let kind_name = kind.name();
         match kind {
-            StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp => {
+            StatusKind::Connected | StatusKind::Restored { .. } | StatusKind::LinkUp | StatusKind::Resumed => {
                 tracing::info!(
                     target: INTEGRATION, integration = %self.id, kind = kind_name, peer, affected, "feed status"
                 );
@@ -117,6 +124,7 @@ impl Reporting {
     pub(super) fn note_snapshot(&mut self, snapshot: &SnapshotEvent, tracker: &Tracker, at: Timestamp) {
         if let Some(period) = snapshot.period {
             self.metrics.period.set(period.as_secs_f64());
+            self.view.period = Some(period);
             self.watch_refresh(tracker, period);
         }
         if snapshot.complete {
@@ -154,6 +162,12 @@ impl Reporting {
         );
     }
 
+    /// Takes whether the journal is full, to be shown with the next report.
+    pub(super) fn note_journal(&mut self, is_full: bool) {
+        self.shown.is_behind |= self.view.is_journal_full != is_full;
+        self.view.is_journal_full = is_full;
+    }
+
     /// Counts what has come since the last time, and shows it.
     pub(super) fn report(&mut self, engine: &Engine, has_findings: bool, has_status: bool) {
         let impossible_times = self.count_totals(engine.totals());
@@ -163,6 +177,10 @@ impl Reporting {
         let has_changed = has_findings || figures != self.view.figures;
         self.view.figures = figures;
         self.view.connections = engine.session().connections();
+        self.view.connected_at = engine.session().peer_since();
+        self.view.clock_skew_seconds = engine.tracker().clock_skew_seconds();
+        self.view.is_link_down = engine.tracker().link_is_down();
+        self.view.stale_agents = self.staleness.agents();
         if self.shown.is_due(has_changed, has_status, Instant::now()) {
             self.update_model(Update::Feed(Box::new(self.view.clone())));
         }
@@ -180,7 +198,7 @@ impl Reporting {
         totals.impossible_times - before.impossible_times
     }
 
-    fn set_gauges(&self, engine: &Engine) {
+    fn set_gauges(&mut self, engine: &Engine) {
         let (session, tracker) = (engine.session(), engine.tracker());
         if let Some(at) = tracker.last_valid() {
             #[allow(clippy::cast_precision_loss)] // microseconds fit until the year 2255
@@ -194,7 +212,7 @@ impl Reporting {
         self.metrics.connections.set(session.connections() as f64);
         self.metrics.link_down.set(if tracker.link_is_down() { 1.0 } else { 0.0 });
         self.metrics.stale(self.staleness.agents());
-        self.conditions.report(tracker, &self.metrics);
+        self.view.conditions = self.conditions.report(tracker, &self.metrics);
     }
 
     fn count_impossible_times(&self, count: u64) {

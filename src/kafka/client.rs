@@ -218,6 +218,9 @@ impl Quiet {
 }
 
 impl ClientContext for Quiet {
+    /// Nobody looks at the figures of a client that only asks: unless told otherwise, they are a long line of the log.
+    fn stats_raw(&self, _: &[u8]) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if let Some(reason) = diagnosis::end_of_connection(facility, message) {
             *self.no_connection.lock() = Some(reason.to_owned());

@@ -421,6 +421,8 @@ fn log_progress(progress: RecoveryProgress) {
         RecoveryProgress::Reading { messages } => {
             tracing::debug!(target: KAFKA, messages, "comparing the store with Kafka")
         }
+        // Producers report it, as they see it.
+        RecoveryProgress::Failed { .. } => {}
         RecoveryProgress::Waiting { reason, waited } => {
             let waited_s = waited.as_secs();
             // That Kafka is away is reported by the producers.

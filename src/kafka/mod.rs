@@ -51,3 +51,8 @@ mod topic_keeper;
 pub mod topics;
 
 pub use publisher::{PublishHandle, Publisher};
+
+/// Returns the version of librdkafka.
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

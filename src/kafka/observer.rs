@@ -160,6 +160,8 @@ pub struct KafkaHealth {
     pub last_acknowledged: Option<Timestamp>,
     /// With exactly-once delivery: the store that publishes for this integration instead of ours, which waits.
     pub superseded_by: Option<Uuid>,
+    /// What keeps messages waiting until somebody fixes it, in the order of [`KafkaCondition::ALL`].
+    pub conditions: [bool; KafkaCondition::ALL.len()],
 }
 
 /// An error as people read it.
@@ -188,6 +190,7 @@ impl KafkaHealth {
             last_error,
             last_acknowledged: self.last_acknowledged.max(other.last_acknowledged),
             superseded_by: self.superseded_by.or(other.superseded_by),
+            conditions: std::array::from_fn(|condition| self.conditions[condition] || other.conditions[condition]),
         }
     }
 }

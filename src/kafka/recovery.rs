@@ -8,8 +8,8 @@
 //! committed, as in `checkpoint`.
 //!
 //! Failure policy: a topic that does not exist is an empty table, when three answers in a row say so. Everything else is
-//! waited out, and reported every ten seconds, a missing right at once: a table that lacks somebody would restart their
-//! sequence. Joins no group and commits nothing. Cost: two clients; up to 16 MiB of prefetched messages.
+//! waited out, and reported at once, then every ten seconds, a missing right again at once: a table that lacks somebody would
+//! restart their sequence. Joins no group and commits nothing. Cost: two clients; up to 16 MiB of prefetched messages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub use crate::contract::recovered::{Recovered, RecoveredFeed, Sequences};
 
 /// How long one request may take; also how long it takes to notice a stop.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// The first one: that nobody answers is told after this.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often to check whether it has to stop.
 const STEP: Duration = Duration::from_millis(100);
 /// The pause between two attempts.
@@ -46,13 +48,20 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// A broker that has just started may not know its topics yet.
 const ANSWERS_OF_A_MISSING_TOPIC: u32 = 3;
 
-/// The progress, reported every ten seconds.
+/// The progress: errors as they come, the rest every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecoveryProgress {
     /// Messages are coming.
     Reading {
         /// How many so far.
         messages: u64,
+    },
+    /// Kafka, or the way to it, has failed once more. It is tried again.
+    Failed {
+        /// librdkafka's name for the error.
+        kind: String,
+        /// What it says, and what may be done about it.
+        reason: String,
     },
     /// Nothing is coming: to be logged as WARN.
     Waiting {
@@ -131,12 +140,18 @@ fn read_into(
         quiet_since: Instant::now(),
         known: KnownAs::by(&kafka.properties),
         said: None,
+        has_asked: false,
     };
     loop {
         match reading.attempt() {
             Ok(collector) => return Ok(collector),
             Err(Halt::Stopped) => return Err(RecoveryError::Stopped),
             Err(Halt::Again(reason)) => reading.pause(&reason).map_err(|_| RecoveryError::Stopped)?,
+            Err(Halt::Failed { kind, reason }) => {
+                (reading.progress)(RecoveryProgress::Failed { kind, reason: reason.clone() });
+                reading.tell_first(&reason);
+                reading.pause(&reason).map_err(|_| RecoveryError::Stopped)?;
+            }
         }
     }
 }
@@ -160,7 +175,13 @@ fn client(servers: &str, kafka: &Kafka, isolation: &str) -> KafkaResult<BaseCons
 /// Why an attempt ended early.
 enum Halt {
     Stopped,
+    /// It is too early.
     Again(String),
+    /// Kafka has failed.
+    Failed {
+        kind: String,
+        reason: String,
+    },
 }
 
 /// Up to where a partition is read.
@@ -184,6 +205,8 @@ struct Reading<'a> {
     known: KnownAs,
     /// The last reason that was reported ahead of time.
     said: Option<String>,
+    /// The first request is over.
+    has_asked: bool,
 }
 
 impl Reading<'_> {
@@ -206,7 +229,9 @@ impl Reading<'_> {
     /// Returns the topic's partitions; `None` where there is no such topic.
     fn partitions(&mut self) -> Result<Option<Vec<i32>>, Halt> {
         for _ in 0..ANSWERS_OF_A_MISSING_TOPIC {
-            let metadata = self.all.fetch_metadata(Some(self.topic), REQUEST_TIMEOUT);
+            let is_first = !std::mem::replace(&mut self.has_asked, true);
+            let timeout = if is_first { FIRST_TIMEOUT } else { REQUEST_TIMEOUT };
+            let metadata = self.all.fetch_metadata(Some(self.topic), timeout);
             let metadata = metadata.map_err(|error| self.failed(&self.all, &error))?;
             let found = metadata.topics().iter().find(|found| found.name() == self.topic);
             match found.map(|found| (found.error(), found.partitions())) {
@@ -300,7 +325,10 @@ impl Reading<'_> {
                 Some(Err(error)) if is_gone(&error) || refuses(&error) => {
                     return Err(self.failed(reader, &error));
                 }
-                Some(Err(error)) => awaited = reader.context().explain(&error),
+                Some(Err(error)) => {
+                    awaited = reader.context().explain(&error);
+                    (self.progress)(RecoveryProgress::Failed { kind: kind_of(&error), reason: awaited.clone() });
+                }
             }
         }
         if let Some((partition, offset, unreadable)) = first_unreadable {
@@ -310,6 +338,15 @@ impl Reading<'_> {
             );
         }
         reader.unassign().map_err(|error| self.failed(reader, &error))
+    }
+
+    /// Reports the first error at once: nobody should have to wait to learn what is waited for.
+    fn tell_first(&mut self, reason: &str) {
+        if self.said.is_none() {
+            self.said = Some(reason.to_owned());
+            self.reported_at = Instant::now();
+            (self.progress)(waiting(reason, self.quiet_since));
+        }
     }
 
     /// Waits a little before the next attempt.
@@ -331,10 +368,11 @@ impl Reading<'_> {
     }
 
     fn failed(&self, client: &BaseConsumer<Quiet>, error: &KafkaError) -> Halt {
-        Halt::Again(match refuses(error) {
+        let reason = match refuses(error) {
             true => self.known.lacks(Right::Read(self.topic)),
             false => explain(client, error),
-        })
+        };
+        Halt::Failed { kind: kind_of(error), reason }
     }
 
     fn go_on(&self) -> Result<(), Halt> {
@@ -351,6 +389,11 @@ fn take(
     let content_type = content_type.and_then(|found| found.value);
     let place = MessagePlace { partition: message.partition(), at: message.timestamp().to_millis().unwrap_or(0) };
     collector.take(&Read { key: message.key(), content_type, value: message.payload(), place })
+}
+
+/// Returns librdkafka's name for an error, as the metric of errors has it.
+pub(super) fn kind_of(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| "Unknown".to_owned(), |code| format!("{code:?}"))
 }
 
 /// The topic was removed while it was read.

@@ -15,6 +15,7 @@ use crate::telemetry::targets::KAFKA;
 
 use super::client::{self, Quiet, Sizing, producer_settings, transactional_id};
 use super::diagnosis::{KnownAs, Right, refuses};
+use super::recovery;
 
 /// How long one attempt may take; also how long it takes to notice a stop.
 const STEP: Duration = Duration::from_secs(1);
@@ -32,7 +33,8 @@ pub enum TakeoverError {
     Stopped,
 }
 
-/// Takes an integration's transactions over. An earlier producer, if there still is one, is shut out.
+/// Takes an integration's transactions over. An earlier producer, if there still is one, is shut out. `failed` is told of each
+/// attempt that fails: librdkafka's name for the error, and what it says.
 ///
 /// # Errors
 /// When settings are not accepted, and when `stop` says so. Never because Kafka is away or a right is missing.
@@ -41,6 +43,7 @@ pub fn take_over(
     kafka: &Kafka,
     integration: &str,
     stop: &dyn Fn() -> bool,
+    failed: &mut dyn FnMut(&str, &str),
 ) -> Result<(), TakeoverError> {
     let settings = producer_settings(servers, kafka, integration, Sizing::Batches(None));
     let open = || -> Result<BaseProducer<Quiet>, KafkaError> { client::open(&settings, Quiet::default()) };
@@ -55,15 +58,16 @@ pub fn take_over(
         };
         let is_retriable =
             matches!(&error, KafkaError::Transaction(error) if error.is_retriable() && !error.is_fatal());
-        // A refusal comes at once, and is logged at once.
-        if attempts % COMPLAINT_EVERY == (if refuses(&error) { 0 } else { COMPLAINT_EVERY - 1 }) {
-            let error = match refuses(&error) {
-                true => known.lacks(Right::Transactions(&id)),
-                false => {
-                    producer.poll(Duration::ZERO);
-                    producer.client().context().explain(&error)
-                }
-            };
+        producer.poll(Duration::ZERO);
+        let said = match refuses(&error) {
+            true => known.lacks(Right::Transactions(&id)),
+            false => producer.client().context().explain(&error),
+        };
+        failed(&recovery::kind_of(&error), &said);
+        // A refusal, and that there is no connection, is logged at once. A coordinator may need a while to be elected.
+        let is_clear = refuses(&error) || producer.client().context().reason().is_some();
+        if attempts % COMPLAINT_EVERY == (if is_clear { 0 } else { COMPLAINT_EVERY - 1 }) {
+            let error = said;
             tracing::warn!(target: KAFKA, integration, error, "kafka has not let us take over yet, CMS cannot dial in");
         }
         attempts += 1;

@@ -149,6 +149,7 @@ pub(super) fn needs_restart(running: &Config, wanted: &Config) -> Vec<String> {
         // Each for itself.
         integrations: _,
         layouts: _,
+        redacted: _,
     } = running;
     // These two have names of their own. Properties may hold secrets: only their section is named.
     let rest_of =

@@ -21,6 +21,7 @@ use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
 use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::telemetry::metrics::Metrics;
 use crate::views::model::{IntegrationIndex, Update, Updates};
+use crate::views::service::ServiceView;
 
 use super::preparation::{self, Prepared};
 use super::running::StartingIntegration;
@@ -37,6 +38,8 @@ pub(super) struct ServiceContext {
     /// What a restart is needed for: of Kafka, the store and privacy. Its integrations are those of the start.
     pub(super) config: Config,
     pub(super) metrics: Metrics,
+    /// What is shown of the service as a whole.
+    pub(super) view: ServiceView,
     /// Takes the figures of feeds that are no longer configured, and that nobody sees.
     pub(super) unseen: Metrics,
     pub(super) kafka: Arc<KafkaFigures>,

@@ -42,7 +42,9 @@ use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
+use crate::time::Timestamp;
 use crate::views::model::{self, IntegrationIndex, ReadModel};
+use crate::views::service::ServiceView;
 
 use self::context::{ServiceContext, WorkerSenders};
 use self::preparation::Prepared;
@@ -175,7 +177,10 @@ impl Service {
         let publisher = Publisher::new(&config.kafka, mock_cluster, journal).map_err(|error| failed(&error))?;
         let (model, updates, model_thread) = model::start(Vec::new()).map_err(|error| failed(&error))?;
         let stop_feeds = CancellationToken::new();
+        let view = ServiceView::new(Timestamp::now(), config.store.journal_max_size);
+        view.set_configuration(config.redacted.clone());
         let context = Arc::new(ServiceContext {
+            view,
             unseen: Metrics::new().map_err(|error| failed(&error))?,
             kafka: KafkaFigures::new(&metrics),
             journal: journal_observer,
@@ -358,5 +363,6 @@ impl Service {
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
     pub fn record_reload(&self, is_refused: bool) {
         self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
+        self.context.view.set_reload_refused(is_refused, Timestamp::now());
     }
 }

@@ -63,6 +63,7 @@ impl Service {
         let mut wanted = self.prepare_all(&config, file)?;
         self.assign(&mut wanted, file).await?;
         self.serving.change_access(&config.http);
+        self.context.view.set_configuration(config.redacted.clone());
         *self.context.forget_after.lock() = config.privacy.forget_after;
         // Starts that wait are begun anew with what is wanted now.
         self.stop_starts().await;

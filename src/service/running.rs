@@ -22,6 +22,7 @@ use crate::integration::integration_worker::{IntegrationWorker, WorkerParts};
 use crate::integration::mapping_versions::Versions;
 use crate::integration::metrics_bridge::ProducerObserver;
 use crate::integration::restore::{self, Restored};
+use crate::integration::start_wait::StartWait;
 use crate::journal::LaneStart;
 use crate::kafka::PublishHandle;
 use crate::kafka::comparison::KnownAgents;
@@ -236,7 +237,10 @@ pub(super) fn start_from_kafka(
 ) -> Started {
     let (all, restored): (Vec<StartingIntegration>, Vec<Restored>) = waiting.into_iter().unzip();
     let ids: Vec<Arc<str>> = all.iter().map(|starting| Arc::clone(&starting.integration.id)).collect();
-    match from_kafka::read(&context.config, &ids, restored, &context.publisher, stop) {
+    let wait = StartWait::new(&ids, &context.view, &context.kafka);
+    let read = from_kafka::read(&context.config, &ids, restored, &context.publisher, &wait, stop);
+    drop(wait);
+    match read {
         Ok(restored) => {
             let start = |(starting, restored): (StartingIntegration, Restored)| {
                 (starting.index, starting.start(context, restored))

@@ -38,7 +38,7 @@ impl Serving {
     ) -> std::io::Result<Self> {
         let first = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         let address = first.local_addr()?;
-        let ServiceContext { metrics, config, handles, .. } = context;
+        let ServiceContext { metrics, config, handles, view, .. } = context;
         let stop = CancellationToken::new();
         let readiness = Arc::new(Readiness::new(&config.store, metrics, handles.clone()));
         let access = Arc::new(ArcSwap::from_pointee(config.http.clone()));
@@ -46,12 +46,13 @@ impl Serving {
             model: model.clone(),
             metrics: metrics.clone(),
             readiness: Arc::clone(&readiness),
+            service: view.clone(),
             commands,
             access: Arc::clone(&access),
             format: config.kafka.format,
         };
         let http = tokio::spawn(http::serve(listeners, state, HttpLimits::default(), stop.clone()));
-        tokio::spawn(Upkeep::new(metrics, model, &config.store).run(stop.clone()));
+        tokio::spawn(Upkeep::new(metrics, model, view, &config.store).run(stop.clone()));
         let (looks, looked_until) = (Arc::clone(&readiness), stop.clone());
         tokio::spawn(async move { looks.run(looked_until).await });
         let guard = stop.clone().drop_guard();

@@ -18,6 +18,7 @@ use crate::telemetry::names;
 use crate::telemetry::targets::SERVICE;
 use crate::time::Timestamp;
 use crate::views::model::ReadModel;
+use crate::views::service::{DiskView, ServiceView};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Twice the size at which the log is emptied.
@@ -29,6 +30,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Upkeep {
     metrics: Metrics,
     model: ReadModel,
+    view: ServiceView,
     directory: PathBuf,
     free: Gauge,
     size: Gauge,
@@ -39,12 +41,13 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Registers what it reports.
-    pub(super) fn new(metrics: &Metrics, model: &ReadModel, store: &StoreConfig) -> Self {
+    pub(super) fn new(metrics: &Metrics, model: &ReadModel, view: &ServiceView, store: &StoreConfig) -> Self {
         #[allow(clippy::cast_precision_loss)] // bytes of a disk
         metrics.gauge(names::JOURNAL_MAX_BYTES, &[]).set(store.journal_max_size as f64);
         let upkeep = Self {
             metrics: metrics.clone(),
             model: model.clone(),
+            view: view.clone(),
             directory: store.directory.clone(),
             free: metrics.gauge(names::STORE_DISK_FREE, &[]),
             size: metrics.gauge(names::STORE_DISK_SIZE, &[]),
@@ -81,6 +84,7 @@ impl Upkeep {
         self.size.set(bytes(space.map(|space| space.size)));
         let log = store::log_bytes(&self.directory);
         self.log.set(bytes(Some(log)));
+        self.view.set_disk(DiskView { free: space.map(|space| space.free), size: space.map(|space| space.size), log });
         if is_to_be_logged(&mut self.told.lock(), log, now) {
             let advice = "another program, such as an sqlite3 shell, has a transaction open on journal.db: end it, before the \
                           disk is full";

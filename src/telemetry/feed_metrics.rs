@@ -14,6 +14,7 @@ use crate::wire::states::Mode;
 
 use super::metrics::Metrics;
 use super::names;
+use super::tally::{Tallied, Tallies};
 
 /// `rtalink_agents_in_aux`: for more than how long, by label.
 pub const IN_AUX_OVER: [(&str, Duration); 3] =
@@ -58,7 +59,8 @@ pub enum FeedCondition {
 }
 
 impl FeedCondition {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::NoSnapshot,
         Self::RepeatedRows,
         Self::UnreadableRecords,
@@ -66,7 +68,8 @@ impl FeedCondition {
         Self::ShortestRefreshTooLong,
     ];
 
-    const fn label(self) -> &'static str {
+    /// A label for metrics.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::NoSnapshot => "no_snapshot",
             Self::RepeatedRows => "repeated_rows",
@@ -160,6 +163,7 @@ pub struct FeedMetrics {
     events: [Counter; Cause::ALL.len()],
     /// Exported once the agents are known: 0 would say that nobody is there.
     agents: Arc<OnceLock<AgentGauges>>,
+    tallies: Arc<Tallies>,
 }
 
 /// Gauges about the agents of an integration.
@@ -223,6 +227,7 @@ impl FeedMetrics {
             status_times: StatusKind::NAMES.map(|kind| metrics.gauge(names::FEED_STATUS_AT, &[id, kind])),
             events: Cause::ALL.map(|cause| counter(names::EVENTS, cause.name())),
             agents: Arc::default(),
+            tallies: Arc::default(),
             metrics: metrics.clone(),
             integration: Arc::clone(integration),
         }
@@ -237,6 +242,7 @@ impl FeedMetrics {
 
     /// Counts an invalid record.
     pub fn dead_letter(&self, reason: Reason) {
+        self.tallies.unreadable(reason.label());
         increment(&Reason::LABELS, &self.dead_letters, reason.label());
     }
 
@@ -281,6 +287,7 @@ impl FeedMetrics {
 
     /// Counts a message that Kafka will never accept.
     pub fn undeliverable(&self, reason: &str) {
+        self.tallies.unreadable(reason);
         self.metrics.counter(names::DEAD_LETTERS, &[&self.integration, reason]).increment(1);
     }
 
@@ -296,6 +303,7 @@ impl FeedMetrics {
 
     /// Counts a connection that was closed.
     pub fn refused(&self, reason: &str) {
+        self.tallies.refused(reason);
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
     }
 
@@ -304,6 +312,12 @@ impl FeedMetrics {
         #[allow(clippy::cast_precision_loss)] // seconds
         let seconds = at.map_or(f64::NAN, |at| (at.as_millis() / 1_000) as f64);
         self.tls_expiry.set(seconds);
+        self.tallies.certificate_expires(at);
+    }
+
+    /// Returns what was refused so far, and until when the port's certificate can be used.
+    pub fn tallied(&self) -> Tallied {
+        self.tallies.read()
     }
 
     /// Sets the skew of the feed's clock; exported once there is one.

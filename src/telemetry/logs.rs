@@ -9,7 +9,9 @@ use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use parking_lot::Mutex;
+use tracing::Level;
 use tracing_subscriber::fmt::format::{Format, JsonFields};
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
@@ -19,9 +21,11 @@ use crate::config::model::LogFormat;
 use crate::telemetry::targets::SERVICE;
 
 use super::bounded::{Bounded, Shape};
+use super::log_tail::{LastLines, LogTail};
 use super::panics;
 
 static LEVEL: OnceLock<LogLevel> = OnceLock::new();
+static TAIL: LogTail = LogTail::new();
 
 /// The level of the process's log, and the way to change it.
 #[derive(Debug)]
@@ -97,6 +101,11 @@ pub fn level() -> Option<&'static LogLevel> {
     LEVEL.get()
 }
 
+/// Returns the last lines at INFO and above, once logging has been started.
+pub fn last_lines() -> Option<LastLines> {
+    level().map(|_| TAIL.read())
+}
+
 /// Whether to show colours: on terminals, not in files, and not for people who do not want them (<https://no-color.org>).
 fn shows_colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -109,7 +118,8 @@ fn shows_colours() -> bool {
 pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogError> {
     let (filter, handle) = reload::Layer::new(read(level)?.filter);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let tail = (|| &TAIL).with_max_level(Level::INFO);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr.and(tail));
     let started = match format {
         LogFormat::Text => {
             let format = Bounded::new(Format::default(), Shape::Text);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -14,7 +15,8 @@ use tokio::sync::Notify;
 use crate::mapping::annotate::Annotation;
 use crate::mapping::tables::MappingTables;
 use crate::mapping::unmapped::Unmapped;
-use crate::telemetry::feed_metrics::{FeedMetrics, IN_AUX_OVER};
+use crate::telemetry::feed_metrics::{FeedCondition, FeedMetrics, IN_AUX_OVER};
+use crate::telemetry::tally::Tallied;
 use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Cause};
 use crate::tracker::status::{FeedFigures, FeedStatus};
@@ -90,8 +92,28 @@ pub struct FeedView {
     pub connections: usize,
     /// Last feed status.
     pub status: Option<FeedStatus>,
+    /// When the connection that speaks was opened.
+    pub connected_at: Option<Timestamp>,
+    /// When the last connection that spoke has ended.
+    pub disconnected_at: Option<Timestamp>,
+    /// When a snapshot would last have logged out too many.
+    pub suspect_at: Option<Timestamp>,
+    /// When two senders last took the port from each other for a while.
+    pub flapping_at: Option<Timestamp>,
     /// When the last complete snapshot ended.
     pub last_snapshot_at: Option<Timestamp>,
+    /// Time between the first records of the last two complete snapshots.
+    pub period: Option<Duration>,
+    /// Timestamp of the last record less its receipt, in seconds.
+    pub clock_skew_seconds: Option<f64>,
+    /// What is wrong with the feed for longer than a moment, in the order of [`FeedCondition::ALL`].
+    pub conditions: [bool; FeedCondition::ALL.len()],
+    /// The journal is full: of each agent only the latest state is kept.
+    pub is_journal_full: bool,
+    /// Nearly all agents are UNKNOWN.
+    pub is_link_down: bool,
+    /// From STALE until RESTORED: how many agents were logged in as that silence began.
+    pub stale_agents: Option<u32>,
     /// Peer, last record, figures since the start.
     pub figures: FeedFigures,
 }
@@ -164,6 +186,11 @@ impl IntegrationModel {
     /// Returns how many agents are in each mode, by their last events.
     pub fn agents_by_mode(&self) -> impl Iterator<Item = (Mode, usize)> {
         Mode::ALL.into_iter().zip(self.counts)
+    }
+
+    /// Returns what was refused so far, and until when the port's certificate can be used.
+    pub fn tallied(&self) -> Tallied {
+        self.metrics.tallied()
     }
 
     /// Takes news.

@@ -12,3 +12,4 @@ mod metrics_used;
 mod names;
 mod pages;
 mod prometheus_rules;
+mod status;

@@ -66,7 +66,14 @@ fn bytes_on(service: &Running, name: &str) -> Vec<u8> {
 }
 
 fn bytes_over_http(service: &Running) -> Vec<u8> {
-    let pages = ["/api/v1/agents", "/api/v1/agents?login_id=1", "/api/v1/integrations", "/api/v1/unmapped", "/metrics"];
+    let pages = [
+        "/api/v1/agents",
+        "/api/v1/agents?login_id=1",
+        "/api/v1/integrations",
+        "/api/v1/unmapped",
+        "/metrics",
+        "/api/v1/status",
+    ];
     let answers = pages.into_iter().map(|page| (page, service.get(page)));
     answers
         .flat_map(|(page, answer)| {

@@ -447,8 +447,12 @@ fn a_hundred_thousand_agents_take_seconds_and_an_outage_is_waited_out() {
                 told.send(progress).unwrap()
             })
         });
-        let progress = hears.recv_timeout(LONG).unwrap();
-        assert!(matches!(progress, RecoveryProgress::Waiting { .. }), "{progress:?}");
+        let failed = hears.recv_timeout(LONG).unwrap();
+        let RecoveryProgress::Failed { kind, reason } = failed else { panic!("{failed:?}") };
+        assert_eq!(kind, "BrokerTransportFailure", "{reason}");
+        let waiting = hears.recv_timeout(LONG).unwrap();
+        let RecoveryProgress::Waiting { reason: told, waited } = waiting else { panic!("{waiting:?}") };
+        assert!(told == reason && waited < Duration::from_secs(10), "at once: {waited:?}, {told}");
         broker.start_again();
         recovering.join().unwrap().unwrap()
     });

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod audit;
+mod bundle;
 mod clock;
 mod feed;
 mod hostile;
@@ -16,6 +17,7 @@ mod logs;
 mod metrics_page;
 mod pseudonyms;
 mod reload;
+mod status;
 mod store;
 mod stunnel;
 mod tls;

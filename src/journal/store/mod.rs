@@ -65,6 +65,11 @@ pub use space::Space;
 pub use traces::quarantined_with;
 pub use verify::verify;
 
+/// Returns the version of SQLite.
+pub fn version() -> String {
+    rusqlite::version().to_owned()
+}
+
 /// Where the store is, and how it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {

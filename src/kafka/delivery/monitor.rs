@@ -69,7 +69,11 @@ impl Monitor {
     }
 
     pub(crate) fn health(&self) -> KafkaHealth {
-        self.health.lock().clone()
+        let conditions = {
+            let lasting = self.conditions.lock();
+            KafkaCondition::ALL.map(|condition| lasting.contains(&condition))
+        };
+        KafkaHealth { conditions, ..self.health.lock().clone() }
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {

@@ -16,7 +16,9 @@ use rtalink::integration::command::Command;
 use rtalink::integration::handles::Handles;
 use rtalink::telemetry::feed_metrics::FeedMetrics;
 use rtalink::telemetry::metrics::Metrics;
+use rtalink::time::Timestamp;
 use rtalink::views::model::{self, IntegrationModel};
+use rtalink::views::service::ServiceView;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,6 +51,7 @@ fn serve(limits: HttpLimits) -> Served {
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
     let access = Http { listen: listen.into(), metrics: Reading::Open, loopback: Reading::Open, tokens: Vec::new() };
     let state = State {
+        service: ServiceView::new(Timestamp::now(), 0),
         model,
         metrics: metrics.clone(),
         readiness,
