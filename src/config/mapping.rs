@@ -73,7 +73,9 @@ fn read_file<T>(
             rows
         }
         Err(rows) => {
-            problems.extend(rows.into_iter().map(|row| Problem::error(origin(&row), row.message)));
+            let problem =
+                |row: RowProblem| Problem { content: row.content.clone(), ..Problem::error(origin(&row), row.message) };
+            problems.extend(rows.into_iter().map(problem));
             HashMap::new()
         }
     }

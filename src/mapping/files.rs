@@ -1,27 +1,63 @@
-//! The CSV files of a mapping. A file with a single error is refused as a whole: half a mapping would publish mapped people
-//! as unmapped. Errors go to the log, where nobody is named: they contain line numbers, and no values of a users file.
+//! The CSV files of a mapping, as a [sheet](super::sheet) of users or of activities.
+//!
+//! A file with a single error is refused as a whole: half a mapping would publish mapped people as unmapped. Errors go to the
+//! log, where nobody is named: they contain line numbers, and no values of a users file.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::sync::Arc;
 
+use super::sheet::{self, Column, Occurrences, Row};
 use super::tables::{Activity, User};
-use super::{key, spelling};
+use super::{key, lookalike, spelling};
+
+pub use super::sheet::RowProblem;
+
+/// Columns of a users file.
+pub const USERS_COLUMNS: [Column; 3] = [
+    Column {
+        name: "external_user",
+        also: &[
+            "external user identifier",
+            "externe Benutzerkennung",
+            "externe Benutzer-ID",
+            "externer Benutzer",
+            "externe Kennung",
+            "login_id",
+            "Anmeldekennung",
+        ],
+        is_required: true,
+    },
+    Column {
+        name: "employee_id",
+        also: &["employee number", "Mitarbeiter-ID", "Mitarbeiternummer", "Mitarbeiterkennung", "Personalnummer"],
+        is_required: true,
+    },
+    Column { name: "employee_name", also: &["employee", "Mitarbeitername", "Mitarbeiter", "name"], is_required: true },
+];
+
+/// Columns of an activities file.
+pub const ACTIVITIES_COLUMNS: [Column; 3] = [
+    Column {
+        name: "external_activity",
+        also: &["external activity identifier", "externe Aktivität", "externe Aktivitätskennung", "externer Status"],
+        is_required: true,
+    },
+    Column {
+        name: "activity_id",
+        also: &["activity number", "Aktivitäts-ID", "Aktivitätsnummer", "Aktivitätskennung"],
+        is_required: true,
+    },
+    Column {
+        name: "activity_name",
+        also: &["activity", "Aktivitätsname", "Aktivität", "Bezeichnung", "name"],
+        is_required: true,
+    },
+];
 
 /// Header of a users file.
 pub const USERS_HEADER: [&str; 3] = ["external_user", "employee_id", "employee_name"];
 /// Header of an activities file.
 pub const ACTIVITIES_HEADER: [&str; 3] = ["external_activity", "activity_id", "activity_name"];
-
-/// Something wrong with a row, or worth a remark about a file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct RowProblem {
-    /// From 1; the header is line 1.
-    pub line: u64,
-    /// What is wrong, and what to do.
-    pub message: String,
-}
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +73,8 @@ pub struct MappingRows<T> {
 /// # Errors
 /// Every problem in it.
 pub fn parse_users(file: &[u8]) -> Result<MappingRows<User>, Vec<RowProblem>> {
-    parse(
-        file,
-        USERS_HEADER,
-        |_| Ok(()),
-        |id, name| User { employee_id: id, employee_name: name },
-        |user| &user.employee_id,
-    )
+    let user = |id, name| User { employee_id: id, employee_name: name };
+    parse(file, &USERS_COLUMNS, |_| Ok(()), lookalike::of_login, user, |user| &user.employee_id)
 }
 
 /// Reads an activities file: several keys per activity are fine, one key for two activities is not.
@@ -52,161 +83,83 @@ pub fn parse_users(file: &[u8]) -> Result<MappingRows<User>, Vec<RowProblem>> {
 /// Every problem in it.
 pub fn parse_activities(file: &[u8]) -> Result<MappingRows<Activity>, Vec<RowProblem>> {
     let activity = |id, name| Activity { activity_id: id, activity_name: name };
-    parse(file, ACTIVITIES_HEADER, key::check_spelling, activity, |activity| &activity.activity_id)
+    let check_key = key::check_spelling;
+    parse(file, &ACTIVITIES_COLUMNS, check_key, lookalike::of_id, activity, |activity| &activity.activity_id)
 }
 
 fn parse<T>(
     file: &[u8],
-    header: [&str; 3],
+    columns: &[Column; 3],
     check_key: impl Fn(&str) -> Result<(), String>,
+    spoilt: impl Fn(&str) -> Option<String>,
     make: impl Fn(String, String) -> T,
     id_of: impl Fn(&T) -> &str,
 ) -> Result<MappingRows<T>, Vec<RowProblem>> {
-    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    // With a line break at the end of the file, a quote that is still open there contains one, like every other quote that
-    // stays open.
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file.chain(&b"\n"[..]));
-    let mut lines = Lines::of(file);
-    let mut problems = Vec::new();
-    let mut problem = |line, message| problems.push(RowProblem { line, message });
-    match reader.headers() {
-        Ok(found) if found.iter().eq(header) => {}
-        // A wrong file, perhaps the other of the two: its rows mean nothing here, and may name people.
-        Ok(_) => {
-            problem(1, format!("expected the header {:?}, found another line", header.join(",")));
-            return Err(problems);
-        }
-        Err(error) => problem(1, format!("not a CSV file in UTF-8{}", why(&error))),
-    }
     let mut rows: HashMap<String, (u64, Arc<T>)> = HashMap::new();
     let (mut trimmed, mut odd_blanks) = (Occurrences::default(), Occurrences::default());
-    for row in reader.records() {
-        let row = match row {
-            Ok(row) => row,
-            Err(error) => {
-                problem(lines.line_of(error.position()), format!("not readable as CSV in UTF-8{}", why(&error)));
-                continue;
-            }
-        };
-        let line = lines.line_of(row.position());
-        // No id or name contains a line break: this quote swallows rows that nobody would miss.
-        if let Some(open) = row.iter().position(|value| value.contains(['\n', '\r'])) {
-            let name = header.get(open).map_or_else(|| format!("field {}", open + 1), |name| (*name).to_owned());
-            problem(line, format!("{name} has a quote that is not closed in its line: close it, or leave it out"));
-            continue;
-        }
-        let (Some(external), Some(id), Some(name), 3) = (row.get(0), row.get(1), row.get(2), row.len()) else {
-            problem(line, format!("expected 3 fields ({}), found {}", header.join(","), row.len()));
-            continue;
-        };
-        let values = [external, id, name];
-        let [external, id, name] = values.map(spelling::trim);
-        trimmed.add(line, values.iter().zip([external, id, name]).filter(|(whole, rest)| *whole != rest).count());
-        let unusable =
-            [external, id].into_iter().zip(header).find_map(|(value, name)| match spelling::invisible(value) {
-                _ if value.is_empty() => Some(format!("{name} is empty")),
-                Some(c) => {
-                    Some(format!("{name} has the invisible character U+{:04X} in it: write it without", u32::from(c)))
-                }
-                None => None,
-            });
-        if let Some(message) = unusable {
-            problem(line, message);
-            continue;
-        }
-        odd_blanks.add(line, usize::from(spelling::has_odd_blanks(external)));
+    let remarks = sheet::read(file, columns, |row| {
+        let [external, id, name] = values(row, &mut trimmed);
+        usable(row, 0, external, &spoilt)?;
+        usable(row, 1, id, lookalike::of_id)?;
+        odd_blanks.add(row.line, usize::from(spelling::has_odd_blanks(external)));
         let external = spelling::normal(external);
-        if let Err(message) = check_key(&external) {
-            problem(line, message);
-            continue;
-        }
+        check_key(&external).map_err(|message| row.wrong(message))?;
         let value = make(id.to_owned(), name.to_owned());
         match rows.get(&*external) {
-            Some((before, known)) if !spelling::is_same(id_of(known), id_of(&value)) => problem(
-                line,
-                format!(
+            Some((before, known)) if !spelling::is_same(id_of(known), id_of(&value)) => {
+                let [external, id, _] = columns;
+                Err(row.wrong(format!(
                     "the {} of line {before} is here again, with another {}: one of the two lines has to go",
-                    header[0], header[1],
-                ),
-            ),
-            Some(_) => {}
+                    external.name, id.name,
+                )))
+            }
+            Some(_) => Ok(()),
             None => {
-                rows.insert(external.into_owned(), (line, Arc::new(value)));
+                rows.insert(external.into_owned(), (row.line, Arc::new(value)));
+                Ok(())
             }
         }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    })?;
     let rows = rows.into_iter().map(|(key, (_, value))| (key, value)).collect();
-    let trimmed = trimmed.remark(|values| format!("white space around {values} is left out"));
     let odd_blanks = odd_blanks.remark(|values| {
         let inside = "two blanks in a row, or white space other than blanks";
-        format!("{values} of {} with {inside}, which the feed must have too", header[0])
+        format!("{values} of {} with {inside}, which the feed must have too", columns[0].name)
     });
-    Ok(MappingRows { rows, remarks: [trimmed, odd_blanks].into_iter().flatten().collect() })
+    Ok(MappingRows { rows, remarks: remarks.into_iter().chain(trimmed_remark(&trimmed)).chain(odd_blanks).collect() })
 }
 
-/// Returns the field of a row that has the error; its content may name somebody.
-fn why(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { err, .. } => format!(": field {} is in another encoding", err.field() + 1),
-        _ => String::new(),
-    }
+/// Returns the values of a row without white space around them, which is counted.
+fn values<'r, const N: usize>(row: &'r Row<'_, N>, trimmed: &mut Occurrences) -> [&'r str; N] {
+    let mut count = 0;
+    let values = std::array::from_fn(|column| {
+        let value = row.value(column);
+        let rest = spelling::trim(value);
+        count += usize::from(rest != value);
+        spelling::trim(lookalike::unwrapped(rest))
+    });
+    trimmed.add(row.line, count);
+    values
 }
 
-/// Line numbers by the bytes of a file, whatever its line ends: in a file with CRLF the reader puts a row one line too early.
-struct Lines<'f> {
-    file: &'f [u8],
-    /// How many bytes have been read, and how many lines have ended in them.
-    seen: usize,
-    ended: u64,
+fn trimmed_remark(trimmed: &Occurrences) -> Option<RowProblem> {
+    trimmed.remark(|values| format!("white space around {values} is left out"))
 }
 
-impl<'f> Lines<'f> {
-    const fn of(file: &'f [u8]) -> Self {
-        Self { file, seen: 0, ended: 0 }
+/// Checks an id.
+fn usable<const N: usize>(
+    row: &Row<'_, N>,
+    column: usize,
+    id: &str,
+    spoilt: impl Fn(&str) -> Option<String>,
+) -> Result<(), RowProblem> {
+    if id.is_empty() {
+        return Err(row.problem(column, "is empty: fill it in, or delete the row"));
     }
-
-    /// Returns the line, from 1, in which a row begins; rows must be asked for in order.
-    fn line_of(&mut self, position: Option<&csv::Position>) -> u64 {
-        let byte = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
-        // For the reader the end of the previous row, and empty lines, are part of this one.
-        let rest = self.file.get(byte..).unwrap_or_default();
-        let start = byte + rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        while self.seen < start {
-            let is_end = match self.file.get(self.seen..) {
-                Some([b'\r', b'\n', ..]) => false,
-                Some([b'\r' | b'\n', ..]) => true,
-                _ => false,
-            };
-            self.ended += u64::from(is_end);
-            self.seen += 1;
-        }
-        self.ended + 1
+    if let Some(c) = spelling::invisible(id) {
+        let what = format!("has the invisible character U+{:04X} in it: write it without", u32::from(c));
+        return Err(row.problem(column, &what));
     }
-}
-
-/// How many values of a file deserve the same remark, and the line of the first.
-#[derive(Default)]
-struct Occurrences {
-    count: usize,
-    first: u64,
-}
-
-impl Occurrences {
-    const fn add(&mut self, line: u64, count: usize) {
-        if self.count == 0 {
-            self.first = line;
-        }
-        self.count += count;
-    }
-
-    fn remark(&self, what: impl Fn(&str) -> String) -> Option<RowProblem> {
-        let values = if self.count == 1 { "1 value".to_owned() } else { format!("{} values", self.count) };
-        let message = format!("{}; this is the first", what(&values));
-        (self.count > 0).then_some(RowProblem { line: self.first, message })
-    }
+    spoilt(id).map_or(Ok(()), |what| Err(row.problem(column, &what)))
 }
 
 #[cfg(test)]
@@ -221,13 +174,13 @@ mod tests {
             ("external_user,employee_id,employee_name\n0471,7,Ada\n0471,7,Ada\n", ""),
             (
                 "external_user,employee_id,employee_name\n0471,7,Ada\n,8,Bo\n12,9\n0471,8,Bo\n",
-                "line 3: external_user is empty; line 4: expected 3 fields (external_user,employee_id,employee_name), \
-                 found 2; line 5: the external_user of line 2 is here again, with another employee_id: one of the two \
+                "line 3: external_user (column A) is empty: fill it in, or delete the row; line 4: expected 3 fields, as the \
+                 header has (external_user,employee_id,employee_name), found 2: fill in what is missing; line 5: the external_user of line 2 is here again, with another employee_id: one of the two \
                  lines has to go",
             ),
             (
                 "user,id,name\n",
-                "line 1: expected the header \"external_user,employee_id,employee_name\", found another line",
+                "line 1: the header lacks external_user and employee_id: expected \"external_user,employee_id,employee_name\"",
             ),
         ];
         for (file, expected) in cases {
@@ -281,11 +234,20 @@ mod tests {
     #[test]
     fn what_nobody_sees_in_an_id_is_refused_and_in_a_name_it_is_not() {
         let cases = [
-            ("\u{200b}4714,4,D\n", "line 2: external_user has the invisible character U+200B in it: write it without"),
-            ("4714,4\u{200d},D\n", "line 2: employee_id has the invisible character U+200D in it: write it without"),
-            ("47\u{feff}14,4,D\n", "line 2: external_user has the invisible character U+FEFF in it: write it without"),
-            ("\u{a0},4,D\n", "line 2: external_user is empty"),
-            ("4714,\u{feff} ,D\n", "line 2: employee_id is empty"),
+            (
+                "\u{200b}4714,4,D\n",
+                "line 2: external_user (column A) has the invisible character U+200B in it: write it without",
+            ),
+            (
+                "4714,4\u{200d},D\n",
+                "line 2: employee_id (column B) has the invisible character U+200D in it: write it without",
+            ),
+            (
+                "47\u{feff}14,4,D\n",
+                "line 2: external_user (column A) has the invisible character U+FEFF in it: write it without",
+            ),
+            ("\u{a0},4,D\n", "line 2: external_user (column A) is empty: fill it in, or delete the row"),
+            ("4714,\u{feff} ,D\n", "line 2: employee_id (column B) is empty: fill it in, or delete the row"),
         ];
         for (rows, expected) in cases {
             assert_eq!(read(rows), Err(vec![expected.to_owned()]), "{rows:?}");
@@ -300,12 +262,18 @@ mod tests {
         };
         let cases = [
             // Never closed; closed by the quote of a later row; by one in the next row; at the very end.
-            ("4711,1,A\n4712,2,\"B\n4713,3,C\n", vec![open(3, "employee_name")]),
-            ("4711,1,\"A\n4712,2,\"B\"\n4713,3,C\n", vec![open(2, "employee_name")]),
-            ("4711,\"1,A\n4712,2\",B\n,3,C\n", vec![open(2, "employee_id"), "line 4: external_user is empty".into()]),
-            ("4711,1,A\n4712,2,\"B", vec![open(3, "employee_name")]),
-            ("\"4711,1,A", vec![open(2, "external_user")]),
-            ("\"4711\n\",1,A\n", vec![open(2, "external_user")]),
+            ("4711,1,A\n4712,2,\"B\n4713,3,C\n", vec![open(3, "employee_name (column C)")]),
+            ("4711,1,\"A\n4712,2,\"B\"\n4713,3,C\n", vec![open(2, "employee_name (column C)")]),
+            (
+                "4711,\"1,A\n4712,2\",B\n,3,C\n",
+                vec![
+                    open(2, "employee_id (column B)"),
+                    "line 4: external_user (column A) is empty: fill it in, or delete the row".into(),
+                ],
+            ),
+            ("4711,1,A\n4712,2,\"B", vec![open(3, "employee_name (column C)")]),
+            ("\"4711,1,A", vec![open(2, "external_user (column A)")]),
+            ("\"4711\n\",1,A\n", vec![open(2, "external_user (column A)")]),
             ("4711,1,A,\"\n", vec![open(2, "field 4")]),
         ];
         for (rows, expected) in cases {
@@ -327,12 +295,36 @@ mod tests {
                 ["external_user,employee_id,employee_name", "1,1,A", "", "", "2,,B", "3,3", "4,4,D", ""].join(end);
             let problems = parse_users(file.as_bytes()).unwrap_err();
             assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [5, 6], "{end:?}");
-            let file = file.replace("2,,B", "2,2,\u{e4}").replace("3,3", "3,3,C");
-            let bytes = encoding_rs::WINDOWS_1252.encode(&file).0;
-            let problems = parse_users(&bytes).unwrap_err();
-            let expected = "line 5: not readable as CSV in UTF-8: field 3 is in another encoding";
-            assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{end:?}");
+            let file = file.replace("2,,B", "2,2,\u{e4}\u{fc}").replace("3,3", "3,3,C").into_bytes();
+            let at = file.len() - 9;
+            let mixed = [&file[..at], b"\xe4", &file[at..]].concat();
+            let problems = parse_users(&mixed).unwrap_err();
+            assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [6], "{end:?}");
         }
+    }
+
+    #[test]
+    fn what_a_spreadsheet_has_spoilt_is_refused_with_its_column_and_the_remedy() {
+        let remedy = "format the column as text in the spreadsheet and enter the id again";
+        let scientific = "is a number in scientific notation, whose last digits are lost";
+        let date = "is a date, which the spreadsheet has made of an id";
+        let cases = [
+            ("3.01E+11,1,A\n", format!("external_user (column A) {scientific}: {remedy}")),
+            ("4711,01.02.2026,A\n", format!("employee_id (column B) {date}: {remedy}")),
+            (
+                "4.711,1,A\n",
+                format!("external_user (column A) is a number with separators of thousands or decimals: {remedy}"),
+            ),
+            (
+                "4711,#N/A,A\n",
+                "employee_id (column B) is the error of a formula: correct the formula, or enter the id itself"
+                    .to_owned(),
+            ),
+        ];
+        for (rows, expected) in cases {
+            assert_eq!(read(rows), Err(vec![format!("line 2: {expected}")]), "{rows:?}");
+        }
+        assert_eq!(read("\"=\"\"04711\"\"\",1.234,#N/A\n").unwrap().0, ["04711=1.234:#N/A"]);
     }
 
     #[test]

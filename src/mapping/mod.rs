@@ -23,7 +23,9 @@
 pub mod annotate;
 pub mod files;
 pub mod key;
+mod lookalike;
 pub mod names;
+pub mod sheet;
 pub mod spelling;
 pub mod tables;
 pub mod unmapped;

@@ -279,7 +279,11 @@ fn mapping_files_are_read_where_the_configuration_has_errors() {
     let checked = output(&["check", "--config", folder.path().join("rtalink.toml").to_str().unwrap()]);
     let told = text(&checked.stderr);
     let place = toml.lines().position(|line| line == "acd = x").unwrap() + 1;
-    for expected in [format!("rtalink.toml:{place}:7: "), "users.csv:2: employee_id is empty".to_owned()] {
+    for expected in [
+        format!("rtalink.toml:{place}:7: "),
+        "users.csv:2: employee_id (column B) is empty: ".to_owned(),
+        "  line: 1,,A\n".to_owned(),
+    ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
     }
 }

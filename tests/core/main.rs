@@ -7,6 +7,7 @@ mod allocations;
 mod chunking;
 mod clocks_go_back;
 mod inspect;
+mod lists;
 mod properties;
 mod remapping;
 mod scenarios;
