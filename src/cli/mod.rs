@@ -24,6 +24,7 @@ mod simulate;
 mod store;
 mod summary;
 mod tail;
+mod unmapped;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,7 @@ enum Command {
     Simulate(simulate::Args),
     Tail(tail::Args),
     Health(health::Args),
+    Unmapped(unmapped::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Forget(forget::Args),
@@ -78,6 +80,7 @@ impl Cli {
             Command::Simulate(args) => simulate::run(args),
             Command::Tail(args) => tail::run(&args),
             Command::Health(args) => health::run(&args),
+            Command::Unmapped(args) => unmapped::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Forget(args) => forget::run(&args),

@@ -25,6 +25,7 @@ pub mod files;
 pub mod key;
 mod lookalike;
 pub mod names;
+pub mod near;
 pub mod sheet;
 pub mod spelling;
 pub mod tables;

@@ -107,6 +107,8 @@ pub struct IntegrationModel {
     pub unmapped: Unmapped,
     /// The version of the mapping in force.
     pub mapping_version: u64,
+    /// The mapping in force.
+    pub mapping: Option<Arc<MappingTables>>,
     /// It is no longer in the configuration: what is left of it waits for Kafka, or to be forgotten.
     pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
@@ -130,6 +132,7 @@ impl IntegrationModel {
             feed: FeedView::default(),
             unmapped: Unmapped::default(),
             mapping_version: 0,
+            mapping: None,
             is_removed: false,
             causes: [0; Cause::ALL.len()],
             is_known: false,
@@ -172,6 +175,7 @@ impl IntegrationModel {
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
                 self.unmapped.prune(&tables);
+                self.mapping = Some(tables);
                 self.record_counts();
             }
             Update::Feed(feed) => self.feed = *feed,

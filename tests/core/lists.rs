@@ -17,7 +17,7 @@ fn bytes(name: &str) -> Vec<u8> {
 
 /// Names of the saved lists that begin and end so.
 fn saved(begin: &str, end: &str) -> Vec<String> {
-    let entries = fs::read_dir(folder()).expect("the folder of the lists");
+    let entries = fs::read_dir(folder()).into_iter().flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| name.starts_with(begin) && name.ends_with(end)).collect();
     names.sort_unstable();
