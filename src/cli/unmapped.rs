@@ -143,7 +143,9 @@ fn meant(list: &List, key: &str, near: &Value) -> String {
     let found = text(near, list.key);
     let differs: Vec<&str> = entries(near, "differsIn").iter().filter_map(Value::as_str).collect();
     let row = format!("the list has {found:?} for {}", named(text(near, list.id), text(near, list.name)));
-    let fix = if is_in_feed(near) {
+    let fix = if key == found {
+        return format!("the list has it for {}{}", named(text(near, list.id), text(near, list.name)), scope(near));
+    } else if is_in_feed(near) {
         "which is somebody in the feed: probably another person".to_owned()
     } else if differs == ["zeros"] && key.len() > found.len() {
         format!("without its zeros: format the column as text, and write {key:?} there")
@@ -151,6 +153,16 @@ fn meant(list: &List, key: &str, near: &Value) -> String {
         format!("which differs in {}: write {key:?} there", differs.join(" and "))
     };
     format!("{row}, {fix}")
+}
+
+/// Where and when a row counts.
+fn scope(row: &Value) -> String {
+    let acd = row.get("acd").and_then(Value::as_u64).map(|acd| format!(" on ACD {acd}"));
+    let moment =
+        |key: &str, word: &str| Some(text(row, key)).filter(|at| !at.is_empty()).map(|at| format!(" {word} {at}"));
+    let scope =
+        [acd, moment("validFrom", "from"), moment("validTo", "until")].into_iter().flatten().collect::<String>();
+    if scope.is_empty() { scope } else { format!(", but only{scope}") }
 }
 
 fn named(id: &str, name: &str) -> String {
@@ -175,7 +187,9 @@ fn print_csv(integration: &Value, lists: Lists, out: &mut impl Write) -> anyhow:
             csv.write_record(list.header)?;
         }
         for entry in entries(integration, list.entries).iter().filter(|entry| text(entry, "reason") != "ambiguous") {
-            let near: Vec<&Value> = entries(entry, "near").iter().filter(|near| !is_in_feed(near)).collect();
+            // A row for another time or ACD would contradict one without.
+            let is_meant = |near: &&Value| !is_in_feed(near) && scope(near).is_empty();
+            let near: Vec<&Value> = entries(entry, "near").iter().filter(is_meant).collect();
             // Of two that may be meant, nobody knows which.
             let (id, name) = match near.as_slice() {
                 [one] => (text(one, list.id), text(one, list.name)),

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::mapping::annotate::NoUser;
-use crate::mapping::near::{Difference, NearIndex};
+use crate::mapping::near::{Difference, MOST_NEAR, NearIndex};
+use crate::mapping::scoped::Scope;
 use crate::mapping::spelling;
-use crate::mapping::tables::MappingTables;
+use crate::mapping::tables::{MappingTables, User};
 use crate::mapping::unmapped::{Listed, UnmappedEntry};
+use crate::time::Timestamp;
 use crate::views::model::{AgentView, IntegrationModel};
 
 use super::{State, not_restored, problem};
@@ -72,34 +74,35 @@ impl Shown {
         if users.is_empty() {
             return Vec::new();
         }
-        let rows = self.mapping.as_ref().map(|mapping| &mapping.users);
-        let near = NearIndex::of(rows.into_iter().flat_map(HashMap::keys).map(String::as_str));
+        let Some(mapping) = &self.mapping else { return Vec::new() };
+        let near = NearIndex::of(mapping.users.keys().map(String::as_str).chain(mapping.scoped.keys()));
         let of = |agent: &'_ Arc<AgentView>| {
-            (agent.published.1.external_user.clone(), agent.published.0.ride_along.name.clone())
+            let (event, annotation) = &agent.published;
+            (Arc::clone(&annotation.external_user), (event.acd, event.ride_along.name.clone()))
         };
-        let names: HashMap<Arc<str>, Option<Arc<str>>> = self.agents.iter().map(of).collect();
+        let agents: HashMap<Arc<str>, (u32, Option<Arc<str>>)> = self.agents.iter().map(of).collect();
         // A row that somebody else has is hardly meant for this one.
-        let in_feed: HashSet<String> = names.keys().map(|user| spelling::normal(user).into_owned()).collect();
+        let in_feed: HashSet<String> = agents.keys().map(|user| spelling::normal(user).into_owned()).collect();
         let entry = |(user, seen): &(Arc<str>, UnmappedEntry)| {
             let reason = match seen.reason {
                 NoUser::Ambiguous => "ambiguous",
                 NoUser::Unmapped | NoUser::Nameless => "unmapped",
             };
             let mut entry = json!({ "externalUser": &**user, "reason": reason });
-            if let Some(Some(name)) = names.get(user) {
+            if let Some((_, Some(name))) = agents.get(user) {
                 entry["name"] = (&**name).into();
             }
+            let acd = agents.get(user).map(|(acd, _)| *acd);
+            let elsewhere = out_of_scope(mapping, user, acd, seen.last_seen);
             let meant = near.near(user).into_iter().filter_map(|(key, differences)| {
-                let row = rows?.get(key)?;
-                Some(json!({
-                    "externalUser": key,
-                    "employeeId": row.employee_id,
-                    "employeeName": row.employee_name,
-                    "differsIn": names_of(&differences),
-                    "isInFeed": in_feed.contains(key),
-                }))
+                let names = names_of(&differences);
+                let row = match mapping.users.get(key) {
+                    Some(row) => user_row(key, row, &Scope::default(), &names),
+                    None => mapping.scoped.of(key).first().map(|(scope, row)| user_row(key, row, scope, &names))?,
+                };
+                Some(with_presence(row, in_feed.contains(key)))
             });
-            entry["near"] = meant.collect();
+            entry["near"] = elsewhere.into_iter().chain(meant).take(MOST_NEAR).collect();
             with_seen(entry, *seen)
         };
         users.iter().map(entry).collect()
@@ -123,6 +126,40 @@ impl Shown {
         };
         activities.iter().map(entry).collect()
     }
+}
+
+/// Returns the rows of that user that count elsewhere, or at another time.
+fn out_of_scope(mapping: &MappingTables, user: &str, acd: Option<u32>, at: Timestamp) -> Vec<Value> {
+    let key = spelling::normal(user);
+    let rows = mapping.scoped.of(&key).iter().map(|(scope, row)| {
+        let is_elsewhere = scope.acd.is_some() && scope.acd != acd;
+        let differs = [is_elsewhere.then_some("acd"), (!scope.holds_at(at)).then_some("time")];
+        user_row(&key, row, scope, &differs.into_iter().flatten().collect::<Vec<_>>())
+    });
+    rows.collect()
+}
+
+fn user_row(key: &str, row: &User, scope: &Scope, differs_in: &[&str]) -> Value {
+    let mut shown = json!({
+        "externalUser": key,
+        "employeeId": row.employee_id,
+        "employeeName": row.employee_name,
+        "differsIn": differs_in,
+    });
+    if let Some(acd) = scope.acd {
+        shown["acd"] = acd.into();
+    }
+    for (name, moment) in [("validFrom", scope.from), ("validTo", scope.to)] {
+        if let Some(moment) = moment {
+            shown[name] = moment.to_string().into();
+        }
+    }
+    shown
+}
+
+fn with_presence(mut row: Value, is_in_feed: bool) -> Value {
+    row["isInFeed"] = is_in_feed.into();
+    row
 }
 
 fn names_of(differences: &[Difference]) -> Vec<&'static str> {

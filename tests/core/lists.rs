@@ -30,7 +30,7 @@ fn texts(problems: &[RowProblem]) -> Vec<String> {
 
 /// Rows of a users file as text, and the remarks.
 fn users(file: &[u8]) -> Result<(Vec<String>, Vec<String>), Vec<String>> {
-    let read = files::parse_users(file).map_err(|problems| texts(&problems))?;
+    let read = files::parse_users(file, "Europe/Berlin").map_err(|problems| texts(&problems))?;
     let rows: BTreeMap<_, _> = read.rows.iter().collect();
     let rows = rows.into_iter().map(|(key, user)| format!("{key} {} {}", user.employee_id, user.employee_name));
     Ok((rows.collect(), texts(&read.remarks)))

@@ -88,3 +88,26 @@ fn what_is_unmapped_is_told_with_the_rows_that_were_meant_and_can_be_appended() 
     assert!(complaints.contains("no integration \"avaya-2\": expected one of avaya-1"), "{complaints}");
     service.drain();
 }
+
+#[test]
+fn a_row_counts_on_its_acd_and_in_its_time() {
+    let users = "Externe Benutzerkennung;Mitarbeiter-ID;Mitarbeiter;ACD;Gültig ab;Gültig bis\r\n\
+                 4711;E1;Ada;;;31.12.2019\r\n4711;E2;Bo;1;1.1.2020;\r\n4712;E3;Cy;2;;\r\n4713;E4;Di;;;2020-01-01\r\n";
+    let service = Running::start_in(folder(&[("users.csv", users), ("activities.csv", ACTIVITIES)]), &config());
+    let mut feed = service.dial();
+    send(&mut feed, &["4711|ACD|", "4712|ACD|", "4713|ACD|", "END"]);
+    service.settle(3);
+    let expected = ["4711 #1 OBSERVED E2 9 v1", "4712 #1 OBSERVED - 9 v1", "4713 #1 OBSERVED - 9 v1"];
+    assert_eq!(told(&service.events_once(3)), expected);
+    until_true("all of them are listed", || service.metric("rtalink_unmapped_users", "") == 2.0);
+    let (_, printed, _) = command(&service, &["unmapped"]);
+    for expected in [
+        "    the list has it for E3 (Cy), but only on ACD 2\n",
+        "    the list has it for E4 (Di), but only until 2020-01-01T00:00:00.000Z\n",
+    ] {
+        assert!(printed.contains(expected), "{printed}");
+    }
+    let (_, printed, _) = command(&service, &["unmapped", "--csv=users"]);
+    assert_eq!(printed, "4712,,\n4713,,\n");
+    service.drain();
+}

@@ -413,6 +413,15 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_searched_in_so_many_lines() {
+        for (before, expected) in [(MOST_BEFORE_HEADER - 1, "in line 50"), (MOST_BEFORE_HEADER, "found another line")] {
+            let told = told(("x\n".repeat(before) + "key,value\n").as_bytes()).unwrap_err();
+            println!("a header behind {before} lines, limit {MOST_BEFORE_HEADER}: {told:?}");
+            assert!(told[0].contains(expected), "{told:?}");
+        }
+    }
+
+    #[test]
     fn the_line_itself_is_kept_apart_from_what_is_said_of_it() {
         let refused =
             |file: &str| super::read(file.as_bytes(), &COLUMNS, |row| Err(row.problem(1, "is wrong"))).unwrap_err();
