@@ -86,6 +86,10 @@ sbom: ## dist/rtalink.cdx.json: what the binary is made of, for CycloneDX
 dashboards: ## write the dashboards anew from deploy/grafana/build
 	python3 deploy/grafana/build
 
+.PHONY: lists
+lists: ## write the lists anew that tests read, with LibreOffice
+	tests/lists/make.sh
+
 .PHONY: demo
 demo: ## the whole system on this machine; DEMO='--agents 2000 --duration 1m' for other arguments
 	cargo run --release --locked -- demo $(DEMO)

@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use rtalink::mapping::files::{self, ACTIVITIES_HEADER, MappingRows, RowProblem, USERS_HEADER};
+use rtalink::mapping::files::{self, ACTIVITIES_HEADER, RowProblem, USERS_HEADER};
 use rtalink::mapping::key::{self, ActivityKey, MatchLevel};
 use rtalink::mapping::spelling;
-use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
+use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
 use rtalink::tracker::agent_state::{AgentState, SkillList};
 use rtalink::wire::states::{Direction, Mode};
 use unicode_normalization::UnicodeNormalization;
@@ -38,57 +38,69 @@ fn check_problems(file: &[u8], problems: &[RowProblem]) {
     }
 }
 
+/// Rows by their key, and remarks about the file.
+type Read<T> = (HashMap<String, Arc<T>>, Vec<RowProblem>);
+
+fn parse_users(file: &[u8]) -> Result<Read<User>, Vec<RowProblem>> {
+    files::parse_users(file, "Europe/Berlin").map(|users| (users.rows, users.remarks))
+}
+
+fn parse_activities(file: &[u8]) -> Result<Read<Activity>, Vec<RowProblem>> {
+    files::parse_activities(file).map(|activities| (activities.rows, activities.remarks))
+}
+
 /// The same file however its values are written.
 fn check_rows<T: PartialEq + std::fmt::Debug>(
     header: [&str; 3],
-    parse: impl Fn(&[u8]) -> Result<MappingRows<T>, Vec<RowProblem>>,
-    read: &MappingRows<T>,
+    parse: impl Fn(&[u8]) -> Result<Read<T>, Vec<RowProblem>>,
+    read: &HashMap<String, Arc<T>>,
     row: impl Fn((&String, &Arc<T>)) -> [String; 3],
 ) {
-    let rows = || read.rows.iter().map(&row);
+    let rows = || read.iter().map(&row);
     for [external, id, name] in rows() {
         assert!(!external.is_empty() && !id.is_empty());
         assert_eq!(spelling::normal(&external), external);
         assert!([&id, &name].into_iter().all(|value| spelling::trim(value) == value));
         assert!([&external, &id].into_iter().all(|value| spelling::invisible(value).is_none()));
     }
-    let again = parse(&csv(header, rows())).unwrap_or_else(|problems| panic!("{problems:?}"));
-    assert_eq!(again.rows, read.rows);
-    assert!(again.remarks.iter().all(|remark| !remark.message.contains("around")), "{:?}", again.remarks);
+    let (again, remarks) = parse(&csv(header, rows())).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(again, *read);
+    assert!(remarks.iter().all(|remark| !remark.message.contains("around")), "{remarks:?}");
     let decomposed = |text: String| text.nfd().collect::<String>();
     let padded = rows().map(|[external, id, name]| {
         [format!("\u{a0}{}\u{feff}", decomposed(external)), format!(" {id}\t"), format!("\u{2003}{name} ")]
     });
-    let again = parse(&csv(header, padded)).unwrap_or_else(|problems| panic!("{problems:?}"));
-    assert_eq!(again.rows, read.rows);
-    assert_eq!(again.remarks.iter().any(|remark| remark.message.contains("around")), !read.rows.is_empty());
+    let (again, remarks) = parse(&csv(header, padded)).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(again, *read);
+    assert_eq!(remarks.iter().any(|remark| remark.message.contains("around")), !read.is_empty());
 }
 
 fn check_users(file: &[u8]) {
-    match files::parse_users(file) {
+    match parse_users(file) {
         Err(problems) => check_problems(file, &problems),
-        Ok(users) => check_rows(USERS_HEADER, files::parse_users, &users, |(external, user)| {
+        Ok((users, _)) => check_rows(USERS_HEADER, parse_users, &users, |(external, user)| {
             [external.clone(), user.employee_id.clone(), user.employee_name.clone()]
         }),
     }
 }
 
 fn check_activities(file: &[u8]) {
-    let read = match files::parse_activities(file) {
+    let activities = match parse_activities(file) {
         Err(problems) => return check_problems(file, &problems),
-        Ok(activities) => activities,
+        Ok((activities, _)) => activities,
     };
-    assert!(read.rows.keys().all(|key| key::check_spelling(key).is_ok()));
-    check_rows(ACTIVITIES_HEADER, files::parse_activities, &read, |(external, activity)| {
+    assert!(activities.keys().all(|key| key::check_spelling(key).is_ok()));
+    check_rows(ACTIVITIES_HEADER, parse_activities, &activities, |(external, activity)| {
         [external.clone(), activity.activity_id.clone(), activity.activity_name.clone()]
     });
-    let activities: HashMap<String, Arc<Activity>> = read.rows;
 
     let default = Arc::new(Activity { activity_id: "default".to_owned(), activity_name: String::new() });
     let tables = MappingTables {
         version: 1,
         identify_by: IdentifyBy::LoginId,
         users: HashMap::new(),
+        scoped: Default::default(),
+        names: Default::default(),
         activities,
         default_activity: Arc::clone(&default),
     };

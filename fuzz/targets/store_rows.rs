@@ -120,6 +120,8 @@ fn engine() -> Replay {
         version: 1,
         identify_by: IdentifyBy::Name,
         users: HashMap::new(),
+        scoped: Default::default(),
+        names: Default::default(),
         activities: HashMap::new(),
         default_activity: activity,
     };

@@ -99,7 +99,7 @@ static SCENARIOS: LazyLock<(Config, HashMap<Arc<str>, Arc<MappingTables>>)> = La
 static MAPPINGS: LazyLock<[Arc<MappingTables>; 3]> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let read = |name: &str| fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let users = files::parse_users(&read("users.csv")).map(|users| users.rows).unwrap_or_default();
+    let users = files::parse_users(&read("users.csv"), "UTC").map(|users| users.rows).unwrap_or_default();
     let activities =
         files::parse_activities(&read("activities.csv")).map(|activities| activities.rows).unwrap_or_default();
     let present = Arc::new(Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() });
@@ -108,6 +108,8 @@ static MAPPINGS: LazyLock<[Arc<MappingTables>; 3]> = LazyLock::new(|| {
             version,
             identify_by,
             users: if is_empty { HashMap::new() } else { users.clone() },
+            scoped: Default::default(),
+            names: Default::default(),
             activities: if is_empty { HashMap::new() } else { activities.clone() },
             default_activity: present.clone(),
         })

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let out_of_date = configuration::out_of_date(&loaded).into_iter();
     loaded.add(out_of_date.map(|(origin, message)| Problem::error(origin, message).hint(configuration::RENEW)));
     for problem in &loaded.problems {
-        eprintln!("{problem}");
+        eprintln!("{}", problem.with_content());
     }
     let errors = loaded.problems.iter().filter(|problem| problem.is_error()).count();
     let warnings = loaded.problems.len() - errors;

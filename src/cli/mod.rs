@@ -34,6 +34,7 @@ mod store;
 mod summary;
 mod tail;
 mod trace;
+mod unmapped;
 
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ enum Command {
     Tail(tail::Args),
     Health(health::Args),
     Status(status::Args),
+    Unmapped(unmapped::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Forget(forget::Args),
@@ -89,6 +91,7 @@ impl Cli {
             Command::Tail(args) => tail::run(&args),
             Command::Health(args) => health::run(&args),
             Command::Status(args) => status::run(&args),
+            Command::Unmapped(args) => unmapped::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Forget(args) => forget::run(&args),

@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 
 use crate::config::{self, environment};
 
-/// Most bytes of an answer.
-const LARGEST_ANSWER: usize = 1024 * 1024;
+/// Most bytes of an answer: that of a service that lists as many unmapped users and activities as it can.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 /// Which service is asked.
 #[derive(Debug, clap::Args)]
@@ -211,7 +211,7 @@ mod tests {
         });
         let error = ask(&address, "GET /", "", None, Duration::from_secs(30)).unwrap_err();
         println!("an answer without end, limit {LARGEST_ANSWER} bytes: {error}");
-        assert_eq!(error.to_string(), "the answer has more than 1024 KiB: this is no rtalink");
+        assert_eq!(error.to_string(), "the answer has more than 32768 KiB: this is no rtalink");
         endless.join().unwrap();
     }
 }

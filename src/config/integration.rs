@@ -60,11 +60,12 @@ pub(super) fn read(table: &TableReader<'_>, around: &Surroundings<'_>) -> Writte
     let realtime = table.table("realtime", schema::REALTIME);
     let settings = settings(&realtime, acd, details);
     let (listen, feed) = if table.has("realtime") { read_realtime(&realtime, around) } else { (None, None) };
+    let time_zone = table.or("time_zone", "UTC".to_owned(), time_zone);
     let integration = Integration {
         name: table.or("name", id.clone(), values::filled_text),
-        time_zone: table.or("time_zone", "UTC".to_owned(), time_zone),
+        mapping: mapping(&table.table("mapping", schema::MAPPING), &time_zone, around.folder),
+        time_zone,
         realtime: feed,
-        mapping: mapping(&table.table("mapping", schema::MAPPING), around.folder),
         settings,
         id: id.into(),
         is_removed: false,
@@ -225,7 +226,7 @@ fn layout(slot: Slot<'_>, around: &Surroundings<'_>) -> Option<(String, Arc<Layo
     slot.error(format!("unknown layout {name:?}"), Some(hint))
 }
 
-fn mapping(table: &TableReader<'_>, folder: &Path) -> Mapping {
+fn mapping(table: &TableReader<'_>, time_zone: &str, folder: &Path) -> Mapping {
     let identify = [("login_id", IdentifyBy::LoginId), ("name", IdentifyBy::Name)];
     let default_activity = table.optional("default_activity", |slot| {
         let activity = TableReader::open(slot, schema::DEFAULT_ACTIVITY);
@@ -235,6 +236,7 @@ fn mapping(table: &TableReader<'_>, folder: &Path) -> Mapping {
     });
     Mapping {
         identify_by: table.or("identify_by", IdentifyBy::LoginId, values::choice(&identify)),
+        time_zone: time_zone.to_owned(),
         users: mapping_file(table, "users", folder),
         activities: mapping_file(table, "activities", folder),
         default_activity: default_activity.unwrap_or_else(|| ("1".to_owned(), "Present".to_owned())),

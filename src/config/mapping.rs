@@ -1,10 +1,9 @@
 //! Reads the files that an integration's mapping names.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::mapping::files::{self, MappingRows, RowProblem};
+use crate::mapping::files::{self, ActivityRows, RowProblem, UserRows};
 use crate::mapping::tables::{Activity, MappingTables};
 
 use super::file;
@@ -24,16 +23,25 @@ pub fn read(mapping: &Mapping) -> Result<MappingTables, Vec<Problem>> {
 /// The same, with warnings about what a planner may not have meant. `None` where there is an error.
 pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTables> {
     let before = problems.len();
-    let users = read_file(mapping.users.as_deref(), files::parse_users, problems);
-    let activities = read_file(mapping.activities.as_deref(), files::parse_activities, problems);
+    let users = mapping.users.as_deref().and_then(|path| {
+        let parse = |bytes: &[u8]| files::parse_users(bytes, &mapping.time_zone);
+        read_file(path, parse, |users: &mut UserRows| &mut users.remarks, problems)
+    });
+    let activities = mapping.activities.as_deref().and_then(|path| {
+        read_file(path, files::parse_activities, |activities: &mut ActivityRows| &mut activities.remarks, problems)
+    });
     if problems[before..].iter().any(Problem::is_error) {
         return None;
     }
+    let (users, scoped) = users.map(|users| (users.rows, users.scoped)).unwrap_or_default();
+    let activities = activities.map(|activities| activities.rows).unwrap_or_default();
     let (id, name) = mapping.default_activity.clone();
     Some(MappingTables {
         version: 0,
         identify_by: mapping.identify_by,
         users,
+        scoped,
+        names: Default::default(),
         activities,
         default_activity: Arc::new(Activity { activity_id: id, activity_name: name }),
     })
@@ -52,29 +60,33 @@ pub fn absence(integration: &Integration, configuration: &Path) -> Option<Proble
         .filter(|_| integration.realtime.is_some())
 }
 
+/// Returns what a file says; remarks and problems go to `problems`.
 fn read_file<T>(
-    path: Option<&Path>,
-    parse: impl Fn(&[u8]) -> Result<MappingRows<T>, Vec<RowProblem>>,
+    path: &Path,
+    parse: impl Fn(&[u8]) -> Result<T, Vec<RowProblem>>,
+    remarks: impl Fn(&mut T) -> &mut Vec<RowProblem>,
     problems: &mut Vec<Problem>,
-) -> HashMap<String, Arc<T>> {
-    let Some(path) = path else { return HashMap::new() };
-    let parsed = match file::read(path, file::LARGEST_MAPPING) {
-        Ok(bytes) => parse(&bytes),
+) -> Option<T> {
+    let bytes = match file::read(path, file::LARGEST_MAPPING) {
+        Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("cannot be read: {}", file::reason(&error));
             problems.push(Problem::error(Origin::File(path.into()), message));
-            return HashMap::new();
+            return None;
         }
     };
     let origin = |row: &RowProblem| Origin::line(path, usize::try_from(row.line).unwrap_or(0));
-    match parsed {
-        Ok(MappingRows { rows, remarks }) => {
+    match parse(&bytes) {
+        Ok(mut read) => {
+            let remarks = std::mem::take(remarks(&mut read));
             problems.extend(remarks.into_iter().map(|remark| Problem::warning(origin(&remark), remark.message)));
-            rows
+            Some(read)
         }
         Err(rows) => {
-            problems.extend(rows.into_iter().map(|row| Problem::error(origin(&row), row.message)));
-            HashMap::new()
+            let problem =
+                |row: RowProblem| Problem { content: row.content.clone(), ..Problem::error(origin(&row), row.message) };
+            problems.extend(rows.into_iter().map(problem));
+            None
         }
     }
 }

@@ -252,6 +252,7 @@ impl Integration {
     pub fn removed(id: &str) -> Self {
         let mapping = Mapping {
             identify_by: IdentifyBy::LoginId,
+            time_zone: "UTC".to_owned(),
             users: None,
             activities: None,
             default_activity: (String::new(), String::new()),
@@ -316,6 +317,8 @@ pub struct TlsConfig {
 pub struct Mapping {
     /// What users are looked up with.
     pub identify_by: IdentifyBy,
+    /// Zone of the dates in them: the integration's.
+    pub time_zone: String,
     /// CSV file; without one nobody is mapped.
     pub users: Option<PathBuf>,
     /// CSV file; without one every activity takes the default.

@@ -18,6 +18,8 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The line of a list that has it. It may name people: only `check` shows it, on the terminal of whoever has the file.
+    pub content: Option<String>,
 }
 
 /// Whether the service can run nevertheless.
@@ -70,7 +72,7 @@ impl Origin {
 impl Problem {
     /// Creates a problem that the service cannot run with.
     pub fn error(origin: Origin, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, origin, message: message.into(), hint: None }
+        Self { severity: Severity::Error, origin, message: message.into(), hint: None, content: None }
     }
 
     /// Creates a problem that the service can run with.
@@ -82,6 +84,11 @@ impl Problem {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Formats it with the line that has it, for the terminal of whoever has the file; never for a log.
+    pub fn with_content(&self) -> String {
+        self.content.as_ref().map_or_else(|| self.to_string(), |content| format!("{self}\n  line: {content}"))
     }
 
     /// Formats it with its hint in one line, for the log.

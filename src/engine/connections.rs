@@ -14,6 +14,7 @@ impl Engine {
     /// A connection has been accepted.
     pub fn open(&mut self, id: ConnectionId, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
+        self.judge_from(at);
         match self.session.open(id, peer, at) {
             Admission::Speaks => self.speaks(peer, at, out),
             Admission::Waits => {}

@@ -37,6 +37,8 @@
 //!     version: 1,
 //!     identify_by: IdentifyBy::LoginId,
 //!     users: Default::default(),
+//!     scoped: Default::default(),
+//!     names: Default::default(),
 //!     activities: Default::default(),
 //!     default_activity: Arc::new(present),
 //! };
@@ -112,6 +114,9 @@ pub struct Engine {
     affected: VecDeque<AgentIndex>,
     /// About how much is found in one call.
     most_findings: usize,
+    /// When rows of the mapping begin to count or cease to; known once it has been judged at any moment.
+    mapping_changes_at: Option<Timestamp>,
+    is_mapping_judged: bool,
     /// Agents who are published anew with the mapping, whatever it says about them.
     owed: Vec<AgentIndex>,
     clock: quanta::Clock,
@@ -133,6 +138,8 @@ impl Engine {
             waiting_since: Timestamp::default(),
             affected: VecDeque::new(),
             most_findings: usize::MAX,
+            mapping_changes_at: None,
+            is_mapping_judged: false,
             owed: Vec::new(),
             clock: quanta::Clock::new(),
             stages: StageTimes::default(),
@@ -198,10 +205,11 @@ impl Engine {
 
     /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.tracker.next_deadline(), self.session.next_deadline()].into_iter().flatten().min()
+        let deadlines = [self.tracker.next_deadline(), self.session.next_deadline(), self.mapping_changes_at];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// Time has passed.
+    /// Time has passed. Rows of the mapping that have begun to count or ceased to by then are told for those whom they change.
     pub fn tick(&mut self, now: Timestamp, out: &mut Vec<Finding>) {
         self.settle(out);
         for id in self.session.give_up(now) {
@@ -217,6 +225,11 @@ impl Engine {
             self.tracker.do_what_is_due(now, &mut self.outputs);
         }
         self.drain_share(now, out);
+        self.judge_from(now);
+        if self.mapping_changes_at.is_some_and(|at| at <= now) && !self.has_more() {
+            self.judge_all(now);
+            self.go_on(out);
+        }
     }
 
     /// The input has ended for good.

@@ -40,14 +40,33 @@ impl Engine {
                 self.publish_remapped(index, at, out);
             }
         }
+        self.judge_all(at);
+        self.go_on(out);
+    }
+
+    /// Asks the mapping about everybody, as it is at that moment, and notes when it says something else by itself.
+    pub(super) fn judge_all(&mut self, at: Timestamp) {
+        self.note_mapping_change(at);
         self.waiting_since = at;
         self.affected.extend(self.tracker.table().indices());
-        self.go_on(out);
+    }
+
+    /// The mapping is judged from that moment on, unless it was judged before.
+    pub(super) fn judge_from(&mut self, at: Timestamp) {
+        if !self.is_mapping_judged {
+            self.note_mapping_change(at);
+        }
+    }
+
+    /// Notes when a row of the mapping begins to count or ceases to, next after that moment.
+    fn note_mapping_change(&mut self, at: Timestamp) {
+        self.mapping_changes_at = self.annotator.tables().scoped.next_change(at);
+        self.is_mapping_judged = true;
     }
 
     pub(super) fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
         let agent = self.tracker.table().get(index);
-        if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index) {
+        if !agent.is_logged_in() || !self.annotator.is_outdated(agent, index, at) {
             return;
         }
         self.publish_remapped(index, at, out);

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::config::model::Config;
 use crate::journal::store::{MappingVersion, Store, StoreError};
+use crate::mapping::scoped::Scope;
 use crate::mapping::tables::{Activity, IdentifyBy, MappingTables};
 
 /// Versions by integration, as the store has them.
@@ -138,6 +139,16 @@ fn content(tables: &MappingTables) -> u64 {
     }
     let Activity { activity_id, activity_name } = &*tables.default_activity;
     [activity_id, activity_name].into_iter().for_each(|field| text(field));
+    // Tables without such rows keep the digest that they had before there were any.
+    let mut scoped: Vec<_> = tables.scoped.rows().collect();
+    scoped.sort_unstable_by_key(|(user, scope, _)| (*user, scope.acd, scope.from, scope.to));
+    for (user, Scope { acd, from, to }, employee) in scoped {
+        [user, &employee.employee_id, &employee.employee_name].into_iter().for_each(&mut text);
+        text(&acd.map_or_else(String::new, |acd| acd.to_string()));
+        for moment in [from, to] {
+            text(&moment.map_or_else(String::new, |moment| moment.as_micros().to_string()));
+        }
+    }
     digest.finish().as_ref().iter().take(8).fold(0, |content, byte| content << 8 | u64::from(*byte))
 }
 
@@ -154,7 +165,9 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::mapping::scoped::ScopedUsers;
     use crate::mapping::tables::User;
+    use crate::time::Timestamp;
 
     fn tables() -> MappingTables {
         let user = |id: &str| Arc::new(User { employee_id: id.to_owned(), employee_name: "Ada".to_owned() });
@@ -162,7 +175,9 @@ mod tests {
         MappingTables {
             version: 0,
             identify_by: IdentifyBy::LoginId,
+            scoped: ScopedUsers::default(),
             users: HashMap::from([("4711".to_owned(), user("1")), ("4712".to_owned(), user("2"))]),
+            names: HashMap::new(),
             activities: HashMap::from([("ACD".to_owned(), activity("7"))]),
             default_activity: activity("0"),
         }
@@ -175,7 +190,7 @@ mod tests {
             11_165_983_544_114_627_473,
             "the same on every machine and with every version of a dependency"
         );
-        let mut others = vec![tables(); 5];
+        let mut others = vec![tables(); 9];
         others[0].identify_by = IdentifyBy::Name;
         others[1].users.remove("4711");
         others[2].activities.insert("ACD:5".to_owned(), Arc::clone(&tables().default_activity));
@@ -183,8 +198,18 @@ mod tests {
         // The same letters in other fields.
         let moved = User { employee_id: "1A".to_owned(), employee_name: "da".to_owned() };
         others[4].users.insert("4711".to_owned(), Arc::new(moved));
-        for other in others {
-            assert_ne!(content(&other), content(&tables()), "{other:?}");
+        let user = Arc::clone(&tables().users["4711"]);
+        let scoped = |acd, from: Option<i64>, to: Option<i64>| {
+            let scope = Scope { acd, from: from.map(Timestamp::from_millis), to: to.map(Timestamp::from_millis) };
+            ScopedUsers::new(HashMap::from([("5".to_owned(), vec![(scope, Arc::clone(&user))])]))
+        };
+        others[5].scoped = scoped(Some(1), None, None);
+        others[6].scoped = scoped(Some(2), None, None);
+        others[7].scoped = scoped(None, Some(1), None);
+        others[8].scoped = scoped(None, None, Some(1));
+        for (place, other) in others.iter().enumerate() {
+            assert!(!others[..place].iter().any(|before| content(before) == content(other)), "{other:?}");
+            assert_ne!(content(other), content(&tables()), "{other:?}");
         }
     }
 

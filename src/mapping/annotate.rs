@@ -91,7 +91,8 @@ impl Annotator {
 
     /// Returns what the mapping says about `event`, and remembers that as published.
     pub fn annotate(&mut self, event: &AgentEvent) -> Annotation {
-        let (external_user, user) = self.user(&event.login_id, event.ride_along.name.as_ref());
+        let (external_user, user) =
+            self.user(&event.login_id, event.ride_along.name.as_ref(), event.acd, event.observed_at);
         let key = ActivityKey::of(&event.state);
         let (activity, level) = self.tables.activity(&key);
         let previous_key = event.previous.as_ref().map(|previous| ActivityKey::of(&previous.state));
@@ -152,15 +153,21 @@ impl Annotator {
         &mut self.last[slot]
     }
 
-    /// Whether the mapping in force differs for an agent's known state from what was published.
-    pub fn is_outdated(&self, agent: &crate::tracker::agent::Agent, index: AgentIndex) -> bool {
+    /// Whether the mapping in force differs for an agent's known state from what was published, at that moment.
+    pub fn is_outdated(&self, agent: &crate::tracker::agent::Agent, index: AgentIndex, at: Timestamp) -> bool {
         let (Some(known), Some(last)) = (&agent.known, self.published(index)) else { return false };
-        let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref());
+        let (_, user) = self.user(&agent.login_id, agent.ride_along.name.as_ref(), agent.acd, at);
         let (activity, _) = self.tables.activity(&ActivityKey::of(&known.state));
         user.ok() != last.user || activity != last.activity
     }
 
-    fn user(&self, login_id: &Arc<str>, name: Option<&Arc<str>>) -> (Arc<str>, Result<Arc<User>, NoUser>) {
+    fn user(
+        &self,
+        login_id: &Arc<str>,
+        name: Option<&Arc<str>>,
+        acd: u32,
+        at: Timestamp,
+    ) -> (Arc<str>, Result<Arc<User>, NoUser>) {
         let external = match (self.tables.identify_by, name) {
             (IdentifyBy::LoginId, _) => login_id,
             (IdentifyBy::Name, Some(name)) => name,
@@ -169,6 +176,6 @@ impl Annotator {
         if self.tables.identify_by == IdentifyBy::Name && self.names.is_ambiguous(external) {
             return (external.clone(), Err(NoUser::Ambiguous));
         }
-        (external.clone(), self.tables.user(external).ok_or(NoUser::Unmapped))
+        (external.clone(), self.tables.user(external, acd, at).ok_or(NoUser::Unmapped))
     }
 }

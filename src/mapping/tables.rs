@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::time::Timestamp;
+
 use super::key::{ActivityKey, MatchLevel};
+use super::scoped::ScopedUsers;
 use super::spelling;
 
 /// What users are looked up with.
@@ -48,8 +51,12 @@ pub struct MappingTables {
     pub version: u64,
     /// What users are looked up with.
     pub identify_by: IdentifyBy,
-    /// By external user in its [normal](spelling::normal) spelling; case counts.
+    /// By external user in its [normal](spelling::normal) spelling; case counts. They count everywhere, and always.
     pub users: HashMap<String, Arc<User>>,
+    /// Users whose rows count on one ACD, or for a time.
+    pub scoped: ScopedUsers,
+    /// What agents are called where the feed has no name, by login id in its normal spelling.
+    pub names: HashMap<String, Arc<str>>,
     /// By activity key in its normal spelling.
     pub activities: HashMap<String, Arc<Activity>>,
     /// For keys without a row.
@@ -57,9 +64,30 @@ pub struct MappingTables {
 }
 
 impl MappingTables {
-    /// Returns the employee of an external user.
-    pub fn user(&self, external_user: &str) -> Option<Arc<User>> {
-        self.users.get(&*spelling::normal(external_user)).cloned()
+    /// Returns the employee of an external user on an ACD at a moment.
+    pub fn user(&self, external_user: &str, acd: u32, at: Timestamp) -> Option<Arc<User>> {
+        self.user_where(external_user, |key| self.scoped.user(key, acd, at))
+    }
+
+    /// Returns the employee of an external user at a moment, on whatever ACD.
+    pub fn user_on_any_acd(&self, external_user: &str, at: Timestamp) -> Option<Arc<User>> {
+        let on_any = |key: &str| self.scoped.of(key).iter().find(|(scope, _)| scope.holds_at(at)).map(|(_, user)| user);
+        self.user_where(external_user, on_any)
+    }
+
+    fn user_where<'t>(
+        &'t self,
+        external_user: &str,
+        scoped: impl Fn(&str) -> Option<&'t Arc<User>>,
+    ) -> Option<Arc<User>> {
+        let key = spelling::normal(external_user);
+        let found = self.users.get(&*key);
+        if self.scoped.is_empty() { found.cloned() } else { found.or_else(|| scoped(&key)).cloned() }
+    }
+
+    /// Returns how many external users have rows.
+    pub fn user_count(&self) -> usize {
+        self.users.len() + self.scoped.keys().count()
     }
 
     /// Returns the activity of a key: that of the most specific row, else the default where the key takes it.
@@ -85,6 +113,8 @@ impl MappingTables {
         for user in self.users.values_mut() {
             *user = Arc::new(user.without_name());
         }
+        self.scoped.map_users(User::without_name);
+        self.names.clear();
         self
     }
 
@@ -92,6 +122,8 @@ impl MappingTables {
     pub fn has_same_content(&self, other: &Self) -> bool {
         self.identify_by == other.identify_by
             && self.users == other.users
+            && self.scoped == other.scoped
+            && self.names == other.names
             && self.activities == other.activities
             && self.default_activity == other.default_activity
     }

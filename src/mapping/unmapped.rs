@@ -87,7 +87,8 @@ impl Unmapped {
 
     /// Removes what another mapping maps from the list.
     pub fn prune(&mut self, tables: &MappingTables) {
-        self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || tables.user(user).is_none());
+        let is_unmapped = |user: &str, seen: &UnmappedEntry| tables.user_on_any_acd(user, seen.last_seen).is_none();
+        self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || is_unmapped(user, seen));
         self.activities.retain(|key, _| {
             let shorter = key.match_indices(':').map(|(cut, _)| &key[..cut]);
             !shorter.chain([&**key]).any(|key| tables.activity_row(key).is_some())

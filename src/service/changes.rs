@@ -125,7 +125,7 @@ pub(super) fn shrunken(
 ) -> Vec<Problem> {
     let Mapping { users, activities, .. } = &integration.mapping;
     let tables = [
-        (users, running.users.len(), wanted.users.len()),
+        (users, running.user_count(), wanted.user_count()),
         (activities, running.activities.len(), wanted.activities.len()),
     ];
     let shrunken = tables.into_iter().filter(|(_, before, after)| after * 2 < *before);

@@ -70,12 +70,14 @@ impl ServiceContext {
         bound: Option<Bound>,
     ) -> StartingIntegration {
         let Prepared { plan, tls, tables } = prepared;
+        let tables = Arc::new(tables);
         let metrics = self.feed_metrics(&integration);
         let mut model = preparation::model(&integration, &metrics, bound.as_ref());
         model.mapping_version = tables.version;
+        model.mapping = Some(Arc::clone(&tables));
         // The model outlives its senders.
         let _ = self.updates.send((index, Update::Begin(Box::new(model))));
-        StartingIntegration { integration, index, plan, tls, tables: Arc::new(tables), bound, metrics }
+        StartingIntegration { integration, index, plan, tls, tables, bound, metrics }
     }
 
     /// Registers the metrics of an integration that begins. Nothing is wrong with the feed of one that is not configured.

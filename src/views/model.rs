@@ -139,6 +139,8 @@ pub struct IntegrationModel {
     pub mapping_version: u64,
     /// The last event of any agent since the start.
     pub last_event: Option<Arc<AgentView>>,
+    /// The mapping in force.
+    pub mapping: Option<Arc<MappingTables>>,
     /// It is no longer in the configuration: what is left of it waits for Kafka, or to be forgotten.
     pub is_removed: bool,
     /// Events by cause, in the order of [`Cause::ALL`].
@@ -166,6 +168,7 @@ impl IntegrationModel {
             unmapped: Unmapped::default(),
             mapping_version: 0,
             last_event: None,
+            mapping: None,
             is_removed: false,
             causes: [0; Cause::ALL.len()],
             is_known: false,
@@ -224,6 +227,7 @@ impl IntegrationModel {
             Update::Mapping(tables) => {
                 self.mapping_version = tables.version;
                 self.unmapped.prune(&tables);
+                self.mapping = Some(tables);
                 self.record_counts();
             }
             Update::Feed(feed) => self.feed = *feed,

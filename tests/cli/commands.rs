@@ -81,7 +81,8 @@ fn decode(toml: &str, input: &[u8]) -> Vec<String> {
 fn every_command_has_an_example_and_wrong_usage_exits_2() {
     let help = text(&output(&["--help"]).stdout);
     let commands = [
-        "run", "demo", "check", "decode", "replay", "capture", "simulate", "tail", "store", "pause", "resume", "health",
+        "run", "demo", "check", "decode", "replay", "capture", "simulate", "tail", "store", "pause", "resume",
+        "health", "unmapped",
     ];
     for command in commands {
         assert!(help.contains(command), "{help}");
@@ -279,7 +280,11 @@ fn mapping_files_are_read_where_the_configuration_has_errors() {
     let checked = output(&["check", "--config", folder.path().join("rtalink.toml").to_str().unwrap()]);
     let told = text(&checked.stderr);
     let place = toml.lines().position(|line| line == "acd = x").unwrap() + 1;
-    for expected in [format!("rtalink.toml:{place}:7: "), "users.csv:2: employee_id is empty".to_owned()] {
+    for expected in [
+        format!("rtalink.toml:{place}:7: "),
+        "users.csv:2: employee_id (column B) is empty: ".to_owned(),
+        "  line: 1,,A\n".to_owned(),
+    ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
     }
 }

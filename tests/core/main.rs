@@ -8,6 +8,7 @@ mod chunking;
 mod clocks_go_back;
 mod contract;
 mod inspect;
+mod lists;
 mod properties;
 mod remapping;
 mod scenarios;

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rtalink::capture::{CaptureEntry, Happening};
 use rtalink::config;
 use rtalink::contract::saved;
+use rtalink::engine::replay::Replay;
 use rtalink::engine::{Engine, Finding};
+use rtalink::mapping::scoped::{Scope, ScopedUsers};
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables, User};
 use rtalink::time::Timestamp;
 use rtalink::wire::encoding::Encoding;
@@ -32,6 +35,8 @@ fn tables(identify_by: IdentifyBy, version: u64, users: &[(&str, &str)], activit
         version,
         identify_by,
         users: users.iter().map(user).collect(),
+        scoped: Default::default(),
+        names: Default::default(),
         activities: activities.iter().map(|(key, id)| ((*key).to_owned(), activity(id))).collect::<HashMap<_, _>>(),
         default_activity: activity("1"),
     }
@@ -311,4 +316,70 @@ fn people_are_found_however_their_ids_and_names_are_spelled() {
         let expected = ["1/1 #1 OBSERVED user E1", "1/2 #1 OBSERVED user ambiguous", "1/1 #2 REMAPPED user ambiguous"];
         assert!(brief(&lines).iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{lines:?}");
     }
+}
+
+/// The login id 1 is Ada's until second 100, nobody's until 200, and Eve's from then on, but not on ACD 2.
+fn reused(version: u64) -> MappingTables {
+    let row = |acd, from: Option<i64>, to: Option<i64>, id: &str| {
+        let user = User { employee_id: id.to_owned(), employee_name: String::new() };
+        (Scope { acd, from: from.map(at), to: to.map(at) }, Arc::new(user))
+    };
+    let rows = vec![row(None, None, Some(100), "E1"), row(Some(1), Some(200), None, "E9")];
+    let scoped = ScopedUsers::new(HashMap::from([("1".to_owned(), rows)]));
+    MappingTables { scoped, ..tables(IdentifyBy::LoginId, version, &[("2", "E2")], &[]) }
+}
+
+#[test]
+fn a_row_that_begins_or_ends_is_told_when_it_does() {
+    let mut site = Site::start(reused(1));
+    let first = brief(&site.snapshot(&AVAIL));
+    assert_eq!(first, ["1/1 #1 OBSERVED user E1 activity -", "1/2 #1 OBSERVED user E2 activity -"]);
+    let tick = |site: &mut Site, second: i64| {
+        site.now = second;
+        let mut found = Vec::new();
+        site.engine.tick(at(second), &mut found);
+        brief(&Site::told(found))
+    };
+    assert_eq!(site.engine.next_deadline().map(|due| due <= at(100)), Some(true));
+    assert_eq!(tick(&mut site, 99), NOTHING);
+    assert_eq!(tick(&mut site, 100), ["1/1 #2 REMAPPED user - activity -"]);
+    assert_eq!(tick(&mut site, 101), NOTHING);
+    let told = brief(&site.snapshot(&[("1", "Ada", "ACD"), ("2", "Bo", "AVAIL")]));
+    assert_eq!(told, ["1/1 #3 CHANGED user - activity -"]);
+    // It begins while the process is down.
+    site.now = 230;
+    assert_eq!(brief(&site.restart(reused(1))), ["1/1 #4 REMAPPED user E9 activity -"]);
+    assert_eq!(tick(&mut site, 1_000), NOTHING, "nothing more begins or ends");
+    // A mapping without such rows never asks for the time.
+    assert_eq!(site.set_mapping(tables(IdentifyBy::LoginId, 2, &[("1", "E9"), ("2", "E2")], &[])), NOTHING);
+}
+
+#[test]
+fn a_replay_tells_it_at_the_time_of_the_capture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let config = config::load(&root.join("rtalink.toml"), []).config.unwrap();
+    let names = config.integrations.iter().find(|integration| &*integration.id == "names").unwrap();
+    let plan = Plan::compile(&names.realtime.as_ref().unwrap().layout, &names.time_zone).unwrap();
+    let engine = Engine::new(names.settings.clone(), Arc::clone(&plan), Arc::new(reused(1)));
+    let mut replay = Replay::new(engine, plan, std::time::Duration::from_millis(500));
+    let mut found = Vec::new();
+    for second in [90, 93, 150, 250] {
+        let happening = Happening::Data("1|1|Ada|AVAIL|||||||\n1|2|Eve|AVAIL|||||||\nEND\n".into());
+        replay.play(&CaptureEntry { at: at(second), connection: 0, happening }, &mut found);
+    }
+    let events = found.iter().filter_map(|finding| match finding {
+        Finding::Event(event, mapped) => {
+            let user = mapped.user.as_ref().map_or("-", |user| user.employee_id.as_str());
+            Some(format!("{} {} {} {user}", event.observed_at, event.acd, event.cause.name()))
+        }
+        _ => None,
+    });
+    let expected = [
+        "2026-01-05T08:01:30.000Z 1 OBSERVED E1",
+        "2026-01-05T08:01:30.000Z 2 OBSERVED E1",
+        "2026-01-05T08:01:40.000Z 1 REMAPPED -",
+        "2026-01-05T08:01:40.000Z 2 REMAPPED -",
+        "2026-01-05T08:03:20.000Z 1 REMAPPED E9",
+    ];
+    assert_eq!(events.collect::<Vec<_>>(), expected);
 }

@@ -275,10 +275,16 @@ fn why_it_ends_is_in_the_form_of_the_log_and_names_nobody() {
         let message = fields["message"].as_str().unwrap();
         assert!(fields["level"] == "ERROR" && message.contains(place), "{message}");
         assert_eq!(named_in(&lines), Vec::<&String>::new());
-        // For people, in plain words.
+        // For people, in plain words; what the line says stands apart, for whoever has the file.
         let checked = output(&["check", "--config", &file(&folder, "rtalink.toml")]);
         let told = String::from_utf8(checked.stderr).unwrap();
-        assert!(told.contains(place) && !PERSONS.iter().any(|person| told.contains(person)), "{told}");
+        let (shown, said): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with("  line: "));
+        assert!(said.iter().any(|line| line.contains(place)) && !shown.is_empty(), "{told}");
+        assert!(!PERSONS.iter().any(|person| said.iter().any(|line| line.contains(person))), "{told}");
+        assert!(
+            name != "users.csv" || PERSONS.iter().any(|person| shown.iter().any(|line| line.contains(person))),
+            "{told}"
+        );
     }
     let mut command = rtalink();
     let nowhere =

@@ -13,6 +13,7 @@ mod hostile;
 mod http;
 mod http_limits;
 mod limits;
+mod lists;
 mod logs;
 mod metrics_page;
 mod pseudonyms;

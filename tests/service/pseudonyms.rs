@@ -39,6 +39,8 @@ fn events(config: &Config, id: &str, plan: &Arc<Plan>, entries: &[CaptureEntry])
         version: 1,
         identify_by: IdentifyBy::LoginId,
         users: std::collections::HashMap::new(),
+        scoped: Default::default(),
+        names: Default::default(),
         activities: std::collections::HashMap::new(),
         default_activity: Arc::new(Activity { activity_id: "1".to_owned(), activity_name: String::new() }),
     };

@@ -33,6 +33,8 @@ pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
         version: 1,
         identify_by: IdentifyBy::LoginId,
         users: HashMap::new(),
+        scoped: Default::default(),
+        names: Default::default(),
         activities: HashMap::new(),
         default_activity: Arc::new(present),
     };

@@ -459,13 +459,16 @@ impl Shape {
                 told.push(user);
             }
         }
-        let users = files::parse_users(csv.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}\n{csv}")).rows;
+        let users =
+            files::parse_users(csv.as_bytes(), "UTC").unwrap_or_else(|problems| panic!("{problems:?}\n{csv}")).rows;
         let activities = if self.details { ACTIVITIES.clone() } else { HashMap::new() };
         let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };
         Arc::new(MappingTables {
             version: 1,
             identify_by: if self.by_name { IdentifyBy::Name } else { IdentifyBy::LoginId },
             users,
+            scoped: Default::default(),
+            names: Default::default(),
             activities,
             default_activity: Arc::new(present),
         })

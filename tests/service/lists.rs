@@ -1,0 +1,113 @@
+//! The mapping files of a running service: what they lack, and who says so.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use crate::support;
+
+use support::process::output;
+use support::service::{Running, folder};
+use support::short::{self, send, told};
+use support::wait::until_true;
+
+const USERS: &str = "external_user,employee_id,employee_name\n4711,E1,Ada\n4712,E2,Bo\n0815,E3,Cy\n";
+const ACTIVITIES: &str = "external_activity,activity_id,activity_name\nACD,9,Call\nAUX:03,3,Lunch\n";
+
+fn config() -> String {
+    short::config(short::EMBEDDED, "logout_after = 2\nallow = []", short::MAPPING)
+}
+
+fn start() -> Running {
+    Running::start_in(folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]), &config())
+}
+
+/// Runs a command against a service; its exit code, what it prints, and what it complains of.
+fn command(service: &Running, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let http = service.http_address().to_string();
+    let output = output(&[arguments, &["--http", &http]].concat());
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_is_unmapped_is_told_with_the_rows_that_were_meant_and_can_be_appended() {
+    let mut service = start();
+    let mut feed = service.dial();
+    // 04711 has lost its zero in the list; 04712 is somebody else; nobody has 815 or 99 in the list.
+    send(&mut feed, &["04711|AVAIL|", "04712|ACD|", "4712|ACD|", "815|AUX|3", "99|ACD|", "END"]);
+    service.settle(5);
+    until_true("all of them are listed", || service.metric("rtalink_unmapped_users", "") == 4.0);
+    let without_times = |text: &str| {
+        let lines = text.lines().map(|line| match line.split_once(", last ") {
+            Some((begin, rest)) => format!("{begin}{}", &rest[27..]),
+            None => line.to_owned(),
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let (code, printed, complaints) = command(&service, &["unmapped"]);
+    let expected = [
+        "avaya-1: 4 unmapped user(s), 2 unmapped activity(ies)",
+        "  user 04711: 1 event(s)",
+        "    the list has \"4711\" for E1 (Ada), without its zeros: format the column as text, and write \"04711\" there",
+        "  user 04712: 1 event(s)",
+        "    the list has \"4712\" for E2 (Bo), which is somebody in the feed: probably another person",
+        "  user 815: 1 event(s)",
+        "    the list has \"0815\" for E3 (Cy), which differs in zeros: write \"815\" there",
+        "  user 99: 1 event(s)",
+        "  activity AUX:3: 1 event(s)",
+        "    the list has \"AUX:03\" for 3 (Lunch), which differs in zeros: write \"AUX:3\" there",
+        "  activity AVAIL: 1 event(s)",
+    ];
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert_eq!(without_times(&printed), expected);
+
+    let (_, printed, _) = command(&service, &["unmapped", "--csv"]);
+    let both = "external_user,employee_id,employee_name\n04711,E1,Ada\n04712,,\n815,E3,Cy\n99,,\n\n\
+                external_activity,activity_id,activity_name\nAUX:3,3,Lunch\nAVAIL,,\n";
+    assert_eq!(printed, both);
+
+    // What is still to be filled in is refused, and what is filled in is taken.
+    let (_, rows, _) = command(&service, &["unmapped", "--csv=users", "--integration", "avaya-1"]);
+    fs::write(service.path("users.csv"), USERS.to_owned() + &rows).unwrap();
+    let refused: Vec<String> = service.reload(&config()).unwrap_err().iter().map(|problem| problem.line()).collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused.iter().all(|line| line.contains("employee_id (column B) is empty")), "{refused:?}");
+    let filled = rows.replace("04712,,", "04712,E4,Di").replace("99,,", "99,E5,Eve");
+    fs::write(service.path("users.csv"), USERS.to_owned() + &filled).unwrap();
+    service.reload(&config()).unwrap();
+    let events = service.events_once(9);
+    let mut told = told(&events[5..]);
+    told.sort_unstable();
+    let expected =
+        ["04711 #2 REMAPPED E1 1 v2", "04712 #2 REMAPPED E4 9 v2", "815 #2 REMAPPED E3 1 v2", "99 #2 REMAPPED E5 9 v2"];
+    assert_eq!(told, expected);
+    until_true("nobody is listed", || service.metric("rtalink_unmapped_users", "") == 0.0);
+
+    let (code, _, complaints) = command(&service, &["unmapped", "--integration", "avaya-2"]);
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("no integration \"avaya-2\": expected one of avaya-1"), "{complaints}");
+    service.drain();
+}
+
+#[test]
+fn a_row_counts_on_its_acd_and_in_its_time() {
+    let users = "Externe Benutzerkennung;Mitarbeiter-ID;Mitarbeiter;ACD;Gültig ab;Gültig bis\r\n\
+                 4711;E1;Ada;;;31.12.2019\r\n4711;E2;Bo;1;1.1.2020;\r\n4712;E3;Cy;2;;\r\n4713;E4;Di;;;2020-01-01\r\n";
+    let service = Running::start_in(folder(&[("users.csv", users), ("activities.csv", ACTIVITIES)]), &config());
+    let mut feed = service.dial();
+    send(&mut feed, &["4711|ACD|", "4712|ACD|", "4713|ACD|", "END"]);
+    service.settle(3);
+    let expected = ["4711 #1 OBSERVED E2 9 v1", "4712 #1 OBSERVED - 9 v1", "4713 #1 OBSERVED - 9 v1"];
+    assert_eq!(told(&service.events_once(3)), expected);
+    until_true("all of them are listed", || service.metric("rtalink_unmapped_users", "") == 2.0);
+    let (_, printed, _) = command(&service, &["unmapped"]);
+    for expected in [
+        "    the list has it for E3 (Cy), but only on ACD 2\n",
+        "    the list has it for E4 (Di), but only until 2020-01-01T00:00:00.000Z\n",
+    ] {
+        assert!(printed.contains(expected), "{printed}");
+    }
+    let (_, printed, _) = command(&service, &["unmapped", "--csv=users"]);
+    assert_eq!(printed, "4712,,\n4713,,\n");
+    service.drain();
+}
