@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::capture::{CaptureEntry, Happening};
 use crate::config::model::LogFormat;
@@ -19,6 +20,7 @@ use crate::telemetry::logs;
 use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
 
+use super::capture_forward::{self, Forwarding};
 use super::capture_lines;
 use super::capture_output::{self, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
@@ -32,7 +34,7 @@ const QUEUE: usize = 256;
 /// login ids, names and extensions by a key, as they come or, with --input, in a capture that exists.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20"
+    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture --forward cloudlink.example:7001\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20"
 )]
 pub(super) struct Args {
     /// Address and port that CMS dials.
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// Go on with a file that exists.
     #[arg(long, requires = "output")]
     append: bool,
+    /// Send every byte on to this target too, such as the tool that CMS fed before; may be given several times.
+    #[arg(long, value_name = "HOST:PORT", value_parser = capture_forward::target, conflicts_with = "input")]
+    forward: Vec<Arc<str>>,
     #[command(flatten)]
     whose: Whose,
 }
@@ -60,7 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         output.copy(input)?;
         output.finish()?;
     } else if let Some(listen) = args.listen {
-        output = runtime()?.block_on(record(listen, output))?;
+        output = runtime()?.block_on(record(listen, &args.forward, output))?;
     }
     let (path, written) = (output.path.display(), output.written);
     writeln!(stdout(), "{path}: {written} line(s){}", output.lines.summary())?;
@@ -114,7 +119,7 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output> {
+async fn record(listen: SocketAddr, targets: &[Arc<str>], mut output: Output) -> anyhow::Result<Output> {
     let listener = bind(listen)
         .and_then(Bound::listen)
         .with_context(|| format!("cannot listen on {listen}: choose another port"))?;
@@ -133,8 +138,9 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
         output.finish()?;
         Ok(output)
     });
+    let forward = Arc::new(Forwarding::start(targets, listener.local_addr()?.port()));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = 0;
+    let (mut connections, followers) = (0, TaskTracker::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -153,16 +159,22 @@ async fn record(listen: SocketAddr, mut output: Output) -> anyhow::Result<Output
             tracing::warn!(target: CLI, %peer, most = MAX_CONNECTIONS, "connection refused: too many are open");
             continue;
         };
-        let (entries, stop) = (entries.clone(), stop.clone());
-        tokio::spawn(async move {
+        let (entries, stop, forward) = (entries.clone(), stop.clone(), Arc::clone(&forward));
+        followers.spawn(async move {
+            forward.opened(connections);
             // The writer's own error is what is told.
-            let _ = follow(stream, peer, connections, &entries, &stop).await;
+            let _ = follow(stream, peer, connections, &entries, &forward, &stop).await;
+            forward.closed(connections);
             drop(place);
         });
         connections += 1;
     }
     drop(entries);
-    writer.await?
+    let written = writer.await?;
+    followers.close();
+    followers.wait().await;
+    forward.finish().await;
+    written
 }
 
 /// Passes on one connection.
@@ -171,6 +183,7 @@ async fn follow(
     peer: SocketAddr,
     connection: u64,
     entries: &mpsc::Sender<CaptureEntry>,
+    forward: &Forwarding,
     stop: &CancellationToken,
 ) -> Result<(), mpsc::error::SendError<CaptureEntry>> {
     let entry = |happening| CaptureEntry { at: Timestamp::now(), connection, happening };
@@ -183,7 +196,10 @@ async fn follow(
         };
         match read {
             Ok(0) => break,
-            Ok(count) => entries.send(entry(Happening::Data(buffer[..count].to_vec()))).await?,
+            Ok(count) => {
+                forward.read(connection, &buffer[..count], Timestamp::now());
+                entries.send(entry(Happening::Data(buffer[..count].to_vec()))).await?;
+            }
             Err(error) => {
                 tracing::warn!(target: CLI, %peer, %error, "read failed");
                 break;

@@ -115,7 +115,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         if is_fixed_length {
             lines.error(Reason::Truncated, rest.offset, bytes)?;
         } else {
-            lines.frame(Frame { bytes, offset: rest.offset, too_long: false })?;
+            let end = rest.offset + rest.bytes.len() as u64;
+            lines.frame(Frame { bytes, offset: rest.offset, end, too_long: false })?;
         }
     }
     lines.out.flush()?;

@@ -4,6 +4,7 @@
 
 mod account;
 mod capture;
+mod capture_forward;
 mod capture_lines;
 mod capture_output;
 mod check;

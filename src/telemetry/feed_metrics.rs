@@ -11,6 +11,7 @@ use crate::tracker::event::{Cause, StatusKind};
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 
+use super::forward_metrics::ForwardMetrics;
 use super::metrics::Metrics;
 use super::names;
 
@@ -287,6 +288,11 @@ impl FeedMetrics {
     /// Counts a connection that was closed.
     pub fn refused(&self, reason: &str) {
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
+    }
+
+    /// Registers the metrics of a target that the feed is forwarded to.
+    pub fn forward(&self, target: &str) -> ForwardMetrics {
+        ForwardMetrics::new(&self.metrics, &self.integration, target)
     }
 
     /// Sets when the port's certificate expires; `None` without TLS: not a number.

@@ -8,6 +8,7 @@ mod access;
 mod audit;
 mod clock;
 mod feed;
+mod forward;
 mod hostile;
 mod http;
 mod http_limits;
