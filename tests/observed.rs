@@ -179,7 +179,9 @@ fn reading(integration: &str) -> String {
         "spring" => ("local", "marker", "0s"),
         _ => ("short", "marker", "0s"),
     };
-    format!("layout = \"{layout}\"\nsnapshot_end = \"{end}\"\nshortest_refresh = \"{shortest_refresh}\"")
+    // Nobody is there.
+    let forward = if integration == "alone" { "forward = [\"127.0.0.1:1\"]" } else { "" };
+    format!("layout = \"{layout}\"\n{forward}\nsnapshot_end = \"{end}\"\nshortest_refresh = \"{shortest_refresh}\"")
 }
 
 /// A fault of a feed, the integration that has it, and the alerts that it has to cause.
@@ -251,6 +253,7 @@ const FAULTS: &[Fault] = &[
         alerts: &["RtalinkImpossibleTimes"],
         play: |step| Step::Send(snapshot(step, 0..TEAM).replace("|\n", "|29.03.2026 02:30:00\n")),
     },
+    Fault { integration: "alone", alerts: &["RtalinkNotForwarded"], play: |step| Step::Send(snapshot(step, 0..TEAM)) },
     Fault {
         integration: "scanned",
         alerts: &["RtalinkFeedProbed"],

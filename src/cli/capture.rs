@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::capture::{CaptureEntry, Happening};
 use crate::config::model::LogFormat;
@@ -20,6 +21,7 @@ use crate::telemetry::targets::CLI;
 use crate::time::Timestamp;
 use crate::wire::encoding::Encoding;
 
+use super::capture_forward::{self, Forwarding};
 use super::capture_live::Live;
 use super::capture_output::{self, Form, Lines, Whose};
 use super::output::{on_signal, runtime, stdout};
@@ -36,7 +38,7 @@ const QUEUE: usize = 256;
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20\n  rtalink capture export monday.capture --output monday.bin"
+    after_help = "Example:\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture\n  rtalink capture --listen 0.0.0.0:7001 --output monday.capture --forward cloudlink.example:7001\n  rtalink capture --input monday.capture --output monday-pseudonymised.capture --pseudonymise --key-file capture.key --layout cisco-icm-20\n  rtalink capture export monday.capture --output monday.bin"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -53,6 +55,9 @@ pub(super) struct Args {
     /// Go on with a file that exists.
     #[arg(long, requires = "output")]
     append: bool,
+    /// Send every byte on to this target too, such as the tool that CMS fed before; may be given several times.
+    #[arg(long, value_name = "HOST:PORT", value_parser = capture_forward::target, conflicts_with = "input")]
+    forward: Vec<Arc<str>>,
     #[command(flatten)]
     whose: Whose,
 }
@@ -74,7 +79,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         output.copy(input)?;
         output.finish()?;
     } else if let Some(listen) = args.listen {
-        output = runtime()?.block_on(record(listen, output, Live::new(ends)))?;
+        output = runtime()?.block_on(record(listen, &args.forward, output, Live::new(ends)))?;
     }
     let (path, written) = (output.path.display(), output.written);
     writeln!(stdout(), "{path}: {written} line(s){}", output.lines.summary())?;
@@ -133,7 +138,7 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-async fn record(listen: SocketAddr, mut output: Output, live: Live) -> anyhow::Result<Output> {
+async fn record(listen: SocketAddr, targets: &[Arc<str>], mut output: Output, live: Live) -> anyhow::Result<Output> {
     let listener = bind(listen)
         .and_then(Bound::listen)
         .with_context(|| format!("cannot listen on {listen}: choose another port"))?;
@@ -154,8 +159,9 @@ async fn record(listen: SocketAddr, mut output: Output, live: Live) -> anyhow::R
         output.finish()?;
         Ok(output)
     });
+    let forward = Arc::new(Forwarding::start(targets, listener.local_addr()?.port()));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = 0;
+    let (mut connections, followers) = (0, TaskTracker::new());
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -174,16 +180,22 @@ async fn record(listen: SocketAddr, mut output: Output, live: Live) -> anyhow::R
             tracing::warn!(target: CLI, %peer, most = MAX_CONNECTIONS, "connection refused: too many are open");
             continue;
         };
-        let (entries, stop) = (entries.clone(), stop.clone());
-        tokio::spawn(async move {
+        let (entries, stop, forward) = (entries.clone(), stop.clone(), Arc::clone(&forward));
+        followers.spawn(async move {
+            forward.opened(connections);
             // The writer's own error is what is told.
-            let _ = follow(stream, peer, connections, &entries, &stop).await;
+            let _ = follow(stream, peer, connections, &entries, &forward, &stop).await;
+            forward.closed(connections);
             drop(place);
         });
         connections += 1;
     }
     drop(entries);
-    writer.await?
+    let written = writer.await?;
+    followers.close();
+    followers.wait().await;
+    forward.finish().await;
+    written
 }
 
 /// Passes on one connection.
@@ -192,6 +204,7 @@ async fn follow(
     peer: SocketAddr,
     connection: u64,
     entries: &mpsc::Sender<CaptureEntry>,
+    forward: &Forwarding,
     stop: &CancellationToken,
 ) -> Result<(), mpsc::error::SendError<CaptureEntry>> {
     let entry = |happening| CaptureEntry { at: Timestamp::now(), connection, happening };
@@ -204,7 +217,10 @@ async fn follow(
         };
         match read {
             Ok(0) => break,
-            Ok(count) => entries.send(entry(Happening::Data(buffer[..count].to_vec()))).await?,
+            Ok(count) => {
+                forward.read(connection, &buffer[..count], Timestamp::now());
+                entries.send(entry(Happening::Data(buffer[..count].to_vec()))).await?;
+            }
             Err(error) => {
                 tracing::warn!(target: CLI, %peer, %error, "read failed");
                 break;

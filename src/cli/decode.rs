@@ -132,7 +132,8 @@ impl<W: Write> Lines<W> {
             if is_fixed_length {
                 self.error(Reason::Truncated, rest.offset, bytes, receipt)?;
             } else {
-                self.frame(&mut stream.snapshot, Frame { bytes, offset: rest.offset, too_long: false }, receipt)?;
+                let end = rest.offset + rest.bytes.len() as u64;
+                self.frame(&mut stream.snapshot, Frame { bytes, offset: rest.offset, end, too_long: false }, receipt)?;
             }
         }
         self.account.end_of_connection(&mut stream.snapshot);

@@ -5,6 +5,7 @@
 mod account;
 mod capture;
 mod capture_export;
+mod capture_forward;
 mod capture_lines;
 mod capture_live;
 mod capture_output;

@@ -14,6 +14,7 @@ use crate::wire::layout::{Column, LayoutSpec, builtin};
 
 use super::ListenAddress;
 use super::document::Value;
+use super::forward;
 use super::layout::NamedLayout;
 use super::model::{IdentifyBy, Integration, Mapping, Realtime};
 use super::problem::{Origin, Problem};
@@ -33,6 +34,7 @@ pub(super) struct WrittenIntegration {
     pub(super) integration: Integration,
     pub(super) id_origin: Origin,
     pub(super) port_origin: Origin,
+    pub(super) forward_origin: Origin,
     /// Known even where something else is wrong with the feed.
     pub(super) listen: Option<SocketAddr>,
 }
@@ -74,10 +76,10 @@ pub(super) fn read(table: &TableReader<'_>, around: &Surroundings<'_>) -> Writte
         let problem = Problem::warning(table.origin.clone(), "this integration does nothing yet");
         table.problems.missing(problem.hint("add [integration.realtime] with port and layout"));
     }
-    let port_origin = realtime.origin_of("port");
+    let (port_origin, forward_origin) = (realtime.origin_of("port"), realtime.origin_of("forward"));
     check_durations(&realtime, &integration.settings);
     check_layout_use(&realtime, table, &integration);
-    WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin, listen }
+    WrittenIntegration { integration, id_origin: table.origin_of("id"), port_origin, forward_origin, listen }
 }
 
 fn id(slot: Slot<'_>) -> Option<String> {
@@ -155,11 +157,6 @@ fn read_realtime(table: &TableReader<'_>, around: &Surroundings<'_>) -> (Option<
         let hint = "a network stands for all of its addresses: \"10.1.2.0/24\"".to_owned();
         slot.error::<()>(format!("has {} entries, at most {MOST_ALLOWED} can be", allow.len()), Some(hint));
     }
-    if let Some(forward) = table.slot("forward")
-        && values::list(values::text)(forward).is_some_and(|targets| !targets.is_empty())
-    {
-        forward.error::<()>("forwarding is not available in this version", Some("leave it empty".to_owned()));
-    }
     let refresh_after = table.optional("refresh_after", values::positive_duration);
     let tls = table.optional("tls", |slot| tls::read(&TableReader::open(slot, schema::TLS), around.folder));
     if allow.is_empty() && table.slot("allow").is_none_or(is_empty_list) && bind.to_canonical().is_unspecified() {
@@ -179,6 +176,7 @@ fn read_realtime(table: &TableReader<'_>, around: &Surroundings<'_>) -> (Option<
         layout,
         allow,
         refresh_after,
+        forward: forward::read(table),
         tls,
     });
     (listen, realtime)

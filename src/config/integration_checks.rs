@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::forward;
 use super::integration::WrittenIntegration;
 use super::problem::{Problem, Problems};
 
@@ -14,6 +15,7 @@ pub(super) fn check(integrations: &[WrittenIntegration], http: SocketAddr, probl
         let message = format!("there are {} integrations, at most {MOST_INTEGRATIONS} can be", integrations.len());
         problems.add(Problem::error(one_more.id_origin.clone(), message).hint("let a second service take the others"));
     }
+    forward::check_loops(integrations, problems);
     for (index, written) in integrations.iter().enumerate() {
         let earlier = &integrations[..index];
         let id = &written.integration.id;

@@ -19,6 +19,7 @@ pub mod topics;
 
 mod columns;
 mod document;
+mod forward;
 pub mod http;
 pub mod http_address;
 mod integration;
@@ -55,6 +56,11 @@ use self::reader::{Slot, TableReader};
 use self::redacted::Redacted;
 
 pub use self::problem::{Origin, Problem, Severity};
+
+/// Whether `text` is a target as in `forward`: `host:port`.
+pub fn is_forward_target(text: &str) -> bool {
+    forward::is_target(text)
+}
 
 /// What was read of a configuration.
 #[derive(Clone, Debug)]

@@ -295,6 +295,8 @@ pub struct Realtime {
     pub allow: Vec<IpNet>,
     /// Time after which the last state of an agent is published again; `None`: never.
     pub refresh_after: Option<Duration>,
+    /// Further targets of every byte of the feed, as `host:port`.
+    pub forward: Vec<Arc<str>>,
     /// TLS on the port; `None`: plain text.
     pub tls: Option<TlsConfig>,
 }

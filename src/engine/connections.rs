@@ -16,7 +16,7 @@ impl Engine {
         self.settle(out);
         self.judge_from(at);
         match self.session.open(id, peer, at) {
-            Admission::Speaks => self.speaks(peer, at, out),
+            Admission::Speaks => self.speaks(id, peer, at, out),
             Admission::Waits => {}
             Admission::Refused => out.push(Finding::Close(id, CloseReason::TooManyWaiting)),
         }
@@ -27,13 +27,15 @@ impl Engine {
         self.settle(out);
         let Some(SpeakerClosed { ended, successor }) = self.session.closed(id, at) else { return };
         self.falls_silent(ended, at, out);
+        self.seam.speaks(None, 0);
         if let Some(successor) = successor {
             self.follow(&successor, at, out);
         }
     }
 
-    pub(super) fn speaks(&mut self, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
+    pub(super) fn speaks(&mut self, id: ConnectionId, peer: &Arc<str>, at: Timestamp, out: &mut Vec<Finding>) {
         self.tracker.connected(at, &mut self.outputs);
+        self.seam.speaks(Some(id), self.tracker.seam().unwrap_or_default());
         self.drain(at, out);
         if self.session.is_reported() {
             self.status(StatusKind::Connected, Some(peer.clone()), at, out);
@@ -53,7 +55,7 @@ impl Engine {
     }
 
     pub(super) fn follow(&mut self, successor: &Successor, at: Timestamp, out: &mut Vec<Finding>) {
-        self.speaks(&successor.peer, at, out);
+        self.speaks(successor.id, &successor.peer, at, out);
         for bad in &successor.bad_records {
             let identity = bad.agent.as_ref().map(|(acd, login_id)| Identity { login_id, acd: *acd });
             self.tracker.invalid(identity, at, &mut self.outputs);

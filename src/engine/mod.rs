@@ -64,6 +64,7 @@ mod receive;
 mod remapping;
 pub mod replay;
 mod saved;
+mod seam;
 pub mod session;
 mod share;
 pub mod survey;
@@ -84,8 +85,10 @@ use crate::wire::decode::Decoder;
 use crate::wire::plan::Plan;
 
 pub use self::finding::{CloseReason, DeadLetter, Finding};
+pub use self::seam::Begun;
 pub use self::share::Share;
 
+use self::seam::Seam;
 use self::session::{ConnectionId, Session};
 
 /// Time spent in a batch, by stage. The rest is decoding.
@@ -103,6 +106,7 @@ pub struct Engine {
     plan: Arc<Plan>,
     decoder: Decoder,
     session: Session,
+    seam: Seam,
     tracker: Tracker,
     annotator: Annotator,
     totals: Totals,
@@ -130,6 +134,7 @@ impl Engine {
         Self {
             decoder: Decoder::default(),
             session: Session::new(settings.thresholds.stale_after),
+            seam: Seam::default(),
             tracker: Tracker::new(settings, &plan),
             annotator: Annotator::new(mapping),
             totals: Totals::default(),
@@ -183,6 +188,11 @@ impl Engine {
         &self.session
     }
 
+    /// Returns where in the bytes of the speaking connection its last snapshot began.
+    pub fn begun(&self) -> Option<Begun> {
+        self.seam.begun()
+    }
+
     /// Figures since the start.
     pub fn totals(&self) -> Totals {
         let impossible_times = self.tracker.impossible_times();
@@ -198,6 +208,7 @@ impl Engine {
     pub fn idle(&mut self, id: ConnectionId, at: Timestamp, out: &mut Vec<Finding>) {
         if self.session.speaks(id) {
             self.settle(out);
+            self.seam.silence();
             self.tracker.idle(at, &mut self.outputs);
             self.drain_share(at, out);
         }

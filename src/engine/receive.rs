@@ -54,6 +54,10 @@ impl Engine {
         self.settle(out);
         self.set_plan(plan, at, out);
         let plan = Arc::clone(&self.plan);
+        if self.session.speaks(id) {
+            let (Piece::Records(run) | Piece::TooLong(run)) = piece;
+            self.seam.bytes(run.offset);
+        }
         match piece {
             Piece::Records(run) => {
                 let begin = self.clock.raw();
@@ -70,7 +74,8 @@ impl Engine {
                 }
             }
             Piece::TooLong(run) => {
-                let frame = Frame { bytes: &run.bytes, offset: run.offset, too_long: true };
+                let end = run.offset + run.bytes.len() as u64;
+                let frame = Frame { bytes: &run.bytes, offset: run.offset, end, too_long: true };
                 self.frame(id, &plan, frame, at, out);
             }
         }
@@ -82,7 +87,8 @@ impl Engine {
         self.settle(out);
         let plan = Arc::clone(&self.plan);
         let most = run.bytes.len().min(plan.ends().max_record());
-        let frame = Frame { bytes: &run.bytes[..most], offset: run.offset, too_long: false };
+        let end = run.offset + run.bytes.len() as u64;
+        let frame = Frame { bytes: &run.bytes[..most], offset: run.offset, end, too_long: false };
         if self.session.speaks(id) || self.session.was_replaced(id) {
             self.totals.invalid += 1;
             self.tracker.half_record(self.decoder.identify(&plan, frame.bytes, false));
@@ -110,6 +116,7 @@ impl Engine {
             LineKind::Marker if speaks => {
                 self.totals.markers += 1;
                 self.report_speaker(at, out);
+                self.seam.marker(frame.end);
                 self.tracker.marker(at, &mut self.outputs);
                 self.drain_share(at, out);
             }
@@ -124,6 +131,7 @@ impl Engine {
     #[inline]
     fn record(&mut self, id: ConnectionId, plan: &Plan, frame: Frame<'_>, at: Timestamp, out: &mut Vec<Finding>) {
         if !plan.merges_rows() && !self.decodes_everything && self.is_same(plan, frame.bytes, at) {
+            self.note_record(frame.end);
             if !self.outputs.is_empty() {
                 self.drain_share(at, out);
             }
@@ -142,8 +150,20 @@ impl Engine {
             Err(reason) => Some(reason),
         };
         match reason {
-            None => self.drain_share(at, out),
+            None => {
+                self.note_record(frame.end);
+                self.drain_share(at, out);
+            }
             Some(reason) => self.invalid(id, plan, frame, reason, at, out),
+        }
+    }
+
+    /// Notes where a valid record ends.
+    #[inline]
+    const fn note_record(&mut self, end: u64) {
+        match self.tracker.seam() {
+            Some(snapshot) => self.seam.record(snapshot, end),
+            None => self.seam.lone_record(end),
         }
     }
 

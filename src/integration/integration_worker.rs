@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
 use crate::engine::session::ConnectionId;
+use crate::engine::{Begun, Engine};
 use crate::fail_point;
 use crate::kafka::PublishHandle;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
+use crate::sources::rta::forward::relay::Relay;
 use crate::sources::rta::worker_channel::{FeedEvent, FromFeed};
 use crate::telemetry::feed_metrics::{FeedMetrics, RemovedMetrics};
 use crate::telemetry::targets::INTEGRATION;
@@ -55,6 +56,10 @@ pub struct IntegrationWorker {
     pub(super) retention: Retention,
     pub(super) has_feed: bool,
     removed: Option<RemovedMetrics>,
+    /// Absent where nothing can be forwarded, because there is no feed.
+    forward: Option<Arc<Relay>>,
+    /// What it was told last.
+    told: Option<Begun>,
     /// Pieces that were not decoded, because the journal accepts nothing any more.
     unread: u64,
 }
@@ -86,6 +91,8 @@ pub struct WorkerParts {
     pub has_feed: bool,
     /// For one that is no longer in the configuration.
     pub removed: Option<RemovedMetrics>,
+    /// Passes the feed on.
+    pub forward: Option<Arc<Relay>>,
     /// Agents are forgotten after so long.
     pub forget_after: Option<Duration>,
     /// Whether names may be published: if not, only the headers of a dead letter are, since nobody knows what its bytes hold.
@@ -96,7 +103,7 @@ impl IntegrationWorker {
     /// Creates the worker of an integration as it was restored.
     pub fn new(parts: WorkerParts) -> Self {
         let WorkerParts { id, index, mut engine, encoder, publish, metrics, model, refused, .. } = parts;
-        let WorkerParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, .. } = parts;
+        let WorkerParts { checkpoint, last_events, forget_after, event_names, has_feed, removed, forward, .. } = parts;
         engine.set_most_findings(SHARE_FINDINGS);
         metrics.paused.set(if publish.is_paused() { 1.0 } else { 0.0 });
         let now = Timestamp::now();
@@ -111,6 +118,8 @@ impl IntegrationWorker {
             retention: if has_feed { Retention::new(forget_after) } else { Retention::later(forget_after, now) },
             has_feed,
             removed,
+            forward,
+            told: None,
             unread: 0,
             id,
             engine,
@@ -207,6 +216,7 @@ impl IntegrationWorker {
                 let begin = Instant::now();
                 let rest = self.engine.receive_share(connection, &plan, &piece, at, &SHARE, found);
                 self.record_stages(begin);
+                self.tell_relay(at);
                 self.conclude_share(Some(read_at));
                 return rest.map(|rest| {
                     let event = FeedEvent::Piece { plan, piece: Piece::Records(rest), read_at, in_flight };
@@ -220,8 +230,20 @@ impl IntegrationWorker {
                 self.engine.close(connection, at, found);
             }
         }
+        self.tell_relay(at);
         self.conclude_share(None);
         None
+    }
+
+    /// Tells which connection is to be forwarded, and where its last snapshot began.
+    fn tell_relay(&mut self, at: Timestamp) {
+        let begun = self.engine.begun();
+        let (Some(forward), true) = (&self.forward, begun != self.told) else { return };
+        if let Some(Begun { connection, offset }) = begun {
+            forward.speaks(connection);
+            forward.snapshot_begins(connection, offset, at);
+        }
+        self.told = begun;
     }
 
     fn record_stages(&mut self, begin: Instant) {

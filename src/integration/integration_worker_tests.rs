@@ -95,6 +95,7 @@ impl Life {
             forget_after: None,
             has_feed: true,
             removed: None,
+            forward: None,
             event_names,
         });
         worker.begin();

@@ -92,6 +92,7 @@ fn keys_of_a_start(running: &Integration, wanted: &Integration) -> Vec<String> {
                 layout_name: _,
                 layout: _,
                 allow: _,
+                forward: _,
                 tls: _,
             } = running;
             differ.push((*refresh_after != wanted.refresh_after, "realtime.refresh_after"));

@@ -174,6 +174,7 @@ impl Service {
             let plan = if is_same { &before.plan } else { plan };
             let settings = preparation::feed_settings(&integration, realtime, plan, prepared.tls.as_ref());
             feed.settings.store(Arc::new(settings));
+            feed.forward.set_targets(&realtime.forward);
             feed.metrics.tls_expires(prepared.tls.as_ref().map(|files| files.expires));
             for warning in changes::shrunken(&feed.tables, &tables, &integration, file) {
                 tracing::warn!(target: SERVICE, "reload: {}", warning.line());

@@ -29,6 +29,8 @@ use crate::kafka::comparison::KnownAgents;
 use crate::kafka::encode::Encoder;
 use crate::mapping::tables::MappingTables;
 use crate::sources::Source;
+use crate::sources::rta::forward::passage::PauseRule;
+use crate::sources::rta::forward::relay::Relay;
 use crate::sources::rta::listener::{Bound, FeedInputs};
 use crate::sources::rta::settings::FeedSettings;
 use crate::sources::rta::worker_channel::{WorkerMessage, WorkerSender};
@@ -78,6 +80,8 @@ pub(super) struct RunningFeed {
     pub(super) tables: Arc<MappingTables>,
     /// Where CMS dials in.
     pub(super) address: Option<SocketAddr>,
+    /// Passes its bytes on.
+    pub(super) forward: Arc<Relay>,
     source: RunningSource,
 }
 
@@ -170,10 +174,12 @@ impl StartingIntegration {
         running: &mut Running,
     ) -> Result<(), StartError> {
         let failed = |error: std::io::Error| StartError::one(&context.file, error.to_string());
-        let Some(worker) = self.worker(context, publish, restored) else { return Ok(()) };
+        let forward = self.plan.is_some().then(|| self.relay());
+        let Some(worker) = self.worker(context, publish, restored, forward.clone()) else { return Ok(()) };
         let (to_worker, place) = context.workers.assign(worker).map_err(failed)?;
         running.worker = Some((to_worker.clone(), place));
         let Self { integration, plan: Some(plan), tls, tables, bound, metrics, .. } = self else { return Ok(()) };
+        let Some(forward) = forward else { return Ok(()) };
         let Some(realtime) = &integration.realtime else { return Ok(()) };
         let bound = match bound {
             Some(bound) => bound,
@@ -190,11 +196,21 @@ impl StartingIntegration {
             settings: Arc::clone(&settings),
             to_worker,
             metrics: metrics.clone(),
+            forward: Arc::clone(&forward),
             stop: stop.clone(),
         };
+        forward.set_targets(&realtime.forward);
         let source = RunningSource::spawn(feed.build(bound).map_err(failed)?, stop);
-        running.feed = Some(RunningFeed { settings, metrics, tables, address, source });
+        running.feed = Some(RunningFeed { settings, metrics, tables, address, forward, source });
         Ok(())
+    }
+
+    /// Returns what passes on its bytes; to nobody yet.
+    fn relay(&self) -> Arc<Relay> {
+        let pause = self.integration.settings.thresholds.snapshot_idle;
+        let metrics = self.metrics.clone();
+        let rule = PauseRule { pause, after: PauseRule::WITHOUT_SNAPSHOTS };
+        Relay::new(Arc::clone(&self.integration.id), rule, move |target| metrics.forward(target))
     }
 
     /// Returns what the worker owns.
@@ -203,6 +219,7 @@ impl StartingIntegration {
         context: &ServiceContext,
         publish: PublishHandle,
         restored: Restored,
+        forward: Option<Arc<Relay>>,
     ) -> Option<IntegrationWorker> {
         let Self { integration, index, plan, tables, metrics, .. } = self;
         let read_by = plan.clone().or_else(preparation::plan_without_feed)?;
@@ -222,6 +239,7 @@ impl StartingIntegration {
             checkpoint,
             last_events,
             has_feed: plan.is_some(),
+            forward,
             removed: integration.is_removed.then(|| RemovedMetrics::new(&context.metrics, &integration.id)),
             forget_after: *context.forget_after.lock(),
             event_names,

@@ -12,6 +12,7 @@ use crate::tracker::status::FeedStatus;
 use crate::wire::reason::Reason;
 use crate::wire::states::Mode;
 
+use super::forward_metrics::ForwardMetrics;
 use super::metrics::Metrics;
 use super::names;
 use super::tally::{Tallied, Tallies};
@@ -305,6 +306,11 @@ impl FeedMetrics {
     pub fn refused(&self, reason: &str) {
         self.tallies.refused(reason);
         self.metrics.counter(names::FEED_REFUSED, &[&self.integration, reason]).increment(1);
+    }
+
+    /// Registers the metrics of a target that the feed is forwarded to.
+    pub fn forward(&self, target: &str) -> ForwardMetrics {
+        ForwardMetrics::new(&self.metrics, &self.integration, target)
     }
 
     /// Sets when the port's certificate expires; `None` without TLS: not a number.

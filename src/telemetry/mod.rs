@@ -2,6 +2,7 @@
 
 mod bounded;
 pub mod feed_metrics;
+pub mod forward_metrics;
 pub mod log_tail;
 pub mod logs;
 pub mod metrics;

@@ -65,6 +65,12 @@ metrics! {
         "UNIX time of the last feed status of that kind, heartbeats and ends of probes left out; 0 before the first.";
     FEED_REFUSED = "rtalink_feed_refused_total", Counter, ["integration", "reason"],
         "Connections closed by rtalink.";
+    FEED_FORWARD_UP = "rtalink_feed_forward_up", Gauge, ["integration", "target"],
+        "1 while that target of `forward` has a connection; NaN once it is no target any more.";
+    FEED_FORWARDED = "rtalink_feed_forwarded_bytes_total", Counter, ["integration", "target"],
+        "Bytes of the feed that the target has taken.";
+    FEED_FORWARD_DROPPED = "rtalink_feed_forward_dropped_bytes_total", Counter, ["integration", "target", "reason"],
+        "Bytes of the feed that the target was not given: too_slow, not_connected.";
     FEED_PROBES = "rtalink_feed_probes_total", Counter, ["integration"],
         "Connections that ended without a valid record, such as port scans and health checks.";
     TLS_EXPIRY = "rtalink_tls_certificate_expiry_timestamp_seconds", Gauge, ["integration"],

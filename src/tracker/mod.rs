@@ -250,6 +250,16 @@ impl Tracker {
         self.settings.thresholds = thresholds;
     }
 
+    /// Returns the number of the last snapshot that began where another one ended, or with its connection; `None` where there
+    /// are no snapshots.
+    #[inline]
+    pub const fn seam(&self) -> Option<u64> {
+        match self.settings.fixed.mode {
+            FeedMode::Event => None,
+            FeedMode::Snapshot | FeedMode::Delta => Some(self.snapshots.seam()),
+        }
+    }
+
     /// Another layout from here on: the open snapshot is cut off and remembered bytes are worth nothing.
     pub fn set_layout(&mut self, plan: &Plan, at: Timestamp, out: &mut Vec<Output>) {
         self.end_snapshot(SnapshotEnding::Incomplete, at, out);
@@ -270,6 +280,7 @@ impl Tracker {
     pub fn connected(&mut self, at: Timestamp, out: &mut Vec<Output>) {
         self.begin_gap(at, out);
         self.connection = SpeakingConnection::default();
+        self.snapshots.begin_at_seam(true);
         self.blind.connection_changed();
         self.liveness.connected(at);
     }

@@ -60,10 +60,25 @@ pub(super) enum SnapshotEnding {
 pub(super) struct Snapshots {
     open: Option<Snapshot>,
     number: u64,
+    /// The next one begins where another one ends, or with the connection.
+    begins_at_seam: bool,
+    /// Number of the last one that did.
+    seam: u64,
     spare: Vec<AgentIndex>,
 }
 
 impl Snapshots {
+    /// Returns the number of the last snapshot that began where another one ended, or with its connection.
+    #[inline]
+    pub(super) const fn seam(&self) -> u64 {
+        self.seam
+    }
+
+    /// Whether the next one begins where another one ends, or with the connection.
+    pub(super) const fn begin_at_seam(&mut self, does: bool) {
+        self.begins_at_seam = does;
+    }
+
     /// Number of the open snapshot; 0 where none is.
     #[inline]
     pub(super) fn number(&self) -> u64 {
@@ -90,9 +105,12 @@ impl Snapshots {
     /// Returns the open snapshot; a new one where there is none.
     #[inline]
     pub(super) fn enter(&mut self, at: Timestamp, first_after_gap: bool) -> &mut Snapshot {
-        let Self { open, number, spare } = self;
+        let Self { open, number, begins_at_seam, seam, spare } = self;
         open.get_or_insert_with(|| {
             *number += 1;
+            if std::mem::take(begins_at_seam) {
+                *seam = *number;
+            }
             Snapshot {
                 number: *number,
                 began_at: at,

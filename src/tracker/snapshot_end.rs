@@ -22,6 +22,7 @@ impl Tracker {
     /// Ends the open snapshot, if one is.
     pub(super) fn end_snapshot(&mut self, end: SnapshotEnding, at: Timestamp, out: &mut Vec<Output>) {
         let Some(snapshot) = self.snapshots.close() else { return };
+        self.snapshots.begin_at_seam(end == SnapshotEnding::Complete);
         let changed_before = self.events_of(out);
         let mut is_down = false;
         if end == SnapshotEnding::Complete {

@@ -271,6 +271,8 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// Distance of its first byte from the beginning of the connection.
     pub offset: u64,
+    /// The place of the first byte behind it and its end.
+    pub end: u64,
     /// It is longer than `max_record`.
     pub too_long: bool,
 }
@@ -323,7 +325,7 @@ impl<'a> Iterator for Records<'a> {
         let line = self.ends.without_cr(&record[..length]);
         let too_long = line.len() > self.ends.max_record;
         let bytes = &line[..line.len().min(self.ends.max_record)];
-        Some(Frame { bytes, offset, too_long })
+        Some(Frame { bytes, offset, end: self.offset, too_long })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::support;
 use support::process::{Process, output, rtalink};
 use support::service::folder;
 use support::short;
+use support::target::Target;
 use support::wait::until_true;
 
 fn config(folder: &TempDir) -> PathBuf {
@@ -50,6 +51,44 @@ fn record(arguments: &[&str], lines: &[&str]) -> String {
     let (code, stdout, log) = process.terminate();
     assert_eq!(code, Some(0), "{log:#?}");
     stdout
+}
+
+#[test]
+fn what_is_recorded_goes_to_further_targets_too() {
+    let folder = folder(&[]);
+    let file = folder.path().join("forwarded.capture");
+    let (target, gone) = (Target::start(), Target::start());
+    gone.close();
+    let mut command = rtalink();
+    let [one, other] = [&target, &gone].map(|target| target.address.to_string());
+    command.args(["capture", "--listen", "127.0.0.1:0", "--forward", &one, "--forward", &other, "--output"]).arg(&file);
+    let process = Process::spawn(command);
+    let address = process.field("recording; Ctrl-C ends", "address");
+    let mut feed = TcpStream::connect(&address).unwrap();
+    feed.write_all(b"# title\n1|AVAIL|\n\xff\x00half").unwrap();
+    until_true("all of it", || {
+        target.seen().first().is_some_and(|seen| seen.bytes == b"# title\n1|AVAIL|\n\xff\x00half")
+    });
+    // The oldest is the one; another follows when it has ended.
+    let mut second = TcpStream::connect(&address).unwrap();
+    second.write_all(b"2|AVAIL|\n").unwrap();
+    until_true("both are recorded", || fs::read_to_string(&file).unwrap().contains("2|AVAIL|"));
+    assert_eq!(target.seen().len(), 1);
+    drop(feed);
+    target.until_over(0);
+    target.until(1, "2|AVAIL|\n");
+    // One that comes back begins behind a pause.
+    target.reset();
+    let back = |target: &Target| target.seen().get(2).map(|seen| seen.text());
+    until_true("another connection, and a pause", || {
+        let _ = second.write_all(b"2|ACD|\n"); // a socket that is closed shows that only when it is written to
+        std::thread::park_timeout(Duration::from_millis(600));
+        back(&target).is_some_and(|text| text.starts_with("2|ACD|\n"))
+    });
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{log:#?}");
+    target.until_over(2);
+    assert!(log.iter().any(|line| line.contains("not forwarded") && line.contains(&other)), "{log:#?}");
 }
 
 fn replay(config: &Path, capture: &Path) -> String {
@@ -124,7 +163,8 @@ fn wrong_usage_is_told() {
     let out = out.to_str().unwrap();
     let config = config(&folder);
     let config = config.to_str().unwrap();
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--output", out, "--listen", "127.0.0.1:0", "--forward", "cloudlink"], 2, "expected host:port"),
         (&["--output", out], 2, "--listen"),
         (&["--input", "a", "--output", out], 2, "--pseudonymise"),
         (&["--input", "a", "--output", out, "--pseudonymise"], 2, "--key-file"),

@@ -9,6 +9,7 @@ mod audit;
 mod bundle;
 mod clock;
 mod feed;
+mod forward;
 mod hostile;
 mod http;
 mod http_limits;

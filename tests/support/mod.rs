@@ -24,6 +24,7 @@ pub(crate) mod service;
 pub(crate) mod short;
 pub(crate) mod small_disk;
 pub(crate) mod stunnel;
+pub(crate) mod target;
 pub(crate) mod tls_client;
 pub(crate) mod told;
 pub(crate) mod topic;

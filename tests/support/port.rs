@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rtalink::integration::worker::WORKER_CHANNEL;
+use rtalink::sources::rta::forward::passage::PauseRule;
+use rtalink::sources::rta::forward::relay::Relay;
 use rtalink::sources::rta::listener::{self, FeedInputs};
 use rtalink::sources::rta::settings::FeedSettings;
 use rtalink::sources::rta::worker_channel::{self, WorkerReceiver};
 use rtalink::telemetry::feed_metrics::FeedMetrics;
+use rtalink::telemetry::forward_metrics::ForwardMetrics;
 use rtalink::telemetry::metrics::Metrics;
 use rtalink::wire::plan::Plan;
 use tokio::runtime::Runtime;
@@ -30,10 +34,12 @@ impl Port {
         let to_worker = senders.remove(0);
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
+        let rule = PauseRule { pause: Duration::from_millis(500), after: PauseRule::WITHOUT_SNAPSHOTS };
         let feed = FeedInputs {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             to_worker,
             metrics: FeedMetrics::new(&metrics, &id),
+            forward: Relay::new(Arc::clone(&id), rule, |_| ForwardMetrics::noop()),
             id,
             stop: CancellationToken::new(),
         };

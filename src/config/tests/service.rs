@@ -309,7 +309,46 @@ fn integrations() {
         ),
         (realtime("allow = \"10.0.0.0/8\""), &["allow: expected a list, found \"10.0.0.0/8\""]),
         (realtime("forward = []"), &[]),
-        (realtime("forward = [\"other:7001\"]"), &["forward: forwarding is not available in this version"]),
+        (realtime("forward = [\"other:7001\", \"10.1.2.4:7001\", \"[::1]:7001\"]"), &[]),
+        (
+            realtime(
+                "forward = [\"other\", \"https://other:7001\", \"other:70010\", \":7001\", \"::1:7001\", \"other:+1\"]",
+            ),
+            &[
+                "error: r.toml:11:12: forward: expected a target as \"host:port\", such as \"10.1.2.4:7001\", \"cloudlink.example:7001\" \
+                 or \"[2001:db8::4]:7001\", found \"other\"",
+                "found \"https://other:7001\"",
+                "found \"other:70010\"",
+                "found \":7001\"",
+                "found \"::1:7001\"",
+                "found \"other:+1\"",
+            ],
+        ),
+        (
+            realtime("forward = [\"other:0\"]"),
+            &["found \"other:0\"", "hint: the port is the one that the other tool listens on"],
+        ),
+        (
+            realtime("forward = [\"0.0.0.0:7002\"]"),
+            &["forward: \"0.0.0.0:7002\" is where one listens", "hint: for this machine, write \"127.0.0.1:7002\""],
+        ),
+        (realtime("forward = [\"a:1\", \"b:1\", \"a:1\"]"), &["forward: \"a:1\" is there twice"]),
+        (
+            realtime("forward = [\"localhost:7001\"]"),
+            &["forward: a target is this very port", "hint: forward to the tool"],
+        ),
+        (
+            format!(
+                "{}{}",
+                realtime("forward = [\"127.0.0.1:7002\"]"),
+                "[[integration]]\nid = \"b\"\nkind = \"avaya-cms\"\nacd = 2\nrealtime = { port = 7002, bind = \"127.0.0.1\", \
+                 layout = \"cisco-icm-60\", forward = [\"127.0.0.1:7001\"] }\n"
+            ),
+            &[
+                "error: r.toml:11:11: forward: over other integrations, what comes in here would come in here again",
+                "error: r.toml:16:82: forward: over other integrations",
+            ],
+        ),
         (realtime("prot = 1"), &["unknown key \"prot\" in [integration.realtime]", "hint: did you mean \"port\"?"]),
         (
             format!("{KAFKA}{INTEGRATION}[integration.realtime]\nport = 0\n{bare}"),

@@ -21,6 +21,7 @@ use crate::time::Timestamp;
 use crate::wire::framing::Framer;
 use crate::wire::plan::Plan;
 
+use super::forward::relay::Relay;
 use super::settings::FeedSettings;
 use super::stream::FeedStream;
 use super::tls::{HANDSHAKE_RECORD, MAJOR_VERSION};
@@ -43,6 +44,7 @@ pub(super) struct FeedConnection<C> {
     pub(super) to_worker: WorkerSender<C>,
     pub(super) close: CancellationToken,
     pub(super) bytes: Counter,
+    pub(super) forward: Arc<Relay>,
 }
 
 /// How a connection ended.
@@ -58,10 +60,24 @@ impl<C> FeedConnection<C> {
     /// Reads until the peer ends, an error occurs, or the worker stops it.
     pub(super) async fn run(self, stream: FeedStream, peer: Arc<str>) -> Result<ConnectionEnd, WorkerGone> {
         let close = self.close.clone();
+        // Before the worker hears of it, and may let it speak.
+        self.forward.opened(self.id);
+        let ended = self.read_to_its_end(stream, peer, close).await;
+        self.forward.closed(self.id);
+        ended
+    }
+
+    async fn read_to_its_end(
+        &self,
+        stream: FeedStream,
+        peer: Arc<str>,
+        close: CancellationToken,
+    ) -> Result<ConnectionEnd, WorkerGone> {
         self.notify_worker(Timestamp::now(), FeedEvent::Open { peer, close: close.clone() }).await?;
         let mut reader = Reader {
             has_begun: matches!(stream, FeedStream::Tls(_)),
             stream,
+            looked_at: 0,
             buffer: BytesMut::new(),
             framer: Framer::default(),
             plan: Arc::clone(&self.settings.load().plan),
@@ -95,6 +111,7 @@ impl<C> FeedConnection<C> {
                         Beginning::Open => continue,
                         Beginning::Tls => return Ok(ConnectionEnd::SpeaksTls),
                     }
+                    self.forward.read(self.id, reader.unforwarded(count), at);
                     self.hand_over(reader, read_at, at).await?;
                 }
                 Ok(Read::Silence) => self.notify_worker(at, FeedEvent::Idle).await?,
@@ -131,6 +148,8 @@ struct Reader {
     stream: FeedStream,
     /// Whether it is known that the input is not a TLS handshake.
     has_begun: bool,
+    /// Bytes that were read and looked at, and went nowhere yet.
+    looked_at: usize,
     buffer: BytesMut,
     framer: Framer,
     plan: Arc<Plan>,
@@ -160,7 +179,10 @@ impl Reader {
             return Beginning::Text;
         }
         match *self.buffer {
-            [HANDSHAKE_RECORD] => return Beginning::Open,
+            [HANDSHAKE_RECORD] => {
+                self.looked_at = self.buffer.len();
+                return Beginning::Open;
+            }
             [HANDSHAKE_RECORD, MAJOR_VERSION, ..] => {
                 self.buffer.clear();
                 return Beginning::Tls;
@@ -168,6 +190,12 @@ impl Reader {
             _ => self.has_begun = true,
         }
         Beginning::Text
+    }
+
+    /// Returns what was read last, so many bytes, and whatever came before it while the first bytes were looked at.
+    fn unforwarded(&mut self, count: usize) -> &[u8] {
+        let begin = self.buffer.len().saturating_sub(count + std::mem::take(&mut self.looked_at));
+        &self.buffer[begin..]
     }
 
     /// Reads the next bytes, or the end of a silence.
@@ -207,9 +235,16 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::forward::passage::PauseRule;
     use super::super::worker_channel::{Received, channels};
     use super::*;
+    use crate::telemetry::forward_metrics::ForwardMetrics;
     use crate::wire::layout::builtin;
+
+    fn relay() -> Arc<Relay> {
+        let rule = PauseRule { pause: Duration::from_millis(500), after: Duration::from_secs(90) };
+        Relay::new("a".into(), rule, |_| ForwardMetrics::noop())
+    }
 
     #[tokio::test]
     async fn nothing_is_taken_of_a_connection_that_is_to_close() {
@@ -229,8 +264,15 @@ mod tests {
             let settings = Arc::clone(&settings);
             let close = CancellationToken::new();
             close.cancel();
-            let connection =
-                FeedConnection { integration: "a".into(), id: 1, settings, to_worker, close, bytes: Counter::noop() };
+            let connection = FeedConnection {
+                integration: "a".into(),
+                id: 1,
+                settings,
+                to_worker,
+                close,
+                bytes: Counter::noop(),
+                forward: relay(),
+            };
             assert_eq!(connection.run(FeedStream::Plain(stream), "peer".into()).await.unwrap(), ConnectionEnd::Over);
             let mut told = Vec::new();
             while let Received::Message(_, WorkerMessage::Feed(FromFeed { event, .. })) =

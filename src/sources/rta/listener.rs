@@ -23,6 +23,7 @@ use crate::telemetry::feed_metrics::FeedMetrics;
 use crate::telemetry::targets::FEED;
 
 use super::connection::{ConnectionEnd, FeedConnection};
+use super::forward::relay::Relay;
 use super::handshakes::Handshakes;
 use super::settings::FeedSettings;
 use super::stream::FeedStream;
@@ -50,7 +51,7 @@ pub const REFUSALS: [&str; 9] = [
 ];
 
 /// A dead peer is noticed after 60 s of silence and 3 unanswered probes, 10 s apart.
-const KEEPALIVE: TcpKeepalive =
+pub(super) const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
 
 /// Connections that the system keeps until they are accepted.
@@ -131,6 +132,8 @@ pub struct FeedInputs<C> {
     pub to_worker: WorkerSender<C>,
     /// The feed's metrics.
     pub metrics: FeedMetrics,
+    /// Gets every byte.
+    pub forward: Arc<Relay>,
     /// Ends the listener and its connections.
     pub stop: CancellationToken,
 }
@@ -164,6 +167,9 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 impl<C: Send + Sync + 'static> FeedInputs<C> {
     /// Accepts until it is stopped; returns when the last connection has ended.
     pub async fn listen(self, listener: TcpListener) {
+        if let Ok(address) = listener.local_addr() {
+            self.forward.listens_at(address.port());
+        }
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let handshakes = Handshakes::default();
@@ -191,6 +197,7 @@ impl<C: Send + Sync + 'static> FeedInputs<C> {
         }
         connections.close();
         connections.wait().await;
+        self.forward.finish().await;
     }
 
     fn admit(
@@ -219,6 +226,7 @@ impl<C: Send + Sync + 'static> FeedInputs<C> {
             to_worker: self.to_worker.clone(),
             close: self.stop.child_token(),
             bytes: self.metrics.bytes.clone(),
+            forward: Arc::clone(&self.forward),
         };
         let Some(tls) = settings.tls.clone() else {
             let Some(place) = refusals.place(places) else { return };

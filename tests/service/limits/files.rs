@@ -55,6 +55,10 @@ fn a_configuration_has_so_much_of_each() {
             (0..count).map(|number| format!("\"10.0.{}.{}\"", number / 250, number % 250)).collect();
         format!("allow = [{}]", networks.join(","))
     };
+    let forward = |count: usize| {
+        let targets: Vec<String> = (0..count).map(|number| format!("\"cloudlink-{number}:7001\"")).collect();
+        format!("forward = [{}]", targets.join(","))
+    };
     let tokens = |count: usize, name: usize, secret: usize| {
         (0..count).fold(String::new(), |mut tokens, number| {
             let (name, secret) = (format!("{number:0>name$}"), format!("{number:0>secret$}"));
@@ -65,10 +69,11 @@ fn a_configuration_has_so_much_of_each() {
     let topic = |length: usize| format!("[kafka.topics]\nevents = \"{}\"", "x".repeat(length));
     let plain = |realtime: &str, layout: &str, more: &str| errors(1, "a", realtime, layout, more);
     let id = |length: usize| errors(1, &"a".repeat(length - 1), "", COLUMNS, "");
-    let cases: [(&str, usize, Vec<String>, Vec<String>); 11] = [
+    let cases: [(&str, usize, Vec<String>, Vec<String>); 12] = [
         ("integrations", 100, errors(100, "a", "", COLUMNS, ""), errors(101, "a", "", COLUMNS, "")),
         ("characters of an id", 64, id(64), id(65)),
         ("entries of allow", 1_000, plain(&allow(1_000), COLUMNS, ""), plain(&allow(1_001), COLUMNS, "")),
+        ("targets of forward", 8, plain(&forward(8), COLUMNS, ""), plain(&forward(9), COLUMNS, "")),
         ("columns", MAX_COLUMNS, plain("", &columns(MAX_COLUMNS), ""), plain("", &columns(MAX_COLUMNS + 1), "")),
         ("groups of skills", MOST_SKILLS, plain("", &repeat(MOST_SKILLS), ""), plain("", &repeat(MOST_SKILLS + 1), "")),
         (
