@@ -1,8 +1,11 @@
-//! `rtalink inspect`: finds the layout of a recorded feed.
+//! `rtalink inspect`: finds the layout of a feed, recorded or live.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -11,26 +14,40 @@ use crate::capture::Happening;
 use crate::inspect::{self, Feed, Inspection, Step};
 use crate::wire::encoding::Encoding;
 
-use super::capture_lines;
 use super::feed_input::FeedInput;
+use super::inspect_live::{self, Source};
 use super::output::stdout;
+use super::{capture_forward, capture_lines, positive_duration};
 
 /// Bytes of a feed that are enough: more would only take longer.
-const ENOUGH: usize = 64 * 1024 * 1024;
+pub(super) const ENOUGH: usize = 64 * 1024 * 1024;
 
-/// Finds the layout of a recorded feed, and writes one to start from.
+/// Finds the layout of a feed, and writes one to start from.
 ///
-/// Takes a capture or raw bytes. Each column is named with the evidence; the layout is tried on the whole feed at once, and what does
+/// Takes a capture or raw bytes, or waits for CMS to dial (--listen). Each column is named with the evidence; the layout is tried on the whole feed at once, and what does
 /// not fit is shown. What a site calls its states often cannot be seen: let somebody go through them, and write down when
 /// (--steps). The output may show login ids and names.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  rtalink inspect monday.capture --steps steps.csv --layout-file acme.toml\n\nSteps are a CSV file with the header time,login_id,step. Times are RFC 3339; steps are login, aux 1 (or another\nnumber), available, ring, call in, hold, call out, acw, direct call, direct acw and logout."
+    after_help = "Example:\n  rtalink inspect monday.capture --steps steps.csv --layout-file acme.toml\n  rtalink inspect --listen 0.0.0.0:7001 --forward cloudlink.example:7001 --output monday.capture\n\nSteps are a CSV file with the header time,login_id,step. Times are RFC 3339; steps are login, aux 1 (or another\nnumber), available, ring, call in, hold, call out, acw, direct call, direct acw and logout."
 )]
 pub(super) struct Args {
     /// A capture, or the bytes of a feed as they came; - for stdin.
-    capture: PathBuf,
-    /// What an agent did on purpose, and when.
+    #[arg(required_unless_present = "listen")]
+    capture: Option<PathBuf>,
+    /// Instead: address and port that CMS dials. Ends when more of the feed would hardly say more, or with Ctrl-C.
+    #[arg(long, value_name = "ADDR", conflicts_with = "capture")]
+    listen: Option<SocketAddr>,
+    /// Send every byte on to the tool that CMS fed before; may be given several times.
+    #[arg(long, value_name = "HOST:PORT", value_parser = capture_forward::target, requires = "listen")]
+    forward: Vec<Arc<str>>,
+    /// Write what comes as a capture too, to a file that does not exist.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    output: Option<PathBuf>,
+    /// End after this time, sure or not.
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, requires = "listen")]
+    duration: Option<Duration>,
+    /// What an agent did on purpose, and when; with --listen it is read again and again.
     #[arg(long, value_name = "FILE")]
     steps: Option<PathBuf>,
     /// Print everything as JSON, for programs.
@@ -53,9 +70,20 @@ struct Whole<'a> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let feed = read(&args.capture)?;
-    let steps = args.steps.as_deref().map(steps).transpose()?.unwrap_or_default();
-    let found = inspect::inspect(&feed, &steps).with_context(|| args.capture.display().to_string())?;
+    let path = args.steps.clone();
+    let steps = move || Ok(path.as_deref().map(read_steps).transpose()?.unwrap_or_default());
+    let known: Vec<Step> = steps()?;
+    let (feed, name, known) = match (args.listen, &args.capture) {
+        (Some(listen), _) => {
+            let Args { forward, output, duration, .. } = args;
+            let source = Source { listen, forward, output: output.as_deref(), duration: *duration };
+            let feed = inspect_live::feed(&source, steps.clone())?;
+            (feed, listen.to_string(), steps()?)
+        }
+        (None, Some(capture)) => (read(capture)?, capture.display().to_string(), known),
+        (None, None) => bail!("expected a capture, or --listen"),
+    };
+    let found = inspect::inspect(&feed, &known).context(name)?;
     let layout = found.layout_text(&args.name);
     if let (Some(path), Some(layout)) = (&args.layout_file, &layout) {
         let mut file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
@@ -79,7 +107,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn steps(path: &Path) -> anyhow::Result<Vec<Step>> {
+fn read_steps(path: &Path) -> anyhow::Result<Vec<Step>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     inspect::parse_steps(&text).with_context(|| path.display().to_string())
 }

@@ -15,7 +15,7 @@ use crate::wire::layout::{Framing, MOST_MAX_RECORD};
 pub(super) const SILENCE: Duration = Duration::from_millis(500);
 
 /// A recorded feed, in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Feed {
     connections: Vec<Connection>,
     /// Those that are open, by the number that the capture has for them.
@@ -23,7 +23,7 @@ pub struct Feed {
 }
 
 /// What one connection sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Connection {
     bytes: Vec<u8>,
     arrivals: Vec<Arrival>,

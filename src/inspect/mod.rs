@@ -28,6 +28,7 @@ mod attempt;
 mod by_steps;
 mod class;
 mod columns;
+mod doubts;
 mod encoding;
 mod feed;
 mod finding;

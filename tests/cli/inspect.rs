@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::rtalink;
+use crate::support::process::{Process, rtalink};
 
 /// Runs the command in a folder; returns stdout, stderr and the exit code.
 fn run(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
@@ -93,4 +95,32 @@ fn a_layout_is_printed_as_configuration() {
     let (cisco, _, _) = run(folder.path(), &["simulate", "--layout", "cisco-icm-20", "--print-layout"]);
     let expected = "[layout.cisco-icm-20]\nseparator = \"whitespace\"\ncolumns = [\n  \"login_id\",\n  \"state\",\n";
     assert!(cisco.starts_with(expected), "{cisco}");
+}
+
+#[test]
+fn a_live_feed_is_looked_at_until_it_is_sure_and_goes_on_to_another_tool() {
+    let folder = recorded("cisco-icm-20", "3");
+    let (bytes, _, _) = run(folder.path(), &["capture", "export", "feed.capture"]);
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let forward = target.local_addr().unwrap().to_string();
+    let mut command = rtalink();
+    command.current_dir(folder.path()).args(["inspect", "--listen", "127.0.0.1:0", "--forward", &forward]);
+    command.args(["--output", "live.capture", "--json"]);
+    let mut process = Process::spawn(command);
+    let mut cms = TcpStream::connect(process.field("Ctrl-C ends", "address")).unwrap();
+    let received = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        target.accept().unwrap().0.read_to_end(&mut received).unwrap();
+        received
+    });
+    cms.write_all(bytes.as_bytes()).unwrap();
+    // It ends by itself.
+    let (code, found, log) = process.wait();
+    assert_eq!(code, Some(0), "{log:#?}");
+    assert!(log.iter().any(|line| line.contains("sure") && line.contains("login_id,state")), "{log:#?}");
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["stateTable"], "rta-codes");
+    assert_eq!(received.join().unwrap(), bytes.as_bytes(), "the other tool has all of it");
+    let (kept, _, _) = run(folder.path(), &["capture", "export", "live.capture"]);
+    assert_eq!(kept, bytes);
 }

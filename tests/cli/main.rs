@@ -10,4 +10,5 @@ mod decode;
 mod demo;
 mod exports;
 mod first_look;
+mod guide;
 mod inspect;
