@@ -3,6 +3,7 @@
 //! Results go to stdout, diagnostics to stderr. A failure is one readable message and exit code 1; wrong usage is 2.
 
 mod account;
+mod agent_report;
 mod capture;
 mod capture_export;
 mod capture_file;
@@ -11,6 +12,7 @@ mod capture_lines;
 mod capture_live;
 mod capture_output;
 mod check;
+mod compare;
 mod configuration;
 mod decode;
 mod decode_account;

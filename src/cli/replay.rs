@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::ArgGroup;
 
 use crate::config::mapping as mapping_files;
@@ -18,10 +18,12 @@ use crate::tracker::settings::{FeedMode, SnapshotEnd};
 use crate::wire::plan::Plan;
 
 use super::account::Account;
+use super::agent_report::AgentReport;
 use super::capture_lines;
+use super::compare::{self, Comparison};
 use super::layout_choice::{self, FeedOptions, LayoutChoice};
 use super::output::stdout;
-use super::summary::Summary;
+use super::summary::{self, Summary, Window};
 use super::trace::Trace;
 
 /// Plays a capture through decode, track and map, offline: one JSON line per agent event.
@@ -32,7 +34,7 @@ use super::trace::Trace;
 #[derive(Debug, clap::Args)]
 #[command(
     group = ArgGroup::new("which").args(["integration", "layout", "layout_file"]).required(true).multiple(true),
-    after_help = "Example:\n  rtalink replay --config rtalink.toml --integration avaya-1 monday.capture\n  rtalink replay --layout-file acme.toml --trace --agent 301204 monday.capture"
+    after_help = "Example:\n  rtalink replay --config rtalink.toml --integration avaya-1 monday.capture\n  rtalink replay --layout-file acme.toml --trace --agent 301204 monday.capture\n  rtalink replay --layout-file acme.toml --summary --from 2026-01-05T08:00 --to 2026-01-05T09:00 --compare report.csv monday.capture"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -55,6 +57,15 @@ pub(super) struct Args {
     /// Print minutes per agent, mode and reason instead of events.
     #[arg(long)]
     summary: bool,
+    /// With --summary: time from then on counts, not from when a state began. RFC 3339, or local as in 2026-01-05T08:00.
+    #[arg(long, value_name = "TIME", requires = "summary")]
+    from: Option<String>,
+    /// With --summary: time until then counts.
+    #[arg(long, value_name = "TIME", requires = "summary")]
+    to: Option<String>,
+    /// With --summary: print the minutes beside those of a CMS agent report of the same time, a CSV file with login ids.
+    #[arg(long, value_name = "FILE", requires = "summary")]
+    compare: Option<PathBuf>,
     /// Print feed statuses too, among the events: lines with a `kind`.
     #[arg(long, conflicts_with = "summary")]
     statuses: bool,
@@ -81,10 +92,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if args.trace {
         replay = replay.with_trace();
     }
+    let report = args.compare.as_deref().map(compare::read).transpose()?;
+    let window = args.window(&integration.time_zone)?;
     let entries = capture_lines::entries(&args.capture, realtime.layout.encoding)?;
     let mut sink = Sink {
         encoder: Encoder::new(Arc::clone(&integration.id), Format::Json),
-        summary: args.summary.then(Summary::default),
+        summary: args.summary.then(|| Summary::new(window, report.is_some())),
+        report,
         statuses: args.statuses,
         trace: args.trace.then(|| Trace::new(Arc::clone(replay.plan()), args.agent.clone())),
         account: Account::default(),
@@ -95,6 +109,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for entry in entries {
         let entry = entry?;
         last = last.max(Some(entry.at));
+        if let Some(summary) = &mut sink.summary {
+            summary.line(entry.at);
+        }
         replay.play(&entry, &mut findings);
         sink.put(&mut findings, &mut replay)?;
     }
@@ -106,6 +123,33 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         invalid @ 1.. if args.strict => bail!("{invalid} invalid record(s), and --strict is given"),
         _ => Ok(()),
     }
+}
+
+impl Args {
+    /// What --from and --to say; local times are those of the zone.
+    fn window(&self, time_zone: &str) -> anyhow::Result<Window> {
+        let instant = |text: &String| instant(text, time_zone);
+        let window = Window {
+            from: self.from.as_ref().map(instant).transpose().context("--from")?,
+            to: self.to.as_ref().map(instant).transpose().context("--to")?,
+        };
+        if window.from.zip(window.to).is_some_and(|(from, to)| from >= to) {
+            bail!("--from is not before --to: nothing lies between");
+        }
+        Ok(window)
+    }
+}
+
+/// A point in time, with an offset or without.
+fn instant(text: &str, time_zone: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(at) = Timestamp::parse_rfc3339(text) {
+        return Ok(at);
+    }
+    let local = text.parse::<jiff::civil::DateTime>().and_then(|local| local.in_tz(time_zone));
+    let local = local.with_context(|| {
+        format!("{text:?} is no time: expected 2026-01-05T08:00:00Z, or 2026-01-05T08:00 in the zone {time_zone}")
+    })?;
+    Ok(Timestamp::from_millis(local.timestamp().as_millisecond()))
 }
 
 /// An engine for the integration, with nothing known.
@@ -127,6 +171,8 @@ pub(super) fn replay(
 struct Sink<W> {
     encoder: Encoder,
     summary: Option<Summary>,
+    /// To compare the summary with.
+    report: Option<AgentReport>,
     statuses: bool,
     trace: Option<Trace>,
     account: Account,
@@ -157,7 +203,16 @@ impl<W: Write> Sink<W> {
 
     fn finish(mut self, end: Option<Timestamp>) -> anyhow::Result<Account> {
         if let (Some(summary), Some(end)) = (self.summary, end) {
-            summary.write(end, &mut self.out)?;
+            let begin = summary.begin();
+            let spent = summary.close(end);
+            let comparison = self.report.map(|report| Comparison::new(&spent, report));
+            match &comparison {
+                Some(comparison) => comparison.write(&mut self.out)?,
+                None => summary::write(&spent, &mut self.out)?,
+            }
+            self.out.flush()?;
+            comparison.iter().for_each(|comparison| eprint!("{comparison}"));
+            summary::before_line(&spent, begin).iter().for_each(|line| eprintln!("before     {line}"));
         }
         self.out.flush()?;
         if let Some(trace) = &self.trace {

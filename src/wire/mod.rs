@@ -40,3 +40,9 @@ mod text;
 pub mod unchanged;
 pub(crate) mod visible;
 pub mod words;
+
+/// Parses a length of time as feeds and reports write it: seconds, `mm:ss` or `hh:mm:ss`; leading parts may be left out
+/// (`:45`).
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    fields::duration(text.as_bytes())
+}

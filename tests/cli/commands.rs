@@ -391,7 +391,7 @@ fn replay_is_deterministic_and_adds_up() {
             "2 LOGGED_OUT LOGGED_OUT 2026-01-05T08:09:00.120Z",
         ]
     );
-    let expected = "acd\tlogin_id\tmode\treason\tminutes\n1\t1\tAVAIL\t\t6.00\n1\t1\tACD\t\t4.00\n1\t2\tAUX\t3\t9.00\n";
+    let expected = "acd\tlogin_id\tmode\treason\tminutes\tbefore\n1\t1\tAVAIL\t\t6.00\t0.00\n1\t1\tACD\t\t4.00\t0.00\n1\t2\tAUX\t3\t9.00\t0.00\n";
     assert_eq!(replay(&file, &capture, &["--summary"]), expected);
 
     let broken = write(folder.path(), "broken.capture", CAPTURE.replace("\"close\"", "\"clos\""));

@@ -12,3 +12,4 @@ mod exports;
 mod first_look;
 mod guide;
 mod inspect;
+mod summaries;
