@@ -17,6 +17,8 @@ mod health;
 mod inspect;
 mod output;
 mod publishing;
+mod reload;
+mod reloading;
 mod remote;
 mod replay;
 mod run;
@@ -57,6 +59,7 @@ enum Command {
     Tail(tail::Args),
     Health(health::Args),
     Unmapped(unmapped::Args),
+    Reload(reload::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Forget(forget::Args),
@@ -81,6 +84,7 @@ impl Cli {
             Command::Tail(args) => tail::run(&args),
             Command::Health(args) => health::run(&args),
             Command::Unmapped(args) => unmapped::run(&args),
+            Command::Reload(args) => reload::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Forget(args) => forget::run(&args),

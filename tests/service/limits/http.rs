@@ -52,6 +52,7 @@ fn serve(limits: HttpLimits) -> Served {
         model,
         metrics: metrics.clone(),
         readiness,
+        reloads: None,
         commands,
         access: Arc::new(ArcSwap::from_pointee(access)),
         format: Format::Protobuf,
