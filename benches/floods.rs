@@ -112,7 +112,7 @@ fn play(flood: &Flood) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut calm = Loop::default();
     let latencies = calm.sink(|integration| integration == CALM);
-    let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new() };
+    let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new(), reloads: None };
     let metrics = Metrics::new().unwrap();
     let service = runtime.block_on(Service::start(config, options, metrics.clone())).unwrap();
     let address =

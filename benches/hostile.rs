@@ -45,7 +45,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut honest = Loop::default();
     let latencies = honest.sink(|_| true);
-    let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new() };
+    let options = Options { file, latencies: Some(latencies), stop: CancellationToken::new(), reloads: None };
     let service = runtime.block_on(Service::start(config, options, Metrics::new().unwrap())).unwrap();
     let address =
         |id: &str| -> SocketAddr { service.feed_addresses().iter().find(|(known, _)| **known == *id).unwrap().1 };

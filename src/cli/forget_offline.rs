@@ -46,7 +46,7 @@ pub(super) fn ask(file: &Path, request: &str, body: &str, patience: Duration) ->
             gave_up.cancel();
         }
     });
-    let options = Options { file: file.to_owned(), latencies: None, stop };
+    let options = Options { file: file.to_owned(), latencies: None, stop, reloads: None };
     let service = runtime.block_on(Service::start(config, options, Metrics::new()?))?;
     started.cancel();
     let address = service.http_address().to_string();

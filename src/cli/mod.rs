@@ -29,6 +29,8 @@ mod output;
 mod paragraphs;
 mod publishing;
 mod record_lines;
+mod reload;
+mod reloading;
 mod remote;
 mod replay;
 mod run;
@@ -73,6 +75,7 @@ enum Command {
     Health(health::Args),
     Status(status::Args),
     Unmapped(unmapped::Args),
+    Reload(reload::Args),
     Pause(publishing::PauseArgs),
     Resume(publishing::ResumeArgs),
     Forget(forget::Args),
@@ -98,6 +101,7 @@ impl Cli {
             Command::Health(args) => health::run(&args),
             Command::Status(args) => status::run(&args),
             Command::Unmapped(args) => unmapped::run(&args),
+            Command::Reload(args) => reload::run(&args),
             Command::Pause(args) => publishing::pause(&args),
             Command::Resume(args) => publishing::resume(&args),
             Command::Forget(args) => forget::run(&args),

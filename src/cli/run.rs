@@ -1,26 +1,26 @@
 //! `rtalink run`: the service.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::model::Config;
-use crate::service::reload::Reloaded;
+use crate::http::reload::{MOST_RELOADS, ReloadRequest};
 use crate::service::{Options, Service};
 use crate::telemetry::logs::{self, LogLevel};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::targets::RUN;
 
-use super::configuration;
 use super::output::{on_signal, runtime};
+use super::{configuration, reloading};
 
 /// Runs the service.
 ///
 /// SIGTERM or SIGINT: takes no more bytes, publishes what has come within `shutdown_grace` and keeps the rest in the store
-/// for the next start, exits 0; 1 if the store could not be written. SIGHUP: takes new layouts, mappings, allow-lists,
+/// for the next start, exits 0; 1 if the store could not be written. SIGHUP, or `rtalink reload`: takes new layouts, mappings, allow-lists,
 /// certificates, thresholds and the log level without closing a socket; starts integrations that are new, ends those that are
 /// gone, and starts again those whose port, mode, ACD or details have changed, while the others go on; names in a WARN what
 /// needs a restart.
@@ -48,7 +48,8 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     let stop = on_signal()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let grace = config.shutdown_grace;
-    let options = Options { file: args.config.clone(), latencies: None, stop: stop.clone() };
+    let (reloads, mut asked) = tokio::sync::mpsc::channel(MOST_RELOADS);
+    let options = Options { file: args.config.clone(), latencies: None, stop: stop.clone(), reloads: Some(reloads) };
     let start = Service::begin(config, options, Metrics::new()?);
     let given_up = async {
         stop.cancelled().await;
@@ -77,7 +78,16 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
         tokio::select! {
             () = stop.cancelled() => break,
             // A reload that hangs at the disk does not keep the service from ending.
-            _ = hangup.recv() => drop(stop.run_until_cancelled(reload(&args.config, &mut service, log_level)).await),
+            _ = hangup.recv() => {
+                drop(stop.run_until_cancelled(reloading::reload(&args.config, &mut service, log_level)).await);
+            }
+            Some(ReloadRequest { done }) = asked.recv() => {
+                let reload = reloading::reload(&args.config, &mut service, log_level);
+                if let Some(answer) = stop.run_until_cancelled(reload).await {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(answer);
+                }
+            }
             started = service.next_start() => match started {
                 Ok(()) => {}
                 Err(_) if stop.is_cancelled() => break,
@@ -124,59 +134,6 @@ impl Announced {
             tracing::info!(
                 target: RUN, %http, kafka = service.bootstrap_servers(), version = env!("CARGO_PKG_VERSION"), "started"
             );
-        }
-    }
-}
-
-/// A configuration with an error is refused as a whole: what is in force stays.
-async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) {
-    let mut loaded = configuration::load(path);
-    let out_of_date = configuration::out_of_date_warnings(&loaded);
-    loaded.add(out_of_date);
-    let unmapped = configuration::without_mapping(&loaded, path);
-    loaded.add(unmapped);
-    for problem in &loaded.problems {
-        if problem.is_error() {
-            tracing::error!(target: RUN, "reload: {}", problem.line());
-        } else {
-            tracing::warn!(target: RUN, "reload: {}", problem.line());
-        }
-    }
-    let Some(config) = loaded.config else {
-        tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
-        service.record_reload(true);
-        return;
-    };
-    let level = config.log.level.clone();
-    let reloaded = service.reload(config, path).await;
-    service.record_reload(reloaded.is_err());
-    match reloaded {
-        Ok(Reloaded { needs_restart, added, started_again, removed }) => {
-            if let Err(error) = log_level.configure(&level) {
-                tracing::error!(target: RUN, %error, "reload: the log level stays");
-            }
-            if !needs_restart.is_empty() {
-                tracing::warn!(target: RUN, keys = needs_restart.join(", "), "reload: these changes need a restart");
-            }
-            for integration in added {
-                tracing::info!(target: RUN, %integration, "reload: the integration is new");
-            }
-            for (integration, keys) in started_again {
-                let keys = keys.join(", ");
-                tracing::warn!(target: RUN, %integration, keys, "reload: the integration was started again");
-            }
-            for integration in removed {
-                tracing::warn!(
-                    target: RUN, %integration,
-                    "reload: the integration is not in the configuration any more: what waits is published, and its people \
-                     are forgotten on request or by privacy.forget_after"
-                );
-            }
-            tracing::info!(target: RUN, "reloaded");
-        }
-        Err(problems) => {
-            problems.iter().for_each(|problem| tracing::error!(target: RUN, "reload: {}", problem.line()));
-            tracing::error!(target: RUN, "reload refused: the running configuration stays in force");
         }
     }
 }

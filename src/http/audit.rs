@@ -93,6 +93,11 @@ pub(super) fn log_level(_: &Uri, body: &[u8]) -> Option<Deed> {
     Some(Deed { action: Action::LogLevel, target: shortened(level.trim()), integration: None })
 }
 
+/// Everything is read again.
+pub(super) fn reload(_: &Uri, _: &[u8]) -> Option<Deed> {
+    Some(Deed { action: Action::Reload, target: String::new(), integration: None })
+}
+
 /// One person is looked at, by their login id. What cannot be read shows nobody.
 pub(super) fn look_at_agent(uri: &Uri, _: &[u8]) -> Option<Deed> {
     let Query(filter) = Query::<Filter>::try_from_uri(uri).ok()?;
@@ -226,6 +231,7 @@ mod tests {
             ("POST", "/api/v1/integrations/{id}/pause", "/api/v1/integrations/a-1/pause", "PAUSE a-1 of a-1"),
             ("POST", "/api/v1/integrations/{id}/resume", "/api/v1/integrations/a%2D1/resume", "RESUME a-1 of a-1"),
             ("PUT", "/api/v1/log-level", "/api/v1/log-level", "LOG_LEVEL debug of all"),
+            ("POST", "/api/v1/reload", "/api/v1/reload", "RELOAD  of all"),
             ("GET", "/api/v1/agents", "/api/v1/agents?login_id=4711", "LOOK_AT_AGENT 4711 of all"),
             ("HEAD", "/api/v1/agents", "/api/v1/agents?integration=b&login%5Fid=a+%2F%zz", "LOOK_AT_AGENT a /%zz of b"),
             ("GET", "/api/v1/agents", "/api/v1/agents?login_id=", "LOOK_AT_AGENT  of all"),

@@ -27,6 +27,7 @@ fn state(commands: mpsc::Sender<Command>) -> State {
         model,
         readiness: Arc::new(Readiness::new(&config.store, &metrics, Handles::default())),
         metrics,
+        reloads: None,
         commands,
         access: Arc::new(arc_swap::ArcSwap::from_pointee(config.http)),
         format: config.kafka.format,

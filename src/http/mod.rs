@@ -18,6 +18,7 @@ mod places;
 mod publishing;
 pub mod readiness;
 mod refusals;
+pub mod reload;
 mod routes;
 mod status;
 mod stream;
@@ -46,6 +47,7 @@ use self::guard::Guard;
 use self::limits::HttpLimits;
 use self::readiness::Readiness;
 use self::refusals::Refusals;
+use self::reload::ReloadRequests;
 use self::routes::{HttpRoute, ROUTES};
 
 /// What the handlers read.
@@ -61,6 +63,8 @@ pub struct State {
     pub service: ServiceView,
     /// Sends what a request asks for to the tasks that carry it out.
     pub commands: Commands,
+    /// Where requests to reload go; `None`: nobody carries them out.
+    pub reloads: Option<ReloadRequests>,
     /// Who may do what; changes with a reload.
     pub access: Arc<ArcSwap<Http>>,
     /// The format of values on the topics.

@@ -7,7 +7,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::access::{ADMIN, EVERYBODY, Needed, OPERATING, PLANNING};
 use super::audit::{self, Deed};
-use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, status, support, unmapped};
+use super::{
+    State, agents, forget, health, integrations, log_level, metrics, publishing, reload, status, support, unmapped,
+};
 
 /// What a request takes of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(super) struct HttpRoute {
 }
 
 /// All of them.
-pub(super) static ROUTES: [HttpRoute; 14] = [
+pub(super) static ROUTES: [HttpRoute; 15] = [
     HttpRoute {
         method: Method::GET,
         path: "/metrics",
@@ -129,6 +131,14 @@ pub(super) static ROUTES: [HttpRoute; 14] = [
         needs: Needed::Writing(OPERATING),
         load: Load::Usual,
         deed: audit::log_level,
+    },
+    HttpRoute {
+        method: Method::POST,
+        path: "/api/v1/reload",
+        handler: |method| on(method, reload::reload),
+        needs: Needed::Writing(OPERATING),
+        load: Load::Usual,
+        deed: audit::reload,
     },
     HttpRoute {
         method: Method::GET,

@@ -26,6 +26,7 @@
 
 pub mod annotate;
 mod cells;
+pub mod difference;
 pub mod files;
 pub mod key;
 mod lookalike;

@@ -103,6 +103,32 @@ fn keys_of_a_start(running: &Integration, wanted: &Integration) -> Vec<String> {
     differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
 }
 
+/// Returns the names of the keys that differ and change while the integration's feed goes on, but for its mapping: what counts of
+/// that is what the files say.
+pub(super) fn keys_while_running(running: &Integration, wanted: &Integration) -> Vec<String> {
+    let mut differ = vec![(running.name != wanted.name, "name"), (running.time_zone != wanted.time_zone, "time_zone")];
+    let (before, after) = (&running.settings.thresholds, &wanted.settings.thresholds);
+    let of_thresholds = [
+        (before.snapshot_idle != after.snapshot_idle, "realtime.snapshot_idle"),
+        (before.shortest_refresh != after.shortest_refresh, "realtime.shortest_refresh"),
+        (before.logout_after != after.logout_after, "realtime.logout_after"),
+        (before.restart_tolerance != after.restart_tolerance, "realtime.restart_tolerance"),
+        (before.stale_after != after.stale_after, "realtime.stale_after"),
+        (before.when_silent != after.when_silent, "realtime.when_silent"),
+        (before.empty_below != after.empty_below, "realtime.empty_below"),
+        (before.unknown_after != after.unknown_after, "realtime.unknown_after"),
+    ];
+    let is_another = before != after && !of_thresholds.iter().any(|(differs, _)| *differs);
+    differ.extend(of_thresholds);
+    differ.push((is_another, "realtime"));
+    if let (Some(running), Some(wanted)) = (&running.realtime, &wanted.realtime) {
+        differ.push((running.layout_name != wanted.layout_name || running.layout != wanted.layout, "realtime.layout"));
+        differ.push((running.allow != wanted.allow, "realtime.allow"));
+        differ.push((running.tls != wanted.tls, "realtime.tls"));
+    }
+    differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
+}
+
 /// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
 /// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
 pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {

@@ -32,6 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
+use crate::http::reload::ReloadRequests;
 use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
 use crate::integration::mapping_versions::{Content, Versions};
@@ -49,7 +50,7 @@ use crate::views::service::ServiceView;
 use self::context::{ServiceContext, WorkerSenders};
 use self::preparation::Prepared;
 use self::running::{Running, StartingIntegration};
-use self::serving::Serving;
+use self::serving::{Requests, Serving};
 use self::workers::Workers;
 
 /// Requests that may wait to be carried out.
@@ -78,6 +79,8 @@ pub struct Options {
     pub latencies: Option<LatencySink>,
     /// Gives up the start.
     pub stop: CancellationToken,
+    /// Where requests to reload go; `None`: nobody carries them out.
+    pub reloads: Option<ReloadRequests>,
 }
 
 /// An integration of the service.
@@ -204,7 +207,7 @@ impl Service {
         let all: Vec<StartingIntegration> = integrations.iter().zip(prepared).enumerate().map(starting).collect();
         model.has(all.len()).await;
         let (commands, commanded) = tokio::sync::mpsc::channel(COMMANDS);
-        let serving = Serving::start(http_listener, &model, &context, commands);
+        let serving = Serving::start(http_listener, &model, &context, Requests { commands, reloads: options.reloads });
         let serving = serving.map_err(|error| StartError::one(&context.file, error.to_string()))?;
 
         let stop = options.stop.child_token();

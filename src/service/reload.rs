@@ -15,6 +15,7 @@ use crate::integration::command::Control;
 use crate::integration::mapping_versions::{Content, Versions};
 use crate::integration::restore::{self, Restored};
 use crate::journal::store::StoreError;
+use crate::mapping::difference::MappingChange;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
 use crate::tracker::settings::TrackerSettings;
@@ -41,6 +42,10 @@ pub struct Reloaded {
     pub started_again: Vec<(Arc<str>, Vec<String>)>,
     /// Integrations that are no longer in the configuration.
     pub removed: Vec<Arc<str>>,
+    /// Integrations whose feed goes on, with the names of the keys that have changed.
+    pub changed: Vec<(Arc<str>, Vec<String>)>,
+    /// Integrations whose feed goes on and whose mapping is another one.
+    pub mappings: Vec<(Arc<str>, MappingChange)>,
 }
 
 /// An integration with what becomes of it.
@@ -73,6 +78,7 @@ impl Service {
             let id = Arc::clone(&one.integration.id);
             match &one.change {
                 Change::Goes => {
+                    self.note_change(&one, &mut reloaded);
                     self.go_on(one, file).await;
                     continue;
                 }
@@ -154,6 +160,23 @@ impl Service {
             .map_err(|error| refused(&error))?;
         configured.iter_mut().zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
         Ok(())
+    }
+
+    /// Notes what changes of an integration whose feed goes on.
+    fn note_change(&self, wanted: &Wanted, reloaded: &mut Reloaded) {
+        let Some(Slot { integration: known, at: At::Running(running) }) = self.slots.get(wanted.index.get()) else {
+            return;
+        };
+        let id = &wanted.integration.id;
+        let mut keys = changes::keys_while_running(known, &wanted.integration);
+        let before = running.feed.as_ref().map(|feed| &feed.tables);
+        if let Some(change) = before.and_then(|before| MappingChange::between(before, &wanted.prepared.tables)) {
+            keys.push("mapping".to_owned());
+            reloaded.mappings.push((Arc::clone(id), change));
+        }
+        if !keys.is_empty() {
+            reloaded.changed.push((Arc::clone(id), keys));
+        }
     }
 
     /// Changes an integration whose feed goes on.

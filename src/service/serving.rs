@@ -11,11 +11,18 @@ use crate::config::model::Http;
 use crate::http;
 use crate::http::limits::HttpLimits;
 use crate::http::readiness::Readiness;
+use crate::http::reload::ReloadRequests;
 use crate::integration::command::Commands;
 use crate::views::model::ReadModel;
 
 use super::context::ServiceContext;
 use super::upkeep::Upkeep;
+
+/// Where requests go that change something.
+pub(super) struct Requests {
+    pub(super) commands: Commands,
+    pub(super) reloads: Option<ReloadRequests>,
+}
 
 /// HTTP that is served; it ends when this is dropped.
 #[derive(Debug)]
@@ -34,7 +41,7 @@ impl Serving {
         listeners: Vec<TcpListener>,
         model: &ReadModel,
         context: &ServiceContext,
-        commands: Commands,
+        requests: Requests,
     ) -> std::io::Result<Self> {
         let first = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
         let address = first.local_addr()?;
@@ -47,7 +54,8 @@ impl Serving {
             metrics: metrics.clone(),
             readiness: Arc::clone(&readiness),
             service: view.clone(),
-            commands,
+            commands: requests.commands,
+            reloads: requests.reloads,
             access: Arc::clone(&access),
             format: config.kafka.format,
         };

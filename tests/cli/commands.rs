@@ -82,7 +82,7 @@ fn every_command_has_an_example_and_wrong_usage_exits_2() {
     let help = text(&output(&["--help"]).stdout);
     let commands = [
         "run", "demo", "check", "decode", "replay", "capture", "simulate", "tail", "store", "pause", "resume",
-        "health", "unmapped",
+        "health", "unmapped", "reload",
     ];
     for command in commands {
         assert!(help.contains(command), "{help}");

@@ -69,7 +69,7 @@ fn bearer(name: &str) -> String {
 }
 
 /// What each role gets, with `http.metrics = "token"`: without a token, viewer, planner, operator, admin.
-const TABLE: [(&str, &str, [u16; 5]); 15] = [
+const TABLE: [(&str, &str, [u16; 5]); 16] = [
     ("GET /health/live", "", [200; 5]),
     ("GET /health/ready", "", [200; 5]),
     ("GET /metrics", "", [401, 200, 200, 200, 200]),
@@ -82,6 +82,7 @@ const TABLE: [(&str, &str, [u16; 5]); 15] = [
     ("GET /api/v1/log", "", [401, 403, 403, 503, 503]),
     ("GET /api/v1/configuration", "", [401, 403, 403, 200, 200]),
     ("PUT /api/v1/log-level", "", [401, 403, 403, 503, 503]),
+    ("POST /api/v1/reload", "", [401, 403, 403, 503, 503]),
     ("POST /api/v1/integrations/avaya-1/pause", "", [401, 403, 403, 200, 200]),
     ("POST /api/v1/integrations/avaya-1/resume", "", [401, 403, 403, 200, 200]),
     ("GET /api/v1/nothing", "", [401, 404, 404, 404, 404]),

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::net::TcpStream;
 
 use crate::support;
 
-use support::process::output;
+use support::http;
+use support::process::{Process, output};
 use support::service::{Running, folder};
 use support::short::{self, send, told};
 use support::wait::until_true;
@@ -109,5 +111,52 @@ fn a_row_counts_on_its_acd_and_in_its_time() {
     }
     let (_, printed, _) = command(&service, &["unmapped", "--csv=users"]);
     assert_eq!(printed, "4712,,\n4713,,\n");
+    service.drain();
+}
+
+#[test]
+fn a_reload_is_asked_for_over_http_and_answers_with_what_has_changed_or_why_not() {
+    let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
+    let process = Process::run(&folder, &config());
+    let mut feed = TcpStream::connect(process.feed()).unwrap();
+    send(&mut feed, &["4711|ACD|", "END"]);
+    process.line("CONNECTED");
+    let http = process.http().to_string();
+    let reload = || {
+        let output = output(&["reload", "--http", &http]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        // Ports of tests are any that is free, of which each reload warns.
+        let complaints = text(output.stderr).replace("  hint: give the port that CMS dials\n", "");
+        let complaints = complaints.lines().filter(|line| !line.contains("port: 0 takes any free port"));
+        (output.status.code(), text(output.stdout), complaints.collect::<Vec<_>>().join("\n"))
+    };
+    assert_eq!(reload(), (Some(0), "nothing has changed\n".to_owned(), String::new()));
+
+    fs::write(folder.path().join("users.csv"), USERS.replace("4712,E2,Bo", "4713,E4,Di").replace("Ada", "Eve"))
+        .unwrap();
+    let toml =
+        config().replace("logout_after = 2", "logout_after = 3").replace("[kafka]", "shutdown_grace = \"7s\"\n[kafka]");
+    fs::write(folder.path().join("rtalink.toml"), &toml).unwrap();
+    let expected = "avaya-1: changed: realtime.logout_after, mapping\navaya-1: mapping version 2, before 1; users +1 -1 ~1\n\
+                    waits for a restart: shutdown_grace\n";
+    assert_eq!(reload(), (Some(0), expected.to_owned(), String::new()));
+    process.line("reloaded");
+
+    fs::write(folder.path().join("users.csv"), USERS.to_owned() + "4711,E9,Zauberwald\n").unwrap();
+    let (code, printed, complaints) = reload();
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    assert!(complaints.contains("refused, the running configuration stays in force\nerror: "), "{complaints}");
+    assert!(complaints.contains("users.csv:5: the external_user of line 2 is here again"), "{complaints}");
+    assert!(!complaints.contains("Zauberwald"), "nobody is named over HTTP: {complaints}");
+    assert_eq!(http::series(&http::get(process.http(), "/metrics").body)["rtalink_reload_refused"], 1.0);
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+    assert_eq!(log.iter().filter(|line| line.contains("DISCONNECTED")).count(), 1, "its connection was never closed");
+
+    // Who has no file to read again says so.
+    let service = start();
+    let (code, _, complaints) = command(&service, &["reload"]);
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("this process has no configuration file to read again"), "{complaints}");
     service.drain();
 }

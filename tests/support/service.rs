@@ -59,8 +59,12 @@ impl Running {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let metrics = Metrics::new().expect("metrics");
-        let options =
-            Options { file: folder.path().join("rtalink.toml"), latencies: None, stop: CancellationToken::new() };
+        let options = Options {
+            file: folder.path().join("rtalink.toml"),
+            latencies: None,
+            stop: CancellationToken::new(),
+            reloads: None,
+        };
         let service = runtime.block_on(Service::start(config, options, metrics.clone()));
         let service = service.unwrap_or_else(|error| panic!("{error}"));
         Self { runtime, service, metrics, topics, folder }

@@ -88,7 +88,7 @@ async fn demonstrate(args: &Args) -> anyhow::Result<()> {
     };
     feed.listener = (&config.integrations[0].settings).into();
     let latencies = Latencies::new()?;
-    let options = Options { file: path, latencies: Some(latencies.sink()), stop: stop.clone() };
+    let options = Options { file: path, latencies: Some(latencies.sink()), stop: stop.clone(), reloads: None };
     let service = Service::start(config, options, Metrics::new()?)
         .await
         .context("the demo cannot start (HTTP elsewhere: --http localhost:0)")?;

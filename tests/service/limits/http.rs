@@ -55,6 +55,7 @@ fn serve(limits: HttpLimits) -> Served {
         model,
         metrics: metrics.clone(),
         readiness,
+        reloads: None,
         commands,
         access: Arc::new(ArcSwap::from_pointee(access)),
         format: Format::Protobuf,
