@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::engine::replay::Replay;
 use crate::engine::{DeadLetter, Finding};
 use crate::time::Timestamp;
+use crate::tracker::BriefCounts;
 use crate::tracker::event::{Cause, StatusKind};
 use crate::tracker::status::Totals;
 use crate::wire::escape::escape;
@@ -146,6 +147,15 @@ impl fmt::Display for ClosedAccount {
         let codes =
             (!codes.is_empty()).then(|| format!("records with codes that are not in the table: {}", codes.join(", ")));
         paragraph(f, "codes", codes)?;
+        let BriefCounts { states, logouts } = totals.absorbed;
+        let too_brief = (states + logouts > 0).then(|| {
+            format!(
+                "{states} state{} of short_states and {logouts} log-out{} within logout_hold: not published",
+                plural(states),
+                plural(logouts)
+            )
+        });
+        paragraph(f, "too brief", too_brief)?;
         let times = (*impossible_times > 0).then(|| {
             let verb = if *impossible_times == 1 { "does" } else { "do" };
             let s = plural(*impossible_times);
@@ -226,6 +236,7 @@ statuses   0
             records: RecordCounts { changed: 3, unchanged: 14 },
             invalid: 3,
             impossible_times: 2,
+            absorbed: BriefCounts { states: 12, logouts: 1 },
             skipped: 2,
             probes: 0,
             markers: 1,
@@ -250,6 +261,7 @@ agents     12, 11 of them logged in at the end
 events     3: 1 OBSERVED, 2 CHANGED
 statuses   3: 2 CONNECTED, 1 DISCONNECTED
 codes      records with codes that are not in the table: 7 of \"95\", 1 of \"\\x1b\", 4 of others
+too brief  12 states of short_states and 1 log-out within logout_hold: not published
 times      2 local times that do not occur: is time_zone right?
 ";
         assert_eq!(closed.to_string(), expected);

@@ -210,7 +210,9 @@ impl Engine {
 
     /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.tracker.next_deadline(), self.session.next_deadline()].into_iter().flatten().min()
+        // What is not carried out yet may make more due.
+        let rest = self.has_more().then_some(self.waiting_since);
+        [rest, self.tracker.next_deadline(), self.session.next_deadline()].into_iter().flatten().min()
     }
 
     /// Time has passed.
