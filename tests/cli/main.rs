@@ -8,3 +8,4 @@ mod captures;
 mod commands;
 mod decode;
 mod inspect;
+mod nights;
