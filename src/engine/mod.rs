@@ -196,7 +196,8 @@ impl Engine {
     /// Figures since the start.
     pub fn totals(&self) -> Totals {
         let impossible_times = self.tracker.impossible_times();
-        Totals { records: self.tracker.counts(), impossible_times, probes: self.session.probes(), ..self.totals }
+        let (records, absorbed) = (self.tracker.counts(), self.tracker.absorbed());
+        Totals { records, absorbed, impossible_times, probes: self.session.probes(), ..self.totals }
     }
 
     /// Time spent since the last call, by stage.
@@ -216,7 +217,9 @@ impl Engine {
 
     /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [self.tracker.next_deadline(), self.session.next_deadline(), self.mapping_changes_at];
+        // What is not carried out yet may make more due.
+        let rest = self.has_more().then_some(self.waiting_since);
+        let deadlines = [rest, self.tracker.next_deadline(), self.session.next_deadline(), self.mapping_changes_at];
         deadlines.into_iter().flatten().min()
     }
 

@@ -12,4 +12,5 @@ mod exports;
 mod first_look;
 mod guide;
 mod inspect;
+mod nights;
 mod summaries;
