@@ -18,6 +18,7 @@ mod places;
 mod publishing;
 pub mod readiness;
 mod refusals;
+mod root;
 mod routes;
 mod status;
 mod stream;

@@ -7,7 +7,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::access::{ADMIN, EVERYBODY, Needed, OPERATING, PLANNING};
 use super::audit::{self, Deed};
-use super::{State, agents, forget, health, integrations, log_level, metrics, publishing, status, support, unmapped};
+use super::{
+    State, agents, forget, health, integrations, log_level, metrics, publishing, root, status, support, unmapped,
+};
 
 /// What a request takes of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,15 @@ pub(super) struct HttpRoute {
 }
 
 /// All of them.
-pub(super) static ROUTES: [HttpRoute; 14] = [
+pub(super) static ROUTES: [HttpRoute; 15] = [
+    HttpRoute {
+        method: Method::GET,
+        path: "/",
+        handler: |method| on(method, root::show),
+        needs: Needed::Reading(EVERYBODY),
+        load: Load::Usual,
+        deed: audit::nothing,
+    },
     HttpRoute {
         method: Method::GET,
         path: "/metrics",
