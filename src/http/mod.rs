@@ -19,6 +19,7 @@ mod publishing;
 pub mod readiness;
 mod refusals;
 pub mod reload;
+mod root;
 mod routes;
 mod status;
 mod stream;

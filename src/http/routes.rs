@@ -8,7 +8,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use super::access::{ADMIN, EVERYBODY, Needed, OPERATING, PLANNING};
 use super::audit::{self, Deed};
 use super::{
-    State, agents, forget, health, integrations, log_level, metrics, publishing, reload, status, support, unmapped,
+    State, agents, forget, health, integrations, log_level, metrics, publishing, reload, root, status, support,
+    unmapped,
 };
 
 /// What a request takes of the service.
@@ -35,7 +36,15 @@ pub(super) struct HttpRoute {
 }
 
 /// All of them.
-pub(super) static ROUTES: [HttpRoute; 15] = [
+pub(super) static ROUTES: [HttpRoute; 16] = [
+    HttpRoute {
+        method: Method::GET,
+        path: "/",
+        handler: |method| on(method, root::show),
+        needs: Needed::Reading(EVERYBODY),
+        load: Load::Usual,
+        deed: audit::nothing,
+    },
     HttpRoute {
         method: Method::GET,
         path: "/metrics",

@@ -23,6 +23,7 @@ use crate::telemetry::targets::SERVICE;
 use super::bounded::{Bounded, Shape};
 use super::log_tail::{LastLines, LogTail};
 use super::panics;
+use super::text_fields::TextFields;
 
 static LEVEL: OnceLock<LogLevel> = OnceLock::new();
 static TAIL: LogTail = LogTail::new();
@@ -123,7 +124,8 @@ pub fn start(level: &str, format: LogFormat) -> Result<&'static LogLevel, LogErr
     let started = match format {
         LogFormat::Text => {
             let format = Bounded::new(Format::default(), Shape::Text);
-            registry.with(lines.with_ansi(shows_colours()).event_format(format)).try_init()
+            let lines = lines.with_ansi(shows_colours()).fmt_fields(TextFields);
+            registry.with(lines.event_format(format)).try_init()
         }
         LogFormat::Json => {
             let flat = Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false);

@@ -12,3 +12,4 @@ mod process;
 pub mod repeats;
 pub mod tally;
 pub mod targets;
+mod text_fields;

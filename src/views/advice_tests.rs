@@ -225,9 +225,7 @@ fn cases() -> Vec<(&'static str, Status, &'static str)> {
         ),
         (
             "RECORDS_INVALID",
-            feed(|one| {
-                one.records.insert("invalid".to_owned(), 11);
-            }),
+            feed(|one| one.records.extend([("invalid".to_owned(), 11)])),
             "Adapt layout acme of avaya-1: more than one record in a hundred cannot be read (too_few_fields).",
         ),
         (

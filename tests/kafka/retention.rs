@@ -48,10 +48,10 @@ fn topics_are_made_with_the_retention_and_others_are_told_of() {
     let process = Process::run(&folder, &config(broker.bootstrap(), &name));
     let told: Vec<String> = [topic("feed-status"), topic("audit")]
         .into_iter()
-        .map(|topic| process.line(&format!("is not changed by us topic=\"{topic}\"")))
+        .map(|topic| process.line(&format!("is not changed by us topic={topic}")))
         .collect();
-    assert!(told[0].contains(r#"keeps="178h" wanted="11h""#), "{told:?}");
-    assert!(told[1].contains(r#"keeps="for ever" wanted="2424h""#), "{told:?}");
+    assert!(told[0].contains("keeps=178h wanted=11h"), "{told:?}");
+    assert!(told[1].contains(r#"keeps="for ever" wanted=2424h"#), "{told:?}");
     let settings = "cleanup.policy=delete,retention.ms=36000000,segment.ms=3600000";
     assert!(told[0].contains(&format!("--entity-name {} --add-config {settings}", topic("feed-status"))), "{told:?}");
     assert_eq!(kept(&topic("events")), ["delete", "172800000", "17280000"]);

@@ -69,7 +69,8 @@ fn bearer(name: &str) -> String {
 }
 
 /// What each role gets, with `http.metrics = "token"`: without a token, viewer, planner, operator, admin.
-const TABLE: [(&str, &str, [u16; 5]); 16] = [
+const TABLE: [(&str, &str, [u16; 5]); 17] = [
+    ("GET /", "", [401, 200, 200, 200, 200]),
     ("GET /health/live", "", [200; 5]),
     ("GET /health/ready", "", [200; 5]),
     ("GET /metrics", "", [401, 200, 200, 200, 200]),

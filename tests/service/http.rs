@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use rtalink::telemetry::names::{self, Kind, Metric};
@@ -268,6 +268,37 @@ fn agents_are_filtered_and_wrong_questions_are_answered() {
         let error = answer.json()["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.contains(hint), "{path}: {}", answer.body);
     }
+}
+
+#[test]
+fn the_root_says_what_is_there_in_the_form_that_is_asked_for() {
+    let service = start();
+    let asked = |accept: &str| {
+        let mut stream = TcpStream::connect(service.http_address()).unwrap();
+        write!(stream, "GET / HTTP/1.0\r\nHost: localhost\r\n{accept}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.0 200 ") || head.starts_with("HTTP/1.1 200 "), "{head}");
+        (head.to_lowercase(), body.to_owned())
+    };
+    let (head, text) = asked("");
+    assert!(head.contains("content-type: text/plain") && text.starts_with("rtalink: "), "{head}\n{text}");
+    let (head, page) = asked("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
+    assert!(head.contains("content-type: text/html"), "{head}");
+    let (head, document) = asked("Accept: application/json\r\n");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let pages = document["pages"].as_array().unwrap();
+    for listed in pages {
+        let path = listed["path"].as_str().unwrap();
+        assert!(text.contains(path), "{path} in {text}");
+        if listed["method"] == "GET" {
+            assert!(page.contains(&format!("<a href=\"{path}\">")), "{path} in {page}");
+            assert_ne!(service.get(path).status, 404, "{path}");
+        }
+    }
+    assert!(pages.len() >= 15, "{pages:?}");
 }
 
 #[test]

@@ -454,7 +454,7 @@ fn for_people_lines_are_text() {
     let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
     let process = run(&folder, &config("embedded", "info", "text"));
     let refused: SocketAddr = process
-        .line("integration=closed")
+        .line("listening for CMS integration=closed")
         .split("address=")
         .nth(1)
         .and_then(|address| address.trim().parse().ok())

@@ -471,7 +471,7 @@ fn sighup_reloads_the_file() {
     fs::write(&file, edited_file).unwrap();
     process.signal("HUP");
     let line = process.line("need a restart");
-    assert!(line.contains("WARN") && line.contains("keys=\"kafka\""), "{line}");
+    assert!(line.contains("WARN") && line.contains("keys=kafka"), "{line}");
     let _second = TcpStream::connect(process.feed()).unwrap();
     process.line("DEBUG rtalink::feed: accepted");
 
@@ -488,4 +488,39 @@ fn sighup_reloads_the_file() {
     process.line(&format!("rtalink.toml:{place}:"));
     let (code, _, log) = process.terminate();
     assert_eq!(code, Some(0), "{}", log.join("\n"));
+}
+
+/// Runs what the unit does at `systemctl reload`, one after the other until one fails, as systemd does.
+fn systemctl_reload(process: &Process, file: &str) -> Result<(), String> {
+    let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/rtalink.service")).unwrap();
+    let lines: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
+    assert!(lines.last().unwrap().ends_with("$MAINPID"), "the service is told in the end: {lines:?}");
+    for line in lines {
+        let line = line.replace("/usr/local/bin/rtalink", env!("CARGO_BIN_EXE_rtalink"));
+        let line = line.replace("/etc/rtalink/rtalink.toml", file).replace("$MAINPID", &process.id().to_string());
+        let mut words = line.split(' ');
+        let output = std::process::Command::new(words.next().unwrap()).args(words).output().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8(output.stderr).unwrap());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reload_by_systemd_fails_where_the_configuration_is_refused() {
+    let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
+    let process = Process::run(&folder, &with_integrations(&["avaya-1"]));
+    let file = folder.path().join("rtalink.toml");
+    let name = file.to_str().unwrap();
+    let good = fs::read_to_string(&file).unwrap();
+    systemctl_reload(&process, name).unwrap();
+    process.line("reloaded");
+    fs::write(&file, good.replace("acd = ", "acd = \"x\" # ")).unwrap();
+    let refused = systemctl_reload(&process, name).unwrap_err();
+    assert!(refused.contains("acd: expected a whole number"), "{refused}");
+    fs::write(&file, good).unwrap();
+    systemctl_reload(&process, name).unwrap();
+    until_true("the next reload", || process.count("reloaded") == 2);
+    assert_eq!(process.count("reload refused"), 0, "the service has not heard of it");
 }
