@@ -32,7 +32,8 @@ fn what_it_prints_can_be_copied_and_a_port_that_is_taken_is_no_obstacle() {
     demo.line("records/s");
     let commands: Vec<String> =
         demo.log().iter().filter_map(|line| Some(line.strip_prefix("  ")?.to_owned())).collect();
-    let [tail, agents, metrics] = [0, 1, 2].map(|number| commands[number].as_str());
+    let [tail, status, agents, metrics] = [0, 1, 2, 3].map(|number| commands[number].as_str());
+    assert!(pasted("", status).contains("demo"));
 
     let with_localhost = tail.replace("127.0.0.1", "localhost");
     assert_ne!(tail, with_localhost);

@@ -20,6 +20,7 @@ pub(super) fn write(service: &Service, cms: SocketAddr, agents: u32) -> std::io:
     writeln!(out, "feed {cms}, Kafka {kafka}, HTTP http://{http}")?;
     writeln!(out, "\nTo paste into another terminal:\n")?;
     writeln!(out, "  {rtalink} tail --bootstrap {kafka} --topic events")?;
+    writeln!(out, "  {rtalink} status --http {http}")?;
     writeln!(out, "  curl 'http://{http}/api/v1/agents?mode=AUX'")?;
     writeln!(out, "  curl http://{http}/metrics")?;
     writeln!(out)?;
