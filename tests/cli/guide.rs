@@ -133,7 +133,7 @@ fn follow(name: &str) {
     for block in blocks(&page(name)) {
         follower.follow(&block);
     }
-    let (code, _, log) = follower.running.expect("the service").terminate();
+    let (code, _, log) = follower.running.unwrap().terminate();
     assert_eq!(code, Some(0), "{log:#?}");
 }
 
