@@ -20,10 +20,10 @@ fn run(folder: &Path, arguments: &[&str]) -> (String, String, Option<i32>) {
     (text(ended.stdout), text(ended.stderr), ended.status.code())
 }
 
-fn recorded(layout: &str, seed: &str) -> TempDir {
+fn recorded(layout: &str, seed: &str, agents: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     let arguments =
-        ["simulate", "--layout", layout, "--seed", seed, "--agents", "30", "--refresh", "5s", "--duration", "5m"];
+        ["simulate", "--layout", layout, "--seed", seed, "--agents", agents, "--refresh", "5s", "--duration", "5m"];
     let files = ["--output", "feed.capture", "--steps", "steps.csv"];
     let (summary, told, code) = run(folder.path(), &[&arguments[..], &files].concat());
     assert_eq!(code, Some(0), "{told}");
@@ -35,7 +35,7 @@ fn recorded(layout: &str, seed: &str) -> TempDir {
 #[test]
 fn a_layout_that_is_found_reads_its_capture() {
     for layout in ["cisco-icm-20", "random"] {
-        let folder = recorded(layout, "3");
+        let folder = recorded(layout, "3", "30");
         let arguments =
             ["inspect", "feed.capture", "--steps", "steps.csv", "--name", "acme", "--layout-file", "acme.toml"];
         let (report, told, code) = run(folder.path(), &arguments);
@@ -99,7 +99,7 @@ fn a_layout_is_printed_as_configuration() {
 
 #[test]
 fn a_live_feed_is_looked_at_until_it_is_sure_and_goes_on_to_another_tool() {
-    let folder = recorded("cisco-icm-20", "3");
+    let folder = recorded("cisco-icm-20", "3", "8");
     let (bytes, _, _) = run(folder.path(), &["capture", "export", "feed.capture"]);
     let target = TcpListener::bind("127.0.0.1:0").unwrap();
     let forward = target.local_addr().unwrap().to_string();
@@ -113,7 +113,10 @@ fn a_live_feed_is_looked_at_until_it_is_sure_and_goes_on_to_another_tool() {
         target.accept().unwrap().0.read_to_end(&mut received).unwrap();
         received
     });
-    cms.write_all(bytes.as_bytes()).unwrap();
+    let (first, rest) = bytes.as_bytes().split_at(bytes.len() * 3 / 4);
+    cms.write_all(first).unwrap();
+    process.line("another look has to find the same");
+    cms.write_all(rest).unwrap();
     // It ends by itself.
     let (code, found, log) = process.wait();
     assert_eq!(code, Some(0), "{log:#?}");
