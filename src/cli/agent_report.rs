@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::mapping::sheet::{self, Lines};
 use crate::wire;
-use crate::wire::encoding::Encoding;
 use crate::wire::states::Mode;
 
 /// A time that a report has of an agent.
@@ -66,11 +66,11 @@ enum Heading {
     Figure(Figure),
 }
 
-/// Headers, without what is no letter or digit, in lower case. `docs/capture.md` lists them.
+/// Headers, folded. `docs/capture.md` lists them.
 const LOGIN: [&str; 7] = ["loginid", "login", "agentid", "agentloginid", "logid", "anmeldeid", "agentenid"];
 const STAFFED: [&str; 5] = ["staffed", "staffedtime", "stafftime", "totalstaffedtime", "anmeldezeit"];
 const TIMES: [(Mode, &[&str]); 8] = [
-    (Mode::Avail, &["avail", "available", "availtime", "availabletime", "verfügbar", "verfügbarzeit"]),
+    (Mode::Avail, &["avail", "available", "availtime", "availabletime", "verfuegbar", "verfuegbarzeit"]),
     (Mode::Acd, &["acd", "acdtime", "acdzeit"]),
     (Mode::Acw, &["acw", "acwtime", "acwzeit", "nacharbeit", "nacharbeitszeit"]),
     (Mode::Aux, &["aux", "auxtime", "auxzeit"]),
@@ -85,7 +85,7 @@ impl Heading {
         let lower = header.trim().to_lowercase();
         // As the tables of CMS name them: TI_AUXTIME3.
         let lower = ["ti_", "i_"].iter().find_map(|prefix| lower.strip_prefix(prefix)).unwrap_or(&lower);
-        let plain: String = lower.chars().filter(|character| character.is_alphanumeric()).collect();
+        let plain = sheet::folded(lower);
         let plain = plain.as_str();
         if LOGIN.contains(&plain) {
             return Some(Self::Login);
@@ -111,16 +111,9 @@ fn reason(plain: &str) -> Option<u32> {
 }
 
 impl AgentReport {
-    /// Reads the bytes of a CSV file: UTF-8 or Windows-1252, with `,`, `;` or tab.
+    /// Reads the bytes of a CSV file in any encoding that spreadsheet programs write, with `,`, `;` or tab.
     pub(super) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
-        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-            bail!("the file is UTF-16: save it as \"CSV UTF-8\"");
-        }
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text.into(),
-            Err(_) => Encoding::Windows1252.decode(bytes),
-        };
+        let text = sheet::text(bytes)?;
         let tables = [b';', b',', b'\t'].map(|delimiter| Table::read(&text, delimiter));
         let best = tables.into_iter().flatten().max_by_key(Table::known);
         best.with_context(|| no_header(&text))?.report()
@@ -150,6 +143,7 @@ impl Table {
         let reader = reader.delimiter(delimiter).has_headers(false).flexible(true).trim(csv::Trim::All);
         let mut rows: Vec<(u64, Vec<String>)> = Vec::new();
         let mut headings = Vec::new();
+        let mut lines = Lines::of(text.as_bytes());
         for record in reader.from_reader(text.as_bytes()).into_records() {
             let record = record.ok()?;
             let cells: Vec<String> = record.iter().map(str::to_owned).collect();
@@ -162,7 +156,9 @@ impl Table {
                 }
                 headings = found;
             }
-            rows.push((record.position().map_or(0, csv::Position::line), cells));
+            let begin = record.position().map_or(0, csv::Position::byte);
+            let (line, _) = lines.row_at(usize::try_from(begin).unwrap_or(usize::MAX));
+            rows.push((line, cells));
         }
         (!headings.is_empty()).then_some(Self { rows, headings })
     }

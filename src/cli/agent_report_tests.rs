@@ -51,7 +51,7 @@ fn headers_of_all_figures() {
 
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
-    let cases: [(&[u8], &[&str]); 7] = [
+    let cases: [(&[u8], &[&str]); 8] = [
         (b"", &["no header: expected a line with a column \"login id\"", "the first line is \"\""]),
         (b"login id,name\n1,A\n", &["at least one of staffed, available", "\"login id,name\""]),
         (b"login id,acd\n\n", &["no agent: expected rows below the header in line 1"]),
@@ -68,7 +68,8 @@ fn what_is_wrong_is_told_with_its_line() {
             &["line 4: login id \"1\" is in line 2 already: expected one row per agent"],
         ),
         (b"login id;ACD;ACD Time\n1;5;5\n", &["line 1: columns \"ACD\" and \"ACD Time\" say the same: remove one"]),
-        (b"\xff\xfel\0o\0", &["the file is UTF-16: save it as \"CSV UTF-8\""]),
+        (b"PK\x03\x04", &["line 1: this is a workbook (.xlsx or .ods), not a list: save the sheet as \"CSV UTF-8"]),
+        (b"title\r\n\r\n\r\nlogin id;acd\r\n\r\n1;x\r\n", &["line 6: acd: expected seconds"]),
     ];
     for (file, expected) in cases {
         let told = AgentReport::parse(file).unwrap_err().to_string();

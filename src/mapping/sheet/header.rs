@@ -20,8 +20,8 @@ impl Column {
     }
 }
 
-/// Returns a heading without what does not count.
-fn folded(heading: &str) -> String {
+/// Returns a heading without what does not count: in lower case, letters and digits alone, `ü` as `ue`.
+pub fn folded(heading: &str) -> String {
     let mut folded = String::new();
     for c in heading.chars().flat_map(char::to_lowercase) {
         match c {

@@ -1,7 +1,7 @@
 //! Line numbers by the bytes of a file, whatever its line ends: in a file with CRLF the CSV reader puts a row one line too early.
 
 /// Counts the lines of a text; places must be asked for in order.
-pub(super) struct Lines<'f> {
+pub struct Lines<'f> {
     file: &'f [u8],
     /// How many bytes have been read, and how many lines have ended in them.
     seen: usize,
@@ -9,7 +9,8 @@ pub(super) struct Lines<'f> {
 }
 
 impl<'f> Lines<'f> {
-    pub(super) const fn of(file: &'f [u8]) -> Self {
+    /// Begins with the first line of a text.
+    pub const fn of(file: &'f [u8]) -> Self {
         Self { file, seen: 0, ended: 0 }
     }
 
@@ -29,7 +30,7 @@ impl<'f> Lines<'f> {
 
     /// Returns the same for a row that the CSV reader puts at the byte `at`, and where its first line begins. For the reader
     /// the end of the previous row, and empty lines, are part of this one.
-    pub(super) fn row_at(&mut self, at: usize) -> (u64, usize) {
+    pub fn row_at(&mut self, at: usize) -> (u64, usize) {
         let rest = self.file.get(at..).unwrap_or_default();
         let start = at + rest.iter().take_while(|byte| is_break(**byte)).count();
         (self.line_at(start), start)

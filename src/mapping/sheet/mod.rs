@@ -10,10 +10,12 @@ mod lines;
 
 use std::io::Read as _;
 
-pub use self::header::Column;
+pub use self::header::{Column, folded};
+pub use self::lines::Lines;
+
+use std::borrow::Cow;
 
 use self::header::{Header, letters};
-use self::lines::Lines;
 use super::spelling;
 
 /// Something wrong with a row, or worth a remark about a file.
@@ -63,6 +65,14 @@ impl<const N: usize> Row<'_, N> {
     pub(super) fn wrong(&self, message: String) -> RowProblem {
         RowProblem { line: self.line, message, content: Some(shown(self.content)) }
     }
+}
+
+/// Returns the text of a file that a spreadsheet program has written, for tables whose columns are not known beforehand.
+///
+/// # Errors
+/// Why it cannot be told, or read, and what to do.
+pub fn text(file: &[u8]) -> Result<Cow<'_, str>, RowProblem> {
+    encoding::text(file).map(|decoded| decoded.text)
 }
 
 /// Reads the rows of a list. Returns remarks about the file.
