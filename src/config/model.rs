@@ -331,6 +331,13 @@ pub struct Mapping {
     pub default_activity: (String, String),
 }
 
+impl Mapping {
+    /// The files that it names, or finds in their usual places.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.users, &self.activities].into_iter().flatten()
+    }
+}
+
 /// `[privacy]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivacyConfig {

@@ -143,12 +143,13 @@ pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem>
     gone.map(problem).collect()
 }
 
-/// Warnings of mappings that have lost more than half of their rows, which they may, as somebody has asked for the reload.
+/// Warnings of mappings that have lost more than half of their rows, with what became of them.
 pub(super) fn shrunken(
     running: &MappingTables,
     wanted: &MappingTables,
     integration: &Integration,
     file: &Path,
+    outcome: &str,
 ) -> Vec<Problem> {
     let Mapping { users, activities, .. } = &integration.mapping;
     let tables = [
@@ -158,7 +159,7 @@ pub(super) fn shrunken(
     let shrunken = tables.into_iter().filter(|(_, before, after)| after * 2 < *before);
     let warning = |(path, before, after): (&Option<std::path::PathBuf>, usize, usize)| {
         let origin = Origin::File(path.as_deref().unwrap_or(file).into());
-        let message = format!("integration {:?}: {after} rows instead of {before}: taken", integration.id);
+        let message = format!("integration {:?}: {after} rows instead of {before}: {outcome}", integration.id);
         Problem::warning(origin, message).hint("was it written to its end? put the rows back and reload again")
     };
     shrunken.map(warning).collect()
