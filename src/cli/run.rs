@@ -74,6 +74,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
     };
     let mut announced = Announced::default();
     announced.log_news(&service);
+    let mut watch = service.watch_mappings();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -81,6 +82,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
             _ = hangup.recv() => {
                 drop(stop.run_until_cancelled(reloading::reload(&args.config, &mut service, log_level)).await);
             }
+            news = watch.next() => drop(stop.run_until_cancelled(service.take_news(news, &args.config)).await),
             Some(ReloadRequest { done }) = asked.recv() => {
                 let reload = reloading::reload(&args.config, &mut service, log_level);
                 if let Some(answer) = stop.run_until_cancelled(reload).await {
@@ -99,6 +101,7 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
                 }
             },
         }
+        service.watch_again(&watch);
         announced.log_news(&service);
     }
     tracing::info!(target: RUN, pending = service.pending(), "stopping: publishing what has come");

@@ -261,6 +261,7 @@ fn mapping(table: &TableReader<'_>, time_zone: &str, folder: &Path) -> Mapping {
         time_zone: time_zone.to_owned(),
         users: mapping_file(table, "users", folder),
         activities: mapping_file(table, "activities", folder),
+        names: table.optional("names", |slot| named_file(slot, folder)),
         default_activity: default_activity.unwrap_or_else(|| ("1".to_owned(), "Present".to_owned())),
     }
 }
@@ -271,6 +272,10 @@ fn mapping_file(table: &TableReader<'_>, key: &str, folder: &Path) -> Option<Pat
     let Some(slot) = table.slot(key) else {
         return Some(folder.join(format!("mapping/{key}.csv"))).filter(|file| is_there(file));
     };
+    named_file(slot, folder)
+}
+
+fn named_file(slot: Slot<'_>, folder: &Path) -> Option<PathBuf> {
     let file = values::path(folder)(slot)?;
     if file.is_file() {
         return Some(file);
@@ -313,9 +318,12 @@ fn check_layout_use(table: &TableReader<'_>, integration: &TableReader<'_>, read
             error(key, message, "use \"marker\" or \"idle\"");
         }
     }
-    if read.mapping.identify_by == IdentifyBy::Name && !has_column(Column::Name) {
+    if read.mapping.identify_by == IdentifyBy::Name && read.mapping.names.is_none() && !has_column(Column::Name) {
         let origin = integration.slot("mapping").map_or(integration.origin.clone(), |slot| slot.node.origin.clone());
         let message = format!("identify_by: layout {name:?} has no column \"name\": nobody can be mapped");
-        integration.problems.missing(Problem::warning(origin, message).hint("use \"login_id\""));
+        integration.problems.missing(
+            Problem::warning(origin, message)
+                .hint("use \"login_id\", or give the names of logins: names = \"mapping/logins.csv\""),
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::mapping::files::{self, ActivityRows, RowProblem, UserRows};
+use crate::mapping::logins::{self, NameRows};
 use crate::mapping::tables::{Activity, MappingTables};
 
 use super::file;
@@ -30,6 +31,10 @@ pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTa
     let activities = mapping.activities.as_deref().and_then(|path| {
         read_file(path, files::parse_activities, |activities: &mut ActivityRows| &mut activities.remarks, problems)
     });
+    let names = mapping
+        .names
+        .as_deref()
+        .and_then(|path| read_file(path, logins::parse_names, |names: &mut NameRows| &mut names.remarks, problems));
     if problems[before..].iter().any(Problem::is_error) {
         return None;
     }
@@ -41,7 +46,7 @@ pub fn check(mapping: &Mapping, problems: &mut Vec<Problem>) -> Option<MappingTa
         identify_by: mapping.identify_by,
         users,
         scoped,
-        names: Default::default(),
+        names: names.map(|names| names.rows).unwrap_or_default(),
         activities,
         default_activity: Arc::new(Activity { activity_id: id, activity_name: name }),
     })

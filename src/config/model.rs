@@ -254,6 +254,7 @@ impl Integration {
             identify_by: IdentifyBy::LoginId,
             time_zone: "UTC".to_owned(),
             users: None,
+            names: None,
             activities: None,
             default_activity: (String::new(), String::new()),
         };
@@ -325,10 +326,19 @@ pub struct Mapping {
     pub time_zone: String,
     /// CSV file; without one nobody is mapped.
     pub users: Option<PathBuf>,
+    /// CSV file with names of agents; without one agents are called what the feed calls them.
+    pub names: Option<PathBuf>,
     /// CSV file; without one every activity takes the default.
     pub activities: Option<PathBuf>,
     /// Id and name of the activity for keys without a row.
     pub default_activity: (String, String),
+}
+
+impl Mapping {
+    /// The files that it names, or finds in their usual places.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.users, &self.activities, &self.names].into_iter().flatten()
+    }
 }
 
 /// `[privacy]`.

@@ -84,8 +84,10 @@ pub(super) const REALTIME: Section = Section {
 pub(super) const TLS: Section =
     Section { heading: "[integration.realtime.tls]", keys: &["certificate", "key", "client_ca", "handshake_timeout"] };
 
-pub(super) const MAPPING: Section =
-    Section { heading: "[integration.mapping]", keys: &["identify_by", "users", "activities", "default_activity"] };
+pub(super) const MAPPING: Section = Section {
+    heading: "[integration.mapping]",
+    keys: &["identify_by", "users", "activities", "names", "default_activity"],
+};
 
 pub(super) const DEFAULT_ACTIVITY: Section = Section { heading: "default_activity", keys: &["id", "name"] };
 

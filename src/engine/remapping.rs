@@ -22,9 +22,13 @@ impl Engine {
 
     pub(super) fn index_names(&mut self) {
         let table = self.tracker.table();
+        let tables = Arc::clone(self.annotator.tables());
         let names: Vec<_> = table
             .iter()
-            .filter_map(|(index, agent)| Some((index, agent.login_id.clone(), agent.ride_along.name.clone()?)))
+            .filter_map(|(index, agent)| {
+                let name = tables.name(&agent.login_id, agent.ride_along.name.as_ref())?;
+                Some((index, agent.login_id.clone(), name.clone()))
+            })
             .collect();
         for (index, login_id, name) in names {
             self.annotator.set_name(index, &login_id, &name);
@@ -106,14 +110,29 @@ impl Engine {
     pub(crate) fn current_of(&mut self, index: AgentIndex) -> Option<(Box<AgentEvent>, Box<Annotation>)> {
         let agent = self.tracker.table().get(index);
         let known = agent.known.clone().filter(|_| agent.sequence > 0)?;
-        let event = agent.event(index, known, Cause::Observed, agent.last_seen);
+        let mut event = agent.event(index, known, Cause::Observed, agent.last_seen);
+        if event.ride_along.name.is_none() {
+            event.ride_along.name = self.annotator.tables().name(&event.login_id, None).cloned();
+        }
         let published = self.annotator.published(index).cloned();
         let annotation = self.annotator.annotate(&event);
         self.annotator.restore(index, published);
         Some((Box::new(event), Box::new(annotation)))
     }
 
-    pub(super) fn publish(&mut self, event: Box<AgentEvent>, out: &mut Vec<Finding>) {
+    /// Names an agent whom the feed does not name, by the list of names. Those who share it are asked about.
+    fn name(&mut self, event: &mut AgentEvent) {
+        if event.ride_along.name.is_some() || self.annotator.tables().names.is_empty() {
+            return;
+        }
+        event.ride_along.name = self.annotator.tables().name(&event.login_id, None).cloned();
+        if let Some(name) = &event.ride_along.name {
+            self.affected.extend(self.annotator.set_name(event.agent, &event.login_id, name));
+        }
+    }
+
+    pub(super) fn publish(&mut self, mut event: Box<AgentEvent>, out: &mut Vec<Finding>) {
+        self.name(&mut event);
         let annotation = Box::new(self.annotator.annotate(&event));
         self.totals.events += 1;
         out.push(Finding::Event(event, annotation));

@@ -149,6 +149,11 @@ fn content(tables: &MappingTables) -> u64 {
             text(&moment.map_or_else(String::new, |moment| moment.as_micros().to_string()));
         }
     }
+    if !tables.names.is_empty() {
+        let names: BTreeMap<_, _> = tables.names.iter().collect();
+        text("names");
+        names.into_iter().for_each(|(login_id, name)| [&**login_id, &**name].into_iter().for_each(&mut text));
+    }
     digest.finish().as_ref().iter().take(8).fold(0, |content, byte| content << 8 | u64::from(*byte))
 }
 
@@ -190,7 +195,7 @@ mod tests {
             11_165_983_544_114_627_473,
             "the same on every machine and with every version of a dependency"
         );
-        let mut others = vec![tables(); 9];
+        let mut others = vec![tables(); 11];
         others[0].identify_by = IdentifyBy::Name;
         others[1].users.remove("4711");
         others[2].activities.insert("ACD:5".to_owned(), Arc::clone(&tables().default_activity));
@@ -207,6 +212,8 @@ mod tests {
         others[6].scoped = scoped(Some(2), None, None);
         others[7].scoped = scoped(None, Some(1), None);
         others[8].scoped = scoped(None, None, Some(1));
+        others[9].names.insert("5".to_owned(), "Ada".into());
+        others[10].names.insert("5".to_owned(), "Bo".into());
         for (place, other) in others.iter().enumerate() {
             assert!(!others[..place].iter().any(|before| content(before) == content(other)), "{other:?}");
             assert_ne!(content(other), content(&tables()), "{other:?}");

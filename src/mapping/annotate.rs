@@ -77,8 +77,10 @@ impl Annotator {
     }
 
     /// Sets another version. The caller asks [`Self::is_outdated`] for every agent.
+    /// Names have to be set anew, as the list of names may be another.
     pub fn set_tables(&mut self, tables: Arc<MappingTables>) {
         self.tables = tables;
+        self.names = NameIndex::default();
     }
 
     /// Sets an agent's name, as the feed gave it. The agents returned may be mapped differently now.
@@ -168,7 +170,7 @@ impl Annotator {
         acd: u32,
         at: Timestamp,
     ) -> (Arc<str>, Result<Arc<User>, NoUser>) {
-        let external = match (self.tables.identify_by, name) {
+        let external = match (self.tables.identify_by, self.tables.name(login_id, name)) {
             (IdentifyBy::LoginId, _) => login_id,
             (IdentifyBy::Name, Some(name)) => name,
             (IdentifyBy::Name, None) => return ("".into(), Err(NoUser::Nameless)),

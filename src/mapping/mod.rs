@@ -29,6 +29,7 @@ mod cells;
 pub mod difference;
 pub mod files;
 pub mod key;
+pub mod logins;
 mod lookalike;
 pub mod names;
 pub mod near;

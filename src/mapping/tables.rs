@@ -85,6 +85,15 @@ impl MappingTables {
         if self.scoped.is_empty() { found.cloned() } else { found.or_else(|| scoped(&key)).cloned() }
     }
 
+    /// Returns what an agent is called: by the feed, or by the list of names.
+    pub fn name<'t>(&'t self, login_id: &str, of_feed: Option<&'t Arc<str>>) -> Option<&'t Arc<str>> {
+        // Most mappings have no such list.
+        match of_feed {
+            None if !self.names.is_empty() => self.names.get(&*spelling::normal(login_id)),
+            of_feed => of_feed,
+        }
+    }
+
     /// Returns how many external users have rows.
     pub fn user_count(&self) -> usize {
         self.users.len() + self.scoped.keys().count()

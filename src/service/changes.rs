@@ -132,7 +132,8 @@ pub(super) fn keys_while_running(running: &Integration, wanted: &Integration) ->
 /// Mapping files that are in force and not there any more, where the new configuration does not name others. Somebody who
 /// does not want them has to say so: a share that is gone for a moment would make everybody nobody.
 pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem> {
-    let files = [(&running.users, &wanted.users), (&running.activities, &wanted.activities)];
+    let files =
+        [(&running.users, &wanted.users), (&running.activities, &wanted.activities), (&running.names, &wanted.names)];
     let gone = |(running, wanted): (&Option<_>, &Option<_>)| running.clone().filter(|_| wanted.is_none());
     let gone = files.into_iter().filter_map(gone).filter(|file: &std::path::PathBuf| !file.is_file());
     let problem = |file: std::path::PathBuf| {
@@ -143,22 +144,24 @@ pub(super) fn missing_files(running: &Mapping, wanted: &Mapping) -> Vec<Problem>
     gone.map(problem).collect()
 }
 
-/// Warnings of mappings that have lost more than half of their rows, which they may, as somebody has asked for the reload.
+/// Warnings of mappings that have lost more than half of their rows, with what became of them.
 pub(super) fn shrunken(
     running: &MappingTables,
     wanted: &MappingTables,
     integration: &Integration,
     file: &Path,
+    outcome: &str,
 ) -> Vec<Problem> {
-    let Mapping { users, activities, .. } = &integration.mapping;
+    let Mapping { users, activities, names, .. } = &integration.mapping;
     let tables = [
         (users, running.user_count(), wanted.user_count()),
         (activities, running.activities.len(), wanted.activities.len()),
+        (names, running.names.len(), wanted.names.len()),
     ];
     let shrunken = tables.into_iter().filter(|(_, before, after)| after * 2 < *before);
     let warning = |(path, before, after): (&Option<std::path::PathBuf>, usize, usize)| {
         let origin = Origin::File(path.as_deref().unwrap_or(file).into());
-        let message = format!("integration {:?}: {after} rows instead of {before}: taken", integration.id);
+        let message = format!("integration {:?}: {after} rows instead of {before}: {outcome}", integration.id);
         Problem::warning(origin, message).hint("was it written to its end? put the rows back and reload again")
     };
     shrunken.map(warning).collect()

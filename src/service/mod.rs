@@ -12,14 +12,18 @@ pub mod captures;
 mod changes;
 mod context;
 mod drain;
+mod mapping_files;
+pub mod mapping_watch;
 mod preparation;
 pub mod reload;
+mod remapping;
 mod running;
 mod serving;
 pub mod tls_files;
 mod upkeep;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +45,7 @@ use crate::integration::restore::{self, OpenedStore, Restored};
 use crate::journal::send_window::WindowLimits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
+use crate::telemetry::feed_metrics::MappingCondition;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::time::Timestamp;
@@ -123,6 +128,9 @@ pub struct Service {
     commands: tokio::task::JoinHandle<()>,
     captures: tokio::task::JoinHandle<()>,
     reload_refused: metrics::Gauge,
+    is_reload_refused: bool,
+    /// What keeps the files of integrations from being their mappings.
+    mapping_conditions: BTreeMap<Arc<str>, MappingCondition>,
     is_all_there: bool,
     _stop_when_dropped: [DropGuard; 2],
 }
@@ -223,6 +231,8 @@ impl Service {
             commands: tokio::spawn(context::carry_out(commanded, Arc::clone(&context.senders))),
             captures: tokio::spawn(captures::keep_clean(context.config.privacy.clone())),
             reload_refused,
+            is_reload_refused: false,
+            mapping_conditions: BTreeMap::new(),
             is_all_there: false,
             _stop_when_dropped: [stop_feeds.drop_guard(), stop.drop_guard()],
             context,
@@ -364,7 +374,14 @@ impl Service {
     }
 
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.
-    pub fn record_reload(&self, is_refused: bool) {
+    pub fn record_reload(&mut self, is_refused: bool) {
+        self.is_reload_refused = is_refused;
+        self.show_refusals();
+    }
+
+    /// What is written and not in force needs somebody, whether they have asked for a reload or not.
+    fn show_refusals(&self) {
+        let is_refused = self.is_reload_refused || !self.mapping_conditions.is_empty();
         self.reload_refused.set(if is_refused { 1.0 } else { 0.0 });
         self.context.view.set_reload_refused(is_refused, Timestamp::now());
     }

@@ -99,6 +99,10 @@ impl Service {
         self.begin_all(begins).await;
         self.forget_after(config.privacy.forget_after).await;
         self.check_all_there().await;
+        // Whatever the mapping files are, somebody wants them so.
+        for id in self.mapping_conditions.keys().cloned().collect::<Vec<_>>() {
+            self.set_mapping_condition(&id, None);
+        }
         Ok(reloaded)
     }
 
@@ -139,6 +143,17 @@ impl Service {
         let mut configured: Vec<&mut Wanted> = wanted.iter_mut().filter(|one| !one.integration.is_removed).collect();
         let content = |one: &&mut Wanted| (Arc::clone(&one.integration.id), Content::of(&one.prepared.tables));
         let contents: Vec<(Arc<str>, Content)> = configured.iter().map(content).collect();
+        let assigned = self.versions_of(contents, file).await?;
+        configured.iter_mut().zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
+        Ok(())
+    }
+
+    /// Gives these mappings their versions, and writes the versions down.
+    pub(super) async fn versions_of(
+        &self,
+        contents: Vec<(Arc<str>, Content)>,
+        file: &Path,
+    ) -> Result<Vec<u64>, Vec<Problem>> {
         let versions = Arc::clone(&self.context.versions);
         let assigned = self.context.publisher.with_store(move |store| {
             Versions::change(&versions, store, |versions, store| {
@@ -154,12 +169,10 @@ impl Service {
             vec![Problem::error(Origin::File(file.into()), message)]
         };
         let assigned = tokio::task::spawn_blocking(move || assigned.recv_timeout(STORE_PATIENCE)).await;
-        let assigned = assigned
+        assigned
             .map_err(|error| refused(&error))?
             .map_err(|_| refused(&"the store does not answer"))?
-            .map_err(|error| refused(&error))?;
-        configured.iter_mut().zip(assigned).for_each(|(one, version)| one.prepared.tables.version = version);
-        Ok(())
+            .map_err(|error| refused(&error))
     }
 
     /// Notes what changes of an integration whose feed goes on.
@@ -199,7 +212,7 @@ impl Service {
             feed.settings.store(Arc::new(settings));
             feed.forward.set_targets(&realtime.forward);
             feed.metrics.tls_expires(prepared.tls.as_ref().map(|files| files.expires));
-            for warning in changes::shrunken(&feed.tables, &tables, &integration, file) {
+            for warning in changes::shrunken(&feed.tables, &tables, &integration, file, "taken") {
                 tracing::warn!(target: SERVICE, "reload: {}", warning.line());
             }
             feed.tables = Arc::clone(&tables);

@@ -81,6 +81,29 @@ impl FeedCondition {
     }
 }
 
+/// Why the mapping files of an integration are not its mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MappingCondition {
+    /// They have changed, and something is wrong with them.
+    Refused,
+    /// They have lost more than half of their rows, which nobody has asked for.
+    Shrunken,
+    /// One of them is not there.
+    Gone,
+}
+
+impl MappingCondition {
+    const ALL: [Self; 3] = [Self::Refused, Self::Shrunken, Self::Gone];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Shrunken => "shrunken",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// Why an agent was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForgetCause {
@@ -160,6 +183,7 @@ pub struct FeedMetrics {
     /// `rtalink_journal_fill_ratio`.
     pub fill_ratio: Gauge,
     conditions: [Gauge; FeedCondition::ALL.len()],
+    mapping_conditions: [Gauge; MappingCondition::ALL.len()],
     dropped: [Counter; Dropped::ALL.len()],
     dead_letters: [Counter; Reason::LABELS.len()],
     forgotten: [Counter; ForgetCause::ALL.len()],
@@ -227,6 +251,8 @@ impl FeedMetrics {
             fill_ratio: gauge(names::JOURNAL_FILL_RATIO),
             conditions: FeedCondition::ALL
                 .map(|condition| metrics.gauge(names::FEED_CONDITION, &[id, condition.label()])),
+            mapping_conditions: MappingCondition::ALL
+                .map(|condition| metrics.gauge(names::MAPPING_CONDITION, &[id, condition.label()])),
             dropped: Dropped::ALL.map(|kind| counter(names::JOURNAL_DROPPED, kind.label())),
             dead_letters: Reason::LABELS.map(|reason| counter(names::DEAD_LETTERS, reason)),
             forgotten: ForgetCause::ALL.map(|cause| counter(names::AGENTS_FORGOTTEN, cause.label())),
@@ -274,6 +300,13 @@ impl FeedMetrics {
     /// Sets whether the feed has that condition.
     pub fn condition(&self, condition: FeedCondition, lasts: bool) {
         self.conditions[condition as usize].set(if lasts { 1.0 } else { 0.0 });
+    }
+
+    /// Sets what keeps the mapping files from being the mapping; `None`: nothing.
+    pub fn mapping_condition(&self, condition: Option<MappingCondition>) {
+        for (known, gauge) in MappingCondition::ALL.iter().zip(&self.mapping_conditions) {
+            gauge.set(if condition == Some(*known) { 1.0 } else { 0.0 });
+        }
     }
 
     /// Registers the possible reasons of [`Self::refused`] and [`Self::undeliverable`], which are exported from now on.

@@ -87,6 +87,8 @@ metrics! {
     EVENTS = "rtalink_events_total", Counter, ["integration", "cause"], "Agent state events by cause.";
     ABSORBED = "rtalink_absorbed_total", Counter, ["integration", "kind"],
         "Transitions that did not last and were not published: short_state (short_states), logout (logout_hold).";
+    MAPPING_CONDITION = "rtalink_mapping_condition", Gauge, ["integration", "condition"],
+        "1 while the mapping files are not the mapping in force: refused, shrunken, gone.";
     UNMAPPED_USERS = "rtalink_unmapped_users", Gauge, ["integration"], "External users without an employee.";
     UNMAPPED_ACTIVITIES = "rtalink_unmapped_activities", Gauge, ["integration"],
         "External activities without a row of their own.";

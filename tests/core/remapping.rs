@@ -383,3 +383,35 @@ fn a_replay_tells_it_at_the_time_of_the_capture() {
     ];
     assert_eq!(events.collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn a_list_of_names_names_those_whom_the_feed_does_not() {
+    let names = |names: &[(&str, &str)]| names.iter().map(|(id, name)| ((*id).to_owned(), Arc::from(*name))).collect();
+    let mapping = |version, list: &[(&str, &str)]| MappingTables {
+        names: names(list),
+        ..tables(IdentifyBy::Name, version, &[("Ada", "E1"), ("Bo", "E2"), ("Eve", "E3")], &[])
+    };
+    let told = |found: &[Finding]| -> Vec<String> {
+        let events = found.iter().filter_map(|finding| match finding {
+            Finding::Event(event, mapped) => {
+                let user = mapped.user.as_ref().map_or("-", |user| user.employee_id.as_str());
+                let name = event.ride_along.name.as_deref().unwrap_or("-");
+                Some(format!("{} {} {name} {user}", event.login_id, event.cause.name()))
+            }
+            _ => None,
+        });
+        events.collect()
+    };
+    let mut site = Site::start(mapping(1, &[("1", "Ada"), ("2", "Nobody")]));
+    // 1 and 3 are not named by the feed; 3 not by the list either; 2 is, and the feed knows better.
+    let found = site.found(&[("1", "", "AVAIL"), ("2", "Bo", "AVAIL"), ("3", "", "AVAIL")]);
+    assert_eq!(told(&found), ["1 OBSERVED Ada E1", "2 OBSERVED Bo E2", "3 OBSERVED - -"]);
+    // Another list: who has another name by it is somebody else.
+    let mut found = Vec::new();
+    site.engine.set_mapping(Arc::new(mapping(2, &[("1", "Eve"), ("3", "Ada")])), at(10), &mut found);
+    assert_eq!(told(&found), ["1 REMAPPED Eve E3", "3 REMAPPED Ada E1"]);
+    // Whoever shares a name is nobody, whether the feed has it or the list.
+    site.now = 20;
+    let found = site.found(&[("1", "", "AVAIL"), ("2", "Bo", "AVAIL"), ("3", "", "AVAIL"), ("4", "Eve", "ACD")]);
+    assert_eq!(told(&found), ["4 LOGGED_IN Eve -", "1 REMAPPED Eve -"]);
+}

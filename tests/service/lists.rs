@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use crate::support;
 
@@ -159,4 +161,71 @@ fn a_reload_is_asked_for_over_http_and_answers_with_what_has_changed_or_why_not(
     assert_eq!(code, Some(1));
     assert!(complaints.contains("this process has no configuration file to read again"), "{complaints}");
     service.drain();
+}
+
+/// A folder as Kubernetes mounts a ConfigMap: links to a folder that is swapped as a whole.
+fn swap(folder: &Path, version: &str, users: &str) {
+    let data = folder.join(version);
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("users.csv"), users).unwrap();
+    fs::write(data.join("activities.csv"), ACTIVITIES).unwrap();
+    symlink(version, folder.join("..next")).unwrap();
+    fs::rename(folder.join("..next"), folder.join("..data")).unwrap();
+}
+
+#[test]
+fn mapping_files_that_change_are_taken_when_they_are_still_and_beyond_doubt() {
+    let folder = folder(&[]);
+    let mapping = folder.path().join("mapping");
+    fs::create_dir(&mapping).unwrap();
+    swap(&mapping, "..1", USERS);
+    for file in ["users.csv", "activities.csv"] {
+        symlink(format!("..data/{file}"), mapping.join(file)).unwrap();
+    }
+    let toml = short::config(short::EMBEDDED, "logout_after = 2\nallow = []", "");
+    let process = Process::run(&folder, &toml);
+    let mut feed = TcpStream::connect(process.feed()).unwrap();
+    send(&mut feed, &["4711|ACD|", "99|ACD|", "END"]);
+    process.line("CONNECTED");
+    let metric = |series: &str| http::series(&http::get(process.http(), "/metrics").body)[series];
+    let condition =
+        |name: &str| metric(&format!("rtalink_mapping_condition{{integration=\"avaya-1\",condition=\"{name}\"}}"));
+
+    // Swapped as a whole.
+    let more = USERS.to_owned() + "99,E9,Zauberwald\n";
+    swap(&mapping, "..2", &more);
+    let line = process.line("the mapping files have changed: taken");
+    assert!(line.contains("version=2 users_added=1 users_removed=0"), "{line}");
+    until_true("99 is mapped", || metric("rtalink_events_total{integration=\"avaya-1\",cause=\"REMAPPED\"}") == 1.0);
+
+    // Something is wrong with it: said once, with its line, and nobody is named.
+    swap(&mapping, "..3", &(more.clone() + "99,E8,Quellnymph\n"));
+    process.line("a mapping file has changed and is refused");
+    let line = process.line("users.csv:6: the external_user of line 5 is here again");
+    assert!(line.contains("ERROR"), "{line}");
+    until_true("it is shown", || condition("refused") == 1.0 && metric("rtalink_reload_refused") == 1.0);
+
+    // Most rows are gone: not without somebody who asks for it. Away for a moment is not reported.
+    fs::rename(mapping.join("..data"), mapping.join("..away")).unwrap();
+    swap(&mapping, "..4", "external_user,employee_id,employee_name\n4711,E1,Ada\n");
+    let line = process.line("a mapping file has lost more than half of its rows: not taken");
+    assert!(line.contains("WARN"), "{line}");
+    until_true("it is shown", || condition("shrunken") == 1.0 && condition("refused") == 0.0);
+    let asked = output(&["reload", "--http", &process.http().to_string()]);
+    let printed = String::from_utf8(asked.stdout).unwrap();
+    assert!(printed.contains("avaya-1: mapping version 3, before 2; users +0 -3 ~0"), "{printed}");
+    assert_eq!((condition("shrunken"), metric("rtalink_reload_refused")), (0.0, 0.0));
+
+    // Written in place, as an editor does.
+    fs::write(mapping.join("..4/users.csv"), "external_user,employee_id,employee_name\n4711,E1,Eve\n").unwrap();
+    process.line("version=4 users_added=0 users_removed=0 users_changed=1");
+    let (code, _, log) = process.terminate();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+    let count = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(
+        (count("is refused"), count("has lost more than half"), count("is gone"), count("DISCONNECTED")),
+        (1, 1, 0, 1),
+        "{log:#?}"
+    );
+    assert!(!log.iter().any(|line| line.contains("Zauberwald") || line.contains("Quellnymph")), "{log:#?}");
 }

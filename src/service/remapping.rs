@@ -1,0 +1,190 @@
+//! A mapping that changes by its files alone, while everything else stays as it is.
+//!
+//! Nobody has asked for it, so that it is taken only where it is beyond doubt: a file that cannot be read, has an error or has
+//! lost more than half of its rows changes nothing, and is said, in the log and in [`MappingCondition`]. A reload that somebody
+//! asks for takes the last of these.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::mapping as mapping_files;
+use crate::config::model::Integration;
+use crate::config::problem::Problem;
+use crate::integration::command::Control;
+use crate::integration::mapping_versions::Content;
+use crate::mapping::difference::MappingChange;
+use crate::mapping::tables::MappingTables;
+use crate::telemetry::feed_metrics::MappingCondition;
+use crate::telemetry::targets::RUN;
+
+use super::changes;
+use super::mapping_watch::{MappingNews, MappingWatch, Seen, WatchedFiles};
+use super::{At, Running, Service, Slot};
+
+/// Most problems of a file that are logged one by one.
+const MOST_LOGGED: usize = 20;
+
+impl Service {
+    /// Watches the mapping files. Its news are to be handed to [`Self::take_news`].
+    pub fn watch_mappings(&self) -> MappingWatch {
+        MappingWatch::start(self.mapping_files())
+    }
+
+    /// Watches those that are in force now, after a reload.
+    pub fn watch_again(&self, watch: &MappingWatch) {
+        watch.set(self.mapping_files());
+    }
+
+    fn mapping_files(&self) -> Vec<WatchedFiles> {
+        let files = |slot: &Slot| {
+            let files: Vec<_> = slot.integration.mapping.files().cloned().collect();
+            (Arc::clone(&slot.integration.id), files)
+        };
+        self.slots.iter().filter(|slot| !slot.integration.is_removed).map(files).collect()
+    }
+
+    /// Takes what the watch has seen.
+    pub async fn take_news(&mut self, news: MappingNews, file: &Path) {
+        let MappingNews { integration, seen } = news;
+        match seen {
+            Seen::Changed => self.take_mapping(&integration, file).await,
+            Seen::Back => self.set_mapping_condition(&integration, None),
+            Seen::Away(away) => {
+                tracing::warn!(
+                    target: RUN, %integration, file = %away.display(),
+                    "a mapping file is gone: the mapping that was read stays in force; put it back"
+                );
+                self.set_mapping_condition(&integration, Some(MappingCondition::Gone));
+            }
+        }
+    }
+
+    async fn take_mapping(&mut self, id: &Arc<str>, file: &Path) {
+        let Some((integration, before)) = self.running_feed(id) else { return };
+        let privacy = self.context.config.privacy.clone();
+        let mapping = integration.mapping.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut problems = Vec::new();
+            let tables = mapping_files::check(&mapping, &mut problems).map(|tables| privacy.tables(tables));
+            (tables, problems)
+        });
+        let (tables, problems) = match read.await {
+            Ok(read) => read,
+            Err(error) => return tracing::error!(target: RUN, integration = %id, %error, "a mapping could not be read"),
+        };
+        let Some(mut tables) = tables else {
+            log_problems(id, &problems);
+            let problems = problems.iter().filter(|problem| problem.is_error()).count();
+            tracing::error!(
+                target: RUN, integration = %id, problems,
+                "a mapping file has changed and is refused: the mapping that was read before stays in force"
+            );
+            return self.set_mapping_condition(id, Some(MappingCondition::Refused));
+        };
+        if tables.has_same_content(&before) {
+            return self.set_mapping_condition(id, None);
+        }
+        log_problems(id, &problems);
+        let shrunken = changes::shrunken(&before, &tables, &integration, file, "not taken");
+        if !shrunken.is_empty() {
+            shrunken.iter().for_each(|warning| tracing::warn!(target: RUN, "mapping: {}", warning.line()));
+            tracing::warn!(
+                target: RUN, integration = %id,
+                "a mapping file has lost more than half of its rows: not taken; `rtalink reload` takes it as it is"
+            );
+            return self.set_mapping_condition(id, Some(MappingCondition::Shrunken));
+        }
+        match self.versions_of(vec![(Arc::clone(id), Content::of(&tables))], file).await {
+            Ok(versions) => tables.version = versions.first().copied().unwrap_or(before.version),
+            Err(problems) => {
+                problems.iter().for_each(|problem| tracing::error!(target: RUN, "mapping: {}", problem.line()));
+                return self.set_mapping_condition(id, Some(MappingCondition::Refused));
+            }
+        }
+        if let Some(change) = MappingChange::between(&before, &tables) {
+            log_change(id, &change);
+        }
+        let tables = Arc::new(tables);
+        if let Some(running) = self.running_mut(id) {
+            if let Some(feed) = &mut running.feed {
+                feed.tables = Arc::clone(&tables);
+            }
+            running.control(Control::Mapping(tables)).await;
+        }
+        self.set_mapping_condition(id, None);
+    }
+
+    /// An integration whose feed is at work, with the mapping in force.
+    fn running_feed(&self, id: &str) -> Option<(Integration, Arc<MappingTables>)> {
+        let (integration, running) = self.running().find(|(integration, _)| *integration.id == *id)?;
+        Some((integration.clone(), Arc::clone(&running.feed.as_ref()?.tables)))
+    }
+
+    fn running_mut(&mut self, id: &str) -> Option<&mut Running> {
+        let slot = self.slots.iter_mut().find(|slot| *slot.integration.id == *id)?;
+        match &mut slot.at {
+            At::Running(running) => Some(running),
+            At::Starting | At::Ended => None,
+        }
+    }
+
+    /// Sets what keeps the files of an integration from being its mapping.
+    pub(super) fn set_mapping_condition(&mut self, id: &Arc<str>, condition: Option<MappingCondition>) {
+        match condition {
+            Some(condition) => drop(self.mapping_conditions.insert(Arc::clone(id), condition)),
+            None => drop(self.mapping_conditions.remove(id)),
+        }
+        if let Some(feed) = self.running_mut(id).and_then(|running| running.feed.as_ref()) {
+            feed.metrics.mapping_condition(condition);
+        }
+        self.show_refusals();
+    }
+}
+
+/// Logs them, the first ones each.
+fn log_problems(integration: &Arc<str>, problems: &[Problem]) {
+    let (told, rest) = logged(problems);
+    for problem in told {
+        if problem.is_error() {
+            tracing::error!(target: RUN, %integration, "mapping: {}", problem.line());
+        } else {
+            tracing::warn!(target: RUN, %integration, "mapping: {}", problem.line());
+        }
+    }
+    if rest > 0 {
+        tracing::warn!(target: RUN, %integration, rest, "mapping: more problems, which `rtalink check` lists");
+    }
+}
+
+/// Returns those that are logged, and how many are not.
+fn logged(problems: &[Problem]) -> (&[Problem], usize) {
+    let told = problems.get(..MOST_LOGGED).unwrap_or(problems);
+    (told, problems.len() - told.len())
+}
+
+fn log_change(integration: &Arc<str>, change: &MappingChange) {
+    let MappingChange { version, users, activities, .. } = change;
+    tracing::info!(
+        target: RUN, %integration, version,
+        users_added = users.added, users_removed = users.removed, users_changed = users.changed,
+        activities_added = activities.added, activities_removed = activities.removed,
+        activities_changed = activities.changed,
+        "the mapping files have changed: taken"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problem::Origin;
+
+    #[test]
+    fn so_many_problems_of_a_changed_list_are_logged() {
+        let problems: Vec<Problem> =
+            (1..=100).map(|line| Problem::error(Origin::line(Path::new("users.csv"), line), "is wrong")).collect();
+        let (told, rest) = logged(&problems);
+        println!("100 problems of a list, limit {MOST_LOGGED}: {} are logged, {rest} counted", told.len());
+        assert_eq!((told.len(), rest), (MOST_LOGGED, 100 - MOST_LOGGED));
+        assert_eq!(logged(&problems[..3]).0.len(), 3);
+    }
+}
