@@ -24,7 +24,7 @@ use rtalink::journal::row;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::time::Timestamp;
 use rtalink::tracker::saved::SavedFeed;
-use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 
@@ -112,6 +112,8 @@ fn engine() -> Replay {
             when_silent: WhenSilent::Empty,
             empty_below: 5,
             unknown_after: Some(Duration::from_secs(60)),
+            short_states: ShortStates::default().with(Mode::Other, Duration::from_secs(5)),
+            logout_hold: Duration::from_secs(10),
             shortest_refresh: Duration::from_secs(1),
         },
     };

@@ -36,7 +36,7 @@ use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::time::Timestamp;
 use rtalink::tracker::event::{AgentEvent, Cause};
 use rtalink::tracker::saved::SavedAgent;
-use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
@@ -295,6 +295,12 @@ fn settings(u: &mut Unstructured<'_>, layout: &LayoutSpec, plan: &Plan) -> Resul
             when_silent: if u.arbitrary()? { WhenSilent::Stale } else { WhenSilent::Empty },
             empty_below: u.int_in_range(0..=6)?,
             unknown_after: if u.arbitrary()? { Some(duration(u)?) } else { None },
+            short_states: if u.arbitrary()? {
+                ShortStates::default().with(Mode::Other, duration(u)?).with(Mode::Unknown, duration(u)?)
+            } else {
+                ShortStates::default()
+            },
+            logout_hold: if u.arbitrary()? { duration(u)? } else { Duration::ZERO },
         },
     })
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::mapping::spelling;
-use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use crate::wire::layout::{Column, LayoutSpec, builtin};
+use crate::wire::states::Mode;
 
 use super::ListenAddress;
 use super::document::Value;
@@ -124,8 +125,31 @@ fn settings(realtime: &TableReader<'_>, acd: u32, details: bool) -> TrackerSetti
             when_silent: realtime.or("when_silent", WhenSilent::Stale, values::choice(&silences)),
             empty_below: realtime.or("empty_below", 5, values::integer(0..=10_000)),
             unknown_after: realtime.optional("unknown_after", values::positive_duration),
+            short_states: realtime.or("short_states", ShortStates::default(), short_states),
+            logout_hold: realtime.or("logout_hold", Duration::ZERO, values::duration),
         },
     }
+}
+
+/// For how long states have to last, by their modes.
+fn short_states(slot: Slot<'_>) -> Option<ShortStates> {
+    let table = TableReader::open_any(slot, "short_states");
+    let mut least = ShortStates::default();
+    for entry in table.entries() {
+        let slot = Slot { node: &entry.node, name: &entry.key, problems: slot.problems };
+        match Mode::from_name(&entry.key.to_uppercase()) {
+            Some(Mode::Unstaff | Mode::Logoff | Mode::Logon) => {
+                let hint = "logout_hold is for agents who log out and in again".to_owned();
+                slot.error::<()>("is no state that can be left out".to_owned(), Some(hint));
+            }
+            Some(mode) => least = least.with(mode, values::duration(slot).unwrap_or_default()),
+            None => {
+                let hint = nearest(&entry.key, Mode::ALL.map(Mode::name)).map(|name| format!("did you mean {name:?}?"));
+                slot.error::<()>("is not a work mode".to_owned(), hint);
+            }
+        }
+    }
+    Some(least)
 }
 
 /// Where one duration makes no sense beside another.

@@ -14,7 +14,7 @@ use super::redacted::Redacted;
 use super::secret::SecretHash;
 pub use crate::mapping::tables::IdentifyBy;
 use crate::mapping::tables::MappingTables;
-use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+use crate::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use crate::wire::layout::LayoutSpec;
 
 use super::topics::{RetentionConfig, Topics};
@@ -273,6 +273,8 @@ impl Integration {
                     when_silent: WhenSilent::Stale,
                     empty_below: 0,
                     unknown_after: None,
+                    short_states: ShortStates::default(),
+                    logout_hold: Duration::ZERO,
                 },
             },
             realtime: None,

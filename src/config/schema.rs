@@ -72,6 +72,8 @@ pub(super) const REALTIME: Section = Section {
         "empty_below",
         "shortest_refresh",
         "unknown_after",
+        "short_states",
+        "logout_hold",
         "refresh_after",
         "allow",
         "forward",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, SkillList};
+use crate::tracker::event::{Cause, Evidence};
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
@@ -106,6 +107,44 @@ pub fn from_quality(quality: i32) -> Result<Quality, UnknownValue> {
             Err(UnknownValue { field: "since_quality", value: quality.into() })
         }
     }
+}
+
+/// Returns a cause as it is published.
+pub const fn cause(cause: Cause) -> v1::cause::Value {
+    match cause {
+        Cause::Observed => v1::cause::Value::Observed,
+        Cause::LoggedIn => v1::cause::Value::LoggedIn,
+        Cause::Changed => v1::cause::Value::Changed,
+        Cause::Reentered => v1::cause::Value::Reentered,
+        Cause::LoggedOut => v1::cause::Value::LoggedOut,
+        Cause::Remapped => v1::cause::Value::Remapped,
+    }
+}
+
+/// Reads a cause back.
+///
+/// # Errors
+/// For one that this version does not know.
+pub fn from_cause(value: i32) -> Result<Cause, UnknownValue> {
+    let known = Cause::ALL.into_iter().find(|known| i32::from(cause(*known)) == value);
+    known.ok_or(UnknownValue { field: "cause", value: value.into() })
+}
+
+/// Returns the evidence of a log-out as it is published.
+pub const fn evidence(evidence: Evidence) -> v1::evidence::Value {
+    match evidence {
+        Evidence::Row => v1::evidence::Value::Row,
+        Evidence::Absence => v1::evidence::Value::Absence,
+    }
+}
+
+/// Reads the evidence of a log-out back.
+///
+/// # Errors
+/// For one that this version does not know.
+pub fn from_evidence(value: i32) -> Result<Evidence, UnknownValue> {
+    let known = [Evidence::Row, Evidence::Absence].into_iter().find(|known| i32::from(evidence(*known)) == value);
+    known.ok_or(UnknownValue { field: "evidence", value: value.into() })
 }
 
 /// Returns a user as published.

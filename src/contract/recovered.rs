@@ -353,6 +353,7 @@ fn stored(event: v1::AgentStateEvent, activities: &mut HashSet<Arc<Activity>>) -
         told_start: None,
         state_seen: None,
         listed_again: 0,
+        brief: None,
         absence: None,
     };
     Ok(StoredAgent { agent, published: Some(published), last_event: None })

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use crate::tracker::agent::{KnownState, ToldStart};
 use crate::tracker::agent_state::RideAlong;
 use crate::tracker::listening::Listening;
-use crate::tracker::saved::{SavedAbsence, SavedAgent, SavedFeed};
+use crate::tracker::saved::{SavedAbsence, SavedAgent, SavedBrief, SavedFeed};
 
 use super::agent::{self, UnknownValue};
 use super::store;
@@ -110,6 +110,7 @@ pub fn agent_message(
         }),
         state_seen: agent.state_seen.map(Timestamp::as_micros),
         listed_again: agent.listed_again,
+        brief: agent.brief.as_ref().map(brief_message),
         name: text(&agent.ride_along.name),
         extension: text(&agent.ride_along.extension),
         role: text(&agent.ride_along.role),
@@ -165,6 +166,7 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         }),
         state_seen: message.state_seen.map(Timestamp::from_micros),
         listed_again: message.listed_again,
+        brief: message.brief.map(from_brief_message).transpose()?.flatten(),
         absence: message.absence.map(|absence| SavedAbsence {
             snapshots: absence.snapshots,
             since: Timestamp::from_micros(absence.since),
@@ -179,6 +181,37 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         activity: published.activity.map(|activity| Arc::new(agent::from_activity(activity))),
     });
     Ok(StoredAgent { agent, published, last_event: message.last_event })
+}
+
+fn brief_message(brief: &SavedBrief) -> store::Brief {
+    store::Brief {
+        cause: agent::cause(brief.cause).into(),
+        evidence: brief.evidence.map(|evidence| agent::evidence(evidence).into()),
+        state: Some(agent::state(&brief.known.state)),
+        since: brief.known.state_since.as_micros(),
+        quality: agent::quality(brief.known.quality).into(),
+        after_gap: brief.after_gap,
+        observed_at: brief.observed_at.as_micros(),
+        seen: brief.seen.as_micros(),
+        last_seen: brief.last_seen.as_micros(),
+    }
+}
+
+fn from_brief_message(brief: store::Brief) -> Result<Option<SavedBrief>, UnknownValue> {
+    let Some(state) = brief.state else { return Ok(None) };
+    Ok(Some(SavedBrief {
+        cause: agent::from_cause(brief.cause)?,
+        evidence: brief.evidence.map(agent::from_evidence).transpose()?,
+        known: KnownState {
+            state: agent::from_state(state)?,
+            state_since: Timestamp::from_micros(brief.since),
+            quality: agent::from_quality(brief.quality)?,
+        },
+        after_gap: brief.after_gap,
+        observed_at: Timestamp::from_micros(brief.observed_at),
+        last_seen: Timestamp::from_micros(brief.last_seen),
+        seen: Timestamp::from_micros(brief.seen),
+    }))
 }
 
 /// Encodes column `feed` of an integration. A period of zero is an unknown one.

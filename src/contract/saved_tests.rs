@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use crate::contract::v1;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, SkillList};
+use crate::tracker::event::{Cause, Evidence};
 use crate::tracker::listening::Listening;
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
@@ -62,7 +63,7 @@ fn agent() -> impl Strategy<Value = SavedAgent> {
     });
     let told_start = (any::<Vec<u8>>(), time(), time());
     let told_start = told_start.prop_map(|(text, at, taken)| ToldStart { text: text.into(), at, taken });
-    let starts = (option::of(time()), option::of(told_start), option::of(time()), any::<u32>());
+    let starts = (option::of(time()), option::of(told_start), option::of(time()), any::<u32>(), brief());
     (any::<u32>(), "\\PC{0,10}", any::<u64>(), known, ride_along, time(), starts, absence).prop_map(
         |(acd, login_id, sequence, known, ride_along, last_seen, starts, absence)| SavedAgent {
             acd,
@@ -75,9 +76,26 @@ fn agent() -> impl Strategy<Value = SavedAgent> {
             told_start: starts.1,
             state_seen: starts.2,
             listed_again: starts.3,
+            brief: starts.4,
             absence,
         },
     )
+}
+
+fn brief() -> impl Strategy<Value = Option<SavedBrief>> {
+    let cause = prop::sample::select(&Cause::ALL);
+    let evidence = option::of(prop_oneof![Just(Evidence::Row), Just(Evidence::Absence)]);
+    let known = (state(), time()).prop_map(|(state, state_since)| KnownState { state, state_since, quality: Quality::Exact });
+    let brief = (cause, evidence, known, any::<bool>(), time(), time(), time());
+    option::of(brief.prop_map(|(cause, evidence, known, after_gap, observed_at, last_seen, seen)| SavedBrief {
+        cause,
+        evidence,
+        known,
+        after_gap,
+        observed_at,
+        last_seen,
+        seen,
+    }))
 }
 
 fn published() -> impl Strategy<Value = Published> {
@@ -241,6 +259,7 @@ fn typical(number: usize, skills: usize) -> SavedAgent {
         told_start: None,
         state_seen: Some(at),
         listed_again: 0,
+        brief: None,
         absence: None,
     }
 }

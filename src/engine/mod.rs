@@ -196,7 +196,8 @@ impl Engine {
     /// Figures since the start.
     pub fn totals(&self) -> Totals {
         let impossible_times = self.tracker.impossible_times();
-        Totals { records: self.tracker.counts(), impossible_times, probes: self.session.probes(), ..self.totals }
+        let (records, absorbed) = (self.tracker.counts(), self.tracker.absorbed());
+        Totals { records, absorbed, impossible_times, probes: self.session.probes(), ..self.totals }
     }
 
     /// Time spent since the last call, by stage.

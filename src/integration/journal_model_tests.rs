@@ -149,6 +149,7 @@ fn saved_of(agent: usize, sequence: u64) -> SavedAgent {
         told_start: None,
         state_seen: None,
         listed_again: 0,
+        brief: None,
         absence: None,
     }
 }

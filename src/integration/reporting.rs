@@ -195,6 +195,8 @@ impl Reporting {
         self.metrics.probes.increment(totals.probes - before.probes);
         self.metrics.complete.increment(totals.complete_snapshots - before.complete_snapshots);
         self.metrics.incomplete.increment(totals.incomplete_snapshots - before.incomplete_snapshots);
+        self.metrics.absorbed_states.increment(totals.absorbed.states - before.absorbed.states);
+        self.metrics.absorbed_logouts.increment(totals.absorbed.logouts - before.absorbed.logouts);
         totals.impossible_times - before.impossible_times
     }
 

@@ -152,6 +152,7 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         told_start: None,
         state_seen: None,
         listed_again: 0,
+        brief: None,
         absence: None,
     };
     let published = crate::mapping::annotate::Published {

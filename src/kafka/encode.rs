@@ -15,7 +15,7 @@ use crate::contract::{self, JsonError, agent, v1};
 use crate::journal::message::{Message, Route};
 use crate::mapping::annotate::Annotation;
 use crate::mapping::key::MatchLevel;
-use crate::tracker::event::{AgentEvent, Cause, Evidence};
+use crate::tracker::event::AgentEvent;
 use crate::tracker::status::FeedStatus;
 
 /// Encodes what one integration publishes.
@@ -46,11 +46,8 @@ impl Encoder {
             logout_reason: text(&event.ride_along.logout_reason),
             external_user: annotation.external_user.to_string(),
             sequence: event.sequence,
-            cause: cause(event.cause).into(),
-            evidence: event.evidence.map(|evidence| match evidence {
-                Evidence::Row => v1::evidence::Value::Row.into(),
-                Evidence::Absence => v1::evidence::Value::Absence.into(),
-            }),
+            cause: agent::cause(event.cause).into(),
+            evidence: event.evidence.map(|evidence| agent::evidence(evidence).into()),
             state: Some(agent::state(&event.state)),
             previous: previous.map(|previous| agent::state(&previous.state)),
             state_since: Some(contract::timestamp(event.state_since)),
@@ -136,17 +133,6 @@ impl Encoder {
 
 fn text(text: &Option<Arc<str>>) -> String {
     text.as_deref().unwrap_or_default().to_owned()
-}
-
-const fn cause(cause: Cause) -> v1::cause::Value {
-    match cause {
-        Cause::Observed => v1::cause::Value::Observed,
-        Cause::LoggedIn => v1::cause::Value::LoggedIn,
-        Cause::Changed => v1::cause::Value::Changed,
-        Cause::Reentered => v1::cause::Value::Reentered,
-        Cause::LoggedOut => v1::cause::Value::LoggedOut,
-        Cause::Remapped => v1::cause::Value::Remapped,
-    }
 }
 
 const fn level(level: MatchLevel) -> v1::mapped::Level {

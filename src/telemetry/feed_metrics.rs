@@ -132,6 +132,10 @@ pub struct FeedMetrics {
     pub link_down: Gauge,
     /// `rtalink_feed_impossible_times_total`.
     pub impossible_times: Counter,
+    /// `rtalink_absorbed_total`, states.
+    pub absorbed_states: Counter,
+    /// `rtalink_absorbed_total`, log-outs.
+    pub absorbed_logouts: Counter,
     tls_expiry: Gauge,
     stale: Gauge,
     stale_agents: Gauge,
@@ -202,6 +206,8 @@ impl FeedMetrics {
             last_record: gauge(names::FEED_LAST_RECORD),
             link_down: gauge(names::FEED_LINK_DOWN),
             impossible_times: metrics.counter(names::FEED_IMPOSSIBLE_TIMES, &[id]),
+            absorbed_states: counter(names::ABSORBED, "short_state"),
+            absorbed_logouts: counter(names::ABSORBED, "logout"),
             tls_expiry: {
                 let expiry = gauge(names::TLS_EXPIRY);
                 expiry.set(f64::NAN);

@@ -85,6 +85,8 @@ metrics! {
     AGENTS_FORGOTTEN = "rtalink_agents_forgotten_total", Counter, ["integration", "cause"],
         "Agents who were forgotten: request (rtalink forget), age (privacy.forget_after).";
     EVENTS = "rtalink_events_total", Counter, ["integration", "cause"], "Agent state events by cause.";
+    ABSORBED = "rtalink_absorbed_total", Counter, ["integration", "kind"],
+        "Transitions that did not last and were not published: short_state (short_states), logout (logout_hold).";
     UNMAPPED_USERS = "rtalink_unmapped_users", Gauge, ["integration"], "External users without an employee.";
     UNMAPPED_ACTIVITIES = "rtalink_unmapped_activities", Gauge, ["integration"],
         "External activities without a row of their own.";

@@ -8,6 +8,7 @@ use crate::wire::states::Mode;
 use crate::wire::unchanged::LastRecord;
 
 use super::agent_state::{AgentState, RideAlong};
+use super::brief::Brief;
 use super::event::{AgentEvent, Cause};
 use super::held::Held;
 use super::link::CountedAs;
@@ -66,6 +67,8 @@ pub struct Agent {
     /// What waits for the end of the snapshot.
     pub(super) held: Held,
 
+    /// What is published only once it has lasted.
+    pub(super) brief: Option<Box<Brief>>,
     /// The last record of the known state, while its snapshot is open.
     pub(super) open: Option<OpenRecord>,
     /// Start of the known state by its duration, as last remembered: minus the delay of its snapshot.
@@ -197,6 +200,7 @@ impl Agent {
             last_record: LastRecord::default(),
             last_mode: LastMode::Readable,
             held: Held::Nothing,
+            brief: None,
             start: None,
             told_start: None,
             proven: None,

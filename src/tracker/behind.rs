@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
     use crate::tracker::saved::SavedFeed;
-    use crate::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+    use crate::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
     use crate::wire::decode::Decoder;
     use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
     use crate::wire::plan::Plan;
@@ -146,6 +146,8 @@ mod tests {
                 when_silent: WhenSilent::Stale,
                 empty_below: 0,
                 unknown_after: None,
+                short_states: ShortStates::default(),
+                logout_hold: Duration::ZERO,
             },
         };
         let plan = Plan::compile(&layout, "UTC").unwrap();
@@ -180,6 +182,7 @@ mod tests {
             told_start: None,
             state_seen: None,
             listed_again: 0,
+            brief: None,
             absence: None,
         }
     }

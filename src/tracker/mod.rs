@@ -56,6 +56,7 @@ pub mod agent;
 pub mod agent_state;
 pub mod behind;
 mod blind;
+mod brief;
 mod connection;
 mod crowd;
 pub mod event;
@@ -91,9 +92,11 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use crate::wire::plan::Plan;
 
+pub use self::brief::BriefCounts;
 pub use self::tally::RecordCounts;
 
 use self::blind::Blind;
+use self::brief::Brevity;
 use self::connection::SpeakingConnection;
 use self::crowd::Crowd;
 use self::event::Output;
@@ -144,6 +147,7 @@ pub struct Tracker {
     presence: Presence,
     link: Link,
     crowd: Crowd,
+    brevity: Brevity,
     tally: Tally,
     news: ChangedAgents,
 }
@@ -167,6 +171,7 @@ impl Tracker {
             presence: Presence::default(),
             link: Link::default(),
             crowd: Crowd::default(),
+            brevity: Brevity::default(),
             tally: Tally::default(),
             news: ChangedAgents::default(),
         }

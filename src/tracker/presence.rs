@@ -98,6 +98,7 @@ impl Tracker {
         let agent = self.table.get(index);
         let (is_logged_in, absence) = (agent.is_logged_in(), agent.absence);
         match (is_logged_in, absence.snapshots > 0, absence.suspect) {
+            _ if agent.leaves() => {}
             (true, false, _) => self.attend(index),
             (true, true, true) => self.presence.suspects.push(index),
             (true, true, false) => self.presence.absent.push(index),
@@ -125,7 +126,7 @@ impl Tracker {
     fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
         self.presence.attending.iter().all(|index| {
             let agent = self.table.get(*index);
-            agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_logged_in()
+            agent.present_in == snapshot.number || agent.absence.snapshots > 0 || !agent.is_there()
         })
     }
 
@@ -153,11 +154,11 @@ impl Tracker {
         let mut attending = std::mem::take(&mut self.presence.attending);
         attending.retain(|index| {
             let agent = self.table.get_mut(*index);
-            if agent.is_logged_in() && agent.present_in == snapshot.number {
+            if agent.is_there() && agent.present_in == snapshot.number {
                 return true;
             }
             agent.is_attending = false;
-            if agent.is_logged_in() && agent.absence.snapshots == 0 {
+            if agent.is_there() && agent.absence.snapshots == 0 {
                 self.count_absence(*index, snapshot.began_at, &mut absences.due);
                 if !absences.due.ends_with(&[*index]) {
                     absent.push(*index);
@@ -173,7 +174,7 @@ impl Tracker {
 
     fn is_absent(&self, index: AgentIndex, suspect: bool) -> bool {
         let agent = self.table.get(index);
-        agent.is_logged_in() && agent.absence.snapshots > 0 && agent.absence.suspect == suspect
+        agent.is_there() && agent.absence.snapshots > 0 && agent.absence.suspect == suspect
     }
 
     fn count_absence(&mut self, index: AgentIndex, since: Timestamp, due: &mut Vec<AgentIndex>) {

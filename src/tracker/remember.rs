@@ -36,7 +36,7 @@ impl Tracker {
 
     pub(super) fn restore_agent(&mut self, saved: SavedAgent, feed: &SavedFeed) {
         let SavedAgent { acd, login_id, sequence, known, ride_along, last_seen, absence, .. } = saved;
-        let SavedAgent { start, told_start, state_seen, listed_again, .. } = saved;
+        let SavedAgent { start, told_start, state_seen, listed_again, brief, .. } = saved;
         let found = self.table.find(acd, &login_id);
         // A table that was full once is full again.
         let Some(index) = found.or_else(|| self.table.add(acd, &login_id, last_seen)) else { return };
@@ -69,6 +69,7 @@ impl Tracker {
             // They may be in the list of absent ones already, from before.
             self.presence.forget_absence(index);
         }
+        self.restore_brief(index, brief);
         self.restore_presence(index);
         self.recount(index);
     }
@@ -88,6 +89,7 @@ impl Tracker {
             told_start: agent.told_start_to_remember(),
             state_seen: agent.state_seen_to_remember(delay, tolerance, self.layout.computes_start()),
             listed_again: agent.rows.in_a_row,
+            brief: agent.brief.as_ref().map(|brief| brief.to_remember()),
             absence: agent.absence.to_remember(),
         }
     }

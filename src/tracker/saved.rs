@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 use super::agent::{KnownState, ToldStart};
 use super::agent_state::RideAlong;
+use super::event::{Cause, Evidence};
 use super::listening::Listening;
 
 /// What is remembered of an agent.
@@ -35,8 +36,29 @@ pub struct SavedAgent {
     pub state_seen: Option<Timestamp>,
     /// How many complete snapshots in a row have listed the agent more than once; no more than it takes to merge their rows.
     pub listed_again: u32,
+    /// What is published only once it has lasted.
+    pub brief: Option<SavedBrief>,
     /// Complete snapshots without the agent, in a row; `None` where the last one had them.
     pub absence: Option<SavedAbsence>,
+}
+
+/// A transition that is published only once it has lasted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedBrief {
+    /// Why it is published.
+    pub cause: Cause,
+    /// With a log-out.
+    pub evidence: Option<Evidence>,
+    /// The state.
+    pub known: KnownState,
+    /// First news after a gap.
+    pub after_gap: bool,
+    /// Receipt of what showed it first.
+    pub observed_at: Timestamp,
+    /// Last valid record of what it followed.
+    pub last_seen: Timestamp,
+    /// Receipt of the last record that shows it.
+    pub seen: Timestamp,
 }
 
 /// Absence from complete snapshots in a row.

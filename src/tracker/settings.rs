@@ -1,6 +1,9 @@
 //! What configuration says about how a feed is read.
 
+use std::fmt;
 use std::time::Duration;
+
+use crate::wire::states::Mode;
 
 /// How an integration's records become states.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,35 @@ pub struct Thresholds {
     pub empty_below: u32,
     /// Time without a feed after which its agents are in mode UNKNOWN; `None`: never.
     pub unknown_after: Option<Duration>,
+    /// For how long states of some modes have to last to be published.
+    pub short_states: ShortStates,
+    /// Who logs in again so soon after a log-out has not logged out.
+    pub logout_hold: Duration,
+}
+
+/// For how long a state has to last to be published, by its mode; zero: not at all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShortStates([Duration; Mode::ALL.len()]);
+
+impl ShortStates {
+    /// Returns the same with another duration for a mode.
+    #[must_use]
+    pub fn with(mut self, mode: Mode, least: Duration) -> Self {
+        self.0[mode as usize] = least;
+        self
+    }
+
+    /// Returns the duration of a mode.
+    pub const fn of(&self, mode: Mode) -> Duration {
+        self.0[mode as usize]
+    }
+}
+
+impl fmt::Debug for ShortStates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked_for = Mode::ALL.into_iter().filter(|mode| !self.of(*mode).is_zero());
+        f.debug_map().entries(asked_for.map(|mode| (mode.name(), self.of(mode)))).finish()
+    }
 }
 
 impl Thresholds {

@@ -45,6 +45,7 @@ enum Due {
     Stale,
     LogOut,
     GiveUp,
+    Brief,
 }
 
 impl Tracker {
@@ -70,12 +71,14 @@ impl Tracker {
                 Due::Stale => self.fall_stale(deadline, out),
                 Due::LogOut => self.take_as_empty(deadline, out),
                 Due::GiveUp => self.give_up(now, out),
+                Due::Brief => self.look_at_brief(out),
             }
         }
     }
 
     fn next_due(&self) -> Option<(Timestamp, Due)> {
-        [self.silence_due(), self.give_up_due()].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let brief = self.brief_due().map(|at| (at, Due::Brief));
+        [brief, self.silence_due(), self.give_up_due()].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn silence_due(&self) -> Option<(Timestamp, Due)> {
@@ -163,7 +166,7 @@ impl Tracker {
         self.rhythm.interrupt();
         self.presence.prove_below(self.snapshots.next_number());
         let agents: Vec<AgentIndex> =
-            self.table.indices().filter(|index| self.table.get(*index).is_logged_in()).collect();
+            self.table.indices().filter(|index| self.table.get(*index).is_there()).collect();
         for index in &agents {
             let absence = &mut self.table.get_mut(*index).absence;
             if absence.snapshots == 0 {
@@ -191,6 +194,9 @@ impl Tracker {
     }
 
     pub(super) fn give_up_agent(&mut self, index: AgentIndex, now: Timestamp, out: &mut Vec<Output>) {
+        if self.give_up_brief(index, out) {
+            return;
+        }
         let agent = self.table.get_mut(index);
         // The same bytes as before are news now.
         agent.settled = false;

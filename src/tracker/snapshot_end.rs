@@ -4,15 +4,14 @@
 use crate::time::Timestamp;
 
 use super::Tracker;
-use super::agent::KnownState;
-use super::agent_state::AgentState;
+use super::brief;
 use super::crowd::Fate;
-use super::event::{Cause, Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
+use super::event::{Evidence, Output, SnapshotEvent, StatusEvent, StatusKind};
 use super::held::{Held, HeldState};
 use super::presence::Absences;
 use super::snapshot::{Snapshot, SnapshotEnding};
 use super::table::AgentIndex;
-use super::transition::{SeenTime, StartText, Transition, inferred};
+use super::transition::{SeenTime, StartText};
 
 /// Suspect: at least so many log-outs, and more than so many per cent of those logged in.
 const SUSPECT_AGENTS: usize = 10;
@@ -160,23 +159,12 @@ impl Tracker {
         let absence = std::mem::take(&mut agent.absence);
         agent.settled = false;
         agent.forget_start();
-        let last_seen = agent.last_seen;
-        let not_before = agent.known.as_ref().map_or(absence.since, |known| known.state_since);
+        let last_record = agent.last_seen;
+        let last_seen = self.end_brief_by_absence(index, out).unwrap_or(last_record);
+        let known = self.table.get(index).known.as_ref();
+        let since = absence.since.max(known.map_or(absence.since, |known| known.state_since));
         let after_gap = absence.began_after_gap || is_first_proof;
-        let known = KnownState {
-            state: AgentState::logged_out(""),
-            state_since: absence.since.max(not_before),
-            quality: inferred(after_gap),
-        };
-        let transition = Transition {
-            cause: Cause::LoggedOut,
-            evidence: Some(Evidence::Absence),
-            known,
-            after_gap,
-            observed_at: at,
-            last_seen,
-        };
-        self.emit(index, transition, out);
+        self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), out);
     }
 }
 

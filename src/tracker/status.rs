@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::time::Timestamp;
 
-use super::RecordCounts;
+use super::{BriefCounts, RecordCounts};
 use super::event::StatusEvent;
 
 /// Figures since the start.
@@ -16,6 +16,8 @@ pub struct Totals {
     pub invalid: u64,
     /// Local times that do not occur.
     pub impossible_times: u64,
+    /// What was too brief to be published.
+    pub absorbed: BriefCounts,
     /// Lines that are not records, as the layout's `skip` says.
     pub skipped: u64,
     /// Markers.

@@ -6,13 +6,14 @@ use crate::wire::states::Mode;
 use super::Tracker;
 use super::agent::{Agent, KnownState, OpenRecord, ToldStart};
 use super::agent_state::AgentState;
+use super::brief::Wait;
 use super::event::{AgentEvent, Cause, Evidence, Output, Previous};
 use super::settings::FeedMode;
 use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
 use super::table::AgentIndex;
 
 /// A transition that is about to be made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Transition {
     pub(super) cause: Cause,
     pub(super) evidence: Option<Evidence>,
@@ -138,15 +139,33 @@ impl Tracker {
         self.tally.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
         let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
+        let waited = self.conclude_brief(index, &state, seen, out);
+        let absorbed = match waited {
+            Wait::GoesOn => return RecordOutcome::Same,
+            Wait::Published => {
+                self.table.get_mut(index).settled = true;
+                self.begin_state(index, seen, after_gap);
+                return RecordOutcome::Event;
+            }
+            Wait::Absorbed(last_seen) => Some(last_seen),
+            Wait::Nothing => None,
+        };
         let agent = self.table.get_mut(index);
         agent.settled = true;
         let (cause, beginning) = match Change::of(agent, &state, is_snapshot_mode) {
             Change::StillLoggedOut => return self.same_state(index, None, seen, after_gap, out),
+            Change::Nothing if absorbed.is_some() => {
+                // They are where they were before: when that began anew does not count.
+                self.begin_state(index, seen, after_gap);
+                return RecordOutcome::Same;
+            }
             Change::Nothing => return self.same_state(index, Some(state), seen, after_gap, out),
             Change::FoundLoggedOut => {
                 self.remember_logged_out(index, &state, seen);
                 return RecordOutcome::Same;
             }
+            // What came between was another mode, or another log-in.
+            Change::Event(cause, StateBeginning::SameMode) if absorbed.is_some() => (cause, StateBeginning::NewMode),
             Change::Event(cause, beginning) => (cause, beginning),
         };
         let not_before = agent.known.as_ref().map(|known| known.state_since);
@@ -158,7 +177,7 @@ impl Tracker {
             has_reason: state.aux_reason.is_some(),
         };
         let (state_since, quality) = since::state_since(&time, &context);
-        let last_seen = agent.seen_before;
+        let last_seen = absorbed.unwrap_or(agent.seen_before);
         let (state, evidence) = match cause {
             Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
             _ => (state, None),
@@ -166,8 +185,9 @@ impl Tracker {
         self.begin_state(index, seen, after_gap);
         let known = KnownState { state, state_since, quality };
         let observed_at = time.received_at;
-        self.emit(index, Transition { cause, evidence, known, after_gap, observed_at, last_seen }, out);
-        RecordOutcome::Event
+        let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
+        let is_published = self.publish_or_wait(index, transition, out);
+        if is_published { RecordOutcome::Event } else { RecordOutcome::Same }
     }
 
     /// Begins another state with a record, which is all that is known of its start.

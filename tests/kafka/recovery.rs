@@ -120,6 +120,7 @@ fn expected(agent: usize, sequence: u64) -> StoredAgent {
             told_start: None,
             state_seen: None,
             listed_again: 0,
+            brief: None,
             absence: None,
         },
         published: Some(Published {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rtalink::engine::Engine;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
-use rtalink::tracker::settings::{FeedMode, Fixed, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+use rtalink::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::plan::Plan;
 
@@ -26,6 +26,8 @@ pub(crate) fn engine(plan: &Arc<Plan>, details: bool) -> Engine {
             when_silent: WhenSilent::Stale,
             empty_below: 5,
             unknown_after: None,
+            short_states: ShortStates::default(),
+            logout_hold: Duration::ZERO,
         },
     };
     let present = Activity { activity_id: "1".to_owned(), activity_name: "Present".to_owned() };

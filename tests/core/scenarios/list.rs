@@ -1,5 +1,54 @@
 //! A test for each scenario. Written by `RTALINK_BLESS=1 cargo test --test core scenarios::`.
 
+mod brief_delta {
+    scenario!(not_over_a_gap, "brief-delta/not-over-a-gap");
+    scenario!(time_shows_that_it_lasted, "brief-delta/time-shows-that-it-lasted");
+}
+
+mod brief_event {
+    scenario!(a_logout, "brief-event/a-logout");
+    scenario!(a_short_state_is_absorbed, "brief-event/a-short-state-is-absorbed");
+    scenario!(time_shows_that_it_lasted, "brief-event/time-shows-that-it-lasted");
+}
+
+mod brief_skilled {
+    scenario!(a_login_with_the_same_skills, "brief-skilled/a-login-with-the-same-skills");
+    scenario!(a_reskilling_is_one_change_of_skills, "brief-skilled/a-reskilling-is-one-change-of-skills");
+}
+
+mod brief_timed {
+    scenario!(another_reason_behind_it, "brief-timed/another-reason-behind-it");
+    scenario!(left_and_entered_while_it_waits, "brief-timed/left-and-entered-while-it-waits");
+    scenario!(logged_in_again_began_anew, "brief-timed/logged-in-again-began-anew");
+    scenario!(the_duration_shows_that_it_lasted, "brief-timed/the-duration-shows-that-it-lasted");
+    scenario!(the_next_state_shows_that_it_lasted, "brief-timed/the-next-state-shows-that-it-lasted");
+    scenario!(where_it_was_before, "brief-timed/where-it-was-before");
+}
+
+mod brief {
+    scenario!(a_gap_ends_a_short_state, "brief/a-gap-ends-a-short-state");
+    scenario!(a_gap_while_a_state_waits, "brief/a-gap-while-a-state-waits");
+    scenario!(a_login_by_way_of_a_short_state, "brief/a-login-by-way-of-a-short-state");
+    scenario!(a_logout_by_absence_that_lasts, "brief/a-logout-by-absence-that-lasts");
+    scenario!(a_logout_that_lasts, "brief/a-logout-that-lasts");
+    scenario!(a_logout_whose_time_is_over_in_a_gap, "brief/a-logout-whose-time-is-over-in-a-gap");
+    scenario!(a_short_state_before_another, "brief/a-short-state-before-another");
+    scenario!(a_short_state_is_absorbed, "brief/a-short-state-is-absorbed");
+    scenario!(a_state_that_lasts_has_its_true_start, "brief/a-state-that-lasts-has-its-true-start");
+    scenario!(absent_for_a_moment, "brief/absent-for-a-moment");
+    scenario!(first_seen_in_a_short_state, "brief/first-seen-in-a-short-state");
+    scenario!(logged_in_again_as_something_else, "brief/logged-in-again-as-something-else");
+    scenario!(logged_out_out_of_a_short_state, "brief/logged-out-out-of-a-short-state");
+    scenario!(logon_rows_of_a_reskilling, "brief/logon-rows-of-a-reskilling");
+    scenario!(no_record_shows_that_it_lasted, "brief/no-record-shows-that-it-lasted");
+    scenario!(one_short_state_after_another, "brief/one-short-state-after-another");
+    scenario!(restart_while_a_logout_waits, "brief/restart-while-a-logout-waits");
+    scenario!(restart_while_a_state_waits, "brief/restart-while-a-state-waits");
+    scenario!(the_end_of_a_capture, "brief/the-end-of-a-capture");
+    scenario!(the_link_goes_down_while_a_state_waits, "brief/the-link-goes-down-while-a-state-waits");
+    scenario!(the_rows_of_a_shift_end_are_not_suspect, "brief/the-rows-of-a-shift-end-are-not-suspect");
+}
+
 mod cisco_plain {
     scenario!(skills_and_split_do_not_count, "cisco-plain/skills-and-split-do-not-count");
 }

@@ -1,0 +1,290 @@
+//! Brief states and brief log-outs: published only once they have lasted (`short_states`, `logout_hold`).
+//!
+//! A state in a mode of `short_states` waits: nothing is published, and what was known of the agent stays known. If it has lasted
+//! as long as is asked for, it is published as it would have been at once, with its true start, before whatever follows. If it
+//! has not, it is as if it had not been: its predecessor goes on until the next state begins. A log-out waits likewise for
+//! `logout_hold`; who logs in again before that has changed skills at most.
+//!
+//! *Lasted* is what was seen to last: up to a record that still shows the state, or up to the next one where the feed tells
+//! exactly when that began. In the modes `delta` and `event` what does not change does not come again, so that there time passes for a state
+//! that was seen since the last gap. A log-out has happened, whatever comes: it is published when its time is over.
+//!
+//! Cost: nothing for an agent in whom nothing waits, besides the look whether something does where a record is decoded.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::wire::states::Mode;
+
+use super::Tracker;
+use super::agent::{Agent, KnownState};
+use super::agent_state::AgentState;
+use super::event::{Cause, Evidence, Output};
+use super::saved::SavedBrief;
+use super::settings::{FeedMode, Thresholds};
+use super::since::{self, BeginningContext, Quality, StateBeginning};
+use super::table::AgentIndex;
+use super::transition::{SeenTime, Transition};
+
+/// A transition that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    transition: Transition,
+    /// When it will have lasted for long enough.
+    due: Timestamp,
+    /// The last record that shows it.
+    seen: Timestamp,
+    /// The gap after which that came; `None` where it is from before the start.
+    gap: Option<u32>,
+}
+
+/// Who waits for a time, in its order; some no longer do.
+#[derive(Debug, Default)]
+pub(super) struct Brevity {
+    due: BTreeSet<(Timestamp, AgentIndex)>,
+    absorbed: BriefCounts,
+}
+
+/// How many were too brief to be published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BriefCounts {
+    /// States of `short_states`.
+    pub states: u64,
+    /// Log-outs, by `logout_hold`.
+    pub logouts: u64,
+}
+
+/// What became of what waited when a record came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Nothing waited, or it was published.
+    Nothing,
+    /// It goes on.
+    GoesOn,
+    /// It was published with this record.
+    Published,
+    /// It was too brief. Holds the last record of what it followed.
+    Absorbed(Timestamp),
+}
+
+impl Brief {
+    const fn is_logout(&self) -> bool {
+        !self.transition.known.is_logged_in()
+    }
+
+    const fn state(&self) -> &AgentState {
+        &self.transition.known.state
+    }
+
+    const fn since(&self) -> Timestamp {
+        self.transition.known.state_since
+    }
+
+    pub(super) fn to_remember(&self) -> SavedBrief {
+        let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = self.transition.clone();
+        SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen }
+    }
+}
+
+impl Agent {
+    /// Whether they have logged out, and that waits.
+    pub(super) fn leaves(&self) -> bool {
+        self.brief.as_ref().is_some_and(|brief| brief.is_logout())
+    }
+
+    /// Whether they are logged in, and no log-out of theirs waits.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_logged_in() && !self.leaves()
+    }
+}
+
+impl Thresholds {
+    /// Returns for how long a transition has to last.
+    fn least(&self, state: &AgentState) -> Duration {
+        match state.mode {
+            Mode::Unstaff | Mode::Logoff => self.logout_hold,
+            mode => self.short_states.of(mode),
+        }
+    }
+}
+
+impl Tracker {
+    /// How many were too brief to be published.
+    pub const fn absorbed(&self) -> BriefCounts {
+        self.brevity.absorbed
+    }
+
+    /// A record shows `state`. What waits of its agent goes on, is published or is absorbed.
+    pub(super) fn conclude_brief(
+        &mut self,
+        index: AgentIndex,
+        state: &AgentState,
+        seen: &SeenTime<'_>,
+        out: &mut Vec<Output>,
+    ) -> Wait {
+        let Some(mut brief) = self.table.get_mut(index).brief.take() else { return Wait::Nothing };
+        let at = seen.time.received_at;
+        let goes_on = match brief.is_logout() {
+            // That they log in is not yet what they do.
+            true => state.mode.is_logged_out() || state.mode == Mode::Logon,
+            false => brief.state().is_same(state) && !self.has_begun_again(&brief, seen),
+        };
+        if goes_on && (at < brief.due || brief.is_logout()) {
+            brief.seen = at;
+            brief.gap = Some(self.gap.number());
+            self.table.get_mut(index).brief = Some(brief);
+            self.mark_changed(index);
+            return Wait::GoesOn;
+        }
+        if goes_on {
+            self.publish_brief(index, *brief, out);
+            return Wait::Published;
+        }
+        let lasted_until = self.exact_beginning(&brief, state, seen).unwrap_or(brief.seen);
+        self.end_brief(index, *brief, lasted_until, out)
+    }
+
+    /// What waits of an agent ends, having lasted until then.
+    fn end_brief(&mut self, index: AgentIndex, brief: Brief, lasted_until: Timestamp, out: &mut Vec<Output>) -> Wait {
+        if !brief.is_logout() && lasted_until >= brief.due {
+            self.publish_brief(index, brief, out);
+            return Wait::Nothing;
+        }
+        let agent = self.table.get_mut(index);
+        // Where the record before it began says nothing about the one behind it.
+        agent.forget_start();
+        let last_seen = brief.transition.last_seen;
+        self.mark_changed(index);
+        if brief.is_logout() {
+            self.brevity.absorbed.logouts += 1;
+            self.attend(index);
+        } else {
+            self.brevity.absorbed.states += 1;
+        }
+        Wait::Absorbed(last_seen)
+    }
+
+    /// An agent leaves without a record, from that time on. Returns the last record of what they leave, where that is not their
+    /// last one.
+    pub(super) fn end_brief_by_absence(
+        &mut self,
+        index: AgentIndex,
+        out: &mut Vec<Output>,
+    ) -> Option<Timestamp> {
+        let brief = self.table.get_mut(index).brief.take()?;
+        let seen = brief.seen;
+        match self.end_brief(index, *brief, seen, out) {
+            Wait::Absorbed(last_seen) => Some(last_seen),
+            Wait::Nothing | Wait::GoesOn | Wait::Published => None,
+        }
+    }
+
+    /// A state was left and entered again while it waited.
+    fn has_begun_again(&self, brief: &Brief, seen: &SeenTime<'_>) -> bool {
+        let tolerance = self.settings.thresholds.restart_tolerance;
+        let start = seen.time.times.state_start.or_else(|| seen.time.start_by_duration());
+        start.is_some_and(|start| start > brief.since().plus(tolerance))
+    }
+
+    /// Returns when `state` began, where the feed tells that.
+    fn exact_beginning(&self, brief: &Brief, state: &AgentState, seen: &SeenTime<'_>) -> Option<Timestamp> {
+        let context = BeginningContext {
+            beginning: StateBeginning::NewMode,
+            not_before: Some(brief.since()),
+            after_gap: brief.gap != Some(self.gap.number()),
+            observed: false,
+            has_reason: state.aux_reason.is_some(),
+        };
+        let (since, quality) = since::state_since(&seen.time, &context);
+        (quality == Quality::Exact && !state.mode.is_logged_out()).then_some(since)
+    }
+
+    /// Publishes a transition, or lets it wait until it has lasted. True if it was published.
+    pub(super) fn publish_or_wait(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) -> bool {
+        let least = self.settings.thresholds.least(&transition.known.state);
+        let due = transition.known.state_since.plus(least);
+        // An absence ends with its last snapshot, a row with itself.
+        if least.is_zero() || due <= transition.observed_at {
+            self.emit(index, transition, out);
+            return true;
+        }
+        let seen = transition.observed_at;
+        let gap = Some(self.gap.number());
+        self.wait(index, Brief { transition, due, seen, gap });
+        false
+    }
+
+    fn wait(&mut self, index: AgentIndex, brief: Brief) {
+        self.wait_for(index, &brief);
+        let agent = self.table.get_mut(index);
+        agent.settled = false;
+        agent.forget_start();
+        agent.brief = Some(Box::new(brief));
+        self.mark_changed(index);
+    }
+
+    fn publish_brief(&mut self, index: AgentIndex, brief: Brief, out: &mut Vec<Output>) {
+        self.emit(index, brief.transition, out);
+    }
+
+    /// Returns when the next one will have lasted for long enough.
+    pub(super) fn brief_due(&self) -> Option<Timestamp> {
+        self.brevity.due.first().map(|(due, _)| *due)
+    }
+
+    /// The first one may have lasted for long enough.
+    pub(super) fn look_at_brief(&mut self, out: &mut Vec<Output>) {
+        let Some((due, index)) = self.brevity.due.pop_first() else { return };
+        let gap = self.gap.number();
+        let agent = self.table.get_mut(index);
+        // After a gap it takes a record to know that a state has lasted.
+        let has_lasted = |brief: &Brief| brief.due == due && (brief.is_logout() || brief.gap == Some(gap));
+        if let Some(brief) = agent.brief.take_if(|brief| has_lasted(brief)) {
+            self.publish_brief(index, *brief, out);
+        }
+    }
+
+    /// Goes on with what waited in another tracker.
+    pub(super) fn restore_brief(&mut self, index: AgentIndex, saved: Option<SavedBrief>) {
+        self.table.get_mut(index).brief = None;
+        let Some(saved) = saved else { return };
+        let SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen } = saved;
+        let due = known.state_since.plus(self.settings.thresholds.least(&known.state));
+        let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
+        let brief = Brief { transition, due, seen, gap: None };
+        self.wait_for(index, &brief);
+        self.table.get_mut(index).brief = Some(Box::new(brief));
+    }
+
+    /// Notes when time alone may show that it has lasted.
+    fn wait_for(&mut self, index: AgentIndex, brief: &Brief) {
+        if brief.is_logout() || self.settings.fixed.mode != FeedMode::Snapshot {
+            self.brevity.due.insert((brief.due, index));
+        }
+    }
+
+    /// Nobody knows what the agent does from now on: what waits of them is over. True if they have logged out.
+    pub(super) fn give_up_brief(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> bool {
+        let Some(brief) = self.table.get_mut(index).brief.take() else { return false };
+        let is_logout = brief.is_logout();
+        if is_logout {
+            self.publish_brief(index, *brief, out);
+        } else {
+            let seen = brief.seen;
+            self.end_brief(index, *brief, seen, out);
+        }
+        is_logout
+    }
+}
+
+/// Returns the transition of a log-out by absence.
+pub(super) fn absent(since: Timestamp, after_gap: bool, at: Timestamp, last_seen: Timestamp) -> Transition {
+    let known = KnownState {
+        state: AgentState::logged_out(""),
+        state_since: since,
+        quality: super::transition::inferred(after_gap),
+    };
+    let evidence = Some(Evidence::Absence);
+    Transition { cause: Cause::LoggedOut, evidence, known, after_gap, observed_at: at, last_seen }
+}
