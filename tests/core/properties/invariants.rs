@@ -92,7 +92,8 @@ impl Watch<'_> {
 fn absences(capture: &Capture, told: &Told) -> Result<(), String> {
     let shape = &capture.shape;
     let is_one = capture.steps.iter().all(|step| step.connection == 0);
-    if shape.when_silent_empty || shape.mode != Mode::Snapshot || !is_one {
+    // A log-out that has to last is told when the agent may be on the way back.
+    if shape.when_silent_empty || shape.logout_hold.is_some() || shape.mode != Mode::Snapshot || !is_one {
         return Ok(());
     }
     // By agent: the last valid record, whether its snapshot is open, and how many have been complete since.

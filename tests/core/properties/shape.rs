@@ -145,6 +145,9 @@ pub(crate) struct Shape {
     pub(crate) stale_after: u64,
     pub(crate) tolerance: u64,
     pub(crate) unknown_after: Option<u64>,
+    /// For states that come often.
+    pub(crate) short_states: Option<u64>,
+    pub(crate) logout_hold: Option<u64>,
     pub(crate) when_silent_empty: bool,
     pub(crate) empty_below: u32,
     pub(crate) details: bool,
@@ -215,6 +218,8 @@ impl Shape {
             stale_after: random.pick(&[8, 12, 30]),
             tolerance: random.pick(&[0, 1, 2, 2, 2, 5]),
             unknown_after: random.pick(&[None, None, Some(5), Some(20), Some(40)]),
+            short_states: random.pick(&[None, None, Some(2), Some(5), Some(20)]),
+            logout_hold: random.pick(&[None, None, Some(2), Some(10), Some(30)]),
             when_silent_empty: random.chance(30),
             empty_below: random.pick(&[0, 2, 5, 20]),
             details: random.chance(50),
@@ -346,6 +351,12 @@ impl Shape {
         }
         if let Some(seconds) = self.unknown_after {
             let _ = writeln!(text, "unknown_after = \"{seconds}s\"");
+        }
+        if let Some(seconds) = self.short_states {
+            let _ = writeln!(text, "short_states = {{ OTHER = \"{seconds}s\", UNKNOWN = \"{seconds}s\", AUX = \"{seconds}s\" }}");
+        }
+        if let Some(seconds) = self.logout_hold {
+            let _ = writeln!(text, "logout_hold = \"{seconds}s\"");
         }
         if self.by_name {
             text += "[integration.mapping]\nidentify_by = \"name\"\n";
