@@ -9,6 +9,7 @@ use std::fmt;
 use crate::engine::replay::Replay;
 use crate::engine::survey::UnlistedCodes;
 use crate::engine::{DeadLetter, Finding};
+use crate::tracker::BriefCounts;
 use crate::tracker::event::{Cause, StatusKind};
 use crate::tracker::status::Totals;
 
@@ -116,6 +117,15 @@ impl fmt::Display for ClosedAccount {
         let statuses = statuses.map(|name| (name, account.statuses.get(name).copied().unwrap_or(0)));
         paragraph(f, "statuses", [by_name(statuses)])?;
         paragraph(f, "codes", codes_line(codes.iter().map(|(code, count)| (code.as_str(), *count)), *other_codes))?;
+        let BriefCounts { states, logouts } = totals.absorbed;
+        let too_brief = (states + logouts > 0).then(|| {
+            format!(
+                "{states} state{} of short_states and {logouts} log-out{} within logout_hold: not published",
+                plural(states),
+                plural(logouts)
+            )
+        });
+        paragraph(f, "too brief", too_brief)?;
         paragraph(f, "times", times_line(*impossible_times))
     }
 }
@@ -196,6 +206,7 @@ statuses   0
             records: RecordCounts { changed: 3, unchanged: 14 },
             invalid: 3,
             impossible_times: 2,
+            absorbed: BriefCounts { states: 12, logouts: 1 },
             skipped: 2,
             probes: 0,
             markers: 1,
@@ -223,6 +234,7 @@ agents     12, 11 of them logged in at the end
 events     3: 1 OBSERVED, 2 CHANGED
 statuses   3: 2 CONNECTED, 1 DISCONNECTED
 codes      records with codes that are not in the table: 7 of \"95\", 1 of \"\\x1b\", 4 of others
+too brief  12 states of short_states and 1 log-out within logout_hold: not published
 times      2 local times that do not occur: is the time zone right?
 ";
         assert_eq!(closed.to_string(), expected);

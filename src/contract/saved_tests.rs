@@ -85,7 +85,8 @@ fn agent() -> impl Strategy<Value = SavedAgent> {
 fn brief() -> impl Strategy<Value = Option<SavedBrief>> {
     let cause = prop::sample::select(&Cause::ALL);
     let evidence = option::of(prop_oneof![Just(Evidence::Row), Just(Evidence::Absence)]);
-    let known = (state(), time()).prop_map(|(state, state_since)| KnownState { state, state_since, quality: Quality::Exact });
+    let known =
+        (state(), time()).prop_map(|(state, state_since)| KnownState { state, state_since, quality: Quality::Exact });
     let brief = (cause, evidence, known, any::<bool>(), time(), time(), time());
     option::of(brief.prop_map(|(cause, evidence, known, after_gap, observed_at, last_seen, seen)| SavedBrief {
         cause,

@@ -217,7 +217,9 @@ impl Engine {
 
     /// Returns when [`Self::tick`] has to be called if nothing happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [self.tracker.next_deadline(), self.session.next_deadline(), self.mapping_changes_at];
+        // What is not carried out yet may make more due.
+        let rest = self.has_more().then_some(self.waiting_since);
+        let deadlines = [rest, self.tracker.next_deadline(), self.session.next_deadline(), self.mapping_changes_at];
         deadlines.into_iter().flatten().min()
     }
 

@@ -108,7 +108,9 @@ mod tests {
     use super::*;
     use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
     use crate::tracker::saved::SavedFeed;
-    use crate::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
+    use crate::tracker::settings::{
+        FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent,
+    };
     use crate::wire::decode::Decoder;
     use crate::wire::layout::{Column, ColumnSpec, FieldStyle, LayoutSpec, builtin};
     use crate::wire::plan::Plan;

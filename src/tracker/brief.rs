@@ -43,6 +43,8 @@ pub(super) struct Brief {
 #[derive(Debug, Default)]
 pub(super) struct Brevity {
     due: BTreeSet<(Timestamp, AgentIndex)>,
+    /// When the last snapshot ended: what it held is older.
+    snapshot_ended: Timestamp,
     absorbed: BriefCounts,
 }
 
@@ -125,12 +127,16 @@ impl Tracker {
     ) -> Wait {
         let Some(mut brief) = self.table.get_mut(index).brief.take() else { return Wait::Nothing };
         let at = seen.time.received_at;
+        if brief.is_logout() && at >= brief.due {
+            self.publish_brief(index, *brief, out);
+            return Wait::Nothing;
+        }
         let goes_on = match brief.is_logout() {
             // That they log in is not yet what they do.
             true => state.mode.is_logged_out() || state.mode == Mode::Logon,
             false => brief.state().is_same(state) && !self.has_begun_again(&brief, seen),
         };
-        if goes_on && (at < brief.due || brief.is_logout()) {
+        if goes_on && at < brief.due {
             brief.seen = at;
             brief.gap = Some(self.gap.number());
             self.table.get_mut(index).brief = Some(brief);
@@ -167,11 +173,7 @@ impl Tracker {
 
     /// An agent leaves without a record, from that time on. Returns the last record of what they leave, where that is not their
     /// last one.
-    pub(super) fn end_brief_by_absence(
-        &mut self,
-        index: AgentIndex,
-        out: &mut Vec<Output>,
-    ) -> Option<Timestamp> {
+    pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Timestamp> {
         let brief = self.table.get_mut(index).brief.take()?;
         let seen = brief.seen;
         match self.end_brief(index, *brief, seen, out) {
@@ -204,8 +206,10 @@ impl Tracker {
     pub(super) fn publish_or_wait(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) -> bool {
         let least = self.settings.thresholds.least(&transition.known.state);
         let due = transition.known.state_since.plus(least);
-        // An absence ends with its last snapshot, a row with itself.
-        if least.is_zero() || due <= transition.observed_at {
+        // Where time alone shows that it has lasted, it counts up to the end of the snapshot that held it.
+        let time_counts = !transition.known.is_logged_in() || self.settings.fixed.mode != FeedMode::Snapshot;
+        let held_until = if time_counts { self.brevity.snapshot_ended } else { transition.observed_at };
+        if least.is_zero() || due <= transition.observed_at.max(held_until) {
             self.emit(index, transition, out);
             return true;
         }
@@ -226,6 +230,11 @@ impl Tracker {
 
     fn publish_brief(&mut self, index: AgentIndex, brief: Brief, out: &mut Vec<Output>) {
         self.emit(index, brief.transition, out);
+    }
+
+    /// A snapshot ends.
+    pub(super) const fn snapshot_ends(&mut self, at: Timestamp) {
+        self.brevity.snapshot_ended = at;
     }
 
     /// Returns when the next one will have lasted for long enough.

@@ -54,21 +54,22 @@ pub struct Thresholds {
     pub logout_hold: Duration,
 }
 
-/// For how long a state has to last to be published, by its mode; zero: not at all.
+/// For how long a state has to last to be published, by its mode; zero: not at all. In milliseconds, which is small enough
+/// to be copied, and 49 days at most.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct ShortStates([Duration; Mode::ALL.len()]);
+pub struct ShortStates([u32; Mode::ALL.len()]);
 
 impl ShortStates {
     /// Returns the same with another duration for a mode.
     #[must_use]
     pub fn with(mut self, mode: Mode, least: Duration) -> Self {
-        self.0[mode as usize] = least;
+        self.0[mode as usize] = u32::try_from(least.as_millis()).unwrap_or(u32::MAX);
         self
     }
 
     /// Returns the duration of a mode.
     pub const fn of(&self, mode: Mode) -> Duration {
-        self.0[mode as usize]
+        Duration::from_millis(self.0[mode as usize] as u64)
     }
 }
 

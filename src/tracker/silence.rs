@@ -165,8 +165,7 @@ impl Tracker {
         self.strangers.clear();
         self.rhythm.interrupt();
         self.presence.prove_below(self.snapshots.next_number());
-        let agents: Vec<AgentIndex> =
-            self.table.indices().filter(|index| self.table.get(*index).is_there()).collect();
+        let agents: Vec<AgentIndex> = self.table.indices().filter(|index| self.table.get(*index).is_there()).collect();
         for index in &agents {
             let absence = &mut self.table.get_mut(*index).absence;
             if absence.snapshots == 0 {

@@ -22,6 +22,7 @@ impl Tracker {
     pub(super) fn end_snapshot(&mut self, end: SnapshotEnding, at: Timestamp, out: &mut Vec<Output>) {
         let Some(snapshot) = self.snapshots.close() else { return };
         self.snapshots.begin_at_seam(end == SnapshotEnding::Complete);
+        self.snapshot_ends(at);
         let changed_before = self.events_of(out);
         let mut is_down = false;
         if end == SnapshotEnding::Complete {

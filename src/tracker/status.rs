@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::time::Timestamp;
 
-use super::{BriefCounts, RecordCounts};
 use super::event::StatusEvent;
+use super::{BriefCounts, RecordCounts};
 
 /// Figures since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -157,6 +157,7 @@ impl Tracker {
             Change::Nothing if absorbed.is_some() => {
                 // They are where they were before: when that began anew does not count.
                 self.begin_state(index, seen, after_gap);
+                self.note_spelling(index, state);
                 return RecordOutcome::Same;
             }
             Change::Nothing => return self.same_state(index, Some(state), seen, after_gap, out),
@@ -215,9 +216,8 @@ impl Tracker {
         after_gap: bool,
         out: &mut Vec<Output>,
     ) -> RecordOutcome {
-        let agent = self.table.get_mut(index);
-        if let (Some(spelled), Some(known)) = (spelled, &agent.known) {
-            agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
+        if let Some(spelled) = spelled {
+            self.note_spelling(index, spelled);
         }
         if self.layout.has_times() {
             self.replace_open(index, seen, after_gap);
@@ -232,6 +232,14 @@ impl Tracker {
         // Should the snapshot be cut off, it may be all that is known of the start.
         self.note_open(index);
         if self.table.get(index).is_logged_in() { RecordOutcome::Undecided } else { RecordOutcome::Same }
+    }
+
+    /// The last record spells the known state so.
+    fn note_spelling(&mut self, index: AgentIndex, spelled: AgentState) {
+        let agent = self.table.get_mut(index);
+        if let Some(known) = &agent.known {
+            agent.spelled = (!known.state.is_spelled_as(&spelled)).then(|| Box::new(spelled));
+        }
     }
 
     fn remember_logged_out(&mut self, index: AgentIndex, state: &AgentState, seen: &SeenTime<'_>) {

@@ -1,7 +1,7 @@
-//! The night in which clocks show an hour twice: a feed with local times tells what happened, and nothing else.
+//! The nights in which clocks show an hour twice, or skip one: a feed with local times tells what happened, and nothing else.
 //!
-//! Ten agents, a refresh every 10 s, from an hour before the clocks of Berlin go back on 25 October 2026 to an hour after
-//! the second time round. What each of them does is made up from a fixed seed, and so is known.
+//! Ten agents, a refresh every 10 s, from an hour before the clocks of Berlin go back on 25 October 2026, or forward on 28
+//! March 2027, to more than an hour after. What each of them does is made up from a fixed seed, and so is known.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -26,8 +26,8 @@ const AGENTS: usize = 10;
 const REFRESH: Duration = Duration::from_secs(10);
 const STATES: [&str; 5] = ["AVAIL", "ACD", "ACW", "AUX", "OTHER"];
 
-/// 02:00 for the first time, less an hour.
-const BEGIN: &str = "2026-10-24T23:00:00.400Z";
+/// 02:00 for the first time, less an hour; an hour before 02:00 becomes 03:00.
+const NIGHTS: [&str; 2] = ["2026-10-24T23:00:00.400Z", "2027-03-28T00:00:00.400Z"];
 const REFRESHES: u32 = 4 * 3_600 / 10;
 
 /// A stay of an agent in a state.
@@ -121,7 +121,10 @@ fn play(columns: &[&str], format: &str, agents: &[Vec<Stay>], begin: Timestamp) 
 
 #[test]
 fn nothing_is_published_that_did_not_happen_and_nothing_is_moved() {
-    let begin = Timestamp::parse_rfc3339(BEGIN).unwrap();
+    NIGHTS.into_iter().for_each(|begin| nothing_moves_in_the_night_from(Timestamp::parse_rfc3339(begin).unwrap()));
+}
+
+fn nothing_moves_in_the_night_from(begin: Timestamp) {
     let (dated, clock) = ("%d.%m.%Y %H:%M:%S", "%H:%M:%S");
     let layouts: [(&[&str], &str); 6] = [
         (&["login_id", "state", "duration", "timestamp"], dated),

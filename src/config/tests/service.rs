@@ -38,6 +38,8 @@ fn defaults_are_those_of_the_example() {
             when_silent: Stale,
             empty_below: 5,
             unknown_after: None,
+            short_states: {},
+            logout_hold: 0ns,
         },
     }
     ");
@@ -299,6 +301,19 @@ fn integrations() {
         (realtime("when_silent = \"gap\""), &["when_silent: expected \"stale\" or \"empty\""]),
         (realtime("empty_below = -1"), &["empty_below: expected a whole number from 0 to 10000"]),
         (realtime("unknown_after = \"0s\""), &["unknown_after: must be longer than zero"]),
+        (realtime("short_states = { OTHER = \"5s\", unknown = \"30s\" }\nlogout_hold = \"10s\""), &[]),
+        (
+            realtime("short_states = { OTHR = \"5s\", UNSTAFF = \"5s\", AUX = 5 }"),
+            &[
+                "OTHR: is not a work mode",
+                "hint: did you mean \"OTHER\"?",
+                "UNSTAFF: is no state that can be left out",
+                "hint: logout_hold is for agents who log out and in again",
+                "AUX: expected",
+                "hint: did you mean \"5s\"?",
+            ],
+        ),
+        (realtime("short_states = \"5s\""), &["short_states: expected a table"]),
         (realtime("refresh_after = 5"), &["refresh_after: expected", "hint: did you mean \"5s\"?"]),
         (realtime("logout_after = 0"), &["logout_after: expected a whole number from 1 to 1000"]),
         (realtime("allow = [\"10.0.0.0/33\"]"), &["error: r.toml:11:10: allow: expected a network"]),

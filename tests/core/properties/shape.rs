@@ -353,7 +353,10 @@ impl Shape {
             let _ = writeln!(text, "unknown_after = \"{seconds}s\"");
         }
         if let Some(seconds) = self.short_states {
-            let _ = writeln!(text, "short_states = {{ OTHER = \"{seconds}s\", UNKNOWN = \"{seconds}s\", AUX = \"{seconds}s\" }}");
+            let _ = writeln!(
+                text,
+                "short_states = {{ OTHER = \"{seconds}s\", UNKNOWN = \"{seconds}s\", AUX = \"{seconds}s\" }}"
+            );
         }
         if let Some(seconds) = self.logout_hold {
             let _ = writeln!(text, "logout_hold = \"{seconds}s\"");
