@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::config::model::LogFormat;
 use crate::inspect::text::{self, Remarks};
@@ -65,7 +65,7 @@ pub(super) struct Args {
     /// Another seed is another shift; the same one the same.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What happens: shift, shift-start, reskill, breaks-by-logout, link-outage, twin-takeover, garbage.
+    /// What happens: shift, shift-start, reskill, breaks-by-logout, link-outage, twin-takeover, garbage, two-acds, dst-night, empty-night.
     #[arg(long, value_name = "NAME", default_value = "shift")]
     scenario: Scenario,
     /// How much faster than in life the agents change; 1 changes some 3 % of them in a refresh of 3 s.
@@ -89,6 +89,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     feed.refresh = args.refresh;
     feed.seed = args.seed;
     feed.scenario = args.scenario;
+    if feed.scenario.start().is_some() && args.output.is_none() {
+        bail!("{}: that night is over; record it with --output, and replay it", feed.scenario);
+    }
     feed.drive = args.change_share.map_or(Drive::Pace(args.pace), Drive::ChangeShare);
     let summary = match (args.output, args.connect, args.duration) {
         (Some(output), _, Some(duration)) => {
@@ -118,13 +121,14 @@ fn record(
     steps: Option<&Path>,
     truth: Option<&Path>,
 ) -> anyhow::Result<DialSummary> {
+    let start = feed.scenario.start().unwrap_or(START);
     let create = |path: &Path| File::create_new(path).with_context(|| format!("cannot create {}", path.display()));
     if steps.is_some() {
         // A refresh before the first step, and the same after the last.
         let each = (duration / (Script::len() + 2)).max(feed.refresh);
-        feed.script = Some(Script::through_all(START.plus(each), each));
+        feed.script = Some(Script::through_all(start.plus(each), each));
     }
-    let mut recording = Recording::new(&feed, START, duration)?;
+    let mut recording = Recording::new(&feed, start, duration)?;
     let mut file = BufWriter::new(create(output)?);
     let cannot_write = || format!("cannot write {}", output.display());
     while let Some(entries) = recording.refresh() {

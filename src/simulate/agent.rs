@@ -12,6 +12,8 @@ use crate::wire::states::{Direction, Mode};
 pub struct SimulatedAgent {
     /// Text: leading zeros count.
     pub login_id: Arc<str>,
+    /// ACDs after that of the feed.
+    pub acd_offset: u32,
     /// First and last name.
     pub name: Arc<str>,
     /// Text, like the login id.

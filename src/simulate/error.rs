@@ -36,6 +36,9 @@ pub enum SimulateError {
         /// The message of the calendar library.
         message: String,
     },
+    /// Two ACDs, and a layout that cannot tell them.
+    #[error("two-acds needs a layout with the column \"acd\": without it two agents with one login id are one")]
+    NoAcdColumn,
     /// Nobody listened in time.
     #[error("nobody listens on {target}: {source}; is `rtalink run` or `rtalink capture` running there?")]
     Unreachable {

@@ -107,17 +107,18 @@ impl SimulatedFeed {
             drive: settings.drive,
             opening: settings.scenario.opening(),
             breaks_by_logout: settings.scenario == Scenario::BreaksByLogout,
+            two_acds: settings.scenario == Scenario::TwoAcds,
             login_digits: login_digits(&settings.layout),
             clear_reentry: settings.listener.restart_tolerance + std::time::Duration::from_secs(2),
         });
-        let login_ids = shift.agents().iter().map(|agent| Arc::clone(&agent.login_id));
+        let people = shift.agents().iter().map(|agent| (settings.acd + agent.acd_offset, Arc::clone(&agent.login_id)));
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         rng.set_stream(u64::MAX);
         Ok(Self {
             scenario: settings.scenario,
             logout_rows: settings.logout_rows && renderer.has_code(Mode::Unstaff),
             script: settings.script.clone(),
-            truths: Truths::new(settings.listener, renderer.shows_start(), login_ids),
+            truths: Truths::new(settings.listener, renderer.shows_start(), people),
             garbage: Garbage::new(&renderer),
             doubts: Doubts::default(),
             doubt_of_twin: Doubt::default(),
@@ -200,6 +201,11 @@ impl SimulatedFeed {
         self.shift.advance_to(at);
         if let Some(script) = &self.script {
             self.shift.direct_last(|agent| script.play(agent, at));
+        }
+        if self.scenario == Scenario::EmptyNight {
+            // The number of this refresh: it is counted already.
+            let remaining = self.scenario.remaining(self.hidden.len(), self.refreshes - 1);
+            self.hidden.iter_mut().enumerate().for_each(|(index, hidden)| *hidden = u32::from(index >= remaining));
         }
         if self.scenario == Scenario::Reskill {
             self.reskill();

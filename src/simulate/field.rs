@@ -123,7 +123,7 @@ impl RenderedField {
             Column::Duration => self.durations.write(row.at.since(state.since).as_secs(), out),
             Column::Timestamp => self.time(row.at, row.zone, out),
             Column::StateStart => self.time(state.since, row.zone, out),
-            Column::Acd => number(out, row.acd),
+            Column::Acd => number(out, row.acd + row.agent.acd_offset),
             Column::Role => text(out, row.agent.role),
             Column::OnHold => number(out, u8::from(state.on_hold)),
             Column::Location => text(out, row.agent.location),

@@ -10,6 +10,7 @@ fn at() -> Timestamp {
 
 fn agent() -> SimulatedAgent {
     SimulatedAgent {
+        acd_offset: 0,
         login_id: "301204".into(),
         name: "Jörg \"J\" Müßig|Łuk".into(),
         extension: "801326".into(),

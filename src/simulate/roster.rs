@@ -20,6 +20,7 @@ pub(super) fn agent(index: usize, login_digits: usize, rng: &mut ChaCha8Rng, sta
     let extension = if index % 17 == 3 { format!("0{}", 1_000 + index) } else { format!("{}", 800_000 + index) };
     SimulatedAgent {
         login_id: Arc::from(login_id),
+        acd_offset: 0,
         name: Arc::from(format!("{first} {last}")),
         extension: Arc::from(extension),
         location: stock::LOCATIONS.choose(rng).copied().unwrap_or_default(),

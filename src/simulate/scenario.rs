@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::time::Timestamp;
+
 use super::shift::ShiftOpening;
 
 /// What happens besides an ordinary shift.
@@ -25,7 +27,16 @@ pub enum Scenario {
     TwinTakeover,
     /// Records that cannot be read, and half a record at a disconnect.
     Garbage,
+    /// The report is of two ACDs, and a login id is of somebody else in each.
+    TwoAcds,
+    /// The night of 25 October 2026, in which clocks in Europe show an hour twice.
+    DstNight,
+    /// One agent after the other leaves for the night, until the report is empty.
+    EmptyNight,
 }
+
+/// So many refreshes are empty in a night.
+const NIGHT: u64 = 40;
 
 /// What one refresh is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +66,7 @@ pub(super) enum Refresh {
 
 impl Scenario {
     /// Every scenario with its name on the command line.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("shift", Self::Shift),
         ("shift-start", Self::ShiftStart),
         ("reskill", Self::Reskill),
@@ -63,11 +74,32 @@ impl Scenario {
         ("link-outage", Self::LinkOutage),
         ("twin-takeover", Self::TwinTakeover),
         ("garbage", Self::Garbage),
+        ("two-acds", Self::TwoAcds),
+        ("dst-night", Self::DstNight),
+        ("empty-night", Self::EmptyNight),
     ];
 
     /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, scenario)| *scenario == self).map_or("shift", |(name, _)| name)
+    }
+
+    /// Returns when it begins, where that matters: then it can only be recorded. Half an hour before clocks go back.
+    pub const fn start(self) -> Option<Timestamp> {
+        match self {
+            Self::DstNight => Some(Timestamp::from_millis(1_792_888_200_000)),
+            _ => None,
+        }
+    }
+
+    /// Returns how many of so many agents are still there in the refresh with that number. When nobody is, the night goes on
+    /// for [`NIGHT`] refreshes; then they are back.
+    pub(super) fn remaining(self, agents: usize, number: u64) -> usize {
+        if self != Self::EmptyNight {
+            return agents;
+        }
+        let evening = agents as u64 + NIGHT;
+        usize::try_from(number % evening).map_or(0, |gone| agents.saturating_sub(gone))
     }
 
     /// Returns how the shift begins.
@@ -81,7 +113,13 @@ impl Scenario {
     /// Returns what the refresh with that number, from 0, is like.
     pub(super) const fn refresh(self, number: u64) -> Refresh {
         match self {
-            Self::Shift | Self::ShiftStart | Self::Reskill | Self::BreaksByLogout => Refresh::Normal,
+            Self::Shift
+            | Self::ShiftStart
+            | Self::Reskill
+            | Self::BreaksByLogout
+            | Self::TwoAcds
+            | Self::DstNight
+            | Self::EmptyNight => Refresh::Normal,
             Self::LinkOutage => match number % 12 {
                 4 | 5 => Refresh::LinkDown,
                 8 => Refresh::ThenDrop,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::tracker::settings::{SnapshotEnd, TrackerSettings};
-use crate::wire::layout::LayoutSpec;
+use crate::wire::layout::{Column, LayoutSpec};
 
 use super::error::SimulateError;
 use super::manner::Manner;
@@ -116,6 +116,10 @@ impl SimulatedFeedSettings {
         }
         if !is_sound {
             return Err(SimulateError::Drive(self.drive));
+        }
+        let shows_acd = self.layout.columns.iter().any(|spec| spec.column == Column::Acd);
+        if self.scenario == Scenario::TwoAcds && !shows_acd {
+            return Err(SimulateError::NoAcdColumn);
         }
         let renderer = Renderer::new(Arc::clone(&self.layout), self.acd, &self.time_zone)?;
         Ok(renderer.in_manner(&self.manner))

@@ -4,6 +4,7 @@
 //! often it is observed. The first agent of the roster is present throughout: a feed whose snapshots end when a login id
 //! repeats then has its boundary where the snapshot begins.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -50,6 +51,8 @@ pub struct ShiftSettings {
     pub opening: ShiftOpening,
     /// Agents log out for breaks.
     pub breaks_by_logout: bool,
+    /// Every other agent is of the next ACD, and has the login id of the one before.
+    pub two_acds: bool,
     /// Most characters of a login id; 10 where nothing narrows it.
     pub login_digits: usize,
     /// A mode that was left and entered again so soon counts as unchanged: a report in whole seconds could not show it
@@ -97,7 +100,13 @@ impl Shift {
             let life = open(index, &mut agent, settings, &rules, rng);
             (agent, life)
         };
-        let (agents, lives) = (0..settings.agents).map(make).unzip();
+        let (mut agents, lives): (Vec<SimulatedAgent>, Vec<Life>) = (0..settings.agents).map(make).unzip();
+        if settings.two_acds {
+            for pair in agents.chunks_exact_mut(2) {
+                pair[1].login_id = Arc::clone(&pair[0].login_id);
+                pair[1].acd_offset = 1;
+            }
+        }
         Self {
             agents,
             lives,
@@ -205,6 +214,7 @@ mod tests {
             drive,
             opening: ShiftOpening::MidShift,
             breaks_by_logout: false,
+            two_acds: false,
             login_digits: 10,
             clear_reentry: Duration::from_secs(4),
         }

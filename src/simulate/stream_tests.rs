@@ -14,7 +14,10 @@ use super::*;
 const START: Timestamp = Timestamp::from_millis(1_767_600_000_000);
 
 fn settings(scenario: Scenario) -> SimulatedFeedSettings {
-    let layout = builtin::get("cisco-icm-20").unwrap();
+    let mut layout = builtin::get("cisco-icm-20").unwrap();
+    if scenario == Scenario::TwoAcds {
+        layout.columns = [Column::Acd, Column::LoginId, Column::State].map(ColumnSpec::plain).into();
+    }
     SimulatedFeedSettings {
         agents: 200,
         scenario,

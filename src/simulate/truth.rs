@@ -42,6 +42,8 @@ pub struct Truth {
     /// Time of the snapshot that shows it.
     #[serde(serialize_with = "display")]
     pub at: Timestamp,
+    /// ACD number.
+    pub acd: u32,
     /// The agent's login id.
     #[serde(serialize_with = "display")]
     pub login_id: Arc<str>,
@@ -81,7 +83,7 @@ pub enum Sight {
 pub struct Truths {
     listener: Listener,
     shows_start: bool,
-    known: Vec<(Arc<str>, Known)>,
+    known: Vec<((u32, Arc<str>), Known)>,
     /// What waits for the end of the last snapshot; `None` once it has ended.
     waiting: Option<Ending>,
     /// A complete snapshot has proved who is absent.
@@ -113,11 +115,11 @@ enum Waiting {
 
 impl Truths {
     /// Creates one that has seen nothing of these agents; `shows_start`: whether records say when a state began.
-    pub fn new(listener: Listener, shows_start: bool, login_ids: impl Iterator<Item = Arc<str>>) -> Self {
+    pub fn new(listener: Listener, shows_start: bool, people: impl Iterator<Item = (u32, Arc<str>)>) -> Self {
         Self {
             listener,
             shows_start,
-            known: login_ids.map(|login_id| (login_id, Known::Never)).collect(),
+            known: people.map(|person| (person, Known::Never)).collect(),
             waiting: None,
             has_proof: false,
             found: Vec::new(),
@@ -242,7 +244,8 @@ impl Truths {
         *self.counts.entry(cause).or_default() += 1;
         self.found.push(Truth {
             at,
-            login_id: Arc::clone(&self.known[index].0),
+            acd: self.known[index].0.0,
+            login_id: Arc::clone(&self.known[index].0.1),
             cause,
             mode: state.map_or(Mode::Unstaff, |state| state.mode),
             direction: state.map_or(Direction::None, |state| state.direction),

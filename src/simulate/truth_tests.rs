@@ -28,7 +28,7 @@ fn play_with_doubts(
     torn_after: &[usize],
     doubtful: &[usize],
 ) -> Vec<(i64, TruthCause)> {
-    let mut truths = Truths::new(listener, shows_start, std::iter::once(Arc::from("004711")));
+    let mut truths = Truths::new(listener, shows_start, std::iter::once((1, Arc::from("004711"))));
     for (number, sight) in sights.iter().enumerate() {
         truths.observe(Timestamp::from_millis(3_000 * number as i64), vec![sight.clone()], !doubtful.contains(&number));
         if torn_after.contains(&number) {
@@ -95,7 +95,7 @@ fn splits_count_with_details_only() {
 
 #[test]
 fn a_line_of_the_file_is_json() {
-    let mut truths = Truths::new(Listener::default(), false, std::iter::once(Arc::from("004711")));
+    let mut truths = Truths::new(Listener::default(), false, std::iter::once((1, Arc::from("004711"))));
     let Sight::Present(mut state, since) = seen(Mode::Aux, 232, 0) else { unreachable!() };
     state.aux_reason = Some(3);
     state.skills = vec![Skill { skill: 232, level: 51 }];

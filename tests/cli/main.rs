@@ -11,3 +11,4 @@ mod demo;
 mod exports;
 mod first_look;
 mod inspect;
+mod nights;

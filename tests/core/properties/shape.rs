@@ -218,15 +218,25 @@ impl Shape {
             stale_after: random.pick(&[8, 12, 30]),
             tolerance: random.pick(&[0, 1, 2, 2, 2, 5]),
             unknown_after: random.pick(&[None, None, Some(5), Some(20), Some(40)]),
-            short_states: random.pick(&[None, None, Some(2), Some(5), Some(20)]),
-            logout_hold: random.pick(&[None, None, Some(2), Some(10), Some(30)]),
+            short_states: None,
+            logout_hold: None,
             when_silent_empty: random.chance(30),
             empty_below: random.pick(&[0, 2, 5, 20]),
             details: random.chance(50),
             by_name: false,
         };
         shape.choose_columns(is_rows, random);
+        shape.choose_brief();
         shape
+    }
+
+    /// Made of what was drawn: so each seed tells the story that it told before there were these settings.
+    fn choose_brief(&mut self) {
+        let drawn =
+            self.stale_after + 7 * self.tolerance + 3 * u64::from(self.empty_below) + u64::from(self.logout_after);
+        let drawn = usize::try_from(drawn).unwrap();
+        self.short_states = [None, Some(2), None, Some(5), Some(20)][drawn % 5];
+        self.logout_hold = [None, Some(2), Some(10), None, Some(30), None, Some(10)][drawn % 7];
     }
 
     fn choose_columns(&mut self, is_rows: bool, random: &mut Random) {
