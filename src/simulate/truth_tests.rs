@@ -102,6 +102,6 @@ fn a_line_of_the_file_is_json() {
     truths.observe(since.plus(Duration::from_millis(120)), vec![Sight::Present(state, since)], true);
     assert_eq!(
         serde_json::to_string(&truths.take()[0]).unwrap(),
-        r#"{"at":"1970-01-01T00:00:00.120Z","login_id":"004711","cause":"OBSERVED","mode":"AUX","direction":"NONE","on_hold":false,"aux_reason":3,"work_split":"232","skills":[{"skill":"232","level":51}]}"#
+        r#"{"at":"1970-01-01T00:00:00.120Z","acd":1,"login_id":"004711","cause":"OBSERVED","mode":"AUX","direction":"NONE","on_hold":false,"aux_reason":3,"work_split":"232","skills":[{"skill":"232","level":51}]}"#
     );
 }
