@@ -201,3 +201,32 @@ fn giving_the_agents_up_meanwhile_changes_nothing() {
         ",
     );
 }
+
+/// Agents by AUX reason and by activity as they are told now.
+fn doing(day: &Day) -> Vec<String> {
+    let exposition = day.metrics.render();
+    let told = exposition.lines().filter_map(|line| line.strip_prefix("rtalink_agents_by_"));
+    let mut told: Vec<String> = told.map(|line| line.replace("integration=\"timed\",", "")).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn what_agents_do_is_counted_and_an_integration_that_begins_anew_leaves_nobody_behind() {
+    let mut day = Day::new(None);
+    let at = |minute: i64| Timestamp::from_millis(1_767_600_000_000 + minute * 60_000);
+    day.happens("connects", at(0));
+    day.happens("1 AUX:1, 2 AUX:1, 3 AUX:150, 4 AUX, 5 AVAIL, 6 UNSTAFF, 7 UNKNOWN", at(0));
+    let present = |count: usize| format!("activity{{activity_id=\"1\",activity=\"Present\"}} {count}");
+    let unmapped = |count: usize| format!("activity{{activity_id=\"-\",activity=\"unmapped\"}} {count}");
+    let reasons = ["1\"} 2", "above\"} 1", "unknown\"} 1"].map(|end| format!("aux_reason{{reason=\"{end}"));
+    assert_eq!(doing(&day), [&[unmapped(1), present(5)][..], &reasons].concat());
+
+    // As after a reload that starts it again, whose store remembers nobody.
+    let feed = FeedMetrics::new(&day.metrics, &day.integration.id);
+    let anew = IntegrationModel::new(Arc::clone(&day.integration.id), String::new(), feed);
+    day.model.apply(Update::Begin(Box::new(anew)));
+    day.model.apply(Update::Restored(Vec::new()));
+    let reasons = ["1", "above", "unknown"].map(|reason| format!("aux_reason{{reason=\"{reason}\"}} 0"));
+    assert_eq!(doing(&day), [&[unmapped(0), present(0)][..], &reasons].concat());
+}
