@@ -327,7 +327,7 @@ pub const STATES: [State; 33] = [
         name: "UNMAPPED",
         urgency: Urgency::Today,
         about: About::Integration(|_, one| one.unmapped_users * 10 > one.agents.unwrap_or(0) && one.unmapped_users > 0),
-        advice: "Map the {users} users of {id} that /api/v1/unmapped lists, more than a tenth of its agents, and reload.",
+        advice: "Map the {users} users of {id} that `rtalink unmapped` lists, more than a tenth of its agents, and reload.",
         anchor: "rtalinkunmappedusers",
     },
 ];

@@ -251,7 +251,7 @@ fn cases() -> Vec<(&'static str, Status, &'static str)> {
         (
             "UNMAPPED",
             feed(|one| one.unmapped_users = 5),
-            "Map the 5 users of avaya-1 that /api/v1/unmapped lists, more than a tenth of its agents, and reload.",
+            "Map the 5 users of avaya-1 that `rtalink unmapped` lists, more than a tenth of its agents, and reload.",
         ),
     ]
 }
