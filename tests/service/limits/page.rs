@@ -171,8 +171,9 @@ fn every_test_on_the_page_exists() {
 }
 
 /// What the page explains of these metrics, by label.
-const EXPLAINED: [(&str, &str); 5] = [
+const EXPLAINED: [(&str, &str); 6] = [
     ("rtalink_feed_refused_total", "reason"),
+    ("rtalink_feed_forward_dropped_bytes_total", "reason"),
     ("rtalink_http_refused_total", "reason"),
     ("rtalink_dead_letters_total", "reason"),
     ("rtalink_journal_dropped_total", "kind"),
@@ -181,7 +182,7 @@ const EXPLAINED: [(&str, &str); 5] = [
 
 #[test]
 fn every_reason_of_the_code_is_on_the_page_and_every_one_on_the_page_is_one() {
-    let service = Running::start_in(folder(&[]), &short::config(short::EMBEDDED, "", ""));
+    let service = Running::start_in(folder(&[]), &short::config(short::EMBEDDED, "forward = [\"127.0.0.1:1\"]", ""));
     let series = http::series(&service.get("/metrics").body);
     let mut reasons: BTreeMap<String, &str> = BTreeMap::new();
     for (metric, label) in EXPLAINED {
