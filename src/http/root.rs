@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::routes::{HttpRoute, ROUTES};
 
 /// What each of them gives.
-const GIVES: [(&str, &str); 13] = [
+const GIVES: [(&str, &str); 14] = [
     ("/", "this page"),
     ("/metrics", "metrics for Prometheus"),
     ("/health/live", "whether the process answers"),
@@ -26,6 +26,7 @@ const GIVES: [(&str, &str); 13] = [
     ("/api/v1/log-level", "what is logged; PUT changes it"),
     ("/api/v1/integrations/{id}/pause", "stops publishing an integration; resume goes on"),
     ("/api/v1/forget", "forgets a person"),
+    ("/api/v1/reload", "reads configuration and mapping files again"),
 ];
 
 /// The forms that there are.

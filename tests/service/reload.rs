@@ -491,13 +491,14 @@ fn sighup_reloads_the_file() {
 }
 
 /// Runs what the unit does at `systemctl reload`, one after the other until one fails, as systemd does.
-fn systemctl_reload(process: &Process, file: &str) -> Result<(), String> {
+fn systemctl_reload(process: &Process) -> Result<(), String> {
     let unit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/rtalink.service")).unwrap();
     let lines: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
-    assert!(lines.last().unwrap().ends_with("$MAINPID"), "the service is told in the end: {lines:?}");
+    assert!(!lines.is_empty());
     for line in lines {
         let line = line.replace("/usr/local/bin/rtalink", env!("CARGO_BIN_EXE_rtalink"));
-        let line = line.replace("/etc/rtalink/rtalink.toml", file).replace("$MAINPID", &process.id().to_string());
+        // The test's service has whatever port was free.
+        let line = line.replace("--config /etc/rtalink/rtalink.toml", &format!("--http {}", process.http()));
         let mut words = line.split(' ');
         let output = std::process::Command::new(words.next().unwrap()).args(words).output().unwrap();
         if !output.status.success() {
@@ -512,15 +513,13 @@ fn a_reload_by_systemd_fails_where_the_configuration_is_refused() {
     let folder = folder(&[("users.csv", USERS), ("activities.csv", ACTIVITIES)]);
     let process = Process::run(&folder, &with_integrations(&["avaya-1"]));
     let file = folder.path().join("rtalink.toml");
-    let name = file.to_str().unwrap();
     let good = fs::read_to_string(&file).unwrap();
-    systemctl_reload(&process, name).unwrap();
+    systemctl_reload(&process).unwrap();
     process.line("reloaded");
     fs::write(&file, good.replace("acd = ", "acd = \"x\" # ")).unwrap();
-    let refused = systemctl_reload(&process, name).unwrap_err();
+    let refused = systemctl_reload(&process).unwrap_err();
     assert!(refused.contains("acd: expected a whole number"), "{refused}");
     fs::write(&file, good).unwrap();
-    systemctl_reload(&process, name).unwrap();
+    systemctl_reload(&process).unwrap();
     until_true("the next reload", || process.count("reloaded") == 2);
-    assert_eq!(process.count("reload refused"), 0, "the service has not heard of it");
 }
