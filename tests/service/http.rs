@@ -32,6 +32,7 @@ const CONFIG: &str = r#"
     layout = "short"
     snapshot_end = "marker"
     allow = ["127.0.0.1"]
+    forward = ["127.0.0.1:1"]
     [integration.mapping]
     users = "users.csv"
     activities = "activities.csv"
