@@ -8,10 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::capture::{CaptureEntry, CaptureReader};
 use crate::wire::encoding::Encoding;
 
-use super::feed_input::FeedInput;
-
-/// Most bytes of a line of a capture: a read of a connection as base64 takes far less.
-pub(super) const LONGEST_LINE: usize = 4 * 1024 * 1024;
+use super::feed_input::{FeedInput, LONGEST_LINE};
 
 /// The entries of a capture, one after the other; empty lines say nothing. The file may be `-`, stdin.
 ///

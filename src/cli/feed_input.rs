@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::capture_lines::LONGEST_LINE;
+/// Most bytes of a line of a capture: a read of a connection as base64 takes far less.
+pub(super) const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 /// An input that has been opened.
 pub(super) struct FeedInput {

@@ -15,12 +15,9 @@ use crate::inspect::{self, Feed, Inspection, Step};
 use crate::wire::encoding::Encoding;
 
 use super::feed_input::FeedInput;
-use super::inspect_live::{self, Source};
+use super::inspect_live::{self, ENOUGH, LiveFeed};
 use super::output::stdout;
 use super::{capture_forward, capture_lines, positive_duration};
-
-/// Bytes of a feed that are enough: more would only take longer.
-pub(super) const ENOUGH: usize = 64 * 1024 * 1024;
 
 /// Finds the layout of a feed, and writes one to start from.
 ///
@@ -76,8 +73,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (feed, name, known) = match (args.listen, &args.capture) {
         (Some(listen), _) => {
             let Args { forward, output, duration, .. } = args;
-            let source = Source { listen, forward, output: output.as_deref(), duration: *duration };
-            let feed = inspect_live::feed(&source, steps.clone())?;
+            let live = LiveFeed { listen, forward, output: output.as_deref(), duration: *duration };
+            let feed = inspect_live::feed(&live, steps.clone())?;
             (feed, listen.to_string(), steps()?)
         }
         (None, Some(capture)) => (read(capture)?, capture.display().to_string(), known),

@@ -23,15 +23,17 @@ use crate::wire::encoding::Encoding;
 
 use super::capture_file::CaptureFile;
 use super::dialled::Dialled;
-use super::inspect::ENOUGH;
 use super::output::{on_signal, runtime};
+
+/// Bytes of a feed that are enough: more would only take longer.
+pub(super) const ENOUGH: usize = 64 * 1024 * 1024;
 
 /// From the first byte to the first look, and at most from one to the next.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where the feed comes from, and what else becomes of it.
-pub(super) struct Source<'a> {
+pub(super) struct LiveFeed<'a> {
     pub(super) listen: SocketAddr,
     pub(super) forward: &'a [Arc<str>],
     pub(super) output: Option<&'a Path>,
@@ -60,13 +62,13 @@ impl Come {
 
 /// Looks at a feed until it is sure, or told to end. `steps` are read anew for each look.
 pub(super) fn feed(
-    source: &Source<'_>,
+    live: &LiveFeed<'_>,
     steps: impl Fn() -> anyhow::Result<Vec<Step>> + Send + 'static,
 ) -> anyhow::Result<Feed> {
     logs::start("info", LogFormat::Text)?;
-    let file = source.output.map(create).transpose()?;
+    let file = live.output.map(create).transpose()?;
     runtime()?.block_on(async {
-        let dialled = Dialled::listen(source.listen, source.forward)?;
+        let dialled = Dialled::listen(live.listen, live.forward)?;
         tracing::info!(target: CLI, address = %dialled.address(), "looking at what comes; Ctrl-C ends with what is known");
         let stop = on_signal()?;
         let (queue, running) = dialled.run(stop.clone());
@@ -74,7 +76,7 @@ pub(super) fn feed(
         let taken = Arc::clone(&come);
         let taking = tokio::task::spawn_blocking(move || take(queue, &taken, file));
         let looking = tokio::spawn(look_until_sure(Arc::clone(&come), steps, stop.clone()));
-        if let Some(duration) = source.duration {
+        if let Some(duration) = live.duration {
             let ends = stop.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(duration).await;

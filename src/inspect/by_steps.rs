@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::class::{is_null, is_null_or_zero, number};
-use super::columns::Known;
+use super::guess::Known;
 use super::steps::{Action, Seen};
 
 /// Returns what a column said after a step.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::wire::column::Column;
 
-use super::columns::Guess;
+use super::guess::Guess;
 use super::steps::Step;
 use super::table::{self, Table};
 

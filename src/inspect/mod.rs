@@ -35,6 +35,7 @@ mod finding;
 mod fit;
 mod fixed;
 mod framing;
+mod guess;
 mod layout;
 mod lines;
 mod login;
@@ -50,6 +51,7 @@ mod style;
 mod table;
 pub mod text;
 mod times;
+mod trial;
 mod words;
 mod work;
 
@@ -109,7 +111,7 @@ pub fn inspect(feed: &Feed, steps: &[Step]) -> Result<Inspection, InspectError> 
     let lines = &all[..all.len().min(table::SAMPLE)];
     let given = Given { feed, lines, framing: &framing.value, encoding: encoding.value, steps };
     let styles = styles(&given);
-    let attempts = styles.into_iter().map(|style| attempt::make(&given, style));
+    let attempts = styles.into_iter().map(|style| trial::make(&given, style));
     let best = attempts.filter(|attempt| !attempt.table.rows.is_empty()).reduce(better);
     let best = best.ok_or(InspectError::NoForm { lines: all.len() })?;
     let zone = best.zone.and_then(times::zone_name).unwrap_or_else(|| "UTC".to_owned());

@@ -7,8 +7,8 @@ use crate::wire::states::Mode;
 
 use super::by_steps;
 use super::class::{is_null_or_zero, number};
-use super::columns::{Guess, Known, quoted_list, share_of_values, words_of};
 use super::finding::percent;
+use super::guess::{Guess, Known, quoted_list, share_of_values, words_of};
 use super::profile::Profile;
 use super::skills::Groups;
 use super::style::{self, Style};
