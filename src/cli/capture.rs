@@ -68,7 +68,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         output.copy(input)?;
         output.finish()?;
     } else if let Some(listen) = args.listen {
-        output = runtime()?.block_on(record(listen, &args.forward, output, Live::new(ends)))?;
+        let runtime = runtime()?;
+        let recorded = runtime.block_on(record(listen, &args.forward, output, Live::new(ends)));
+        // A look-up of a target's name that hangs is not waited for.
+        runtime.shutdown_background();
+        output = recorded?;
     }
     let Output { file, lines, .. } = &output;
     writeln!(stdout(), "{}: {} line(s){}", file.path().display(), file.written(), lines.summary())?;

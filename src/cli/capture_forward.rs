@@ -4,6 +4,7 @@
 //! a snapshot begins with the connection or with the first byte after a pause of [`PAUSE`].
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +37,10 @@ pub(super) fn target(text: &str) -> anyhow::Result<Arc<str>> {
 
 impl Forwarding {
     /// Dials these targets whenever somebody dials the port.
-    pub(super) fn start(targets: &[Arc<str>], port: u16) -> Self {
+    pub(super) fn start(targets: &[Arc<str>], address: SocketAddr) -> Self {
         let rule = PauseRule { pause: PAUSE, after: Duration::ZERO };
         let relay = Relay::new("capture".into(), rule, |_| ForwardMetrics::noop());
-        relay.listens_at(port);
+        relay.listens_at(address);
         relay.set_targets(targets);
         Self { relay, open: Mutex::default() }
     }

@@ -40,7 +40,7 @@ impl Dialled {
             .and_then(Bound::listen)
             .with_context(|| format!("cannot listen on {address}: choose another port"))?;
         let address = listener.local_addr()?;
-        let forward = Arc::new(Forwarding::start(targets, address.port()));
+        let forward = Arc::new(Forwarding::start(targets, address));
         Ok(Self { listener, address, forward })
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::capture::Happening;
 use crate::inspect::{self, Feed, Inspection, Step};
+use crate::telemetry::targets::CLI;
 use crate::wire::encoding::Encoding;
 
 use super::feed_input::FeedInput;
@@ -67,6 +68,9 @@ struct Whole<'a> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(path) = args.layout_file.as_deref().filter(|path| path.exists()) {
+        bail!("{} exists already: choose another name for --layout-file, or remove it", path.display());
+    }
     let path = args.steps.clone();
     let steps = move || Ok(path.as_deref().map(read_steps).transpose()?.unwrap_or_default());
     let known: Vec<Step> = steps()?;
@@ -75,17 +79,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             let Args { forward, output, duration, .. } = args;
             let live = LiveFeed { listen, forward, output: output.as_deref(), duration: *duration };
             let feed = inspect_live::feed(&live, steps.clone())?;
-            (feed, listen.to_string(), steps()?)
+            let known = steps().unwrap_or_else(|error: anyhow::Error| {
+                tracing::warn!(target: CLI, error = format!("{error:#}"), "the steps cannot be read: they are left out");
+                Vec::new()
+            });
+            (feed, listen.to_string(), known)
         }
         (None, Some(capture)) => (read(capture)?, capture.display().to_string(), known),
         (None, None) => bail!("expected a capture, or --listen"),
     };
     let found = inspect::inspect(&feed, &known).context(name)?;
     let layout = found.layout_text(&args.name);
-    if let (Some(path), Some(layout)) = (&args.layout_file, &layout) {
-        let mut file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
-        file.write_all(layout.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
     if args.json {
         let whole = Whole { inspection: &found, layout: layout.as_deref() };
         serde_json::to_writer_pretty(stdout(), &whole).map_err(std::io::Error::from)?;
@@ -95,6 +99,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         if let (None, Some(layout)) = (&args.layout_file, &layout) {
             write!(stdout(), "\n{layout}")?;
         }
+    }
+    if let (Some(path), Some(layout)) = (&args.layout_file, &layout) {
+        let mut file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
+        file.write_all(layout.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if layout.is_none() {
         bail!(

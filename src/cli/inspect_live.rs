@@ -67,7 +67,8 @@ pub(super) fn feed(
 ) -> anyhow::Result<Feed> {
     logs::start("info", LogFormat::Text)?;
     let file = live.output.map(create).transpose()?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let feed = runtime.block_on(async {
         let dialled = Dialled::listen(live.listen, live.forward)?;
         tracing::info!(target: CLI, address = %dialled.address(), "looking at what comes; Ctrl-C ends with what is known");
         let stop = on_signal()?;
@@ -86,10 +87,13 @@ pub(super) fn feed(
         running.await;
         // Without anybody who takes it there is nothing more to look at.
         stop.cancel();
-        looking.await?;
         taking.await??;
-        Ok(std::mem::take(&mut come.lock().feed))
-    })
+        looking.await?;
+        anyhow::Ok(std::mem::take(&mut come.lock().feed))
+    });
+    // A look-up of a target's name that hangs is not waited for.
+    runtime.shutdown_background();
+    feed
 }
 
 fn create(path: &Path) -> anyhow::Result<CaptureFile> {
@@ -147,7 +151,8 @@ async fn look_until_sure(
         let Ok(found) = tokio::task::spawn_blocking(move || inspect(&feed, &known)).await else { return };
         let layout = match found {
             Ok(found) => {
-                let layout = found.layout_text("found");
+                // Without its remarks, whose figures grow with the feed.
+                let layout = found.layout.clone();
                 let is_the_same = layout.is_some() && layout == layout_before;
                 if tell(&found, bytes, is_the_same) || is_cut {
                     return stop.cancel();
@@ -156,6 +161,9 @@ async fn look_until_sure(
             }
             Err(error) => {
                 tracing::info!(target: CLI, bytes, %error, "nothing is known yet");
+                if is_cut {
+                    return stop.cancel();
+                }
                 None
             }
         };

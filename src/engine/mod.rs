@@ -120,7 +120,8 @@ pub struct Engine {
     most_findings: usize,
     /// When rows of the mapping begin to count or cease to; known once it has been judged at any moment.
     mapping_changes_at: Option<Timestamp>,
-    is_mapping_judged: bool,
+    /// When it was judged last.
+    mapping_judged_at: Option<Timestamp>,
     /// Agents who are published anew with the mapping, whatever it says about them.
     owed: Vec<AgentIndex>,
     clock: quanta::Clock,
@@ -144,7 +145,7 @@ impl Engine {
             affected: VecDeque::new(),
             most_findings: usize::MAX,
             mapping_changes_at: None,
-            is_mapping_judged: false,
+            mapping_judged_at: None,
             owed: Vec::new(),
             clock: quanta::Clock::new(),
             stages: StageTimes::default(),

@@ -57,7 +57,7 @@ impl Engine {
 
     /// The mapping is judged from that moment on, unless it was judged before.
     pub(super) fn judge_from(&mut self, at: Timestamp) {
-        if !self.is_mapping_judged {
+        if self.mapping_judged_at.is_none() {
             self.note_mapping_change(at);
         }
     }
@@ -65,7 +65,7 @@ impl Engine {
     /// Notes when a row of the mapping begins to count or ceases to, next after that moment.
     fn note_mapping_change(&mut self, at: Timestamp) {
         self.mapping_changes_at = self.annotator.tables().scoped.next_change(at);
-        self.is_mapping_judged = true;
+        self.mapping_judged_at = Some(at);
     }
 
     pub(super) fn remap(&mut self, index: AgentIndex, at: Timestamp, out: &mut Vec<Finding>) {
@@ -134,6 +134,11 @@ impl Engine {
     pub(super) fn publish(&mut self, mut event: Box<AgentEvent>, out: &mut Vec<Finding>) {
         self.name(&mut event);
         let annotation = Box::new(self.annotator.annotate(&event));
+        // An event that has waited is mapped as of its record. What counts by now is asked for behind it.
+        let is_older = self.mapping_judged_at.is_some_and(|judged_at| event.observed_at < judged_at);
+        if is_older && !self.annotator.tables().scoped.is_empty() {
+            self.affected.push_back(event.agent);
+        }
         self.totals.events += 1;
         out.push(Finding::Event(event, annotation));
     }

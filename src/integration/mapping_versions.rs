@@ -52,7 +52,7 @@ impl Versions {
     pub fn assign(&mut self, integration: &Arc<str>, mapping: Content) -> u64 {
         let Content { now: content, before } = mapping;
         let version = match self.known.get(integration) {
-            Some(known) if known.content == content || known.content == before => known.version,
+            Some(known) if known.content == content || Some(known.content) == before => known.version,
             Some(known) => self.least.max(known.version + 1),
             None => self.least,
         };
@@ -106,13 +106,15 @@ impl Versions {
 pub struct Content {
     now: u64,
     /// As stores of 0.1.0 have it.
-    before: u64,
+    before: Option<u64>,
 }
 
 impl Content {
     /// Returns the digest of these tables, whatever their version.
     pub fn of(tables: &MappingTables) -> Self {
-        Self { now: content(tables), before: content_before(tables) }
+        // Tables with rows that such stores did not know have no digest of then.
+        let is_of_then = tables.scoped.is_empty() && tables.names.is_empty();
+        Self { now: content(tables), before: is_of_then.then(|| content_before(tables)) }
     }
 }
 

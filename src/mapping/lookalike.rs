@@ -13,10 +13,10 @@ const REMEDY: &str = "format the column as text in the spreadsheet and enter the
 static SCIENTIFIC: LazyLock<Option<Regex>> = LazyLock::new(|| regex(r"^[+-]?\d+([.,]\d*)?[eE][+-]\d+$"));
 
 static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let month = "(jan|feb|m(a|ä|r)[rz]|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]{0,6}\\.?";
+    let month = "(jan(uary?)?|feb(ruary?)?|mar(ch)?|märz?|mrz|apr(il)?|ma[iy]|june?|juni|jul[iy]?|aug(ust)?|sep(t(ember)?)?|o[ck]t(ober)?|nov(ember)?|de[cz](ember)?)\\.?";
     let time = r"([ t]\d{1,2}:\d{2}(:\d{2})?)?";
     regex(&format!(
-        r"^(\d{{1,2}}[./]\d{{1,2}}[./](\d{{4}}|\d{{2}}){time}|\d{{1,2}}-\d{{1,2}}-\d{{4}}{time}|\d{{4}}-\d{{2}}-\d{{2}}{time}|\d{{1,2}}\.?[ -]?{month}([ -]?(\d{{4}}|\d{{2}}))?|{month}[ -]?\d{{1,4}})$"
+        r"^(\d{{1,2}}[./]\d{{1,2}}[./](\d{{4}}|\d{{2}}){time}|\d{{1,2}}-\d{{1,2}}-\d{{4}}{time}|\d{{4}}-\d{{2}}-\d{{2}}{time}|\d{{1,2}}\.?[ -]?{month}([ -]?(\d{{4}}|\d{{2}}))?|{month}[ -]?(\d{{4}}|\d{{2}}))$"
     ))
 });
 
@@ -59,7 +59,7 @@ pub(super) fn of_id(value: &str) -> Option<String> {
 
 /// Returns the same for a login id, in which nothing groups digits.
 pub(super) fn of_login(value: &str) -> Option<String> {
-    if value.starts_with('\'') {
+    if value.strip_prefix('\'').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
         return Some("begins with an apostrophe: leave it out, and format the column as text".to_owned());
     }
     let is_grouped = || GROUPED.as_ref().is_some_and(|pattern| pattern.is_match(value));
@@ -124,6 +124,16 @@ mod tests {
             "-",
             "Ä1",
             "12.345.678-9",
+            "Martin1",
+            "Maria2",
+            "Mayer 2",
+            "Martin 2",
+            "Jan 1",
+            "Decker2",
+            "NOVA-1",
+            "MARKT-001",
+            "1-Marketing",
+            "'t Hart, P.",
         ] {
             assert_eq!(of_login(id), None, "{id}");
         }

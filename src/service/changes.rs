@@ -117,6 +117,8 @@ pub(super) fn keys_while_running(running: &Integration, wanted: &Integration) ->
         (before.when_silent != after.when_silent, "realtime.when_silent"),
         (before.empty_below != after.empty_below, "realtime.empty_below"),
         (before.unknown_after != after.unknown_after, "realtime.unknown_after"),
+        (before.short_states != after.short_states, "realtime.short_states"),
+        (before.logout_hold != after.logout_hold, "realtime.logout_hold"),
     ];
     let is_another = before != after && !of_thresholds.iter().any(|(differs, _)| *differs);
     differ.extend(of_thresholds);
@@ -124,6 +126,7 @@ pub(super) fn keys_while_running(running: &Integration, wanted: &Integration) ->
     if let (Some(running), Some(wanted)) = (&running.realtime, &wanted.realtime) {
         differ.push((running.layout_name != wanted.layout_name || running.layout != wanted.layout, "realtime.layout"));
         differ.push((running.allow != wanted.allow, "realtime.allow"));
+        differ.push((running.forward != wanted.forward, "realtime.forward"));
         differ.push((running.tls != wanted.tls, "realtime.tls"));
     }
     differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()

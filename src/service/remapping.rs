@@ -40,15 +40,21 @@ impl Service {
             let files: Vec<_> = slot.integration.mapping.files().cloned().collect();
             (Arc::clone(&slot.integration.id), files)
         };
-        self.slots.iter().filter(|slot| !slot.integration.is_removed).map(files).collect()
+        // One that is being started has read them already, and reads them again once it is at work.
+        let is_watched = |slot: &&Slot| !slot.integration.is_removed && matches!(slot.at, At::Running(_));
+        self.slots.iter().filter(is_watched).map(files).collect()
     }
 
     /// Takes what the watch has seen.
     pub async fn take_news(&mut self, news: MappingNews, file: &Path) {
         let MappingNews { integration, seen } = news;
+        if !self.mapping_files().iter().any(|(watched, _)| *watched == integration) {
+            // A reload has taken it out meanwhile.
+            return;
+        }
         match seen {
-            Seen::Changed => self.take_mapping(&integration, file).await,
-            Seen::Back => self.set_mapping_condition(&integration, None),
+            // What is back may be what was refused before.
+            Seen::Changed | Seen::Back => self.take_mapping(&integration, file).await,
             Seen::Away(away) => {
                 tracing::warn!(
                     target: RUN, %integration, file = %away.display(),

@@ -168,7 +168,7 @@ impl<C: Send + Sync + 'static> FeedInputs<C> {
     /// Accepts until it is stopped; returns when the last connection has ended.
     pub async fn listen(self, listener: TcpListener) {
         if let Ok(address) = listener.local_addr() {
-            self.forward.listens_at(address.port());
+            self.forward.listens_at(address);
         }
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -177,6 +177,9 @@ impl Passage {
         self.end += bytes as u64;
         self.begin = self.end;
         self.boundary = None;
+        // One that was added meanwhile cannot follow what is not there.
+        let begin = self.begin;
+        self.recipients.values_mut().for_each(|recipient| recipient.lose_before(begin));
     }
 
     /// Takes what was read.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,8 +36,8 @@ pub struct Relay {
     pub(super) id: Arc<str>,
     rule: PauseRule,
     metrics: MakeMetrics,
-    /// Where CMS dials in; 0 until that is known.
-    port: AtomicU16,
+    /// Where CMS dials in, once that is known.
+    address: Mutex<Option<SocketAddr>>,
     state: Mutex<State>,
     /// How many targets there are.
     targets: AtomicUsize,
@@ -78,7 +78,7 @@ impl Relay {
             id,
             rule,
             metrics: Box::new(metrics),
-            port: AtomicU16::new(0),
+            address: Mutex::default(),
             state: Mutex::default(),
             targets: AtomicUsize::new(0),
             changed: Notify::new(),
@@ -107,14 +107,19 @@ impl Relay {
         self.changed.notify_waiters();
     }
 
-    /// CMS dials in at this port: no target may be there.
-    pub fn listens_at(&self, port: u16) {
-        self.port.store(port, Ordering::Relaxed);
+    /// CMS dials in at this address: no target may be there.
+    pub fn listens_at(&self, address: SocketAddr) {
+        *self.address.lock() = Some(address);
     }
 
     /// Whether an address that was dialled is the port that CMS dials.
     pub(super) fn is_own_port(&self, here: SocketAddr, there: SocketAddr) -> bool {
-        here.ip().to_canonical() == there.ip().to_canonical() && there.port() == self.port.load(Ordering::Relaxed)
+        let (here, target) = (here.ip().to_canonical(), there.ip().to_canonical());
+        self.address.lock().is_some_and(|own| {
+            let bound = own.ip().to_canonical();
+            // Another address of this machine may have the same port.
+            here == target && there.port() == own.port() && (bound.is_unspecified() || bound == target)
+        })
     }
 
     /// A connection has been accepted.
@@ -209,12 +214,12 @@ impl Relay {
         result
     }
 
-    /// Waits until there is a connection that a target has not had to its end.
+    /// Waits until there is a connection that a target has not had to its end. It may be over: whoever has not begun with it
+    /// has to leave it, or its bytes would be kept for good.
     pub(super) async fn next_connection(&self, target: TargetId) -> ConnectionId {
         self.when(|state| {
-            let speaking = state.speaking?;
-            let passage = state.passages.get(&speaking)?;
-            (!passage.is_over() && passage.has(target)).then_some(speaking)
+            let has = state.passages.iter().filter(|(_, passage)| passage.has(target));
+            has.map(|(connection, _)| *connection).min()
         })
         .await
     }
