@@ -10,6 +10,7 @@ mod exactness;
 mod examples;
 mod forget;
 mod new_machine;
+mod nights;
 mod outage;
 mod pause;
 mod recovery;
