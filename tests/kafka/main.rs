@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clock_change;
 mod end_to_end;
 mod exactly_once;
 mod exactness;
