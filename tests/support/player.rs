@@ -157,7 +157,7 @@ impl<'a> Player<'a> {
 }
 
 /// A process that knows nothing.
-fn start(integration: &Integration) -> Replay {
+pub(crate) fn start(integration: &Integration) -> Replay {
     let plan = plan(integration);
     let tables = Arc::new(MappingTables { version: 1, ..mapping_files::read(&integration.mapping).unwrap() });
     let engine = Engine::new(integration.settings.clone(), Arc::clone(&plan), tables);
