@@ -89,6 +89,7 @@ fn events() -> Option<(Timestamp, Vec<v1::AgentStateEvent>)> {
 }
 
 #[test]
+#[ignore = "goes by the clock of the machine: cargo test --test kafka clock_change -- --ignored"]
 fn clocks_that_go_back_move_no_event() {
     let (change, events) = wait::until("a start in time", events);
     let (mut before, mut after, mut long_ago) = (0, 0, 0);
