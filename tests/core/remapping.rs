@@ -83,13 +83,18 @@ impl Site {
     }
 
     fn found(&mut self, rows: &[(&str, &str, &str)]) -> Vec<Finding> {
+        self.lines(rows, "END\n")
+    }
+
+    /// Rows, and what comes behind them.
+    fn lines(&mut self, rows: &[(&str, &str, &str)], end: &str) -> Vec<Finding> {
         self.now += 3;
         let mut found = Vec::new();
         if self.engine.session().peer().is_none() {
             self.engine.open(1, &"peer".into(), at(self.now), &mut found);
         }
         let row = |(login, name, state): &(&str, &str, &str)| format!("{login}|1|{name}|{state}|||||||\n");
-        let text: String = rows.iter().map(row).chain(["END\n".to_owned()]).collect();
+        let text: String = rows.iter().map(row).chain([end.to_owned()]).collect();
         let piece = Piece::Records(Run { bytes: text.into(), offset: 0 });
         self.engine.receive(1, &self.plan, &piece, at(self.now), &mut found);
         found
@@ -352,6 +357,21 @@ fn a_row_that_begins_or_ends_is_told_when_it_does() {
     assert_eq!(tick(&mut site, 1_000), NOTHING, "nothing more begins or ends");
     // A mapping without such rows never asks for the time.
     assert_eq!(site.set_mapping(tables(IdentifyBy::LoginId, 2, &[("1", "E9"), ("2", "E2")], &[])), NOTHING);
+}
+
+#[test]
+fn an_event_that_has_waited_is_mapped_as_of_its_record_and_then_as_of_now() {
+    let mut site = Site::start(reused(1));
+    site.snapshot(&AVAIL);
+    site.now = 96;
+    // UNKNOWN waits for the end of the snapshot.
+    let rows = [("1", "Ada", "UNKNOWN"), ("2", "Bo", "AVAIL")];
+    assert_eq!(brief(&Site::told(site.lines(&rows, ""))), NOTHING);
+    let mut found = Vec::new();
+    site.engine.tick(at(100), &mut found);
+    assert_eq!(brief(&Site::told(found)), ["1/1 #2 REMAPPED user - activity -"]);
+    let told = brief(&Site::told(site.lines(&[], "END\n")));
+    assert_eq!(told, ["1/1 #3 CHANGED user E1 activity -", "1/1 #4 REMAPPED user - activity -"]);
 }
 
 #[test]
