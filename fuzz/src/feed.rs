@@ -141,7 +141,9 @@ fn put(record: &mut Vec<u8>, base: usize, column: &ColumnSpec, value: &[u8]) {
 fn gap(u: &mut Unstructured<'_>, layout: &LayoutSpec) -> Result<Vec<u8>> {
     Ok(match layout.fields {
         FieldStyle::Separator(byte) => vec![byte],
-        FieldStyle::Whitespace | FieldStyle::FixedWidth | FieldStyle::FixedCharacters => (*u.choose(&[" ", " ", "  ", "\t", " \t "])?).into(),
+        FieldStyle::Whitespace | FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
+            (*u.choose(&[" ", " ", "  ", "\t", " \t "])?).into()
+        }
     })
 }
 

@@ -27,6 +27,7 @@ use rtalink::tracker::saved::SavedFeed;
 use rtalink::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thresholds, TrackerSettings, WhenSilent};
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
+use rtalink::wire::states::Mode;
 
 fn agent(bytes: &[u8]) -> Option<StoredAgent> {
     let stored = match saved::decode_agent(bytes) {

@@ -40,6 +40,7 @@ use rtalink::tracker::settings::{FeedMode, Fixed, ShortStates, SnapshotEnd, Thre
 use rtalink::wire::framing::{Piece, Run};
 use rtalink::wire::layout::LayoutSpec;
 use rtalink::wire::plan::Plan;
+use rtalink::wire::states::Mode;
 use rtalink_fuzz::{chunks, feed, layout};
 
 #[derive(Clone, Debug)]
