@@ -95,9 +95,9 @@ impl Agent {
         self.brief.as_ref().is_some_and(|brief| brief.is_logout())
     }
 
-    /// Whether they are logged in, and no log-out of theirs waits.
+    /// Whether they are logged in and no log-out of theirs waits, or a state waits by way of which they log in.
     pub(super) fn is_there(&self) -> bool {
-        self.is_logged_in() && !self.leaves()
+        self.brief.as_ref().map_or(self.is_logged_in(), |brief| !brief.is_logout())
     }
 }
 
@@ -225,6 +225,10 @@ impl Tracker {
         agent.settled = false;
         agent.forget_start();
         agent.brief = Some(Box::new(brief));
+        if agent.is_there() {
+            // Whoever logs in by way of it can be absent before anything of them is published.
+            self.attend(index);
+        }
         self.mark_changed(index);
     }
 

@@ -133,13 +133,15 @@ impl Tracker {
         let confirms = self.presence.is_confirmed_by(snapshot);
         let is_first_proof = self.gap.is_unproven();
         let Absences { mut due, mut confirmed } = self.count_absences(snapshot, confirms);
-        let is_suspect = due.len() >= SUSPECT_AGENTS && due.len() * 100 > logged_in * SUSPECT_PERCENT;
+        // Of somebody who was about to log in, nothing was published.
+        let log_out = due.iter().filter(|index| self.table.get(**index).is_logged_in()).count();
+        let is_suspect = log_out >= SUSPECT_AGENTS && log_out * 100 > logged_in * SUSPECT_PERCENT;
         if is_suspect {
             self.suspect(&due);
             let half = self.rhythm.period().unwrap_or_default() / 2;
             let confirmed_after = half.max(self.settings.thresholds.shortest_refresh);
             self.presence.confirm_from(Some(snapshot.began_at.plus(confirmed_after)));
-            out.push(status(StatusKind::Suspect, at, due.len()));
+            out.push(status(StatusKind::Suspect, at, log_out));
             due.clear();
         } else if confirms {
             self.presence.confirm_from(None);
@@ -162,6 +164,10 @@ impl Tracker {
         agent.forget_start();
         let last_record = agent.last_seen;
         let last_seen = self.end_brief_by_absence(index, out).unwrap_or(last_record);
+        if !self.table.get(index).is_logged_in() {
+            // They were about to log in, and have not.
+            return;
+        }
         let known = self.table.get(index).known.as_ref();
         let since = absence.since.max(known.map_or(absence.since, |known| known.state_since));
         let after_gap = absence.began_after_gap || is_first_proof;

@@ -11,6 +11,10 @@ mod brief_event {
     scenario!(time_shows_that_it_lasted, "brief-event/time-shows-that-it-lasted");
 }
 
+mod brief_lost {
+    scenario!(lost_while_the_login_waits, "brief-lost/lost-while-the-login-waits");
+}
+
 mod brief_skilled {
     scenario!(a_login_with_the_same_skills, "brief-skilled/a-login-with-the-same-skills");
     scenario!(a_reskilling_is_one_change_of_skills, "brief-skilled/a-reskilling-is-one-change-of-skills");
@@ -18,6 +22,7 @@ mod brief_skilled {
 
 mod brief_timed {
     scenario!(another_reason_behind_it, "brief-timed/another-reason-behind-it");
+    scenario!(gone_while_the_login_waits, "brief-timed/gone-while-the-login-waits");
     scenario!(left_and_entered_while_it_waits, "brief-timed/left-and-entered-while-it-waits");
     scenario!(logged_in_again_began_anew, "brief-timed/logged-in-again-began-anew");
     scenario!(the_duration_shows_that_it_lasted, "brief-timed/the-duration-shows-that-it-lasted");
@@ -36,7 +41,9 @@ mod brief {
     scenario!(a_short_state_is_absorbed, "brief/a-short-state-is-absorbed");
     scenario!(a_state_that_lasts_has_its_true_start, "brief/a-state-that-lasts-has-its-true-start");
     scenario!(absent_for_a_moment, "brief/absent-for-a-moment");
+    scenario!(absent_for_a_moment_while_the_login_waits, "brief/absent-for-a-moment-while-the-login-waits");
     scenario!(first_seen_in_a_short_state, "brief/first-seen-in-a-short-state");
+    scenario!(gone_while_the_login_waits, "brief/gone-while-the-login-waits");
     scenario!(logged_in_again_as_something_else, "brief/logged-in-again-as-something-else");
     scenario!(logged_out_out_of_a_short_state, "brief/logged-out-out-of-a-short-state");
     scenario!(logon_rows_of_a_reskilling, "brief/logon-rows-of-a-reskilling");
@@ -44,6 +51,7 @@ mod brief {
     scenario!(one_short_state_after_another, "brief/one-short-state-after-another");
     scenario!(restart_while_a_logout_waits, "brief/restart-while-a-logout-waits");
     scenario!(restart_while_a_state_waits, "brief/restart-while-a-state-waits");
+    scenario!(restart_while_the_absence_of_a_login_counts, "brief/restart-while-the-absence-of-a-login-counts");
     scenario!(the_end_of_a_capture, "brief/the-end-of-a-capture");
     scenario!(the_link_goes_down_while_a_state_waits, "brief/the-link-goes-down-while-a-state-waits");
     scenario!(the_rows_of_a_shift_end_are_not_suspect, "brief/the-rows-of-a-shift-end-are-not-suspect");
