@@ -15,15 +15,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::time::Timestamp;
+use crate::wire::record::Times;
 use crate::wire::states::Mode;
 
 use super::Tracker;
 use super::agent::{Agent, KnownState};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output};
+use super::held::HeldState;
 use super::saved::SavedBrief;
 use super::settings::{FeedMode, Thresholds};
-use super::since::{self, BeginningContext, Quality, StateBeginning};
+use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
 use super::table::AgentIndex;
 use super::transition::{SeenTime, Transition};
 
@@ -34,7 +36,7 @@ pub(super) struct Brief {
     /// When it will have lasted for long enough.
     due: Timestamp,
     /// The last record that shows it.
-    seen: Timestamp,
+    seen: RecordTime,
     /// The gap after which that came; `None` where it is from before the start.
     gap: Option<u32>,
 }
@@ -79,13 +81,18 @@ impl Brief {
         &self.transition.known.state
     }
 
+    /// Returns the last record that shows it, as a row of its snapshot.
+    pub(super) fn as_row(&self) -> HeldState {
+        HeldState { state: self.state().clone(), time: self.seen, start_text: None }
+    }
+
     const fn since(&self) -> Timestamp {
         self.transition.known.state_since
     }
 
     pub(super) fn to_remember(&self) -> SavedBrief {
         let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = self.transition.clone();
-        SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen }
+        SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen.received_at }
     }
 }
 
@@ -137,7 +144,7 @@ impl Tracker {
             false => brief.state().is_same(state) && !self.has_begun_again(&brief, seen),
         };
         if goes_on && at < brief.due {
-            brief.seen = at;
+            brief.seen = seen.time;
             brief.gap = Some(self.gap.number());
             self.table.get_mut(index).brief = Some(brief);
             self.mark_changed(index);
@@ -147,7 +154,7 @@ impl Tracker {
             self.publish_brief(index, *brief, out);
             return Wait::Published;
         }
-        let lasted_until = self.exact_beginning(&brief, state, seen).unwrap_or(brief.seen);
+        let lasted_until = self.exact_beginning(&brief, state, seen).unwrap_or(brief.seen.received_at);
         self.end_brief(index, *brief, lasted_until, out)
     }
 
@@ -175,7 +182,7 @@ impl Tracker {
     /// last one.
     pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Timestamp> {
         let brief = self.table.get_mut(index).brief.take()?;
-        let seen = brief.seen;
+        let seen = brief.seen.received_at;
         match self.end_brief(index, *brief, seen, out) {
             Wait::Absorbed(last_seen) => Some(last_seen),
             Wait::Nothing | Wait::GoesOn | Wait::Published => None,
@@ -203,7 +210,14 @@ impl Tracker {
     }
 
     /// Publishes a transition, or lets it wait until it has lasted. True if it was published.
-    pub(super) fn publish_or_wait(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) -> bool {
+    /// `times` is what the record says that shows it.
+    pub(super) fn publish_or_wait(
+        &mut self,
+        index: AgentIndex,
+        transition: Transition,
+        times: Times,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let least = self.settings.thresholds.least(&transition.known.state);
         let due = transition.known.state_since.plus(least);
         // Where time alone shows that it has lasted, it counts up to the end of the snapshot that held it.
@@ -213,7 +227,7 @@ impl Tracker {
             self.emit(index, transition, out);
             return true;
         }
-        let seen = transition.observed_at;
+        let seen = RecordTime { received_at: transition.observed_at, times };
         let gap = Some(self.gap.number());
         self.wait(index, Brief { transition, due, seen, gap });
         false
@@ -265,6 +279,7 @@ impl Tracker {
         let SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen } = saved;
         let due = known.state_since.plus(self.settings.thresholds.least(&known.state));
         let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
+        let seen = RecordTime { received_at: seen, times: Times::default() };
         let brief = Brief { transition, due, seen, gap: None };
         self.wait_for(index, &brief);
         self.table.get_mut(index).brief = Some(Box::new(brief));
@@ -284,7 +299,7 @@ impl Tracker {
         if is_logout {
             self.publish_brief(index, *brief, out);
         } else {
-            let seen = brief.seen;
+            let seen = brief.seen.received_at;
             self.end_brief(index, *brief, seen, out);
         }
         is_logout

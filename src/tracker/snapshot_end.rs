@@ -2,6 +2,7 @@
 //! down in `link`; who is absent is in `presence`.
 
 use crate::time::Timestamp;
+use crate::wire::record::Times;
 
 use super::Tracker;
 use super::brief;
@@ -171,7 +172,7 @@ impl Tracker {
         let known = self.table.get(index).known.as_ref();
         let since = absence.since.max(known.map_or(absence.since, |known| known.state_since));
         let after_gap = absence.began_after_gap || is_first_proof;
-        self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), out);
+        self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), Times::default(), out);
     }
 }
 

@@ -187,7 +187,7 @@ impl Tracker {
         let known = KnownState { state, state_since, quality };
         let observed_at = time.received_at;
         let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
-        let is_published = self.publish_or_wait(index, transition, out);
+        let is_published = self.publish_or_wait(index, transition, time.times, out);
         if is_published { RecordOutcome::Event } else { RecordOutcome::Same }
     }
 

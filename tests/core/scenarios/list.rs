@@ -15,6 +15,16 @@ mod brief_lost {
     scenario!(lost_while_the_login_waits, "brief-lost/lost-while-the-login-waits");
 }
 
+mod brief_repeat_timed {
+    scenario!(the_longer_row_waits, "brief-repeat-timed/the-longer-row-waits");
+}
+
+mod brief_repeat {
+    scenario!(a_logout_listed_once_per_split, "brief-repeat/a-logout-listed-once-per-split");
+    scenario!(a_short_state_listed_once_per_split, "brief-repeat/a-short-state-listed-once-per-split");
+    scenario!(the_row_that_waits_wins, "brief-repeat/the-row-that-waits-wins");
+}
+
 mod brief_skilled {
     scenario!(a_login_with_the_same_skills, "brief-skilled/a-login-with-the-same-skills");
     scenario!(a_reskilling_is_one_change_of_skills, "brief-skilled/a-reskilling-is-one-change-of-skills");
