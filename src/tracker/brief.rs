@@ -39,6 +39,8 @@ pub(super) struct Brief {
     seen: RecordTime,
     /// The gap after which that came; `None` where it is from before the start.
     gap: Option<u32>,
+    /// It began after a gap, or there was one meanwhile.
+    is_over_gap: bool,
 }
 
 /// Who waits for a time, in its order; some no longer do.
@@ -68,8 +70,17 @@ pub(super) enum Wait {
     GoesOn,
     /// It was published with this record.
     Published,
-    /// It was too brief. Holds the last record of what it followed.
-    Absorbed(Timestamp),
+    /// It was too brief.
+    Absorbed(Absorbed),
+}
+
+/// What is left of a transition that was too brief: whatever follows reaches back to what it followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Absorbed {
+    /// The last record of what it followed.
+    pub(super) last_seen: Timestamp,
+    /// A gap lies behind that.
+    pub(super) after_gap: bool,
 }
 
 impl Brief {
@@ -124,12 +135,13 @@ impl Tracker {
         self.brevity.absorbed
     }
 
-    /// A record shows `state`. What waits of its agent goes on, is published or is absorbed.
+    /// A record shows `state`, as the first news after a gap or not. What waits of its agent goes on, is published or is absorbed.
     pub(super) fn conclude_brief(
         &mut self,
         index: AgentIndex,
         state: &AgentState,
         seen: &SeenTime<'_>,
+        after_gap: bool,
         out: &mut Vec<Output>,
     ) -> Wait {
         let Some(mut brief) = self.table.get_mut(index).brief.take() else { return Wait::Nothing };
@@ -146,6 +158,7 @@ impl Tracker {
         if goes_on && at < brief.due {
             brief.seen = seen.time;
             brief.gap = Some(self.gap.number());
+            brief.is_over_gap |= after_gap;
             self.table.get_mut(index).brief = Some(brief);
             self.mark_changed(index);
             return Wait::GoesOn;
@@ -167,7 +180,7 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         // Where the record before it began says nothing about the one behind it.
         agent.forget_start();
-        let last_seen = brief.transition.last_seen;
+        let absorbed = Absorbed { last_seen: brief.transition.last_seen, after_gap: brief.is_over_gap };
         self.mark_changed(index);
         if brief.is_logout() {
             self.brevity.absorbed.logouts += 1;
@@ -175,16 +188,15 @@ impl Tracker {
         } else {
             self.brevity.absorbed.states += 1;
         }
-        Wait::Absorbed(last_seen)
+        Wait::Absorbed(absorbed)
     }
 
-    /// An agent leaves without a record, from that time on. Returns the last record of what they leave, where that is not their
-    /// last one.
-    pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Timestamp> {
+    /// An agent leaves without a record, from that time on. Returns what is left of what waited, where it was too brief.
+    pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Absorbed> {
         let brief = self.table.get_mut(index).brief.take()?;
         let seen = brief.seen.received_at;
         match self.end_brief(index, *brief, seen, out) {
-            Wait::Absorbed(last_seen) => Some(last_seen),
+            Wait::Absorbed(absorbed) => Some(absorbed),
             Wait::Nothing | Wait::GoesOn | Wait::Published => None,
         }
     }
@@ -229,7 +241,8 @@ impl Tracker {
         }
         let seen = RecordTime { received_at: transition.observed_at, times };
         let gap = Some(self.gap.number());
-        self.wait(index, Brief { transition, due, seen, gap });
+        let is_over_gap = transition.after_gap;
+        self.wait(index, Brief { transition, due, seen, gap, is_over_gap });
         false
     }
 
@@ -280,7 +293,8 @@ impl Tracker {
         let due = known.state_since.plus(self.settings.thresholds.least(&known.state));
         let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
         let seen = RecordTime { received_at: seen, times: Times::default() };
-        let brief = Brief { transition, due, seen, gap: None };
+        // The next record is the first after a gap in any case: the restart.
+        let brief = Brief { transition, due, seen, gap: None, is_over_gap: after_gap };
         self.wait_for(index, &brief);
         self.table.get_mut(index).brief = Some(Box::new(brief));
     }

@@ -164,14 +164,16 @@ impl Tracker {
         agent.settled = false;
         agent.forget_start();
         let last_record = agent.last_seen;
-        let last_seen = self.end_brief_by_absence(index, out).unwrap_or(last_record);
+        let absorbed = self.end_brief_by_absence(index, out);
+        let last_seen = absorbed.map_or(last_record, |absorbed| absorbed.last_seen);
         if !self.table.get(index).is_logged_in() {
             // They were about to log in, and have not.
             return;
         }
         let known = self.table.get(index).known.as_ref();
         let since = absence.since.max(known.map_or(absence.since, |known| known.state_since));
-        let after_gap = absence.began_after_gap || is_first_proof;
+        let is_over_gap = absorbed.is_some_and(|absorbed| absorbed.after_gap);
+        let after_gap = absence.began_after_gap || is_first_proof || is_over_gap;
         self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), Times::default(), out);
     }
 }

@@ -43,6 +43,7 @@ mod brief_timed {
 mod brief {
     scenario!(a_gap_ends_a_short_state, "brief/a-gap-ends-a-short-state");
     scenario!(a_gap_while_a_state_waits, "brief/a-gap-while-a-state-waits");
+    scenario!(a_gap_within_a_short_state, "brief/a-gap-within-a-short-state");
     scenario!(a_login_by_way_of_a_short_state, "brief/a-login-by-way-of-a-short-state");
     scenario!(a_logout_by_absence_that_lasts, "brief/a-logout-by-absence-that-lasts");
     scenario!(a_logout_that_lasts, "brief/a-logout-that-lasts");
@@ -63,6 +64,7 @@ mod brief {
     scenario!(restart_while_a_state_waits, "brief/restart-while-a-state-waits");
     scenario!(restart_while_the_absence_of_a_login_counts, "brief/restart-while-the-absence-of-a-login-counts");
     scenario!(the_end_of_a_capture, "brief/the-end-of-a-capture");
+    scenario!(the_first_news_after_a_gap_is_absorbed, "brief/the-first-news-after-a-gap-is-absorbed");
     scenario!(the_link_goes_down_while_a_state_waits, "brief/the-link-goes-down-while-a-state-waits");
     scenario!(the_rows_of_a_shift_end_are_not_suspect, "brief/the-rows-of-a-shift-end-are-not-suspect");
 }
