@@ -22,7 +22,7 @@ use super::Tracker;
 use super::agent::{Agent, KnownState};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output};
-use super::held::HeldState;
+use super::held::{Held, HeldState};
 use super::saved::SavedBrief;
 use super::settings::{FeedMode, Thresholds};
 use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
@@ -47,6 +47,8 @@ pub(super) struct Brief {
 #[derive(Debug, Default)]
 pub(super) struct Brevity {
     due: BTreeSet<(Timestamp, AgentIndex)>,
+    /// Those whose time was over while something else of theirs waited for the end of the open snapshot: that is older.
+    undecided: Vec<AgentIndex>,
     /// When the last snapshot ended: what it held is older.
     snapshot_ended: Timestamp,
     absorbed: BriefCounts,
@@ -104,6 +106,15 @@ impl Brief {
     pub(super) fn to_remember(&self) -> SavedBrief {
         let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = self.transition.clone();
         SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen.received_at }
+    }
+}
+
+impl Brevity {
+    /// Notes when time alone may show that it has lasted.
+    fn note_due(&mut self, mode: FeedMode, index: AgentIndex, brief: &Brief) {
+        if brief.is_logout() || mode != FeedMode::Snapshot {
+            self.due.insert((brief.due, index));
+        }
     }
 }
 
@@ -247,7 +258,7 @@ impl Tracker {
     }
 
     fn wait(&mut self, index: AgentIndex, brief: Brief) {
-        self.wait_for(index, &brief);
+        self.brevity.note_due(self.settings.fixed.mode, index, &brief);
         let agent = self.table.get_mut(index);
         agent.settled = false;
         agent.forget_start();
@@ -278,10 +289,23 @@ impl Tracker {
         let Some((due, index)) = self.brevity.due.pop_first() else { return };
         let gap = self.gap.number();
         let agent = self.table.get_mut(index);
+        if !matches!(agent.held, Held::Nothing) {
+            self.brevity.undecided.push(index);
+            return;
+        }
         // After a gap it takes a record to know that a state has lasted.
         let has_lasted = |brief: &Brief| brief.due == due && (brief.is_logout() || brief.gap == Some(gap));
         if let Some(brief) = agent.brief.take_if(|brief| has_lasted(brief)) {
             self.publish_brief(index, *brief, out);
+        }
+    }
+
+    /// What waited for the end of a snapshot was taken or dropped: what goes on in spite of that has lasted.
+    pub(super) fn decide_briefs(&mut self) {
+        for index in std::mem::take(&mut self.brevity.undecided) {
+            if let Some(brief) = &self.table.get(index).brief {
+                self.brevity.note_due(self.settings.fixed.mode, index, brief);
+            }
         }
     }
 
@@ -295,15 +319,8 @@ impl Tracker {
         let seen = RecordTime { received_at: seen, times: Times::default() };
         // The next record is the first after a gap in any case: the restart.
         let brief = Brief { transition, due, seen, gap: None, is_over_gap: after_gap };
-        self.wait_for(index, &brief);
+        self.brevity.note_due(self.settings.fixed.mode, index, &brief);
         self.table.get_mut(index).brief = Some(Box::new(brief));
-    }
-
-    /// Notes when time alone may show that it has lasted.
-    fn wait_for(&mut self, index: AgentIndex, brief: &Brief) {
-        if brief.is_logout() || self.settings.fixed.mode != FeedMode::Snapshot {
-            self.brevity.due.insert((brief.due, index));
-        }
     }
 
     /// Nobody knows what the agent does from now on: what waits of them is over. True if they have logged out.

@@ -41,6 +41,7 @@ impl Tracker {
         } else {
             self.publish_what_waited(&snapshot, end, at, out);
         }
+        self.decide_briefs();
         if !is_down {
             self.rhythm.ended(&snapshot);
         }

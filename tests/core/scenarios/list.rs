@@ -21,7 +21,12 @@ mod brief_repeat_timed {
 
 mod brief_repeat {
     scenario!(a_logout_listed_once_per_split, "brief-repeat/a-logout-listed-once-per-split");
+    scenario!(a_record_that_waits_is_dropped, "brief-repeat/a-record-that-waits-is-dropped");
     scenario!(a_short_state_listed_once_per_split, "brief-repeat/a-short-state-listed-once-per-split");
+    scenario!(back_in_time_with_a_record_that_waits, "brief-repeat/back-in-time-with-a-record-that-waits");
+    scenario!(back_in_time_with_merged_rows, "brief-repeat/back-in-time-with-merged-rows");
+    scenario!(merged_rows_with_a_bad_one, "brief-repeat/merged-rows-with-a-bad-one");
+    scenario!(still_logged_out_by_merged_rows, "brief-repeat/still-logged-out-by-merged-rows");
     scenario!(the_row_that_waits_wins, "brief-repeat/the-row-that-waits-wins");
 }
 
