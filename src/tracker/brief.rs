@@ -48,7 +48,7 @@ pub(super) struct Brief {
 pub(super) struct Brevity {
     due: BTreeSet<(Timestamp, AgentIndex)>,
     /// Those whose time was over while something else of theirs waited for the end of the open snapshot: that is older.
-    undecided: Vec<AgentIndex>,
+    undecided: Vec<(Timestamp, AgentIndex)>,
     /// When the last snapshot ended: what it held is older.
     snapshot_ended: Timestamp,
     absorbed: BriefCounts,
@@ -287,25 +287,27 @@ impl Tracker {
     /// The first one may have lasted for long enough.
     pub(super) fn look_at_brief(&mut self, out: &mut Vec<Output>) {
         let Some((due, index)) = self.brevity.due.pop_first() else { return };
-        let gap = self.gap.number();
-        let agent = self.table.get_mut(index);
-        if !matches!(agent.held, Held::Nothing) {
-            self.brevity.undecided.push(index);
-            return;
-        }
-        // After a gap it takes a record to know that a state has lasted.
-        let has_lasted = |brief: &Brief| brief.due == due && (brief.is_logout() || brief.gap == Some(gap));
-        if let Some(brief) = agent.brief.take_if(|brief| has_lasted(brief)) {
-            self.publish_brief(index, *brief, out);
+        if matches!(self.table.get(index).held, Held::Nothing) {
+            self.publish_if_lasted(index, due, out);
+        } else {
+            self.brevity.undecided.push((due, index));
         }
     }
 
     /// What waited for the end of a snapshot was taken or dropped: what goes on in spite of that has lasted.
-    pub(super) fn decide_briefs(&mut self) {
-        for index in std::mem::take(&mut self.brevity.undecided) {
-            if let Some(brief) = &self.table.get(index).brief {
-                self.brevity.note_due(self.settings.fixed.mode, index, brief);
-            }
+    pub(super) fn decide_briefs(&mut self, out: &mut Vec<Output>) {
+        for (due, index) in std::mem::take(&mut self.brevity.undecided) {
+            self.publish_if_lasted(index, due, out);
+        }
+    }
+
+    /// Publishes what waits of an agent until that time, which has come.
+    fn publish_if_lasted(&mut self, index: AgentIndex, due: Timestamp, out: &mut Vec<Output>) {
+        let gap = self.gap.number();
+        // After a gap it takes a record to know that a state has lasted.
+        let has_lasted = |brief: &Brief| brief.due == due && (brief.is_logout() || brief.gap == Some(gap));
+        if let Some(brief) = self.table.get_mut(index).brief.take_if(|brief| has_lasted(brief)) {
+            self.publish_brief(index, *brief, out);
         }
     }
 

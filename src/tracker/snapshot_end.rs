@@ -41,12 +41,12 @@ impl Tracker {
         } else {
             self.publish_what_waited(&snapshot, end, at, out);
         }
-        self.decide_briefs();
         if !is_down {
             self.rhythm.ended(&snapshot);
         }
         let events = self.events_of(out) - changed_before;
         self.tally.settle(&snapshot, events);
+        self.decide_briefs(out);
         self.recount_all(&snapshot.members);
         if end == SnapshotEnding::Complete {
             self.blind.snapshot_ended();
