@@ -279,6 +279,14 @@ impl Tracker {
         self.brevity.snapshot_ended = at;
     }
 
+    /// Whether everybody who is logged in has logged out, and that waits. Looks at all whose log-outs do.
+    pub(super) fn all_leave(&self) -> bool {
+        let leaves = |(due, index): &&(Timestamp, AgentIndex)| {
+            self.table.get(*index).brief.as_ref().is_some_and(|brief| brief.is_logout() && brief.due == *due)
+        };
+        self.brevity.due.iter().filter(leaves).count() >= self.table.logged_in()
+    }
+
     /// Returns when the next one will have lasted for long enough.
     pub(super) fn brief_due(&self) -> Option<Timestamp> {
         self.brevity.due.first().map(|(due, _)| *due)

@@ -122,7 +122,7 @@ impl Tracker {
         };
         match last_began {
             Some(last_began) => Silence::Empty { began_at: last_began.plus(period), period },
-            None if self.table.logged_in() > 0 => Silence::Gap,
+            None if !self.all_leave() => Silence::Gap,
             None => Silence::Nothing,
         }
     }

@@ -15,6 +15,11 @@ mod brief_lost {
     scenario!(lost_while_the_login_waits, "brief-lost/lost-while-the-login-waits");
 }
 
+mod brief_night {
+    scenario!(one_comes_back_in_time, "brief-night/one-comes-back-in-time");
+    scenario!(the_last_ones_leave, "brief-night/the-last-ones-leave");
+}
+
 mod brief_repeat_timed {
     scenario!(the_longer_row_waits, "brief-repeat-timed/the-longer-row-waits");
 }
