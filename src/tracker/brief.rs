@@ -15,15 +15,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::time::Timestamp;
+use crate::wire::record::Times;
 use crate::wire::states::Mode;
 
 use super::Tracker;
 use super::agent::{Agent, KnownState};
 use super::agent_state::AgentState;
 use super::event::{Cause, Evidence, Output};
+use super::held::{Held, HeldState};
 use super::saved::SavedBrief;
 use super::settings::{FeedMode, Thresholds};
-use super::since::{self, BeginningContext, Quality, StateBeginning};
+use super::since::{self, BeginningContext, Quality, RecordTime, StateBeginning};
 use super::table::AgentIndex;
 use super::transition::{SeenTime, Transition};
 
@@ -34,15 +36,19 @@ pub(super) struct Brief {
     /// When it will have lasted for long enough.
     due: Timestamp,
     /// The last record that shows it.
-    seen: Timestamp,
+    seen: RecordTime,
     /// The gap after which that came; `None` where it is from before the start.
     gap: Option<u32>,
+    /// It began after a gap, or there was one meanwhile.
+    is_over_gap: bool,
 }
 
 /// Who waits for a time, in its order; some no longer do.
 #[derive(Debug, Default)]
 pub(super) struct Brevity {
     due: BTreeSet<(Timestamp, AgentIndex)>,
+    /// Those whose time was over while something else of theirs waited for the end of the open snapshot: that is older.
+    undecided: Vec<(Timestamp, AgentIndex)>,
     /// When the last snapshot ended: what it held is older.
     snapshot_ended: Timestamp,
     absorbed: BriefCounts,
@@ -66,8 +72,17 @@ pub(super) enum Wait {
     GoesOn,
     /// It was published with this record.
     Published,
-    /// It was too brief. Holds the last record of what it followed.
-    Absorbed(Timestamp),
+    /// It was too brief.
+    Absorbed(Absorbed),
+}
+
+/// What is left of a transition that was too brief: whatever follows reaches back to what it followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Absorbed {
+    /// The last record of what it followed.
+    pub(super) last_seen: Timestamp,
+    /// A gap lies behind that.
+    pub(super) after_gap: bool,
 }
 
 impl Brief {
@@ -79,13 +94,27 @@ impl Brief {
         &self.transition.known.state
     }
 
+    /// Returns the last record that shows it, as a row of its snapshot.
+    pub(super) fn as_row(&self) -> HeldState {
+        HeldState { state: self.state().clone(), time: self.seen, start_text: None }
+    }
+
     const fn since(&self) -> Timestamp {
         self.transition.known.state_since
     }
 
     pub(super) fn to_remember(&self) -> SavedBrief {
         let Transition { cause, evidence, known, after_gap, observed_at, last_seen } = self.transition.clone();
-        SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen }
+        SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen: self.seen.received_at }
+    }
+}
+
+impl Brevity {
+    /// Notes when time alone may show that it has lasted.
+    fn note_due(&mut self, mode: FeedMode, index: AgentIndex, brief: &Brief) {
+        if brief.is_logout() || mode != FeedMode::Snapshot {
+            self.due.insert((brief.due, index));
+        }
     }
 }
 
@@ -95,9 +124,9 @@ impl Agent {
         self.brief.as_ref().is_some_and(|brief| brief.is_logout())
     }
 
-    /// Whether they are logged in, and no log-out of theirs waits.
+    /// Whether they are logged in and no log-out of theirs waits, or a state waits by way of which they log in.
     pub(super) fn is_there(&self) -> bool {
-        self.is_logged_in() && !self.leaves()
+        self.brief.as_ref().map_or(self.is_logged_in(), |brief| !brief.is_logout())
     }
 }
 
@@ -117,12 +146,13 @@ impl Tracker {
         self.brevity.absorbed
     }
 
-    /// A record shows `state`. What waits of its agent goes on, is published or is absorbed.
+    /// A record shows `state`, as the first news after a gap or not. What waits of its agent goes on, is published or is absorbed.
     pub(super) fn conclude_brief(
         &mut self,
         index: AgentIndex,
         state: &AgentState,
         seen: &SeenTime<'_>,
+        after_gap: bool,
         out: &mut Vec<Output>,
     ) -> Wait {
         let Some(mut brief) = self.table.get_mut(index).brief.take() else { return Wait::Nothing };
@@ -137,8 +167,9 @@ impl Tracker {
             false => brief.state().is_same(state) && !self.has_begun_again(&brief, seen),
         };
         if goes_on && at < brief.due {
-            brief.seen = at;
+            brief.seen = seen.time;
             brief.gap = Some(self.gap.number());
+            brief.is_over_gap |= after_gap;
             self.table.get_mut(index).brief = Some(brief);
             self.mark_changed(index);
             return Wait::GoesOn;
@@ -147,7 +178,7 @@ impl Tracker {
             self.publish_brief(index, *brief, out);
             return Wait::Published;
         }
-        let lasted_until = self.exact_beginning(&brief, state, seen).unwrap_or(brief.seen);
+        let lasted_until = self.exact_beginning(&brief, state, seen).unwrap_or(brief.seen.received_at);
         self.end_brief(index, *brief, lasted_until, out)
     }
 
@@ -160,7 +191,7 @@ impl Tracker {
         let agent = self.table.get_mut(index);
         // Where the record before it began says nothing about the one behind it.
         agent.forget_start();
-        let last_seen = brief.transition.last_seen;
+        let absorbed = Absorbed { last_seen: brief.transition.last_seen, after_gap: brief.is_over_gap };
         self.mark_changed(index);
         if brief.is_logout() {
             self.brevity.absorbed.logouts += 1;
@@ -168,16 +199,15 @@ impl Tracker {
         } else {
             self.brevity.absorbed.states += 1;
         }
-        Wait::Absorbed(last_seen)
+        Wait::Absorbed(absorbed)
     }
 
-    /// An agent leaves without a record, from that time on. Returns the last record of what they leave, where that is not their
-    /// last one.
-    pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Timestamp> {
+    /// An agent leaves without a record, from that time on. Returns what is left of what waited, where it was too brief.
+    pub(super) fn end_brief_by_absence(&mut self, index: AgentIndex, out: &mut Vec<Output>) -> Option<Absorbed> {
         let brief = self.table.get_mut(index).brief.take()?;
-        let seen = brief.seen;
+        let seen = brief.seen.received_at;
         match self.end_brief(index, *brief, seen, out) {
-            Wait::Absorbed(last_seen) => Some(last_seen),
+            Wait::Absorbed(absorbed) => Some(absorbed),
             Wait::Nothing | Wait::GoesOn | Wait::Published => None,
         }
     }
@@ -203,7 +233,14 @@ impl Tracker {
     }
 
     /// Publishes a transition, or lets it wait until it has lasted. True if it was published.
-    pub(super) fn publish_or_wait(&mut self, index: AgentIndex, transition: Transition, out: &mut Vec<Output>) -> bool {
+    /// `times` is what the record says that shows it.
+    pub(super) fn publish_or_wait(
+        &mut self,
+        index: AgentIndex,
+        transition: Transition,
+        times: Times,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let least = self.settings.thresholds.least(&transition.known.state);
         let due = transition.known.state_since.plus(least);
         // Where time alone shows that it has lasted, it counts up to the end of the snapshot that held it.
@@ -213,18 +250,23 @@ impl Tracker {
             self.emit(index, transition, out);
             return true;
         }
-        let seen = transition.observed_at;
+        let seen = RecordTime { received_at: transition.observed_at, times };
         let gap = Some(self.gap.number());
-        self.wait(index, Brief { transition, due, seen, gap });
+        let is_over_gap = transition.after_gap;
+        self.wait(index, Brief { transition, due, seen, gap, is_over_gap });
         false
     }
 
     fn wait(&mut self, index: AgentIndex, brief: Brief) {
-        self.wait_for(index, &brief);
+        self.brevity.note_due(self.settings.fixed.mode, index, &brief);
         let agent = self.table.get_mut(index);
         agent.settled = false;
         agent.forget_start();
         agent.brief = Some(Box::new(brief));
+        if agent.is_there() {
+            // Whoever logs in by way of it can be absent before anything of them is published.
+            self.attend(index);
+        }
         self.mark_changed(index);
     }
 
@@ -237,6 +279,14 @@ impl Tracker {
         self.brevity.snapshot_ended = at;
     }
 
+    /// Whether everybody who is logged in has logged out, and that waits. Looks at all whose log-outs do.
+    pub(super) fn all_leave(&self) -> bool {
+        let leaves = |(due, index): &&(Timestamp, AgentIndex)| {
+            self.table.get(*index).brief.as_ref().is_some_and(|brief| brief.is_logout() && brief.due == *due)
+        };
+        self.brevity.due.iter().filter(leaves).count() >= self.table.logged_in()
+    }
+
     /// Returns when the next one will have lasted for long enough.
     pub(super) fn brief_due(&self) -> Option<Timestamp> {
         self.brevity.due.first().map(|(due, _)| *due)
@@ -245,11 +295,26 @@ impl Tracker {
     /// The first one may have lasted for long enough.
     pub(super) fn look_at_brief(&mut self, out: &mut Vec<Output>) {
         let Some((due, index)) = self.brevity.due.pop_first() else { return };
+        if matches!(self.table.get(index).held, Held::Nothing) {
+            self.publish_if_lasted(index, due, out);
+        } else {
+            self.brevity.undecided.push((due, index));
+        }
+    }
+
+    /// What waited for the end of a snapshot was taken or dropped: what goes on in spite of that has lasted.
+    pub(super) fn decide_briefs(&mut self, out: &mut Vec<Output>) {
+        for (due, index) in std::mem::take(&mut self.brevity.undecided) {
+            self.publish_if_lasted(index, due, out);
+        }
+    }
+
+    /// Publishes what waits of an agent until that time, which has come.
+    fn publish_if_lasted(&mut self, index: AgentIndex, due: Timestamp, out: &mut Vec<Output>) {
         let gap = self.gap.number();
-        let agent = self.table.get_mut(index);
         // After a gap it takes a record to know that a state has lasted.
         let has_lasted = |brief: &Brief| brief.due == due && (brief.is_logout() || brief.gap == Some(gap));
-        if let Some(brief) = agent.brief.take_if(|brief| has_lasted(brief)) {
+        if let Some(brief) = self.table.get_mut(index).brief.take_if(|brief| has_lasted(brief)) {
             self.publish_brief(index, *brief, out);
         }
     }
@@ -261,16 +326,11 @@ impl Tracker {
         let SavedBrief { cause, evidence, known, after_gap, observed_at, last_seen, seen } = saved;
         let due = known.state_since.plus(self.settings.thresholds.least(&known.state));
         let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
-        let brief = Brief { transition, due, seen, gap: None };
-        self.wait_for(index, &brief);
+        let seen = RecordTime { received_at: seen, times: Times::default() };
+        // The next record is the first after a gap in any case: the restart.
+        let brief = Brief { transition, due, seen, gap: None, is_over_gap: after_gap };
+        self.brevity.note_due(self.settings.fixed.mode, index, &brief);
         self.table.get_mut(index).brief = Some(Box::new(brief));
-    }
-
-    /// Notes when time alone may show that it has lasted.
-    fn wait_for(&mut self, index: AgentIndex, brief: &Brief) {
-        if brief.is_logout() || self.settings.fixed.mode != FeedMode::Snapshot {
-            self.brevity.due.insert((brief.due, index));
-        }
     }
 
     /// Nobody knows what the agent does from now on: what waits of them is over. True if they have logged out.
@@ -280,7 +340,7 @@ impl Tracker {
         if is_logout {
             self.publish_brief(index, *brief, out);
         } else {
-            let seen = brief.seen;
+            let seen = brief.seen.received_at;
             self.end_brief(index, *brief, seen, out);
         }
         is_logout

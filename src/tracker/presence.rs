@@ -15,7 +15,7 @@ use super::table::AgentIndex;
 /// Lists of the agents who have to be looked at when a snapshot ends. Mode `snapshot` only.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Everybody who is logged in and not counted absent, each once, and some who no longer are.
+    /// Everybody who is there and not counted absent, each once, and some who no longer are.
     attending: Vec<AgentIndex>,
     /// Everybody who is counted absent and not suspect, each once, and some who no longer are.
     absent: Vec<AgentIndex>,
@@ -85,7 +85,7 @@ pub(super) struct Absences {
 }
 
 impl Tracker {
-    /// The agent is logged in and not absent, or may be.
+    /// The agent is there and not absent, or may be.
     pub(super) fn attend(&mut self, index: AgentIndex) {
         let agent = self.table.get_mut(index);
         if self.settings.fixed.mode == FeedMode::Snapshot && !std::mem::replace(&mut agent.is_attending, true) {
@@ -96,9 +96,8 @@ impl Tracker {
     /// Puts a restored agent into the right lists.
     pub(super) fn restore_presence(&mut self, index: AgentIndex) {
         let agent = self.table.get(index);
-        let (is_logged_in, absence) = (agent.is_logged_in(), agent.absence);
-        match (is_logged_in, absence.snapshots > 0, absence.suspect) {
-            _ if agent.leaves() => {}
+        let absence = agent.absence;
+        match (agent.is_there(), absence.snapshots > 0, absence.suspect) {
             (true, false, _) => self.attend(index),
             (true, true, true) => self.presence.suspects.push(index),
             (true, true, false) => self.presence.absent.push(index),
@@ -122,7 +121,7 @@ impl Tracker {
         }
     }
 
-    /// Whether every logged-in agent missing from the snapshot is counted absent.
+    /// Whether everybody who was there and is missing from the snapshot is counted absent.
     fn is_nobody_missing_from(&self, snapshot: &Snapshot) -> bool {
         self.presence.attending.iter().all(|index| {
             let agent = self.table.get(*index);

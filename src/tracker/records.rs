@@ -229,10 +229,12 @@ impl Tracker {
             rows.add(record, frame, at, details);
             return;
         }
-        let first = match (std::mem::take(&mut agent.held), &agent.known) {
-            (Held::Unknown(first), _) => Some(*first),
+        let first = match (std::mem::take(&mut agent.held), &agent.brief, &agent.known) {
+            (Held::Unknown(first), ..) => Some(*first),
+            // Its first row was taken as a record, and waits: what is known is what it followed.
+            (_, Some(brief), _) if place == Place::FurtherRow => Some(brief.as_row()),
             // Its first row was taken as a record.
-            (_, Some(known)) if place == Place::FurtherRow => {
+            (_, None, Some(known)) if place == Place::FurtherRow => {
                 let state = agent.spelled.as_deref().unwrap_or(&known.state).clone();
                 let told = agent.open.as_ref().and_then(|open| open.new_start.as_ref()).or(agent.told_start.as_ref());
                 // Where the layout has no time, only the receipt is known.

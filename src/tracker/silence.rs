@@ -122,7 +122,7 @@ impl Tracker {
         };
         match last_began {
             Some(last_began) => Silence::Empty { began_at: last_began.plus(period), period },
-            None if self.table.logged_in() > 0 => Silence::Gap,
+            None if !self.all_leave() => Silence::Gap,
             None => Silence::Nothing,
         }
     }
@@ -181,12 +181,12 @@ impl Tracker {
         Some((lost_at.plus(unknown_after).plus(Timestamp::STEP), Due::GiveUp))
     }
 
-    /// Gives up the logged-in agents: what they do is no longer known.
+    /// Gives up the logged-in agents, and those about to log in: what they do is no longer known.
     fn give_up(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.liveness.give_up();
         let is_lost = |index: &AgentIndex| {
             let agent = self.table.get(*index);
-            agent.is_logged_in() && !is_given_up(agent)
+            agent.brief.is_some() || (agent.is_logged_in() && !is_given_up(agent))
         };
         let agents = self.table.indices().filter(is_lost).collect();
         self.happen(Fate::GivenUp { at: now }, agents, out);
@@ -197,6 +197,9 @@ impl Tracker {
             return;
         }
         let agent = self.table.get_mut(index);
+        if !agent.is_logged_in() || is_given_up(agent) {
+            return;
+        }
         // The same bytes as before are news now.
         agent.settled = false;
         agent.forget_start();

@@ -2,6 +2,7 @@
 //! down in `link`; who is absent is in `presence`.
 
 use crate::time::Timestamp;
+use crate::wire::record::Times;
 
 use super::Tracker;
 use super::brief;
@@ -45,6 +46,7 @@ impl Tracker {
         }
         let events = self.events_of(out) - changed_before;
         self.tally.settle(&snapshot, events);
+        self.decide_briefs(out);
         self.recount_all(&snapshot.members);
         if end == SnapshotEnding::Complete {
             self.blind.snapshot_ended();
@@ -133,13 +135,15 @@ impl Tracker {
         let confirms = self.presence.is_confirmed_by(snapshot);
         let is_first_proof = self.gap.is_unproven();
         let Absences { mut due, mut confirmed } = self.count_absences(snapshot, confirms);
-        let is_suspect = due.len() >= SUSPECT_AGENTS && due.len() * 100 > logged_in * SUSPECT_PERCENT;
+        // Of somebody who was about to log in, nothing was published.
+        let log_out = due.iter().filter(|index| self.table.get(**index).is_logged_in()).count();
+        let is_suspect = log_out >= SUSPECT_AGENTS && log_out * 100 > logged_in * SUSPECT_PERCENT;
         if is_suspect {
             self.suspect(&due);
             let half = self.rhythm.period().unwrap_or_default() / 2;
             let confirmed_after = half.max(self.settings.thresholds.shortest_refresh);
             self.presence.confirm_from(Some(snapshot.began_at.plus(confirmed_after)));
-            out.push(status(StatusKind::Suspect, at, due.len()));
+            out.push(status(StatusKind::Suspect, at, log_out));
             due.clear();
         } else if confirms {
             self.presence.confirm_from(None);
@@ -161,11 +165,17 @@ impl Tracker {
         agent.settled = false;
         agent.forget_start();
         let last_record = agent.last_seen;
-        let last_seen = self.end_brief_by_absence(index, out).unwrap_or(last_record);
+        let absorbed = self.end_brief_by_absence(index, out);
+        let last_seen = absorbed.map_or(last_record, |absorbed| absorbed.last_seen);
+        if !self.table.get(index).is_logged_in() {
+            // They were about to log in, and have not.
+            return;
+        }
         let known = self.table.get(index).known.as_ref();
         let since = absence.since.max(known.map_or(absence.since, |known| known.state_since));
-        let after_gap = absence.began_after_gap || is_first_proof;
-        self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), out);
+        let is_over_gap = absorbed.is_some_and(|absorbed| absorbed.after_gap);
+        let after_gap = absence.began_after_gap || is_first_proof || is_over_gap;
+        self.publish_or_wait(index, brief::absent(since, after_gap, at, last_seen), Times::default(), out);
     }
 }
 

@@ -139,7 +139,7 @@ impl Tracker {
         self.tally.note_time(&time);
         let after_gap = self.note_taken(index, first_snapshot, time.received_at);
         let is_snapshot_mode = self.settings.fixed.mode == FeedMode::Snapshot;
-        let waited = self.conclude_brief(index, &state, seen, out);
+        let waited = self.conclude_brief(index, &state, seen, after_gap, out);
         let absorbed = match waited {
             Wait::GoesOn => return RecordOutcome::Same,
             Wait::Published => {
@@ -147,9 +147,10 @@ impl Tracker {
                 self.begin_state(index, seen, after_gap);
                 return RecordOutcome::Event;
             }
-            Wait::Absorbed(last_seen) => Some(last_seen),
+            Wait::Absorbed(absorbed) => Some(absorbed),
             Wait::Nothing => None,
         };
+        let after_gap = after_gap || absorbed.is_some_and(|absorbed| absorbed.after_gap);
         let agent = self.table.get_mut(index);
         agent.settled = true;
         let (cause, beginning) = match Change::of(agent, &state, is_snapshot_mode) {
@@ -178,7 +179,7 @@ impl Tracker {
             has_reason: state.aux_reason.is_some(),
         };
         let (state_since, quality) = since::state_since(&time, &context);
-        let last_seen = absorbed.unwrap_or(agent.seen_before);
+        let last_seen = absorbed.map_or(agent.seen_before, |absorbed| absorbed.last_seen);
         let (state, evidence) = match cause {
             Cause::LoggedOut => (AgentState::logged_out(&state.raw_state), Some(Evidence::Row)),
             _ => (state, None),
@@ -187,7 +188,7 @@ impl Tracker {
         let known = KnownState { state, state_since, quality };
         let observed_at = time.received_at;
         let transition = Transition { cause, evidence, known, after_gap, observed_at, last_seen };
-        let is_published = self.publish_or_wait(index, transition, out);
+        let is_published = self.publish_or_wait(index, transition, time.times, out);
         if is_published { RecordOutcome::Event } else { RecordOutcome::Same }
     }
 

@@ -11,6 +11,30 @@ mod brief_event {
     scenario!(time_shows_that_it_lasted, "brief-event/time-shows-that-it-lasted");
 }
 
+mod brief_lost {
+    scenario!(lost_while_the_login_waits, "brief-lost/lost-while-the-login-waits");
+}
+
+mod brief_night {
+    scenario!(one_comes_back_in_time, "brief-night/one-comes-back-in-time");
+    scenario!(the_last_ones_leave, "brief-night/the-last-ones-leave");
+}
+
+mod brief_repeat_timed {
+    scenario!(the_longer_row_waits, "brief-repeat-timed/the-longer-row-waits");
+}
+
+mod brief_repeat {
+    scenario!(a_logout_listed_once_per_split, "brief-repeat/a-logout-listed-once-per-split");
+    scenario!(a_record_that_waits_is_dropped, "brief-repeat/a-record-that-waits-is-dropped");
+    scenario!(a_short_state_listed_once_per_split, "brief-repeat/a-short-state-listed-once-per-split");
+    scenario!(back_in_time_with_a_record_that_waits, "brief-repeat/back-in-time-with-a-record-that-waits");
+    scenario!(back_in_time_with_merged_rows, "brief-repeat/back-in-time-with-merged-rows");
+    scenario!(merged_rows_with_a_bad_one, "brief-repeat/merged-rows-with-a-bad-one");
+    scenario!(still_logged_out_by_merged_rows, "brief-repeat/still-logged-out-by-merged-rows");
+    scenario!(the_row_that_waits_wins, "brief-repeat/the-row-that-waits-wins");
+}
+
 mod brief_skilled {
     scenario!(a_login_with_the_same_skills, "brief-skilled/a-login-with-the-same-skills");
     scenario!(a_reskilling_is_one_change_of_skills, "brief-skilled/a-reskilling-is-one-change-of-skills");
@@ -18,6 +42,7 @@ mod brief_skilled {
 
 mod brief_timed {
     scenario!(another_reason_behind_it, "brief-timed/another-reason-behind-it");
+    scenario!(gone_while_the_login_waits, "brief-timed/gone-while-the-login-waits");
     scenario!(left_and_entered_while_it_waits, "brief-timed/left-and-entered-while-it-waits");
     scenario!(logged_in_again_began_anew, "brief-timed/logged-in-again-began-anew");
     scenario!(the_duration_shows_that_it_lasted, "brief-timed/the-duration-shows-that-it-lasted");
@@ -28,6 +53,7 @@ mod brief_timed {
 mod brief {
     scenario!(a_gap_ends_a_short_state, "brief/a-gap-ends-a-short-state");
     scenario!(a_gap_while_a_state_waits, "brief/a-gap-while-a-state-waits");
+    scenario!(a_gap_within_a_short_state, "brief/a-gap-within-a-short-state");
     scenario!(a_login_by_way_of_a_short_state, "brief/a-login-by-way-of-a-short-state");
     scenario!(a_logout_by_absence_that_lasts, "brief/a-logout-by-absence-that-lasts");
     scenario!(a_logout_that_lasts, "brief/a-logout-that-lasts");
@@ -36,7 +62,9 @@ mod brief {
     scenario!(a_short_state_is_absorbed, "brief/a-short-state-is-absorbed");
     scenario!(a_state_that_lasts_has_its_true_start, "brief/a-state-that-lasts-has-its-true-start");
     scenario!(absent_for_a_moment, "brief/absent-for-a-moment");
+    scenario!(absent_for_a_moment_while_the_login_waits, "brief/absent-for-a-moment-while-the-login-waits");
     scenario!(first_seen_in_a_short_state, "brief/first-seen-in-a-short-state");
+    scenario!(gone_while_the_login_waits, "brief/gone-while-the-login-waits");
     scenario!(logged_in_again_as_something_else, "brief/logged-in-again-as-something-else");
     scenario!(logged_out_out_of_a_short_state, "brief/logged-out-out-of-a-short-state");
     scenario!(logon_rows_of_a_reskilling, "brief/logon-rows-of-a-reskilling");
@@ -44,7 +72,9 @@ mod brief {
     scenario!(one_short_state_after_another, "brief/one-short-state-after-another");
     scenario!(restart_while_a_logout_waits, "brief/restart-while-a-logout-waits");
     scenario!(restart_while_a_state_waits, "brief/restart-while-a-state-waits");
+    scenario!(restart_while_the_absence_of_a_login_counts, "brief/restart-while-the-absence-of-a-login-counts");
     scenario!(the_end_of_a_capture, "brief/the-end-of-a-capture");
+    scenario!(the_first_news_after_a_gap_is_absorbed, "brief/the-first-news-after-a-gap-is-absorbed");
     scenario!(the_link_goes_down_while_a_state_waits, "brief/the-link-goes-down-while-a-state-waits");
     scenario!(the_rows_of_a_shift_end_are_not_suspect, "brief/the-rows-of-a-shift-end-are-not-suspect");
 }
