@@ -119,11 +119,6 @@ impl Brevity {
 }
 
 impl Agent {
-    /// Whether they have logged out, and that waits.
-    pub(super) fn leaves(&self) -> bool {
-        self.brief.as_ref().is_some_and(|brief| brief.is_logout())
-    }
-
     /// Whether they are logged in and no log-out of theirs waits, or a state waits by way of which they log in.
     pub(super) fn is_there(&self) -> bool {
         self.brief.as_ref().map_or(self.is_logged_in(), |brief| !brief.is_logout())
