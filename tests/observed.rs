@@ -328,7 +328,8 @@ const CRASHING: &str = "RtalinkRestarting";
 const NO_TARGET: &str = "RtalinkAbsent";
 
 /// Whether an alert outlasts its fault, for longer than the test: whoever has been seen stays unmapped until a mapping
-/// comes, a start that found trouble is told for a quarter of an hour, what is gone stays away, and people stay in a store.
+/// comes, a start that found trouble is told for a quarter of an hour, what is gone stays away, people stay in a store, and
+/// nobody starts the tool to which a feed is forwarded.
 ///
 /// The disk of the machine is not ours: in fast motion a build beside the test fills it.
 fn lasts(alert: &str) -> bool {
@@ -338,6 +339,7 @@ fn lasts(alert: &str) -> bool {
         "RtalinkStoreBehindKafka",
         "RtalinkDown ",
         "RtalinkIntegrationRemoved",
+        "RtalinkNotForwarded",
     ];
     lasting.iter().any(|name| alert.starts_with(name))
         || alert.starts_with("RtalinkDiskFilling") && !alert.contains("small-disk")
