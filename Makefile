@@ -118,7 +118,7 @@ endef
 tools-deny:
 	@have=$$(cargo deny --version 2>/dev/null | awk '{ print $$2 }' || true); \
 	oldest=$$(printf '%s\n' $(CARGO_DENY) "$${have:-0}" | sort -V | head -n 1); \
-	[ "$$oldest" = $(CARGO_DENY) ] || cargo install --locked cargo-deny --version $(CARGO_DENY)
+	[ "$$oldest" = $(CARGO_DENY) ] || cargo install --locked --debug cargo-deny --version $(CARGO_DENY)
 
 .PHONY: tools-java
 tools-java:

@@ -10,6 +10,8 @@
 #
 # FUZZ_SANITIZER=address: the targets of the core alone, with AddressSanitizer, in `target/asan`.
 #
+# FUZZ_OPT (2): how far rtalink is optimised. With 1 it is built sooner and runs slower.
+#
 # FUZZ_JOBS (2): targets at a time. FUZZ_SEED: where chance begins, and FUZZ_RUNS: after so many executions a target ends
 # before its time, for runs that are to be alike.
 
@@ -68,7 +70,7 @@ trap 'exit 130' INT TERM
 # folder of this run, so that the next build may go on.
 build() {
   RUSTC_WRAPPER=$root/fuzz/instrument.sh cargo build --locked --manifest-path "$root/fuzz/Cargo.toml" \
-    "${options[@]}" --config profile.dev.package.rtalink.opt-level=2 \
+    "${options[@]}" --config profile.dev.package.rtalink.opt-level="${FUZZ_OPT:-2}" \
     --config profile.dev.package.rtalink-fuzz.opt-level=1 --bins >"$run/build.log" 2>&1 || {
     cat "$run/build.log" >&2
     echo "the fuzz targets cannot be built" >&2

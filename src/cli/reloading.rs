@@ -17,6 +17,9 @@ use super::configuration;
 /// A configuration with an error is refused as a whole: what is in force stays.
 pub(super) async fn reload(path: &Path, service: &mut Service, log_level: &LogLevel) -> ReloadAnswer {
     let mut loaded = configuration::load(path);
+    if let Some(parts) = &loaded.parts {
+        service.withhold(&parts.redacted);
+    }
     let out_of_date = configuration::out_of_date_warnings(&loaded);
     loaded.add(out_of_date);
     let unmapped = configuration::without_mapping(&loaded, path);

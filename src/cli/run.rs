@@ -82,7 +82,9 @@ async fn serve(args: &Args, config: Config, log_level: &LogLevel) -> anyhow::Res
             _ = hangup.recv() => {
                 drop(stop.run_until_cancelled(reloading::reload(&args.config, &mut service, log_level)).await);
             }
-            news = watch.next() => drop(stop.run_until_cancelled(service.take_news(news, &args.config)).await),
+            news = watch.next() => {
+                let _ = stop.run_until_cancelled(service.take_news(news, &watch, &args.config)).await;
+            }
             Some(ReloadRequest { done }) = asked.recv() => {
                 let reload = reloading::reload(&args.config, &mut service, log_level);
                 if let Some(answer) = stop.run_until_cancelled(reload).await {

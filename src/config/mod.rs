@@ -47,7 +47,7 @@ use std::sync::Arc;
 
 use crate::wire::layout::LayoutSpec;
 
-use self::document::{Node, Value};
+use self::document::{Node, ParsedDocument, Value};
 use self::integration::{Surroundings, WrittenIntegration};
 use self::layout::NamedLayout;
 use self::model::{Config, LogConfig};
@@ -138,9 +138,7 @@ pub fn load_layouts(path: &Path) -> LoadedLayouts {
     let problems = Problems::new(!parsed.errors.is_empty());
     let root = TableReader::open(Slot { node: &parsed.root, name: "the file", problems: &problems }, schema::ROOT);
     let layouts = read_layouts(&root);
-    let mut found = problems.into_vec();
-    found.extend(parsed.errors);
-    found.sort_by(|a, b| a.origin.cmp(&b.origin));
+    let found = certain(problems, &parsed);
     let is_sound = !found.iter().any(Problem::is_error);
     let layouts = is_sound.then(|| layouts.into_iter().map(|layout| (layout.name, layout.spec)).collect());
     LoadedLayouts { layouts, problems: found }
@@ -174,16 +172,8 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// Does the same for a given text; `path` is the file named in problems, and its folder the base of relative paths.
-pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
-    let file: Arc<Path> = path.into();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut parsed = document::parse(text, &file);
-    let problems = Problems::new(!parsed.errors.is_empty());
-    environment::overlay(&mut parsed.root, environment, folder, &problems);
-    let (mut config, ports, properties) = read(&parsed.root, folder, &problems);
-    config.redacted = redacted::of(&parsed.root);
-
+/// Returns what is wrong in the order of the file, without what may only follow from an error of syntax.
+fn certain(problems: Problems, parsed: &ParsedDocument) -> Vec<Problem> {
     let is_certain = |problem: &Problem| match &problem.origin {
         Origin::Place { line, .. } => {
             let same_line =
@@ -195,6 +185,19 @@ pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (Str
     let mut found: Vec<Problem> = problems.into_vec().into_iter().filter(is_certain).collect();
     found.extend(parsed.errors.iter().cloned());
     found.sort_by(|a, b| a.origin.cmp(&b.origin));
+    found
+}
+
+/// Does the same for a given text; `path` is the file named in problems, and its folder the base of relative paths.
+pub fn parse(text: &str, path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
+    let file: Arc<Path> = path.into();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut parsed = document::parse(text, &file);
+    let problems = Problems::new(!parsed.errors.is_empty());
+    environment::overlay(&mut parsed.root, environment, folder, &problems);
+    let (mut config, ports, properties) = read(&parsed.root, folder, &problems);
+    config.redacted = redacted::of(&parsed.root, folder);
+    let found = certain(problems, &parsed);
     Loaded { ports, properties, ..Loaded::new(Some(config), found) }
 }
 

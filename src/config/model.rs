@@ -318,7 +318,7 @@ pub struct TlsConfig {
 }
 
 /// `[integration.mapping]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// What users are looked up with.
     pub identify_by: IdentifyBy,

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 use toml::Value as Toml;
 
@@ -92,8 +93,8 @@ const USER: &str = "sasl.username";
 /// Shorter text is part of too many words.
 const SHORTEST_SCRUBBED: usize = 4;
 
-/// File names that every site has.
-const USUAL_FILES: [&str; 3] = ["users.csv", "activities.csv", "rtalink.toml"];
+/// Names of files and folders that every site has.
+const USUAL_NAMES: [&str; 5] = ["users.csv", "activities.csv", "names.csv", "rtalink.toml", "rtalink"];
 
 /// A configuration without secrets and people.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -129,22 +130,26 @@ impl Redacted {
     /// person.
     #[must_use]
     pub fn scrub(&self, line: &str) -> String {
-        let mut scrubbed = without_folders(line);
+        let mut scrubbed = line.to_owned();
         // Longer ones first: a file's name may be part of another's.
         let mut withheld: Vec<&String> = self.withheld.iter().collect();
         withheld.sort_by_key(|text| std::cmp::Reverse(text.len()));
         for text in withheld {
             if scrubbed.contains(text.as_str()) {
-                scrubbed = scrubbed.replace(text.as_str(), "…");
+                scrubbed = scrubbed.replace(text.as_str(), if text.ends_with('/') { "/…/" } else { "…" });
             }
         }
-        scrubbed
+        without_folders(&scrubbed)
     }
 }
 
-/// Renders a tree.
-pub(super) fn of(root: &Node) -> Redacted {
+/// Renders a tree. `folder`: of the file, where relative paths begin.
+pub(super) fn of(root: &Node, folder: &Path) -> Redacted {
     let mut renderer = Renderer::default();
+    // Others are known by their form.
+    if let Some(folder) = folder.to_str().filter(|folder| folder.contains(char::is_whitespace)) {
+        renderer.remember(&format!("{folder}/"));
+    }
     let rendered = renderer.node(root, &mut Vec::new());
     let text = toml::to_string(&rendered).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"));
     let variables: Vec<&str> = renderer.variables.iter().map(String::as_str).collect();
@@ -226,11 +231,12 @@ impl Renderer {
         WITHHELD.to_owned()
     }
 
-    /// Keeps what is withheld, and the name of a file where it is a path.
+    /// Keeps what is withheld: of a path its folders, with the slash behind them, and the name of the file.
     fn remember(&mut self, text: &str) {
-        let name = text.rsplit('/').next().unwrap_or(text);
-        for text in [text, name] {
-            if text.chars().count() >= SHORTEST_SCRUBBED && !USUAL_FILES.contains(&text) {
+        let cut = text.rfind('/').map_or(0, |slash| slash + 1);
+        let (folders, name) = text.split_at(cut);
+        for text in [folders, name] {
+            if text.chars().count() >= SHORTEST_SCRUBBED && !USUAL_NAMES.contains(&text) {
                 self.withheld.insert(text.to_owned());
             }
         }

@@ -78,9 +78,9 @@ impl Shown {
         let near = NearIndex::of(mapping.users.keys().map(String::as_str).chain(mapping.scoped.keys()));
         let of = |agent: &'_ Arc<AgentView>| {
             let (event, annotation) = &agent.published;
-            (Arc::clone(&annotation.external_user), (event.acd, event.ride_along.name.clone()))
+            (Arc::clone(&annotation.external_user), event.ride_along.name.clone())
         };
-        let agents: HashMap<Arc<str>, (u32, Option<Arc<str>>)> = self.agents.iter().map(of).collect();
+        let agents: HashMap<Arc<str>, Option<Arc<str>>> = self.agents.iter().map(of).collect();
         // A row that somebody else has is hardly meant for this one.
         let in_feed: HashSet<String> = agents.keys().map(|user| spelling::normal(user).into_owned()).collect();
         let entry = |(user, seen): &(Arc<str>, UnmappedEntry)| {
@@ -89,11 +89,10 @@ impl Shown {
                 NoUser::Unmapped | NoUser::Nameless => "unmapped",
             };
             let mut entry = json!({ "externalUser": &**user, "reason": reason });
-            if let Some((_, Some(name))) = agents.get(user) {
+            if let Some(Some(name)) = agents.get(user) {
                 entry["name"] = (&**name).into();
             }
-            let acd = agents.get(user).map(|(acd, _)| *acd);
-            let elsewhere = out_of_scope(mapping, user, acd, seen.last_seen);
+            let elsewhere = out_of_scope(mapping, user, seen.acd, seen.last_seen);
             let meant = near.near(user).into_iter().filter_map(|(key, differences)| {
                 let names = names_of(&differences);
                 let row = match mapping.users.get(key) {
@@ -129,10 +128,10 @@ impl Shown {
 }
 
 /// Returns the rows of that user that count elsewhere, or at another time.
-fn out_of_scope(mapping: &MappingTables, user: &str, acd: Option<u32>, at: Timestamp) -> Vec<Value> {
+fn out_of_scope(mapping: &MappingTables, user: &str, acd: u32, at: Timestamp) -> Vec<Value> {
     let key = spelling::normal(user);
     let rows = mapping.scoped.of(&key).iter().map(|(scope, row)| {
-        let is_elsewhere = scope.acd.is_some() && scope.acd != acd;
+        let is_elsewhere = scope.acd.is_some_and(|only| only != acd);
         let differs = [is_elsewhere.then_some("acd"), (!scope.holds_at(at)).then_some("time")];
         user_row(&key, row, scope, &differs.into_iter().flatten().collect::<Vec<_>>())
     });

@@ -66,23 +66,9 @@ pub struct MappingTables {
 impl MappingTables {
     /// Returns the employee of an external user on an ACD at a moment.
     pub fn user(&self, external_user: &str, acd: u32, at: Timestamp) -> Option<Arc<User>> {
-        self.user_where(external_user, |key| self.scoped.user(key, acd, at))
-    }
-
-    /// Returns the employee of an external user at a moment, on whatever ACD.
-    pub fn user_on_any_acd(&self, external_user: &str, at: Timestamp) -> Option<Arc<User>> {
-        let on_any = |key: &str| self.scoped.of(key).iter().find(|(scope, _)| scope.holds_at(at)).map(|(_, user)| user);
-        self.user_where(external_user, on_any)
-    }
-
-    fn user_where<'t>(
-        &'t self,
-        external_user: &str,
-        scoped: impl Fn(&str) -> Option<&'t Arc<User>>,
-    ) -> Option<Arc<User>> {
         let key = spelling::normal(external_user);
         let found = self.users.get(&*key);
-        if self.scoped.is_empty() { found.cloned() } else { found.or_else(|| scoped(&key)).cloned() }
+        if self.scoped.is_empty() { found.cloned() } else { found.or_else(|| self.scoped.user(&key, acd, at)).cloned() }
     }
 
     /// Returns what an agent is called: by the feed, or by the list of names.

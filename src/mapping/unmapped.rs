@@ -23,6 +23,8 @@ pub struct UnmappedEntry {
     pub last_seen: Timestamp,
     /// Number of events.
     pub count: u64,
+    /// The ACD of the last event: a row may count on one only.
+    pub acd: u32,
     /// Why it is unmapped, for users.
     pub reason: NoUser,
 }
@@ -63,20 +65,23 @@ impl Default for Unmapped {
 
 impl Unmapped {
     /// Notes what an event says.
-    pub fn note(&mut self, annotation: &Annotation, at: Timestamp) {
+    pub fn note(&mut self, annotation: &Annotation, acd: u32, at: Timestamp) {
+        let seen = |reason| UnmappedEntry { first_seen: at, last_seen: at, count: 1, acd, reason };
         match annotation.user {
             Err(reason) if reason != NoUser::Nameless => {
-                self.not_listed += note(&mut self.users, &annotation.external_user, at, reason);
+                self.not_listed += note(&mut self.users, &annotation.external_user, seen(reason));
             }
             Err(_) => {}
             Ok(_) if self.users.is_empty() => {}
-            Ok(_) => {
+            // Whoever is mapped on one ACD may not be on another.
+            Ok(_) if self.users.get(&annotation.external_user).is_some_and(|seen| seen.acd == acd) => {
                 self.users.remove(&annotation.external_user);
             }
+            Ok(_) => {}
         }
         let is_unmapped = matches!(annotation.level, MatchLevel::Default | MatchLevel::None);
         if is_unmapped && *annotation.activity_base != *LOGGED_OUT {
-            self.not_listed += note(&mut self.activities, &annotation.activity_base, at, NoUser::Unmapped);
+            self.not_listed += note(&mut self.activities, &annotation.activity_base, seen(NoUser::Unmapped));
         }
     }
 
@@ -87,7 +92,7 @@ impl Unmapped {
 
     /// Removes what another mapping maps from the list.
     pub fn prune(&mut self, tables: &MappingTables) {
-        let is_unmapped = |user: &str, seen: &UnmappedEntry| tables.user_on_any_acd(user, seen.last_seen).is_none();
+        let is_unmapped = |user: &str, seen: &UnmappedEntry| tables.user(user, seen.acd, seen.last_seen).is_none();
         self.users.retain(|user, seen| seen.reason == NoUser::Ambiguous || is_unmapped(user, seen));
         self.activities.retain(|key, _| {
             let shorter = key.match_indices(':').map(|(cut, _)| &key[..cut]);
@@ -114,16 +119,68 @@ impl Unmapped {
     }
 }
 
-fn note(list: &mut HashMap<Arc<str>, UnmappedEntry, FixedState>, key: &Arc<str>, at: Timestamp, reason: NoUser) -> u64 {
+fn note(list: &mut HashMap<Arc<str>, UnmappedEntry, FixedState>, key: &Arc<str>, now: UnmappedEntry) -> u64 {
     if let Some(seen) = list.get_mut(key) {
-        seen.last_seen = at;
-        seen.count += 1;
-        seen.reason = reason;
+        *seen = UnmappedEntry { first_seen: seen.first_seen, count: seen.count + 1, ..now };
         return 0;
     }
     if list.len() >= MAX_LISTED {
         return 1;
     }
-    list.insert(key.clone(), UnmappedEntry { first_seen: at, last_seen: at, count: 1, reason });
+    list.insert(key.clone(), now);
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Annotation, Arc, MappingTables, MatchLevel, NoUser, Timestamp, Unmapped};
+    use crate::mapping::scoped::{Scope, ScopedUsers};
+    use crate::mapping::tables::{Activity, IdentifyBy, User};
+
+    fn annotation(user: &str, is_mapped: bool) -> Annotation {
+        Annotation {
+            external_user: user.into(),
+            user: if is_mapped { Ok(employee()) } else { Err(NoUser::Unmapped) },
+            external_activity: "ACD:IN".into(),
+            activity_base: "ACD:IN".into(),
+            activity: None,
+            level: MatchLevel::Exact,
+            previous_external_activity: None,
+            previous_activity: None,
+            activity_since: None,
+            version: 1,
+        }
+    }
+
+    fn employee() -> Arc<User> {
+        Arc::new(User { employee_id: "E1".into(), employee_name: "A".into() })
+    }
+
+    /// Rows that count on an ACD only say nothing about the other one.
+    #[test]
+    fn whoever_is_mapped_on_another_acd_stays_on_the_list() {
+        let at = Timestamp::from_millis(1_000);
+        let mut unmapped = Unmapped::default();
+        unmapped.note(&annotation("4711", false), 2, at);
+        unmapped.note(&annotation("4711", true), 1, at);
+        let on = |acd| {
+            let scope = Scope { acd: Some(acd), ..Scope::default() };
+            let rows = std::iter::once(("4711".to_owned(), vec![(scope, employee())])).collect();
+            MappingTables {
+                version: 1,
+                identify_by: IdentifyBy::LoginId,
+                users: HashMap::default(),
+                scoped: ScopedUsers::new(rows),
+                names: HashMap::default(),
+                activities: HashMap::default(),
+                default_activity: Arc::new(Activity { activity_id: String::new(), activity_name: String::new() }),
+            }
+        };
+        unmapped.prune(&on(1));
+        assert_eq!(unmapped.counts().0, 1, "the row is for ACD 1");
+        unmapped.prune(&on(2));
+        assert_eq!(unmapped.counts().0, 0);
+    }
 }

@@ -156,6 +156,10 @@ fn scope(row: &Row<'_, 6>, values: &[&str; 6], zone: &TimeZone) -> Result<(Scope
         return Err(row.problem(VALID_TO, what));
     }
     let [from, to] = days.map(|day| day.and_then(|day| beginning(day, zone)));
+    // One of the last days that there are means for ever as an end, and as a beginning nothing.
+    if days[0].is_some() && from.is_none() {
+        return Err(row.problem(VALID_FROM, "is too far away: expected a day on which the row begins to count"));
+    }
     Ok((Scope { acd, from, to }, days))
 }
 

@@ -13,6 +13,10 @@ pub(super) const STILL: Duration = Duration::from_secs(2);
 /// How long a file may be away before it is reported: editors and shares replace files.
 pub(super) const AWAY: Duration = Duration::from_secs(10);
 
+/// After how long files that were read and are not in force are read again, though they have not changed: what kept them from
+/// being read, or from being written down, may be over.
+pub(super) const AGAIN: Duration = Duration::from_secs(60);
+
 /// What tells one content of a file from another, without reading it. A link is followed: where it leads to counts, so that a
 /// folder of links that is swapped as a whole (a ConfigMap) is another content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +39,9 @@ impl Signature {
 }
 
 /// Returns the signatures of files; `None` where there is no file. Blocks for as long as the file system does.
-pub(super) fn signatures(files: &[PathBuf]) -> Vec<Option<Signature>> {
+pub(super) fn signatures<'f>(files: impl Iterator<Item = &'f PathBuf>) -> Vec<Option<Signature>> {
     let of = |file: &PathBuf| file.metadata().ok().filter(Metadata::is_file).map(|metadata| Signature::of(&metadata));
-    files.iter().map(of).collect()
+    files.map(of).collect()
 }
 
 /// What is to be done.
@@ -45,12 +49,10 @@ pub(super) fn signatures(files: &[PathBuf]) -> Vec<Option<Signature>> {
 pub(super) enum Next {
     /// Nothing.
     Wait,
-    /// The files have changed and are still: read them.
+    /// The files have changed and are still, are back, or were not taken: read them.
     Read,
     /// A file has been away for long.
     Away(PathBuf),
-    /// It is back, unchanged.
-    Back,
 }
 
 /// The files of one integration, as they were last seen.
@@ -61,6 +63,8 @@ pub(super) struct FileWatch {
     read: Vec<Option<Signature>>,
     seen: Vec<Option<Signature>>,
     since: Timestamp,
+    /// When what was read and is not in force is read again.
+    again_at: Option<Timestamp>,
     away_since: Option<Timestamp>,
     is_away_told: bool,
 }
@@ -68,12 +72,22 @@ pub(super) struct FileWatch {
 impl FileWatch {
     /// Watches files that were read before the first look. They are read once more, as they may have changed between the two.
     pub(super) fn new(files: Vec<PathBuf>, seen: Vec<Option<Signature>>, now: Timestamp) -> Self {
-        Self { files, read: Vec::new(), seen, since: now, away_since: None, is_away_told: false }
+        Self { files, read: Vec::new(), seen, since: now, again_at: None, away_since: None, is_away_told: false }
     }
 
     /// The files.
     pub(super) fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// What was read is not in force: it is read again after a while, unless it changes before.
+    pub(super) fn read_again(&mut self, now: Timestamp) {
+        self.again_at = Some(now.plus(AGAIN));
+    }
+
+    /// What was read was not what had been seen.
+    pub(super) fn has_changed_meanwhile(&mut self) {
+        self.read.clear();
     }
 
     /// Takes a look.
@@ -92,15 +106,17 @@ impl FileWatch {
             return Next::Away(away);
         }
         self.away_since = None;
-        let was_told = std::mem::take(&mut self.is_away_told);
+        let is_due = self.again_at.is_some_and(|again| again <= now);
         if self.seen == self.read {
-            return if was_told { Next::Back } else { Next::Wait };
-        }
-        if now.since(self.since) < STILL {
-            self.is_away_told = was_told;
+            // What is back may be what was not taken before it went.
+            if !std::mem::take(&mut self.is_away_told) && !is_due {
+                return Next::Wait;
+            }
+        } else if now.since(self.since) < STILL {
             return Next::Wait;
         }
-        // Read once, whatever comes of it: what is refused is not refused again every second.
+        self.is_away_told = false;
+        self.again_at = None;
         self.read.clone_from(&self.seen);
         Next::Read
     }
@@ -136,7 +152,6 @@ mod tests {
                 Next::Wait => {}
                 Next::Read => told.push(format!("{second} read")),
                 Next::Away(file) => told.push(format!("{second} {} away", file.display())),
-                Next::Back => told.push(format!("{second} back")),
             }
         }
         told.join(", ")
@@ -165,11 +180,24 @@ mod tests {
         let cases = [
             (format!("1/5 2/5, {}, 1/5 2/5, 1/5 2/5", away(10)), ""),
             (format!("1/5 2/5, {}, 1/6 2/5, 1/6 2/5, 1/6 2/5", away(10)), "13 read"),
-            (format!("1/5 2/5, {}, 1/5 2/5, 1/5 2/5", away(14)), "11 users.csv away, 15 back"),
+            (format!("1/5 2/5, {}, 1/5 2/5, 1/5 2/5", away(14)), "11 users.csv away, 15 read"),
             (format!("1/5 2/5, {}, 1/6 2/5, 1/6 2/5, 1/6 2/5, 1/6 2/5", away(11)), "11 users.csv away, 14 read"),
         ];
         for (looks, expected) in cases {
             assert_eq!(play(&looks), expected, "{looks}");
         }
+    }
+
+    #[test]
+    fn what_was_not_taken_is_read_again_after_a_while() {
+        let (files, seen) = (vec![PathBuf::from("users.csv")], vec![file("1/5")]);
+        let at = |second: i64| Timestamp::from_millis(second * 1_000);
+        let mut watch = FileWatch::new(files, seen.clone(), at(0));
+        assert_eq!(watch.look(seen.clone(), at(2)), Next::Read);
+        watch.read_again(at(3));
+        let reads: Vec<i64> = (4..200).filter(|second| watch.look(seen.clone(), at(*second)) == Next::Read).collect();
+        assert_eq!(reads, [63], "once, unless it is not taken again");
+        watch.has_changed_meanwhile();
+        assert_eq!(watch.look(seen, at(201)), Next::Read);
     }
 }

@@ -1,6 +1,7 @@
-//! Watches the mapping files of all integrations, once a second, in a task of its own: a share that hangs holds up nothing else.
+//! Watches the mapping files of all integrations, once a second, and reads what has changed, in a task of its own: a share that
+//! hangs holds up nothing else.
 //!
-//! It only looks. Whoever has the service takes what it reports ([`super::Service::take_mapping`]).
+//! It only looks and reads. Whoever has the service takes what it reports ([`super::Service::take_news`]).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,8 +10,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::config::mapping;
+use crate::config::model::Mapping;
+use crate::config::problem::Problem;
+use crate::mapping::tables::MappingTables;
 use crate::telemetry::targets::SERVICE;
 use crate::time::Timestamp;
 
@@ -18,11 +24,11 @@ use super::mapping_files::{self, FileWatch, Next};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// News that may wait; then it looks no further.
-const MOST_NEWS: usize = 16;
+/// News that may wait, each with lists of up to 64 MiB; then it looks no further.
+const MOST_NEWS: usize = 2;
 
-/// Files of an integration.
-pub(super) type WatchedFiles = (Arc<str>, Vec<PathBuf>);
+/// A mapping whose files are watched, by its integration.
+pub(super) type Watched = (Arc<str>, Mapping);
 
 /// What has been seen.
 #[derive(Debug)]
@@ -36,34 +42,55 @@ pub struct MappingNews {
 /// What has been seen of the files.
 #[derive(Debug)]
 pub enum Seen {
-    /// They have changed, and are still.
-    Changed,
+    /// They were read.
+    Read(Box<Reading>),
     /// One has been away for long.
     Away(PathBuf),
-    /// It is back, as it was.
-    Back,
+}
+
+/// What was read of the files of a mapping.
+#[derive(Debug)]
+pub struct Reading {
+    /// The mapping that names them.
+    pub mapping: Mapping,
+    /// What they say; `None` where they are refused.
+    pub tables: Option<MappingTables>,
+    /// Errors and remarks.
+    pub problems: Vec<Problem>,
 }
 
 /// The watch. Dropping this ends it.
 #[derive(Debug)]
 pub struct MappingWatch {
-    files: Arc<Mutex<Vec<WatchedFiles>>>,
+    shared: Arc<Shared>,
     news: mpsc::Receiver<MappingNews>,
     _task: AbortOnDropHandle<()>,
 }
 
+#[derive(Debug, Default)]
+struct Shared {
+    watched: Mutex<Vec<Watched>>,
+    /// Integrations for which what was read is not in force.
+    not_taken: Mutex<Vec<Arc<str>>>,
+}
+
 impl MappingWatch {
-    /// Watches these files, which have just been read.
-    pub(super) fn start(files: Vec<WatchedFiles>) -> Self {
+    /// Watches the files of these mappings, which have just been read.
+    pub(super) fn start(watched: Vec<Watched>) -> Self {
         let (sender, news) = mpsc::channel(MOST_NEWS);
-        let files = Arc::new(Mutex::new(files));
-        let task = tokio::spawn(watch(Arc::clone(&files), sender));
-        Self { files, news, _task: AbortOnDropHandle::new(task) }
+        let shared = Arc::new(Shared { watched: Mutex::new(watched), ..Shared::default() });
+        let task = tokio::spawn(watch(Arc::clone(&shared), sender));
+        Self { shared, news, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Watches these from now on. Those that were watched before go on being watched as they are.
-    pub(super) fn set(&self, files: Vec<WatchedFiles>) {
-        *self.files.lock() = files;
+    pub(super) fn set(&self, watched: Vec<Watched>) {
+        *self.shared.watched.lock() = watched;
+    }
+
+    /// What was read for an integration is not in force: it is read again after a while.
+    pub fn read_again(&self, integration: Arc<str>) {
+        self.shared.not_taken.lock().push(integration);
     }
 
     /// Returns the next news. Nothing is lost where this is given up.
@@ -75,39 +102,46 @@ impl MappingWatch {
     }
 }
 
-async fn watch(files: Arc<Mutex<Vec<WatchedFiles>>>, news: mpsc::Sender<MappingNews>) {
-    let mut watched: HashMap<Arc<str>, FileWatch> = HashMap::new();
+async fn watch(shared: Arc<Shared>, news: mpsc::Sender<MappingNews>) {
+    let mut files: HashMap<Arc<str>, FileWatch> = HashMap::new();
     let mut looks = tokio::time::interval(EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let begin = Instant::now();
+    let now = || Timestamp::from_millis(i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX));
     loop {
         looks.tick().await;
-        let wanted = files.lock().clone();
-        watched.retain(|id, watch| wanted.iter().any(|(known, files)| known == id && *files == watch.files()));
-        let look = tokio::task::spawn_blocking(move || {
-            let look = |(id, files): WatchedFiles| {
-                let seen = mapping_files::signatures(&files);
-                (id, files, seen)
-            };
-            wanted.into_iter().map(look).collect::<Vec<_>>()
+        let wanted = shared.watched.lock().clone();
+        files.retain(|id, watch| {
+            wanted.iter().any(|(known, mapping)| known == id && mapping.files().eq(watch.files().iter()))
         });
-        let seen = match look.await {
-            Ok(seen) => seen,
-            Err(error) => {
-                tracing::error!(target: SERVICE, %error, "mapping files are not watched any more");
-                return;
-            }
-        };
-        let now = Timestamp::now();
-        for (integration, files, seen) in seen {
-            let Some(watch) = watched.get_mut(&integration) else {
-                watched.insert(integration, FileWatch::new(files, seen, now));
+        for id in std::mem::take(&mut *shared.not_taken.lock()) {
+            files.entry(id).and_modify(|watch| watch.read_again(now()));
+        }
+        for (integration, mapping) in wanted {
+            let looked = tokio::task::spawn_blocking(move || {
+                let seen = mapping_files::signatures(mapping.files());
+                (mapping, seen)
+            });
+            let Ok((mapping, seen)) = looked.await.inspect_err(|error| log_end(&error)) else { return };
+            let Some(watch) = files.get_mut(&integration) else {
+                let paths = mapping.files().cloned().collect();
+                files.insert(integration, FileWatch::new(paths, seen, now()));
                 continue;
             };
-            let seen = match watch.look(seen, now) {
+            let seen = match watch.look(seen.clone(), now()) {
                 Next::Wait => continue,
-                Next::Read => Seen::Changed,
                 Next::Away(file) => Seen::Away(file),
-                Next::Back => Seen::Back,
+                Next::Read => {
+                    let read = tokio::task::spawn_blocking(move || read(mapping, &seen));
+                    match read.await.inspect_err(|error| log_end(&error)) {
+                        Ok(Some(reading)) => Seen::Read(Box::new(reading)),
+                        Ok(None) => {
+                            watch.has_changed_meanwhile();
+                            continue;
+                        }
+                        Err(_) => return,
+                    }
+                }
             };
             if news.send(MappingNews { integration, seen }).await.is_err() {
                 return;
@@ -116,31 +150,77 @@ async fn watch(files: Arc<Mutex<Vec<WatchedFiles>>>, news: mpsc::Sender<MappingN
     }
 }
 
+fn log_end(error: &dyn std::fmt::Display) {
+    tracing::error!(target: SERVICE, %error, "mapping files are not watched any more");
+}
+
+/// Reads the files. `None` where they are no longer what was seen.
+fn read(mapping: Mapping, seen: &[Option<mapping_files::Signature>]) -> Option<Reading> {
+    let mut problems = Vec::new();
+    let tables = mapping::check(&mapping, &mut problems);
+    (mapping_files::signatures(mapping.files()) == seen).then_some(Reading { mapping, tables, problems })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    /// A watch that nobody follows does not heap up news: the sender waits once so many are there.
-    #[test]
-    fn a_watch_that_nobody_follows_waits() {
-        let (sender, mut news) = mpsc::channel(MOST_NEWS);
-        let one = || MappingNews { integration: "a".into(), seen: Seen::Changed };
-        let sent = (0..MOST_NEWS + 5).take_while(|_| sender.try_send(one()).is_ok()).count();
-        println!("{} news of mapping files, limit {MOST_NEWS}: {sent} wait", MOST_NEWS + 5);
-        assert_eq!(sent, MOST_NEWS);
-        assert!(news.try_recv().is_ok() && sender.try_send(one()).is_ok(), "there is room again");
+    use super::*;
+    use crate::mapping::tables::IdentifyBy;
+
+    fn mapping(file: &Path) -> Mapping {
+        Mapping {
+            identify_by: IdentifyBy::LoginId,
+            time_zone: "UTC".to_owned(),
+            users: Some(file.to_owned()),
+            names: None,
+            activities: None,
+            default_activity: (String::new(), String::new()),
+        }
     }
 
-    #[tokio::test]
-    async fn files_that_change_are_reported() {
+    fn write(file: &Path, users: usize) {
+        let rows: String = (0..users).map(|user| format!("{user},E{user},A\n")).collect();
+        std::fs::write(file, format!("external_user,employee_id,employee_name\n{rows}")).unwrap();
+    }
+
+    fn users(news: &MappingNews) -> usize {
+        match &news.seen {
+            Seen::Read(reading) => reading.tables.as_ref().map_or(0, |tables| tables.users.len()),
+            Seen::Away(_) => 0,
+        }
+    }
+
+    /// A watch that nobody follows heaps up no news, and loses none.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_nobody_follows_waits() {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("users.csv");
-        std::fs::write(&file, "a").unwrap();
-        let mut watch = MappingWatch::start(vec![("a".into(), vec![file.clone()])]);
+        write(&file, 1);
+        let all: Vec<Watched> = (0..MOST_NEWS + 3).map(|number| (number.to_string().into(), mapping(&file))).collect();
+        let mut watch = MappingWatch::start(all.clone());
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let waiting = watch.news.len();
+        println!("{} news of mapping files, limit {MOST_NEWS}: {waiting} wait", all.len());
+        assert_eq!(waiting, MOST_NEWS);
+        for (integration, _) in all {
+            assert_eq!(watch.next().await.integration, integration);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_that_change_are_read_and_those_that_are_not_taken_are_read_again() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("users.csv");
+        write(&file, 1);
+        let mut watch = MappingWatch::start(vec![("a".into(), mapping(&file))]);
         // They may have changed between the start and the first look.
-        assert!(matches!(watch.next().await, MappingNews { seen: Seen::Changed, .. }));
-        std::fs::write(&file, "ab").unwrap();
-        let news = watch.next().await;
-        assert!(&*news.integration == "a" && matches!(news.seen, Seen::Changed));
+        assert_eq!(users(&watch.next().await), 1);
+        write(&file, 2);
+        assert_eq!(users(&watch.next().await), 2);
+        let begin = Instant::now();
+        watch.read_again("a".into());
+        assert_eq!(users(&watch.next().await), 2);
+        assert!(begin.elapsed() >= mapping_files::AGAIN, "{:?}", begin.elapsed());
     }
 }

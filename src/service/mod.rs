@@ -36,6 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::model::{Config, Integration};
 use crate::config::problem::{Origin, Problem};
+use crate::config::redacted::Redacted;
 use crate::http::reload::ReloadRequests;
 use crate::integration::from_kafka;
 use crate::integration::handles::Handles;
@@ -45,7 +46,6 @@ use crate::integration::restore::{self, OpenedStore, Restored};
 use crate::journal::send_window::WindowLimits;
 use crate::journal::{Bounds, Journal, StoreObserver};
 use crate::kafka::Publisher;
-use crate::telemetry::feed_metrics::MappingCondition;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::names;
 use crate::time::Timestamp;
@@ -54,6 +54,7 @@ use crate::views::service::ServiceView;
 
 use self::context::{ServiceContext, WorkerSenders};
 use self::preparation::Prepared;
+use self::remapping::Untaken;
 use self::running::{Running, StartingIntegration};
 use self::serving::{Requests, Serving};
 use self::workers::Workers;
@@ -130,7 +131,7 @@ pub struct Service {
     reload_refused: metrics::Gauge,
     is_reload_refused: bool,
     /// What keeps the files of integrations from being their mappings.
-    mapping_conditions: BTreeMap<Arc<str>, MappingCondition>,
+    mapping_conditions: BTreeMap<Arc<str>, Untaken>,
     is_all_there: bool,
     _stop_when_dropped: [DropGuard; 2],
 }
@@ -371,6 +372,11 @@ impl Service {
     /// Messages that are not on disk or that Kafka has not acknowledged yet.
     pub fn pending(&self) -> usize {
         self.context.handles.pending()
+    }
+
+    /// Whoever is handed the log sees nothing of what this configuration withholds, whatever becomes of it.
+    pub fn withhold(&self, configuration: &Redacted) {
+        self.context.view.withhold(configuration);
     }
 
     /// Whether the last reload was refused, be it by [`Self::reload`] or before: for the metric.

@@ -16,6 +16,7 @@ use crate::integration::mapping_versions::{Content, Versions};
 use crate::integration::restore::{self, Restored};
 use crate::journal::store::StoreError;
 use crate::mapping::difference::MappingChange;
+use crate::sources::rta::forward::passage::PauseRule;
 use crate::sources::rta::listener::Bound;
 use crate::telemetry::targets::SERVICE;
 use crate::tracker::settings::TrackerSettings;
@@ -210,6 +211,7 @@ impl Service {
             let plan = if is_same { &before.plan } else { plan };
             let settings = preparation::feed_settings(&integration, realtime, plan, prepared.tls.as_ref());
             feed.settings.store(Arc::new(settings));
+            feed.forward.set_rule(PauseRule::of_layout(integration.settings.thresholds.snapshot_idle));
             feed.forward.set_targets(&realtime.forward);
             feed.metrics.tls_expires(prepared.tls.as_ref().map(|files| files.expires));
             for warning in changes::shrunken(&feed.tables, &tables, &integration, file, "taken") {

@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::mapping as mapping_files;
 use crate::config::model::Integration;
 use crate::config::problem::Problem;
 use crate::integration::command::Control;
@@ -18,95 +17,92 @@ use crate::telemetry::feed_metrics::MappingCondition;
 use crate::telemetry::targets::RUN;
 
 use super::changes;
-use super::mapping_watch::{MappingNews, MappingWatch, Seen, WatchedFiles};
+use super::mapping_watch::{MappingNews, MappingWatch, Reading, Seen, Watched};
 use super::{At, Running, Service, Slot};
 
 /// Most problems of a file that are logged one by one.
 const MOST_LOGGED: usize = 20;
 
+/// Why what was read of the files of an integration is not its mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Untaken {
+    condition: MappingCondition,
+    problems: Vec<Problem>,
+}
+
+impl Untaken {
+    const fn new(condition: MappingCondition, problems: Vec<Problem>) -> Self {
+        Self { condition, problems }
+    }
+}
+
 impl Service {
     /// Watches the mapping files. Its news are to be handed to [`Self::take_news`].
     pub fn watch_mappings(&self) -> MappingWatch {
-        MappingWatch::start(self.mapping_files())
+        MappingWatch::start(self.watched())
     }
 
     /// Watches those that are in force now, after a reload.
     pub fn watch_again(&self, watch: &MappingWatch) {
-        watch.set(self.mapping_files());
+        watch.set(self.watched());
     }
 
-    fn mapping_files(&self) -> Vec<WatchedFiles> {
-        let files = |slot: &Slot| {
-            let files: Vec<_> = slot.integration.mapping.files().cloned().collect();
-            (Arc::clone(&slot.integration.id), files)
-        };
+    fn watched(&self) -> Vec<Watched> {
         // One that is being started has read them already, and reads them again once it is at work.
         let is_watched = |slot: &&Slot| !slot.integration.is_removed && matches!(slot.at, At::Running(_));
-        self.slots.iter().filter(is_watched).map(files).collect()
+        let slots = self.slots.iter().filter(is_watched);
+        slots.map(|slot| (Arc::clone(&slot.integration.id), slot.integration.mapping.clone())).collect()
     }
 
-    /// Takes what the watch has seen.
-    pub async fn take_news(&mut self, news: MappingNews, file: &Path) {
-        let MappingNews { integration, seen } = news;
-        if !self.mapping_files().iter().any(|(watched, _)| *watched == integration) {
-            // A reload has taken it out meanwhile.
+    /// Takes what the watch has seen. `file`: of the configuration.
+    pub async fn take_news(&mut self, news: MappingNews, watch: &MappingWatch, file: &Path) {
+        let MappingNews { integration: id, seen } = news;
+        // A reload may have taken it out meanwhile.
+        let Some(mapping) = self.watched().into_iter().find_map(|(known, mapping)| (known == id).then_some(mapping))
+        else {
             return;
-        }
+        };
         match seen {
-            // What is back may be what was refused before.
-            Seen::Changed | Seen::Back => self.take_mapping(&integration, file).await,
+            // What is in force names others by now.
+            Seen::Read(reading) if reading.mapping != mapping => {}
+            Seen::Read(reading) => {
+                let refused = self.take_mapping(&id, *reading, file).await;
+                if let Err(Untaken { condition, problems }) = refused {
+                    if condition == MappingCondition::Refused {
+                        watch.read_again(Arc::clone(&id));
+                    }
+                    self.not_taken(&id, condition, problems);
+                } else {
+                    self.set_mapping_condition(&id, None);
+                }
+            }
             Seen::Away(away) => {
                 tracing::warn!(
-                    target: RUN, %integration, file = %away.display(),
+                    target: RUN, integration = %id, file = %away.display(),
                     "a mapping file is gone: the mapping that was read stays in force; put it back"
                 );
-                self.set_mapping_condition(&integration, Some(MappingCondition::Gone));
+                self.set_mapping_condition(&id, Some(Untaken::new(MappingCondition::Gone, Vec::new())));
             }
         }
     }
 
-    async fn take_mapping(&mut self, id: &Arc<str>, file: &Path) {
-        let Some((integration, before)) = self.running_feed(id) else { return };
-        let privacy = self.context.config.privacy.clone();
-        let mapping = integration.mapping.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut problems = Vec::new();
-            let tables = mapping_files::check(&mapping, &mut problems).map(|tables| privacy.tables(tables));
-            (tables, problems)
-        });
-        let (tables, problems) = match read.await {
-            Ok(read) => read,
-            Err(error) => return tracing::error!(target: RUN, integration = %id, %error, "a mapping could not be read"),
-        };
-        let Some(mut tables) = tables else {
-            log_problems(id, &problems);
-            let problems = problems.iter().filter(|problem| problem.is_error()).count();
-            tracing::error!(
-                target: RUN, integration = %id, problems,
-                "a mapping file has changed and is refused: the mapping that was read before stays in force"
-            );
-            return self.set_mapping_condition(id, Some(MappingCondition::Refused));
-        };
+    /// Takes what was read for an integration, where it is beyond doubt.
+    async fn take_mapping(&mut self, id: &Arc<str>, reading: Reading, file: &Path) -> Result<(), Untaken> {
+        let Reading { tables, problems, .. } = reading;
+        let Some((integration, before)) = self.running_feed(id) else { return Ok(()) };
+        let Some(tables) = tables else { return Err(Untaken::new(MappingCondition::Refused, problems)) };
+        let mut tables = self.context.config.privacy.tables(tables);
         if tables.has_same_content(&before) {
-            return self.set_mapping_condition(id, None);
+            return Ok(());
         }
-        log_problems(id, &problems);
         let shrunken = changes::shrunken(&before, &tables, &integration, file, "not taken");
         if !shrunken.is_empty() {
-            shrunken.iter().for_each(|warning| tracing::warn!(target: RUN, "mapping: {}", warning.line()));
-            tracing::warn!(
-                target: RUN, integration = %id,
-                "a mapping file has lost more than half of its rows: not taken; `rtalink reload` takes it as it is"
-            );
-            return self.set_mapping_condition(id, Some(MappingCondition::Shrunken));
+            return Err(Untaken::new(MappingCondition::Shrunken, shrunken));
         }
-        match self.versions_of(vec![(Arc::clone(id), Content::of(&tables))], file).await {
-            Ok(versions) => tables.version = versions.first().copied().unwrap_or(before.version),
-            Err(problems) => {
-                problems.iter().for_each(|problem| tracing::error!(target: RUN, "mapping: {}", problem.line()));
-                return self.set_mapping_condition(id, Some(MappingCondition::Refused));
-            }
-        }
+        let versions = self.versions_of(vec![(Arc::clone(id), Content::of(&tables))], file).await;
+        let versions = versions.map_err(|problems| Untaken::new(MappingCondition::Refused, problems))?;
+        tables.version = versions.first().copied().unwrap_or(before.version);
+        log_problems(id, &problems);
         if let Some(change) = MappingChange::between(&before, &tables) {
             log_change(id, &change);
         }
@@ -117,7 +113,29 @@ impl Service {
             }
             running.control(Control::Mapping(tables)).await;
         }
-        self.set_mapping_condition(id, None);
+        Ok(())
+    }
+
+    /// Remembers why what was read is not in force, and says it once.
+    fn not_taken(&mut self, id: &Arc<str>, condition: MappingCondition, problems: Vec<Problem>) {
+        let untaken = Untaken::new(condition, problems);
+        if self.mapping_conditions.get(id) == Some(&untaken) {
+            return;
+        }
+        log_problems(id, &untaken.problems);
+        if condition == MappingCondition::Shrunken {
+            tracing::warn!(
+                target: RUN, integration = %id,
+                "a mapping file has lost more than half of its rows: not taken; `rtalink reload` takes it as it is"
+            );
+        } else {
+            let problems = untaken.problems.iter().filter(|problem| problem.is_error()).count();
+            tracing::error!(
+                target: RUN, integration = %id, problems,
+                "a mapping file has changed and is refused: the mapping that was read before stays in force"
+            );
+        }
+        self.set_mapping_condition(id, Some(untaken));
     }
 
     /// An integration whose feed is at work, with the mapping in force.
@@ -135,9 +153,10 @@ impl Service {
     }
 
     /// Sets what keeps the files of an integration from being its mapping.
-    pub(super) fn set_mapping_condition(&mut self, id: &Arc<str>, condition: Option<MappingCondition>) {
-        match condition {
-            Some(condition) => drop(self.mapping_conditions.insert(Arc::clone(id), condition)),
+    pub(super) fn set_mapping_condition(&mut self, id: &Arc<str>, untaken: Option<Untaken>) {
+        let condition = untaken.as_ref().map(|untaken| untaken.condition);
+        match untaken {
+            Some(untaken) => drop(self.mapping_conditions.insert(Arc::clone(id), untaken)),
             None => drop(self.mapping_conditions.remove(id)),
         }
         if let Some(feed) = self.running_mut(id).and_then(|running| running.feed.as_ref()) {

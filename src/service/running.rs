@@ -207,9 +207,8 @@ impl StartingIntegration {
 
     /// Returns what passes on its bytes; to nobody yet.
     fn relay(&self) -> Arc<Relay> {
-        let pause = self.integration.settings.thresholds.snapshot_idle;
+        let rule = PauseRule::of_layout(self.integration.settings.thresholds.snapshot_idle);
         let metrics = self.metrics.clone();
-        let rule = PauseRule { pause, after: PauseRule::WITHOUT_SNAPSHOTS };
         Relay::new(Arc::clone(&self.integration.id), rule, move |target| metrics.forward(target))
     }
 

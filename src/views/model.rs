@@ -236,7 +236,7 @@ impl IntegrationModel {
 
     fn put(&mut self, published: AnnotatedEvent, is_restored: bool) {
         let (event, annotation) = &published;
-        self.unmapped.note(annotation, event.observed_at);
+        self.unmapped.note(annotation, event.acd, event.observed_at);
         self.count(event.state.mode, 1);
         let key = (event.acd, Arc::clone(&event.login_id));
         let before = self.agents.get(&key).map(|before| (before.published.0.state.mode, before.in_aux_since));

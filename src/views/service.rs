@@ -76,17 +76,24 @@ impl ServiceView {
         *held = Arc::new(configuration.after(&held));
     }
 
+    /// Withholds what another configuration withholds too: one that is refused is named in the log all the same.
+    pub fn withhold(&self, other: &Redacted) {
+        let mut held = self.0.configuration.lock();
+        *held = Arc::new(Redacted::clone(&held).after(other));
+    }
+
     /// Returns the configuration that was read last, as it may be handed to others.
     pub fn configuration(&self) -> Arc<Redacted> {
         Arc::clone(&self.0.configuration.lock())
     }
 
-    /// Sets whether the last reload was refused, which it was at `at`.
-    pub fn set_reload_refused(&self, is_refused: bool, at: Timestamp) {
-        *self.0.reload_refused_at.lock() = is_refused.then_some(at);
+    /// Sets whether something that is written is refused. `now` counts where it was not before.
+    pub fn set_reload_refused(&self, is_refused: bool, now: Timestamp) {
+        let mut since = self.0.reload_refused_at.lock();
+        *since = is_refused.then(|| since.unwrap_or(now));
     }
 
-    /// Returns when the last reload was refused; `None` where it was accepted.
+    /// Returns since when something that is written is refused; `None` where all of it is in force.
     pub fn reload_refused_at(&self) -> Option<Timestamp> {
         *self.0.reload_refused_at.lock()
     }

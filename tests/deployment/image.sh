@@ -40,7 +40,7 @@ make_bases() {
     make_build_root "$1/build"
     make_runtime_root "$1/build" "$1/runtime"
     du -sb --apparent-size "$1/runtime" | cut -f1 >"$1/base-bytes"
-    import "$1" rtalink-build "$1/build" --env CARGO_HOME=/host/cargo --env CARGO_NET_OFFLINE=true \
+    import "$1" rtalink-build "$1/build" --env CARGO_HOME=/host/cargo --env CARGO_NET_OFFLINE=true "${sooner[@]}" \
         --env PATH=/host/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin
     import "$1" rtalink-runtime "$1/runtime" --user 65532 --workingdir /home/nonroot --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
     rm -rf "$1/build" "$1/runtime"

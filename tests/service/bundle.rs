@@ -23,7 +23,7 @@ const IN_FEED: [&str; 4] = ["47110815", "47110816", "Zauberwald", "80099123"];
 /// Who is in the mapping.
 const IN_MAPPING: [&str; 2] = ["EMP-9917", "Quellnymph"];
 /// Who, and which secrets, are in the configuration and the environment.
-const IN_CONFIGURATION: [&str; 8] = [
+const IN_CONFIGURATION: [&str; 10] = [
     "Dornröschen",
     "rumpelstilz",
     "sesam-oeffne-dich",
@@ -32,6 +32,8 @@ const IN_CONFIGURATION: [&str; 8] = [
     "frauholle",
     "umgebung-geheim",
     "Rapunzel",
+    "Siebenschön",
+    "Hexenliste",
 ];
 
 const USERS: &str = "external_user,employee_id,employee_name\n47110815,EMP-9917,Quellnymph\n";
@@ -143,6 +145,11 @@ fn nobody_and_no_secret_is_in_a_bundle() {
         fs::write(folder.path().join("Rapunzel.csv"), "47110815,EMP-9917,Quellnymph\n").unwrap();
         process.signal("HUP");
         process.line("reload refused");
+        // And a configuration that is refused, with a list in a folder of two words.
+        let refused = config(format).replace("Rapunzel.csv", "Team Siebenschön/Hexenliste.csv");
+        fs::write(folder.path().join("rtalink.toml"), refused).unwrap();
+        process.signal("HUP");
+        process.line("Hexenliste");
         // The test of the test: the log itself names them, since it is at DEBUG, and the path at any level.
         let log = process.log().join("\n");
         assert!(log.contains("Rapunzel") && log.contains("47110815"), "{log}");

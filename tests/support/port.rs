@@ -34,7 +34,7 @@ impl Port {
         let to_worker = senders.remove(0);
         let id: Arc<str> = "a".into();
         let settings = FeedSettings { plan, allow: Vec::new(), idle_after: None, tls: None };
-        let rule = PauseRule { pause: Duration::from_millis(500), after: PauseRule::WITHOUT_SNAPSHOTS };
+        let rule = PauseRule::of_layout(Duration::from_millis(500));
         let feed = FeedInputs {
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             to_worker,

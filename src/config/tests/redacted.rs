@@ -152,6 +152,22 @@ fn what_is_withheld_is_taken_out_of_lines_too() {
     );
 }
 
+/// Where a folder ends cannot be told from the line.
+#[test]
+fn folders_of_two_words_are_taken_out_of_lines_too() {
+    let written = WRITTEN.replace("nordmann-users.csv", "/srv/Team Blau/lists/users.csv");
+    let loaded = config::parse(&written, std::path::Path::new("/etc/the site/r.toml"), []);
+    let redacted = loaded.parts.unwrap().redacted;
+    let lines = [
+        ("users of /srv/Team Blau/lists/users.csv:3: no", "users of …/users.csv:3: no"),
+        ("/etc/the site/r.toml:3: no", "…/r.toml:3: no"),
+        ("the lists of rtalink::feed", "the lists of rtalink::feed"),
+    ];
+    for (line, expected) in lines {
+        assert_eq!(redacted.scrub(line), expected);
+    }
+}
+
 #[test]
 fn every_key_that_is_named_here_is_one() {
     let known = |key: &str| SECTIONS.iter().any(|section| section.keys.contains(&key));

@@ -100,21 +100,66 @@ fn has_utf_8(file: &[u8]) -> bool {
     false
 }
 
-/// Returns where a byte stands that cannot stand there in Windows-1252: a sign between letters, or a capital before a small
-/// letter in the middle of a word. In the code pages 437 and 850 `ü` is 0x81, `ä` 0x84, `ö` 0x94; on the Macintosh `ü` is 0x9f.
+/// Letters of code page 850, of which 437 has the same in these places, that occur in Western European names.
+const MS_DOS: &[u8] =
+    b"\x80\x81\x82\x83\x84\x85\x87\x88\x89\x8a\x8b\x8c\x8e\x90\x93\x94\x96\x97\x99\x9a\xa0\xa1\xa2\xa3\xa4\xe1";
+/// The same of the Macintosh.
+const MACINTOSH: &[u8] =
+    b"\x80\x83\x85\x86\x87\x88\x89\x8a\x8d\x8e\x8f\x90\x91\x92\x96\x97\x99\x9a\x9c\x9d\x9e\x9f\xa7";
+
+/// Returns where a byte stands that hardly stands there in Windows-1252. In the code pages 437 and 850 `ü` is 0x81, `ä` 0x84,
+/// `ö` 0x94, `ß` 0xe1; on the Macintosh they are 0x9f, 0x8a, 0x9a and 0xa7.
 fn other_code_page(file: &[u8]) -> Option<usize> {
-    const UNASSIGNED: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
-    /// No apostrophes and dashes: names have these.
-    const SIGNS: [u8; 14] = [0x82, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8b, 0x94, 0x95, 0x98, 0x99, 0x9b, 0xa7];
-    const CAPITALS: [u8; 4] = [0x8a, 0x8c, 0x8e, 0x9f];
-    let found = |(at, byte): &(usize, &u8)| {
-        let before = || at.checked_sub(1).and_then(|at| file.get(at)).is_some_and(u8::is_ascii_alphabetic);
-        let after = file.get(at + 1);
-        UNASSIGNED.contains(byte)
-            || (SIGNS.contains(byte) && before() && after.is_some_and(u8::is_ascii_alphabetic))
-            || (CAPITALS.contains(byte) && before() && after.is_some_and(u8::is_ascii_lowercase))
+    let reads_as = |page: &[u8]| file.iter().all(|byte| byte.is_ascii() || page.contains(byte));
+    let (ms_dos, macintosh) = (reads_as(MS_DOS), reads_as(MACINTOSH));
+    let is_wrong = |(at, byte): &(usize, &u8)| {
+        let before = at.checked_sub(1).and_then(|at| file.get(at)).copied().unwrap_or(b' ');
+        let after = file.get(at + 1).copied().unwrap_or(b' ');
+        is_impossible(before, **byte, after)
+            || (ms_dos && is_rather_ms_dos(before, **byte, after))
+            || (macintosh && is_rather_macintosh(before, **byte))
     };
-    file.iter().enumerate().find(found).map(|(at, _)| at)
+    file.iter().enumerate().find(is_wrong).map(|(at, _)| at)
+}
+
+/// Whether Windows-1252 has no such letter, or has a sign there where no word has one, or a capital within a word.
+const fn is_impossible(before: u8, byte: u8, after: u8) -> bool {
+    let (is_after_letter, is_before_letter) = (before.is_ascii_alphabetic(), after.is_ascii_alphabetic());
+    match byte {
+        0x81 | 0x8d | 0x8f | 0x90 | 0x9d => true,
+        // Opening quotes, accents that stand alone, per mille: nowhere behind a letter.
+        0x82 | 0x84 | 0x88 | 0x89 | 0x8b | 0x98 => is_after_letter,
+        // No apostrophes and dashes: names have these.
+        0x86 | 0x87 | 0x94 | 0x95 | 0x9b | 0xa1..=0xa5 => is_after_letter && is_before_letter,
+        // Three dots, a trade mark, a paragraph: not in a word, and not at its beginning or, the last, its end.
+        0x85 | 0x99 => is_before_letter && (is_after_letter || after.is_ascii_lowercase()),
+        0xa7 => is_after_letter,
+        0x8a | 0x8c | 0x8e | 0x9f => {
+            (is_after_letter && after.is_ascii_lowercase()) || (before.is_ascii_lowercase() && !is_before_letter)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a byte that Windows-1252 has a letter for is rather one of MS-DOS, in a file in which all others may be: an `Ü`, `Ä` or
+/// `ß` instead of an `š`, `Ž` or `á`.
+fn is_rather_ms_dos(before: u8, byte: u8, after: u8) -> bool {
+    let is_vowel = |letter: u8| matches!(letter.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u');
+    match byte {
+        0x9a => !before.is_ascii_alphabetic() && after.is_ascii_lowercase(),
+        0x8e => !before.is_ascii_alphabetic() && after.is_ascii_lowercase() && !is_vowel(after),
+        0xe1 => is_vowel(before) && (is_vowel(after) || !after.is_ascii_alphabetic()),
+        _ => false,
+    }
+}
+
+/// The same for the Macintosh: an `ö` instead of an `š` in a word, and an `Ä`, `Ö` or `Ü` instead of a sign before it.
+const fn is_rather_macintosh(before: u8, byte: u8) -> bool {
+    match byte {
+        0x9a => before.is_ascii_alphabetic(),
+        0x80 | 0x86 => !before.is_ascii_alphabetic(),
+        _ => false,
+    }
 }
 
 /// Returns the line, from 1, of a byte.
@@ -145,11 +190,19 @@ mod tests {
         let latin = text(b"M\xfcller;O\x92Hara \x96 \x80;\x8aimon;?ahin\r\n").unwrap();
         assert_eq!((&*latin.text, latin.has_every_letter), ("Müller;O’Hara – €;Šimon;?ahin\r\n", false));
         assert!(text(b"").unwrap().text.is_empty());
+        // Rare letters and signs, where they stand in Windows-1252.
+        for (file, expected) in [
+            (&b"M\xfcller;Ale\x9a;\x9eeljko;K\x9c"[..], "Müller;Aleš;željko;Kœ"),
+            (b"S\xe1nchez;Juli\xe1n;Bogot\xe1", "Sánchez;Julián;Bogotá"),
+            (b"\x84Team A\x93 \x85;5 \x80;\xa7 7;\x8eupan;\x8amid", "„Team A“ …;5 €;§ 7;Župan;Šmid"),
+        ] {
+            assert_eq!(text(file).unwrap().text, expected);
+        }
     }
 
     #[test]
     fn what_would_be_read_wrongly_is_refused_with_its_line_and_the_remedy() {
-        let cases: [(&[u8], u64, &str); 15] = [
+        let cases: [(&[u8], u64, &str); 23] = [
             (b"PK\x03\x04...", 1, "a workbook (.xlsx or .ods)"),
             (b"\xd0\xcf\x11\xe0...", 1, "older Excel"),
             (b"<html>", 1, "a page"),
@@ -165,6 +218,15 @@ mod tests {
             (b"a\r\nb\r\nSch\x84fer\r\n", 3, "MS-DOS"),
             (b"a\r\nJ\x94rg\r\n", 2, "MS-DOS"),
             (b"a\nM\x9fller\n", 2, "Macintosh"),
+            // Few letters, each of which Windows-1252 has a sign or a letter for.
+            (b"a\nStra\xe1e\n", 2, "MS-DOS"),
+            (b"a\nWei\xe1;1\n", 2, "MS-DOS"),
+            (b"a\n\x9anal;1\n", 2, "MS-DOS"),
+            (b"a\n\x99zdemir;1\n", 2, "MS-DOS"),
+            (b"a\nRen\x82;1\n", 2, "MS-DOS"),
+            (b"a\nJ\x9arg;1\n", 2, "Macintosh"),
+            (b"a\nRen\x8e;1\n", 2, "Macintosh"),
+            (b"a\nWei\xa7;1\n", 2, "Macintosh"),
         ];
         for (file, line, expected) in cases {
             match text(file) {

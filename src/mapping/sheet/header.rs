@@ -15,25 +15,24 @@ pub struct Column {
 
 impl Column {
     pub(super) fn is_called(&self, heading: &str) -> bool {
-        let heading = folded(heading);
-        [&self.name].into_iter().chain(self.also).any(|name| folded(name) == heading)
+        [&self.name].into_iter().chain(self.also).any(|name| what_counts(name).eq(what_counts(heading)))
     }
 }
 
 /// Returns a heading without what does not count: in lower case, letters and digits alone, `ü` as `ue`.
 pub fn folded(heading: &str) -> String {
-    let mut folded = String::new();
-    for c in heading.chars().flat_map(char::to_lowercase) {
-        match c {
-            'ä' => folded.push_str("ae"),
-            'ö' => folded.push_str("oe"),
-            'ü' => folded.push_str("ue"),
-            'ß' => folded.push_str("ss"),
-            c if c.is_alphanumeric() => folded.push(c),
-            _ => {}
-        }
-    }
-    folded
+    what_counts(heading).collect()
+}
+
+fn what_counts(heading: &str) -> impl Iterator<Item = char> {
+    let spelled = |c: char| match c {
+        'ä' => ['a', 'e'],
+        'ö' => ['o', 'e'],
+        'ü' => ['u', 'e'],
+        'ß' => ['s', 's'],
+        c => [c, ' '],
+    };
+    heading.chars().flat_map(char::to_lowercase).flat_map(spelled).filter(|c| c.is_alphanumeric())
 }
 
 /// Where the columns of a list stand in a file.

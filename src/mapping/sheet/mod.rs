@@ -33,6 +33,9 @@ pub struct RowProblem {
 /// Most characters of a line that are shown.
 const MOST_SHOWN: usize = 200;
 
+/// Problems of a file that are told; then it is read no further.
+const MOST_PROBLEMS: usize = 1_000;
+
 /// Lines that are looked at for a header.
 const MOST_BEFORE_HEADER: usize = 50;
 
@@ -99,6 +102,11 @@ pub(super) fn read<const N: usize>(
     while let Ok(true) = reader.read_record(&mut record) {
         let at = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
         let (line, start) = lines.row_at(body + at);
+        if problems.len() >= MOST_PROBLEMS {
+            let message = format!("{MOST_PROBLEMS} lines before this one are wrong: the rest was not read");
+            problems.push(RowProblem { line, message, content: None });
+            break;
+        }
         let content = text.get(start..).map(|rest| &rest[..lines::length(rest)]).unwrap_or_default();
         let row = Row { line, columns, header: &header, record: &record, content };
         if let Err(problem) = check_fields(&row) {
@@ -197,9 +205,14 @@ fn find<const N: usize>(text: &str, columns: &[Column; N]) -> Result<Found<N>, R
             told = Some(separator);
             continue;
         }
-        let separators =
-            told.as_slice().iter().chain(&SEPARATORS).take(if told.is_some() { 1 } else { SEPARATORS.len() });
-        let read = separators.map(|separator| (*separator, headings(content, *separator)));
+        // Without any of them the line is one heading, by whichever.
+        let occurs = |separator: &&u8| content.as_bytes().contains(separator);
+        let mut separators: Vec<u8> =
+            told.map_or_else(|| SEPARATORS.iter().filter(occurs).copied().collect(), |told| vec![told]);
+        if separators.is_empty() {
+            separators.push(SEPARATORS[0]);
+        }
+        let read = separators.into_iter().map(|separator| (separator, headings(content, separator)));
         if content.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';')).is_empty() {
             continue;
         }
@@ -429,6 +442,15 @@ mod tests {
             println!("a header behind {before} lines, limit {MOST_BEFORE_HEADER}: {told:?}");
             assert!(told[0].contains(expected), "{told:?}");
         }
+    }
+
+    #[test]
+    fn so_many_problems_of_a_file_are_told() {
+        let told = told(("key,value\n".to_owned() + &"1\n".repeat(MOST_PROBLEMS + 5)).as_bytes()).unwrap_err();
+        let last = told.last().unwrap();
+        println!("{} wrong lines, limit {MOST_PROBLEMS}: {last}", MOST_PROBLEMS + 5);
+        assert_eq!(told.len(), MOST_PROBLEMS + 1);
+        assert_eq!(*last, "line 1002: 1000 lines before this one are wrong: the rest was not read");
     }
 
     #[test]

@@ -217,7 +217,7 @@ fn so_many_unmapped_users_and_activities_are_listed() {
         version: 1,
     };
     let mut unmapped = Unmapped::default();
-    (0..MAX_LISTED + 5).for_each(|number| unmapped.note(&annotation(number), Timestamp::from_millis(0)));
+    (0..MAX_LISTED + 5).for_each(|number| unmapped.note(&annotation(number), 1, Timestamp::from_millis(0)));
     assert_eq!(unmapped.counts(), (MAX_LISTED, MAX_LISTED));
     assert_eq!(unmapped.listed().not_listed, 10);
     println!(

@@ -65,7 +65,12 @@ pub struct PauseRule {
 
 impl PauseRule {
     /// So long with a layout that finds no beginning of a snapshot, the layout may be wrong.
-    pub const WITHOUT_SNAPSHOTS: Duration = Duration::from_secs(90);
+    const WITHOUT_SNAPSHOTS: Duration = Duration::from_secs(90);
+
+    /// Returns the rule for a port whose layout finds the beginnings of snapshots.
+    pub const fn of_layout(snapshot_idle: Duration) -> Self {
+        Self { pause: snapshot_idle, after: Self::WITHOUT_SNAPSHOTS }
+    }
 }
 
 /// What a target is to do.
@@ -151,6 +156,11 @@ impl Passage {
             recipients: BTreeMap::new(),
             is_over: false,
         }
+    }
+
+    /// Sets the rule from the next read on.
+    pub const fn set_rule(&mut self, rule: PauseRule) {
+        self.rule = rule;
     }
 
     /// Forwards it from now on.

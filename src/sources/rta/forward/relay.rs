@@ -34,7 +34,8 @@ type MakeMetrics = Box<dyn Fn(&str) -> ForwardMetrics + Send + Sync>;
 pub struct Relay {
     /// Of the integration, for logs.
     pub(super) id: Arc<str>,
-    rule: PauseRule,
+    /// For connections to come.
+    rule: Mutex<PauseRule>,
     metrics: MakeMetrics,
     /// Where CMS dials in, once that is known.
     address: Mutex<Option<SocketAddr>>,
@@ -76,7 +77,7 @@ impl Relay {
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            rule,
+            rule: Mutex::new(rule),
             metrics: Box::new(metrics),
             address: Mutex::default(),
             state: Mutex::default(),
@@ -107,6 +108,12 @@ impl Relay {
         self.changed.notify_waiters();
     }
 
+    /// Sets the rule, for the connections that are there too.
+    pub fn set_rule(&self, rule: PauseRule) {
+        *self.rule.lock() = rule;
+        self.state.lock().passages.values_mut().for_each(|passage| passage.set_rule(rule));
+    }
+
     /// CMS dials in at this address: no target may be there.
     pub fn listens_at(&self, address: SocketAddr) {
         *self.address.lock() = Some(address);
@@ -124,7 +131,7 @@ impl Relay {
 
     /// A connection has been accepted.
     pub fn opened(&self, connection: ConnectionId) {
-        self.state.lock().passages.insert(connection, Passage::new(self.rule));
+        self.state.lock().passages.insert(connection, Passage::new(*self.rule.lock()));
     }
 
     /// A connection has sent these bytes.
