@@ -66,6 +66,7 @@ impl Writer {
             }
             self.conclude(items);
             self.erase();
+            self.copy_log();
         }
         0
     }
@@ -305,6 +306,13 @@ impl Writer {
         drop(queue);
         self.shared.room.notify_all();
         self.report_size();
+    }
+
+    /// Copies SQLite's log, if that is due: what was committed is on its way by now.
+    fn copy_log(&mut self) {
+        let is_busy = !self.shared.queue.lock().items.is_empty();
+        let _at_disk = self.shared.at_disk();
+        self.store.copy_log(is_busy);
     }
 
     /// Returns what must have left the store for somebody's traces to be gone from it: the messages of their integration, and

@@ -31,7 +31,13 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
-/// ... and emptied from this size on. SQLite itself begins anew after 4 MiB, unless there is always a reader.
+/// The WAL is copied into the database from about this size on, when nothing waits to be committed ...
+const COPY_LOG: u64 = 4 * 1024 * 1024;
+/// ... or whatever waits. It then begins anew, unless there is always a reader.
+const COPY_LOG_BUSY: u64 = 12 * 1024 * 1024;
+/// Pages that every commit writes: the row of an integration, the count, the ends of tables.
+const COMMIT_PAGES: u64 = 20 * 1024;
+/// ... and emptied from this size on.
 pub const MOST_LOG: u64 = 32 * 1024 * 1024;
 
 /// Where the database is.
@@ -71,6 +77,8 @@ pub struct Store {
     pub(super) hurry: Hurry,
     /// `Some` while a sweep is in progress.
     pub(super) written: Option<WrittenPages>,
+    /// About how many bytes the WAL has that are not copied into the database.
+    pub(super) in_log: u64,
 }
 
 /// What is known of an integration.
@@ -244,6 +252,7 @@ impl Store {
         reach(acknowledged, fail_point::BEFORE_ACKNOWLEDGED_TO);
         reach(checkpoint, fail_point::BEFORE_CHECKPOINT);
         let released = self.transaction(|connection| commit::apply(connection, writes, Timestamp::now()))?;
+        self.in_log += COMMIT_PAGES + writes.iter().map(Write::bytes).sum::<u64>();
         reach(batch, fail_point::BATCH_WRITTEN);
         reach(acknowledged, fail_point::AFTER_ACKNOWLEDGED_TO);
         reach(checkpoint, fail_point::AFTER_CHECKPOINT);
@@ -251,6 +260,19 @@ impl Store {
             self.bound_wal();
         }
         Ok(released)
+    }
+
+    /// Copies the WAL into the database once that is due, as SQLite would do within a commit, which then takes milliseconds
+    /// longer. `is_busy`: something waits to be committed. What fails is tried again after the next commit, which reports what
+    /// is wrong with the disk.
+    pub fn copy_log(&mut self, is_busy: bool) {
+        if !self.is_durable() || self.in_log < if is_busy { COPY_LOG_BUSY } else { COPY_LOG } {
+            return;
+        }
+        match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            Ok(()) => self.in_log = 0,
+            Err(error) => tracing::debug!(target: JOURNAL, %error, "the WAL of the store cannot be copied"),
+        }
     }
 
     /// Returns an error while the disk has so little room that the journal must not grow. Deleting from it is still possible.

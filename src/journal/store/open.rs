@@ -313,6 +313,8 @@ fn in_directory(
 
 fn configure(connection: &Connection, sync: Sync) -> Result<(), StoreError> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    // Copied into the database between commits, never within one: see `Store::copy_log`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A WAL that grew beyond this is cut when it begins anew.
     connection.query_row("PRAGMA journal_size_limit = 16777216", [], |_| Ok(()))?;
     let synchronous = match sync {
@@ -349,7 +351,8 @@ fn begin(
         }
     };
     let run = random_id(&connection)?;
-    let mut store = Store { connection, place, id, run, commits: found, hurry: Hurry::default(), written: None };
+    let mut store =
+        Store { connection, place, id, run, commits: found, hurry: Hurry::default(), written: None, in_log: 0 };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;

@@ -442,19 +442,24 @@ fn the_file_shrinks_after_an_outage() {
     let folder = TempDir::new().unwrap();
     let mut store = store(folder.path());
     let number = store.integration("one").unwrap().number;
+    // As the journal's thread does it.
+    let mut commit = |write: Write<'_>| {
+        store.commit(&[write]).unwrap();
+        store.copy_log(false);
+    };
     let content = vec![7; 64 * 1024];
     for k in 0..600 {
-        store.commit(&[batch(number, k * 10, &content)]).unwrap();
+        commit(batch(number, k * 10, &content));
     }
     let size = || fs::metadata(folder.path().join(DATABASE)).unwrap().len();
     let grown = size();
     let covered = Write::Checkpoint { integration: number, covered_to: 6_000, agents: &[], feed: b"", recovered: true };
-    store.commit(&[covered]).unwrap();
+    commit(covered);
     for k in 1..=600 {
-        store.commit(&[Write::Acknowledged { integration: number, to: k * 10 }]).unwrap();
+        commit(Write::Acknowledged { integration: number, to: k * 10 });
     }
     for _ in 0..100 {
-        store.commit(&[Write::Paused { integration: number, at: None }]).unwrap();
+        commit(Write::Paused { integration: number, at: None });
     }
     drop(store);
     assert!(grown > 30_000_000 && size() < 12_000_000, "{grown} bytes, then {}", size());
