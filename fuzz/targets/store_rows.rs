@@ -19,7 +19,7 @@ use rtalink::contract::header;
 use rtalink::contract::saved::{self, StoredAgent};
 use rtalink::engine::Engine;
 use rtalink::engine::replay::Replay;
-use rtalink::journal::message::{Message, Route};
+use rtalink::journal::message::{AgentImages, Message, Route};
 use rtalink::journal::row;
 use rtalink::mapping::tables::{Activity, IdentifyBy, MappingTables};
 use rtalink::time::Timestamp;
@@ -62,7 +62,8 @@ fn batch(bytes: &[u8]) {
     match row::decode(bytes) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok((messages, agents)) => {
-            let written = row::encode(&messages, agents.clone());
+            let images = agents.iter().map(prost::Message::encode_to_vec).collect();
+            let written = row::encode(&messages, &images, &[]);
             let (messages_again, agents_again) = row::decode(&written).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(agents_again, agents);
             // A feed status without any header is the one message that comes back with some.
@@ -171,7 +172,7 @@ fn run(input: &[u8]) -> Result<()> {
             for _ in 0..u.int_in_range(1..=4)? {
                 messages.push(message(&mut u)?);
             }
-            let row = row::encode(&messages, Vec::new());
+            let row = row::encode(&messages, &AgentImages::default(), &[]);
             let (again, _) = row::decode(&row).unwrap_or_else(|error| panic!("{error}"));
             same(&messages, &again);
         }

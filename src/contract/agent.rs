@@ -12,6 +12,7 @@ use crate::tracker::event::{Cause, Evidence};
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
 
+use super::put::Put;
 use super::v1;
 
 /// A value that this version does not know.
@@ -28,12 +29,7 @@ pub struct UnknownValue {
 pub fn state(state: &AgentState) -> v1::State {
     v1::State {
         mode: mode(state.mode).into(),
-        direction: match state.direction {
-            Direction::None => v1::state::Direction::None,
-            Direction::Out => v1::state::Direction::Out,
-            Direction::In => v1::state::Direction::In,
-        }
-        .into(),
+        direction: direction(state.direction).into(),
         aux_reason: state.aux_reason,
         raw_state: state.raw_state.to_string(),
         recognised: state.recognised,
@@ -46,6 +42,36 @@ pub fn state(state: &AgentState) -> v1::State {
             .map(|(skill, level)| v1::Skill { skill: skill.to_owned(), level: level.into() })
             .collect(),
     }
+}
+
+/// Writes a state as it is published.
+pub(super) fn put_state(put: &mut Put<'_>, state: &AgentState) {
+    put.int(1, mode(state.mode) as i32);
+    put.int(2, direction(state.direction) as i32);
+    put.optional_uint(3, state.aux_reason);
+    put.bytes(4, &*state.raw_state);
+    put.flag(5, state.recognised);
+    put.flag(6, state.on_hold);
+    put.bytes(7, state.work_split.as_deref().unwrap_or_default());
+    put.bytes(8, state.extension.as_deref().unwrap_or_default());
+    for (skill, level) in state.skills.iter() {
+        put.message(9, |put| {
+            put.bytes(1, skill);
+            put.uint(2, level);
+        });
+    }
+}
+
+/// Writes a user as it is published.
+pub(super) fn put_user(put: &mut Put<'_>, user: &User) {
+    put.bytes(1, &user.employee_id);
+    put.bytes(2, &user.employee_name);
+}
+
+/// Writes an activity as it is published.
+pub(super) fn put_activity(put: &mut Put<'_>, activity: &Activity) {
+    put.bytes(1, &activity.activity_id);
+    put.bytes(2, &activity.activity_name);
 }
 
 /// Reads a state back; an empty split or extension becomes `None`.
@@ -165,6 +191,14 @@ pub fn activity(activity: &Activity) -> v1::Activity {
 /// Reads an activity back.
 pub fn from_activity(activity: v1::Activity) -> Activity {
     Activity { activity_id: activity.activity_id, activity_name: activity.activity_name }
+}
+
+const fn direction(direction: Direction) -> v1::state::Direction {
+    match direction {
+        Direction::None => v1::state::Direction::None,
+        Direction::Out => v1::state::Direction::Out,
+        Direction::In => v1::state::Direction::In,
+    }
 }
 
 const fn mode(mode: Mode) -> v1::state::Mode {

@@ -22,8 +22,10 @@ use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageD
 use crate::time::Timestamp;
 
 pub mod agent;
+pub(crate) mod event;
 pub mod header;
 pub mod lines;
+pub(crate) mod put;
 pub mod recovered;
 pub mod saved;
 pub mod status;

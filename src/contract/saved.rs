@@ -19,6 +19,7 @@ use crate::tracker::listening::Listening;
 use crate::tracker::saved::{SavedAbsence, SavedAgent, SavedBrief, SavedFeed};
 
 use super::agent::{self, UnknownValue};
+use super::put::Put;
 use super::store;
 
 /// Why a row could not be read.
@@ -75,7 +76,80 @@ impl StoredAgent {
 
 /// Encodes column `memory` of an agent.
 pub fn encode_agent(agent: &SavedAgent, published: Option<&Published>, last_event: Option<&store::Message>) -> Vec<u8> {
-    agent_message(agent, published, last_event).encode_to_vec()
+    let mut bytes = Vec::with_capacity(256);
+    put_agent(&mut Put(&mut bytes), agent, published, last_event);
+    bytes
+}
+
+/// Writes a `rtalink.store.v1.AgentMemory`.
+pub(crate) fn put_agent(
+    put: &mut Put<'_>,
+    agent: &SavedAgent,
+    published: Option<&Published>,
+    last_event: Option<&store::Message>,
+) {
+    let (known, ride_along) = (agent.known.as_ref(), &agent.ride_along);
+    put.uint(1, agent.acd);
+    put.bytes(2, &*agent.login_id);
+    put.uint(3, agent.sequence);
+    if let Some(known) = known {
+        put.message(4, |put| agent::put_state(put, &known.state));
+        put.sint(5, known.state_since.as_micros());
+        put.int(6, agent::quality(known.quality) as i32);
+    }
+    put.sint(7, agent.last_seen.as_micros());
+    put.optional_sint(8, agent.start.map(Timestamp::as_micros));
+    let texts =
+        [&ride_along.name, &ride_along.extension, &ride_along.role, &ride_along.location, &ride_along.logout_reason];
+    for (number, text) in (9..).zip(texts) {
+        put.optional_bytes(number, text.as_deref());
+    }
+    if let Some(absence) = &agent.absence {
+        put.message(14, |put| {
+            put.uint(1, absence.snapshots);
+            put.sint(2, absence.since.as_micros());
+            put.flag(3, absence.began_after_gap);
+            put.flag(4, absence.suspect);
+        });
+    }
+    if let Some(published) = published {
+        put.message(15, |put| {
+            if let Some(user) = &published.user {
+                put.message(1, |put| agent::put_user(put, user));
+            }
+            if let Some(activity) = &published.activity {
+                put.message(2, |put| agent::put_activity(put, activity));
+            }
+            put.optional_sint(3, published.activity_since.map(Timestamp::as_micros));
+        });
+    }
+    if let Some(last_event) = last_event {
+        put.optional_bytes(16, Some(last_event.encode_to_vec()));
+    }
+    if let Some(told) = &agent.told_start {
+        put.message(17, |put| {
+            put.bytes(1, &told.text);
+            put.sint(2, told.at.as_micros());
+            put.sint(3, told.taken.as_micros());
+        });
+    }
+    put.uint(18, agent.listed_again);
+    put.optional_sint(19, agent.state_seen.map(Timestamp::as_micros));
+    if let Some(brief) = &agent.brief {
+        put.message(20, |put| put_brief(put, brief));
+    }
+}
+
+fn put_brief(put: &mut Put<'_>, brief: &SavedBrief) {
+    put.int(1, agent::cause(brief.cause) as i32);
+    put.optional_int(2, brief.evidence.map(|evidence| agent::evidence(evidence) as i32));
+    put.message(3, |put| agent::put_state(put, &brief.known.state));
+    put.sint(4, brief.known.state_since.as_micros());
+    put.int(5, agent::quality(brief.known.quality) as i32);
+    put.flag(6, brief.after_gap);
+    put.sint(7, brief.observed_at.as_micros());
+    put.sint(8, brief.seen.as_micros());
+    put.sint(9, brief.last_seen.as_micros());
 }
 
 /// Reads an agent back from [`encode_agent`].
@@ -86,52 +160,13 @@ pub fn decode_agent(bytes: &[u8]) -> Result<StoredAgent, SavedError> {
     Ok(from_agent_message(store::AgentMemory::decode(bytes)?)?)
 }
 
-/// Returns an agent as a batch of the journal has them.
-pub fn agent_message(
-    agent: &SavedAgent,
-    published: Option<&Published>,
-    last_event: Option<&store::Message>,
-) -> store::AgentMemory {
-    let known = agent.known.as_ref();
-    let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-    store::AgentMemory {
-        acd: agent.acd,
-        login_id: agent.login_id.to_string(),
-        sequence: agent.sequence,
-        state: known.map(|known| agent::state(&known.state)),
-        since: known.map_or(0, |known| known.state_since.as_micros()),
-        quality: known.map_or(0, |known| agent::quality(known.quality).into()),
-        last_seen: agent.last_seen.as_micros(),
-        start: agent.start.map(Timestamp::as_micros),
-        told_start: agent.told_start.as_ref().map(|told| store::ToldStart {
-            text: told.text.to_vec(),
-            at: told.at.as_micros(),
-            taken: told.taken.as_micros(),
-        }),
-        state_seen: agent.state_seen.map(Timestamp::as_micros),
-        listed_again: agent.listed_again,
-        brief: agent.brief.as_ref().map(brief_message),
-        name: text(&agent.ride_along.name),
-        extension: text(&agent.ride_along.extension),
-        role: text(&agent.ride_along.role),
-        location: text(&agent.ride_along.location),
-        logout_reason: text(&agent.ride_along.logout_reason),
-        absence: agent.absence.map(|absence| store::Absence {
-            snapshots: absence.snapshots,
-            since: absence.since.as_micros(),
-            began_after_gap: absence.began_after_gap,
-            suspect: absence.suspect,
-        }),
-        published: published.map(|published| store::Published {
-            user: published.user.as_deref().map(agent::user),
-            activity: published.activity.as_deref().map(agent::activity),
-            activity_since: published.activity_since.map(Timestamp::as_micros),
-        }),
-        last_event: last_event.cloned(),
-    }
+/// Returns the same as a message.
+pub fn agent_message(agent: &SavedAgent, published: Option<&Published>) -> store::AgentMemory {
+    // What was written here can be read.
+    store::AgentMemory::decode(&*encode_agent(agent, published, None)).unwrap_or_default()
 }
 
-/// Reads an agent back from [`agent_message`].
+/// Reads an agent of a batch of the journal.
 ///
 /// # Errors
 /// A value that this version does not know.
@@ -181,20 +216,6 @@ pub fn from_agent_message(message: store::AgentMemory) -> Result<StoredAgent, Un
         activity: published.activity.map(|activity| Arc::new(agent::from_activity(activity))),
     });
     Ok(StoredAgent { agent, published, last_event: message.last_event })
-}
-
-fn brief_message(brief: &SavedBrief) -> store::Brief {
-    store::Brief {
-        cause: agent::cause(brief.cause).into(),
-        evidence: brief.evidence.map(|evidence| agent::evidence(evidence).into()),
-        state: Some(agent::state(&brief.known.state)),
-        since: brief.known.state_since.as_micros(),
-        quality: agent::quality(brief.known.quality).into(),
-        after_gap: brief.after_gap,
-        observed_at: brief.observed_at.as_micros(),
-        seen: brief.seen.as_micros(),
-        last_seen: brief.last_seen.as_micros(),
-    }
 }
 
 fn from_brief_message(brief: store::Brief) -> Result<Option<SavedBrief>, UnknownValue> {

@@ -125,6 +125,8 @@ proptest! {
         last_event in option::of(message()),
     ) {
         let bytes = encode_agent(&agent, published.as_ref(), last_event.as_ref());
+        // Nobody sees who has written it.
+        prop_assert_eq!(&store::AgentMemory::decode(&*bytes).unwrap().encode_to_vec(), &bytes);
         prop_assert_eq!(decode_agent(&bytes).unwrap(), StoredAgent { agent, published, last_event });
     }
 

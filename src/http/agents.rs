@@ -98,7 +98,7 @@ fn to_json(chosen: &Chosen, format: crate::config::model::Format) -> Result<Vec<
             if body.last() == Some(&b'}') {
                 body.push(b',');
             }
-            let mut message = encoder.event(event, annotation);
+            let mut message = encoder.event(event, annotation)?;
             if entry.is_restored {
                 message.event_id.clear();
             }

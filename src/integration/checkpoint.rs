@@ -198,7 +198,7 @@ mod tests {
     use crate::journal::message::{Batch, Message};
     use crate::journal::send_window::WindowLimits;
     use crate::journal::store::{self, Store};
-    use crate::journal::testing::damage_rows;
+    use crate::journal::testing::{damage_rows, images};
     use crate::journal::{Bounds, Journal, LaneStart, UnobservedStore};
 
     fn open(folder: &TempDir) -> (Store, StoredIntegration) {
@@ -233,7 +233,7 @@ mod tests {
                 .next()
                 .unwrap()
                 .1
-                .submit(Batch { messages, agents: vec![memory], ..Batch::default() })
+                .submit(Batch { messages, agents: images(&[memory]), ..Batch::default() })
                 .unwrap();
             journal.wait_written(in_time());
         }

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::contract::store;
 use crate::fail_point;
 use crate::integration::command::{Forget, ForgetAnswer};
-use crate::journal::message::{Batch, Message};
+use crate::journal::message::{AgentImages, Batch, Message};
 use crate::journal::store::AgentKey;
 use crate::mapping::spelling;
 use crate::telemetry::feed_metrics::ForgetCause;
@@ -184,7 +184,7 @@ fn tombstones(integration: &str, keys: &[AgentKey], at: Timestamp, is_urgent: bo
         |(acd, login_id): &AgentKey| store::Forgotten { acd: *acd, login_id: login_id.to_string(), at: at.as_micros() };
     Batch {
         messages: keys.iter().map(tombstone).collect(),
-        agents: Vec::new(),
+        agents: AgentImages::default(),
         forgotten: keys.iter().map(forgotten).collect(),
         source: None,
         is_urgent,

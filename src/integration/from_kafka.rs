@@ -199,7 +199,7 @@ fn send_again(
     let with_event = |agent: &StoredAgent| {
         let (_, event) = last_events.remove(&key(agent)).filter(|(sequence, _)| *sequence == agent.agent.sequence)?;
         let order = (agent.agent.last_seen, key(agent));
-        Some((order, event, saved::agent_message(&agent.agent, agent.published.as_ref(), None)))
+        Some((order, event, saved::agent_message(&agent.agent, agent.published.as_ref())))
     };
     let mut all: Vec<(_, Message, AgentMemory)> = agents.iter().filter_map(with_event).collect();
     all.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));

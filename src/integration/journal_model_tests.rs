@@ -246,7 +246,7 @@ impl Model {
             read_at: None,
         };
         let memories =
-            after.iter().map(|(agent, sequence)| saved::agent_message(&saved_of(*agent, *sequence), None, None));
+            after.iter().map(|(agent, sequence)| saved::encode_agent(&saved_of(*agent, *sequence), None, None));
         let batch = Batch {
             messages: messages.iter().map(message).collect(),
             agents: memories.collect(),

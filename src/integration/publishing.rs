@@ -10,13 +10,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::contract::store::AgentMemory;
-use crate::contract::{JsonError, saved};
+use crate::contract::JsonError;
 use crate::engine::{DeadLetter, Engine, Finding};
 use crate::fail_point;
 use crate::journal::Refused;
 use crate::journal::lane::Lane;
-use crate::journal::message::{Batch, Message, Route};
+use crate::journal::message::{AgentImages, Batch, Message, Route};
 use crate::kafka::PublishHandle;
 use crate::kafka::dead_letter::{self, Limiter};
 use crate::kafka::encode::Encoder;
@@ -349,14 +348,14 @@ impl Publishing {
 }
 
 /// Returns the agents of these events as they are now, each once.
-fn after_images(engine: &Engine, events: &[AnnotatedEvent]) -> Vec<AgentMemory> {
+fn after_images(engine: &Engine, events: &[AnnotatedEvent]) -> AgentImages {
     let mut agents: Vec<AgentIndex> = events.iter().map(|(event, _)| event.agent).collect();
     agents.sort_unstable();
     agents.dedup();
-    let after_image = |index| {
+    let mut images = AgentImages::with_capacity(agents.len());
+    for index in agents {
         let (agent, published) = engine.saved(index);
-        // The message of their last event is in the same row.
-        saved::agent_message(&agent, published.as_ref(), None)
-    };
-    agents.into_iter().map(after_image).collect()
+        images.add(&agent, published.as_ref());
+    }
+    images
 }

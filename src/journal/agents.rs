@@ -94,7 +94,8 @@ mod tests {
     use super::*;
     use crate::contract::header;
     use crate::contract::saved;
-    use crate::journal::message::{Message, Route};
+    use crate::journal::message::{AgentImages, Message, Route};
+    use crate::journal::testing::images;
     use crate::time::Timestamp;
 
     fn agent(login_id: &str, sequence: u64) -> store::AgentMemory {
@@ -116,7 +117,7 @@ mod tests {
     }
 
     fn row(first: u64, messages: &[Message], agents: Vec<store::AgentMemory>) -> JournalRow {
-        let content = row::encode(messages, agents);
+        let content = row::encode(messages, &images(&agents), &[]);
         JournalRow {
             first,
             count: u32::try_from(messages.len()).unwrap(),
@@ -157,7 +158,7 @@ mod tests {
         let forgotten = |login_id: &str| {
             let who = store::Forgotten { acd: 1, login_id: login_id.to_owned(), at: 1 };
             let tombstone = Message::tombstone(format!("avaya-1/1/{login_id}").into());
-            let content = row::encode_with(&[tombstone], Vec::new(), vec![who]);
+            let content = row::encode(&[tombstone], &AgentImages::default(), &[who]);
             JournalRow { content, ..row(2, &[status()], Vec::new()) }
         };
         let rows = [

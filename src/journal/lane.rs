@@ -62,7 +62,7 @@ impl Lane {
         // Without messages there is no row: only the source has got further.
         let content = match messages.is_empty() {
             true => Vec::new(),
-            false => row::encode_with(&messages, agents, forgotten),
+            false => row::encode(&messages, &agents, &forgotten),
         };
         let refused = |messages, source| Box::new(Batch { messages, source, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();

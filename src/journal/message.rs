@@ -8,6 +8,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::contract::put::Put;
+use crate::contract::saved;
+use crate::mapping::annotate::Published;
+use crate::tracker::saved::SavedAgent;
+
+use super::row;
+
 pub use crate::config::topics::Topic;
 
 /// Where a message goes.
@@ -79,7 +86,7 @@ pub struct Batch {
     /// In the order in which they are to be published. None where nothing but `source` has changed.
     pub messages: Vec<Message>,
     /// Agents as they are after these messages, each once: what a restart needs to know if it finds them.
-    pub agents: Vec<crate::contract::store::AgentMemory>,
+    pub agents: AgentImages,
     /// Agents who are forgotten with the tombstones among the messages: none of them is in `agents`.
     pub forgotten: Vec<crate::contract::store::Forgotten>,
     /// How far the source has been read with these messages, as its lane remembers it from then on, in the same commit: a
@@ -87,4 +94,45 @@ pub struct Batch {
     pub source: Option<Vec<u8>>,
     /// May take the reserve of a full journal: feed statuses.
     pub is_urgent: bool,
+}
+
+/// Agents as they are after the messages of a batch, in the form of its row.
+#[derive(Clone, Debug, Default)]
+pub struct AgentImages(Vec<u8>);
+
+impl AgentImages {
+    /// Makes one with room for so many.
+    pub fn with_capacity(agents: usize) -> Self {
+        /// Of an agent with some skills.
+        const IMAGE: usize = 256;
+        Self(Vec::with_capacity(agents * IMAGE))
+    }
+
+    /// Adds an agent. The message of their last event is in the same row.
+    pub fn add(&mut self, agent: &SavedAgent, published: Option<&Published>) {
+        Put(&mut self.0).message(row::AGENTS, |put| saved::put_agent(put, agent, published, None));
+    }
+
+    /// Adds one, encoded by [`crate::contract::saved::encode_agent`].
+    pub fn push(&mut self, image: &[u8]) {
+        Put(&mut self.0).optional_bytes(row::AGENTS, Some(image));
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns them as fields of a row.
+    pub(super) fn fields(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<I: AsRef<[u8]>> FromIterator<I> for AgentImages {
+    fn from_iter<T: IntoIterator<Item = I>>(images: T) -> Self {
+        let mut all = Self::default();
+        images.into_iter().for_each(|image| all.push(image.as_ref()));
+        all
+    }
 }

@@ -16,10 +16,11 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::contract::header;
+use crate::contract::put::Put;
 use crate::contract::{self, store};
 use crate::time::Timestamp;
 
-use super::message::{Message, Route};
+use super::message::{AgentImages, Message, Route};
 
 type Headers = Vec<(&'static str, Bytes)>;
 
@@ -59,16 +60,28 @@ impl RowError {
     }
 }
 
-/// Encodes a batch as the journal has it, with the agents as they are after it.
-pub fn encode(messages: &[Message], agents: Vec<store::AgentMemory>) -> Vec<u8> {
-    encode_with(messages, agents, Vec::new())
-}
+/// Numbers of the fields of a `rtalink.store.v1.Batch`.
+const MESSAGES: u32 = 1;
+pub(super) const AGENTS: u32 = 2;
+const FORGOTTEN: u32 = 3;
 
-/// Does the same with agents who are forgotten.
-pub fn encode_with(messages: &[Message], agents: Vec<store::AgentMemory>, forgotten: Vec<store::Forgotten>) -> Vec<u8> {
+/// Encodes a batch as the journal has it, with the agents as they are after it, and those who are forgotten.
+pub fn encode(messages: &[Message], agents: &AgentImages, forgotten: &[store::Forgotten]) -> Vec<u8> {
+    /// Around a message: where it goes, when it was read, the id of its event.
+    const AROUND: usize = 40;
     let now = Now::read();
-    let messages = messages.iter().map(|message| stored_at(message, now)).collect();
-    store::Batch { messages, agents, forgotten }.encode_to_vec()
+    let size = messages.iter().map(|message| message.size() + AROUND).sum::<usize>() + agents.fields().len();
+    let mut row = Vec::with_capacity(size);
+    let mut put = Put(&mut row);
+    for message in messages {
+        put.message(MESSAGES, |put| put_message(put, message, now));
+    }
+    row.extend_from_slice(agents.fields());
+    let mut put = Put(&mut row);
+    for who in forgotten {
+        put.optional_bytes(FORGOTTEN, Some(who.encode_to_vec()));
+    }
+    row
 }
 
 /// Reads a batch back from [`encode`].
@@ -101,33 +114,39 @@ pub(super) fn check(stored: &store::Message) -> Result<(), RowError> {
 }
 
 fn stored_at(message: &Message, now: Now) -> store::Message {
+    let mut bytes = Vec::with_capacity(message.size());
+    put_message(&mut Put(&mut bytes), message, now);
+    // What was written here can be read.
+    store::Message::decode(&*bytes).unwrap_or_default()
+}
+
+/// Writes a `rtalink.store.v1.Message`.
+fn put_message(put: &mut Put<'_>, message: &Message, now: Now) {
     let json = message.headers.iter().any(|(name, value)| *name == header::CONTENT_TYPE && *value == header::JSON);
     let event_id = event_id(message);
-    let is_derived = derived(message.route, json, event_id).is_some_and(|derived| derived == message.headers);
-    let headers = match is_derived {
-        true => Vec::new(),
-        false => message
-            .headers
-            .iter()
-            .map(|(name, value)| store::Header { name: (*name).to_owned(), value: value.to_vec() })
-            .collect(),
+    let is_derived = is_derived(message, json, event_id);
+    let route = match message.route {
+        Route::AgentState => store::message::Route::AgentState,
+        Route::FeedStatus => store::message::Route::FeedStatus,
+        Route::DeadLetter => store::message::Route::DeadLetter,
+        Route::Refresh => store::message::Route::Refresh,
+        Route::Audit => store::message::Route::Audit,
+        Route::Tombstone => store::message::Route::Tombstone,
     };
-    store::Message {
-        route: match message.route {
-            Route::AgentState => store::message::Route::AgentState,
-            Route::FeedStatus => store::message::Route::FeedStatus,
-            Route::DeadLetter => store::message::Route::DeadLetter,
-            Route::Refresh => store::message::Route::Refresh,
-            Route::Audit => store::message::Route::Audit,
-            Route::Tombstone => store::message::Route::Tombstone,
-        }
-        .into(),
-        key: message.key.to_string(),
-        payload: message.payload.to_vec(),
-        read_at: message.read_at.map_or(0, |read_at| now.wall_clock(read_at)),
-        json: json && is_derived,
-        event_id: event_id.filter(|_| is_derived).map_or_else(Vec::new, |id| id.as_bytes().to_vec()),
-        headers,
+    put.int(1, route as i32);
+    put.bytes(2, &*message.key);
+    put.bytes(3, &message.payload);
+    put.int(4, message.read_at.map_or(0, |read_at| now.wall_clock(read_at)));
+    put.flag(5, json && is_derived);
+    if is_derived {
+        put.bytes(6, event_id.as_ref().map_or(&[][..], |id| id.as_bytes()));
+        return;
+    }
+    for (name, value) in &message.headers {
+        put.message(7, |put| {
+            put.bytes(1, name);
+            put.bytes(2, value);
+        });
     }
 }
 
@@ -180,6 +199,25 @@ fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> 
         Route::Audit => Some(content(contract::AUDIT_EVENT).to_vec()),
         Route::Tombstone => Some(Vec::new()),
         Route::DeadLetter => None,
+    }
+}
+
+/// Whether the headers of a message are those that [`derived`] makes again.
+fn is_derived(message: &Message, json: bool, event_id: Option<Uuid>) -> bool {
+    let content_type = if json { header::JSON } else { header::PROTOBUF };
+    let is_content = |headers: &[(&'static str, Bytes)], schema: &str| match headers {
+        [(header::CONTENT_TYPE, content), (header::SCHEMA, named)] => *content == content_type && *named == schema,
+        _ => false,
+    };
+    match (message.route, &*message.headers) {
+        (Route::AgentState | Route::Refresh, [(header::EVENT_ID, id), content @ ..]) => {
+            let is_same = |known: Uuid| *id == known.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes();
+            event_id.is_some_and(is_same) && is_content(content, contract::AGENT_STATE_EVENT)
+        }
+        (Route::FeedStatus, content) => is_content(content, contract::FEED_STATUS),
+        (Route::Audit, content) => is_content(content, contract::AUDIT_EVENT),
+        (Route::Tombstone, headers) => headers.is_empty(),
+        (Route::AgentState | Route::Refresh | Route::DeadLetter, _) => false,
     }
 }
 

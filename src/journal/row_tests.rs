@@ -3,13 +3,14 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::config::model::Format;
+use crate::journal::testing::images;
 use crate::kafka::dead_letter::{dead_letter, refused};
 use crate::kafka::encode::Encoder;
-use crate::mapping::annotate::Annotation;
+use crate::mapping::annotate::{Annotation, NoUser};
 use crate::mapping::key::MatchLevel;
 use crate::mapping::tables::{Activity, User};
 use crate::tracker::agent_state::{AgentState, RideAlong, SkillList};
-use crate::tracker::event::{AgentEvent, Cause, Previous};
+use crate::tracker::event::{AgentEvent, Cause, Evidence, Previous};
 use crate::tracker::saved::SavedAgent;
 use crate::tracker::since::Quality;
 use crate::wire::states::{Direction, Mode};
@@ -67,7 +68,7 @@ proptest! {
     #[test]
     fn a_batch_comes_back_as_it_was(messages in proptest::collection::vec(message(), 0..6), acd in any::<u32>()) {
         let agents = vec![store::AgentMemory { acd, ..Default::default() }];
-        let (read, read_agents) = decode(&encode(&messages, agents.clone())).unwrap();
+        let (read, read_agents) = decode(&encode(&messages, &images(&agents), &[])).unwrap();
         prop_assert_eq!(read_agents, agents);
         prop_assert_eq!(read.iter().map(parts).collect::<Vec<_>>(), messages.iter().map(parts).collect::<Vec<_>>());
         for (read, message) in read.iter().zip(&messages) {
@@ -82,7 +83,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in any::<Vec<u8>>(), message in message(), at in any::<prop::sample::Index>()) {
         let _ = decode(&bytes);
-        let mut encoded = encode(&[message], Vec::new());
+        let mut encoded = encode(&[message], &AgentImages::default(), &[]);
         let at = at.index(encoded.len());
         encoded[at] ^= 0x15;
         let _ = decode(&encoded);
@@ -136,7 +137,7 @@ fn event(skills: usize) -> (AgentEvent, Annotation) {
     (event, annotation)
 }
 
-fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
+fn memory(event: &AgentEvent, annotation: &Annotation) -> Vec<u8> {
     let agent = SavedAgent {
         acd: event.acd,
         login_id: event.login_id.clone(),
@@ -160,7 +161,7 @@ fn memory(event: &AgentEvent, annotation: &Annotation) -> store::AgentMemory {
         activity: annotation.activity.clone(),
         activity_since: annotation.activity_since,
     };
-    crate::contract::saved::agent_message(&agent, Some(&published), None)
+    crate::contract::saved::encode_agent(&agent, Some(&published), None)
 }
 
 #[test]
@@ -185,12 +186,42 @@ fn events_in_both_formats_statuses_and_dead_letters_come_back() {
             read_at: None,
         });
     }
-    let (read, _) = decode(&encode(&messages, Vec::new())).unwrap();
+    let (read, _) = decode(&encode(&messages, &AgentImages::default(), &[])).unwrap();
     assert_eq!(read.iter().map(parts).collect::<Vec<_>>(), messages.iter().map(parts).collect::<Vec<_>>());
     let is_short = |message: &Message| stored(message).headers.is_empty();
     assert!(messages.iter().all(|message| is_short(message) == (message.route != Route::DeadLetter)));
     let read: Vec<Message> = messages.iter().map(|message| from_stored(&stored(message)).unwrap()).collect();
     assert_eq!(read.iter().map(parts).collect::<Vec<_>>(), messages.iter().map(parts).collect::<Vec<_>>());
+}
+
+/// Nobody sees who has written them: fields in the order of their numbers, none with its default.
+#[test]
+fn events_and_rows_have_the_bytes_that_prost_makes_of_them() {
+    let forgotten = [store::Forgotten { acd: 1, login_id: "301204".to_owned(), at: -7 }];
+    for (skills, format) in [(0, Format::Protobuf), (1, Format::Json), (20, Format::Protobuf), (200, Format::Protobuf)]
+    {
+        let (event, annotation) = event(skills);
+        let bare = AgentEvent { previous: None, evidence: Some(Evidence::Absence), after_gap: true, ..event.clone() };
+        let unmapped =
+            Annotation { user: Err(NoUser::Unmapped), activity: None, activity_since: None, ..annotation.clone() };
+        let encoder = Encoder::new("avaya-1".into(), format);
+        let mut messages =
+            vec![refused(&"avaya-1".into(), "kafka_too_large", event.observed_at, &Message::tombstone("k".into()))];
+        for (event, annotation) in [(&event, &annotation), (&bare, &unmapped)] {
+            let message = encoder.event_message(event, annotation, Some(Instant::now())).unwrap();
+            if format == Format::Protobuf {
+                let read = crate::contract::v1::AgentStateEvent::decode(&*message.payload).unwrap();
+                assert_eq!(read.encode_to_vec(), message.payload);
+                assert_eq!(read.event_id.as_bytes(), message.headers[0].1);
+            }
+            messages.push(message);
+        }
+        let agents = [memory(&event, &annotation), memory(&bare, &unmapped)].into_iter().collect();
+        let row = encode(&messages, &agents, &forgotten);
+        let read = store::Batch::decode(&*row).unwrap();
+        assert_eq!((read.messages.len(), read.agents.len(), read.forgotten.len()), (3, 2, 1));
+        assert_eq!(read.encode_to_vec(), row, "{skills} skills as {format:?}");
+    }
 }
 
 /// A row adds little to the values of its events.
@@ -202,9 +233,9 @@ fn a_row_is_little_more_than_its_values() {
         let message = encoder.event_message(&event, &annotation, Some(Instant::now())).unwrap();
         let value = message.payload.len();
         let messages = vec![message; 100];
-        let alone = encode(&messages, Vec::new()).len() / 100;
+        let alone = encode(&messages, &AgentImages::default(), &[]).len() / 100;
         let agents = vec![memory(&event, &annotation); 100];
-        let with_agents = encode(&messages, agents).len() / 100;
+        let with_agents = encode(&messages, &agents.into_iter().collect(), &[]).len() / 100;
         println!("{skills} skills: value {value}, in a row {alone}, with its agent {with_agents}");
         assert!(alone - value <= most_of_message, "{alone} for a value of {value}");
         assert!(with_agents - alone <= most_of_agent, "{with_agents} instead of {alone}");

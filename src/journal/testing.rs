@@ -6,8 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::contract::header;
+use crate::contract::store::AgentMemory;
 
-use super::message::{Batch, Message, Route};
+use super::message::{AgentImages, Batch, Message, Route};
 use super::store;
 
 /// Damages the rows of the journal in that folder that begin at these positions.
@@ -31,6 +32,11 @@ pub(crate) fn event(agent: usize, number: usize) -> Message {
 }
 
 /// A batch without agents.
+/// Agents as a batch has them.
+pub(crate) fn images(agents: &[AgentMemory]) -> AgentImages {
+    agents.iter().map(prost::Message::encode_to_vec).collect()
+}
+
 pub(crate) fn batch(messages: Vec<Message>) -> Batch {
     Batch { messages, ..Batch::default() }
 }

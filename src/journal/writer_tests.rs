@@ -9,7 +9,7 @@ use crate::contract::store as row;
 use crate::journal::message::{Batch, Message};
 use crate::journal::send_window::WindowLimits;
 use crate::journal::store::{self, StoredIntegration};
-use crate::journal::testing::{damage_rows, event};
+use crate::journal::testing::{damage_rows, event, images};
 use crate::journal::{Bounds, Journal, LaneStart, StoreObserver, UnobservedStore};
 
 use super::*;
@@ -28,7 +28,7 @@ fn start(store: Store, stored: StoredIntegration, keeps_events: bool) -> Journal
 fn write(journal: Journal, agent: usize) -> usize {
     let memory = row::AgentMemory { acd: 1, login_id: agent.to_string(), sequence: 1, ..Default::default() };
     let message = Message { payload: Bytes::from(format!("event of {agent}")), ..event(agent, 0) };
-    let batch = Batch { messages: vec![message], agents: vec![memory], ..Batch::default() };
+    let batch = Batch { messages: vec![message], agents: images(&[memory]), ..Batch::default() };
     journal.lanes().next().unwrap().1.submit(batch).unwrap();
     journal.finish(Instant::now())
 }

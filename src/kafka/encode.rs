@@ -2,6 +2,7 @@
 //!
 //! Encoded once, before anything is queued: every retry sends the same bytes, and the same `eventId`.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,12 +12,14 @@ use uuid::Uuid;
 use crate::config::model::Format;
 use crate::contract::header;
 use crate::contract::status;
-use crate::contract::{self, JsonError, agent, v1};
+use crate::contract::{self, JsonError, event as encoded, v1};
 use crate::journal::message::{Message, Route};
 use crate::mapping::annotate::Annotation;
-use crate::mapping::key::MatchLevel;
 use crate::tracker::event::AgentEvent;
 use crate::tracker::status::FeedStatus;
+
+/// Room for an event with some skills; more make it grow.
+const EVENT_BYTES: usize = 768;
 
 /// Encodes what one integration publishes.
 #[derive(Clone, Debug)]
@@ -33,38 +36,14 @@ impl Encoder {
     }
 
     /// Returns the event as it is published.
-    pub fn event(&self, event: &AgentEvent, annotation: &Annotation) -> v1::AgentStateEvent {
-        let previous = event.previous.as_ref();
-        v1::AgentStateEvent {
-            event_id: self.event_id(event).to_string(),
-            integration: self.integration.to_string(),
-            acd: event.acd,
-            login_id: event.login_id.to_string(),
-            agent_name: text(&event.ride_along.name),
-            role: text(&event.ride_along.role),
-            location: text(&event.ride_along.location),
-            logout_reason: text(&event.ride_along.logout_reason),
-            external_user: annotation.external_user.to_string(),
-            sequence: event.sequence,
-            cause: agent::cause(event.cause).into(),
-            evidence: event.evidence.map(|evidence| agent::evidence(evidence).into()),
-            state: Some(agent::state(&event.state)),
-            previous: previous.map(|previous| agent::state(&previous.state)),
-            state_since: Some(contract::timestamp(event.state_since)),
-            previous_since: previous.map(|previous| contract::timestamp(previous.state_since)),
-            previous_last_seen: previous.map(|previous| contract::timestamp(previous.last_seen)),
-            since_quality: agent::quality(event.quality).into(),
-            after_gap: event.after_gap,
-            observed_at: Some(contract::timestamp(event.observed_at)),
-            external_activity: annotation.external_activity.to_string(),
-            previous_external_activity: text(&annotation.previous_external_activity),
-            user: annotation.user.as_ref().ok().map(|user| agent::user(user)),
-            activity: annotation.activity.as_deref().map(agent::activity),
-            previous_activity: annotation.previous_activity.as_deref().map(agent::activity),
-            activity_since: annotation.activity_since.map(contract::timestamp),
-            mapped: Some(v1::Mapped { user: annotation.user.is_ok(), activity: level(annotation.level).into() }),
-            mapping_version: annotation.version,
-        }
+    ///
+    /// # Errors
+    /// None that is known of: what is encoded here can be read.
+    pub fn event(&self, event: &AgentEvent, annotation: &Annotation) -> Result<v1::AgentStateEvent, JsonError> {
+        let mut bytes = Vec::with_capacity(EVENT_BYTES);
+        encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
+        let failed = |source| JsonError::Decode { schema: contract::AGENT_STATE_EVENT.to_owned(), source };
+        prost::Message::decode(&*bytes).map_err(failed)
     }
 
     /// Returns the UUIDv5 of integration, ACD, login id, sequence and observation: the same across retries and restarts.
@@ -85,12 +64,28 @@ impl Encoder {
         annotation: &Annotation,
         read_at: Option<Instant>,
     ) -> Result<Message, JsonError> {
-        let encoded = self.event(event, annotation);
-        let key = format!("{}/{}/{}", self.integration, event.acd, event.login_id);
-        let event_id = Bytes::from(encoded.event_id.clone().into_bytes());
-        let mut headers = vec![(header::EVENT_ID, event_id)];
-        let payload = self.payload(contract::AGENT_STATE_EVENT, &encoded, &mut headers)?;
-        Ok(Message { route: Route::AgentState, key: key.into(), payload, headers, read_at })
+        let mut bytes = Vec::with_capacity(EVENT_BYTES);
+        // Written where the value will be: its own text would be one more.
+        let _ = write!(bytes, "{}/{}/{}", self.integration, event.acd, event.login_id);
+        let key = String::from_utf8_lossy(&bytes).into();
+        bytes.clear();
+        encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
+        // As many bytes as it has: it may wait for long, and is counted by its length.
+        let encoded = Bytes::copy_from_slice(&bytes);
+        // In protobuf the value has the id already; for JSON it would keep the other form in memory.
+        let (event_id, payload, content_type) = match self.format {
+            Format::Protobuf => (encoded.slice(encoded::EVENT_ID), encoded, header::PROTOBUF),
+            Format::Json => {
+                let event_id = Bytes::copy_from_slice(&encoded[encoded::EVENT_ID]);
+                (event_id, contract::to_json(contract::AGENT_STATE_EVENT, &encoded)?.into(), header::JSON)
+            }
+        };
+        let headers = vec![
+            (header::EVENT_ID, event_id),
+            (header::CONTENT_TYPE, Bytes::from_static(content_type.as_bytes())),
+            (header::SCHEMA, Bytes::from_static(contract::AGENT_STATE_EVENT.as_bytes())),
+        ];
+        Ok(Message { route: Route::AgentState, key, payload, headers, read_at })
     }
 
     /// Returns the message of a feed status.
@@ -128,19 +123,5 @@ impl Encoder {
         headers.push((header::CONTENT_TYPE, Bytes::from_static(content_type.as_bytes())));
         headers.push((header::SCHEMA, Bytes::from_static(schema.as_bytes())));
         Ok(payload.into())
-    }
-}
-
-fn text(text: &Option<Arc<str>>) -> String {
-    text.as_deref().unwrap_or_default().to_owned()
-}
-
-const fn level(level: MatchLevel) -> v1::mapped::Level {
-    match level {
-        MatchLevel::Exact => v1::mapped::Level::Exact,
-        MatchLevel::Base => v1::mapped::Level::Base,
-        MatchLevel::Mode => v1::mapped::Level::Mode,
-        MatchLevel::Default => v1::mapped::Level::Default,
-        MatchLevel::None => v1::mapped::Level::None,
     }
 }

@@ -51,7 +51,7 @@ fn events(config: &Config, id: &str, plan: &Arc<Plan>, entries: &[CaptureEntry])
     replay.finish(&mut findings);
     let encoder = Encoder::new(Arc::clone(&integration.id), config::model::Format::Json);
     let event = |finding: Finding| match finding {
-        Finding::Event(event, annotation) => Some(encoder.event(&event, &annotation)),
+        Finding::Event(event, annotation) => Some(encoder.event(&event, &annotation).unwrap()),
         _ => None,
     };
     findings.into_iter().filter_map(event).collect()
