@@ -121,6 +121,13 @@ impl Redacted {
         self
     }
 
+    /// Returns it with what another one withholds too.
+    #[must_use]
+    pub fn also_without(&self, other: &Self) -> Self {
+        let Self { withheld, .. } = other.clone().after(self);
+        Self { text: self.text.clone(), withheld }
+    }
+
     /// Returns it as TOML.
     pub fn text(&self) -> &str {
         &self.text
@@ -235,7 +242,10 @@ impl Renderer {
     fn remember(&mut self, text: &str) {
         let cut = text.rfind('/').map_or(0, |slash| slash + 1);
         let (folders, name) = text.split_at(cut);
-        for text in [folders, name] {
+        // What is too short for a look of its own is taken out with the rest.
+        let is_short = |part: &str| (1..SHORTEST_SCRUBBED).contains(&part.chars().count());
+        let whole = if is_short(folders) || is_short(name) { text } else { "" };
+        for text in [whole, folders, name] {
             if text.chars().count() >= SHORTEST_SCRUBBED && !USUAL_NAMES.contains(&text) {
                 self.withheld.insert(text.to_owned());
             }

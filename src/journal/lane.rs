@@ -64,6 +64,8 @@ impl Lane {
             true => Vec::new(),
             false => row::encode(&messages, &agents, &forgotten),
         };
+        // It may wait for room.
+        drop((agents, forgotten));
         let refused = |messages, source| Box::new(Batch { messages, source, is_urgent, ..Batch::default() });
         let submitted_at = Instant::now();
         let reserve = if is_urgent { RESERVE } else { 0 };

@@ -67,10 +67,11 @@ const FORGOTTEN: u32 = 3;
 
 /// Encodes a batch as the journal has it, with the agents as they are after it, and those who are forgotten.
 pub fn encode(messages: &[Message], agents: &AgentImages, forgotten: &[store::Forgotten]) -> Vec<u8> {
-    /// Around a message: where it goes, when it was read, the id of its event.
-    const AROUND: usize = 40;
+    /// Around a message: where it goes, when it was read, the id of its event. Headers are mostly not written.
+    const AROUND: usize = 48;
     let now = Now::read();
-    let size = messages.iter().map(|message| message.size() + AROUND).sum::<usize>() + agents.fields().len();
+    let value = |message: &Message| message.key.len() + message.payload.len() + AROUND;
+    let size = messages.iter().map(value).sum::<usize>() + agents.fields().len();
     let mut row = Vec::with_capacity(size);
     let mut put = Put(&mut row);
     for message in messages {

@@ -32,11 +32,11 @@ pub(crate) fn event(agent: usize, number: usize) -> Message {
 }
 
 /// A batch without agents.
+pub(crate) fn batch(messages: Vec<Message>) -> Batch {
+    Batch { messages, ..Batch::default() }
+}
+
 /// Agents as a batch has them.
 pub(crate) fn images(agents: &[AgentMemory]) -> AgentImages {
     agents.iter().map(prost::Message::encode_to_vec).collect()
-}
-
-pub(crate) fn batch(messages: Vec<Message>) -> Batch {
-    Batch { messages, ..Batch::default() }
 }

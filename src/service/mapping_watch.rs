@@ -1,5 +1,5 @@
 //! Watches the mapping files of all integrations, once a second, and reads what has changed, in a task of its own: a share that
-//! hangs holds up nothing else.
+//! hangs holds up the lists of the others, and nothing else.
 //!
 //! It only looks and reads. Whoever has the service takes what it reports ([`super::Service::take_news`]).
 
@@ -51,8 +51,8 @@ pub enum Seen {
 /// What was read of the files of a mapping.
 #[derive(Debug)]
 pub struct Reading {
-    /// The mapping that names them.
-    pub mapping: Mapping,
+    /// After how many reloads.
+    pub reloads: u64,
     /// What they say; `None` where they are refused.
     pub tables: Option<MappingTables>,
     /// Errors and remarks.
@@ -69,28 +69,40 @@ pub struct MappingWatch {
 
 #[derive(Debug, Default)]
 struct Shared {
-    watched: Mutex<Vec<Watched>>,
-    /// Integrations for which what was read is not in force.
-    not_taken: Mutex<Vec<Arc<str>>>,
+    /// What is watched, after how many reloads.
+    watched: Mutex<(Vec<Watched>, u64)>,
+    /// Integrations for which what was read is not in force, and when it is to be read again.
+    not_taken: Mutex<Vec<(Arc<str>, Again)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    Soon,
+    Later,
 }
 
 impl MappingWatch {
     /// Watches the files of these mappings, which have just been read.
-    pub(super) fn start(watched: Vec<Watched>) -> Self {
+    pub(super) fn start(watched: Vec<Watched>, reloads: u64) -> Self {
         let (sender, news) = mpsc::channel(MOST_NEWS);
-        let shared = Arc::new(Shared { watched: Mutex::new(watched), ..Shared::default() });
+        let shared = Arc::new(Shared { watched: Mutex::new((watched, reloads)), ..Shared::default() });
         let task = tokio::spawn(watch(Arc::clone(&shared), sender));
         Self { shared, news, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Watches these from now on. Those that were watched before go on being watched as they are.
-    pub(super) fn set(&self, watched: Vec<Watched>) {
-        *self.shared.watched.lock() = watched;
+    pub(super) fn set(&self, watched: Vec<Watched>, reloads: u64) {
+        *self.shared.watched.lock() = (watched, reloads);
     }
 
-    /// What was read for an integration is not in force: it is read again after a while.
-    pub fn read_again(&self, integration: Arc<str>) {
-        self.shared.not_taken.lock().push(integration);
+    /// What was read for an integration cannot be in force: it is read again after a while.
+    pub(super) fn read_later(&self, integration: Arc<str>) {
+        self.shared.not_taken.lock().push((integration, Again::Later));
+    }
+
+    /// What was read for an integration is out of date: it is read again.
+    pub(super) fn read_soon(&self, integration: Arc<str>) {
+        self.shared.not_taken.lock().push((integration, Again::Soon));
     }
 
     /// Returns the next news. Nothing is lost where this is given up.
@@ -110,12 +122,15 @@ async fn watch(shared: Arc<Shared>, news: mpsc::Sender<MappingNews>) {
     let now = || Timestamp::from_millis(i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX));
     loop {
         looks.tick().await;
-        let wanted = shared.watched.lock().clone();
+        let (wanted, reloads) = shared.watched.lock().clone();
         files.retain(|id, watch| {
             wanted.iter().any(|(known, mapping)| known == id && mapping.files().eq(watch.files().iter()))
         });
-        for id in std::mem::take(&mut *shared.not_taken.lock()) {
-            files.entry(id).and_modify(|watch| watch.read_again(now()));
+        for (id, again) in std::mem::take(&mut *shared.not_taken.lock()) {
+            files.entry(id).and_modify(|watch| match again {
+                Again::Soon => watch.has_changed_meanwhile(),
+                Again::Later => watch.read_again(now()),
+            });
         }
         for (integration, mapping) in wanted {
             let looked = tokio::task::spawn_blocking(move || {
@@ -132,7 +147,7 @@ async fn watch(shared: Arc<Shared>, news: mpsc::Sender<MappingNews>) {
                 Next::Wait => continue,
                 Next::Away(file) => Seen::Away(file),
                 Next::Read => {
-                    let read = tokio::task::spawn_blocking(move || read(mapping, &seen));
+                    let read = tokio::task::spawn_blocking(move || read(&mapping, &seen, reloads));
                     match read.await.inspect_err(|error| log_end(&error)) {
                         Ok(Some(reading)) => Seen::Read(Box::new(reading)),
                         Ok(None) => {
@@ -155,10 +170,10 @@ fn log_end(error: &dyn std::fmt::Display) {
 }
 
 /// Reads the files. `None` where they are no longer what was seen.
-fn read(mapping: Mapping, seen: &[Option<mapping_files::Signature>]) -> Option<Reading> {
+fn read(mapping: &Mapping, seen: &[Option<mapping_files::Signature>], reloads: u64) -> Option<Reading> {
     let mut problems = Vec::new();
-    let tables = mapping::check(&mapping, &mut problems);
-    (mapping_files::signatures(mapping.files()) == seen).then_some(Reading { mapping, tables, problems })
+    let tables = mapping::check(mapping, &mut problems);
+    (mapping_files::signatures(mapping.files()) == seen).then_some(Reading { reloads, tables, problems })
 }
 
 #[cfg(test)]
@@ -198,7 +213,7 @@ mod tests {
         let file = folder.path().join("users.csv");
         write(&file, 1);
         let all: Vec<Watched> = (0..MOST_NEWS + 3).map(|number| (number.to_string().into(), mapping(&file))).collect();
-        let mut watch = MappingWatch::start(all.clone());
+        let mut watch = MappingWatch::start(all.clone(), 0);
         tokio::time::sleep(Duration::from_secs(30)).await;
         let waiting = watch.news.len();
         println!("{} news of mapping files, limit {MOST_NEWS}: {waiting} wait", all.len());
@@ -213,14 +228,18 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("users.csv");
         write(&file, 1);
-        let mut watch = MappingWatch::start(vec![("a".into(), mapping(&file))]);
+        let mut watch = MappingWatch::start(vec![("a".into(), mapping(&file))], 0);
         // They may have changed between the start and the first look.
         assert_eq!(users(&watch.next().await), 1);
         write(&file, 2);
         assert_eq!(users(&watch.next().await), 2);
         let begin = Instant::now();
-        watch.read_again("a".into());
+        watch.read_later("a".into());
         assert_eq!(users(&watch.next().await), 2);
         assert!(begin.elapsed() >= mapping_files::AGAIN, "{:?}", begin.elapsed());
+        let begin = Instant::now();
+        watch.read_soon("a".into());
+        assert_eq!(users(&watch.next().await), 2);
+        assert!(begin.elapsed() < mapping_files::AGAIN, "{:?}", begin.elapsed());
     }
 }

@@ -132,6 +132,8 @@ pub struct Service {
     is_reload_refused: bool,
     /// What keeps the files of integrations from being their mappings.
     mapping_conditions: BTreeMap<Arc<str>, Untaken>,
+    /// How often a configuration was taken: what the watch read before is not taken after it.
+    reloads: u64,
     is_all_there: bool,
     _stop_when_dropped: [DropGuard; 2],
 }
@@ -234,6 +236,7 @@ impl Service {
             reload_refused,
             is_reload_refused: false,
             mapping_conditions: BTreeMap::new(),
+            reloads: 0,
             is_all_there: false,
             _stop_when_dropped: [stop_feeds.drop_guard(), stop.drop_guard()],
             context,

@@ -68,6 +68,7 @@ impl Service {
             Reloaded { needs_restart: changes::needs_restart(&self.context.config, &config), ..Reloaded::default() };
         let mut wanted = self.prepare_all(&config, file)?;
         self.assign(&mut wanted, file).await?;
+        self.reloads += 1;
         self.serving.change_access(&config.http);
         self.context.view.set_configuration(config.redacted.clone());
         *self.context.forget_after.lock() = config.privacy.forget_after;

@@ -39,12 +39,12 @@ impl Untaken {
 impl Service {
     /// Watches the mapping files. Its news are to be handed to [`Self::take_news`].
     pub fn watch_mappings(&self) -> MappingWatch {
-        MappingWatch::start(self.watched())
+        MappingWatch::start(self.watched(), self.reloads)
     }
 
     /// Watches those that are in force now, after a reload.
     pub fn watch_again(&self, watch: &MappingWatch) {
-        watch.set(self.watched());
+        watch.set(self.watched(), self.reloads);
     }
 
     fn watched(&self) -> Vec<Watched> {
@@ -63,19 +63,21 @@ impl Service {
             return;
         };
         match seen {
-            // What is in force names others by now.
-            Seen::Read(reading) if reading.mapping != mapping => {}
+            // Somebody has asked for a reload meanwhile, which may have read what is newer, or otherwise.
+            Seen::Read(reading) if reading.reloads != self.reloads => watch.read_soon(id),
             Seen::Read(reading) => {
                 let refused = self.take_mapping(&id, *reading, file).await;
                 if let Err(Untaken { condition, problems }) = refused {
                     if condition == MappingCondition::Refused {
-                        watch.read_again(Arc::clone(&id));
+                        watch.read_later(Arc::clone(&id));
                     }
                     self.not_taken(&id, condition, problems);
                 } else {
                     self.set_mapping_condition(&id, None);
                 }
             }
+            // A reload has named another.
+            Seen::Away(away) if !mapping.files().any(|file| *file == away) => {}
             Seen::Away(away) => {
                 tracing::warn!(
                     target: RUN, integration = %id, file = %away.display(),

@@ -79,7 +79,7 @@ impl ServiceView {
     /// Withholds what another configuration withholds too: one that is refused is named in the log all the same.
     pub fn withhold(&self, other: &Redacted) {
         let mut held = self.0.configuration.lock();
-        *held = Arc::new(Redacted::clone(&held).after(other));
+        *held = Arc::new(held.also_without(other));
     }
 
     /// Returns the configuration that was read last, as it may be handed to others.

@@ -98,26 +98,6 @@ pub enum Write<'a> {
     },
 }
 
-impl Write<'_> {
-    /// Returns about how many bytes of it are written.
-    pub(super) fn bytes(&self) -> u64 {
-        let bytes = match self {
-            Self::Batch { content, .. } => content.len(),
-            Self::Source { memory, .. } => memory.len(),
-            Self::Checkpoint { agents, feed, .. } => {
-                feed.len() + agents.iter().map(|agent| agent.memory.len() + agent.login_id.len()).sum::<usize>()
-            }
-            Self::Runs { runs, .. } => runs.len(),
-            Self::Acknowledged { .. }
-            | Self::Covered { .. }
-            | Self::Forgotten { .. }
-            | Self::EraseDue
-            | Self::Paused { .. } => 0,
-        };
-        bytes as u64
-    }
-}
-
 /// ACD and login id of an agent.
 pub type AgentKey = (u32, Arc<str>);
 

@@ -3,11 +3,13 @@
 //! Every change goes through [`Store::transaction`]: one transaction, which also counts itself, followed by the count in the
 //! lock file.
 
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
@@ -31,14 +33,13 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 const BUSY_STEP: Duration = Duration::from_millis(100);
 /// The WAL is looked at after so many commits ...
 const LOOK_AT_WAL: u64 = 64;
-/// The WAL is copied into the database from about this size on, when nothing waits to be committed ...
-const COPY_LOG: u64 = 4 * 1024 * 1024;
-/// ... or whatever waits. It then begins anew, unless there is always a reader.
-const COPY_LOG_BUSY: u64 = 12 * 1024 * 1024;
-/// Pages that every commit writes: the row of an integration, the count, the ends of tables.
-const COMMIT_PAGES: u64 = 20 * 1024;
 /// ... and emptied from this size on.
 pub const MOST_LOG: u64 = 32 * 1024 * 1024;
+/// The WAL is copied into the database once it has so many pages more, when nothing waits to be committed: 4 MiB. It then begins
+/// anew, unless there is always a reader.
+const COPY_PAGES: u64 = 1_000;
+/// The same, whatever waits: 12 MiB.
+const COPY_PAGES_BUSY: u64 = 3_000;
 
 /// Where the database is.
 #[derive(Debug)]
@@ -77,8 +78,38 @@ pub struct Store {
     pub(super) hurry: Hurry,
     /// `Some` while a sweep is in progress.
     pub(super) written: Option<WrittenPages>,
-    /// About how many bytes the WAL has that are not copied into the database.
-    pub(super) in_log: u64,
+    /// What the WAL has that is not copied into the database.
+    pub(super) log: LogPages,
+}
+
+/// How many pages the WAL has, as SQLite tells after each commit, and how many it had when it was last copied.
+#[derive(Debug)]
+pub(super) struct LogPages {
+    now: Arc<AtomicU64>,
+    copied: u64,
+}
+
+impl LogPages {
+    /// Counts from now on, and so keeps SQLite from copying by itself.
+    pub(super) fn count(connection: &mut Connection) -> Result<Self, StoreError> {
+        let now = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&now);
+        connection.wal_hook(Some(move |_: &mut Wal, pages: c_int| {
+            counted.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { now, copied: 0 })
+    }
+
+    fn not_copied(&self) -> u64 {
+        let now = self.now.load(Ordering::Relaxed);
+        // With fewer pages than it had then, it has begun anew.
+        if now < self.copied { now } else { now - self.copied }
+    }
+
+    fn copied(&mut self) {
+        self.copied = self.now.load(Ordering::Relaxed);
+    }
 }
 
 /// What is known of an integration.
@@ -252,7 +283,6 @@ impl Store {
         reach(acknowledged, fail_point::BEFORE_ACKNOWLEDGED_TO);
         reach(checkpoint, fail_point::BEFORE_CHECKPOINT);
         let released = self.transaction(|connection| commit::apply(connection, writes, Timestamp::now()))?;
-        self.in_log += COMMIT_PAGES + writes.iter().map(Write::bytes).sum::<u64>();
         reach(batch, fail_point::BATCH_WRITTEN);
         reach(acknowledged, fail_point::AFTER_ACKNOWLEDGED_TO);
         reach(checkpoint, fail_point::AFTER_CHECKPOINT);
@@ -266,11 +296,12 @@ impl Store {
     /// longer. `is_busy`: something waits to be committed. What fails is tried again after the next commit, which reports what
     /// is wrong with the disk.
     pub fn copy_log(&mut self, is_busy: bool) {
-        if !self.is_durable() || self.in_log < if is_busy { COPY_LOG_BUSY } else { COPY_LOG } {
+        let due = if is_busy { COPY_PAGES_BUSY } else { COPY_PAGES };
+        if !self.is_durable() || self.log.not_copied() < due {
             return;
         }
         match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            Ok(()) => self.in_log = 0,
+            Ok(()) => self.log.copied(),
             Err(error) => tracing::debug!(target: JOURNAL, %error, "the WAL of the store cannot be copied"),
         }
     }

@@ -156,7 +156,7 @@ impl Store {
         let mut sweep = Sweep::default();
         loop {
             match self.erase(&mut sweep, true)? {
-                Erased::More => {}
+                Erased::More => self.copy_log(false),
                 erased => return Ok(erased),
             }
         }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::telemetry::targets::JOURNAL;
 use crate::time::Timestamp;
 
-use super::database::{BUSY, Hurry, Store, StoreLocation};
+use super::database::{BUSY, Hurry, LogPages, Store, StoreLocation};
 use super::error::{Incident, OpenError, StoreError};
 use super::lock::{CommitCount, Lock, LockError};
 use super::mapping::{self, Legacy};
@@ -313,8 +313,6 @@ fn in_directory(
 
 fn configure(connection: &Connection, sync: Sync) -> Result<(), StoreError> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    // Copied into the database between commits, never within one: see `Store::copy_log`.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A WAL that grew beyond this is cut when it begins anew.
     connection.query_row("PRAGMA journal_size_limit = 16777216", [], |_| Ok(()))?;
     let synchronous = match sync {
@@ -327,7 +325,7 @@ fn configure(connection: &Connection, sync: Sync) -> Result<(), StoreError> {
 
 /// Makes the first commit on a connection.
 fn begin(
-    connection: Connection,
+    mut connection: Connection,
     place: StoreLocation,
     origin: Origin,
     legacy: &Legacy,
@@ -351,8 +349,8 @@ fn begin(
         }
     };
     let run = random_id(&connection)?;
-    let mut store =
-        Store { connection, place, id, run, commits: found, hurry: Hurry::default(), written: None, in_log: 0 };
+    let log = LogPages::count(&mut connection)?;
+    let mut store = Store { connection, place, id, run, commits: found, hurry: Hurry::default(), written: None, log };
     let now = Timestamp::now();
     store.transaction(|connection| {
         meta::set(connection, meta::ID, &id.to_string())?;

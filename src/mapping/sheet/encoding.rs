@@ -117,7 +117,7 @@ fn other_code_page(file: &[u8]) -> Option<usize> {
         let after = file.get(at + 1).copied().unwrap_or(b' ');
         is_impossible(before, **byte, after)
             || (ms_dos && is_rather_ms_dos(before, **byte, after))
-            || (macintosh && is_rather_macintosh(before, **byte))
+            || (macintosh && is_rather_macintosh(before, **byte, after))
     };
     file.iter().enumerate().find(is_wrong).map(|(at, _)| at)
 }
@@ -133,7 +133,7 @@ const fn is_impossible(before: u8, byte: u8, after: u8) -> bool {
         0x86 | 0x87 | 0x94 | 0x95 | 0x9b | 0xa1..=0xa5 => is_after_letter && is_before_letter,
         // Three dots, a trade mark, a paragraph: not in a word, and not at its beginning or, the last, its end.
         0x85 | 0x99 => is_before_letter && (is_after_letter || after.is_ascii_lowercase()),
-        0xa7 => is_after_letter,
+        0xa7 => is_after_letter && !after.is_ascii_digit(),
         0x8a | 0x8c | 0x8e | 0x9f => {
             (is_after_letter && after.is_ascii_lowercase()) || (before.is_ascii_lowercase() && !is_before_letter)
         }
@@ -154,10 +154,11 @@ fn is_rather_ms_dos(before: u8, byte: u8, after: u8) -> bool {
 }
 
 /// The same for the Macintosh: an `ö` instead of an `š` in a word, and an `Ä`, `Ö` or `Ü` instead of a sign before it.
-const fn is_rather_macintosh(before: u8, byte: u8) -> bool {
+const fn is_rather_macintosh(before: u8, byte: u8, after: u8) -> bool {
     match byte {
-        0x9a => before.is_ascii_alphabetic(),
-        0x80 | 0x86 => !before.is_ascii_alphabetic(),
+        // Names end with the one, and hardly with the other.
+        0x9a => before.is_ascii_alphabetic() && after.is_ascii_alphabetic(),
+        0x80 | 0x86 => !before.is_ascii_alphabetic() && after.is_ascii_alphabetic(),
         _ => false,
     }
 }
@@ -193,6 +194,8 @@ mod tests {
         // Rare letters and signs, where they stand in Windows-1252.
         for (file, expected) in [
             (&b"M\xfcller;Ale\x9a;\x9eeljko;K\x9c"[..], "Müller;Aleš;željko;Kœ"),
+            (b"Milo\x9a;O\x92Hara", "Miloš;O’Hara"),
+            (b"Kasse 5 \x80;50\x80 \x96 BR\xa737", "Kasse 5 €;50€ – BR§37"),
             (b"S\xe1nchez;Juli\xe1n;Bogot\xe1", "Sánchez;Julián;Bogotá"),
             (b"\x84Team A\x93 \x85;5 \x80;\xa7 7;\x8eupan;\x8amid", "„Team A“ …;5 €;§ 7;Župan;Šmid"),
         ] {
