@@ -413,6 +413,7 @@ mod tests {
             ("4711;E1;A;1;;\n4711;E2;B;1;2026-04-01;\n", format!("line 3: {again}")),
             ("4711;E1;A;x;;\n", "line 2: acd (column D) is no number of an ACD: expected digits, or nothing for every ACD".to_owned()),
             ("4711;E1;A;;4/1/2026;\n", "line 2: valid_from (column E) is no date: expected 2026-12-31 or 31.12.2026".to_owned()),
+            ("4711;E1;A;;31.12.9999;\n", "line 2: valid_from (column E) is too far away: expected a day on which the row begins to count".to_owned()),
             ("4711;E1;A;;;31.11.2026\n", "line 2: valid_to (column F) is no date: expected 2026-12-31 or 31.12.2026".to_owned()),
             ("4711;E1;A;;;31.12.26\n", "line 2: valid_to (column F) is no date: expected 2026-12-31 or 31.12.2026".to_owned()),
             (
