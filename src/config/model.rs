@@ -318,7 +318,7 @@ pub struct TlsConfig {
 }
 
 /// `[integration.mapping]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Mapping {
     /// What users are looked up with.
     pub identify_by: IdentifyBy,

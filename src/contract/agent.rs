@@ -25,25 +25,6 @@ pub struct UnknownValue {
     pub value: i64,
 }
 
-/// Returns a state as it is published.
-pub fn state(state: &AgentState) -> v1::State {
-    v1::State {
-        mode: mode(state.mode).into(),
-        direction: direction(state.direction).into(),
-        aux_reason: state.aux_reason,
-        raw_state: state.raw_state.to_string(),
-        recognised: state.recognised,
-        on_hold: state.on_hold,
-        work_split: state.work_split.as_deref().unwrap_or_default().to_owned(),
-        extension: state.extension.as_deref().unwrap_or_default().to_owned(),
-        skills: state
-            .skills
-            .iter()
-            .map(|(skill, level)| v1::Skill { skill: skill.to_owned(), level: level.into() })
-            .collect(),
-    }
-}
-
 /// Writes a state as it is published.
 pub(super) fn put_state(put: &mut Put<'_>, state: &AgentState) {
     put.int(1, mode(state.mode) as i32);
@@ -173,19 +154,9 @@ pub fn from_evidence(value: i32) -> Result<Evidence, UnknownValue> {
     known.ok_or(UnknownValue { field: "evidence", value: value.into() })
 }
 
-/// Returns a user as published.
-pub fn user(user: &User) -> v1::User {
-    v1::User { employee_id: user.employee_id.clone(), employee_name: user.employee_name.clone() }
-}
-
 /// Reads a user back.
 pub fn from_user(user: v1::User) -> User {
     User { employee_id: user.employee_id, employee_name: user.employee_name }
-}
-
-/// Returns an activity as published.
-pub fn activity(activity: &Activity) -> v1::Activity {
-    v1::Activity { activity_id: activity.activity_id.clone(), activity_name: activity.activity_name.clone() }
 }
 
 /// Reads an activity back.

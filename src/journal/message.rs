@@ -113,11 +113,6 @@ impl AgentImages {
         Put(&mut self.0).message(row::AGENTS, |put| saved::put_agent(put, agent, published, None));
     }
 
-    /// Adds one, encoded by [`crate::contract::saved::encode_agent`].
-    pub fn push(&mut self, image: &[u8]) {
-        Put(&mut self.0).optional_bytes(row::AGENTS, Some(image));
-    }
-
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -129,10 +124,11 @@ impl AgentImages {
     }
 }
 
+/// Of agents that [`saved::encode_agent`] has encoded.
 impl<I: AsRef<[u8]>> FromIterator<I> for AgentImages {
     fn from_iter<T: IntoIterator<Item = I>>(images: T) -> Self {
-        let mut all = Self::default();
-        images.into_iter().for_each(|image| all.push(image.as_ref()));
-        all
+        let mut all = Vec::new();
+        images.into_iter().for_each(|image| Put(&mut all).optional_bytes(row::AGENTS, Some(image)));
+        Self(all)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use prost::Message as _;
 use uuid::Uuid;
 
 use crate::config::model::Format;
@@ -43,7 +44,7 @@ impl Encoder {
         let mut bytes = Vec::with_capacity(EVENT_BYTES);
         encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
         let failed = |source| JsonError::Decode { schema: contract::AGENT_STATE_EVENT.to_owned(), source };
-        prost::Message::decode(&*bytes).map_err(failed)
+        v1::AgentStateEvent::decode(&*bytes).map_err(failed)
     }
 
     /// Returns the UUIDv5 of integration, ACD, login id, sequence and observation: the same across retries and restarts.
@@ -70,21 +71,10 @@ impl Encoder {
         let key = String::from_utf8_lossy(&bytes).into();
         bytes.clear();
         encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
+        let event_id = Bytes::copy_from_slice(&bytes[encoded::EVENT_ID]);
+        let mut headers = vec![(header::EVENT_ID, event_id)];
         // As many bytes as it has: it may wait for long, and is counted by its length.
-        let encoded = Bytes::copy_from_slice(&bytes);
-        // In protobuf the value has the id already; for JSON it would keep the other form in memory.
-        let (event_id, payload, content_type) = match self.format {
-            Format::Protobuf => (encoded.slice(encoded::EVENT_ID), encoded, header::PROTOBUF),
-            Format::Json => {
-                let event_id = Bytes::copy_from_slice(&encoded[encoded::EVENT_ID]);
-                (event_id, contract::to_json(contract::AGENT_STATE_EVENT, &encoded)?.into(), header::JSON)
-            }
-        };
-        let headers = vec![
-            (header::EVENT_ID, event_id),
-            (header::CONTENT_TYPE, Bytes::from_static(content_type.as_bytes())),
-            (header::SCHEMA, Bytes::from_static(contract::AGENT_STATE_EVENT.as_bytes())),
-        ];
+        let payload = self.payload(contract::AGENT_STATE_EVENT, Bytes::copy_from_slice(&bytes), &mut headers)?;
         Ok(Message { route: Route::AgentState, key, payload, headers, read_at })
     }
 
@@ -95,7 +85,7 @@ impl Encoder {
     pub fn status_message(&self, status: &FeedStatus) -> Result<Message, JsonError> {
         let mut headers = Vec::new();
         let message = status::message(&self.integration, status);
-        let payload = self.payload(contract::FEED_STATUS, &message, &mut headers)?;
+        let payload = self.payload(contract::FEED_STATUS, message.encode_to_vec().into(), &mut headers)?;
         Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at: None })
     }
 
@@ -105,23 +95,23 @@ impl Encoder {
     /// When the JSON form cannot be created.
     pub fn audit_message(&self, event: &v1::AuditEvent) -> Result<Message, JsonError> {
         let mut headers = Vec::new();
-        let payload = self.payload(contract::AUDIT_EVENT, event, &mut headers)?;
+        let payload = self.payload(contract::AUDIT_EVENT, event.encode_to_vec().into(), &mut headers)?;
         Ok(Message { route: Route::Audit, key: self.integration.clone(), payload, headers, read_at: None })
     }
 
+    /// Returns the value of an encoded message, and adds the headers that say what it is.
     fn payload(
         &self,
         schema: &'static str,
-        message: &impl prost::Message,
+        encoded: Bytes,
         headers: &mut Vec<(&'static str, Bytes)>,
     ) -> Result<Bytes, JsonError> {
-        let encoded = message.encode_to_vec();
         let (payload, content_type) = match self.format {
             Format::Protobuf => (encoded, header::PROTOBUF),
-            Format::Json => (contract::to_json(schema, &encoded)?, header::JSON),
+            Format::Json => (contract::to_json(schema, &encoded)?.into(), header::JSON),
         };
         headers.push((header::CONTENT_TYPE, Bytes::from_static(content_type.as_bytes())));
         headers.push((header::SCHEMA, Bytes::from_static(schema.as_bytes())));
-        Ok(payload.into())
+        Ok(payload)
     }
 }

@@ -65,17 +65,15 @@ impl Service {
         match seen {
             // Somebody has asked for a reload meanwhile, which may have read what is newer, or otherwise.
             Seen::Read(reading) if reading.reloads != self.reloads => watch.read_soon(id),
-            Seen::Read(reading) => {
-                let refused = self.take_mapping(&id, *reading, file).await;
-                if let Err(Untaken { condition, problems }) = refused {
-                    if condition == MappingCondition::Refused {
+            Seen::Read(reading) => match self.take_mapping(&id, *reading, file).await {
+                Ok(()) => self.set_mapping_condition(&id, None),
+                Err(untaken) => {
+                    if untaken.condition == MappingCondition::Refused {
                         watch.read_later(Arc::clone(&id));
                     }
-                    self.not_taken(&id, condition, problems);
-                } else {
-                    self.set_mapping_condition(&id, None);
+                    self.not_taken(&id, untaken);
                 }
-            }
+            },
             // A reload has named another.
             Seen::Away(away) if !mapping.files().any(|file| *file == away) => {}
             Seen::Away(away) => {
@@ -119,13 +117,12 @@ impl Service {
     }
 
     /// Remembers why what was read is not in force, and says it once.
-    fn not_taken(&mut self, id: &Arc<str>, condition: MappingCondition, problems: Vec<Problem>) {
-        let untaken = Untaken::new(condition, problems);
+    fn not_taken(&mut self, id: &Arc<str>, untaken: Untaken) {
         if self.mapping_conditions.get(id) == Some(&untaken) {
             return;
         }
         log_problems(id, &untaken.problems);
-        if condition == MappingCondition::Shrunken {
+        if untaken.condition == MappingCondition::Shrunken {
             tracing::warn!(
                 target: RUN, integration = %id,
                 "a mapping file has lost more than half of its rows: not taken; `rtalink reload` takes it as it is"

@@ -162,9 +162,11 @@ fn every_test_on_the_page_exists() {
         assert!(!tests.is_empty(), "{}: no test drives it over", row.what());
         for (name, path) in tests {
             let source = fs::read_to_string(root().join(&path)).unwrap_or_default();
-            let is_test = Regex::new(&format!(r"#\[(?:tokio::)?test.*\]\n(?:\s*#\[.*\n)*\s*(?:async )?fn {name}\("))
-                .unwrap()
-                .is_match(&source);
+            let is_test = Regex::new(&format!(
+                r"#\[(?:test|tokio::test(?:\([^\n]*\))?)\]\n(?:\s*#\[.*\n)*\s*(?:async )?fn {name}\("
+            ))
+            .unwrap()
+            .is_match(&source);
             assert!(is_test, "{}: {} has no test {name}", row.what(), path.display());
             seen.insert(name);
         }
