@@ -11,17 +11,22 @@ use super::agent;
 use super::put::Put;
 use super::v1;
 
+/// The UUIDv5 of "rtalink" among the names of DNS.
+const NAMESPACE: Uuid = uuid::uuid!("081f284b-c818-5214-88ae-d261086ba050");
+
 /// Where the event id stands in the bytes of [`encode`].
-pub(crate) const EVENT_ID: std::ops::Range<usize> = 2..38;
+pub const EVENT_ID: std::ops::Range<usize> = 2..38;
+
+/// Returns the UUIDv5 of integration, ACD, login id, sequence and observation: the same across retries and restarts.
+pub fn event_id(integration: &str, event: &AgentEvent) -> Uuid {
+    let AgentEvent { acd, login_id, sequence, observed_at, .. } = event;
+    let millis = observed_at.as_millis();
+    let name = format!("{integration}/{acd}/{login_id}/{sequence}/{millis}");
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
 
 /// Appends the `rtalink.v1.AgentStateEvent` of an event.
-pub(crate) fn encode(
-    integration: &str,
-    event_id: Uuid,
-    event: &AgentEvent,
-    annotation: &Annotation,
-    bytes: &mut Vec<u8>,
-) {
+pub fn encode(integration: &str, event_id: Uuid, event: &AgentEvent, annotation: &Annotation, bytes: &mut Vec<u8>) {
     let (previous, ride_along) = (event.previous.as_ref(), &event.ride_along);
     let mut put = Put(bytes);
     put.bytes(1, event_id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));

@@ -22,7 +22,7 @@ use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageD
 use crate::time::Timestamp;
 
 pub mod agent;
-pub(crate) mod event;
+pub mod event;
 pub mod header;
 pub mod lines;
 pub(crate) mod put;

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use prost::Message as _;
-use uuid::Uuid;
 
 use crate::config::model::Format;
 use crate::contract::header;
@@ -27,13 +26,12 @@ const EVENT_BYTES: usize = 768;
 pub struct Encoder {
     integration: Arc<str>,
     format: Format,
-    namespace: Uuid,
 }
 
 impl Encoder {
     /// Creates an encoder for an integration.
     pub fn new(integration: Arc<str>, format: Format) -> Self {
-        Self { integration, format, namespace: Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"rtalink") }
+        Self { integration, format }
     }
 
     /// Returns the event as it is published.
@@ -42,17 +40,9 @@ impl Encoder {
     /// None that is known of: what is encoded here can be read.
     pub fn event(&self, event: &AgentEvent, annotation: &Annotation) -> Result<v1::AgentStateEvent, JsonError> {
         let mut bytes = Vec::with_capacity(EVENT_BYTES);
-        encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
+        encoded::encode(&self.integration, encoded::event_id(&self.integration, event), event, annotation, &mut bytes);
         let failed = |source| JsonError::Decode { schema: contract::AGENT_STATE_EVENT.to_owned(), source };
         v1::AgentStateEvent::decode(&*bytes).map_err(failed)
-    }
-
-    /// Returns the UUIDv5 of integration, ACD, login id, sequence and observation: the same across retries and restarts.
-    fn event_id(&self, event: &AgentEvent) -> Uuid {
-        let AgentEvent { acd, login_id, sequence, observed_at, .. } = event;
-        let millis = observed_at.as_millis();
-        let name = format!("{}/{acd}/{login_id}/{sequence}/{millis}", self.integration);
-        Uuid::new_v5(&self.namespace, name.as_bytes())
     }
 
     /// Returns the message of an event.
@@ -70,7 +60,7 @@ impl Encoder {
         let _ = write!(bytes, "{}/{}/{}", self.integration, event.acd, event.login_id);
         let key = String::from_utf8_lossy(&bytes).into();
         bytes.clear();
-        encoded::encode(&self.integration, self.event_id(event), event, annotation, &mut bytes);
+        encoded::encode(&self.integration, encoded::event_id(&self.integration, event), event, annotation, &mut bytes);
         let event_id = Bytes::copy_from_slice(&bytes[encoded::EVENT_ID]);
         let mut headers = vec![(header::EVENT_ID, event_id)];
         // As many bytes as it has: it may wait for long, and is counted by its length.

@@ -1,6 +1,7 @@
 //! Walking the fields of one frame, one type per style.
 
 use super::fields::{Field, Mismatch, blank_separated, separated, trim, trim_end, trim_start};
+use super::marks::MarkCursor;
 use super::plan::{PlanColumn, PlanGroups};
 use super::reason::Reason;
 
@@ -162,6 +163,140 @@ impl<'a> Fields<'a> for BlankSeparated<'a> {
 
     fn has_more(&self) -> bool {
         !self.rest.is_empty()
+    }
+}
+
+/// One byte between two fields, none of which is quoted; their ends are marked.
+pub(super) struct MarkedSeparated<'a, 'm> {
+    frame: &'a [u8],
+    marks: MarkCursor<'m>,
+    /// First byte of the next field; beyond the frame where there is none.
+    at: usize,
+    last: Area,
+}
+
+impl<'a, 'm> MarkedSeparated<'a, 'm> {
+    #[inline(always)]
+    pub(super) fn new(frame: &'a [u8], marks: MarkCursor<'m>) -> Self {
+        Self { frame, marks, at: usize::from(frame.is_empty()), last: area(0, 0) }
+    }
+
+    #[inline(always)]
+    const fn has_ended(&self) -> bool {
+        self.at > self.frame.len()
+    }
+}
+
+impl<'a> Fields<'a> for MarkedSeparated<'a, '_> {
+    #[inline(always)]
+    fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
+    #[inline(always)]
+    fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
+        if self.has_ended() {
+            return Err(Reason::TooFewFields);
+        }
+        let end = self.marks.pass();
+        let bytes = self.frame.get(self.at..end).unwrap_or_default();
+        self.last = area(self.at, end);
+        self.at = end + 1;
+        Ok(Field::plain(trim(bytes)))
+    }
+
+    #[inline(always)]
+    fn last_area(&self) -> Area {
+        self.last
+    }
+
+    #[inline(always)]
+    fn enter_group(&mut self, _: &PlanGroups, _: usize) -> bool {
+        !self.has_ended()
+    }
+
+    #[inline(always)]
+    fn is_cut_off(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn field_is_whole(&self, _: &PlanColumn) -> bool {
+        !self.has_ended()
+    }
+
+    #[inline(always)]
+    fn has_more(&self) -> bool {
+        !self.has_ended()
+    }
+}
+
+/// Runs of blanks and tabs between two fields, none of which is quoted; the blanks are marked.
+pub(super) struct MarkedBlanks<'a, 'm> {
+    frame: &'a [u8],
+    /// Of the frame without the blanks at its end.
+    marks: MarkCursor<'m>,
+    length: usize,
+    /// Where the next field begins, or blanks before it.
+    at: usize,
+    last: Area,
+}
+
+impl<'a, 'm> MarkedBlanks<'a, 'm> {
+    #[inline(always)]
+    pub(super) fn new(frame: &'a [u8], marks: MarkCursor<'m>) -> Self {
+        Self { frame, marks, length: trim_end(frame).len(), at: 0, last: area(0, 0) }
+    }
+
+    #[inline(always)]
+    const fn has_ended(&self) -> bool {
+        self.at >= self.length
+    }
+}
+
+impl<'a> Fields<'a> for MarkedBlanks<'a, '_> {
+    #[inline(always)]
+    fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
+    #[inline(always)]
+    fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
+        if self.has_ended() {
+            return Err(Reason::TooFewFields);
+        }
+        let mut end = self.marks.pass();
+        while end == self.at {
+            self.at += 1;
+            end = self.marks.pass();
+        }
+        let bytes = self.frame.get(self.at..end).unwrap_or_default();
+        self.last = area(self.at, end);
+        self.at = end + 1;
+        Ok(Field::plain(bytes))
+    }
+
+    #[inline(always)]
+    fn last_area(&self) -> Area {
+        self.last
+    }
+
+    #[inline(always)]
+    fn enter_group(&mut self, _: &PlanGroups, _: usize) -> bool {
+        !self.has_ended()
+    }
+
+    #[inline(always)]
+    fn is_cut_off(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn field_is_whole(&self, _: &PlanColumn) -> bool {
+        !self.has_ended() || matches!(self.frame.last(), Some(b' ' | b'\t'))
+    }
+
+    #[inline(always)]
+    fn has_more(&self) -> bool {
+        !self.has_ended()
     }
 }
 

@@ -8,11 +8,14 @@ use std::borrow::Cow;
 use crate::time::Timestamp;
 
 use super::column::{Column, GroupPart};
-use super::cursor::{Area, BlankSeparated, Fields, FixedCharacters, FixedWidth, Separated, area};
-use super::fields::{self, Field};
+use super::cursor::{
+    Area, BlankSeparated, Fields, FixedCharacters, FixedWidth, MarkedBlanks, MarkedSeparated, Separated, area,
+};
+use super::fields::{self, Field, trim_end};
 use super::layout::{ExtraFields, FieldStyle, Repeat};
+use super::marks::Marks;
 use super::moment::WrittenTime;
-use super::plan::{Plan, PlanColumn, PlanGroups, is_same};
+use super::plan::{Plan, PlanColumn, PlanGroups};
 use super::reason::Reason;
 use super::record::{LONGEST_VALUE, MOST_SKILLS, RawText, Record, SkillSlot, Skills, Times};
 use super::states::{Direction, Mode, StateCode};
@@ -22,6 +25,13 @@ use super::visible;
 #[derive(Debug, Default)]
 pub struct Decoder {
     login_id: String,
+    read: Reading,
+    marks: Marks,
+}
+
+/// What is read of a record besides its columns.
+#[derive(Debug, Default)]
+struct Reading {
     skills: Vec<SkillSlot>,
     areas: Vec<Area>,
 }
@@ -57,57 +67,45 @@ impl Decoder {
         frame: &'a [u8],
         received_at: Timestamp,
     ) -> Result<Decoded<'a>, Reason> {
-        if memchr::memchr(0, frame).is_some() {
-            return Err(Reason::NulByte);
-        }
-        if !plan.encoding.validate(frame) {
-            return Err(Reason::Undecodable);
-        }
-        self.skills.clear();
-        self.areas.clear();
-        // The style of the layout is decided here, not field by field.
-        let values = match plan.style {
-            FieldStyle::Separator(separator) => {
-                self.read(plan, Separated::new(frame, separator, plan.quote), received_at)?
-            }
-            FieldStyle::Whitespace => self.read(plan, BlankSeparated::new(frame, plan.quote), received_at)?,
-            FieldStyle::FixedCharacters if !frame.is_ascii() => {
-                self.read(plan, FixedCharacters::new(frame, plan.quote), received_at)?
-            }
+        let Self { login_id, read, marks } = self;
+        read.skills.clear();
+        read.areas.clear();
+        let is_quoted = plan.quote.is_some_and(|quote| memchr::memchr(quote, frame).is_some());
+        let is_ascii = match plan.style {
+            FieldStyle::Separator(separator) => marks.mark(frame, [separator])?,
+            FieldStyle::Whitespace => marks.mark(trim_end(frame), [b' ', b'\t'])?,
             FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
-                self.read(plan, FixedWidth::new(frame, plan.quote), received_at)?
+                if memchr::memchr(0, frame).is_some() {
+                    return Err(Reason::NulByte);
+                }
+                frame.is_ascii()
             }
         };
-        let login_id = values.login_id.ok_or(Reason::Missing(Column::LoginId))?;
-        let login_id = login_text(&mut self.login_id, plan, login_id)?;
-        let skills = Skills { frame, slots: &self.skills, encoding: plan.encoding, quote: plan.quote };
-        let start = values.start;
-        Ok(Decoded { record: values.record(plan, login_id, skills)?, areas: &self.areas, start })
-    }
-
-    #[inline]
-    fn read<'a>(
-        &mut self,
-        plan: &Plan,
-        mut fields: impl Fields<'a>,
-        received_at: Timestamp,
-    ) -> Result<Values<'a>, Reason> {
-        let mut values = Values::default();
-        for column in &plan.columns {
-            let field = fields.next(column)?;
-            if column.volatile.is_some() {
-                self.areas.push(fields.last_area());
+        if !is_ascii && !plan.encoding.validate(frame) {
+            return Err(Reason::Undecodable);
+        }
+        // The style of the layout is decided here, not field by field.
+        let values = match plan.style {
+            FieldStyle::Separator(separator) if is_quoted => {
+                read.all(plan, Separated::new(frame, separator, plan.quote), received_at)?
             }
-            values.set(plan, column, field, received_at)?;
-        }
-        match &plan.groups {
-            Some(groups) => read_groups(groups, &mut fields, &mut self.skills)?,
-            None => self.skills.extend(values.plain_skill(fields.frame())?),
-        }
-        if plan.extra_fields == ExtraFields::Error && fields.has_more() {
-            return Err(Reason::TooManyFields);
-        }
-        Ok(values)
+            FieldStyle::Whitespace if is_quoted => {
+                read.all(plan, BlankSeparated::new(frame, plan.quote), received_at)?
+            }
+            FieldStyle::Separator(_) => read.all(plan, MarkedSeparated::new(frame, marks.cursor()), received_at)?,
+            FieldStyle::Whitespace => read.all(plan, MarkedBlanks::new(frame, marks.cursor()), received_at)?,
+            FieldStyle::FixedCharacters if !is_ascii => {
+                read.all(plan, FixedCharacters::new(frame, plan.quote), received_at)?
+            }
+            FieldStyle::FixedWidth | FieldStyle::FixedCharacters => {
+                read.all(plan, FixedWidth::new(frame, plan.quote), received_at)?
+            }
+        };
+        let told = values.login_id.ok_or(Reason::Missing(Column::LoginId))?;
+        let login_id = login_text(login_id, plan, told)?;
+        let skills = Skills { frame, slots: &read.skills, encoding: plan.encoding, quote: plan.quote };
+        let start = values.start;
+        Ok(Decoded { record: values.record(plan, login_id, skills)?, areas: &read.areas, start })
     }
 
     /// Returns whom `frame` is about, whatever else is wrong with it. Unless it is known to be `whole`, a field counts only
@@ -126,6 +124,36 @@ impl Decoder {
         };
         let login_id = login_text(&mut self.login_id, plan, login_id).ok()?;
         Some(Identity { login_id, acd })
+    }
+}
+
+impl Reading {
+    /// Reads all fields.
+    #[inline(always)]
+    fn all<'a>(
+        &mut self,
+        plan: &Plan,
+        mut fields: impl Fields<'a>,
+        received_at: Timestamp,
+    ) -> Result<Values<'a>, Reason> {
+        let mut values = Values::default();
+        for column in &plan.columns {
+            let field = fields.next(column)?;
+            if column.volatile.is_some() {
+                self.areas.push(fields.last_area());
+            }
+            if column.column != Column::Ignored && !is_null(column, field) {
+                values.set(plan, column, field, received_at)?;
+            }
+        }
+        match &plan.groups {
+            Some(groups) => read_groups(groups, &mut fields, &mut self.skills)?,
+            None => self.skills.extend(values.plain_skill(fields.frame())?),
+        }
+        if plan.extra_fields == ExtraFields::Error && fields.has_more() {
+            return Err(Reason::TooManyFields);
+        }
+        Ok(values)
     }
 }
 
@@ -195,87 +223,158 @@ fn small_number(field: Field<'_>) -> Option<u32> {
     u32::try_from(fields::number(field.bytes)?).ok()
 }
 
-#[inline]
+#[inline(always)]
 fn is_null(column: &PlanColumn, field: Field<'_>) -> bool {
     column.null.has(field.bytes)
 }
 
 /// Levels are 1-16, reserve levels appear as 51 and 52; a number with more than two digits is not a level.
-const LEVELS: std::ops::RangeInclusive<u64> = 1..=99;
+const LOWEST_LEVEL: u16 = 1;
+const HIGHEST_LEVEL: u16 = 99;
 
-#[inline]
-fn level(column: &PlanColumn, field: Field<'_>) -> Result<Option<u16>, Reason> {
-    if is_null(column, field) {
-        return Ok(None);
-    }
-    let level = fields::number(field.bytes).ok_or(Reason::BadNumber(Column::Level))?;
-    if !LEVELS.contains(&level) {
-        return Err(Reason::BadSkillGroup);
-    }
-    Ok(u16::try_from(level).ok())
+/// Reads a level that is not null.
+#[inline(always)]
+fn level(bytes: &[u8]) -> Result<u16, Reason> {
+    // Nearly all have one digit or two.
+    let level = match *bytes {
+        [ones @ b'0'..=b'9'] => u16::from(ones - b'0'),
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => u16::from(tens - b'0') * 10 + u16::from(ones - b'0'),
+        _ => {
+            let number = fields::number(bytes).ok_or(Reason::BadNumber(Column::Level))?;
+            u16::try_from(number).unwrap_or(u16::MAX)
+        }
+    };
+    if (LOWEST_LEVEL..=HIGHEST_LEVEL).contains(&level) { Ok(level) } else { Err(Reason::BadSkillGroup) }
 }
 
+#[inline(always)]
 fn slot(frame: &[u8], field: Field<'_>, level: Option<u16>) -> SkillSlot {
     let begin = field.bytes.as_ptr() as usize - frame.as_ptr() as usize;
     let Area { from, to } = area(begin, begin + field.bytes.len());
     SkillSlot { from, to, doubled: field.doubled, level }
 }
 
-#[inline]
+#[inline(always)]
 fn read_groups<'a>(
     groups: &PlanGroups,
     fields: &mut impl Fields<'a>,
     skills: &mut Vec<SkillSlot>,
 ) -> Result<(), Reason> {
-    let mut read = 0;
-    loop {
-        let has_another = fields.enter_group(groups, read);
-        let is_done = match groups.repeat {
-            Repeat::Times(times) => read == times,
-            Repeat::Rest => !has_another,
-        };
-        if is_done {
-            return Ok(());
+    match &groups.columns[..] {
+        [skill, level] if groups.are_pairs => {
+            read_each_group(groups, fields, skills, |fields| read_pair(groups, skill, level, fields))
         }
-        if let Some(slot) = read_group(groups, fields)? {
+        _ => read_each_group(groups, fields, skills, |fields| read_group(groups, fields)),
+    }
+}
+
+#[inline(always)]
+fn read_each_group<'a, F: Fields<'a>>(
+    groups: &PlanGroups,
+    fields: &mut F,
+    skills: &mut Vec<SkillSlot>,
+    mut read_one: impl FnMut(&mut F) -> Result<Group<'a>, Reason>,
+) -> Result<(), Reason> {
+    let most = if let Repeat::Times(times) = groups.repeat { times } else { usize::MAX };
+    for number in 0..most {
+        if !fields.enter_group(groups, number) && groups.repeat == Repeat::Rest {
+            break;
+        }
+        if let Some(slot) = read_one(fields)?.slot(groups, fields.frame())? {
             if skills.len() == MOST_SKILLS {
                 return Err(Reason::TooManySkills);
             }
             skills.push(slot);
         }
-        read += 1;
+    }
+    Ok(())
+}
+
+/// What a group says, where that is not null.
+#[derive(Default)]
+struct Group<'a> {
+    skill: Option<&'a [u8]>,
+    is_doubled: bool,
+    level: Option<&'a [u8]>,
+}
+
+impl<'a> Group<'a> {
+    #[inline(always)]
+    fn set_skill(&mut self, groups: &PlanGroups, column: &PlanColumn, field: Field<'a>) -> Result<(), Reason> {
+        if groups.empty.has(field.bytes) || is_null(column, field) {
+            return Ok(());
+        }
+        if field.bytes.len() > LONGEST_VALUE {
+            return Err(Reason::LongValue(Column::Skill));
+        }
+        self.skill = Some(field.bytes);
+        self.is_doubled = field.doubled;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn set_level(&mut self, column: &PlanColumn, field: Field<'a>) {
+        if !is_null(column, field) {
+            self.level = Some(field.bytes);
+        }
+    }
+
+    /// Returns the skill; `None` where the group is empty.
+    #[inline(always)]
+    fn slot(&self, groups: &PlanGroups, frame: &[u8]) -> Result<Option<SkillSlot>, Reason> {
+        match (self.skill, self.level) {
+            (Some(skill), told) => {
+                let field = Field { bytes: skill, doubled: self.is_doubled };
+                let level = match told {
+                    Some(told) => Some(level(told)?),
+                    None => None,
+                };
+                Ok(Some(slot(frame, field, level)))
+            }
+            (None, Some(level)) if !groups.empty.has(level) => Err(Reason::BadSkillGroup),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Returns it where the record ends inside of it: under `repeat = "rest"` an empty skill may.
+    fn cut_off(self) -> Result<Self, Reason> {
+        if self.skill.is_none() && self.level.is_none() { Ok(self) } else { Err(Reason::BadSkillGroup) }
     }
 }
 
-/// Reads one group; `None` where it is empty. Under `repeat = "rest"` an empty skill may end the record inside its group.
-#[inline]
-fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<Option<SkillSlot>, Reason> {
-    let mut skill: Option<Field<'_>> = None;
-    let mut told_level: Option<(&PlanColumn, Field<'_>)> = None;
-    let is_filling = |field: Field<'_>| groups.empty.as_deref().is_some_and(|empty| is_same(empty, field.bytes));
+/// Reads a group of a skill and its level.
+#[inline(always)]
+fn read_pair<'a>(
+    groups: &PlanGroups,
+    skill: &PlanColumn,
+    level: &PlanColumn,
+    fields: &mut impl Fields<'a>,
+) -> Result<Group<'a>, Reason> {
+    let mut group = Group::default();
+    group.set_skill(groups, skill, fields.next(skill)?)?;
+    if groups.repeat == Repeat::Rest && fields.is_cut_off() {
+        return group.cut_off();
+    }
+    group.set_level(level, fields.next(level)?);
+    Ok(group)
+}
+
+/// Reads a group of whatever columns.
+#[inline(always)]
+fn read_group<'a>(groups: &PlanGroups, fields: &mut impl Fields<'a>) -> Result<Group<'a>, Reason> {
+    let mut group = Group::default();
     for (index, column) in groups.columns.iter().enumerate() {
-        let is_cut_off = groups.repeat == Repeat::Rest && index > 0 && fields.is_cut_off();
-        if is_cut_off {
-            return if skill.is_none() && told_level.is_none() { Ok(None) } else { Err(Reason::BadSkillGroup) };
+        if index > 0 && groups.repeat == Repeat::Rest && fields.is_cut_off() {
+            return group.cut_off();
         }
         let field = fields.next(column)?;
         match column.group_part {
-            GroupPart::Skill if !is_filling(field) && !is_null(column, field) => {
-                if field.bytes.len() > LONGEST_VALUE {
-                    return Err(Reason::LongValue(Column::Skill));
-                }
-                skill = Some(field);
-            }
-            GroupPart::Level if !is_null(column, field) => told_level = Some((column, field)),
-            GroupPart::Skill | GroupPart::Level | GroupPart::Filling => {}
+            GroupPart::Skill => group.set_skill(groups, column, field)?,
+            GroupPart::Level => group.set_level(column, field),
+            GroupPart::Filling => {}
         }
     }
-    match (skill, told_level) {
-        (Some(skill), None) => Ok(Some(slot(fields.frame(), skill, None))),
-        (Some(skill), Some((column, field))) => Ok(Some(slot(fields.frame(), skill, level(column, field)?))),
-        (None, Some((_, field))) if !is_filling(field) => Err(Reason::BadSkillGroup),
-        (None, _) => Ok(None),
-    }
+    Ok(group)
 }
 
 /// The columns of a record while it is being read.
@@ -301,6 +400,7 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// Takes a field that is not null.
     #[inline]
     fn set(
         &mut self,
@@ -309,9 +409,6 @@ impl<'a> Values<'a> {
         field: Field<'a>,
         received_at: Timestamp,
     ) -> Result<(), Reason> {
-        if column.column == Column::Ignored || is_null(column, field) {
-            return Ok(());
-        }
         if field.bytes.len() > LONGEST_VALUE {
             // For numbers and times too: none is as long.
             return Err(Reason::LongValue(column.column));
@@ -329,7 +426,7 @@ impl<'a> Values<'a> {
             Column::Location => self.location = Some(field),
             Column::LogoutReason => self.logout_reason = Some(field),
             Column::Skill => self.skill = Some(field),
-            Column::Level => self.level = level(column, field)?,
+            Column::Level => self.level = Some(level(field.bytes)?),
             Column::Acd => self.acd = Some(number()?),
             Column::AuxReason => {
                 let word = plan.aux_reasons.meaning(raw_text(plan, field));

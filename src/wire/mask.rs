@@ -22,7 +22,7 @@ use super::encoding::Encoding;
 use super::fields::{Field, is_blank};
 use super::layout::{FieldStyle, Repeat};
 use super::lines::LineKind;
-use super::plan::{Plan, PlanColumn, is_same};
+use super::plan::{Plan, PlanColumn};
 use super::reason::Reason;
 use super::record::{RawText, Record};
 use super::visible;
@@ -283,7 +283,7 @@ fn walk<'a, 'f>(plan: &'a Plan, mut fields: impl Fields<'f>) -> Vec<Place<'a>> {
                 return places;
             }
             let Ok(field) = fields.next(column) else { return places };
-            note(column, field, groups.empty.as_deref().is_some_and(|empty| is_same(empty, field.bytes)));
+            note(column, field, groups.empty.has(field.bytes));
         }
         read += 1;
     }

@@ -30,6 +30,7 @@ mod fields;
 pub mod framing;
 pub mod layout;
 pub mod lines;
+mod marks;
 pub mod mask;
 pub mod moment;
 pub mod plan;

@@ -55,31 +55,49 @@ pub enum PlanError {
     TimeZone(String),
 }
 
-/// Spellings of null. Most fields differ from all of them by their length alone.
+/// Spellings that mean nothing, of null or of what fills a group. Most are empty or of one byte; of the others most fields
+/// differ by their first byte.
 #[derive(Debug)]
 pub(super) struct Spellings {
-    /// Bit n: one of them is n bytes long. The highest bit stands for that length and all above.
-    lengths: u64,
-    spellings: Vec<Box<[u8]>>,
+    has_empty: bool,
+    /// Those of one byte: bit n of them all stands for byte n.
+    bytes: [u64; 4],
+    /// How those of more bytes begin.
+    firsts: [u64; 4],
+    longer: Vec<Box<[u8]>>,
 }
 
 impl Spellings {
-    fn new(spellings: Vec<Box<[u8]>>) -> Self {
-        let lengths = spellings.iter().fold(0, |lengths, spelling| lengths | 1 << spelling.len().min(63));
-        Self { lengths, spellings }
+    fn new(spellings: impl IntoIterator<Item = Box<[u8]>>) -> Self {
+        let mut all = Self { has_empty: false, bytes: [0; 4], firsts: [0; 4], longer: Vec::new() };
+        for spelling in spellings {
+            match *spelling {
+                [] => all.has_empty = true,
+                [byte] => all.bytes[usize::from(byte >> 6)] |= 1 << (byte & 63),
+                [first, ..] => {
+                    all.firsts[usize::from(first >> 6)] |= 1 << (first & 63);
+                    all.longer.push(spelling);
+                }
+            }
+        }
+        all
     }
 
     /// Whether `field` is one of them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn has(&self, field: &[u8]) -> bool {
-        self.lengths >> field.len().min(63) & 1 == 1 && self.spellings.iter().any(|spelling| is_same(spelling, field))
+        let is_in = |set: &[u64; 4], byte: u8| set[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1;
+        match *field {
+            [] => self.has_empty,
+            [byte] => is_in(&self.bytes, byte),
+            [first, ..] => is_in(&self.firsts, first) && self.has_longer(field),
+        }
     }
-}
 
-/// Whether two short texts are equal. For a few bytes a loop beats the call behind `==`.
-#[inline]
-pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one == other)
+    #[cold]
+    fn has_longer(&self, field: &[u8]) -> bool {
+        self.longer.iter().any(|spelling| **spelling == *field)
+    }
 }
 
 /// A compiled column.
@@ -100,7 +118,10 @@ pub(super) struct PlanColumn {
 pub(super) struct PlanGroups {
     pub(super) columns: Vec<PlanColumn>,
     pub(super) repeat: Repeat,
-    pub(super) empty: Option<Box<[u8]>>,
+    /// What fills the skill of an empty group.
+    pub(super) empty: Spellings,
+    /// A group is a skill and its level, as nearly all layouts have it.
+    pub(super) are_pairs: bool,
     /// Fixed width only: where the first group begins, and how wide a group is.
     pub(super) at: usize,
     pub(super) width: usize,
@@ -269,7 +290,7 @@ impl Compiler<'_> {
             // Where it cannot be in a group, this is never asked.
             group_part: properties.in_group.unwrap_or(GroupPart::Filling),
             identifies: properties.identifies,
-            null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<_, _>>()?),
+            null: Spellings::new(spellings.map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?),
             place: column.place.unwrap_or(FieldPlace { at: 0, width: 0 }),
             format: column.format.clone(),
         })
@@ -284,9 +305,10 @@ impl Compiler<'_> {
         let columns = groups.columns.iter().map(|column| self.column(column)).collect::<Result<Vec<_>, _>>()?;
         Ok(PlanGroups {
             width: columns.iter().map(|column| column.place.at + column.place.width).max().unwrap_or(0),
+            are_pairs: columns.iter().map(|column| column.group_part).eq([GroupPart::Skill, GroupPart::Level]),
             columns,
             repeat: groups.repeat,
-            empty: groups.empty.as_deref().map(|text| self.encode(text)).transpose()?,
+            empty: Spellings::new(groups.empty.as_deref().map(|text| self.encode(text)).transpose()?),
             at: groups.at.unwrap_or(end_of_columns),
         })
     }
