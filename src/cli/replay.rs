@@ -183,7 +183,7 @@ impl<W: Write> Sink<W> {
     fn put(&mut self, findings: &mut Vec<Finding>, replay: &mut Replay) -> anyhow::Result<()> {
         findings.iter().for_each(|finding| self.account.add(finding));
         if let Some(trace) = &mut self.trace {
-            return trace.write(replay.take_trace(), findings, &self.encoder, &mut self.out);
+            return trace.write(replay.take_trace(), findings, &mut self.encoder, &mut self.out);
         }
         for finding in findings.drain(..) {
             let message = match (finding, &mut self.summary) {

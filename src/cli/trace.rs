@@ -69,7 +69,7 @@ impl Trace {
         &mut self,
         points: Vec<TracePoint>,
         findings: &mut Vec<Finding>,
-        encoder: &Encoder,
+        encoder: &mut Encoder,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
         let mut points = points.into_iter().peekable();
@@ -114,7 +114,7 @@ impl Trace {
         &mut self,
         finding: Finding,
         at: Timestamp,
-        encoder: &Encoder,
+        encoder: &mut Encoder,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
         let told = match finding {

@@ -1,5 +1,8 @@
 //! Writes an agent's event as it is published: straight from what the tracker and the mapping say of it.
 
+use std::fmt::{self, Write};
+
+use sha1::{Digest as _, Sha1};
 use uuid::Uuid;
 
 use crate::mapping::annotate::Annotation;
@@ -21,8 +24,22 @@ pub const EVENT_ID: std::ops::Range<usize> = 2..38;
 pub fn event_id(integration: &str, event: &AgentEvent) -> Uuid {
     let AgentEvent { acd, login_id, sequence, observed_at, .. } = event;
     let millis = observed_at.as_millis();
-    let name = format!("{integration}/{acd}/{login_id}/{sequence}/{millis}");
-    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    let mut name = Hashed(Sha1::new_with_prefix(NAMESPACE));
+    // Hashing cannot fail.
+    let _ = write!(name, "{integration}/{acd}/{login_id}/{sequence}/{millis}");
+    let hash = name.0.finalize();
+    let (first, _) = hash.split_at(16);
+    uuid::Builder::from_sha1_bytes(first.try_into().unwrap_or_default()).into_uuid()
+}
+
+/// Text that is hashed and not kept.
+struct Hashed(Sha1);
+
+impl Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// Appends the `rtalink.v1.AgentStateEvent` of an event.

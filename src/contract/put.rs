@@ -12,21 +12,40 @@ const VARINT: u32 = 0;
 const BYTES: u32 = 2;
 
 impl Put<'_> {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            #[allow(clippy::cast_possible_truncation)] // seven bits at a time
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
+    /// Most numbers have one byte: that is worth a way of its own.
+    #[inline]
+    fn varint(&mut self, value: u64) {
+        match u8::try_from(value) {
+            Ok(byte) if byte < 0x80 => self.0.push(byte),
+            _ => self.long_varint(value),
         }
-        #[allow(clippy::cast_possible_truncation)] // the last seven
-        self.0.push(value as u8);
     }
 
+    #[inline(never)]
+    fn long_varint(&mut self, mut value: u64) {
+        let mut bytes = [0; 10];
+        let mut length = 0;
+        for byte in &mut bytes {
+            #[allow(clippy::cast_possible_truncation)] // seven bits at a time
+            let seven = value as u8 & 0x7f;
+            value >>= 7;
+            length += 1;
+            if value == 0 {
+                *byte = seven;
+                break;
+            }
+            *byte = seven | 0x80;
+        }
+        self.0.extend_from_slice(&bytes[..length]);
+    }
+
+    #[inline]
     fn key(&mut self, number: u32, kind: u32) {
         self.varint(u64::from(number << 3 | kind));
     }
 
     /// `uint32`, `uint64`.
+    #[inline]
     pub(crate) fn uint(&mut self, number: u32, value: impl Into<u64>) {
         let value = value.into();
         if value != 0 {
@@ -35,45 +54,53 @@ impl Put<'_> {
     }
 
     /// The same, optional.
+    #[inline]
     pub(crate) fn optional_uint(&mut self, number: u32, value: Option<impl Into<u64>>) {
         if let Some(value) = value {
             self.always_uint(number, value.into());
         }
     }
 
+    #[inline]
     fn always_uint(&mut self, number: u32, value: u64) {
         self.key(number, VARINT);
         self.varint(value);
     }
 
     /// `int32`, `int64` and enums: negative ones have ten bytes.
+    #[inline]
     pub(crate) fn int(&mut self, number: u32, value: impl Into<i64>) {
         #[allow(clippy::cast_sign_loss)] // two's complement, as the format wants it
         self.uint(number, value.into() as u64);
     }
 
     /// An optional enum.
+    #[inline]
     pub(crate) fn optional_int(&mut self, number: u32, value: Option<impl Into<i64>>) {
         #[allow(clippy::cast_sign_loss)] // as above
         self.optional_uint(number, value.map(|value| value.into() as u64));
     }
 
     /// `sint64`.
+    #[inline]
     pub(crate) fn sint(&mut self, number: u32, value: i64) {
         self.uint(number, zigzag(value));
     }
 
     /// The same, optional.
+    #[inline]
     pub(crate) fn optional_sint(&mut self, number: u32, value: Option<i64>) {
         self.optional_uint(number, value.map(zigzag));
     }
 
     /// `bool`.
+    #[inline]
     pub(crate) fn flag(&mut self, number: u32, value: bool) {
         self.uint(number, value);
     }
 
     /// `string`, `bytes`.
+    #[inline]
     pub(crate) fn bytes(&mut self, number: u32, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         if !value.is_empty() {
@@ -82,19 +109,24 @@ impl Put<'_> {
     }
 
     /// The same, optional.
+    #[inline]
     pub(crate) fn optional_bytes(&mut self, number: u32, value: Option<impl AsRef<[u8]>>) {
         if let Some(value) = value {
             self.always_bytes(number, value.as_ref());
         }
     }
 
+    #[inline]
     fn always_bytes(&mut self, number: u32, value: &[u8]) {
+        // Room for it all at once: key and length take six bytes at most where the value is shorter than 2 MiB.
+        self.0.reserve(value.len() + 6);
         self.key(number, BYTES);
         self.varint(value.len() as u64);
         self.0.extend_from_slice(value);
     }
 
     /// A message, there even where it is empty.
+    #[inline]
     pub(crate) fn message(&mut self, number: u32, fields: impl FnOnce(&mut Put<'_>)) {
         self.key(number, BYTES);
         let length_at = self.0.len();

@@ -76,7 +76,7 @@ impl IntegrationWorker {
     }
 
     fn conclude_event(
-        &self,
+        &mut self,
         event: Box<AgentEvent>,
         annotation: Box<Annotation>,
         read_at: Option<Instant>,

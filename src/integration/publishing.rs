@@ -115,12 +115,13 @@ impl Publishing {
 
     /// Encodes an event.
     pub(super) fn event_message(
-        &self,
+        &mut self,
         event: &AgentEvent,
         annotation: &Annotation,
         read_at: Option<Instant>,
     ) -> Option<Message> {
-        self.encoded(self.encoder.event_message(event, annotation, read_at))
+        let encoded = self.encoder.event_message(event, annotation, read_at);
+        self.encoded(encoded)
     }
 
     /// Encodes a feed status.
@@ -290,8 +291,10 @@ impl Publishing {
         overflow.goes_on = false;
         let gap_from = overflow.since;
         let share = overflow.take(SHARE_FINDINGS);
-        let encoded = share.iter().filter_map(|(event, annotation)| self.event_message(event, annotation, None));
-        let messages = encoded.collect();
+        let mut messages = Vec::with_capacity(share.len());
+        for (event, annotation) in &share {
+            messages.extend(self.event_message(event, annotation, None));
+        }
         if self.submit(messages, &share, background).is_err() {
             // No room after all: it keeps waiting.
             if let Some(overflow) = self.standing.overflow() {

@@ -48,7 +48,7 @@ impl LastEvents {
     /// Remembers the message that was published before a restart.
     pub(super) fn put(&mut self, agent: AgentIndex, message: Message, written_at: Timestamp) {
         if self.are_kept() {
-            let message = Message { route: Route::Refresh, read_at: None, ..message };
+            let message = Message { route: Route::Refresh, read_at: None, ..message.detached() };
             self.events.insert(agent, LastEvent { message, written_at });
         }
     }

@@ -68,6 +68,14 @@ impl Message {
         Self { route: Route::Tombstone, key, payload: Bytes::new(), headers: Vec::new(), read_at: None }
     }
 
+    /// Returns the same with bytes of its own: those of an event lie between others, which would be kept with it.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.payload = Bytes::copy_from_slice(&self.payload);
+        self.headers.iter_mut().for_each(|(_, value)| *value = Bytes::copy_from_slice(value));
+        self
+    }
+
     /// Returns the Kafka value; a tombstone has none.
     pub fn value(&self) -> Option<&[u8]> {
         (self.route != Route::Tombstone).then_some(&self.payload)

@@ -171,7 +171,7 @@ fn events_in_both_formats_statuses_and_dead_letters_come_back() {
     let at = event.observed_at;
     let mut messages = vec![dead_letter(&integration, "fields", 4711, at, Bytes::from_static(b"30\xff"))];
     for format in [Format::Protobuf, Format::Json] {
-        let encoder = Encoder::new(integration.clone(), format);
+        let mut encoder = Encoder::new(integration.clone(), format);
         let message = encoder.event_message(&event, &annotation, Some(Instant::now())).unwrap();
         messages.push(refused(&integration, "kafka_too_large", at, &message));
         messages.push(Message { route: Route::Refresh, ..message.clone() });
@@ -204,7 +204,7 @@ fn events_and_rows_have_the_bytes_that_prost_makes_of_them() {
         let bare = AgentEvent { previous: None, evidence: Some(Evidence::Absence), after_gap: true, ..event.clone() };
         let unmapped =
             Annotation { user: Err(NoUser::Unmapped), activity: None, activity_since: None, ..annotation.clone() };
-        let encoder = Encoder::new("avaya-1".into(), format);
+        let mut encoder = Encoder::new("avaya-1".into(), format);
         let mut messages =
             vec![refused(&"avaya-1".into(), "kafka_too_large", event.observed_at, &Message::tombstone("k".into()))];
         for (event, annotation) in [(&event, &annotation), (&bare, &unmapped)] {
@@ -227,7 +227,7 @@ fn events_and_rows_have_the_bytes_that_prost_makes_of_them() {
 /// A row adds little to the values of its events.
 #[test]
 fn a_row_is_little_more_than_its_values() {
-    let encoder = Encoder::new("avaya-1".into(), Format::Protobuf);
+    let mut encoder = Encoder::new("avaya-1".into(), Format::Protobuf);
     for (skills, most_of_message, most_of_agent) in [(0, 60, 120), (20, 60, 360)] {
         let (event, annotation) = event(skills);
         let message = encoder.event_message(&event, &annotation, Some(Instant::now())).unwrap();

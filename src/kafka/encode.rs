@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 
 use crate::config::model::Format;
@@ -20,18 +20,24 @@ use crate::tracker::status::FeedStatus;
 
 /// Room for an event with some skills; more make it grow.
 const EVENT_BYTES: usize = 768;
+/// Events lie one behind the other in pieces of memory of this size, which are given back when none of them waits any more.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// Encodes what one integration publishes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Encoder {
     integration: Arc<str>,
     format: Format,
+    /// What is being encoded.
+    scratch: Vec<u8>,
+    /// Where it is kept.
+    piece: BytesMut,
 }
 
 impl Encoder {
     /// Creates an encoder for an integration.
     pub fn new(integration: Arc<str>, format: Format) -> Self {
-        Self { integration, format }
+        Self { integration, format, scratch: Vec::with_capacity(EVENT_BYTES), piece: BytesMut::new() }
     }
 
     /// Returns the event as it is published.
@@ -50,21 +56,26 @@ impl Encoder {
     /// # Errors
     /// When the JSON form cannot be created.
     pub fn event_message(
-        &self,
+        &mut self,
         event: &AgentEvent,
         annotation: &Annotation,
         read_at: Option<Instant>,
     ) -> Result<Message, JsonError> {
-        let mut bytes = Vec::with_capacity(EVENT_BYTES);
+        self.scratch.clear();
         // Written where the value will be: its own text would be one more.
-        let _ = write!(bytes, "{}/{}/{}", self.integration, event.acd, event.login_id);
-        let key = String::from_utf8_lossy(&bytes).into();
-        bytes.clear();
-        encoded::encode(&self.integration, encoded::event_id(&self.integration, event), event, annotation, &mut bytes);
-        let event_id = Bytes::copy_from_slice(&bytes[encoded::EVENT_ID]);
-        let mut headers = vec![(header::EVENT_ID, event_id)];
-        // As many bytes as it has: it may wait for long, and is counted by its length.
-        let payload = self.payload(contract::AGENT_STATE_EVENT, Bytes::copy_from_slice(&bytes), &mut headers)?;
+        let _ = write!(self.scratch, "{}/{}/{}", self.integration, event.acd, event.login_id);
+        let key = String::from_utf8_lossy(&self.scratch).into();
+        self.scratch.clear();
+        let event_id = encoded::event_id(&self.integration, event);
+        encoded::encode(&self.integration, event_id, event, annotation, &mut self.scratch);
+        if self.piece.capacity() < self.scratch.len() {
+            self.piece.reserve(PIECE_BYTES.max(self.scratch.len()));
+        }
+        self.piece.extend_from_slice(&self.scratch);
+        let encoded = self.piece.split().freeze();
+        let mut headers = Vec::with_capacity(3);
+        headers.push((header::EVENT_ID, encoded.slice(encoded::EVENT_ID)));
+        let payload = self.payload(contract::AGENT_STATE_EVENT, encoded, &mut headers)?;
         Ok(Message { route: Route::AgentState, key, payload, headers, read_at })
     }
 

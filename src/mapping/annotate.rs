@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::time::Timestamp;
 use crate::tracker::event::{AgentEvent, Cause};
+use crate::tracker::shared_texts::SharedTexts;
 use crate::tracker::table::AgentIndex;
 
 use super::key::{ActivityKey, MatchLevel};
@@ -63,12 +64,14 @@ pub struct Annotator {
     tables: Arc<MappingTables>,
     names: NameIndex,
     last: Vec<Option<Published>>,
+    /// Activity keys.
+    texts: SharedTexts,
 }
 
 impl Annotator {
     /// Creates an annotator with the mapping in force.
     pub fn new(tables: Arc<MappingTables>) -> Self {
-        Self { tables, names: NameIndex::default(), last: Vec::new() }
+        Self { tables, names: NameIndex::default(), last: Vec::new(), texts: SharedTexts::default() }
     }
 
     /// Returns the mapping in force.
@@ -118,11 +121,11 @@ impl Annotator {
         Annotation {
             external_user,
             user,
-            external_activity: key.full().into(),
-            activity_base: key.without_split().into(),
+            external_activity: self.texts.get(key.full()),
+            activity_base: self.texts.get(key.without_split()),
             activity,
             level,
-            previous_external_activity: previous_key.map(|key| key.full().into()),
+            previous_external_activity: previous_key.map(|key| self.texts.get(key.full())),
             previous_activity,
             activity_since,
             version: self.tables.version,

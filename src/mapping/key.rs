@@ -26,12 +26,16 @@ pub enum MatchLevel {
     None,
 }
 
+/// Bytes of most keys.
+const USUAL_LENGTH: usize = 32;
+
 /// The key of a state, with the places at which it may be shortened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivityKey {
     full: String,
-    /// Lengths to try after the full key, longest first.
-    shorter: Vec<(usize, MatchLevel)>,
+    /// Lengths to try after the full key, longest first: those of its bases, then that of its mode. One that is not shorter
+    /// than the one before is no further key.
+    cuts: [usize; 4],
     mode: Mode,
     without_split: usize,
 }
@@ -41,9 +45,10 @@ impl ActivityKey {
     pub fn of(state: &AgentState) -> Self {
         if state.mode.is_logged_out() {
             let full = LOGGED_OUT.to_owned();
-            return Self { without_split: full.len(), full, shorter: Vec::new(), mode: Mode::Unstaff };
+            return Self { without_split: full.len(), cuts: [full.len(); 4], full, mode: Mode::Unstaff };
         }
-        let mut full = state.mode.name().to_owned();
+        let mut full = String::with_capacity(USUAL_LENGTH);
+        full.push_str(state.mode.name());
         let mode_length = full.len();
         match (state.mode, state.aux_reason) {
             // Without a code, the feed is lost.
@@ -57,27 +62,22 @@ impl ActivityKey {
             }
             _ => {}
         }
-        let mut cuts = vec![full.len()];
+        let with_reason = full.len();
         full.push_str(match state.direction {
             Direction::None => "",
             Direction::Out => ":out",
             Direction::In => ":in",
         });
-        cuts.push(full.len());
+        let with_direction = full.len();
         if state.on_hold {
             full.push_str(":hold");
         }
-        cuts.push(full.len());
         let without_split = full.len();
         if let Some(split) = &state.work_split {
             full.push_str("|split=");
             full.push_str(split);
         }
-        let mut shorter: Vec<(usize, MatchLevel)> = cuts.into_iter().rev().map(|cut| (cut, MatchLevel::Base)).collect();
-        shorter.push((mode_length, MatchLevel::Mode));
-        shorter.dedup_by_key(|(cut, _)| *cut);
-        shorter.retain(|(cut, _)| *cut < full.len());
-        Self { full, shorter, mode: state.mode, without_split }
+        Self { full, cuts: [without_split, with_direction, with_reason, mode_length], mode: state.mode, without_split }
     }
 
     /// The full key.
@@ -92,7 +92,10 @@ impl ActivityKey {
 
     /// The keys to look up, most specific first.
     pub fn lookups(&self) -> impl Iterator<Item = (&str, MatchLevel)> {
-        let shorter = self.shorter.iter().map(|(length, level)| (&self.full[..*length], *level));
+        let before = std::iter::once(self.full.len()).chain(self.cuts);
+        let levels = [MatchLevel::Base, MatchLevel::Base, MatchLevel::Base, MatchLevel::Mode];
+        let shorter = self.cuts.into_iter().zip(before).zip(levels).filter(|((cut, before), _)| cut < before);
+        let shorter = shorter.map(|((cut, _), level)| (&self.full[..cut], level));
         std::iter::once((self.full.as_str(), MatchLevel::Exact)).chain(shorter)
     }
 

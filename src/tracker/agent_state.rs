@@ -1,10 +1,13 @@
 //! What an agent is doing, and what is carried along with it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::wire::record::{RawText, Record, Skills};
+use crate::wire::record::{RawText, Record};
 use crate::wire::states::{Direction, Mode};
+
+use super::shared_texts::SharedTexts;
+
+pub use super::skill_list::SkillList;
 
 /// What an agent is doing: the part of a record whose change is an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +21,11 @@ pub struct AgentState {
     /// In AUX only, when known.
     pub aux_reason: Option<u32>,
     /// The code or name as it came.
-    pub raw_state: Box<str>,
+    pub raw_state: Arc<str>,
     /// The code is in the state table.
     pub recognised: bool,
     /// With details only.
-    pub work_split: Option<Box<str>>,
+    pub work_split: Option<Arc<str>>,
     /// With details only, in the order of the feed.
     pub skills: SkillList,
     /// Carried along: not part of what makes a state the same.
@@ -30,24 +33,27 @@ pub struct AgentState {
 }
 
 impl AgentState {
-    /// Returns the state of a record.
-    pub fn of(record: &Record<'_>, details: bool) -> Self {
+    /// Returns the state of a record; it shares with the state `before` and with `texts` what is the same.
+    pub(super) fn of(record: &Record<'_>, details: bool, before: Option<&Self>, texts: &mut SharedTexts) -> Self {
+        // An empty split counts as none, even where the layout has no null: events and the store cannot distinguish them.
+        let split = record.work_split.filter(|_| details).map(RawText::text).filter(|split| !split.is_empty());
+        let skills = |before: Option<&Self>| SkillList::of(record.skills, before.map(|before| &before.skills));
         Self {
             mode: record.mode,
             direction: record.direction,
             on_hold: record.on_hold.unwrap_or(false),
             aux_reason: record.aux_reason.filter(|_| record.mode == Mode::Aux),
-            raw_state: record.raw_state.text().into(),
+            raw_state: texts.get(&record.raw_state.text()),
             recognised: record.recognised,
-            work_split: record.work_split.filter(|_| details).and_then(split),
-            skills: if details { SkillList::of(record.skills) } else { SkillList::default() },
+            work_split: split.map(|split| texts.get(&split)),
+            skills: if details { skills(before) } else { SkillList::default() },
             extension: None,
         }
     }
 
     /// Returns the bytes of its texts.
     pub(super) fn bytes(&self) -> usize {
-        self.raw_state.len() + self.work_split.as_deref().map_or(0, str::len) + self.skills.names.len()
+        self.raw_state.len() + self.work_split.as_deref().map_or(0, str::len) + self.skills.bytes().len()
     }
 
     /// Returns the logged-out state: by a row with that code, or by absence (no code).
@@ -79,73 +85,6 @@ impl AgentState {
             && (self.mode != Mode::Unknown || self.raw_state == other.raw_state)
             && self.work_split == other.work_split
             && self.skills.is_same_set(&other.skills)
-    }
-}
-
-/// Reads a split. An empty one counts as none, even where the layout has no null: events and the store cannot distinguish them.
-fn split(told: RawText<'_>) -> Option<Box<str>> {
-    let text = told.text();
-    (!text.is_empty()).then(|| text.into())
-}
-
-/// Up to so many skills are compared each with each, which allocates nothing.
-const FEW: usize = 64;
-
-/// Skills of one agent, packed: for 10,000 agents with 20 skills each, memory is what counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SkillList {
-    names: Box<str>,
-    /// End of each name in `names`, and its level; 0 where the layout has none.
-    ends: Box<[(u32, u16)]>,
-}
-
-impl SkillList {
-    fn of(skills: Skills<'_>) -> Self {
-        Self::new(skills.iter().map(|skill| (skill.skill.text(), skill.level)))
-    }
-
-    /// Creates a list from skills and levels in the order of the feed.
-    pub fn new(skills: impl IntoIterator<Item = (impl AsRef<str>, Option<u16>)>) -> Self {
-        let mut names = String::new();
-        let mut ends = Vec::new();
-        for (skill, level) in skills {
-            names.push_str(skill.as_ref());
-            // A record is at most `max_record` long, and so are its skills.
-            let end = u32::try_from(names.len()).unwrap_or(u32::MAX);
-            ends.push((end, level.unwrap_or(0)));
-        }
-        Self { names: names.into(), ends: ends.into() }
-    }
-
-    /// Iterates over skill and level, 0 where the layout has none.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u16)> {
-        let begins = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        begins
-            .zip(self.ends.iter())
-            .map(|(begin, (end, level))| (self.names.get(begin as usize..*end as usize).unwrap_or_default(), *level))
-    }
-
-    /// Returns how many there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    fn is_same_set(&self, other: &Self) -> bool {
-        if self == other {
-            return true;
-        }
-        if self.len().max(other.len()) > FEW {
-            // A record has room for thousands: compared each with each, they would hold up all feeds of the worker.
-            let set = |list: &Self| list.iter().map(|(name, level)| (name.to_owned(), level)).collect::<BTreeSet<_>>();
-            return set(self) == set(other);
-        }
-        self.iter().all(|skill| other.iter().any(|found| found == skill))
-            && other.iter().all(|skill| self.iter().any(|found| found == skill))
     }
 }
 
@@ -202,27 +141,4 @@ fn replace(known: &mut Option<Arc<str>>, told: Option<RawText<'_>>) -> bool {
     }
     *known = Some(told.text().into());
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_skills_are_a_set_like_few() {
-        let list = |count: u32, turned: bool, last: u16| {
-            let mut skills: Vec<(String, Option<u16>)> = (0..count).map(|skill| (skill.to_string(), Some(1))).collect();
-            skills.push(("last".to_owned(), Some(last)));
-            skills.push(("last".to_owned(), Some(last)));
-            if turned {
-                skills.reverse();
-            }
-            SkillList::new(skills)
-        };
-        // As many as `max_record` has room for: each with each would take minutes.
-        for count in [3, 62, 63, 400_000] {
-            assert!(list(count, false, 1).is_same_set(&list(count, true, 1)), "{count}");
-            assert!(!list(count, false, 1).is_same_set(&list(count, true, 2)), "{count}");
-        }
-    }
 }

@@ -6,6 +6,7 @@ use crate::wire::record::Record;
 use crate::wire::states::Mode;
 
 use super::agent_state::{AgentState, SkillList};
+use super::shared_texts::SharedTexts;
 use super::since::RecordTime;
 
 /// What waits of one agent; a later record replaces it.
@@ -39,9 +40,9 @@ pub(super) struct HeldState {
 }
 
 impl HeldState {
-    pub(super) fn of(record: &Record<'_>, received_at: Timestamp, details: bool) -> Self {
+    pub(super) fn of(record: &Record<'_>, received_at: Timestamp, details: bool, texts: &mut SharedTexts) -> Self {
         Self {
-            state: AgentState::of(record, details),
+            state: AgentState::of(record, details, None, texts),
             time: RecordTime { received_at, times: record.times },
             start_text: record.state_start_text.map(Box::from),
         }
@@ -104,11 +105,18 @@ impl MergedRows {
     }
 
     /// Takes another row.
-    pub(super) fn add(&mut self, record: &Record<'_>, frame: &[u8], received_at: Timestamp, details: bool) {
+    pub(super) fn add(
+        &mut self,
+        record: &Record<'_>,
+        frame: &[u8],
+        received_at: Timestamp,
+        details: bool,
+        texts: &mut SharedTexts,
+    ) {
         let ours = (rank(self.winner.state.mode), self.winner.time.times.duration);
         let theirs = (rank(record.mode), record.times.duration);
         if theirs.0 < ours.0 || (theirs.0 == ours.0 && theirs.1 > ours.1) {
-            self.winner = HeldState::of(record, received_at, details);
+            self.winner = HeldState::of(record, received_at, details, texts);
         }
         if !details {
             return;

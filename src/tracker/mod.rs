@@ -77,8 +77,10 @@ mod repeats;
 mod rhythm;
 pub mod saved;
 pub mod settings;
+pub(crate) mod shared_texts;
 mod silence;
 pub mod since;
+mod skill_list;
 mod snapshot;
 mod snapshot_end;
 pub mod status;
@@ -110,6 +112,7 @@ use self::presence::Presence;
 use self::repeats::Repeats;
 use self::rhythm::Rhythm;
 use self::settings::{FeedMode, SnapshotEnd, Thresholds, TrackerSettings};
+use self::shared_texts::SharedTexts;
 use self::snapshot::{SnapshotEnding, Snapshots};
 use self::strangers::Strangers;
 use self::table::{AgentIndex, AgentTable};
@@ -150,6 +153,7 @@ pub struct Tracker {
     brevity: Brevity,
     tally: Tally,
     news: ChangedAgents,
+    texts: SharedTexts,
 }
 
 impl Tracker {
@@ -174,6 +178,7 @@ impl Tracker {
             brevity: Brevity::default(),
             tally: Tally::default(),
             news: ChangedAgents::default(),
+            texts: SharedTexts::default(),
         }
     }
 

@@ -190,7 +190,8 @@ impl Tracker {
         let record = &decoded.record;
         let agent = self.table.get_mut(index);
         agent.last_record.remember(frame, decoded);
-        let state = AgentState::of(record, self.settings.fixed.details);
+        let before = agent.known.as_ref().map(|known| &known.state);
+        let state = AgentState::of(record, self.settings.fixed.details, before, &mut self.texts);
         let goes_on = agent.known.as_ref().is_some_and(|known| known.state.is_same(&state));
         if record.mode == Mode::Unknown && self.settings.fixed.mode != FeedMode::Event && !goes_on {
             self.hold_unknown(index, record, at);
@@ -209,7 +210,7 @@ impl Tracker {
         }
         let agent = self.table.get_mut(index);
         agent.settled = false;
-        agent.held = Held::Unknown(Box::new(HeldState::of(record, at, self.settings.fixed.details)));
+        agent.held = Held::Unknown(Box::new(HeldState::of(record, at, self.settings.fixed.details, &mut self.texts)));
         if agent.open.take().is_some() {
             // What the replaced record said was remembered.
             self.mark_changed(index);
@@ -226,7 +227,7 @@ impl Tracker {
         // What was last read is a row, not the whole state.
         agent.settled = false;
         if let Held::Rows(rows) = &mut agent.held {
-            rows.add(record, frame, at, details);
+            rows.add(record, frame, at, details, &mut self.texts);
             return;
         }
         let first = match (std::mem::take(&mut agent.held), &agent.brief, &agent.known) {
@@ -248,10 +249,13 @@ impl Tracker {
         let rows = match first {
             Some(first) => {
                 let mut rows = MergedRows::first(first, 0);
-                rows.add(record, frame, at, details);
+                rows.add(record, frame, at, details, &mut self.texts);
                 rows
             }
-            None => MergedRows::first(HeldState::of(record, at, details), if details { frame.len() } else { 0 }),
+            None => MergedRows::first(
+                HeldState::of(record, at, details, &mut self.texts),
+                if details { frame.len() } else { 0 },
+            ),
         };
         agent.held = Held::Rows(Box::new(rows));
     }

@@ -69,8 +69,8 @@ impl<'a> Night<'a> {
         };
         let mut recording = Recording::new(&settings, start, NIGHT).unwrap();
         let mut replay = player::start(integration);
-        let encoder = Encoder::new(Arc::clone(&integration.id), config.kafka.format);
-        let submit = |findings: Vec<Finding>| {
+        let mut encoder = Encoder::new(Arc::clone(&integration.id), config.kafka.format);
+        let mut submit = |findings: Vec<Finding>| {
             let message = |finding: &Finding| match finding {
                 Finding::Event(event, annotation) => Some(encoder.event_message(event, annotation, None).unwrap()),
                 Finding::DeadLetter(letter) => panic!("{}: {}", integration.id, letter.reason),

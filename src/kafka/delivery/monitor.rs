@@ -1,12 +1,13 @@
 //! The health of Kafka as one integration's producers see it, kept when they are replaced.
 //!
 //! Policy: every error is counted, repeats are logged once a minute, and the last cause stays in the health body. What is wrong
-//! for longer than a moment is a [`KafkaCondition`]. Cost: at most two locks per report of a success.
+//! for longer than a moment is a [`KafkaCondition`]. Cost of a success: a look at the clock, and a lock
+//! for one on `current`.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
@@ -32,7 +33,12 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) struct Monitor {
     integration: Arc<str>,
     observer: Arc<dyn Observer>,
+    /// All of it but whether there is a connection, and when something was acknowledged.
     health: Mutex<KafkaHealth>,
+    is_connected: AtomicBool,
+    created_at: Instant,
+    /// When Kafka last answered: nanoseconds after `created_at`, 0 where it never has.
+    answered: AtomicU64,
     /// By kind and topic.
     logged: Mutex<HashMap<(i32, Option<Topic>), RepeatLimiter>>,
     claim: AtomicBool,
@@ -63,6 +69,9 @@ impl Monitor {
             integration,
             observer,
             health: Mutex::default(),
+            is_connected: AtomicBool::new(false),
+            created_at: Instant::now(),
+            answered: AtomicU64::new(0),
             logged: Mutex::default(),
             claim: AtomicBool::new(false),
         }
@@ -73,7 +82,11 @@ impl Monitor {
             let lasting = self.conditions.lock();
             KafkaCondition::ALL.map(|condition| lasting.contains(&condition))
         };
-        KafkaHealth { conditions, ..self.health.lock().clone() }
+        let answered = Duration::from_nanos(self.answered.load(Ordering::Relaxed));
+        let ago = (!answered.is_zero()).then(|| self.created_at.elapsed().saturating_sub(answered));
+        let last_acknowledged = ago.map(|ago| Timestamp::now().minus(ago));
+        let connected = self.is_connected.load(Ordering::Relaxed);
+        KafkaHealth { conditions, connected, last_acknowledged, ..self.health.lock().clone() }
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -221,23 +234,22 @@ impl Monitor {
 
     /// Messages have arrived for good.
     pub(crate) fn record_acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
-        self.record_answer();
+        let now = Instant::now();
+        self.record_answer(now);
         for message in messages {
             if self.refuses_time.load(Ordering::Relaxed) {
                 self.set_refuses_time(false);
             }
-            self.observer.acknowledged(message.route, message.read_at.map(|read_at| read_at.elapsed()));
+            let latency = message.read_at.map(|read_at| now.saturating_duration_since(read_at));
+            self.observer.acknowledged(message.route, latency);
         }
     }
 
     /// Kafka has answered.
-    fn record_answer(&self) {
-        let was_connected = {
-            let mut health = self.health.lock();
-            health.last_acknowledged = Some(Timestamp::now());
-            health.connected
-        };
-        if !was_connected {
+    fn record_answer(&self, now: Instant) {
+        let nanos = now.saturating_duration_since(self.created_at).as_nanos();
+        self.answered.store(u64::try_from(nanos).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        if !self.is_connected.load(Ordering::Relaxed) {
             self.set_connected(true);
         }
     }
@@ -257,8 +269,7 @@ impl Monitor {
     }
 
     fn set_connected(&self, connected: bool) {
-        let before = std::mem::replace(&mut self.health.lock().connected, connected);
-        if before == connected {
+        if self.is_connected.swap(connected, Ordering::Relaxed) == connected {
             return;
         }
         if connected {
