@@ -11,6 +11,9 @@ MAKEFLAGS += --no-print-directory
 CARGO_DENY := 0.20.2
 # The oldest Java that the broker runs on.
 JAVA := 17
+# jemalloc is built for the pages of the machine that builds it. ARM machines have pages of 4 to 64 KiB: what is handed on has to run
+# on all of them.
+PAGES := $(if $(filter aarch64,$(shell uname -m)),JEMALLOC_SYS_WITH_LG_PAGE=16)
 # Arguments of `make demo`.
 DEMO ?= --duration 30s
 # Arguments of `make fuzz`: seconds, and which targets.
@@ -69,13 +72,21 @@ deny: ## licences, banned and doubled crates, sources
 bench: ## the benchmarks
 	cargo bench --locked
 
+.PHONY: instructions
+instructions: tools-valgrind ## count the instructions of a record and an event; fails where one takes 5 % more
+	benches/instructions/run.sh
+
+.PHONY: bench-baseline
+bench-baseline: tools-valgrind ## write these counts anew
+	benches/instructions/run.sh --bless
+
 .PHONY: image
 image: tools-image ## the container image, without an engine, as root; the last line is the folder that it is in
 	@tests/deployment/image.sh build
 
 .PHONY: dist
 dist: ## dist/rtalink-VERSION-ARCHITECTURE-linux.tar.gz, for machines without containers
-	cargo build --release --locked
+	$(PAGES) cargo build --release --locked
 	@deploy/systemd/dist.sh target/release/rtalink dist
 
 .PHONY: sbom
@@ -103,7 +114,7 @@ kafka-stop: ## stop it
 	@tests/kafka/kafka.sh stop
 
 .PHONY: tools
-tools: tools-deny tools-java tools-python tools-deploy ## install what is missing: cargo-deny, Kafka, Prometheus, buildah and more
+tools: tools-deny tools-java tools-python tools-deploy tools-valgrind ## install what is missing: cargo-deny, Kafka, Prometheus, buildah and more
 
 # apt-get is used where it exists and may be: as root, for what is missing.
 define need
@@ -143,6 +154,10 @@ tools-deploy: tools-image
 	@command -v npm >/dev/null || $(call need,nodejs npm)
 	@tests/tools/kustomize.sh install
 	@tests/tools/node.sh install grafana
+
+.PHONY: tools-valgrind
+tools-valgrind:
+	@command -v valgrind >/dev/null || $(call need,valgrind)
 
 .PHONY: tools-image
 tools-image:

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rtalink::config::model::Kafka;
 use rtalink::contract::header;
@@ -23,12 +22,15 @@ use rtalink::kafka::{PublishHandle, Publisher};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+#[path = "support/bare.rs"]
+#[allow(dead_code)] // what sends pairs is for another bench
+mod bare;
 #[path = "../tests/support/mod.rs"]
-mod support;
+mod tests;
 
-use support::kafka::{Broker, unique};
-use support::sections;
-use support::wait::until_true;
+use tests::kafka::{Broker, unique};
+use tests::sections;
+use tests::wait::until_true;
 
 const MESSAGES: u32 = 20_000;
 const WARM_UP: u32 = 1_000;
@@ -59,7 +61,7 @@ impl Stopwatch {
 fn main() {
     let broker = Broker::shared();
     println!("{MESSAGES} events of {PAYLOAD} bytes, one every {PAUSE:?}, acknowledged by all replicas of one broker");
-    bare(broker.bootstrap());
+    one_by_one(broker.bootstrap());
     bare_transactions(broker.bootstrap());
     for (delivery, interval) in [("at-least-once", None), ("exactly-once", Some("50ms")), ("exactly-once", Some("5ms"))]
     {
@@ -72,7 +74,7 @@ fn main() {
 fn configuration(bootstrap: &str, delivery: &str, interval: Option<&str>) -> Kafka {
     let topics = sections::topics(&unique("bench"));
     let interval = interval.map_or(String::new(), |interval| format!("commit_interval = \"{interval}\""));
-    support::publishing::kafka(&format!(
+    tests::publishing::kafka(&format!(
         "bootstrap_servers = \"{bootstrap}\"\ndelivery = \"{delivery}\"\n{interval}\n{topics}"
     ))
 }
@@ -157,25 +159,12 @@ impl ProducerContext for Bare {
     }
 }
 
-fn settings(bootstrap: &str) -> ClientConfig {
-    let mut settings = ClientConfig::new();
-    settings
-        .set("bootstrap.servers", bootstrap)
-        .set("linger.ms", "1")
-        .set("acks", "all")
-        .set("enable.idempotence", "true")
-        .set("max.in.flight.requests.per.connection", "1")
-        .set("socket.nagle.disable", "true")
-        .set("compression.type", "lz4");
-    settings
-}
-
-fn bare(bootstrap: &str) {
+fn one_by_one(bootstrap: &str) {
     let topic = unique("bench-bare");
     Broker::shared().create_topic(&topic, 6, &[]);
     let stopwatch = Arc::new(Stopwatch::default());
     let producer: ThreadedProducer<Bare> =
-        settings(bootstrap).create_with_context(Bare(Arc::clone(&stopwatch))).unwrap();
+        bare::settings(bootstrap).create_with_context(Bare(Arc::clone(&stopwatch))).unwrap();
     let send = |number: u32, due: Instant| {
         let message = message(number, due);
         let record = BaseRecord::with_opaque_to(&topic, Box::new(due)).key(&*message.key).payload(&*message.payload);
@@ -193,7 +182,7 @@ fn bare_transactions(bootstrap: &str) {
     const TRANSACTIONS: usize = 200;
     let topic = unique("bench-transactions");
     Broker::shared().create_topic(&topic, 6, &[]);
-    let mut settings = settings(bootstrap);
+    let mut settings = bare::settings(bootstrap);
     let producer: BaseProducer = settings.set("transactional.id", &topic).create().unwrap();
     producer.init_transactions(Duration::from_secs(30)).unwrap();
     let stopwatch = Stopwatch::default();

@@ -1,9 +1,10 @@
-//! How fast a port takes what a peer sends without a pause, beside a bare socket that is drained in the same run.
+//! How fast a port takes what a peer sends without a pause, beside the least that could tell what is new: a socket that is
+//! drained, with a newline scan, a hash of each row and a lookup of the agent's last one.
 //!
-//! Work: snapshots of 10,000 rows of `cisco-icm-20` with 20 skills each (some 180 bytes a row), one connection over loopback,
-//! one thread that sends, one that reads, one worker. First with a worker that drops what it gets, then with one whose
-//! engine takes it (nearly all of it unchanged). Rounds are interleaved and the median is shown: machines are shared, so
-//! only the ratios say something.
+//! Work: snapshots of 10,000 rows of `cisco-icm-20` with up to 6 skills each (some 118 bytes a row), one connection over
+//! loopback, one thread that sends, one that reads, one worker. First with a worker that drops what it gets, then with one
+//! whose engine takes it (all of it unchanged). Rounds are interleaved and the median is shown: machines are shared, so only
+//! the ratios say something.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
 
 #[path = "../tests/support/engine.rs"]
@@ -11,7 +12,9 @@ mod engine;
 #[path = "../tests/support/port.rs"]
 #[allow(dead_code)] // its metrics are for tests
 mod port;
+mod support;
 
+use std::hint::black_box;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use rtalink::sources::rta::worker_channel::{FeedEvent, FromFeed, Received, Worke
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
+use support::feeds::Feed;
+use support::floors::LastHashes;
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
 
@@ -52,8 +57,8 @@ fn way(name: &'static str, address: SocketAddr, taken: Taken, runtime: Runtime) 
     Way { name, peer: TcpStream::connect(address).unwrap(), taken, times: Vec::new(), _runtime: runtime }
 }
 
-/// The floor: read and forgotten.
-fn socket() -> Way {
+/// Read and given to `take`.
+fn socket(name: &'static str, mut take: impl FnMut(&[u8]) + Send + 'static) -> Way {
     let runtime = runtime();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -68,11 +73,12 @@ fn socket() -> Way {
             if count == 0 {
                 return;
             }
+            let whole = memchr::memrchr(b'\n', &buffer).map_or(0, |end| end + 1);
+            take(&buffer.split_to(whole));
             counted.fetch_add(count, Ordering::Release);
-            buffer.clear();
         }
     });
-    way("a socket that is drained", address, taken, runtime)
+    way(name, address, taken, runtime)
 }
 
 fn port(
@@ -100,10 +106,14 @@ fn work(receiver: &mut WorkerReceiver<(), ()>, taken: &Taken, mut take: impl FnM
 
 fn main() {
     let plan = Plan::compile(&builtin::get("cisco-icm-20").unwrap(), "UTC").unwrap();
-    let snapshot = engine::snapshot(AGENTS, 20, 0);
+    let snapshot = Feed::USUAL.snapshot(0);
+    let mut hashes = LastHashes::new();
     let mut engine = engine::engine(&plan, false);
     let mut ways = [
-        socket(),
+        socket("drain + scan + hash + lookup", move |rows| {
+            black_box(hashes.take(rows));
+        }),
+        socket("drain alone", |_| {}),
         port("a port, messages dropped", &plan, |mut receiver, taken| work(&mut receiver, &taken, |_| {})),
         port("a port and its engine", &plan, move |mut receiver, taken| {
             let mut findings = Vec::new();
@@ -125,7 +135,7 @@ fn main() {
         for way in &mut ways {
             let wanted = (round + 1) * bytes;
             let begin = Instant::now();
-            (0..SNAPSHOTS).for_each(|_| way.peer.write_all(snapshot.as_bytes()).unwrap());
+            (0..SNAPSHOTS).for_each(|_| way.peer.write_all(&snapshot).unwrap());
             while way.taken.load(Ordering::Acquire) < wanted {
                 std::thread::yield_now();
             }
@@ -141,7 +151,7 @@ fn main() {
         let median = way.times[way.times.len() / 2];
         floor = if floor.is_zero() { median } else { floor };
         println!(
-            "{:<26} {:>8.0} MiB/s {:>12.0} records/s   {:>5.2} times the floor",
+            "{:<30} {:>8.0} MiB/s {:>12.0} records/s   {:>5.2} times the floor",
             way.name,
             (bytes >> 20) as f64 / median.as_secs_f64(),
             (AGENTS * SNAPSHOTS) as f64 / median.as_secs_f64(),

@@ -49,6 +49,8 @@ C_LIBRARIES = [
          licence="BSD-3-Clause OR GPL-2.0-only", purl="pkg:github/facebook/zstd@v{}", cpe="facebook:zstandard"),
     dict(name="sqlite", crate="libsqlite3-sys", file="sqlite3/sqlite3.h", version=r'#define SQLITE_VERSION +"([^"]+)"',
          licence="blessing", purl="pkg:generic/sqlite@{}", cpe="sqlite:sqlite"),
+    dict(name="jemalloc", crate="tikv-jemalloc-sys", file="jemalloc/ChangeLog", version=r"(?m)^\* (\d+\.\d+\.\d+) \(",
+         licence="BSD-2-Clause", purl="pkg:github/jemalloc/jemalloc@{}"),
     dict(name="aws-lc", crate="aws-lc-sys", file="aws-lc/include/openssl/base.h", version=r'#define AWSLC_VERSION_NUMBER_STRING "([^"]+)"',
          licence="ISC AND (Apache-2.0 OR ISC) AND OpenSSL", purl="pkg:github/aws/aws-lc@v{}", cpe="amazon:aws_libcrypto"),
 ]

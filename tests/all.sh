@@ -36,6 +36,7 @@ part build cargo test --locked --no-run
 if ! [ -e "$work/unnamed" ]; then
     part waiting tests "${waiting[@]}" >"$work/waiting.out" 2>&1 &
     beside=$!
+    part counts benches/instructions/run.sh
     # The core without anything else: what it lacks it cannot import.
     part core tests --no-default-features --lib --test core
     part unit tests --lib --bins

@@ -110,6 +110,7 @@ fn it_has_the_c_libraries_in_the_versions_that_they_say_themselves() {
     let functions = [
         ("aws-lc", "aws_lc_0_"),
         ("cJSON", "cJSON_ParseWithLength"),
+        ("jemalloc", "malloc_stats_print"),
         ("librdkafka", "rd_kafka_version"),
         ("lz4", "LZ4F_decompress"),
         ("nanopb", "pb_encode"),
