@@ -54,10 +54,12 @@ fuzz: ## each fuzz target for a minute, and more properties; FUZZ='600 tracker' 
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt
+	cargo fmt --manifest-path benches/instructions/Cargo.toml
 
 .PHONY: fmt-check
 fmt-check: ## is the code formatted?
 	cargo fmt --check
+	cargo fmt --manifest-path benches/instructions/Cargo.toml --check
 
 .PHONY: clippy
 clippy: ## lints, as errors

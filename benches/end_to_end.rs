@@ -8,119 +8,33 @@
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "support/fed.rs"]
+mod fed;
 mod support;
 #[path = "../tests/support/mod.rs"]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bare::Pairs;
+use fed::{Fed, Taken, median};
 use support::cpu::Cpu;
 use support::feeds::Feed;
-use tempfile::TempDir;
+use tests::engine;
 use tests::kafka::{Broker, unique};
-use tests::process::{Process, program};
-use tests::sections;
 use tests::topic::{self, Received};
-use tests::wait::{until, within};
-use tests::{engine, http};
 
 const ROUNDS: usize = 3;
 /// Snapshots of a round.
 const SNAPSHOTS: usize = 15;
+/// Pairs of messages in a transaction of the bare producer: some more than the service has in 50 ms.
+const TRANSACTION: usize = 2_500;
 /// Messages that the bare producer repeats.
 const SAMPLE: usize = 10_000;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What a round has taken.
-struct Taken {
-    wall: Duration,
-    cpu: Cpu,
-    done: usize,
-}
-
-impl Taken {
-    fn micros(&self) -> f64 {
-        self.cpu.whole.as_secs_f64() * 1e6 / self.done as f64
-    }
-
-    fn rate(&self) -> f64 {
-        self.done as f64 / self.wall.as_secs_f64()
-    }
-}
-
-/// A service that is fed.
-struct Fed {
-    process: Process,
-    feed: TcpStream,
-    topics: String,
-    snapshots: Vec<Bytes>,
-    sent: usize,
-    changes: usize,
-    _folder: TempDir,
-}
-
-impl Fed {
-    fn start(file: &PathBuf, bootstrap: &str, delivery: &str, changes: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let topics = unique("bench");
-        let toml = format!(
-            "[kafka]\nbootstrap_servers = \"{bootstrap}\"\n{delivery}\n{}\n[store]\nsync = \"normal\"\n{}",
-            sections::topics(&topics),
-            sections::integration("details = true", "layout = \"cisco-icm-20\"")
-        );
-        let config = tests::process::write(folder.path(), "rtalink.toml", toml);
-        let mut command = program(file);
-        command.args(["run", "--config"]).arg(config);
-        let process = Process::spawn(command);
-        process.line("started");
-        let feed = TcpStream::connect(process.feed()).unwrap();
-        let snapshots = Feed { changes, ..Feed::USUAL }.snapshots();
-        let mut fed = Self { process, feed, topics, snapshots, sent: 0, changes, _folder: folder };
-        // Everybody is known, and the topics are there.
-        fed.round(2);
-        fed
-    }
-
-    /// Sends so many snapshots, and waits until what follows from them is acknowledged.
-    fn round(&mut self, snapshots: usize) -> Taken {
-        let (begin, before) = (Instant::now(), Cpu::of(self.process.id()));
-        for _ in 0..snapshots {
-            self.feed.write_all(&self.snapshots[self.sent % 2]).unwrap();
-            self.sent += 1;
-        }
-        let rows = Feed::USUAL.agents * self.sent;
-        let events = Feed::USUAL.agents * (100 + (self.sent - 1) * self.changes) / 100;
-        within(PATIENCE, "everything acknowledged", || {
-            let is_taken = self.metric("rtalink_feed_records_total") >= rows as f64;
-            // What is asked is work of the service too: seldom.
-            std::thread::park_timeout(LOOK_EVERY);
-            (is_taken && self.metric("rtalink_events_total") >= events as f64 && self.pending() == 0).then_some(())
-        });
-        let cpu = Cpu::of(self.process.id()).since(&before);
-        Taken { wall: begin.elapsed(), cpu, done: Feed::USUAL.agents * snapshots }
-    }
-
-    /// Returns how many messages wait.
-    fn pending(&self) -> u64 {
-        let health = until("health", || http::try_get(self.process.http(), "/health/ready")).json();
-        health["kafka"]["pendingMessages"].as_u64().unwrap()
-    }
-
-    fn metric(&self, name: &str) -> f64 {
-        let exposition = until("metrics", || http::try_get(self.process.http(), "/metrics"));
-        let series = http::series(&exposition.body);
-        let of_name = series.iter().filter(|(series, _)| series.split('{').next() == Some(name));
-        of_name.map(|(_, value)| value).sum()
-    }
-}
 
 fn main() {
     let broker = Broker::shared();
@@ -147,6 +61,8 @@ fn every_row_a_change(broker: &Broker, name: &str, delivery: &str, programs: &[(
     let topics = ["events", "current"].map(|topic| format!("{}.{topic}", unique("bare")));
     topics.iter().for_each(|topic| broker.create_topic(topic, 6, &[]));
     let topics = [&*topics[0], &*topics[1]];
+    let transaction = (name != "at-least-once").then_some(TRANSACTION);
+    let mut bare = Pairs::new(broker.bootstrap(), topics, &sample, transaction);
     let mut floor = Vec::new();
     let mut taken: BTreeMap<&str, Vec<Taken>> = BTreeMap::new();
     for _ in 0..ROUNDS {
@@ -155,12 +71,7 @@ fn every_row_a_change(broker: &Broker, name: &str, delivery: &str, programs: &[(
         }
         let pairs = SNAPSHOTS * Feed::USUAL.agents;
         let (begin, before) = (Instant::now(), Cpu::of(process::id()));
-        if name == "at-least-once" {
-            bare::send_pairs(broker.bootstrap(), topics, &sample, pairs);
-        } else {
-            // As many as the service has in a transaction of its interval.
-            bare::send_pairs_in_transactions(broker.bootstrap(), topics, &sample, pairs, 2_500);
-        }
+        bare.send(pairs);
         floor.push(Taken { wall: begin.elapsed(), cpu: Cpu::of(process::id()).since(&before), done: pairs });
     }
     println!("\nevery row a change, {name}, {size} bytes an event, acknowledged by Kafka");
@@ -209,10 +120,4 @@ fn sample(broker: &Broker, topics: &str) -> Vec<Received> {
     let mut messages = topic::read(broker.bootstrap(), &format!("{topics}.events"));
     messages.truncate(SAMPLE);
     messages
-}
-
-fn median(mut taken: Vec<Taken>) -> Taken {
-    taken.sort_by(|one, other| one.micros().total_cmp(&other.micros()));
-    let middle = taken.len() / 2;
-    taken.swap_remove(middle)
 }

@@ -111,7 +111,9 @@ fn main() {
     let mut engine = engine::engine(&plan, false);
     let mut ways = [
         socket("drain + scan + hash + lookup", move |rows| {
-            black_box(hashes.take(rows));
+            hashes.take(rows, |row| {
+                black_box(row);
+            });
         }),
         socket("drain alone", |_| {}),
         port("a port, messages dropped", &plan, |mut receiver, taken| work(&mut receiver, &taken, |_| {})),

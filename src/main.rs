@@ -6,8 +6,8 @@ use clap::Parser as _;
 use rtalink::cli::Cli;
 use rtalink::telemetry::logs;
 
-/// Events are made by one thread and freed by another: jemalloc does that at half the cost of glibc's allocator, and gives
-/// back what a burst has taken (benches/README.md).
+/// Events are made by one thread and freed by another: that costs jemalloc less than glibc's allocator, and it gives back what
+/// a burst has taken (benches/README.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

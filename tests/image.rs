@@ -75,7 +75,9 @@ fn it_says_what_it_is_and_how_it_runs() {
     assert!(!label("source").is_empty(), "{labels}");
 
     let notices = fs::read_to_string(Image::built().rootfs().join("usr/share/doc/rtalink/THIRD-PARTY.txt")).unwrap();
-    assert!(notices.contains("==== tokio ") && notices.contains("==== OpenSSL"), "licences of what is linked in");
+    for linked in ["tokio ", "OpenSSL", "jemalloc"] {
+        assert!(notices.contains(&format!("==== {linked}")), "the licence of {linked}");
+    }
 }
 
 /// One program, and no way to start another: scripts of the base have nothing that would read them.

@@ -50,9 +50,9 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// 10,000 agents with up to 6 skills, rows of some 115 bytes.
+    /// 10,000 agents with up to 6 skills, rows of some 118 bytes.
     pub(crate) const USUAL: Self = Self { agents: 10_000, skills: 6, changes: 0, clock: Clock::Nothing };
-    /// 10,000 agents with 20 skills, rows of some 180 bytes.
+    /// 10,000 agents with 20 skills, rows of some 159 bytes.
     pub(crate) const WIDE: Self = Self { skills: PAIRS, ..Self::USUAL };
 
     /// Returns its layout.

@@ -17,12 +17,12 @@ impl LastHashes {
         Self { state: FixedState::default(), rows: HashMap::with_hasher(FixedState::default()) }
     }
 
-    /// Takes whole rows, login id first, separated by blanks. Returns how many differ from the last of their agent.
-    pub(crate) fn take(&mut self, snapshot: &[u8]) -> usize {
-        let mut changed = 0;
+    /// Takes whole rows, login id first, separated by blanks; gives those to `changed` that differ from the last of their agent,
+    /// with their ends.
+    pub(crate) fn take(&mut self, snapshot: &[u8], mut changed: impl FnMut(&[u8])) {
         let mut from = 0;
         for end in memchr::memchr_iter(b'\n', snapshot) {
-            let row = &snapshot[from..end];
+            let row = &snapshot[from..=end];
             from = end + 1;
             let login_id = &row[..memchr::memchr(b' ', row).unwrap_or(row.len())];
             let hash = self.state.hash_one(row);
@@ -30,15 +30,14 @@ impl LastHashes {
                 Some(last) if *last == hash => {}
                 Some(last) => {
                     *last = hash;
-                    changed += 1;
+                    changed(row);
                 }
                 None => {
                     self.rows.insert(login_id.into(), hash);
-                    changed += 1;
+                    changed(row);
                 }
             }
         }
-        changed
     }
 }
 

@@ -19,6 +19,7 @@ cargo tree --locked --edges normal --prefix none --format '{p}|{l}' | sed 's/ (p
 
 # shellcheck disable=SC2086 # lists of folders
 for notice in "librdkafka:rdkafka-sys-*/librdkafka/LICENSES.txt" "OpenSSL:openssl-src-*/openssl/LICENSE.txt" \
+    "jemalloc:tikv-jemalloc-sys-*/jemalloc/COPYING" \
     "zlib:libz-sys-*/src/zlib/LICENSE" "zstd:zstd-sys-*/zstd/LICENSE"; do
     for folder in $crates; do
         for file in $folder${notice#*:}; do

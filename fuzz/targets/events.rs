@@ -160,7 +160,7 @@ fn event(u: &mut Unstructured<'_>) -> Result<(AgentEvent, Annotation)> {
 fn published(u: &mut Unstructured<'_>) -> Result<()> {
     let (event, annotation) = event(u)?;
     let encode = |format| {
-        let encoder = Encoder::new("avaya-1".into(), format);
+        let mut encoder = Encoder::new("avaya-1".into(), format);
         encoder.event_message(&event, &annotation, None).unwrap_or_else(|error| panic!("{error}: {event:?}"))
     };
     let (binary, json) = (encode(Format::Protobuf), encode(Format::Json));

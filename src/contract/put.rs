@@ -12,7 +12,7 @@ const VARINT: u32 = 0;
 const BYTES: u32 = 2;
 
 impl Put<'_> {
-    /// Most numbers have one byte: that is worth a way of its own.
+    /// Most numbers have one byte: that deserves a path of its own.
     #[inline]
     fn varint(&mut self, value: u64) {
         match u8::try_from(value) {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::contract::header;
 use crate::contract::put::Put;
 use crate::contract::saved;
 use crate::mapping::annotate::Published;
@@ -72,7 +73,11 @@ impl Message {
     #[must_use]
     pub fn detached(mut self) -> Self {
         self.payload = Bytes::copy_from_slice(&self.payload);
-        self.headers.iter_mut().for_each(|(_, value)| *value = Bytes::copy_from_slice(value));
+        for (name, value) in &mut self.headers {
+            if *name == header::EVENT_ID {
+                *value = Bytes::copy_from_slice(value);
+            }
+        }
         self
     }
 

@@ -69,9 +69,11 @@ pub fn dead_letter(integration: &Arc<str>, reason: &str, offset: u64, received_a
 pub fn refused(integration: &Arc<str>, reason: &str, at: Timestamp, original: &Message) -> Message {
     let is_whole = matches!(original.route, Route::Audit | Route::FeedStatus);
     let kept = if is_whole { usize::MAX } else { REFUSED_VALUE_BYTES };
-    let beginning = original.payload.slice(..original.payload.len().min(kept));
+    // A copy: the value lies between others, which would be kept with it.
+    let beginning = Bytes::copy_from_slice(&original.payload[..original.payload.len().min(kept)]);
     let mut message = unplaced(integration, reason, at, beginning);
-    message.headers.extend(original.headers.iter().filter(|(name, _)| *name != header::CONTENT_TYPE).cloned());
+    let others = original.headers.iter().filter(|(name, _)| *name != header::CONTENT_TYPE);
+    message.headers.extend(others.map(|(name, value)| (*name, Bytes::copy_from_slice(value))));
     message
 }
 

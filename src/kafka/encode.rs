@@ -20,7 +20,8 @@ use crate::tracker::status::FeedStatus;
 
 /// Room for an event with some skills; more make it grow.
 const EVENT_BYTES: usize = 768;
-/// Events lie one behind the other in pieces of memory of this size, which are given back when none of them waits any more.
+/// Events in protobuf lie one behind the other in pieces of memory of this size, or as large as the event is; a piece is given
+/// back when none of its events waits any more.
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// Encodes what one integration publishes.
@@ -68,15 +69,29 @@ impl Encoder {
         self.scratch.clear();
         let event_id = encoded::event_id(&self.integration, event);
         encoded::encode(&self.integration, event_id, event, annotation, &mut self.scratch);
-        if self.piece.capacity() < self.scratch.len() {
-            self.piece.reserve(PIECE_BYTES.max(self.scratch.len()));
-        }
-        self.piece.extend_from_slice(&self.scratch);
-        let encoded = self.piece.split().freeze();
         let mut headers = Vec::with_capacity(3);
-        headers.push((header::EVENT_ID, encoded.slice(encoded::EVENT_ID)));
+        let encoded = match self.format {
+            Format::Protobuf => self.keep_scratch(),
+            // It is not kept.
+            Format::Json => Bytes::copy_from_slice(&self.scratch),
+        };
+        let event_id = match self.format {
+            Format::Protobuf => encoded.slice(encoded::EVENT_ID),
+            Format::Json => Bytes::copy_from_slice(&encoded[encoded::EVENT_ID]),
+        };
+        headers.push((header::EVENT_ID, event_id));
         let payload = self.payload(contract::AGENT_STATE_EVENT, encoded, &mut headers)?;
         Ok(Message { route: Route::AgentState, key, payload, headers, read_at })
+    }
+
+    /// Puts what was encoded into the piece of memory.
+    fn keep_scratch(&mut self) -> Bytes {
+        if self.piece.capacity() < self.scratch.len() {
+            // A new one: an old piece that nobody needs any more would grow instead, and stay large.
+            self.piece = BytesMut::with_capacity(PIECE_BYTES.max(self.scratch.len()));
+        }
+        self.piece.extend_from_slice(&self.scratch);
+        self.piece.split().freeze()
     }
 
     /// Returns the message of a feed status.

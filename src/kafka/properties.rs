@@ -163,6 +163,7 @@ fn together(kafka: &Kafka) -> Option<Fault> {
     let mut producer = client::producer_settings("", kafka, "check", Sizing::Batches(None));
     // Not of a group: leaving one, even one that it never came to, takes a tenth of a second.
     let mut consumer = client::settings("", &kafka.properties, "rtalink-check");
+    consumer.remove("group.id");
     // A client without a broker dials nobody.
     for settings in [&mut producer, &mut consumer] {
         settings.remove("bootstrap.servers");

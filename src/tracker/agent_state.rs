@@ -51,7 +51,7 @@ impl AgentState {
         }
     }
 
-    /// Returns the bytes of its texts.
+    /// Returns the bytes of its texts, and of its skills as they are packed.
     pub(super) fn bytes(&self) -> usize {
         self.raw_state.len() + self.work_split.as_deref().map_or(0, str::len) + self.skills.bytes().len()
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
-/// More than a site has state codes, splits and activity keys. A feed that has more makes new texts, and costs more.
-const MOST: usize = 4_096;
+/// Most texts that are shared. An activity key can have a split: that makes some thousands of keys at a large site. A feed that has
+/// more makes new texts, and costs more.
+pub(crate) const MOST_SHARED_TEXTS: usize = 16_384;
 
 /// Texts that are shared. It begins anew when there are too many.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ impl SharedTexts {
         if let Some(known) = self.0.get(text) {
             return Arc::clone(known);
         }
-        if self.0.len() >= MOST {
+        if self.0.len() >= MOST_SHARED_TEXTS {
             self.0.clear();
         }
         let shared: Arc<str> = text.into();
@@ -36,7 +37,7 @@ mod tests {
         let mut texts = SharedTexts::default();
         let first = texts.get("20");
         assert!(Arc::ptr_eq(&first, &texts.get("20")));
-        (0..3 * MOST).for_each(|number| assert_eq!(*texts.get(&number.to_string()), *number.to_string()));
-        assert!(texts.0.len() <= MOST);
+        (0..3 * MOST_SHARED_TEXTS).for_each(|number| assert_eq!(*texts.get(&number.to_string()), *number.to_string()));
+        assert!(texts.0.len() <= MOST_SHARED_TEXTS);
     }
 }

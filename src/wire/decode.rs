@@ -1,7 +1,7 @@
 //! Decodes one frame to one record.
 //!
 //! The decoder owns the little memory that a record needs besides its bytes (skill slots, a login id that has to be
-//! re-encoded), so decoding allocates nothing once that has grown. Limits and encodings are checked before any field.
+//! re-encoded, a bit for each byte), so decoding allocates nothing once that has grown. Limits and encodings are checked before any field.
 
 use std::borrow::Cow;
 

@@ -55,8 +55,8 @@ pub enum PlanError {
     TimeZone(String),
 }
 
-/// Spellings that mean nothing, of null or of what fills a group. Most are empty or of one byte; of the others most fields
-/// differ by their first byte.
+/// Spellings that mean nothing, of null or of what fills a group. Most are empty or of one byte; most fields differ
+/// from the others by their first byte.
 #[derive(Debug)]
 pub(super) struct Spellings {
     has_empty: bool,

@@ -1,11 +1,11 @@
 //! The health of Kafka as one integration's producers see it, kept when they are replaced.
 //!
 //! Policy: every error is counted, repeats are logged once a minute, and the last cause stays in the health body. What is wrong
-//! for longer than a moment is a [`KafkaCondition`]. Cost of a success: a look at the clock, and a lock
+//! for longer than a moment is a [`KafkaCondition`]. Cost of a success: two looks at clocks, and a lock
 //! for one on `current`.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -36,9 +36,8 @@ pub(crate) struct Monitor {
     /// All of it but whether there is a connection, and when something was acknowledged.
     health: Mutex<KafkaHealth>,
     is_connected: AtomicBool,
-    created_at: Instant,
-    /// When Kafka last answered: nanoseconds after `created_at`, 0 where it never has.
-    answered: AtomicU64,
+    /// When Kafka last answered, in microseconds since 1970; 0 where it never has.
+    answered: AtomicI64,
     /// By kind and topic.
     logged: Mutex<HashMap<(i32, Option<Topic>), RepeatLimiter>>,
     claim: AtomicBool,
@@ -70,8 +69,7 @@ impl Monitor {
             observer,
             health: Mutex::default(),
             is_connected: AtomicBool::new(false),
-            created_at: Instant::now(),
-            answered: AtomicU64::new(0),
+            answered: AtomicI64::new(0),
             logged: Mutex::default(),
             claim: AtomicBool::new(false),
         }
@@ -82,11 +80,12 @@ impl Monitor {
             let lasting = self.conditions.lock();
             KafkaCondition::ALL.map(|condition| lasting.contains(&condition))
         };
-        let answered = Duration::from_nanos(self.answered.load(Ordering::Relaxed));
-        let ago = (!answered.is_zero()).then(|| self.created_at.elapsed().saturating_sub(answered));
-        let last_acknowledged = ago.map(|ago| Timestamp::now().minus(ago));
+        // First: whoever has set the last error has set before whether there is a connection.
+        let health = self.health.lock().clone();
         let connected = self.is_connected.load(Ordering::Relaxed);
-        KafkaHealth { conditions, connected, last_acknowledged, ..self.health.lock().clone() }
+        let answered = self.answered.load(Ordering::Relaxed);
+        let last_acknowledged = (answered != 0).then(|| Timestamp::from_micros(answered));
+        KafkaHealth { conditions, connected, last_acknowledged, ..health }
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -234,8 +233,8 @@ impl Monitor {
 
     /// Messages have arrived for good.
     pub(crate) fn record_acknowledged(&self, messages: impl IntoIterator<Item = Acknowledged>) {
+        self.record_answer();
         let now = Instant::now();
-        self.record_answer(now);
         for message in messages {
             if self.refuses_time.load(Ordering::Relaxed) {
                 self.set_refuses_time(false);
@@ -246,9 +245,8 @@ impl Monitor {
     }
 
     /// Kafka has answered.
-    fn record_answer(&self, now: Instant) {
-        let nanos = now.saturating_duration_since(self.created_at).as_nanos();
-        self.answered.store(u64::try_from(nanos).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    fn record_answer(&self) {
+        self.answered.fetch_max(Timestamp::now().as_micros(), Ordering::Relaxed);
         if !self.is_connected.load(Ordering::Relaxed) {
             self.set_connected(true);
         }

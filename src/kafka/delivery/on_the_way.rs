@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// How many messages of a transaction are on their way. Counting takes no lock; whoever counts the last one wakes who waits.
+/// How many messages of a transaction are on their way. Counting takes no lock; whoever counts the last one wakes whoever waits.
 #[derive(Default)]
 pub(crate) struct OnTheWay {
     count: AtomicUsize,
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn whoever_waits_is_woken_by_the_last_one() {
         let on_the_way = OnTheWay::default();
-        // A report too many, after a producer was given up, is none less than none.
+        // A report too many, after a producer was given up, does not count below zero.
         on_the_way.remove();
         assert!(on_the_way.wait_none(Duration::ZERO));
         (0..1_000).for_each(|_| on_the_way.add());
