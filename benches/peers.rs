@@ -16,9 +16,8 @@ mod support;
 mod tests;
 
 use std::env;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -31,6 +30,7 @@ use support::feeds::Feed;
 use tempfile::TempDir;
 use tests::engine;
 use tests::kafka::{Broker, unique};
+use tests::process::Process;
 use tests::wait::within;
 
 const CHANGES: usize = 5;
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Kafka Streams at work.
 struct Streams {
-    child: Child,
+    process: Process,
     rows: ThreadedProducer<DefaultProducerContext>,
     results: BaseConsumer,
     topics: [String; 2],
@@ -58,9 +58,9 @@ impl Streams {
         topics.iter().for_each(|topic| broker.create_topic(topic, PARTITIONS, &[]));
         let mut command = Command::new("java");
         command.args(["-Xmx1g", "-cp", classpath, "LastState", broker.bootstrap(), &topics[0], &topics[1]]);
-        let mut child = command.arg(folder.path()).stdout(Stdio::piped()).spawn().expect("java is there");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "running"), "Kafka Streams did not start");
+        command.arg(folder.path());
+        let process = Process::spawn(command);
+        process.line("running");
         let mut settings = bare::settings(broker.bootstrap());
         let rows = settings
             .set("queue.buffering.max.messages", "1000000")
@@ -69,14 +69,14 @@ impl Streams {
             .unwrap();
         let results = ClientConfig::new().set("bootstrap.servers", broker.bootstrap()).create().unwrap();
         let snapshots = Feed { changes: CHANGES, ..Feed::USUAL }.snapshots();
-        let mut streams = Self { child, rows, results, topics, snapshots, sent: 0, _folder: folder };
+        let mut streams = Self { process, rows, results, topics, snapshots, sent: 0, _folder: folder };
         streams.round(SNAPSHOTS);
         streams
     }
 
     /// Sends so many snapshots, and waits for all changes.
     fn round(&mut self, snapshots: usize) -> Taken {
-        let (begin, before) = (Instant::now(), Cpu::of(self.child.id()));
+        let (begin, before) = (Instant::now(), Cpu::of(self.process.id()));
         for _ in 0..snapshots {
             let snapshot = &self.snapshots[self.sent % 2];
             for row in snapshot.split(|byte| *byte == b'\n').filter(|row| !row.is_empty()) {
@@ -96,15 +96,8 @@ impl Streams {
             let found: i64 = (0..PARTITIONS).map(end).sum();
             (usize::try_from(found).unwrap() >= expected).then_some(())
         });
-        let cpu = Cpu::of(self.child.id()).since(&before);
+        let cpu = Cpu::of(self.process.id()).since(&before);
         Taken { wall: begin.elapsed(), cpu, done: Feed::USUAL.agents * snapshots }
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // may have ended already
-        let _ = self.child.wait();
     }
 }
 

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::support::cpu::Cpu;
 use crate::support::feeds::Feed;
-use crate::tests::process::{Process, program, write};
-use crate::tests::wait::{until, within};
+use crate::tests::process::{Process, program};
+use crate::tests::wait::within;
 use crate::tests::{http, kafka, sections};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -58,11 +58,7 @@ impl Fed {
             sections::topics(&topics),
             sections::integration("details = true", "layout = \"cisco-icm-20\"")
         );
-        let config = write(folder.path(), "rtalink.toml", toml);
-        let mut command = program(file);
-        command.args(["run", "--config"]).arg(config);
-        let process = Process::spawn(command);
-        process.line("started");
+        let process = Process::run_with(program(file), &folder, &toml);
         let feed = TcpStream::connect(process.feed()).unwrap();
         let snapshots = Feed { changes, ..Feed::USUAL }.snapshots();
         let mut fed = Self { process, feed, topics, snapshots, sent: 0, changes, _folder: folder };
@@ -92,15 +88,12 @@ impl Fed {
 
     /// Returns how many messages wait.
     fn pending(&self) -> u64 {
-        let health = until("health", || http::try_get(self.process.http(), "/health/ready")).json();
+        let health = http::get(self.process.http(), "/health/ready").json();
         health["kafka"]["pendingMessages"].as_u64().unwrap()
     }
 
     fn metric(&self, name: &str) -> f64 {
-        let exposition = until("metrics", || http::try_get(self.process.http(), "/metrics"));
-        let series = http::series(&exposition.body);
-        let of_name = series.iter().filter(|(series, _)| series.split('{').next() == Some(name));
-        of_name.map(|(_, value)| value).sum()
+        http::sum(&http::get(self.process.http(), "/metrics").body, name, "")
     }
 }
 

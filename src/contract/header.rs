@@ -1,5 +1,7 @@
 //! Names of Kafka headers and the values that are fixed.
 
+use bytes::Bytes;
+
 /// The event's id, the same over retries and restarts.
 pub const EVENT_ID: &str = "event_id";
 /// How the value is encoded: [`PROTOBUF`] or [`JSON`].
@@ -31,3 +33,9 @@ pub const PROTOBUF: &str = "application/x-protobuf";
 pub const JSON: &str = "application/json";
 /// [`CONTENT_TYPE`] of checkpoints.
 pub const TEXT: &str = "text/plain";
+
+/// Returns the headers that say what a value is: a message of that schema, in its JSON form or not.
+pub fn content(schema: &'static str, is_json: bool) -> [(&'static str, Bytes); 2] {
+    let content_type = if is_json { JSON } else { PROTOBUF };
+    [(CONTENT_TYPE, content_type), (SCHEMA, schema)].map(|(name, text)| (name, Bytes::from_static(text.as_bytes())))
+}

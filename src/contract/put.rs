@@ -23,20 +23,13 @@ impl Put<'_> {
 
     #[inline(never)]
     fn long_varint(&mut self, mut value: u64) {
-        let mut bytes = [0; 10];
-        let mut length = 0;
-        for byte in &mut bytes {
+        while value >= 0x80 {
             #[allow(clippy::cast_possible_truncation)] // seven bits at a time
-            let seven = value as u8 & 0x7f;
+            self.0.push(value as u8 | 0x80);
             value >>= 7;
-            length += 1;
-            if value == 0 {
-                *byte = seven;
-                break;
-            }
-            *byte = seven | 0x80;
         }
-        self.0.extend_from_slice(&bytes[..length]);
+        #[allow(clippy::cast_possible_truncation)] // the last seven
+        self.0.push(value as u8);
     }
 
     #[inline]

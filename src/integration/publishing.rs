@@ -291,10 +291,8 @@ impl Publishing {
         overflow.goes_on = false;
         let gap_from = overflow.since;
         let share = overflow.take(SHARE_FINDINGS);
-        let mut messages = Vec::with_capacity(share.len());
-        for (event, annotation) in &share {
-            messages.extend(self.event_message(event, annotation, None));
-        }
+        let encoded = share.iter().filter_map(|(event, annotation)| self.event_message(event, annotation, None));
+        let messages = encoded.collect();
         if self.submit(messages, &share, background).is_err() {
             // No room after all: it keeps waiting.
             if let Some(overflow) = self.standing.overflow() {

@@ -42,13 +42,13 @@ impl LastEvents {
 
     /// Remembers an event as it is published.
     pub(super) fn note(&mut self, event: &AgentEvent, message: Message) {
-        self.put(event.agent, message, event.observed_at);
+        self.put(event.agent, message.detached(), event.observed_at);
     }
 
     /// Remembers the message that was published before a restart.
     pub(super) fn put(&mut self, agent: AgentIndex, message: Message, written_at: Timestamp) {
         if self.are_kept() {
-            let message = Message { route: Route::Refresh, read_at: None, ..message.detached() };
+            let message = Message { route: Route::Refresh, read_at: None, ..message };
             self.events.insert(agent, LastEvent { message, written_at });
         }
     }

@@ -185,11 +185,7 @@ fn envelope(stored: &store::Message) -> Result<(Route, Headers), RowError> {
 
 /// The headers of an event or a feed status; `None` where they do not follow from it.
 fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> {
-    let content_type = if json { header::JSON } else { header::PROTOBUF };
-    let content = |schema: &'static str| {
-        let fixed = |text: &'static str| Bytes::from_static(text.as_bytes());
-        [(header::CONTENT_TYPE, fixed(content_type)), (header::SCHEMA, fixed(schema))]
-    };
+    let content = |schema| header::content(schema, json);
     match route {
         Route::AgentState | Route::Refresh => {
             let event_id = Bytes::from(event_id?.to_string());
@@ -205,11 +201,7 @@ fn derived(route: Route, json: bool, event_id: Option<Uuid>) -> Option<Headers> 
 
 /// Whether the headers of a message are those that [`derived`] makes again.
 fn is_derived(message: &Message, json: bool, event_id: Option<Uuid>) -> bool {
-    let content_type = if json { header::JSON } else { header::PROTOBUF };
-    let is_content = |headers: &[(&'static str, Bytes)], schema: &str| match headers {
-        [(header::CONTENT_TYPE, content), (header::SCHEMA, named)] => *content == content_type && *named == schema,
-        _ => false,
-    };
+    let is_content = |headers: &[(&'static str, Bytes)], schema| *headers == header::content(schema, json);
     match (message.route, &*message.headers) {
         (Route::AgentState | Route::Refresh, [(header::EVENT_ID, id), content @ ..]) => {
             let is_same = |known: Uuid| *id == known.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes();

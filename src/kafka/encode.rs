@@ -69,18 +69,19 @@ impl Encoder {
         self.scratch.clear();
         let event_id = encoded::event_id(&self.integration, event);
         encoded::encode(&self.integration, event_id, event, annotation, &mut self.scratch);
+        let (event_id, payload) = match self.format {
+            Format::Protobuf => {
+                let payload = self.keep_scratch();
+                (payload.slice(encoded::EVENT_ID), payload)
+            }
+            Format::Json => {
+                let payload = contract::to_json(contract::AGENT_STATE_EVENT, &self.scratch)?.into();
+                (Bytes::copy_from_slice(&self.scratch[encoded::EVENT_ID]), payload)
+            }
+        };
         let mut headers = Vec::with_capacity(3);
-        let encoded = match self.format {
-            Format::Protobuf => self.keep_scratch(),
-            // It is not kept.
-            Format::Json => Bytes::copy_from_slice(&self.scratch),
-        };
-        let event_id = match self.format {
-            Format::Protobuf => encoded.slice(encoded::EVENT_ID),
-            Format::Json => Bytes::copy_from_slice(&encoded[encoded::EVENT_ID]),
-        };
         headers.push((header::EVENT_ID, event_id));
-        let payload = self.payload(contract::AGENT_STATE_EVENT, encoded, &mut headers)?;
+        headers.extend(self.content(contract::AGENT_STATE_EVENT));
         Ok(Message { route: Route::AgentState, key, payload, headers, read_at })
     }
 
@@ -99,10 +100,8 @@ impl Encoder {
     /// # Errors
     /// When the JSON form cannot be created.
     pub fn status_message(&self, status: &FeedStatus) -> Result<Message, JsonError> {
-        let mut headers = Vec::new();
         let message = status::message(&self.integration, status);
-        let payload = self.payload(contract::FEED_STATUS, message.encode_to_vec().into(), &mut headers)?;
-        Ok(Message { route: Route::FeedStatus, key: self.integration.clone(), payload, headers, read_at: None })
+        self.message(Route::FeedStatus, contract::FEED_STATUS, message.encode_to_vec())
     }
 
     /// Returns the message of a record for the audit topic.
@@ -110,24 +109,20 @@ impl Encoder {
     /// # Errors
     /// When the JSON form cannot be created.
     pub fn audit_message(&self, event: &v1::AuditEvent) -> Result<Message, JsonError> {
-        let mut headers = Vec::new();
-        let payload = self.payload(contract::AUDIT_EVENT, event.encode_to_vec().into(), &mut headers)?;
-        Ok(Message { route: Route::Audit, key: self.integration.clone(), payload, headers, read_at: None })
+        self.message(Route::Audit, contract::AUDIT_EVENT, event.encode_to_vec())
     }
 
-    /// Returns the value of an encoded message, and adds the headers that say what it is.
-    fn payload(
-        &self,
-        schema: &'static str,
-        encoded: Bytes,
-        headers: &mut Vec<(&'static str, Bytes)>,
-    ) -> Result<Bytes, JsonError> {
-        let (payload, content_type) = match self.format {
-            Format::Protobuf => (encoded, header::PROTOBUF),
-            Format::Json => (contract::to_json(schema, &encoded)?.into(), header::JSON),
+    /// Returns a message with the integration for its key.
+    fn message(&self, route: Route, schema: &'static str, encoded: Vec<u8>) -> Result<Message, JsonError> {
+        let payload = match self.format {
+            Format::Protobuf => encoded.into(),
+            Format::Json => contract::to_json(schema, &encoded)?.into(),
         };
-        headers.push((header::CONTENT_TYPE, Bytes::from_static(content_type.as_bytes())));
-        headers.push((header::SCHEMA, Bytes::from_static(schema.as_bytes())));
-        Ok(payload)
+        let (key, headers) = (Arc::clone(&self.integration), self.content(schema).into());
+        Ok(Message { route, key, payload, headers, read_at: None })
+    }
+
+    fn content(&self, schema: &'static str) -> [(&'static str, Bytes); 2] {
+        header::content(schema, self.format == Format::Json)
     }
 }

@@ -37,7 +37,7 @@ impl AgentState {
     pub(super) fn of(record: &Record<'_>, details: bool, before: Option<&Self>, texts: &mut SharedTexts) -> Self {
         // An empty split counts as none, even where the layout has no null: events and the store cannot distinguish them.
         let split = record.work_split.filter(|_| details).map(RawText::text).filter(|split| !split.is_empty());
-        let skills = |before: Option<&Self>| SkillList::of(record.skills, before.map(|before| &before.skills));
+        let skills_before = before.map(|before| &before.skills);
         Self {
             mode: record.mode,
             direction: record.direction,
@@ -46,7 +46,7 @@ impl AgentState {
             raw_state: texts.get(&record.raw_state.text()),
             recognised: record.recognised,
             work_split: split.map(|split| texts.get(&split)),
-            skills: if details { skills(before) } else { SkillList::default() },
+            skills: if details { SkillList::of(record.skills, skills_before) } else { SkillList::default() },
             extension: None,
         }
     }

@@ -14,8 +14,8 @@ const FEW: usize = 64;
 /// Skills and their levels in the order of the feed. Cloning shares it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SkillList {
-    /// For each skill its level (0 where the layout has none), the length of its name, both with seven bits a byte as protobuf has
-    /// them, and the name. `None` where there is no skill.
+    /// For each skill its level (0 where the layout has none), the length of its name, both as protobuf has lengths,
+    /// and the name. `None` where there is no skill.
     packed: Option<Arc<[u8]>>,
 }
 
@@ -98,27 +98,13 @@ impl std::fmt::Debug for SkillList {
     }
 }
 
-fn put_number(packed: &mut Vec<u8>, mut number: usize) {
-    #[allow(clippy::cast_possible_truncation)] // seven bits at a time
-    while number >= 0x80 {
-        packed.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    #[allow(clippy::cast_possible_truncation)] // the last seven
-    packed.push(number as u8);
+fn put_number(packed: &mut Vec<u8>, number: usize) {
+    // There is always room.
+    let _ = prost::encode_length_delimiter(number, packed);
 }
 
 fn take_number(rest: &mut &[u8]) -> Option<usize> {
-    let mut number = 0;
-    for place in 0.. {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        number |= usize::from(byte & 0x7f).checked_shl(7 * place)?;
-        if *byte < 0x80 {
-            break;
-        }
-    }
-    Some(number)
+    prost::decode_length_delimiter(rest).ok()
 }
 
 #[cfg(test)]

@@ -21,9 +21,7 @@ fn for_a_while(step: u64) -> Step {
 
 /// How many a service has counted.
 fn events(process: &Process) -> f64 {
-    let page = http::get(process.http(), "/metrics").body;
-    let is_event = |series: &str| series.starts_with("rtalink_events_total{");
-    http::series(&page).into_iter().filter(|(series, _)| is_event(series)).map(|(_, value)| value).sum()
+    http::sum(&http::get(process.http(), "/metrics").body, "rtalink_events_total", "")
 }
 
 /// The services, their feeds, and what is wrong with them.

@@ -60,6 +60,15 @@ fn ask(address: SocketAddr, what: &str, headers: &str, body: &str) -> Option<Ans
     Some(Answer { status, content_type: content_type.collect(), body: body.to_owned() })
 }
 
+/// Sum of all series of that name whose labels contain `labels`; 0 where there is none.
+pub(crate) fn sum(exposition: &str, name: &str, labels: &str) -> f64 {
+    let is_wanted = |series: &str| {
+        let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+        found == name && rest.contains(labels)
+    };
+    series(exposition).iter().filter(|(series, _)| is_wanted(series)).map(|(_, value)| value).sum()
+}
+
 /// Values by series, a series being `name{label="value",…}` as it stands in the exposition.
 pub(crate) fn series(exposition: &str) -> BTreeMap<String, f64> {
     let samples = exposition.lines().filter(|line| !line.starts_with('#') && !line.is_empty());

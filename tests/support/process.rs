@@ -66,11 +66,16 @@ impl Process {
 
     /// The same with further variables.
     pub(crate) fn run_in(folder: &TempDir, toml: &str, environment: &[(&str, &str)]) -> Self {
-        let file = folder.path().join("rtalink.toml");
-        fs::write(&file, toml).unwrap();
         let mut command = rtalink();
-        command.args(["run", "--config"]).arg(&file).envs(environment.iter().copied());
-        let process = Self::spawn(command);
+        command.envs(environment.iter().copied());
+        Self::run_with(command, folder, toml)
+    }
+
+    /// The same by a program of any version.
+    pub(crate) fn run_with(mut program: Command, folder: &TempDir, toml: &str) -> Self {
+        let file = write(folder.path(), "rtalink.toml", toml);
+        program.args(["run", "--config"]).arg(&file);
+        let process = Self::spawn(program);
         process.line("started");
         process
     }

@@ -120,11 +120,7 @@ impl Running {
 
     /// Sum of all series of that name whose labels contain `labels`; 0 where there is none.
     pub(crate) fn metric(&self, name: &str, labels: &str) -> f64 {
-        let wanted = |series: &str| {
-            let (found, rest) = series.split_once('{').unwrap_or((series, ""));
-            found == name && rest.contains(labels)
-        };
-        http::series(&self.metrics.render()).iter().filter(|(series, _)| wanted(series)).map(|(_, value)| value).sum()
+        http::sum(&self.metrics.render(), name, labels)
     }
 
     /// Waits until so many records have been decided on, by whatever outcome, and Kafka has everything that followed.

@@ -82,9 +82,7 @@ impl Rtalink {
 
     /// The sum of the series of a metric that have this label.
     pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
-        let page = http::get(self.http, "/metrics").body;
-        let is_wanted = |series: &str| series.starts_with(&format!("{name}{{")) && series.contains(label);
-        http::series(&page).into_iter().filter(|(series, _)| is_wanted(series)).map(|(_, value)| value as u64).sum()
+        http::sum(&http::get(self.http, "/metrics").body, name, label) as u64
     }
 
     /// Waits until it dies by itself; how many complete snapshots it had read when it was last asked.

@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -67,7 +68,13 @@ pub(crate) struct Scene {
     kills: u32,
     terminations: u32,
     broker_kills: u32,
+    /// Released when everything else has ended.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
+
+/// Held by the scene that delivers exactly once to the shared broker: their integrations have one id, and with it their producers,
+/// so that two of them would shut each other out.
+static EXACTLY_ONCE: Mutex<()> = Mutex::new(());
 
 enum Kafka {
     Shared(&'static Broker),
@@ -90,6 +97,8 @@ impl Scene {
             _ if is_full() => Kafka::Own(Broker::start()),
             _ => Kafka::Shared(Broker::shared()),
         };
+        let shares = matches!(kafka, Kafka::Shared(_)) && scenario.delivery == Delivery::ExactlyOnce;
+        let alone = shares.then(|| EXACTLY_ONCE.lock());
         let folder = TempDir::new().expect("a temporary folder");
         let topics = unique("torture");
         let port = free_port();
@@ -117,6 +126,7 @@ impl Scene {
             kills: 0,
             terminations: 0,
             broker_kills: 0,
+            _alone: alone,
         }
     }
 

@@ -49,7 +49,7 @@ public final class LastState {
         KafkaStreams streams = new KafkaStreams(builder.build(), properties);
         streams.setStateListener((now, before) -> {
             if (now == KafkaStreams.State.RUNNING) {
-                System.out.println("running");
+                System.err.println("running");
             }
         });
         Runtime.getRuntime().addShutdownHook(new Thread(streams::close));
