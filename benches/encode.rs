@@ -10,7 +10,6 @@ use std::hint::black_box;
 use prost::Message as _;
 use rtalink::contract::event::{encode, event_id};
 use rtalink::contract::v1::AgentStateEvent;
-use rtalink::engine::Finding;
 use support::feeds::{Fed, Feed};
 use support::rounds::Cases;
 
@@ -19,13 +18,7 @@ const ROUNDS: usize = 100;
 fn main() {
     for (name, feed) in [("1 to 6 skills", Feed::USUAL), ("20 skills", Feed::WIDE)] {
         let mut fed = Fed::new(&Feed { changes: 100, ..feed }, None);
-        let mut events = Vec::new();
-        fed.take_with(|findings| {
-            events.extend(findings.iter().filter_map(|finding| match finding {
-                Finding::Event(event, annotation) => Some((event.clone(), annotation.clone())),
-                _ => None,
-            }));
-        });
+        let events = fed.events();
         let of_all = |bytes: &mut Vec<u8>| {
             for (event, annotation) in &events {
                 encode("avaya-1", event_id("avaya-1", event), event, annotation, bytes);

@@ -5,7 +5,7 @@
 //! loopback, one thread that sends, one that reads, one worker. First with a worker that drops what it gets, then with one
 //! whose engine takes it (all of it unchanged). Rounds are interleaved and the median is shown: machines are shared, so only
 //! the ratios say something.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../tests/support/engine.rs"]
 mod engine;
@@ -19,7 +19,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use port::Port;
@@ -29,10 +29,11 @@ use rtalink::wire::layout::builtin;
 use rtalink::wire::plan::Plan;
 use support::feeds::Feed;
 use support::floors::LastHashes;
+use support::rounds::Cases;
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
 
-const AGENTS: usize = 10_000;
+const AGENTS: usize = Feed::USUAL.agents;
 /// Snapshots of a round.
 const SNAPSHOTS: usize = 40;
 const ROUNDS: usize = 25;
@@ -41,24 +42,36 @@ const ROUNDS: usize = 25;
 type Taken = Arc<AtomicUsize>;
 
 struct Way {
-    name: &'static str,
     peer: TcpStream,
     taken: Taken,
-    times: Vec<Duration>,
+    sent: usize,
     // It ends with this.
     _runtime: Runtime,
+}
+
+impl Way {
+    fn new(address: SocketAddr, taken: Taken, runtime: Runtime) -> Self {
+        Self { peer: TcpStream::connect(address).unwrap(), taken, sent: 0, _runtime: runtime }
+    }
+
+    /// Sends the snapshots of a round, and waits until all of them are taken.
+    fn round(&mut self, snapshot: &[u8]) {
+        for _ in 0..SNAPSHOTS {
+            self.peer.write_all(snapshot).unwrap();
+            self.sent += snapshot.len();
+        }
+        while self.taken.load(Ordering::Acquire) < self.sent {
+            std::thread::yield_now();
+        }
+    }
 }
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-fn way(name: &'static str, address: SocketAddr, taken: Taken, runtime: Runtime) -> Way {
-    Way { name, peer: TcpStream::connect(address).unwrap(), taken, times: Vec::new(), _runtime: runtime }
-}
-
 /// Read and given to `take`.
-fn socket(name: &'static str, mut take: impl FnMut(&[u8]) + Send + 'static) -> Way {
+fn socket(mut take: impl FnMut(&[u8]) + Send + 'static) -> Way {
     let runtime = runtime();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,19 +91,15 @@ fn socket(name: &'static str, mut take: impl FnMut(&[u8]) + Send + 'static) -> W
             counted.fetch_add(count, Ordering::Release);
         }
     });
-    way(name, address, taken, runtime)
+    Way::new(address, taken, runtime)
 }
 
-fn port(
-    name: &'static str,
-    plan: &Arc<Plan>,
-    worker: impl FnOnce(WorkerReceiver<(), ()>, Taken) + Send + 'static,
-) -> Way {
+fn port(plan: &Arc<Plan>, worker: impl FnOnce(WorkerReceiver<(), ()>, Taken) + Send + 'static) -> Way {
     let Port { runtime, address, receiver, .. } = Port::open(Arc::clone(plan));
     let taken = Taken::default();
     let counted = Arc::clone(&taken);
     std::thread::spawn(move || worker(receiver, counted));
-    way(name, address, taken, runtime)
+    Way::new(address, taken, runtime)
 }
 
 /// Gives each message with records to `take`, and counts them.
@@ -109,55 +118,31 @@ fn main() {
     let snapshot = Feed::USUAL.snapshot(0);
     let mut hashes = LastHashes::new();
     let mut engine = engine::engine(&plan, false);
-    let mut ways = [
-        socket("drain + scan + hash + lookup", move |rows| {
-            hashes.take(rows, |row| {
-                black_box(row);
-            });
-        }),
-        socket("drain alone", |_| {}),
-        port("a port, messages dropped", &plan, |mut receiver, taken| work(&mut receiver, &taken, |_| {})),
-        port("a port and its engine", &plan, move |mut receiver, taken| {
-            let mut findings = Vec::new();
-            work(&mut receiver, &taken, |message| {
-                match &message.event {
-                    FeedEvent::Open { peer, .. } => engine.open(message.connection, peer, message.at, &mut findings),
-                    FeedEvent::Piece { plan, piece, .. } => {
-                        engine.receive(message.connection, plan, piece, message.at, &mut findings);
-                    }
-                    _ => {}
+    let mut hashed = socket(move |rows| {
+        hashes.take(rows, |row| {
+            black_box(row);
+        });
+    });
+    let mut drained = socket(|_| {});
+    let mut dropped = port(&plan, |mut receiver, taken| work(&mut receiver, &taken, |_| {}));
+    let mut tracked = port(&plan, move |mut receiver, taken| {
+        let mut findings = Vec::new();
+        work(&mut receiver, &taken, |message| {
+            match &message.event {
+                FeedEvent::Open { peer, .. } => engine.open(message.connection, peer, message.at, &mut findings),
+                FeedEvent::Piece { plan, piece, .. } => {
+                    engine.receive(message.connection, plan, piece, message.at, &mut findings);
                 }
-                findings.clear();
-            });
-        }),
-    ];
-    let bytes = snapshot.len() * SNAPSHOTS;
-    println!("{ROUNDS} rounds of {SNAPSHOTS} snapshots, {} MiB each, median", bytes >> 20);
-    for round in 0..=ROUNDS {
-        for way in &mut ways {
-            let wanted = (round + 1) * bytes;
-            let begin = Instant::now();
-            (0..SNAPSHOTS).for_each(|_| way.peer.write_all(&snapshot).unwrap());
-            while way.taken.load(Ordering::Acquire) < wanted {
-                std::thread::yield_now();
+                _ => {}
             }
-            // The first round fills tables and buffers.
-            if round > 0 {
-                way.times.push(begin.elapsed());
-            }
-        }
-    }
-    let mut floor = Duration::ZERO;
-    for way in &mut ways {
-        way.times.sort();
-        let median = way.times[way.times.len() / 2];
-        floor = if floor.is_zero() { median } else { floor };
-        println!(
-            "{:<30} {:>8.0} MiB/s {:>12.0} records/s   {:>5.2} times the floor",
-            way.name,
-            (bytes >> 20) as f64 / median.as_secs_f64(),
-            (AGENTS * SNAPSHOTS) as f64 / median.as_secs_f64(),
-            median.as_secs_f64() / floor.as_secs_f64(),
-        );
-    }
+            findings.clear();
+        });
+    });
+    let mut cases = Cases::default();
+    cases.floor("drain + scan + hash + lookup", || hashed.round(&snapshot));
+    cases.case("drain alone", || drained.round(&snapshot));
+    cases.case("a port, messages dropped", || dropped.round(&snapshot));
+    cases.case("a port and its engine", || tracked.round(&snapshot));
+    let title = format!("feed: {} bytes a record, from the socket", snapshot.len() / AGENTS);
+    cases.print(&title, ROUNDS, AGENTS * SNAPSHOTS);
 }

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rtalink::engine::{Engine, Finding, Share};
+use rtalink::mapping::annotate::Annotation;
 use rtalink::time::Timestamp;
+use rtalink::tracker::event::AgentEvent;
 use rtalink::wire::framing::Piece;
 use rtalink::wire::layout::{Column, ColumnSpec, LayoutSpec, builtin};
 use rtalink::wire::plan::Plan;
@@ -134,6 +136,18 @@ impl Fed {
     /// Takes the next snapshot.
     pub(crate) fn take(&mut self) {
         self.take_with(|_| {});
+    }
+
+    /// Takes the next snapshot. Returns its events with what the mapping says of them.
+    pub(crate) fn events(&mut self) -> Vec<(Box<AgentEvent>, Box<Annotation>)> {
+        let mut events = Vec::new();
+        self.take_with(|findings| {
+            events.extend(findings.iter().filter_map(|finding| match finding {
+                Finding::Event(event, annotation) => Some((event.clone(), annotation.clone())),
+                _ => None,
+            }));
+        });
+        events
     }
 
     /// Takes the next snapshot in shares, as a worker does; `each` looks at what a share has led to.

@@ -405,3 +405,7 @@ impl<'a> CutFields<'a> for FixedCharacters<'a> {
         self.known.find(self.frame, end).number == end
     }
 }
+
+#[cfg(test)]
+#[path = "cursor_tests.rs"]
+mod tests;

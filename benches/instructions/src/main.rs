@@ -22,7 +22,6 @@ use std::{env, fs};
 
 use feeds::{Clock, Fed, Feed, START};
 use rtalink::contract::event::{encode, event_id};
-use rtalink::engine::Finding;
 use rtalink::wire::decode::Decoder;
 use rtalink::wire::framing::Run;
 use serde::{Deserialize, Serialize};
@@ -67,13 +66,7 @@ const CASES: [(&str, Work); 6] = [
     ("track", || fed(&Feed { agents: AGENTS, changes: 100, ..Feed::USUAL })),
     ("encode", || {
         let mut fed = Fed::new(&Feed { agents: AGENTS, changes: 100, ..Feed::USUAL }, None);
-        let mut events = Vec::new();
-        fed.take_with(|findings| {
-            events.extend(findings.iter().filter_map(|finding| match finding {
-                Finding::Event(event, annotation) => Some((event.clone(), annotation.clone())),
-                _ => None,
-            }));
-        });
+        let events = fed.events();
         assert_eq!(events.len(), AGENTS);
         let mut bytes = Vec::new();
         let mut encode_all = || {
