@@ -106,6 +106,13 @@ impl Monitor {
                 let reason = self.no_connection.lock().as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 diagnosis::with_advice(&format!("{said}{reason}"))
             }
+            (RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced, _) => {
+                let id = client::transactional_id(&self.integration);
+                format!(
+                    "{said}: another producer has taken transactional.id {id:?}; if no other instance publishes for this \
+                     integration, another installation on this cluster has one of the same id: rename one of the two"
+                )
+            }
             (RDKafkaErrorCode::InvalidTimestamp, _) => format!("{said}: {}", diagnosis::CLOCKS_DIFFER),
             (_, Some(topic)) => diagnosis::with_advice(&format!("topic {:?}: {said}", &self.topics[topic])),
             (_, None) => diagnosis::with_advice(said),

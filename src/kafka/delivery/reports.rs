@@ -146,4 +146,14 @@ mod tests {
         assert_eq!(error(RDKafkaErrorCode::InvalidTransactionalState, "not ended"), "TopicAuthorizationFailed");
         assert_eq!(error(RDKafkaErrorCode::AllBrokersDown, "all down"), "AllBrokersDown");
     }
+
+    #[test]
+    fn whoever_is_shut_out_says_by_whom_that_may_be() {
+        let (observer, _seen) = recorder();
+        let monitor = Monitor::new("avaya-1".into(), &kafka(""), observer);
+        monitor.record_error(RDKafkaErrorCode::Fenced, None, "fenced by a newer instance");
+        let said = monitor.health().last_error.unwrap().message;
+        assert!(said.starts_with("fenced by a newer instance: ") && said.contains("\"rtalink-avaya-1\""), "{said}");
+        assert!(said.contains("another installation on this cluster has one of the same id"), "{said}");
+    }
 }
